@@ -1,0 +1,39 @@
+//! The business vocabulary of the gateway: identifiers, money, accounts,
+//! consents, payments, institutions, regions and time.
+//!
+//! Nothing here does input or output, and nothing here knows a wire shape of
+//! a bank or of our own API. Every type parses, so a value that exists is valid.
+
+mod account;
+mod clock;
+mod consent;
+mod id;
+mod identification;
+mod institution;
+mod money;
+mod payment;
+mod region;
+mod violation;
+
+pub use account::{
+    Account, AccountStatus, AccountUsage, Balance, BalanceType, BookingStatus, CreditDebit, Transaction,
+};
+pub use clock::{Clock, Entropy, ManualClock, SystemClock, SystemEntropy};
+pub use consent::{ConsentStatus, Permission, WrongTransition};
+pub use id::{
+    AccountId, ConsentId, EventId, GrantId, InstitutionId, InvalidId, PaymentId, RequestId, SessionId,
+    TransactionId, WebhookId,
+};
+pub use identification::{AccountIdentification, Iban, InvalidIdentification, SortCodeAccount};
+pub use institution::{Approach, Capability, Country, InvalidCountry};
+pub use money::{Currency, InvalidAmount, InvalidCurrency, Money};
+pub use payment::{IsoPaymentStatus, PaymentOrder, PaymentScheme, PaymentState, RemittanceInformation};
+pub use region::{InvalidRegion, Region};
+pub use violation::{Violation, Violations};
+
+/// An instant, UTC, microsecond precision (what every store keeps).
+pub type Timestamp = jiff::Timestamp;
+/// A calendar date without a zone, as banks book in.
+pub type Date = jiff::civil::Date;
+/// A decimal number as banks state amounts; never a float.
+pub type Decimal = rust_decimal::Decimal;
