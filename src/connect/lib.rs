@@ -1,1 +1,26 @@
-//! placeholder
+//! The way to banks: profiles, the contract of dialects, and the only place
+//! where bytes go to a bank.
+//!
+//! Dialects are pure: they build [`BankRequest`]s and read [`BankResponse`]s.
+//! What is particular about one bank is data, its [`Profile`].
+
+mod dialect;
+mod error;
+mod exchange;
+mod profile;
+mod quirk;
+mod registry;
+
+pub use dialect::{
+    AccountInformation, BankConsentStatus, BankPaymentIds, CallContext, ConsentOrder, Dialect, Echo,
+    LodgedConsent, LodgedPayment, NextPage, Operation, Page, PageGuard, PaymentInitiation, PaymentReport,
+    PsuPresence, RedirectUris, ScaStart, TokenKind, TransactionQuery, TransactionSelection,
+};
+pub use error::{BankError, BankErrorKind, Outcome};
+pub use exchange::{BankRequest, BankResponse, Effect, Signature};
+pub use profile::{
+    ApiBase, AuthorizationServer, ClientAuth, Environment, Limits, Profile, ResponseType, SandboxUser,
+    ScaFlow, Signing,
+};
+pub use quirk::{Quirk, QuirkName, Quirks};
+pub use registry::{BankFilter, Registry};

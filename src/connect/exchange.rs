@@ -1,0 +1,138 @@
+//! One request to a bank and its answer, as values: dialects build and read
+//! them, only the transport sends them.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use url::Url;
+
+/// How the transport signs a request with our seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// Not at all.
+    None,
+    /// Detached JWS over the body in `x-jws-signature` (UK Open Banking).
+    DetachedJws,
+    /// `Digest`, `Signature` and `TPP-Signature-Certificate` (Berlin Group,
+    /// draft-cavage-http-signatures).
+    DigestAndSignature,
+}
+
+/// Whether a request changes anything at the bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It only reads; sending it twice does no harm.
+    Read,
+    /// It creates, moves or revokes; after a failure its outcome may be unknown.
+    Write,
+}
+
+/// A request to a bank. Debug shows the method and the host only: paths hold
+/// identifiers, headers hold tokens.
+#[derive(Clone)]
+pub struct BankRequest {
+    /// Method.
+    pub method: Method,
+    /// Absolute address; its host must be one of the profile's.
+    pub url: Url,
+    /// All headers but those of the signature.
+    pub headers: HeaderMap,
+    /// The exact bytes to send.
+    pub body: Option<Bytes>,
+    /// How to sign.
+    pub signature: Signature,
+    /// What it does at the bank.
+    pub effect: Effect,
+}
+
+impl BankRequest {
+    /// A request that reads.
+    #[must_use]
+    pub fn get(url: Url) -> Self {
+        Self::of(Method::GET, url, Effect::Read)
+    }
+
+    /// A request of any method, without headers and body.
+    #[must_use]
+    pub fn of(method: Method, url: Url, effect: Effect) -> Self {
+        Self { method, url, headers: HeaderMap::new(), body: None, signature: Signature::None, effect }
+    }
+
+    /// Adds a header. A value that HTTP forbids is left out and reported.
+    ///
+    /// # Errors
+    ///
+    /// The header's name, if the value has a character that HTTP forbids.
+    pub fn header(mut self, name: &'static str, value: &str) -> Result<Self, &'static str> {
+        let value = HeaderValue::from_str(value).map_err(|_| name)?;
+        self.headers.insert(HeaderName::from_static(name), value);
+        Ok(self)
+    }
+
+    /// Sets the body and its content type.
+    #[must_use]
+    pub fn body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        self.headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Sets how to sign.
+    #[must_use]
+    pub fn signed(mut self, signature: Signature) -> Self {
+        self.signature = signature;
+        self
+    }
+
+    /// The value of a header as text.
+    #[must_use]
+    pub fn header_text(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+impl fmt::Debug for BankRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BankRequest")
+            .field("method", &self.method)
+            .field("host", &self.url.host_str())
+            .field("effect", &self.effect)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A bank's answer. Debug shows the status and the length only.
+#[derive(Clone)]
+pub struct BankResponse {
+    /// Status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body, at most the profile's limit.
+    pub body: Bytes,
+}
+
+impl BankResponse {
+    /// The value of a header as text.
+    #[must_use]
+    pub fn header_text(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// How long the bank asks us to wait (`Retry-After` in seconds).
+    #[must_use]
+    pub fn retry_after(&self) -> Option<std::time::Duration> {
+        let seconds = self.header_text("retry-after")?.trim().parse().ok()?;
+        Some(std::time::Duration::from_secs(seconds))
+    }
+}
+
+impl fmt::Debug for BankResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BankResponse")
+            .field("status", &self.status)
+            .field("body_length", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}

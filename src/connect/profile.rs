@@ -1,0 +1,311 @@
+//! A bank's profile: all that is particular about one brand, as data.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use domain::{Approach, Capability, Country, InstitutionId, PaymentScheme, Region};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::{BankError, Quirks};
+
+/// Whether a profile reaches real money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Environment {
+    /// Real customers.
+    Live,
+    /// A bank's test system, or one of our own model banks.
+    Sandbox,
+}
+
+impl Environment {
+    /// The word used in profiles and in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Sandbox => "sandbox",
+        }
+    }
+}
+
+/// How we authenticate as OAuth client of the bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// By our TLS certificate (RFC 8705 `tls_client_auth`).
+    TlsClientAuth,
+    /// By a signed assertion (RFC 7523), audience the bank's issuer.
+    PrivateKeyJwt,
+}
+
+/// What the bank wants signed with our seal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Signing {
+    /// Nothing.
+    None,
+    /// Detached JWS (UK Open Banking).
+    DetachedJws {
+        /// `http://openbanking.org.uk/iss`; `None` takes the transport's own.
+        iss: Option<String>,
+        /// `http://openbanking.org.uk/tan`: DNS name of the trust anchor.
+        tan: String,
+    },
+    /// `Digest` and `Signature` headers (Berlin Group).
+    DigestSignature,
+}
+
+/// A way of strong customer authentication the bank offers, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScaFlow {
+    /// The browser goes to a link of the bank's.
+    Redirect,
+    /// The browser goes through the bank's OAuth server.
+    OAuth,
+    /// The PSU confirms in the bank's app.
+    Decoupled,
+}
+
+/// Where the bank's OAuth server is. Endpoints that are `None` are read from
+/// its metadata.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuthorizationServer {
+    /// Issuer identifier, compared character by character with the metadata.
+    pub issuer: Option<String>,
+    /// Address of the metadata, where it is not at the place RFC 8414 or OpenID Connect names.
+    pub metadata_url: Option<Url>,
+    /// Authorization endpoint, where it overrides the metadata.
+    pub authorization_endpoint: Option<Url>,
+    /// Token endpoint, where it overrides the metadata.
+    pub token_endpoint: Option<Url>,
+    /// Pushed authorization request endpoint (RFC 9126), where it overrides the metadata.
+    pub pushed_authorization_request_endpoint: Option<Url>,
+    /// JWK set, where it overrides the metadata.
+    pub jwks_uri: Option<Url>,
+    /// The bank wants a signed request object (RFC 9101).
+    pub signed_request_object: bool,
+    /// The bank takes pushed requests; otherwise the request goes through the browser.
+    pub pushed_requests: bool,
+    /// `response_type` to ask for: `code` or `code id_token`.
+    pub response_type: ResponseType,
+}
+
+/// What the authorization endpoint is asked to answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResponseType {
+    /// `code`, in the query.
+    #[default]
+    Code,
+    /// `code id_token`, in the fragment (FAPI 1 hybrid).
+    CodeIdToken,
+}
+
+impl ResponseType {
+    /// The value of the parameter.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::CodeIdToken => "code id_token",
+        }
+    }
+}
+
+/// What we may ask of one bank at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Time for one call, from the first byte sent to the last received.
+    pub deadline: Duration,
+    /// Calls at the same time.
+    pub max_in_flight: usize,
+    /// Calls that may wait for one of those places.
+    pub max_waiting: usize,
+    /// Bytes of an answer's body.
+    pub max_body: usize,
+}
+
+impl Default for Limits {
+    /// 30 s, 20 calls, 20 waiting, 8 MiB.
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(30),
+            max_in_flight: 20,
+            max_waiting: 20,
+            max_body: 8 * 1024 * 1024,
+        }
+    }
+}
+
+/// Where one API of a bank is, and in which version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiBase {
+    /// Base address, version included, without a closing slash
+    /// (`https://api.bank.example/open-banking/v4.0/aisp`, `https://xs2a.bank.example/v1`).
+    pub url: Url,
+    /// Version of the standard: `3.1`, `4.0`, `1.3`.
+    pub version: String,
+}
+
+impl ApiBase {
+    /// An address below the base; every segment is percent-encoded, so that an
+    /// identifier of the bank's cannot leave its place.
+    #[must_use]
+    pub fn join(&self, segments: &[&str]) -> Url {
+        let mut url = self.url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url.set_query(None);
+        url.set_fragment(None);
+        url
+    }
+}
+
+/// A user of a sandbox bank, told to developers.
+#[derive(Clone, Debug)]
+pub struct SandboxUser {
+    /// Login name.
+    pub username: String,
+    /// Password; never a real one.
+    pub password: SecretString,
+    /// What this user shows ("has two accounts", "refuses").
+    pub purpose: String,
+}
+
+/// One brand of a bank, resolved: group defaults and brand overrides merged.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Our name of the brand.
+    pub id: InstitutionId,
+    /// The bank's name as customers know it.
+    pub name: String,
+    /// The group whose systems serve the brand.
+    pub brand_group: String,
+    /// Countries of the brand's customers; the first is the home country.
+    pub countries: Vec<Country>,
+    /// BICs (ISO 9362), 8 or 11 characters.
+    pub bics: Vec<String>,
+    /// Home region of all personal data from this bank.
+    pub region: Region,
+    /// Live or sandbox.
+    pub environment: Environment,
+    /// Name of the dialect: `uk-open-banking` or `berlin-group`.
+    pub dialect: String,
+    /// Account information: what stands before `/accounts` and `/consents`.
+    pub accounts_api: Option<ApiBase>,
+    /// Payment initiation: what stands before `/payments` and `/domestic-payments`.
+    pub payments_api: Option<ApiBase>,
+    /// The bank's OAuth server; `None` where the bank uses none.
+    pub authorization_server: Option<AuthorizationServer>,
+    /// Our client identifier at the bank; `None` until we are registered.
+    pub client_id: Option<String>,
+    /// How we authenticate there.
+    pub client_auth: ClientAuth,
+    /// `x-fapi-financial-id`, or what a registration needs; `None` until the deployment gives it.
+    pub financial_id: Option<String>,
+    /// What is signed.
+    pub signing: Signing,
+    /// Ways of authentication, the preferred one first.
+    pub sca: Vec<ScaFlow>,
+    /// The bank needs the PSU's identifier before authentication.
+    pub psu_id_required: bool,
+    /// What the bank can do.
+    pub capabilities: BTreeSet<Capability>,
+    /// Rails of its payments.
+    pub payment_schemes: Vec<PaymentScheme>,
+    /// Longest life of a consent, days; `None` is without end.
+    pub max_consent_days: Option<u16>,
+    /// Oldest data it gives, days.
+    pub max_history_days: u16,
+    /// Budgets.
+    pub limits: Limits,
+    /// Deviations from its standard.
+    pub quirks: Quirks,
+    /// Hosts besides those of the addresses above that calls may go to; a name
+    /// that starts with a dot admits every host below it.
+    pub hosts: Vec<String>,
+    /// Users of a sandbox.
+    pub sandbox_users: Vec<SandboxUser>,
+    /// Keys that the deployment has to fill in before the bank can be called.
+    pub missing: Vec<String>,
+}
+
+impl Profile {
+    /// Whether calls can be made: nothing that the deployment must give is missing.
+    #[must_use]
+    pub fn connectable(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// The approaches to authentication in the words of our API, without repeats.
+    #[must_use]
+    pub fn approaches(&self) -> Vec<Approach> {
+        let mut approaches = Vec::new();
+        for flow in &self.sca {
+            let approach = match flow {
+                ScaFlow::Redirect | ScaFlow::OAuth => Approach::Redirect,
+                ScaFlow::Decoupled => Approach::Decoupled,
+            };
+            if !approaches.contains(&approach) {
+                approaches.push(approach);
+            }
+        }
+        approaches
+    }
+
+    /// Address and version of account information.
+    ///
+    /// # Errors
+    ///
+    /// `profile-error` if the bank has none.
+    pub fn accounts_api(&self) -> Result<&ApiBase, BankError> {
+        self.accounts_api.as_ref().ok_or_else(|| BankError::profile(&self.id, "accounts_api"))
+    }
+
+    /// Address and version of payment initiation.
+    ///
+    /// # Errors
+    ///
+    /// `profile-error` if the bank has none.
+    pub fn payments_api(&self) -> Result<&ApiBase, BankError> {
+        self.payments_api.as_ref().ok_or_else(|| BankError::profile(&self.id, "payments_api"))
+    }
+
+    /// Whether a call may go to this address: https, and a host and port of the
+    /// profile's own. A link in an answer can never lead our certificate elsewhere.
+    #[must_use]
+    pub fn permits(&self, url: &Url) -> bool {
+        let Some(host) = url.host_str() else { return false };
+        if url.scheme() != "https" || !url.username().is_empty() || url.password().is_some() {
+            return false;
+        }
+        let same = |known: &Url| {
+            known.host_str() == Some(host) && known.port_or_known_default() == url.port_or_known_default()
+        };
+        let named = self.hosts.iter().any(|name| {
+            url.port_or_known_default() == Some(443)
+                && (name == host || (name.starts_with('.') && host.ends_with(name.as_str())))
+        });
+        let server = self.authorization_server.as_ref();
+        let issuer = server.and_then(|server| server.issuer.as_deref()).and_then(|text| Url::parse(text).ok());
+        let endpoints = server.into_iter().flat_map(|server| {
+            [
+                server.metadata_url.as_ref(),
+                server.authorization_endpoint.as_ref(),
+                server.token_endpoint.as_ref(),
+                server.pushed_authorization_request_endpoint.as_ref(),
+                server.jwks_uri.as_ref(),
+            ]
+        });
+        named
+            || issuer.as_ref().is_some_and(same)
+            || [&self.accounts_api, &self.payments_api].into_iter().flatten().any(|api| same(&api.url))
+            || endpoints.flatten().any(same)
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.id.as_str())
+    }
+}

@@ -1,0 +1,109 @@
+//! Which banks there are, and which dialect speaks to each.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use domain::{Capability, Country, InstitutionId};
+
+use crate::{Dialect, Profile};
+
+/// Narrows a list of banks. An empty filter admits all.
+#[derive(Clone, Debug, Default)]
+pub struct BankFilter {
+    /// Serves customers in this country.
+    pub country: Option<Country>,
+    /// Name, group or identifier contains this text, without regard to case.
+    pub text: Option<String>,
+    /// Has this BIC; eight characters match every branch.
+    pub bic: Option<String>,
+    /// Can do this.
+    pub capability: Option<Capability>,
+}
+
+impl BankFilter {
+    fn admits(&self, profile: &Profile) -> bool {
+        let country = self.country.is_none_or(|country| profile.countries.contains(&country));
+        let capability = self.capability.is_none_or(|wanted| profile.capabilities.contains(&wanted));
+        let bic = self.bic.as_deref().is_none_or(|wanted| {
+            profile.bics.iter().any(|bic| bic.eq_ignore_ascii_case(wanted) || same_bank(bic, wanted))
+        });
+        let text = self.text.as_deref().is_none_or(|text| {
+            let text = text.to_lowercase();
+            [&profile.name, &profile.brand_group, profile.id.as_str()]
+                .iter()
+                .any(|known| known.to_lowercase().contains(&text))
+        });
+        country && capability && bic && text
+    }
+}
+
+/// Whether two BICs name the same bank: the first eight characters are equal
+/// and one of the two names no branch.
+fn same_bank(one: &str, other: &str) -> bool {
+    let head = |bic: &str| bic.get(..8).map(str::to_ascii_uppercase);
+    (one.len() == 8 || other.len() == 8) && head(one).is_some() && head(one) == head(other)
+}
+
+/// All connected banks. Profiles can be added and replaced while running; a
+/// reader keeps the profile it holds.
+#[derive(Default)]
+pub struct Registry {
+    profiles: RwLock<BTreeMap<InstitutionId, Arc<Profile>>>,
+    dialects: Vec<Box<dyn Dialect>>,
+}
+
+impl Registry {
+    /// No banks yet, these dialects.
+    #[must_use]
+    pub fn new(dialects: Vec<Box<dyn Dialect>>) -> Self {
+        Self { profiles: RwLock::default(), dialects }
+    }
+
+    /// Adds or replaces a bank.
+    pub fn put(&self, profile: Profile) {
+        let mut profiles = self.profiles.write().unwrap_or_else(PoisonError::into_inner);
+        profiles.insert(profile.id.clone(), Arc::new(profile));
+    }
+
+    /// The bank, if there is one of this name.
+    #[must_use]
+    pub fn profile(&self, id: &InstitutionId) -> Option<Arc<Profile>> {
+        self.profiles.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// The dialect a bank speaks, if it is registered.
+    #[must_use]
+    pub fn dialect(&self, profile: &Profile) -> Option<&dyn Dialect> {
+        self.dialects.iter().map(AsRef::as_ref).find(|dialect| dialect.name() == profile.dialect)
+    }
+
+    /// The banks that the filter admits, by identifier, after `after`, at most `limit`.
+    #[must_use]
+    pub fn list(
+        &self,
+        filter: &BankFilter,
+        after: Option<&InstitutionId>,
+        limit: usize,
+    ) -> Vec<Arc<Profile>> {
+        let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
+        profiles
+            .values()
+            .filter(|profile| after.is_none_or(|after| profile.id > *after))
+            .filter(|profile| filter.admits(profile))
+            .take(limit)
+            .cloned()
+            .collect()
+    }
+
+    /// How many banks.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.profiles.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// True if there is no bank.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
