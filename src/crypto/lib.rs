@@ -1,1 +1,21 @@
-//! placeholder
+//! The cryptography of open banking: JSON Web Signatures, key sets, HTTP
+//! message signatures, webhook signatures, certificate fields and digests.
+//!
+//! One library underneath (aws-lc), few algorithms, no negotiation: a caller
+//! names what it allows and everything else is refused. Keys are parsed once.
+//! No error of this crate carries a key, a payload or a claim.
+
+pub mod certificate;
+pub mod digest;
+pub mod http_signature;
+mod jwks;
+pub mod jws;
+mod key;
+#[cfg(feature = "pki")]
+pub mod pki;
+pub mod webhook;
+
+pub use certificate::{Certificate, InvalidCertificate, Psd2Role, Psd2Statement, QcType, Thumbprint};
+pub use digest::token;
+pub use jwks::{InvalidJwks, Jwk, Jwks};
+pub use key::{Algorithm, InvalidKey, PublicKey, SigningFailed, SigningKey};
