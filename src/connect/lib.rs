@@ -10,6 +10,7 @@ mod exchange;
 mod profile;
 mod quirk;
 mod registry;
+mod transport;
 
 pub use dialect::{
     AccountInformation, BankConsentStatus, BankPaymentIds, CallContext, ConsentOrder, Dialect, Echo,
@@ -24,3 +25,4 @@ pub use profile::{
 };
 pub use quirk::{Quirk, QuirkName, Quirks};
 pub use registry::{BankFilter, Registry};
+pub use transport::{InvalidTransport, Seal, TlsIdentity, Transport, TransportConfig};

@@ -37,6 +37,7 @@ macro_rules! quirk_names {
 }
 
 quirk_names! {
+    JwsPayloadNotEncoded = "jws-payload-not-encoded", "Signatures follow the rules before version 3.1.4: `b64: false` in the header and the raw body signed.";
     BearerAnyCase = "bearer-any-case", "The token endpoint spells `Bearer` in another case; the type is compared without case.";
     IdTokenMissingOnRefresh = "id-token-missing-on-refresh", "A refresh answers without an id_token; its absence there is accepted.";
 }

@@ -1,0 +1,96 @@
+//! Signs a request with our seal (QSealC, OBSeal): the exact bytes that go out.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use crypto::{Algorithm, Certificate, SigningKey, http_signature, jws};
+use domain::Timestamp;
+use http::{HeaderName, HeaderValue};
+use serde_json::{Map, Value, json};
+
+use crate::{BankError, BankErrorKind, BankRequest, Profile, QuirkName, Signature, Signing};
+
+/// Name of the claim "when" in a detached JWS of UK Open Banking.
+const IAT: &str = "http://openbanking.org.uk/iat";
+/// Name of the claim "who".
+const ISS: &str = "http://openbanking.org.uk/iss";
+/// Name of the claim "whose trust".
+const TAN: &str = "http://openbanking.org.uk/tan";
+/// Headers the Berlin Group has signed, where they are sent (implementation guidelines 1.3.x, section 12.2).
+const SIGNED_HEADERS: [&str; 5] =
+    ["digest", "x-request-id", "psu-id", "psu-corporate-id", "tpp-redirect-uri"];
+
+/// Our seal.
+#[derive(Clone)]
+pub struct Seal {
+    /// The key; its `kid` is what banks find it by. PS256 for UK banks, RSA for the Berlin Group.
+    pub key: Arc<SigningKey>,
+    /// Its certificate.
+    pub certificate: Arc<Certificate>,
+    /// Who signs, for UK banks whose profile names nobody: `org-id/software-id`, or the certificate's subject.
+    pub jws_issuer: String,
+}
+
+/// Adds the headers of the signature that the request asks for.
+pub(super) fn sign(
+    profile: &Profile,
+    seal: Option<&Seal>,
+    now: Timestamp,
+    request: &mut BankRequest,
+) -> Result<(), BankError> {
+    let failed = || BankError::new(&profile.id, BankErrorKind::Internal).at("seal");
+    match request.signature {
+        Signature::None => Ok(()),
+        Signature::DetachedJws => {
+            let token = detached(profile, seal.ok_or_else(failed)?, now, request).ok_or_else(failed)?;
+            insert(request, "x-jws-signature", &token).ok_or_else(failed)
+        }
+        Signature::DigestAndSignature => {
+            digest_and_signature(seal.ok_or_else(failed)?, request).ok_or_else(failed)
+        }
+    }
+}
+
+/// `header..signature` over the body: PS256, `crit` names the three claims and
+/// nothing else; banks on the rules before 3.1.4 want `b64: false` as well.
+fn detached(profile: &Profile, seal: &Seal, now: Timestamp, request: &BankRequest) -> Option<String> {
+    let Signing::DetachedJws { iss, tan } = &profile.signing else { return None };
+    if seal.key.algorithm() != Algorithm::Ps256 {
+        return None;
+    }
+    let mut header = Map::new();
+    header.insert("typ".into(), json!("JOSE"));
+    header.insert("cty".into(), json!("application/json"));
+    header.insert(IAT.into(), json!(now.as_second()));
+    header.insert(ISS.into(), json!(iss.as_deref().unwrap_or(&seal.jws_issuer)));
+    header.insert(TAN.into(), json!(tan));
+    let version = profile.payments_api.as_ref().map_or("", |api| api.version.as_str());
+    let raw = profile.quirks.find(QuirkName::JwsPayloadNotEncoded, "pisp.consent", version).is_some();
+    let mut critical = vec![IAT, ISS, TAN];
+    if raw {
+        header.insert("b64".into(), Value::Bool(false));
+        critical.insert(0, "b64");
+    }
+    header.insert("crit".into(), json!(critical));
+    jws::sign_detached(&seal.key, &header, request.body.as_deref().unwrap_or_default()).ok()
+}
+
+fn digest_and_signature(seal: &Seal, request: &mut BankRequest) -> Option<()> {
+    let digest = http_signature::digest(request.body.as_deref().unwrap_or_default());
+    insert(request, "digest", &digest)?;
+    let values: Vec<(&str, String)> = SIGNED_HEADERS
+        .iter()
+        .filter_map(|name| Some((*name, request.header_text(name)?.trim().to_owned())))
+        .collect();
+    let signed: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let key_id = seal.certificate.berlin_group_key_id();
+    let signature = http_signature::sign_cavage(&seal.key, &key_id, &signed).ok()?;
+    insert(request, "signature", &signature)?;
+    insert(request, "tpp-signature-certificate", &STANDARD.encode(&seal.certificate.der))
+}
+
+fn insert(request: &mut BankRequest, name: &'static str, value: &str) -> Option<()> {
+    request.headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).ok()?);
+    Some(())
+}
