@@ -48,12 +48,12 @@ pub enum InvalidJws {
 /// Header and payload of a JWS whose signature was checked. Only this module
 /// makes one.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Verified {
     /// The protected header.
     pub header: Map<String, Value>,
     /// The signed bytes.
     pub payload: Vec<u8>,
-    _seal: (),
 }
 
 impl Verified {
@@ -125,7 +125,7 @@ pub fn verify_compact(token: &str, keys: &Jwks, allowed: &[Algorithm]) -> Result
     let payload = URL_SAFE_NO_PAD.decode(parts.payload).map_err(|_| InvalidJws::Malformed)?;
     let signed = token.get(..parts.signed_len()).ok_or(InvalidJws::Malformed)?;
     check(&header, keys, allowed, signed.as_bytes(), &parts.signature()?)?;
-    Ok(Verified { header, payload, _seal: () })
+    Ok(Verified { header, payload })
 }
 
 /// Checks `header..signature` over `payload`. `understood_crit` names the
@@ -151,7 +151,7 @@ pub fn verify_detached(
     let raw = header.get("b64") == Some(&Value::Bool(false));
     let signed = signing_input(parts.header, payload, raw);
     check(&header, keys, allowed, &signed, &parts.signature()?)?;
-    Ok(Verified { header, payload: payload.to_vec(), _seal: () })
+    Ok(Verified { header, payload: payload.to_vec() })
 }
 
 /// The protected header of a token, unchecked: to choose the key set by, never

@@ -196,7 +196,7 @@ impl Pair {
         let rsa = match der {
             PrivateKeyDer::Pkcs8(_) => RsaKeyPair::from_pkcs8(bytes),
             PrivateKeyDer::Pkcs1(_) => RsaKeyPair::from_der(bytes),
-            _ => return Self::p256(bytes),
+            PrivateKeyDer::Sec1(_) | _ => return Self::p256(bytes),
         };
         if let Ok(pair) = rsa {
             let public = pair.public_key();
@@ -240,7 +240,8 @@ impl PublicKey {
     /// [`InvalidKey::Size`] outside 2048 to 8192 bits, `Malformed` otherwise.
     pub fn rsa(n: &[u8], e: &[u8]) -> Result<Self, InvalidKey> {
         let top = n.first().ok_or(InvalidKey::Malformed)?;
-        let bits = n.len().saturating_mul(8).saturating_sub(usize::try_from(top.leading_zeros()).unwrap_or(8));
+        let bits =
+            n.len().saturating_mul(8).saturating_sub(usize::try_from(top.leading_zeros()).unwrap_or(8));
         if !(2048..=8192).contains(&bits) {
             return Err(InvalidKey::Size);
         }
@@ -250,8 +251,9 @@ impl PublicKey {
         let components = PublicKeyComponents { n, e };
         let pss =
             components.to_parsed_public_key(&RSA_PSS_2048_8192_SHA256).map_err(|_| InvalidKey::Malformed)?;
-        let pkcs1 =
-            components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).map_err(|_| InvalidKey::Malformed)?;
+        let pkcs1 = components
+            .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
+            .map_err(|_| InvalidKey::Malformed)?;
         Ok(Self(Kind::Rsa { n: n.to_vec(), e: e.to_vec(), pss, pkcs1 }))
     }
 
@@ -264,8 +266,7 @@ impl PublicKey {
         if point.len() != 65 || point.first() != Some(&4) {
             return Err(InvalidKey::Malformed);
         }
-        let key =
-            ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map_err(|_| InvalidKey::Malformed)?;
+        let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).map_err(|_| InvalidKey::Malformed)?;
         Ok(Self(Kind::P256 { point: point.to_vec(), key }))
     }
 

@@ -82,6 +82,12 @@ mod tests {
         assert!(verify(verifier, id, 1_614_265_330, br#"{"test": 2432232314}"#, &rotated));
         assert!(!verify(verifier, id, 1_614_265_330, br#"{"test": 2432232315}"#, &header));
         assert!(!verify(verifier, id, 1_614_265_331, br#"{"test": 2432232314}"#, &header));
-        assert!(!verify(verifier, id, 1_614_265_330, br#"{"test": 2432232314}"#, &header.replace("v1,", "v1a,")));
+        assert!(!verify(
+            verifier,
+            id,
+            1_614_265_330,
+            br#"{"test": 2432232314}"#,
+            &header.replace("v1,", "v1a,")
+        ));
     }
 }

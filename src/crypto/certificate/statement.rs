@@ -159,8 +159,8 @@ fn authority_of(identifier: &str) -> Option<&str> {
     let (country, rest) = rest.split_once('-')?;
     let (nca, number) = rest.split_once('-')?;
     let authority = rest_of(identifier, country, nca)?;
-    let numbered =
-        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+    let numbered = !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
     (numbered && is_authority(authority)).then_some(authority)
 }
 
@@ -262,7 +262,9 @@ mod tests {
         assert_eq!(authority_of("PSDDE-BAFIN-100001"), Some("DE-BAFIN"));
         assert_eq!(authority_of("PSDGB-OB-Unknown0015800001041RHAAY"), Some("GB-OB"));
         assert_eq!(authority_of("PSDPL-PFSA-12.3-4"), Some("PL-PFSA"));
-        for wrong in ["VATDE-123456789", "PSDDE-BAFIN-", "PSDDE-B-1", "PSDde-BAFIN-1", "PSDDE-BAFIN", "PSD", ""] {
+        for wrong in
+            ["VATDE-123456789", "PSDDE-BAFIN-", "PSDDE-B-1", "PSDde-BAFIN-1", "PSDDE-BAFIN", "PSD", ""]
+        {
             assert_eq!(authority_of(wrong), None, "{wrong}");
         }
     }

@@ -1,0 +1,147 @@
+//! Vectors others published: Project Wycheproof and worked open-banking
+//! signatures made and verified by independent libraries. Read from beside
+//! the checkout; without them these tests say so and pass.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use consentry_crypto::http_signature::{CavageHeader, InvalidSignature, verify_cavage, verify_digest};
+use consentry_crypto::{Algorithm, Certificate, Jwks, PublicKey, jws};
+use serde_json::Value;
+
+fn published(path: &str) -> Option<Value> {
+    let file = format!("{}/../../../shared/data/{path}", env!("CARGO_MANIFEST_DIR"));
+    let Ok(text) = std::fs::read(&file) else {
+        eprintln!("SKIPPED: {path} is not beside the checkout");
+        return None;
+    };
+    Some(serde_json::from_slice(&text).unwrap())
+}
+
+/// Runs every vector of one Wycheproof file; answers how many there were.
+fn wycheproof(file: &str, verify: impl Fn(&PublicKey, &[u8], &[u8]) -> bool) -> usize {
+    let Some(document) = published(&format!("wycheproof/{file}")) else { return 0 };
+    let mut count = 0;
+    for group in document["testGroups"].as_array().unwrap() {
+        let der = hex::decode(group["publicKeyDer"].as_str().unwrap()).unwrap();
+        let key = PublicKey::from_spki(&der).unwrap();
+        for test in group["tests"].as_array().unwrap() {
+            let bytes = |name: &str| hex::decode(test[name].as_str().unwrap()).unwrap();
+            let valid = verify(&key, &bytes("msg"), &bytes("sig"));
+            let wanted = test["result"].as_str().unwrap();
+            // "acceptable" leaves the choice to the implementation.
+            assert!(wanted == "acceptable" || valid == (wanted == "valid"), "{file} {test}");
+            count += 1;
+        }
+    }
+    count
+}
+
+#[test]
+fn wycheproof_signatures_are_judged_as_published() {
+    let counts = [
+        wycheproof("rsa_pss_2048_sha256_mgf1_32_test.json", PublicKey::verify),
+        wycheproof("ecdsa_secp256r1_sha256_p1363_test.json", PublicKey::verify),
+        wycheproof("ed25519_test.json", PublicKey::verify),
+        wycheproof("rsa_signature_2048_sha256_test.json", PublicKey::verify_rsa_sha256),
+    ];
+    if counts.iter().sum::<usize>() > 0 {
+        assert_eq!(counts, [108, 262, 151, 259]);
+    }
+}
+
+#[test]
+fn wycheproof_tokens_are_judged_as_published() {
+    let Some(document) = published("wycheproof/json_web_signature_test.json") else { return };
+    let (mut accepted, mut refused) = (0, 0);
+    for group in document["testGroups"].as_array().unwrap() {
+        let key = group.get("public").unwrap_or(&group["private"]);
+        let set = Jwks::from_value(&serde_json::json!({ "keys": [key] }));
+        let usable = set.as_ref().is_ok_and(|set| !set.is_empty());
+        for test in group["tests"].as_array().unwrap() {
+            let token = test["jws"].as_str().unwrap_or_default();
+            let verdict = set.as_ref().map(|set| jws::verify_compact(token, set, &Algorithm::ALL));
+            let valid = matches!(verdict, Ok(Ok(_)));
+            // RFC 7515 allows an empty payload; no token of ours has one, so it is refused.
+            let emptied = token.contains("..");
+            let ours = jws::peek_header(token)
+                .is_ok_and(|header| header["alg"].as_str().and_then(Algorithm::from_name).is_some());
+            if test["result"] == "valid" && usable && ours && !emptied {
+                assert!(valid, "{test}");
+                accepted += 1;
+            } else {
+                assert!(!valid, "{test}");
+                refused += 1;
+            }
+        }
+    }
+    eprintln!("{accepted} accepted, {refused} refused");
+    assert!(accepted > 5 && refused > 300, "{accepted} accepted, {refused} refused");
+}
+
+fn seal(examples: &Value) -> Certificate {
+    let der = examples["berlin_group"]["headers"]["tpp-signature-certificate"].as_str().unwrap();
+    Certificate::parse(&STANDARD.decode(der).unwrap()).unwrap()
+}
+
+#[test]
+fn the_worked_http_signatures_verify_and_a_changed_header_does_not() {
+    let Some(examples) = published("signature-examples.json") else { return };
+    let seal = seal(&examples);
+    for (name, required) in [("berlin_group", "tpp-redirect-uri"), ("ing", "date"), ("stet", "date")] {
+        let example = &examples[name];
+        let body = example["body"].as_str().unwrap().as_bytes();
+        verify_digest(example["headers"]["digest"].as_str().unwrap(), body).unwrap();
+        let header = example["headers"]["signature"].as_str().unwrap();
+        let target = format!("get {}", example["path"].as_str().unwrap());
+        let sent = |name: &str| match name {
+            "(request-target)" => Some(target.clone()),
+            name => example["headers"][name].as_str().map(str::to_owned),
+        };
+        let required = ["digest", "x-request-id", required];
+        let parsed = verify_cavage(header, seal.public_key(), sent, &required).unwrap();
+        assert_eq!(parsed.to_string(), header, "what we write is what others write");
+        let changed = |name: &str| {
+            sent(name).map(|value| if name == "x-request-id" { value.replace('9', "8") } else { value })
+        };
+        let refused = verify_cavage(header, seal.public_key(), changed, &required);
+        assert_eq!(refused, Err(InvalidSignature::Signature));
+    }
+}
+
+#[test]
+fn the_key_id_of_the_worked_signature_is_the_one_we_derive() {
+    let Some(examples) = published("signature-examples.json") else { return };
+    let header = examples["berlin_group"]["headers"]["signature"].as_str().unwrap();
+    let theirs = CavageHeader::parse(header).unwrap().key_id;
+    let ours = seal(&examples).berlin_group_key_id();
+    assert_eq!(theirs.split(',').next(), ours.split(',').next());
+}
+
+#[test]
+fn the_worked_uk_signatures_verify_only_when_their_extensions_are_understood() {
+    let Some(examples) = published("signature-examples.json") else { return };
+    let uk = "http://openbanking.org.uk/";
+    let claims: Vec<String> = ["iat", "iss", "tan"].iter().map(|name| format!("{uk}{name}")).collect();
+    let mut understood: Vec<&str> = claims.iter().map(String::as_str).collect();
+    for name in ["ukob_v314plus", "ukob_v313"] {
+        let body = examples[name]["body"].as_str().unwrap().as_bytes();
+        let signature = examples[name]["x-jws-signature"].as_str().unwrap();
+        let kid = jws::peek_header(signature).unwrap()["kid"].clone();
+        let mut jwk = seal(&examples).jwk();
+        jwk["kid"] = kid;
+        let keys = Jwks::from_value(&serde_json::json!({ "keys": [jwk] })).unwrap();
+        let verify = |understood: &[&str], body: &[u8]| {
+            jws::verify_detached(signature, body, &keys, &[Algorithm::Ps256], understood).map(|_| ())
+        };
+        assert_eq!(verify(&[], body), Err(jws::InvalidJws::Critical));
+        if name == "ukob_v313" {
+            assert_eq!(verify(&understood, body), Err(jws::InvalidJws::Critical), "b64 is critical");
+            understood.push("b64");
+        }
+        assert_eq!(verify(&understood, body), Ok(()));
+        let longer = [body, b" "].concat();
+        assert_eq!(verify(&understood, &longer), Err(jws::InvalidJws::Signature));
+    }
+}
