@@ -4,6 +4,7 @@
 //! Dialects are pure: they build [`BankRequest`]s and read [`BankResponse`]s.
 //! What is particular about one bank is data, its [`Profile`].
 
+pub mod bank_oauth;
 mod dialect;
 mod error;
 mod exchange;

@@ -37,9 +37,128 @@ macro_rules! quirk_names {
 }
 
 quirk_names! {
-    JwsPayloadNotEncoded = "jws-payload-not-encoded", "Signatures follow the rules before version 3.1.4: `b64: false` in the header and the raw body signed.";
-    BearerAnyCase = "bearer-any-case", "The token endpoint spells `Bearer` in another case; the type is compared without case.";
-    IdTokenMissingOnRefresh = "id-token-missing-on-refresh", "A refresh answers without an id_token; its absence there is accepted.";
+    AccountListOnce = "account-list-once",
+        "Accounts are listed in the first session only; balances still work.";
+    AuthorizationEndpointForRole = "authorization-endpoint-for-role",
+        "One service is authorised at another address than the metadata names.";
+    BearerAnyCase = "bearer-any-case",
+        "The token endpoint spells `Bearer` in another case; we never compare its case.";
+    ConsentInQuery = "consent-in-query",
+        "The authorization request names the consent in a query parameter of its own.";
+    ConsentSettles = "consent-settles",
+        "A fresh consent can be used only after some seconds.";
+    ContractIndicatorLeftOut = "contract-indicator-left-out",
+        "The risk block is sent without the contract indicator.";
+    ContractIndicatorMisspelt = "contract-indicator-misspelt",
+        "The contract indicator goes by the misspelt name that version 3.1 published.";
+    ContractIndicatorUnreliable = "contract-indicator-unreliable",
+        "The answer may give another contract indicator than was sent.";
+    DebtorEchoUnreliable = "debtor-echo-unreliable",
+        "The answer may give another debtor than was sent.";
+    ExtraQuery = "extra-query",
+        "The authorization request carries further fixed parameters: `always`, and `again` when a consent is confirmed again.";
+    FieldLeftOut = "field-left-out",
+        "A field of the standard must not be sent.";
+    FundsAnswerUnreliable = "funds-answer-unreliable",
+        "The answer about funds may be absent or untrue.";
+    HybridAnswerInQuery = "hybrid-answer-in-query",
+        "The hybrid answer comes in the query, not in the fragment.";
+    IdTokenAcrMissing = "id-token-acr-missing",
+        "An id_token does not say how the customer authenticated.";
+    IdTokenAcrUnreliable = "id-token-acr-unreliable",
+        "An id_token may name weaker authentication than took place.";
+    IdTokenAuthTimeMissing = "id-token-auth-time-missing",
+        "An id_token does not say when the customer authenticated.";
+    IdTokenExpiryInMillis = "id-token-expiry-in-millis",
+        "Times of an id_token are in milliseconds.";
+    IdTokenIntentMissing = "id-token-intent-missing",
+        "An id_token does not name the consent; its absence is accepted, another consent never.";
+    IdTokenMissingOnRefresh = "id-token-missing-on-refresh",
+        "A refresh answers without an id_token.";
+    IdTokenNonceMissing = "id-token-nonce-missing",
+        "An id_token has no nonce; its absence is accepted, another nonce never.";
+    IdTokenSubject = "id-token-subject",
+        "The subject of an id_token is the customer or our client, not the consent.";
+    IdTokenUnreliable = "id-token-unreliable",
+        "The id_token of a sandbox cannot be verified.";
+    InvalidDateIsNone = "invalid-date-is-none",
+        "A date field that holds no date is read as absent.";
+    JwsPayloadNotEncoded = "jws-payload-not-encoded",
+        "Signatures follow the rules before version 3.1.4: `b64: false` in the header and the raw body signed.";
+    LinkEndsInSlash = "link-ends-in-slash",
+        "Links end in a slash.";
+    LinksOfAnotherBrand = "links-of-another-brand",
+        "Links name the base address of another brand of the group.";
+    LinksUnreliable = "links-unreliable",
+        "Links name an address that is not the bank's; they are not compared.";
+    MetadataElsewhere = "metadata-elsewhere",
+        "The metadata is not below the issuer.";
+    MetadataResponseModes = "metadata-response-modes",
+        "The metadata lists no response modes; the profile states them.";
+    MetadataUnpublished = "metadata-unpublished",
+        "The bank publishes no metadata; the profile states its endpoints.";
+    NoOpenIdConnect = "no-openid-connect",
+        "Authorization is plain OAuth 2.0: no id_token anywhere.";
+    NoSecondAuthorization = "no-second-authorization",
+        "An authorised consent cannot be confirmed by a second visit; a new consent is lodged instead.";
+    NonceInQueryToo = "nonce-in-query-too",
+        "The nonce stands in the query as well as in the request object.";
+    PaymentContextFixed = "payment-context-fixed",
+        "The risk block names the payment context `PartyToParty`.";
+    PkceExpected = "pkce-expected",
+        "The bank insists on PKCE, which we always send.";
+    QueryNotEncoded = "query-not-encoded",
+        "The query of the authorization request is joined without percent-encoding before it is wrapped.";
+    QueryWrapped = "query-wrapped",
+        "The whole query travels as base64url in one parameter.";
+    RefreshTokenForClient = "refresh-token-for-client",
+        "The client credentials grant gives a refresh token, which is ignored.";
+    RefreshTokenMissing = "refresh-token-missing",
+        "The exchange of the code gives no refresh token.";
+    RefundAccountNotAsked = "refund-account-not-asked",
+        "The payment consent does not ask for the refund account.";
+    RefundUnreliable = "refund-unreliable",
+        "The refund account of an answer may be absent or incomplete.";
+    RegistrationAccessToken = "registration-access-token",
+        "A registration is managed with its registration access token.";
+    RegistrationAudience = "registration-audience",
+        "The registration request names another audience.";
+    RegistrationGrants = "registration-grants",
+        "The registration request lists fewer grant types.";
+    RegistrationMediaType = "registration-media-type",
+        "The registration request is sent as `application/jose`.";
+    RegistrationPerRole = "registration-per-role",
+        "Each service has a registration of its own.";
+    RegistrationScopeList = "registration-scope-list",
+        "The registration answer gives its scope as a list.";
+    RegistrationSubjectType = "registration-subject-type",
+        "The registration request names a subject type.";
+    RegistrationTimesInMillis = "registration-times-in-millis",
+        "Times of the registration are in milliseconds.";
+    RegistrationTokenScope = "registration-token-scope",
+        "The token that manages a registration has a scope of its own.";
+    RequestAudience = "request-audience",
+        "The request object names another audience than the issuer; id_tokens may name it as their issuer.";
+    SandboxSteering = "sandbox-steering",
+        "The sandbox is steered by supplementary data in requests.";
+    ScopeReplaced = "scope-replaced",
+        "Another scope is asked for than the standard names.";
+    SecondAuthorizationByStatus = "second-authorization-by-status",
+        "Whether a customer authorises again is told by the consent's status.";
+    SelfLinkWithoutId = "self-link-without-id",
+        "The link to a new resource leaves its identifier out.";
+    StatusUnreliable = "status-unreliable",
+        "The status of a fresh payment may not be one the standard allows there.";
+    TokenScopeEmpty = "token-scope-empty",
+        "An empty scope in a token answer means that none is stated.";
+    TokenScopeExpected = "token-scope-expected",
+        "A token answer states another scope than was asked for.";
+    TokenScopeRequested = "token-scope-requested",
+        "The token request names a scope.";
+    TokenScopeWider = "token-scope-wider",
+        "A token answer states further scopes.";
+    VrpRefundNested = "vrp-refund-nested",
+        "The refund account of a recurring payment stands one level deeper.";
 }
 
 /// One deviation of one bank: where it shows and with which parameters.

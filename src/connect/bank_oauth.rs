@@ -1,0 +1,176 @@
+//! Our side as OAuth client of a bank, without input or output: requests are
+//! built, answers are read and checked.
+//!
+//! Checks are named after the rules they keep: RFC 6749, 7636, 8414, 9101,
+//! 9126, 9207, FAPI 2.0 Security Profile, Open Banking Security Profile.
+
+mod authorization;
+mod callback;
+mod id_token;
+mod metadata;
+mod token;
+
+use crypto::{SigningKey, jws};
+use domain::{Entropy, Timestamp};
+use secrecy::SecretString;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+pub use callback::Callback;
+pub use id_token::{ExpectedIdToken, IdTokenStep};
+pub use metadata::{Metadata, metadata_read, metadata_request};
+pub use token::BankTokens;
+
+use crate::{BankError, BankErrorKind, ClientAuth, Profile};
+
+/// For which service we act; names the steps of quirks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Account information.
+    Accounts,
+    /// Payment initiation.
+    Payments,
+}
+
+impl Role {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Accounts => "aisp",
+            Self::Payments => "pisp",
+        }
+    }
+
+    fn version(self, profile: &Profile) -> &str {
+        let api = match self {
+            Self::Accounts => &profile.accounts_api,
+            Self::Payments => &profile.payments_api,
+        };
+        api.as_ref().map_or("", |api| api.version.as_str())
+    }
+}
+
+/// One authorization of a PSU at a bank, from sending the browser there to the
+/// tokens. A caller keeps it until the callback and uses it once.
+#[derive(Clone)]
+pub struct AuthorizationRequest {
+    /// For which service.
+    pub role: Role,
+    /// Ties the callback to the browser.
+    pub state: String,
+    /// Ties the id_token to this request.
+    pub nonce: String,
+    /// PKCE verifier (RFC 7636).
+    pub code_verifier: SecretString,
+    /// Our callback; one per bank, so that two banks cannot be confused.
+    pub redirect_uri: Url,
+    /// Scope: from [`crate::ScaStart::OAuth`].
+    pub scope: String,
+    /// `openbanking_intent_id`: from [`crate::ScaStart::OAuth`].
+    pub intent_id: Option<String>,
+    /// The PSU has authorised this consent before and confirms it again.
+    pub again: bool,
+}
+
+impl AuthorizationRequest {
+    /// A request with a fresh state, nonce and verifier of 256 bits each.
+    #[must_use]
+    pub fn new(
+        entropy: &dyn Entropy,
+        role: Role,
+        redirect_uri: Url,
+        scope: impl Into<String>,
+        intent_id: Option<String>,
+    ) -> Self {
+        use secrecy::ExposeSecret;
+        let fresh = || crypto::token(entropy, 32);
+        Self {
+            role,
+            state: fresh().expose_secret().to_owned(),
+            nonce: fresh().expose_secret().to_owned(),
+            code_verifier: fresh(),
+            redirect_uri,
+            scope: scope.into(),
+            intent_id,
+            again: false,
+        }
+    }
+}
+
+/// We, at one bank's authorization server, now.
+#[derive(Clone, Copy)]
+pub struct OAuthClient<'a> {
+    /// The bank.
+    pub profile: &'a Profile,
+    /// Its authorization server.
+    pub metadata: &'a Metadata,
+    /// Signs request objects and client assertions; needed where the profile asks for either.
+    pub signing_key: Option<&'a SigningKey>,
+    /// Now.
+    pub now: Timestamp,
+    /// For `jti`.
+    pub entropy: &'a dyn Entropy,
+}
+
+impl OAuthClient<'_> {
+    fn error(&self, kind: BankErrorKind) -> BankError {
+        BankError::new(&self.profile.id, kind)
+    }
+
+    fn client_id(&self) -> Result<&str, BankError> {
+        self.profile.client_id.as_deref().ok_or_else(|| BankError::profile(&self.profile.id, "client_id"))
+    }
+
+    /// Claims every JWT of ours has: short life, used once.
+    fn base_claims(&self, audience: &str) -> Result<Map<String, Value>, BankError> {
+        let client_id = self.client_id()?;
+        let now = self.now.as_second();
+        let mut claims = Map::new();
+        claims.insert("iss".into(), json!(client_id));
+        claims.insert("aud".into(), json!(audience));
+        claims.insert("iat".into(), json!(now));
+        claims.insert("nbf".into(), json!(now));
+        claims.insert("exp".into(), json!(now.saturating_add(300)));
+        claims.insert("jti".into(), json!(self.entropy.uuid_v4()));
+        Ok(claims)
+    }
+
+    fn jwt(&self, header: &Map<String, Value>, claims: Map<String, Value>) -> Result<String, BankError> {
+        let failed = || BankError::new(&self.profile.id, BankErrorKind::Internal).at("signing_key");
+        let key = self.signing_key.ok_or_else(failed)?;
+        jws::sign_compact(key, header, Value::Object(claims).to_string().as_bytes()).map_err(|_| failed())
+    }
+
+    /// The parameters that prove who we are (RFC 8705 §2.1, RFC 7523 §2.2; the
+    /// audience is the issuer alone, FAPI 2.0 §5.3.2.1-8).
+    fn authenticate(&self, form: &mut Form) -> Result<(), BankError> {
+        form.push("client_id", self.client_id()?);
+        if self.profile.client_auth == ClientAuth::PrivateKeyJwt {
+            let mut claims = self.base_claims(&self.metadata.issuer)?;
+            claims.insert("sub".into(), json!(self.client_id()?));
+            let assertion = self.jwt(&Map::new(), claims)?;
+            form.push("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+            form.push("client_assertion", &assertion);
+        }
+        Ok(())
+    }
+}
+
+/// A form body.
+struct Form(url::form_urlencoded::Serializer<'static, String>);
+
+impl Form {
+    fn new() -> Self {
+        Self(url::form_urlencoded::Serializer::new(String::new()))
+    }
+
+    fn push(&mut self, name: &str, value: &str) {
+        self.0.append_pair(name, value);
+    }
+
+    fn finish(mut self) -> String {
+        self.0.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;
