@@ -1,1 +1,17 @@
-//! placeholder
+//! The edge: accepts connections, ends TLS, learns who the peer is and turns
+//! away what nobody should have to look at.
+//!
+//! It knows HTTP and certificates, nothing of banking. What a refusal looks
+//! like to the caller is decided above (`web`), through [`Refuse`].
+
+mod hygiene;
+mod limits;
+mod peer;
+mod serve;
+mod tls;
+
+pub use hygiene::{EdgeConfig, Refusal, Refuse, protect};
+pub use limits::PeerLimiter;
+pub use peer::{PeerCertificate, PeerIdentity, Trust};
+pub use serve::{Listener, ListenerConfig};
+pub use tls::{InvalidTls, ServerTls};

@@ -1,1 +1,25 @@
-//! placeholder
+//! The use cases of the gateway: consents, aggregated reads, payments, events.
+//!
+//! The only place that joins stores with banks. Work that must finish runs
+//! detached from the request that asked for it, so that a client that goes
+//! away cannot stop a payment half-way.
+
+mod accounts;
+mod bank;
+mod consents;
+mod error;
+mod events;
+mod gateway;
+mod ids;
+mod payments;
+mod reconcile;
+mod webhooks;
+
+pub use accounts::{AccountData, Read, Reading, SourceReport, SourceStatus, TransactionWindow};
+pub use bank::{BankLeg, BankReturn};
+pub use consents::{ConsentRequest, NextStep};
+pub use error::FlowError;
+pub use gateway::{Gateway, GatewayConfig, Parts};
+pub use ids::{IdKey, TransactionProvenance};
+pub use payments::{PaymentReply, PaymentRequest};
+pub use webhooks::{WebhookPolicy, WebhookRefused};

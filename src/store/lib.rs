@@ -1,1 +1,133 @@
-//! placeholder
+//! Where the gateway keeps what must not be lost.
+//!
+//! One [`GlobalStore`] holds clients, grants, tokens and the institution
+//! directory: no person. One [`RegionalStore`] per region holds consents,
+//! payments, idempotency keys and the outbox: personal rows exist only there.
+//! Both run the same SQL on SQLite and on PostgreSQL; what differs between the
+//! two is in [`database`].
+
+pub mod accounts;
+pub mod clients;
+pub mod consents;
+mod database;
+pub mod directory;
+pub mod events;
+pub mod grants;
+pub mod idempotency;
+pub mod payments;
+mod rows;
+pub mod sessions;
+pub mod webhooks;
+
+use std::collections::BTreeMap;
+
+use domain::Region;
+
+pub use database::{Database, StoreError, Tx};
+
+/// The store without persons.
+#[derive(Clone, Debug)]
+pub struct GlobalStore(Database);
+
+impl GlobalStore {
+    /// Opens the store at `url` (`sqlite://…` or `postgres://…`) and brings its
+    /// schema up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database cannot be reached or migrated.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        Database::open(url, database::GLOBAL).await.map(Self)
+    }
+
+    /// Starts a transaction that may write.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database cannot be reached.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        self.0.begin().await
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+/// The store of one region's personal data.
+#[derive(Clone, Debug)]
+pub struct RegionalStore {
+    region: Region,
+    database: Database,
+}
+
+impl RegionalStore {
+    /// Opens the store of `region` at `url` and brings its schema up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database cannot be reached or migrated.
+    pub async fn open(region: Region, url: &str) -> Result<Self, StoreError> {
+        let database = Database::open(url, database::REGION).await?;
+        Ok(Self { region, database })
+    }
+
+    /// The region whose data this is.
+    #[must_use]
+    pub fn region(&self) -> Region {
+        self.region
+    }
+
+    /// Starts a transaction that may write.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database cannot be reached.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        self.database.begin().await
+    }
+}
+
+/// Every store of one installation. Residency is a type: a personal row is
+/// reached through its region, or not at all.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    global: GlobalStore,
+    regions: BTreeMap<Region, RegionalStore>,
+}
+
+impl Stores {
+    /// Puts the stores of one installation together.
+    pub fn new(global: GlobalStore, regions: impl IntoIterator<Item = RegionalStore>) -> Self {
+        Self { global, regions: regions.into_iter().map(|store| (store.region, store)).collect() }
+    }
+
+    /// The store without persons.
+    #[must_use]
+    pub fn global(&self) -> &GlobalStore {
+        &self.global
+    }
+
+    /// The store of one region.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoSuchRegion`] if this installation does not hold it.
+    pub fn region(&self, region: Region) -> Result<&RegionalStore, StoreError> {
+        self.regions.get(&region).ok_or(StoreError::NoSuchRegion(region))
+    }
+
+    /// The regions held here, in name order.
+    pub fn regions(&self) -> impl Iterator<Item = &RegionalStore> {
+        self.regions.values()
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.global.close().await;
+        for store in self.regions.values() {
+            store.database.close().await;
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What every request goes through before anybody reads it, in request order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use domain::{Clock, Entropy, RequestId};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, HOST};
+use http::{HeaderName, HeaderValue, Method};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
+
+use crate::{PeerIdentity, PeerLimiter};
+
+/// Why a request goes no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The body is larger than this many bytes.
+    BodyTooLarge(usize),
+    /// The peer made too many requests; next one after this time.
+    TooMany(Duration),
+    /// The answer took longer than this.
+    TimedOut(Duration),
+    /// The path is not in its one plain spelling.
+    Path,
+    /// A request body arrives encoded (compressed).
+    Encoded,
+    /// There is not exactly one Host.
+    Host,
+    /// The method is not one we answer.
+    Method,
+    /// A handler failed in a way it should not.
+    Panic,
+}
+
+/// Makes the answer to a refused request.
+pub type Refuse = fn(Refusal, RequestId) -> Response;
+
+/// How the edge treats requests.
+pub struct EdgeConfig {
+    /// Makes refusals.
+    pub refuse: Refuse,
+    /// Largest request body in bytes.
+    pub max_body: usize,
+    /// Longest time to an answer.
+    pub deadline: Duration,
+    /// Counts requests per peer.
+    pub limiter: Arc<PeerLimiter>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Puts the edge in front of `router`.
+pub fn protect(router: Router, config: EdgeConfig) -> Router {
+    let refuse = config.refuse;
+    let state = Arc::new(config);
+    let stack = ServiceBuilder::new()
+        // Before anything logs, so that no log line carries a token.
+        .layer(SetSensitiveRequestHeadersLayer::new([AUTHORIZATION, COOKIE]))
+        // The id comes first: every refusal below carries it.
+        .layer(from_fn_with_state(Arc::clone(&state), identify))
+        // Counting is cheaper than looking, so count first.
+        .layer(from_fn_with_state(Arc::clone(&state), count))
+        .layer(from_fn_with_state(Arc::clone(&state), inspect))
+        .layer(from_fn_with_state(state, deadline))
+        // Innermost: a panic becomes an answer that the layers above still stamp.
+        .layer(CatchPanicLayer::custom(move |_: Box<dyn std::any::Any + Send>| {
+            tracing::error!("A handler panicked");
+            refuse(Refusal::Panic, RequestId::default())
+        }));
+    router.layer(stack)
+}
+
+/// Headers by which some proxies name a peer. Only our own TLS layer may.
+const IDENTITY_HEADERS: &[&str] = &[
+    "forwarded",
+    "x-forwarded-for",
+    "x-real-ip",
+    "client-cert",
+    "client-cert-chain",
+    "x-client-cert",
+    "x-forwarded-client-cert",
+    "x-ssl-cert",
+    "ssl-client-cert",
+];
+
+async fn identify(State(edge): State<Arc<EdgeConfig>>, mut request: Request, next: Next) -> Response {
+    let id = RequestId::new(&*edge.clock, &*edge.entropy);
+    for name in IDENTITY_HEADERS {
+        request.headers_mut().remove(*name);
+    }
+    request.extensions_mut().insert(id);
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert(HeaderName::from_static("x-request-id"), value);
+    }
+    for (name, value) in SECURITY_HEADERS {
+        headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// On every answer, unless a handler set its own.
+const SECURITY_HEADERS: [(&str, &str); 4] = [
+    ("cache-control", "no-store"),
+    ("strict-transport-security", "max-age=63072000"),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+];
+
+async fn count(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next) -> Response {
+    let waited = match request.extensions().get::<PeerIdentity>() {
+        Some(peer) => edge.limiter.count(peer),
+        None => Ok(()),
+    };
+    match waited {
+        Ok(()) => next.run(request).await,
+        Err(wait) => (edge.refuse)(Refusal::TooMany(wait), id_of(&request)),
+    }
+}
+
+async fn inspect(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next) -> Response {
+    match fault(&request, edge.max_body) {
+        None => next.run(request).await,
+        Some(refusal) => (edge.refuse)(refusal, id_of(&request)),
+    }
+}
+
+async fn deadline(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next) -> Response {
+    let id = id_of(&request);
+    match tokio::time::timeout(edge.deadline, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => (edge.refuse)(Refusal::TimedOut(edge.deadline), id),
+    }
+}
+
+fn id_of(request: &Request) -> RequestId {
+    request.extensions().get::<RequestId>().copied().unwrap_or_default()
+}
+
+fn fault(request: &Request, max_body: usize) -> Option<Refusal> {
+    let method = request.method();
+    if ![Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(method)
+    {
+        return Some(Refusal::Method);
+    }
+    let path = request.uri().path().to_ascii_lowercase();
+    let odd = ["%00", "%2f", "%5c", "%2e", "/../", "/./", "//", ";", "\\"];
+    if odd.iter().any(|odd| path.contains(odd)) || path.ends_with("/..") {
+        return Some(Refusal::Path);
+    }
+    let headers = request.headers();
+    let hosts = headers.get_all(HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.uri().host().is_none()) {
+        return Some(Refusal::Host);
+    }
+    if headers.contains_key(CONTENT_ENCODING) {
+        return Some(Refusal::Encoded);
+    }
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    length.filter(|length| *length > max_body).map(|_| Refusal::BodyTooLarge(max_body))
+}

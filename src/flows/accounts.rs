@@ -1,0 +1,436 @@
+//! Aggregated reads: one call, many banks.
+//!
+//! Every bank is asked at the same time under one deadline; what one bank does
+//! changes nothing for the others. An answer that misses a bank says so.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use connect::{
+    AccountInformation, BankErrorKind, CallContext, Operation, PageGuard, Profile, PsuPresence,
+    TransactionQuery, TransactionSelection,
+};
+use domain::{
+    Account, AccountId, Balance, ConsentId, ConsentStatus, Date, InstitutionId, Permission, Region,
+    Timestamp, Transaction, TransactionId,
+};
+use futures_util::future::join_all;
+use secrecy::SecretString;
+use store::accounts::AccountLink;
+use store::consents::ConsentRow;
+
+use crate::ids::TransactionProvenance;
+use crate::{FlowError, Gateway};
+
+/// Days of a bank's transactions that are read at most.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransactionWindow {
+    /// First booking date.
+    pub from: Option<Date>,
+    /// Last booking date.
+    pub to: Option<Date>,
+}
+
+/// Pages of one account that are read at most.
+const MAX_PAGES: usize = 40;
+/// Accounts of one bank that are asked at the same time.
+const ACCOUNTS_AT_ONCE: usize = 4;
+
+/// What is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Accounts.
+    Accounts,
+    /// Balances.
+    Balances,
+    /// Transactions of a window.
+    Transactions(TransactionWindow),
+}
+
+impl Read {
+    fn allowed_by(self, permissions: &[Permission]) -> bool {
+        let any = |wanted: &[Permission]| wanted.iter().any(|permission| permissions.contains(permission));
+        match self {
+            Self::Accounts => any(&[Permission::ReadAccountsBasic, Permission::ReadAccountsDetail]),
+            Self::Balances => any(&[Permission::ReadBalances]),
+            Self::Transactions(_) => {
+                any(&[Permission::ReadTransactionsBasic, Permission::ReadTransactionsDetail])
+            }
+        }
+    }
+}
+
+/// How one bank answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceStatus {
+    /// In full.
+    Ok,
+    /// Not at all.
+    Failed(BankErrorKind),
+    /// It was not asked: the consent is not in force.
+    NotInForce(ConsentStatus),
+    /// It was not asked: the consent does not allow this.
+    NotAllowed,
+    /// It did not answer before the deadline.
+    TimedOut,
+}
+
+/// What became of one consent in an aggregated read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceReport {
+    /// The consent.
+    pub consent: ConsentId,
+    /// The bank.
+    pub institution: Option<InstitutionId>,
+    /// Home region of the data.
+    pub region: Region,
+    /// How it answered.
+    pub status: SourceStatus,
+    /// When.
+    pub as_of: Timestamp,
+    /// Standard that the bank speaks.
+    pub standard: Option<String>,
+}
+
+/// One account with what was read of it.
+#[derive(Clone, Debug)]
+pub struct AccountData {
+    /// Our id.
+    pub id: AccountId,
+    /// Consent it was read under.
+    pub consent: ConsentId,
+    /// Where it is held.
+    pub institution: InstitutionId,
+    /// Details; none where only balances or transactions were read.
+    pub account: Option<Account>,
+    /// Whether identifications and holders may be shown.
+    pub detail: bool,
+    /// Balances.
+    pub balances: Vec<Balance>,
+    /// Transactions with our ids.
+    pub transactions: Vec<(TransactionId, TransactionProvenance, Transaction)>,
+    /// Where it comes from: standard, with version.
+    pub standard: String,
+    /// When it was read.
+    pub fetched_at: Timestamp,
+}
+
+/// The merged answer.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Accounts in the order of the consents, then of their ids.
+    pub accounts: Vec<AccountData>,
+    /// One report per consent.
+    pub sources: Vec<SourceReport>,
+}
+
+/// One consent's share of a read.
+struct Source<'a> {
+    profile: Arc<Profile>,
+    consent: ConsentRow,
+    token: Option<SecretString>,
+    psu: Option<&'a PsuPresence>,
+    standard: String,
+}
+
+impl Gateway {
+    /// Reads from every bank of the given consents.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::AllBanks`] if banks were asked and none answered,
+    /// [`FlowError::ConsentMissing`] if the only account asked for is under none of the consents.
+    pub async fn read(
+        &self,
+        client_id: &str,
+        consents: &[ConsentId],
+        only: Option<AccountId>,
+        read: Read,
+        psu: Option<&PsuPresence>,
+    ) -> Result<Reading, FlowError> {
+        let shares = consents
+            .iter()
+            .filter(|consent| only.is_none_or(|account| account.region() == consent.region()))
+            .map(|consent| self.share(client_id, *consent, only, read, psu));
+        let mut reading = Reading { accounts: Vec::new(), sources: Vec::new() };
+        for (mut accounts, report) in join_all(shares).await.into_iter().flatten() {
+            accounts.sort_by_key(|account| account.id);
+            reading.accounts.extend(accounts);
+            reading.sources.push(report);
+        }
+        let mut seen = HashSet::new();
+        // The same account under two consents is one account.
+        reading.accounts.retain(|account| seen.insert(account.id));
+
+        let answered = reading.sources.iter().any(|source| source.status == SourceStatus::Ok);
+        if only.is_some() && reading.accounts.is_empty() && (answered || reading.sources.is_empty()) {
+            return Err(FlowError::NotFound("account"));
+        }
+        if answered || reading.sources.is_empty() {
+            return Ok(reading);
+        }
+        // A single reason that the caller can act on is worth more than "no bank answered".
+        if let [only] = reading.sources.as_slice() {
+            match only.status {
+                SourceStatus::NotInForce(status) => return Err(FlowError::ConsentNotInForce(status)),
+                SourceStatus::NotAllowed => return Err(FlowError::ConsentScope),
+                SourceStatus::Ok | SourceStatus::Failed(_) | SourceStatus::TimedOut => {}
+            }
+        }
+        Err(FlowError::AllBanks(reading.sources))
+    }
+
+    /// One consent's share. `None` if it does not hold the only account wanted.
+    async fn share(
+        &self,
+        client_id: &str,
+        id: ConsentId,
+        only: Option<AccountId>,
+        read: Read,
+        psu: Option<&PsuPresence>,
+    ) -> Option<(Vec<AccountData>, SourceReport)> {
+        let mut report = SourceReport {
+            consent: id,
+            institution: None,
+            region: id.region(),
+            status: SourceStatus::Failed(BankErrorKind::Internal),
+            as_of: self.now(),
+            standard: None,
+        };
+        let work = self.share_of(client_id, id, only, read, psu, &mut report);
+        let result = tokio::time::timeout(self.parts.config.read_deadline, work).await;
+        let accounts = match result {
+            Ok(Ok(accounts)) => accounts,
+            Ok(Err(error)) => {
+                report.status = match &error {
+                    FlowError::ConsentNotInForce(status) => SourceStatus::NotInForce(*status),
+                    FlowError::ConsentScope => SourceStatus::NotAllowed,
+                    FlowError::Bank(error) => SourceStatus::Failed(error.kind),
+                    _ => SourceStatus::Failed(BankErrorKind::Internal),
+                };
+                tracing::warn!(consent.id = %id, error = %chain(&error), "Consent {id} could not be read");
+                Vec::new()
+            }
+            Err(_) => {
+                report.status = SourceStatus::TimedOut;
+                Vec::new()
+            }
+        };
+        report.as_of = self.now();
+        let missed = only.is_some() && accounts.is_empty() && report.status == SourceStatus::Ok;
+        (!missed).then_some((accounts, report))
+    }
+
+    async fn share_of(
+        &self,
+        client_id: &str,
+        id: ConsentId,
+        only: Option<AccountId>,
+        read: Read,
+        psu: Option<&PsuPresence>,
+        report: &mut SourceReport,
+    ) -> Result<Vec<AccountData>, FlowError> {
+        let consent = self.consent(client_id, id).await?;
+        report.institution.clone_from(&consent.institution);
+        if !consent.is_in_force(self.now()) {
+            return Err(FlowError::ConsentNotInForce(consent.status));
+        }
+        if !read.allowed_by(&consent.terms.permissions) {
+            return Err(FlowError::ConsentScope);
+        }
+        let institution = consent.institution.clone().ok_or(FlowError::NotFound("institution"))?;
+        let profile = self.bank(&institution)?;
+        let unsupported = || FlowError::Unsupported(institution.clone());
+        let dialect = self.parts.registry.dialect(&profile).ok_or_else(unsupported)?;
+        let information = dialect.accounts().ok_or_else(unsupported)?;
+        let psu_token = self.psu_token(&profile, &consent).await?;
+        let kind = dialect.token_for(&profile, Operation::AccountData);
+        let token = self.bank_token(&profile, kind, psu_token).await?;
+        let standard = dialect.standard(&profile);
+        report.standard = Some(standard.clone());
+        let source = Source { profile, consent, token, psu, standard };
+        let accounts = self.read_source(information, &source, only, read).await;
+        if let Err(FlowError::Bank(error)) = &accounts {
+            self.heed(&source.consent, error.kind).await;
+        }
+        let accounts = accounts?;
+        report.status = SourceStatus::Ok;
+        Ok(accounts)
+    }
+
+    /// What a bank's refusal says about the consent itself.
+    async fn heed(&self, consent: &ConsentRow, kind: BankErrorKind) {
+        let status = match kind {
+            BankErrorKind::ConsentExpired => ConsentStatus::Expired,
+            BankErrorKind::ConsentRevoked => ConsentStatus::RevokedByInstitution,
+            _ => return,
+        };
+        if let Err(error) = self.end_consent(consent.id, status, kind.code()).await {
+            tracing::warn!(consent.id = %consent.id, error = %chain(&error), "The end of a consent could not be noted");
+        }
+    }
+
+    async fn read_source(
+        &self,
+        information: &dyn AccountInformation,
+        source: &Source<'_>,
+        only: Option<AccountId>,
+        read: Read,
+    ) -> Result<Vec<AccountData>, FlowError> {
+        let store = self.parts.stores.region(source.consent.id.region())?;
+        let links = match read {
+            Read::Accounts => Vec::new(),
+            Read::Balances | Read::Transactions(_) => store.account_links(source.consent.id).await?,
+        };
+        if links.is_empty() {
+            let accounts = self.list(information, source).await?;
+            let links: Vec<_> = accounts
+                .iter()
+                .filter_map(|data| {
+                    let resource_id = data.account.as_ref()?.resource_id.clone();
+                    Some(AccountLink { account: data.id, resource_id })
+                })
+                .collect();
+            let known = store.account_links(source.consent.id).await?;
+            if links.iter().any(|link| !known.contains(link)) {
+                store.link_accounts(source.consent.id, &links).await?;
+            }
+            if read == Read::Accounts {
+                return Ok(accounts.into_iter().filter(|a| only.is_none_or(|only| a.id == only)).collect());
+            }
+            return self.read_links(information, source, &links, only, read).await;
+        }
+        self.read_links(information, source, &links, only, read).await
+    }
+
+    async fn list(
+        &self,
+        information: &dyn AccountInformation,
+        source: &Source<'_>,
+    ) -> Result<Vec<AccountData>, FlowError> {
+        let profile = &*source.profile;
+        let mut guard = PageGuard::new(MAX_PAGES);
+        let cx = self.cx(source);
+        let mut request = information.accounts(&cx)?;
+        let mut accounts = Vec::new();
+        loop {
+            let response = self.call(profile, request).await?;
+            let page = information.accounts_read(&cx, &response)?;
+            accounts.extend(page.items);
+            let Some(next) = page.next else { break };
+            guard.admit(profile, &next)?;
+            request = information.next_page(&cx, &next)?;
+        }
+        let region = source.consent.id.region();
+        Ok(accounts
+            .into_iter()
+            .map(|account| {
+                let id = self.parts.id_key.account(&source.consent.client_id, &profile.id, region, &account);
+                AccountData {
+                    balances: account.balances.clone(),
+                    account: Some(account),
+                    ..self.bare(source, id)
+                }
+            })
+            .collect())
+    }
+
+    async fn read_links(
+        &self,
+        information: &dyn AccountInformation,
+        source: &Source<'_>,
+        links: &[AccountLink],
+        only: Option<AccountId>,
+        read: Read,
+    ) -> Result<Vec<AccountData>, FlowError> {
+        let wanted: Vec<_> =
+            links.iter().filter(|link| only.is_none_or(|only| link.account == only)).collect();
+        let mut found = Vec::new();
+        for some in wanted.chunks(ACCOUNTS_AT_ONCE) {
+            let reads = some.iter().map(|link| self.read_link(information, source, link, read));
+            for data in join_all(reads).await {
+                found.push(data?);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn read_link(
+        &self,
+        information: &dyn AccountInformation,
+        source: &Source<'_>,
+        link: &AccountLink,
+        read: Read,
+    ) -> Result<AccountData, FlowError> {
+        let profile = &*source.profile;
+        let cx = self.cx(source);
+        let mut data = self.bare(source, link.account);
+        match read {
+            Read::Accounts => {}
+            Read::Balances => {
+                let response = self.call(profile, information.balances(&cx, &link.resource_id)?).await?;
+                data.balances = information.balances_read(&cx, &response)?;
+            }
+            Read::Transactions(window) => {
+                let from = window.from.max(source.consent.terms.history_from);
+                let query = TransactionQuery { from, to: window.to, status: TransactionSelection::Both };
+                let mut request = information.transactions(&cx, &link.resource_id, &query)?;
+                let mut guard = PageGuard::new(MAX_PAGES);
+                let mut entries = Vec::new();
+                loop {
+                    let response = self.call(profile, request).await?;
+                    let page = information.transactions_read(&cx, &response)?;
+                    entries.extend(page.items);
+                    let Some(next) = page.next else { break };
+                    guard.admit(profile, &next)?;
+                    request = information.next_page(&cx, &next)?;
+                }
+                let ids = self.parts.id_key.transactions(link.account, &entries);
+                data.transactions = ids
+                    .into_iter()
+                    .zip(entries)
+                    .map(|((id, provenance), entry)| (id, provenance, entry))
+                    .collect();
+            }
+        }
+        Ok(data)
+    }
+
+    fn bare(&self, source: &Source<'_>, id: AccountId) -> AccountData {
+        let permissions = &source.consent.terms.permissions;
+        AccountData {
+            id,
+            consent: source.consent.id,
+            institution: source.profile.id.clone(),
+            account: None,
+            detail: permissions.contains(&Permission::ReadAccountsDetail)
+                || permissions.contains(&Permission::ReadTransactionsDetail),
+            balances: Vec::new(),
+            transactions: Vec::new(),
+            standard: source.standard.clone(),
+            fetched_at: self.now(),
+        }
+    }
+
+    fn cx<'a>(&self, source: &'a Source<'_>) -> CallContext<'a> {
+        self.context(
+            &source.profile,
+            source.psu,
+            source.consent.bank.psu_id.as_deref(),
+            source.token.as_ref(),
+            source.consent.bank.consent_id.as_deref(),
+        )
+    }
+}
+
+/// An error with everything behind it, for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        source = inner.source();
+    }
+    text
+}

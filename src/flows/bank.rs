@@ -1,0 +1,474 @@
+//! One leg of a PSU's walk: from our page to a bank and back.
+//!
+//! What is remembered while the PSU is away is found by the digest of `state`,
+//! belongs to one browser and one bank, and is used once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connect::bank_oauth::{
+    AuthorizationRequest, BankTokens, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role,
+    metadata_read, metadata_request,
+};
+use connect::{
+    BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Profile, PsuPresence, RedirectUris,
+    ScaStart, TokenKind,
+};
+use domain::{ConsentId, InstitutionId, PaymentId, SessionId, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use store::consents::ConsentRow;
+use store::sessions::BankState;
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::accounts::chain;
+use crate::consents::NextStep;
+use crate::gateway::CachedToken;
+use crate::webhooks::later;
+use crate::{FlowError, Gateway};
+
+/// How the PSU authenticates at the bank.
+#[derive(Clone, PartialEq, Eq)]
+pub enum BankLeg {
+    /// The browser goes there.
+    Redirect(Url),
+    /// The bank asks in its app, and may have words to show meanwhile.
+    Decoupled(Option<String>),
+    /// Not at all.
+    Done,
+}
+
+/// What the PSU is at the bank for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LegSubject {
+    Consent(ConsentId),
+    Payment(PaymentId),
+}
+
+impl LegSubject {
+    fn text(self) -> String {
+        match self {
+            Self::Consent(id) => id.to_string(),
+            Self::Payment(id) => id.to_string(),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().map(Self::Consent).ok().or_else(|| text.parse().map(Self::Payment).ok())
+    }
+
+    fn role(self) -> Role {
+        match self {
+            Self::Consent(_) => Role::Accounts,
+            Self::Payment(_) => Role::Payments,
+        }
+    }
+}
+
+/// A leg that is about to begin.
+pub(crate) struct PendingLeg {
+    state: SecretString,
+    session: SessionId,
+    subject: LegSubject,
+    pub(crate) redirects: RedirectUris,
+}
+
+/// What is remembered of a leg.
+#[derive(Serialize, Deserialize)]
+struct LegSecrets {
+    institution: InstitutionId,
+    /// Only for banks with an authorization server.
+    oauth: Option<OAuthSecrets>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OAuthSecrets {
+    nonce: String,
+    verifier: String,
+    redirect_uri: Url,
+    scope: String,
+    intent_id: Option<String>,
+    metadata: Option<Url>,
+}
+
+/// A PSU that came back from a bank; nothing has been used up yet.
+pub struct BankReturn {
+    /// The session to go on with; its browser must be the one that came.
+    pub session: SessionId,
+    state_digest: String,
+    query: String,
+    subject: LegSubject,
+    secrets: LegSecrets,
+}
+
+/// Seconds that a PSU may be at a bank.
+const LEG_TIME: i64 = 1_800;
+
+impl Gateway {
+    pub(crate) fn context<'a>(
+        &self,
+        profile: &'a Profile,
+        psu: Option<&'a PsuPresence>,
+        psu_id: Option<&'a str>,
+        access_token: Option<&'a SecretString>,
+        bank_consent_id: Option<&'a str>,
+    ) -> CallContext<'a> {
+        let now = self.now();
+        let request_id = self.entropy().uuid_v4();
+        CallContext { profile, request_id, now, psu, psu_id, access_token, bank_consent_id }
+    }
+
+    pub(crate) async fn call(
+        &self,
+        profile: &Profile,
+        request: BankRequest,
+    ) -> Result<BankResponse, BankError> {
+        self.parts.transport.call(profile, request).await
+    }
+
+    pub(crate) fn after(&self, lifetime: Duration) -> Timestamp {
+        later(self.now(), i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX))
+    }
+
+    /// Prepares a leg: where the bank is to send the PSU back to.
+    pub(crate) async fn open_leg(
+        &self,
+        profile: &Profile,
+        session: SessionId,
+        subject: LegSubject,
+    ) -> Result<PendingLeg, FlowError> {
+        let state = crypto::token(self.entropy(), 32);
+        let callback = self.callback(&profile.id)?;
+        let with = |result: &str| {
+            let mut url = callback.clone();
+            url.query_pairs_mut().append_pair("state", state.expose_secret()).append_pair("result", result);
+            url
+        };
+        let redirects = RedirectUris { ok: with("ok"), nok: with("nok") };
+        Ok(PendingLeg { state, session, subject, redirects })
+    }
+
+    /// Turns the bank's word on how the PSU authenticates into a leg.
+    pub(crate) async fn leg_of(
+        &self,
+        profile: &Profile,
+        pending: &PendingLeg,
+        sca: ScaStart,
+    ) -> Result<BankLeg, FlowError> {
+        match sca {
+            ScaStart::Redirect(url) => {
+                self.remember(profile, pending, None).await?;
+                Ok(BankLeg::Redirect(url))
+            }
+            ScaStart::OAuth { scope, intent_id, metadata } => {
+                let server = self.server(profile, metadata.as_ref()).await?;
+                let request = AuthorizationRequest {
+                    role: pending.subject.role(),
+                    state: pending.state.expose_secret().to_owned(),
+                    nonce: crypto::token(self.entropy(), 32).expose_secret().to_owned(),
+                    code_verifier: crypto::token(self.entropy(), 32),
+                    redirect_uri: self.callback(&profile.id)?,
+                    scope,
+                    intent_id,
+                    again: false,
+                };
+                let client = self.client_of(profile, &server);
+                let request_uri = match client.push(&request) {
+                    Some(push) => Some(client.pushed(&self.call(profile, push?).await?)?),
+                    None => None,
+                };
+                let url = client.authorize_url(&request, request_uri.as_deref())?;
+                let secrets = OAuthSecrets {
+                    nonce: request.nonce,
+                    verifier: request.code_verifier.expose_secret().to_owned(),
+                    redirect_uri: request.redirect_uri,
+                    scope: request.scope,
+                    intent_id: request.intent_id,
+                    metadata,
+                };
+                self.remember(profile, pending, Some(secrets)).await?;
+                Ok(BankLeg::Redirect(url))
+            }
+            ScaStart::Decoupled { message } => Ok(BankLeg::Decoupled(message)),
+            ScaStart::NotNeeded => Ok(BankLeg::Done),
+            // Resolved by the caller, who asks the bank to start; a bank that
+            // answers with yet another link is not one we can follow.
+            ScaStart::Explicit { .. } => {
+                Err(BankError::new(&profile.id, BankErrorKind::ScaMethodUnsupported).into())
+            }
+        }
+    }
+
+    async fn remember(
+        &self,
+        profile: &Profile,
+        pending: &PendingLeg,
+        oauth: Option<OAuthSecrets>,
+    ) -> Result<(), FlowError> {
+        let secrets = LegSecrets { institution: profile.id.clone(), oauth };
+        let secrets = serde_json::to_value(&secrets).map_err(|_| FlowError::Busy)?;
+        let state = BankState {
+            session: pending.session,
+            subject_id: pending.subject.text(),
+            secrets,
+            expires_at: later(self.now(), LEG_TIME),
+        };
+        let mut tx = self.parts.stores.global().begin().await?;
+        tx.remember_bank_state(&digest_of(pending.state.expose_secret()), &state).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Recognises a PSU that came back from `institution` with `query`.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::CallbackMismatch`] if nothing of the kind was sent out,
+    /// [`FlowError::CallbackSpent`] if it was used before or came too late.
+    pub async fn bank_return(
+        &self,
+        institution: &InstitutionId,
+        query: &str,
+    ) -> Result<BankReturn, FlowError> {
+        let mut states = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "state");
+        let (Some((_, state)), None) = (states.next(), states.next()) else {
+            return Err(FlowError::CallbackMismatch);
+        };
+        let state_digest = digest_of(&state);
+        let known = self.parts.stores.global().bank_state(&state_digest).await?;
+        let known = known.ok_or(FlowError::CallbackSpent)?;
+        if known.expires_at <= self.now() {
+            return Err(FlowError::CallbackSpent);
+        }
+        let secrets: LegSecrets =
+            serde_json::from_value(known.secrets).map_err(|_| FlowError::CallbackMismatch)?;
+        let subject = LegSubject::parse(&known.subject_id).ok_or(FlowError::CallbackMismatch)?;
+        // RFC 9700 §4.4: the answer must come to the address made for this bank.
+        if secrets.institution != *institution {
+            return Err(FlowError::CallbackMismatch);
+        }
+        Ok(BankReturn { session: known.session, state_digest, query: query.to_owned(), subject, secrets })
+    }
+
+    /// Takes in what a bank sent along with the PSU. Once; the work goes on if
+    /// the browser goes away.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::CallbackSpent`] if it was taken in before; the bank's
+    /// failure, after the consent or payment took it in.
+    pub async fn finish_return(self: &Arc<Self>, returned: BankReturn) -> Result<(), FlowError> {
+        let mut tx = self.parts.stores.global().begin().await?;
+        tx.use_bank_state(&returned.state_digest, self.now()).await.map_err(|error| match error {
+            store::StoreError::Conflict => FlowError::CallbackSpent,
+            other => other.into(),
+        })?;
+        tx.commit().await?;
+        let gateway = Arc::clone(self);
+        let work = async move { gateway.take_in(returned).await };
+        tokio::spawn(work).await.unwrap_or(Err(FlowError::Busy))
+    }
+
+    async fn take_in(self: &Arc<Self>, returned: BankReturn) -> Result<(), FlowError> {
+        let profile = self.bank(&returned.secrets.institution)?;
+        let nok = url::form_urlencoded::parse(returned.query.as_bytes())
+            .any(|(name, value)| name == "result" && value == "nok");
+        let tokens = match &returned.secrets.oauth {
+            Some(secrets) => Some(self.redeem(&profile, &returned, secrets).await),
+            None => None,
+        };
+        match (returned.subject, tokens) {
+            (LegSubject::Consent(id), Some(Ok(()))) => self.poll_consent(id).await.map(|_| ()),
+            (LegSubject::Consent(id), Some(Err(error))) => {
+                let reason = match &error {
+                    FlowError::Bank(error) => error.kind,
+                    _ => BankErrorKind::Internal,
+                };
+                let status = if reason == BankErrorKind::PsuCancelled {
+                    domain::ConsentStatus::Rejected
+                } else {
+                    domain::ConsentStatus::Failed
+                };
+                tracing::warn!(consent.id = %id, error = %chain(&error), "The bank did not grant consent {id}");
+                self.end_consent(id, status, reason.code()).await?;
+                if status == domain::ConsentStatus::Rejected { Ok(()) } else { Err(error) }
+            }
+            (LegSubject::Consent(id), None) => {
+                let step = self.poll_consent(id).await?;
+                if nok && matches!(step, NextStep::Wait(_)) {
+                    self.end_consent(id, domain::ConsentStatus::Rejected, "psu-cancelled").await?;
+                }
+                Ok(())
+            }
+            (LegSubject::Payment(_), Some(Ok(()))) => Ok(()),
+            (LegSubject::Payment(id), Some(Err(FlowError::Bank(error))))
+                if error.kind == BankErrorKind::PsuCancelled =>
+            {
+                self.decline_payment(id).await
+            }
+            (LegSubject::Payment(_), Some(Err(error))) => Err(error),
+            // What came of it only the bank knows, whatever the address says.
+            (LegSubject::Payment(id), None) => self.approved_payment(id, None).await,
+        }
+    }
+
+    /// Redeems the code of a callback and keeps what it gave.
+    async fn redeem(
+        self: &Arc<Self>,
+        profile: &Profile,
+        returned: &BankReturn,
+        secrets: &OAuthSecrets,
+    ) -> Result<(), FlowError> {
+        let server = self.server(profile, secrets.metadata.as_ref()).await?;
+        let client = self.client_of(profile, &server);
+        let state = url::form_urlencoded::parse(returned.query.as_bytes())
+            .find(|(name, _)| name == "state")
+            .map(|(_, state)| state.into_owned())
+            .unwrap_or_default();
+        let request = AuthorizationRequest {
+            role: returned.subject.role(),
+            state,
+            nonce: secrets.nonce.clone(),
+            code_verifier: secrets.verifier.clone().into(),
+            redirect_uri: secrets.redirect_uri.clone(),
+            scope: secrets.scope.clone(),
+            intent_id: secrets.intent_id.clone(),
+            again: false,
+        };
+        let callback = client.callback_check(&returned.query, &request)?;
+        let response = self.call(profile, client.exchange_code(&request, &callback.code)?).await?;
+        let tokens = client.token_read(&response)?;
+        // Kept before it is judged: a bank that rotates tokens has burnt the old one.
+        if let LegSubject::Consent(id) = returned.subject {
+            self.keep_bank_tokens(id, &tokens).await?;
+        }
+        let code = Some(callback.code.expose_secret());
+        let step = IdTokenStep::Code;
+        self.check_id_token(profile, &client, &tokens, &ExpectedIdToken { step, request: &request, code })
+            .await?;
+        if let LegSubject::Payment(id) = returned.subject {
+            self.approved_payment(id, Some(tokens.access_token)).await?;
+        }
+        Ok(())
+    }
+
+    async fn check_id_token(
+        &self,
+        profile: &Profile,
+        client: &OAuthClient<'_>,
+        tokens: &BankTokens,
+        expected: &ExpectedIdToken<'_>,
+    ) -> Result<(), FlowError> {
+        match &tokens.id_token {
+            Some(token) => {
+                let keys = client.keys_read(&self.call(profile, client.keys()?).await?)?;
+                Ok(client.verify_id_token(token, &keys, expected)?)
+            }
+            None if client.expects_id_token(expected) => {
+                Err(BankError::new(&profile.id, BankErrorKind::AuthorizationInvalid).at("id_token").into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn client_of<'a>(&'a self, profile: &'a Profile, metadata: &'a Metadata) -> OAuthClient<'a> {
+        OAuthClient {
+            profile,
+            metadata,
+            signing_key: Some(&self.parts.bank_key),
+            now: self.now(),
+            entropy: self.entropy(),
+        }
+    }
+
+    /// Metadata of a bank's authorization server, read once.
+    async fn server(&self, profile: &Profile, named: Option<&Url>) -> Result<Arc<Metadata>, FlowError> {
+        if let Some(known) = self.servers.lock().await.get(&profile.id) {
+            return Ok(Arc::clone(known));
+        }
+        let metadata = match Metadata::of_profile(profile) {
+            Some(stated) => stated,
+            None => {
+                let request = metadata_request(profile, named)?;
+                let from = request.url.clone();
+                metadata_read(profile, &from, &self.call(profile, request).await?)?
+            }
+        };
+        let metadata = Arc::new(metadata);
+        self.servers.lock().await.insert(profile.id.clone(), Arc::clone(&metadata));
+        Ok(metadata)
+    }
+
+    /// The token that a request carries.
+    pub(crate) async fn bank_token(
+        &self,
+        profile: &Profile,
+        kind: TokenKind,
+        psu_token: Option<SecretString>,
+    ) -> Result<Option<SecretString>, FlowError> {
+        match kind {
+            TokenKind::None => Ok(None),
+            TokenKind::PsuIfHeld => Ok(psu_token),
+            TokenKind::Psu => match psu_token {
+                Some(token) => Ok(Some(token)),
+                None => Err(BankError::new(&profile.id, BankErrorKind::TokenInvalid).into()),
+            },
+            TokenKind::Client(scope) => self.client_token(profile, scope).await.map(Some),
+        }
+    }
+
+    /// A token of our own at a bank, kept until shortly before its end.
+    async fn client_token(&self, profile: &Profile, scope: &'static str) -> Result<SecretString, FlowError> {
+        let key = (profile.id.clone(), scope);
+        if let Some(cached) = self.client_tokens.lock().await.get(&key)
+            && cached.expires_at > later(self.now(), 30)
+        {
+            return Ok(cached.token.clone());
+        }
+        let server = self.server(profile, None).await?;
+        let client = self.client_of(profile, &server);
+        let response = self.call(profile, client.client_credentials(scope)?).await?;
+        let tokens = client.token_read(&response)?;
+        let expires_at = self.after(tokens.expires_in.unwrap_or(Duration::from_secs(60)));
+        let cached = CachedToken { token: tokens.access_token.clone(), expires_at };
+        self.client_tokens.lock().await.insert(key, cached);
+        Ok(tokens.access_token)
+    }
+
+    /// The PSU's token at the bank under a consent, refreshed if it ends soon.
+    pub(crate) async fn psu_token(
+        &self,
+        profile: &Profile,
+        consent: &ConsentRow,
+    ) -> Result<Option<SecretString>, FlowError> {
+        let Some(token) = fresh_token(consent, self.now()) else {
+            if consent.bank.refresh_token.is_none() {
+                return Ok(consent.bank.access_token.clone().map(SecretString::from));
+            }
+            let turn = self.refreshing.get_with(consent.id, async { Arc::new(Mutex::new(())) }).await;
+            let _turn = turn.lock().await;
+            let consent = self.any_consent(consent.id).await?;
+            if let Some(token) = fresh_token(&consent, self.now()) {
+                return Ok(Some(token));
+            }
+            let Some(refresh) = consent.bank.refresh_token.clone() else { return Ok(None) };
+            let server = self.server(profile, None).await?;
+            let client = self.client_of(profile, &server);
+            let request = client.refresh(Role::Accounts, &refresh.into())?;
+            let tokens = client.token_read(&self.call(profile, request).await?)?;
+            self.keep_bank_tokens(consent.id, &tokens).await?;
+            return Ok(Some(tokens.access_token));
+        };
+        Ok(Some(token))
+    }
+}
+
+fn fresh_token(consent: &ConsentRow, now: Timestamp) -> Option<SecretString> {
+    let soon = later(now, 30);
+    let fresh = consent.bank.access_token_expires_at.is_none_or(|end| end > soon);
+    consent.bank.access_token.clone().filter(|_| fresh).map(SecretString::from)
+}
+
+fn digest_of(state: &str) -> String {
+    crypto::digest::sha256_hex(state.as_bytes())
+}

@@ -1,0 +1,463 @@
+//! Consents: lodged by the TPP, approved by the PSU on our page and at the
+//! bank, read under, withdrawn.
+
+use std::sync::Arc;
+
+use connect::{BankConsentStatus, BankErrorKind, ConsentOrder, Operation, Profile, PsuPresence, ScaStart};
+use domain::{
+    ConsentId, ConsentStatus, Date, InstitutionId, Permission, Region, SessionId, Timestamp, Violations,
+};
+use jiff::ToSpan;
+use jiff::tz::TimeZone;
+use secrecy::ExposeSecret;
+use store::consents::{BankAccess, ConsentRow, ConsentTerms};
+use store::idempotency::{Claim, ClaimKey};
+use url::Url;
+
+use crate::bank::{BankLeg, LegSubject};
+use crate::events::Subject;
+use crate::{FlowError, Gateway};
+
+/// What a TPP asks a PSU for.
+#[derive(Clone, Debug)]
+pub struct ConsentRequest {
+    /// Where; or only a region, and the PSU chooses on our page.
+    pub institution: Option<InstitutionId>,
+    /// Home region, where no institution is named.
+    pub region: Option<Region>,
+    /// What may be read.
+    pub permissions: Vec<Permission>,
+    /// More than once?
+    pub recurring: bool,
+    /// Last day of the consent.
+    pub valid_until: Option<Date>,
+    /// Earliest booking date that may be read.
+    pub history_from: Option<Date>,
+    /// The TPP's own name for the consent.
+    pub client_reference: Option<String>,
+}
+
+/// Where a PSU goes next.
+#[derive(Clone, PartialEq, Eq)]
+pub enum NextStep {
+    /// To the bank.
+    Redirect(Url),
+    /// Nowhere: the bank asks in its app; our page waits.
+    Wait(Option<String>),
+    /// The bank said yes.
+    Authorized,
+    /// It came to nothing.
+    Ended(ConsentStatus),
+}
+
+/// Accesses a day without the PSU that we ask for (RTS art. 36(5)(b)).
+const FREQUENCY_PER_DAY: u8 = 4;
+
+impl Gateway {
+    /// Lodges a consent. With an idempotency key that was used before, answers
+    /// what was answered then.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError`] if the request is invalid or the institution is not usable.
+    pub async fn lodge_consent<F>(
+        &self,
+        client_id: &str,
+        request: &ConsentRequest,
+        claim: impl FnOnce(Region) -> ClaimKey,
+        answer: F,
+    ) -> Result<(u16, String, bool), FlowError>
+    where
+        F: FnOnce(&ConsentRow) -> String,
+    {
+        let now = self.now();
+        let today = date_of(now);
+        let mut violations = Violations::default();
+        if request.permissions.is_empty() {
+            violations.add("/permissions", "permissions.empty", "at least one permission is needed");
+        }
+        let valid_until = request.valid_until.unwrap_or_else(|| today.saturating_add(90.days()));
+        if valid_until < today {
+            violations.add("/access/valid_until", "date.past", "the last day is not in the past");
+        }
+        if request.history_from.is_some_and(|from| from > today) {
+            violations.add("/access/history_from", "date.future", "the earliest day is not in the future");
+        }
+        let region = match (&request.institution, request.region) {
+            (Some(institution), _) => self.bank(institution)?.region,
+            (None, Some(region)) => region,
+            (None, None) => {
+                violations.add("/institution_id", "field.missing", "an institution or a region is needed");
+                return Err(violations.into());
+            }
+        };
+        if !violations.is_empty() {
+            return Err(violations.into());
+        }
+        self.holds(region)?;
+        let longest = today.saturating_add(i64::from(self.parts.config.max_consent_days).days());
+        let valid_until = valid_until.min(longest);
+
+        let consent = ConsentRow {
+            id: ConsentId::new(region, self.clock(), self.entropy()),
+            client_id: client_id.to_owned(),
+            institution: request.institution.clone(),
+            status: ConsentStatus::Created,
+            terms: ConsentTerms {
+                permissions: request.permissions.clone(),
+                recurring: request.recurring,
+                valid_until,
+                history_from: request.history_from,
+                frequency_per_day: if request.recurring { FREQUENCY_PER_DAY } else { 1 },
+                client_reference: request.client_reference.clone(),
+                status_reason: None,
+                authorized_at: None,
+            },
+            bank: BankAccess::default(),
+            expires_at: end_of(valid_until),
+            created_at: now,
+            updated_at: now,
+        };
+        let claim = claim(region);
+        let mut tx = self.parts.stores.region(region)?.begin().await?;
+        match tx.claim(&claim, now, crate::webhooks::later(now, DAY)).await? {
+            Claim::Replay { status, body } => return Ok((status, body, true)),
+            Claim::InFlight => return Err(FlowError::KeyInFlight),
+            Claim::Mismatch => return Err(FlowError::KeyReused),
+            Claim::New => {}
+        }
+        tx.lodge_consent(&consent).await?;
+        let subject = Subject::Consent(consent.id, consent.status);
+        tx.emit(&self.event(client_id, &subject, 1, now)).await?;
+        let body = answer(&consent);
+        tx.answer_claim(&claim, 201, &body).await?;
+        tx.commit().await?;
+        Ok((201, body, false))
+    }
+
+    /// A consent of a client, as it stands now.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::NotFound`] if the client has no such consent.
+    pub async fn consent(&self, client_id: &str, id: ConsentId) -> Result<ConsentRow, FlowError> {
+        let consent = self.any_consent(id).await?;
+        if consent.client_id == client_id { Ok(consent) } else { Err(FlowError::NotFound("consent")) }
+    }
+
+    /// A consent, whoever's it is; a consent past its end is moved there first.
+    pub(crate) async fn any_consent(&self, id: ConsentId) -> Result<ConsentRow, FlowError> {
+        let consent = self
+            .parts
+            .stores
+            .region(id.region())?
+            .consent(id)
+            .await?
+            .ok_or(FlowError::NotFound("consent"))?;
+        let over = consent.expires_at.is_some_and(|end| end <= self.now());
+        if over && !consent.status.is_final() {
+            return self.move_consent(consent, "gateway", |row| row.status = ConsentStatus::Expired).await;
+        }
+        Ok(consent)
+    }
+
+    /// Sets the institution that the PSU chose on our page.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError`] if the consent has one, or the institution is of another region.
+    pub async fn choose_institution(
+        &self,
+        id: ConsentId,
+        institution: &InstitutionId,
+    ) -> Result<ConsentRow, FlowError> {
+        let profile = self.bank(institution)?;
+        let consent = self.any_consent(id).await?;
+        if profile.region != id.region() {
+            return Err(FlowError::Unsupported(institution.clone()));
+        }
+        if consent.status != ConsentStatus::Created {
+            return Err(FlowError::ConsentState(consent.status));
+        }
+        self.move_consent(consent, "psu", |row| row.institution = Some(institution.clone())).await
+    }
+
+    /// Takes a consent to its bank: lodges it there and says where the PSU goes.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError`] if the bank fails; the consent is then `FAILED`, unless
+    /// trying again may help.
+    pub async fn start_consent(
+        self: &Arc<Self>,
+        session: SessionId,
+        id: ConsentId,
+        psu: &PsuPresence,
+        psu_id: Option<String>,
+    ) -> Result<NextStep, FlowError> {
+        let mut consent = self.any_consent(id).await?;
+        match consent.status {
+            ConsentStatus::Created | ConsentStatus::AwaitingRedirect => {}
+            ConsentStatus::AwaitingDecoupled => return self.poll_consent(id).await,
+            ConsentStatus::Authorized => return Ok(NextStep::Authorized),
+            ended @ (ConsentStatus::Rejected
+            | ConsentStatus::RevokedByPsu
+            | ConsentStatus::RevokedByClient
+            | ConsentStatus::RevokedByInstitution
+            | ConsentStatus::Expired
+            | ConsentStatus::Failed) => return Ok(NextStep::Ended(ended)),
+        }
+        let institution = consent.institution.clone().ok_or(FlowError::NotFound("institution"))?;
+        let profile = self.bank(&institution)?;
+        if psu_id.is_some() {
+            consent.bank.psu_id = psu_id;
+        }
+        match self.lodge_at_bank(&profile, session, &mut consent, psu).await {
+            Ok(step) => Ok(step),
+            Err(FlowError::Bank(error)) => {
+                tracing::warn!(consent.id = %id, bank.code = %institution, error = %error, "Consent {id} could not be lodged");
+                let rejected = matches!(
+                    error.kind,
+                    BankErrorKind::PsuCancelled | BankErrorKind::PsuAuthenticationFailed
+                );
+                let status = if rejected { ConsentStatus::Rejected } else { ConsentStatus::Failed };
+                self.end_consent(id, status, error.kind.code()).await?;
+                Err(FlowError::Bank(error))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn lodge_at_bank(
+        &self,
+        profile: &Profile,
+        session: SessionId,
+        consent: &mut ConsentRow,
+        psu: &PsuPresence,
+    ) -> Result<NextStep, FlowError> {
+        let unsupported = || FlowError::Unsupported(profile.id.clone());
+        let dialect = self.parts.registry.dialect(profile).ok_or_else(unsupported)?;
+        let accounts = dialect.accounts().ok_or_else(unsupported)?;
+        let pending = self.open_leg(profile, session, LegSubject::Consent(consent.id)).await?;
+        let token = self.bank_token(profile, dialect.token_for(profile, Operation::Consent), None).await?;
+        let psu_id = consent.bank.psu_id.clone();
+        let cx = self.context(profile, Some(psu), psu_id.as_deref(), token.as_ref(), None);
+        let order = ConsentOrder {
+            permissions: consent.terms.permissions.clone(),
+            accounts: Vec::new(),
+            valid_until: Some(consent.terms.valid_until),
+            recurring: consent.terms.recurring,
+            frequency_per_day: consent.terms.frequency_per_day,
+            transactions_from: consent.terms.history_from,
+            redirects: pending.redirects.clone(),
+        };
+        let response = self.call(profile, accounts.lodge(&cx, &order)?).await?;
+        let lodged = accounts.lodged(&cx, &response)?;
+        consent.bank.consent_id = Some(lodged.bank_id.clone());
+        if let Some(until) = lodged.valid_until.filter(|until| *until < consent.terms.valid_until) {
+            // The bank may shorten a consent, never lengthen it.
+            consent.terms.valid_until = until;
+            consent.expires_at = end_of(until);
+        }
+        let mut sca = lodged.sca;
+        if let ScaStart::Explicit { link } = &sca {
+            let cx = connect::CallContext { bank_consent_id: Some(&lodged.bank_id), ..cx };
+            let request = accounts.authorise(&cx, link, &pending.redirects)?;
+            sca = accounts.authorised(&cx, &self.call(profile, request).await?)?;
+        }
+        let leg = self.leg_of(profile, &pending, sca).await?;
+        let (status, step) = match leg {
+            BankLeg::Redirect(url) => (ConsentStatus::AwaitingRedirect, NextStep::Redirect(url)),
+            BankLeg::Decoupled(message) => (ConsentStatus::AwaitingDecoupled, NextStep::Wait(message)),
+            BankLeg::Done => (ConsentStatus::AwaitingDecoupled, NextStep::Wait(None)),
+        };
+        let was = consent.status;
+        let lodged = consent.clone();
+        self.save_consent(was, "psu", lodged, |row| row.status = status).await?;
+        Ok(step)
+    }
+
+    /// Asks the bank how a consent stands, and moves ours along.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError`] if the bank fails; the consent stays where it is.
+    pub async fn poll_consent(&self, id: ConsentId) -> Result<NextStep, FlowError> {
+        let consent = self.any_consent(id).await?;
+        if consent.status == ConsentStatus::Authorized {
+            return Ok(NextStep::Authorized);
+        }
+        if consent.status.is_final() {
+            return Ok(NextStep::Ended(consent.status));
+        }
+        let institution = consent.institution.clone().ok_or(FlowError::NotFound("institution"))?;
+        let profile = self.bank(&institution)?;
+        match self.consent_at_bank(&profile, &consent).await? {
+            BankConsentStatus::AwaitingAuthorisation | BankConsentStatus::PartiallyAuthorised => {
+                Ok(NextStep::Wait(None))
+            }
+            BankConsentStatus::Authorised => {
+                let now = self.now();
+                self.move_consent(consent, "psu", |row| {
+                    row.status = ConsentStatus::Authorized;
+                    row.terms.authorized_at = Some(now);
+                })
+                .await?;
+                tracing::info!(consent.id = %id, bank.code = %institution, "Consent {id} is authorized at {institution}");
+                Ok(NextStep::Authorized)
+            }
+            BankConsentStatus::Rejected => self.ended(id, ConsentStatus::Rejected).await,
+            BankConsentStatus::RevokedByPsu => self.ended(id, ConsentStatus::RevokedByPsu).await,
+            BankConsentStatus::TerminatedByTpp => self.ended(id, ConsentStatus::RevokedByClient).await,
+            BankConsentStatus::Expired | BankConsentStatus::Consumed => {
+                self.ended(id, ConsentStatus::Expired).await
+            }
+        }
+    }
+
+    async fn ended(&self, id: ConsentId, status: ConsentStatus) -> Result<NextStep, FlowError> {
+        self.end_consent(id, status, "institution").await?;
+        Ok(NextStep::Ended(status))
+    }
+
+    async fn consent_at_bank(
+        &self,
+        profile: &Profile,
+        consent: &ConsentRow,
+    ) -> Result<BankConsentStatus, FlowError> {
+        let unsupported = || FlowError::Unsupported(profile.id.clone());
+        let dialect = self.parts.registry.dialect(profile).ok_or_else(unsupported)?;
+        let accounts = dialect.accounts().ok_or_else(unsupported)?;
+        let token = self.bank_token(profile, dialect.token_for(profile, Operation::Consent), None).await?;
+        let psu_id = consent.bank.psu_id.as_deref();
+        let cx = self.context(profile, None, psu_id, token.as_ref(), consent.bank.consent_id.as_deref());
+        let response = self.call(profile, accounts.status(&cx)?).await?;
+        Ok(accounts.status_read(&cx, &response)?)
+    }
+
+    /// Keeps the tokens that a bank gave for a consent.
+    pub(crate) async fn keep_bank_tokens(
+        &self,
+        id: ConsentId,
+        token: &connect::bank_oauth::BankTokens,
+    ) -> Result<(), FlowError> {
+        let consent = self.any_consent(id).await?;
+        let expires_at = token.expires_in.map(|lifetime| self.after(lifetime));
+        self.move_consent(consent, "gateway", |row| {
+            row.bank.access_token = Some(token.access_token.expose_secret().to_owned());
+            row.bank.access_token_expires_at = expires_at;
+            if let Some(refresh) = &token.refresh_token {
+                row.bank.refresh_token = Some(refresh.expose_secret().to_owned());
+            }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// The PSU said no on our page.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError`] if the store fails.
+    pub async fn decline_consent(&self, id: ConsentId) -> Result<(), FlowError> {
+        self.end_consent(id, ConsentStatus::Rejected, "psu-declined").await
+    }
+
+    /// Ends a consent that has not ended.
+    pub(crate) async fn end_consent(
+        &self,
+        id: ConsentId,
+        status: ConsentStatus,
+        reason: &str,
+    ) -> Result<(), FlowError> {
+        let consent = self.any_consent(id).await?;
+        if consent.status.is_final() {
+            return Ok(());
+        }
+        let actor = if status == ConsentStatus::Failed { "gateway" } else { "psu" };
+        self.move_consent(consent, actor, |row| {
+            row.status = status;
+            row.terms.status_reason = Some(reason.to_owned());
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Withdraws a consent: at once here, then at the bank.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::NotFound`] if the client has no such consent. A bank that
+    /// cannot be told is no error: nothing is read under the consent any more.
+    pub async fn revoke_consent(&self, client_id: &str, id: ConsentId) -> Result<(), FlowError> {
+        let consent = self.consent(client_id, id).await?;
+        if consent.status.is_final() {
+            return Ok(());
+        }
+        let revoked =
+            self.move_consent(consent, "client", |row| row.status = ConsentStatus::RevokedByClient).await?;
+        if let Err(error) = self.revoke_at_bank(&revoked).await {
+            tracing::warn!(consent.id = %id, error = %error, "The bank could not be told that consent {id} ended");
+        }
+        Ok(())
+    }
+
+    async fn revoke_at_bank(&self, consent: &ConsentRow) -> Result<(), FlowError> {
+        let (Some(institution), Some(bank_id)) = (&consent.institution, &consent.bank.consent_id) else {
+            return Ok(());
+        };
+        let profile = self.bank(institution)?;
+        let unsupported = || FlowError::Unsupported(profile.id.clone());
+        let dialect = self.parts.registry.dialect(&profile).ok_or_else(unsupported)?;
+        let accounts = dialect.accounts().ok_or_else(unsupported)?;
+        let token = self.bank_token(&profile, dialect.token_for(&profile, Operation::Consent), None).await?;
+        let psu_id = consent.bank.psu_id.as_deref();
+        let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(bank_id));
+        let response = self.call(&profile, accounts.revoke(&cx)?).await?;
+        Ok(accounts.revoked(&cx, &response)?)
+    }
+
+    /// Changes a consent in one transaction with its event.
+    pub(crate) async fn move_consent(
+        &self,
+        consent: ConsentRow,
+        actor: &str,
+        change: impl FnOnce(&mut ConsentRow),
+    ) -> Result<ConsentRow, FlowError> {
+        let was = consent.status;
+        self.save_consent(was, actor, consent, change).await
+    }
+
+    async fn save_consent(
+        &self,
+        was: ConsentStatus,
+        actor: &str,
+        mut consent: ConsentRow,
+        change: impl FnOnce(&mut ConsentRow),
+    ) -> Result<ConsentRow, FlowError> {
+        change(&mut consent);
+        let now = self.now();
+        let mut tx = self.parts.stores.region(consent.id.region())?.begin().await?;
+        let sequence = tx.update_consent(was, &consent, actor, now).await?;
+        if sequence > 0 {
+            let subject = Subject::Consent(consent.id, consent.status);
+            tx.emit(&self.event(&consent.client_id, &subject, sequence, now)).await?;
+        }
+        tx.commit().await?;
+        consent.updated_at = now;
+        Ok(consent)
+    }
+}
+
+/// Seconds of a day.
+pub(crate) const DAY: i64 = 86_400;
+
+/// Today, UTC.
+pub(crate) fn date_of(at: Timestamp) -> Date {
+    at.to_zoned(TimeZone::UTC).date()
+}
+
+/// The instant at which a day is over, UTC.
+fn end_of(day: Date) -> Option<Timestamp> {
+    day.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok().map(|start| start.timestamp())
+}

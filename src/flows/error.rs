@@ -1,0 +1,83 @@
+//! Why a use case did not do what it was asked.
+
+use connect::BankError;
+use domain::{ConsentStatus, InstitutionId, PaymentState, Region, Violations};
+use store::StoreError;
+
+/// Why a use case did not do what it was asked. `web` gives each its HTTP form.
+#[derive(Debug, thiserror::Error)]
+pub enum FlowError {
+    /// There is no such thing for this caller.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The input is wrong.
+    #[error("the request is invalid")]
+    Invalid(#[from] Violations),
+    /// The institution is not in the directory.
+    #[error("institution {0} is not known")]
+    UnknownInstitution(InstitutionId),
+    /// The institution is known but not set up here, or lacks the capability.
+    #[error("institution {0} cannot do this here")]
+    Unsupported(InstitutionId),
+    /// Personal data of that region is not held here.
+    #[error("region {0} is not held here")]
+    RegionNotHeld(Region),
+    /// The token's grant names no consent that covers the request.
+    #[error("no consent of this token covers the request")]
+    ConsentMissing,
+    /// The consent is not in force.
+    #[error("the consent is {0}")]
+    ConsentNotInForce(ConsentStatus),
+    /// The consent is in force but does not allow this.
+    #[error("the consent does not allow this")]
+    ConsentScope,
+    /// The consent's life has no such step.
+    #[error("a consent that is {0} cannot do this")]
+    ConsentState(ConsentStatus),
+    /// The payment's life has no such step.
+    #[error("a payment that is {0} cannot do this")]
+    PaymentState(PaymentState),
+    /// The PSU said no.
+    #[error("the PSU declined")]
+    Declined,
+    /// What came back from the bank does not belong to what was sent.
+    #[error("the answer from the bank does not belong to this session")]
+    CallbackMismatch,
+    /// The bank's answer was used before, or its time is over.
+    #[error("the answer from the bank was used before or came too late")]
+    CallbackSpent,
+    /// The same idempotency key is being worked on.
+    #[error("a request with this idempotency key is being worked on")]
+    KeyInFlight,
+    /// The idempotency key belongs to another request.
+    #[error("this idempotency key was used for another request")]
+    KeyReused,
+    /// A webhook address is refused.
+    #[error("the webhook address is refused")]
+    Webhook(#[from] crate::WebhookRefused),
+    /// The bank failed.
+    #[error("the bank did not do what it was asked")]
+    Bank(#[from] BankError),
+    /// Every bank asked failed.
+    #[error("none of the banks answered")]
+    AllBanks(Vec<crate::SourceReport>),
+    /// A limit for concurrent work was reached.
+    #[error("the gateway is busy")]
+    Busy,
+    /// The store failed.
+    #[error("the store failed")]
+    Store(StoreError),
+}
+
+impl From<StoreError> for FlowError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NoSuchRegion(region) => Self::RegionNotHeld(region),
+            other @ (StoreError::Conflict
+            | StoreError::NotFound
+            | StoreError::Corrupt { .. }
+            | StoreError::Database(_)
+            | StoreError::Migrate(_)) => Self::Store(other),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Events: written with the change they tell of, thin and without personal data.
+
+use std::sync::Arc;
+
+use domain::{ConsentId, ConsentStatus, EventId, PaymentId, PaymentState, Region, Timestamp};
+use serde_json::json;
+use store::events::EventRow;
+
+use crate::{FlowError, Gateway};
+
+/// The consent or payment an event tells of.
+pub(crate) enum Subject {
+    Consent(ConsentId, ConsentStatus),
+    Payment(PaymentId, PaymentState),
+}
+
+impl Subject {
+    fn region(&self) -> Region {
+        match self {
+            Self::Consent(id, _) => id.region(),
+            Self::Payment(id, _) => id.region(),
+        }
+    }
+
+    fn event_type(&self) -> String {
+        match self {
+            Self::Consent(_, status) => {
+                let word = match status {
+                    ConsentStatus::Created => "created",
+                    ConsentStatus::AwaitingRedirect | ConsentStatus::AwaitingDecoupled => {
+                        "awaiting_authorization"
+                    }
+                    ConsentStatus::Authorized => "authorized",
+                    ConsentStatus::Rejected => "rejected",
+                    ConsentStatus::RevokedByPsu
+                    | ConsentStatus::RevokedByClient
+                    | ConsentStatus::RevokedByInstitution => "revoked",
+                    ConsentStatus::Expired => "expired",
+                    ConsentStatus::Failed => "failed",
+                };
+                format!("consent.{word}")
+            }
+            Self::Payment(_, state) => {
+                let word = match state {
+                    PaymentState::Unknown => "status_unknown".to_owned(),
+                    other @ (PaymentState::Created
+                    | PaymentState::AuthorizationRequired
+                    | PaymentState::Authorizing
+                    | PaymentState::Authorized
+                    | PaymentState::Submitted
+                    | PaymentState::Accepted
+                    | PaymentState::Settled
+                    | PaymentState::Rejected
+                    | PaymentState::Failed
+                    | PaymentState::Cancelled
+                    | PaymentState::Expired) => other.as_str().to_lowercase(),
+                };
+                format!("payment.{word}")
+            }
+        }
+    }
+}
+
+impl Gateway {
+    /// The event of a change; the caller writes it in the change's transaction.
+    pub(crate) fn event(&self, client_id: &str, subject: &Subject, sequence: i64, at: Timestamp) -> EventRow {
+        let region = subject.region();
+        let id = EventId::new(region, self.clock(), self.entropy());
+        let (kind, resource_id, path, status) = match subject {
+            Subject::Consent(id, status) => ("consent", id.to_string(), "consents", status.as_str()),
+            Subject::Payment(id, state) => ("payment", id.to_string(), "payments", state.as_str()),
+        };
+        let event_type = subject.event_type();
+        let body = json!({
+            "id": id.to_string(),
+            "type": event_type,
+            "created_at": at.to_string(),
+            "sequence": sequence,
+            "resource": {
+                "type": kind,
+                "id": resource_id,
+                "href": format!("{}/v1/{path}/{resource_id}", self.parts.config.api_origin),
+            },
+            "data": { "status": status },
+            "api_version": "v1",
+            "region": region.as_str(),
+        });
+        EventRow {
+            id,
+            client_id: client_id.to_owned(),
+            event_type,
+            resource_id,
+            sequence,
+            body: body.to_string(),
+            created_at: at,
+        }
+    }
+
+    /// Fans new events out to endpoints and makes the deliveries that are due.
+    /// Returns how many deliveries were tried.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if a store fails.
+    pub async fn deliver_events(self: &Arc<Self>) -> Result<usize, FlowError> {
+        let mut tried = 0;
+        for store in self.parts.stores.regions() {
+            for event in store.new_events().await? {
+                let webhooks = self.parts.stores.global().webhooks(&event.client_id).await?;
+                let wanted: Vec<_> = webhooks
+                    .iter()
+                    .filter(|webhook| webhook.status == "enabled")
+                    .filter(|webhook| webhook.events.is_empty() || webhook.events.contains(&event.event_type))
+                    .map(|webhook| webhook.id)
+                    .collect();
+                let mut tx = store.begin().await?;
+                match tx.fan_out(event.id, &wanted, self.now()).await {
+                    Ok(()) => tx.commit().await?,
+                    // Another process fanned it out.
+                    Err(store::StoreError::Conflict) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            for delivery in store.deliveries_due(self.now()).await? {
+                tried += usize::from(self.attempt(store, &delivery).await?);
+            }
+        }
+        Ok(tried)
+    }
+}

@@ -1,0 +1,163 @@
+//! What every use case works with.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use connect::{Profile, Registry, Transport};
+use crypto::SigningKey;
+use domain::{Clock, ConsentId, Entropy, InstitutionId, Region, Timestamp};
+use secrecy::SecretString;
+use store::Stores;
+use tokio::sync::Mutex;
+use url::Url;
+
+use crate::webhooks::WebhookSender;
+use crate::{FlowError, IdKey};
+
+/// Where the gateway is and how it behaves.
+#[derive(Clone, Debug)]
+pub struct GatewayConfig {
+    /// Issuer (RFC 8414) and origin of the hosted pages, without a trailing slash.
+    pub issuer: String,
+    /// Origin of the mutual-TLS listener, without a trailing slash.
+    pub api_origin: String,
+    /// Approve at our own pages without a click. For the sandbox only.
+    pub auto_approve: bool,
+    /// Longest time an aggregated read waits for its banks.
+    pub read_deadline: Duration,
+    /// Longest life of a consent in days, whatever is asked for.
+    pub max_consent_days: u16,
+}
+
+/// What a [`Gateway`] is made of.
+pub struct Parts {
+    /// Where and how.
+    pub config: GatewayConfig,
+    /// What must not be lost.
+    pub stores: Stores,
+    /// The banks.
+    pub registry: Arc<Registry>,
+    /// The way to them.
+    pub transport: Arc<Transport>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// Key of account and transaction ids, and of cursors.
+    pub id_key: IdKey,
+    /// Ed25519 key that signs webhooks.
+    pub webhook_key: Arc<SigningKey>,
+    /// Sends webhooks.
+    pub webhooks: WebhookSender,
+    /// Key that signs what we say as a client of banks (request objects, assertions).
+    pub bank_key: Arc<SigningKey>,
+}
+
+/// What every use case works with.
+pub struct Gateway {
+    pub(crate) parts: Parts,
+    /// Tokens of ours at banks (`client_credentials`), by bank and scope.
+    pub(crate) client_tokens: Mutex<HashMap<(InstitutionId, &'static str), CachedToken>>,
+    /// Metadata of banks' authorization servers.
+    pub(crate) servers: Mutex<HashMap<InstitutionId, Arc<connect::bank_oauth::Metadata>>>,
+    /// One refresh at a time per consent: banks burn a token that is used twice.
+    pub(crate) refreshing: moka::future::Cache<ConsentId, Arc<Mutex<()>>>,
+}
+
+/// A token with its end.
+#[derive(Clone)]
+pub(crate) struct CachedToken {
+    pub(crate) token: SecretString,
+    pub(crate) expires_at: Timestamp,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("config", &self.parts.config).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Puts a gateway together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            parts,
+            client_tokens: Mutex::default(),
+            servers: Mutex::default(),
+            refreshing: moka::future::Cache::builder()
+                .max_capacity(10_000)
+                .time_to_idle(Duration::from_secs(300))
+                .build(),
+        })
+    }
+
+    /// Where the gateway is and how it behaves.
+    #[must_use]
+    pub fn config(&self) -> &GatewayConfig {
+        &self.parts.config
+    }
+
+    /// What must not be lost.
+    #[must_use]
+    pub fn stores(&self) -> &Stores {
+        &self.parts.stores
+    }
+
+    /// The banks.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.parts.registry
+    }
+
+    /// Time.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.parts.clock
+    }
+
+    /// Chance.
+    #[must_use]
+    pub fn entropy(&self) -> &dyn Entropy {
+        &*self.parts.entropy
+    }
+
+    /// Key of account and transaction ids, and of cursors.
+    #[must_use]
+    pub fn id_key(&self) -> &IdKey {
+        &self.parts.id_key
+    }
+
+    /// Ed25519 key that signs webhooks.
+    #[must_use]
+    pub fn webhook_key(&self) -> &SigningKey {
+        &self.parts.webhook_key
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    /// The profile of a bank that is set up here.
+    pub(crate) fn bank(&self, id: &InstitutionId) -> Result<Arc<Profile>, FlowError> {
+        let profile =
+            self.parts.registry.profile(id).ok_or_else(|| FlowError::UnknownInstitution(id.clone()))?;
+        let usable = profile.connectable() && self.parts.registry.dialect(&profile).is_some();
+        if usable { Ok(profile) } else { Err(FlowError::Unsupported(id.clone())) }
+    }
+
+    /// Checks that personal data of `region` is held here.
+    pub(crate) fn holds(&self, region: Region) -> Result<(), FlowError> {
+        self.parts.stores.region(region)?;
+        Ok(())
+    }
+
+    /// Where a bank sends the PSU's browser back to: one address per bank, so
+    /// that answers of two banks cannot be mixed up (RFC 9700 §4.4).
+    pub(crate) fn callback(&self, bank: &InstitutionId) -> Result<Url, FlowError> {
+        let text = format!("{}/callback/{}", self.parts.config.issuer, bank.as_str());
+        Url::parse(&text).map_err(|_| FlowError::Unsupported(bank.clone()))
+    }
+}

@@ -1,0 +1,152 @@
+//! The one place where SQLite and PostgreSQL differ.
+//!
+//! All SQL here is a portable subset (text, bigint, `$n` parameters, `on
+//! conflict`), run through sqlx's `Any` driver. SQLite wants its pragmas and a
+//! write lock taken at `begin`; PostgreSQL wants neither.
+
+use std::str::FromStr;
+use std::sync::Once;
+use std::time::Duration;
+
+use domain::{Region, Timestamp};
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Any, AnyPool, Transaction};
+
+/// Why the store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The row is not in the state the change needs: somebody else was first.
+    #[error("the record has changed meanwhile")]
+    Conflict,
+    /// There is no such row.
+    #[error("there is no such record")]
+    NotFound,
+    /// A row that cannot be understood.
+    #[error("column {table}.{column} of {id} cannot be read")]
+    Corrupt {
+        /// Table of the row.
+        table: &'static str,
+        /// Column of the row.
+        column: &'static str,
+        /// Primary key of the row.
+        id: String,
+    },
+    /// Personal data of a region that this installation does not hold.
+    #[error("region {0} is not held here")]
+    NoSuchRegion(Region),
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// The schema could not be brought up to date.
+    #[error("the schema could not be brought up to date")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+/// Migrations of one kind of store: version, name, SQL.
+pub(crate) type Schema = &'static [(i64, &'static str, &'static str)];
+
+/// Schema of the store without persons.
+pub(crate) const GLOBAL: Schema =
+    &[(1, "clients and tokens", include_str!("../../migrations/global/0001_clients_and_tokens.sql"))];
+
+/// Schema of a region's store.
+pub(crate) const REGION: Schema =
+    &[(1, "consents and payments", include_str!("../../migrations/region/0001_consents_and_payments.sql"))];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// A pool of connections to one database.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: AnyPool,
+    engine: Engine,
+}
+
+/// A transaction. Dropped without [`Tx::commit`], it changes nothing.
+#[derive(Debug)]
+pub struct Tx(pub(crate) Transaction<'static, Any>);
+
+impl Database {
+    /// Opens the database and runs the migrations it lacks.
+    pub(crate) async fn open(url: &str, schema: Schema) -> Result<Self, StoreError> {
+        static DRIVERS: Once = Once::new();
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+
+        let engine = if url.starts_with("sqlite:") { Engine::Sqlite } else { Engine::Postgres };
+        let options = AnyConnectOptions::from_str(url)?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(if engine == Engine::Sqlite { 4 } else { 10 })
+            .acquire_timeout(Duration::from_secs(15))
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if engine == Engine::Sqlite {
+                        for pragma in SQLITE_PRAGMAS {
+                            sqlx::query(*pragma).execute(&mut *connection).await?;
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .connect_with(options)
+            .await?;
+        migrations(schema).run(&pool).await?;
+        Ok(Self { pool, engine })
+    }
+
+    /// Starts a transaction. On SQLite it takes the write lock at once: taking
+    /// it later fails when another writer came between.
+    pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
+        let tx = match self.engine {
+            Engine::Sqlite => self.pool.begin_with("begin immediate").await?,
+            Engine::Postgres => self.pool.begin().await?,
+        };
+        Ok(Tx(tx))
+    }
+
+    /// The pool, for reads that need no transaction.
+    pub(crate) fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl Tx {
+    /// Makes the transaction's changes last.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails; the outcome is then unknown.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        Ok(self.0.commit().await?)
+    }
+}
+
+const SQLITE_PRAGMAS: &[&str] = &[
+    "pragma journal_mode = wal",
+    // A payment that was answered is on the disk.
+    "pragma synchronous = full",
+    "pragma foreign_keys = on",
+    "pragma busy_timeout = 10000",
+    "pragma cache_size = -2000",
+];
+
+fn migrations(schema: Schema) -> Migrator {
+    let migrations = schema.iter().map(|(version, name, sql)| {
+        let sql = sqlx::SqlSafeStr::into_sql_str(*sql);
+        Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+/// An instant as the databases keep it: microseconds since 1970, UTC.
+pub(crate) fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}

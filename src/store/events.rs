@@ -1,0 +1,195 @@
+//! The outbox: events are written in the transaction of the change they tell
+//! of, then fanned out to the webhook endpoints of their client.
+
+use domain::{EventId, Timestamp, WebhookId};
+
+use crate::database::micros;
+use crate::rows::{Columns, exactly_one};
+use crate::{RegionalStore, StoreError, Tx};
+
+/// An event as it is kept.
+#[derive(Clone, Debug)]
+pub struct EventRow {
+    /// The event.
+    pub id: EventId,
+    /// Client it is for.
+    pub client_id: String,
+    /// Type, such as `payment.settled`.
+    pub event_type: String,
+    /// Consent or payment it tells of.
+    pub resource_id: String,
+    /// Place in the life of the resource.
+    pub sequence: i64,
+    /// What is delivered: thin, without personal data.
+    pub body: String,
+    /// When it happened.
+    pub created_at: Timestamp,
+}
+
+/// One event that is to reach one endpoint.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The event.
+    pub event: EventRow,
+    /// The endpoint.
+    pub webhook: WebhookId,
+    /// Attempts made.
+    pub attempts: u32,
+}
+
+impl RegionalStore {
+    /// Events that have not been fanned out to endpoints.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn new_events(&self) -> Result<Vec<EventRow>, StoreError> {
+        let rows =
+            sqlx::query("select * from events where fanned_out_at is null order by event_id limit 200")
+                .fetch_all(self.database.pool())
+                .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Deliveries that are due and that nobody has taken.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn deliveries_due(&self, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
+        let rows = sqlx::query(
+            "select e.*, d.webhook_id, d.attempts from deliveries d join events e on e.event_id = d.event_id \
+             where d.next_at <= $1 and (d.leased_until is null or d.leased_until < $1) \
+             order by d.next_at limit 50",
+        )
+        .bind(micros(now))
+        .fetch_all(self.database.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let columns = Columns::new(row, "deliveries", "event_id")?;
+                let attempts = u32::try_from(columns.number("attempts")?).unwrap_or(u32::MAX);
+                Ok(Delivery { event: read(row)?, webhook: columns.parsed("webhook_id")?, attempts })
+            })
+            .collect()
+    }
+
+    /// Takes a delivery for this process.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if another has it.
+    pub async fn lease_delivery(
+        &self,
+        delivery: &Delivery,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let done = sqlx::query(
+            "update deliveries set leased_until = $4 where event_id = $1 and webhook_id = $2 \
+             and attempts = $5 and (leased_until is null or leased_until < $3)",
+        )
+        .bind(delivery.event.id.to_string())
+        .bind(delivery.webhook.to_string())
+        .bind(micros(now))
+        .bind(micros(until))
+        .bind(i64::from(delivery.attempts))
+        .execute(self.database.pool())
+        .await?;
+        exactly_one(&done)
+    }
+
+    /// Notes how an attempt went; `next_at` is none when there is no further one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn note_attempt(
+        &self,
+        delivery: &Delivery,
+        status: Option<u16>,
+        delivered_at: Option<Timestamp>,
+        next_at: Option<Timestamp>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "update deliveries set attempts = attempts + 1, last_status = $3, delivered_at = $4, \
+             next_at = $5, leased_until = null where event_id = $1 and webhook_id = $2",
+        )
+        .bind(delivery.event.id.to_string())
+        .bind(delivery.webhook.to_string())
+        .bind(status.map(i64::from))
+        .bind(delivered_at.map(micros))
+        .bind(next_at.map(micros))
+        .execute(self.database.pool())
+        .await?;
+        Ok(())
+    }
+}
+
+impl Tx {
+    /// Writes an event into the outbox.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn emit(&mut self, event: &EventRow) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into events (event_id, client_id, event_type, resource_id, sequence, body, created_at) \
+             values ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(event.id.to_string())
+        .bind(&event.client_id)
+        .bind(&event.event_type)
+        .bind(&event.resource_id)
+        .bind(event.sequence)
+        .bind(&event.body)
+        .bind(micros(event.created_at))
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    /// Makes one delivery per endpoint of an event that has none yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if another process fanned it out.
+    pub async fn fan_out(
+        &mut self,
+        event: EventId,
+        endpoints: &[WebhookId],
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let done =
+            sqlx::query("update events set fanned_out_at = $2 where event_id = $1 and fanned_out_at is null")
+                .bind(event.to_string())
+                .bind(micros(at))
+                .execute(&mut *self.0)
+                .await?;
+        exactly_one(&done)?;
+        for endpoint in endpoints {
+            sqlx::query(
+                "insert into deliveries (event_id, webhook_id, attempts, next_at) values ($1, $2, 0, $3)",
+            )
+            .bind(event.to_string())
+            .bind(endpoint.to_string())
+            .bind(micros(at))
+            .execute(&mut *self.0)
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+fn read(row: &sqlx::any::AnyRow) -> Result<EventRow, StoreError> {
+    let columns = Columns::new(row, "events", "event_id")?;
+    Ok(EventRow {
+        id: columns.parsed("event_id")?,
+        client_id: columns.text("client_id")?,
+        event_type: columns.text("event_type")?,
+        resource_id: columns.text("resource_id")?,
+        sequence: columns.number("sequence")?,
+        body: columns.text("body")?,
+        created_at: columns.time("created_at")?,
+    })
+}

@@ -1,0 +1,344 @@
+//! Payments. Every step is one conditional update: of two who want to take the
+//! same step, one gets [`StoreError::Conflict`].
+
+use std::fmt;
+
+use domain::{
+    AccountIdentification, InstitutionId, Money, PaymentId, PaymentOrder, PaymentScheme, PaymentState,
+    RemittanceInformation, SortCodeAccount, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::database::micros;
+use crate::rows::{Columns, exactly_one, json_text};
+use crate::{RegionalStore, StoreError, Tx};
+
+/// What the TPP ordered, and how it wants the PSU back.
+#[derive(Clone, Debug)]
+pub struct PaymentTerms {
+    /// The order.
+    pub order: PaymentOrder,
+    /// Where the PSU's browser goes in the end.
+    pub redirect_uri: String,
+    /// Opaque value returned with it.
+    pub state: Option<String>,
+    /// The TPP's own name for the payment.
+    pub client_reference: Option<String>,
+    /// Why it failed, where it did.
+    pub failure: Option<Failure>,
+}
+
+/// Why a payment did not come about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// `VALIDATION`, `CONSENT`, `SCA`, `SUBMISSION`, `EXECUTION` or `SETTLEMENT`.
+    pub stage: String,
+    /// Our code, as in problem documents.
+    pub code: String,
+    /// ISO 20022 reason, where the bank gave one.
+    pub iso_reason: Option<String>,
+    /// `GATEWAY`, `INSTITUTION` or `PSU`.
+    pub source: String,
+    /// Whether the same order may be tried again.
+    pub retryable: bool,
+}
+
+/// What the bank knows of a payment. Tokens are never printed.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct BankPayment {
+    /// Id of the first request to the bank, kept before it is sent.
+    pub lodge_request_id: Option<Uuid>,
+    /// Id of the request that submits the order, kept before it is sent.
+    pub submit_request_id: Option<Uuid>,
+    /// The bank's id of what the PSU approves.
+    pub consent_id: Option<String>,
+    /// The bank's id of the order.
+    pub payment_id: Option<String>,
+    /// OAuth access token for this payment.
+    pub access_token: Option<String>,
+    /// The PSU's login name at the bank, where its interface wants it.
+    pub psu_id: Option<String>,
+    /// How the PSU approves: where to, or what scope (see `connect::ScaStart`).
+    pub sca: Option<serde_json::Value>,
+    /// Whether the order is sent after the PSU approved it.
+    pub submits_after_sca: bool,
+    /// ISO 20022 status last reported.
+    pub iso_status: Option<String>,
+    /// How often the bank was asked for the status.
+    pub polls: u32,
+}
+
+impl fmt::Debug for BankPayment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BankPayment").field("iso_status", &self.iso_status).finish_non_exhaustive()
+    }
+}
+
+/// A payment as it is kept.
+#[derive(Clone, Debug)]
+pub struct PaymentRow {
+    /// The payment.
+    pub id: PaymentId,
+    /// TPP that ordered it.
+    pub client_id: String,
+    /// Institution it is paid from.
+    pub institution: InstitutionId,
+    /// Where it stands.
+    pub state: PaymentState,
+    /// What was ordered.
+    pub terms: PaymentTerms,
+    /// What the bank knows of it.
+    pub bank: BankPayment,
+    /// When it was ordered.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// When the bank is to be asked next; none if nothing is to be asked.
+    pub next_poll_at: Option<Timestamp>,
+}
+
+impl RegionalStore {
+    /// Finds a payment.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn payment(&self, id: PaymentId) -> Result<Option<PaymentRow>, StoreError> {
+        let row = sqlx::query("select * from payments where payment_id = $1")
+            .bind(id.to_string())
+            .fetch_optional(self.database.pool())
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Payments whose bank is to be asked now, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn payments_due(&self, now: Timestamp) -> Result<Vec<PaymentRow>, StoreError> {
+        let rows =
+            sqlx::query("select * from payments where next_poll_at <= $1 order by next_poll_at limit 50")
+                .bind(micros(now))
+                .fetch_all(self.database.pool())
+                .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Takes the next poll of a payment for this process: the first to move
+    /// `next_poll_at` on has it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if another has it.
+    pub async fn lease_poll(&self, payment: &PaymentRow, until: Timestamp) -> Result<(), StoreError> {
+        let done =
+            sqlx::query("update payments set next_poll_at = $3 where payment_id = $1 and next_poll_at = $2")
+                .bind(payment.id.to_string())
+                .bind(payment.next_poll_at.map(micros))
+                .bind(micros(until))
+                .execute(self.database.pool())
+                .await?;
+        exactly_one(&done)
+    }
+}
+
+impl Tx {
+    /// Records an order that no bank has seen yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn record_payment(&mut self, payment: &PaymentRow) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into payments (payment_id, client_id, institution_id, state, terms, bank, created_at, \
+             updated_at, next_poll_at) values ($1, $2, $3, $4, $5, $6, $7, $7, $8)",
+        )
+        .bind(payment.id.to_string())
+        .bind(&payment.client_id)
+        .bind(payment.institution.to_string())
+        .bind(payment.state.as_str())
+        .bind(json_text(&StoredTerms::from(&payment.terms))?)
+        .bind(json_text(&payment.bank)?)
+        .bind(micros(payment.created_at))
+        .bind(payment.next_poll_at.map(micros))
+        .execute(&mut *self.0)
+        .await?;
+        self.note_change(
+            &payment.id.to_string(),
+            "",
+            payment.state.as_str(),
+            "client",
+            None,
+            payment.created_at,
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Keeps what changed in a payment, provided it still stands where the
+    /// caller read it, and notes the step if its state moved. Returns the
+    /// place of the step in the payment's life.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if it stands elsewhere by now, or if its life
+    /// has no such step.
+    pub async fn update_payment(
+        &mut self,
+        was: PaymentState,
+        payment: &PaymentRow,
+        actor: &str,
+        at: Timestamp,
+    ) -> Result<i64, StoreError> {
+        if was != payment.state && !was.may_become(payment.state) {
+            return Err(StoreError::Conflict);
+        }
+        let done = sqlx::query(
+            "update payments set state = $3, terms = $4, bank = $5, next_poll_at = $6, updated_at = $7 \
+             where payment_id = $1 and state = $2",
+        )
+        .bind(payment.id.to_string())
+        .bind(was.as_str())
+        .bind(payment.state.as_str())
+        .bind(json_text(&StoredTerms::from(&payment.terms))?)
+        .bind(json_text(&payment.bank)?)
+        .bind(payment.next_poll_at.map(micros))
+        .bind(micros(at))
+        .execute(&mut *self.0)
+        .await?;
+        exactly_one(&done)?;
+        if was == payment.state {
+            return Ok(0);
+        }
+        let reason = payment.terms.failure.as_ref().map(|failure| failure.code.as_str());
+        self.note_change(&payment.id.to_string(), was.as_str(), payment.state.as_str(), actor, reason, at)
+            .await
+    }
+}
+
+fn read(row: &sqlx::any::AnyRow) -> Result<PaymentRow, StoreError> {
+    let columns = Columns::new(row, "payments", "payment_id")?;
+    let stored: StoredTerms = columns.json("terms")?;
+    let corrupt = |id| StoreError::Corrupt { table: "payments", column: "terms", id };
+    Ok(PaymentRow {
+        id: columns.parsed("payment_id")?,
+        client_id: columns.text("client_id")?,
+        institution: columns.parsed("institution_id")?,
+        state: columns.word("state", PaymentState::from_word)?,
+        terms: stored.terms().ok_or_else(|| corrupt(columns.text("payment_id").unwrap_or_default()))?,
+        bank: columns.json("bank")?,
+        created_at: columns.time("created_at")?,
+        updated_at: columns.time("updated_at")?,
+        next_poll_at: columns.optional_time("next_poll_at")?,
+    })
+}
+
+/// [`PaymentTerms`] as JSON. Reading parses again, so a row that was tampered
+/// with does not become an order.
+#[derive(Serialize, Deserialize)]
+struct StoredTerms {
+    end_to_end_id: String,
+    instruction_id: String,
+    amount: String,
+    currency: String,
+    debtor_account: Option<StoredAccount>,
+    creditor_name: String,
+    creditor_account: StoredAccount,
+    unstructured: Option<String>,
+    reference: Option<String>,
+    scheme: String,
+    redirect_uri: String,
+    state: Option<String>,
+    client_reference: Option<String>,
+    failure: Option<Failure>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredAccount {
+    scheme: String,
+    value: String,
+}
+
+impl From<&PaymentTerms> for StoredTerms {
+    fn from(terms: &PaymentTerms) -> Self {
+        let order = &terms.order;
+        Self {
+            end_to_end_id: order.end_to_end_id.clone(),
+            instruction_id: order.instruction_id.clone(),
+            amount: order.amount.amount_text(),
+            currency: order.amount.currency().to_string(),
+            debtor_account: order.debtor_account.as_ref().map(StoredAccount::from),
+            creditor_name: order.creditor_name.clone(),
+            creditor_account: StoredAccount::from(&order.creditor_account),
+            unstructured: order.remittance.unstructured.clone(),
+            reference: order.remittance.reference.clone(),
+            scheme: order.scheme.as_str().to_owned(),
+            redirect_uri: terms.redirect_uri.clone(),
+            state: terms.state.clone(),
+            client_reference: terms.client_reference.clone(),
+            failure: terms.failure.clone(),
+        }
+    }
+}
+
+impl StoredTerms {
+    fn terms(self) -> Option<PaymentTerms> {
+        let debtor_account = match &self.debtor_account {
+            Some(account) => Some(account.identification()?),
+            None => None,
+        };
+        let order = PaymentOrder {
+            end_to_end_id: self.end_to_end_id,
+            instruction_id: self.instruction_id,
+            amount: Money::parse(&self.amount, self.currency.parse().ok()?).ok()?,
+            debtor_account,
+            creditor_name: self.creditor_name,
+            creditor_account: self.creditor_account.identification()?,
+            remittance: RemittanceInformation { unstructured: self.unstructured, reference: self.reference },
+            scheme: PaymentScheme::from_word(&self.scheme)?,
+        };
+        Some(PaymentTerms {
+            order,
+            redirect_uri: self.redirect_uri,
+            state: self.state,
+            client_reference: self.client_reference,
+            failure: self.failure,
+        })
+    }
+}
+
+impl From<&AccountIdentification> for StoredAccount {
+    fn from(account: &AccountIdentification) -> Self {
+        let (scheme, value) = match account {
+            AccountIdentification::Iban(iban) => ("iban", iban.as_str().to_owned()),
+            AccountIdentification::SortCode(account) => ("sort_code", account.joined()),
+            AccountIdentification::Bban(value) => ("bban", value.clone()),
+            AccountIdentification::MaskedPan(value) => ("masked_pan", value.clone()),
+            AccountIdentification::Other { identification, scheme_name } => {
+                return Self { scheme: format!("other:{scheme_name}"), value: identification.clone() };
+            }
+        };
+        Self { scheme: scheme.to_owned(), value }
+    }
+}
+
+impl StoredAccount {
+    fn identification(&self) -> Option<AccountIdentification> {
+        let value = self.value.clone();
+        Some(match self.scheme.as_str() {
+            "iban" => AccountIdentification::Iban(value.parse().ok()?),
+            "sort_code" => {
+                let (sort_code, number) = value.split_at_checked(6)?;
+                AccountIdentification::SortCode(SortCodeAccount::new(sort_code, number).ok()?)
+            }
+            "bban" => AccountIdentification::Bban(value),
+            "masked_pan" => AccountIdentification::MaskedPan(value),
+            other => AccountIdentification::Other {
+                identification: value,
+                scheme_name: other.strip_prefix("other:")?.to_owned(),
+            },
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! Webhook endpoints of clients.
+
+use domain::{Timestamp, WebhookId};
+
+use crate::database::micros;
+use crate::rows::{Columns, json_text};
+use crate::{GlobalStore, StoreError, Tx};
+
+/// A webhook endpoint as it is kept.
+#[derive(Clone, Debug)]
+pub struct WebhookRow {
+    /// The endpoint.
+    pub id: WebhookId,
+    /// Client it belongs to.
+    pub client_id: String,
+    /// Where events are sent.
+    pub url: String,
+    /// Event types wanted; empty means all.
+    pub events: Vec<String>,
+    /// `enabled` or `disabled`.
+    pub status: String,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+impl GlobalStore {
+    /// The endpoints of a client, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn webhooks(&self, client_id: &str) -> Result<Vec<WebhookRow>, StoreError> {
+        let rows = sqlx::query("select * from webhook_endpoints where client_id = $1 order by webhook_id")
+            .bind(client_id)
+            .fetch_all(self.0.pool())
+            .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Finds an endpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn webhook(&self, id: WebhookId) -> Result<Option<WebhookRow>, StoreError> {
+        let row = sqlx::query("select * from webhook_endpoints where webhook_id = $1")
+            .bind(id.to_string())
+            .fetch_optional(self.0.pool())
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Switches an endpoint off: it said 410 Gone.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn disable_webhook(&self, id: WebhookId) -> Result<(), StoreError> {
+        sqlx::query("update webhook_endpoints set status = 'disabled' where webhook_id = $1")
+            .bind(id.to_string())
+            .execute(self.0.pool())
+            .await?;
+        Ok(())
+    }
+}
+
+impl Tx {
+    /// Adds an endpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn add_webhook(&mut self, webhook: &WebhookRow) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into webhook_endpoints (webhook_id, client_id, url, events, status, created_at) \
+             values ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(webhook.id.to_string())
+        .bind(&webhook.client_id)
+        .bind(&webhook.url)
+        .bind(json_text(&webhook.events)?)
+        .bind(&webhook.status)
+        .bind(micros(webhook.created_at))
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
+    /// Removes an endpoint of a client.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] if the client has no such endpoint.
+    pub async fn remove_webhook(&mut self, id: WebhookId, client_id: &str) -> Result<(), StoreError> {
+        let done = sqlx::query("delete from webhook_endpoints where webhook_id = $1 and client_id = $2")
+            .bind(id.to_string())
+            .bind(client_id)
+            .execute(&mut *self.0)
+            .await?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotFound) }
+    }
+}
+
+fn read(row: &sqlx::any::AnyRow) -> Result<WebhookRow, StoreError> {
+    let columns = Columns::new(row, "webhook_endpoints", "webhook_id")?;
+    Ok(WebhookRow {
+        id: columns.parsed("webhook_id")?,
+        client_id: columns.text("client_id")?,
+        url: columns.text("url")?,
+        events: columns.json("events")?,
+        status: columns.text("status")?,
+        created_at: columns.time("created_at")?,
+    })
+}
