@@ -194,7 +194,7 @@ impl Gateway {
             ScaStart::NotNeeded => Ok(BankLeg::Done),
             // Resolved by the caller, who asks the bank to start; a bank that
             // answers with yet another link is not one we can follow.
-            ScaStart::Explicit { .. } => {
+            ScaStart::Explicit { .. } | ScaStart::Embedded => {
                 Err(BankError::new(&profile.id, BankErrorKind::ScaMethodUnsupported).into())
             }
         }

@@ -1,1 +1,16 @@
-//! placeholder
+//! Where use cases meet HTTP: problem documents, extractors that authorise,
+//! cursors.
+
+mod body;
+mod caller;
+mod cursor;
+mod headers;
+mod problem;
+mod refusal;
+
+pub use body::{JsonBody, QueryParams};
+pub use caller::{Accounts, AccountsOrPayments, AnyScope, Caller, Payments, ScopeRule};
+pub use cursor::Cursor;
+pub use headers::{IdempotencyKey, Psu};
+pub use problem::{Problem, ProblemCode, ProblemError, ProblemInstitution};
+pub use refusal::{no_such_method, no_such_path, refuse};

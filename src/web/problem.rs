@@ -1,0 +1,470 @@
+//! Problem documents (RFC 9457): the one place where errors become HTTP.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use connect::{BankError, BankErrorKind, Outcome};
+use domain::Violations;
+use flows::{FlowError, SourceReport, SourceStatus};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $status:ident, $source:literal, $retry:literal, $title:literal;)+) => {
+        /// Every problem the API can answer with.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum ProblemCode {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl ProblemCode {
+            /// Every code, in the order of the catalogue.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// Stable machine-readable code.
+            #[must_use]
+            pub fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// HTTP status.
+            #[must_use]
+            pub fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)+ }
+            }
+
+            /// Who must act: `client`, `gateway`, `institution` or `psu`.
+            #[must_use]
+            pub fn source(self) -> &'static str {
+                match self { $(Self::$name => $source,)+ }
+            }
+
+            /// Whether the same request may succeed later.
+            #[must_use]
+            pub fn retryable(self) -> bool {
+                match self { $(Self::$name => $retry,)+ }
+            }
+
+            /// Short text, the same for every occurrence.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)+ }
+            }
+
+            /// What it means and what helps.
+            #[must_use]
+            pub fn documentation(self) -> &'static str {
+                match self { $(Self::$name => concat!($(codes!(@text $doc),)+),)+ }
+            }
+        }
+    };
+    (@text doc = $text:literal) => { $text };
+}
+
+codes! {
+    /// The body is not JSON, or is nested deeper than 64 levels.
+    MalformedJson = "request.malformed_json", BAD_REQUEST, "client", false, "The body is not JSON";
+    /// The body is larger than this operation takes.
+    BodyTooLarge = "request.body_too_large", PAYLOAD_TOO_LARGE, "client", false, "The body is too large";
+    /// The body is not declared as application/json, or is compressed.
+    MediaType = "request.media_type", UNSUPPORTED_MEDIA_TYPE, "client", false, "The body must be application/json";
+    /// Fields are missing, unknown or wrong; `errors` names each.
+    Invalid = "request.invalid", UNPROCESSABLE_ENTITY, "client", false, "The request is invalid";
+    /// A query parameter is unknown, repeated or wrong.
+    Query = "request.query", BAD_REQUEST, "client", false, "A query parameter is wrong";
+    /// The cursor was changed, or belongs to other parameters.
+    CursorInvalid = "request.cursor", BAD_REQUEST, "client", false, "The cursor does not fit the request";
+    /// A header is missing, repeated or wrong.
+    Header = "request.header", BAD_REQUEST, "client", false, "A header is wrong";
+    /// The path is not spelled plainly (encoded slashes, dot segments, …).
+    Path = "request.path", BAD_REQUEST, "client", false, "The path is not spelled plainly";
+    /// There is no such path.
+    PathUnknown = "request.path_unknown", NOT_FOUND, "client", false, "There is no such path";
+    /// The path exists, the method does not.
+    MethodUnknown = "request.method", METHOD_NOT_ALLOWED, "client", false, "The path does not have this method";
+    /// There is no such resource for this client.
+    NotFound = "resource.not_found", NOT_FOUND, "client", false, "There is no such resource";
+    /// No access token in the Authorization header.
+    TokenMissing = "auth.token_missing", UNAUTHORIZED, "client", false, "An access token is needed";
+    /// The token is unknown, expired or revoked.
+    TokenInvalid = "auth.token_invalid", UNAUTHORIZED, "client", false, "The access token is not valid";
+    /// The connection shows no client certificate.
+    CertificateMissing = "auth.certificate_missing", UNAUTHORIZED, "client", false, "A client certificate is needed";
+    /// The client certificate chains to no authority trusted here.
+    CertificateUntrusted = "auth.certificate_untrusted", UNAUTHORIZED, "client", false, "The client certificate is not trusted";
+    /// The client certificate has expired or is not valid yet.
+    CertificateOutOfDate = "auth.certificate_out_of_date", UNAUTHORIZED, "client", false, "The client certificate is out of date";
+    /// The token is bound to another certificate (RFC 8705).
+    CertificateMismatch = "auth.certificate_mismatch", UNAUTHORIZED, "client", false, "The token belongs to another certificate";
+    /// The token lacks the scope.
+    ScopeMissing = "auth.scope", FORBIDDEN, "client", false, "The token lacks the scope";
+    /// The token's grant holds no consent for this.
+    ConsentMissing = "consent.missing", FORBIDDEN, "client", false, "No consent covers the request";
+    /// The consent has ended, or the PSU has not given it yet.
+    ConsentNotInForce = "consent.not_in_force", FORBIDDEN, "psu", false, "The consent is not in force";
+    /// The consent lacks the permission.
+    ConsentScope = "consent.scope", FORBIDDEN, "client", false, "The consent does not allow this";
+    /// The consent's life has no such step.
+    ConsentState = "consent.state", CONFLICT, "client", false, "The consent cannot do this now";
+    /// The payment's life has no such step.
+    PaymentState = "payment.state", CONFLICT, "client", false, "The payment cannot do this now";
+    /// The PSU declined.
+    Declined = "psu.declined", FORBIDDEN, "psu", false, "The customer declined";
+    /// What came from the bank does not belong to this browser or bank.
+    CallbackMismatch = "callback.mismatch", BAD_REQUEST, "psu", false, "This answer from the bank does not belong here";
+    /// What came from the bank was used before or came too late.
+    CallbackSpent = "callback.spent", BAD_REQUEST, "psu", false, "This answer from the bank was used before";
+    /// The Idempotency-Key header is missing.
+    KeyMissing = "idempotency.missing", BAD_REQUEST, "client", false, "An Idempotency-Key is needed";
+    /// The Idempotency-Key is longer than 255 characters or not printable ASCII.
+    KeyInvalid = "idempotency.invalid", BAD_REQUEST, "client", false, "The Idempotency-Key is not usable";
+    /// A request with this key is being worked on.
+    KeyInFlight = "idempotency.in_flight", CONFLICT, "client", true, "A request with this key is being worked on";
+    /// The key was used with another body.
+    KeyReused = "idempotency.reused", UNPROCESSABLE_ENTITY, "client", false, "The key was used for another request";
+    /// No institution has this id.
+    InstitutionUnknown = "institution.unknown", UNPROCESSABLE_ENTITY, "client", false, "The institution is not known";
+    /// The institution is not set up here, or cannot do this.
+    InstitutionUnsupported = "institution.unsupported", UNPROCESSABLE_ENTITY, "client", false, "The institution cannot do this here";
+    /// The bank cannot be reached.
+    BankUnavailable = "institution.unavailable", BAD_GATEWAY, "institution", true, "The bank cannot be reached";
+    /// The bank did not answer in time.
+    BankTimeout = "institution.timeout", GATEWAY_TIMEOUT, "institution", true, "The bank did not answer in time";
+    /// The bank failed.
+    BankFailed = "institution.failed", BAD_GATEWAY, "institution", true, "The bank failed";
+    /// The bank's answer cannot be read.
+    BankMalformed = "institution.malformed", BAD_GATEWAY, "institution", true, "The bank's answer cannot be read";
+    /// The bank's answer is about something else than was ordered.
+    BankMismatch = "institution.mismatch", BAD_GATEWAY, "institution", false, "The bank answered about something else";
+    /// The bank limits how often it may be asked.
+    BankThrottled = "institution.throttled", SERVICE_UNAVAILABLE, "institution", true, "The bank limits requests";
+    /// The day's accesses without the PSU are used up (RTS art. 36(5)(b)).
+    UnattendedUsedUp = "institution.unattended_used_up", TOO_MANY_REQUESTS, "institution", true, "The day's accesses without the customer are used up";
+    /// The bank refuses us: certificate, registration or signature.
+    BankRefusesUs = "institution.configuration", BAD_GATEWAY, "gateway", false, "The bank refuses the gateway";
+    /// The bank refused the request.
+    BankRefused = "institution.refused", UNPROCESSABLE_ENTITY, "institution", false, "The bank refused the request";
+    /// The PSU did not complete the authentication at the bank.
+    BankAuthentication = "institution.authentication", FORBIDDEN, "psu", false, "The customer was not authenticated";
+    /// None of the banks of this token answered; `errors` names each.
+    AllBanksFailed = "institution.all_failed", BAD_GATEWAY, "institution", true, "None of the banks answered";
+    /// Personal data of that region is not held by this installation.
+    RegionNotHeld = "region.not_held", UNPROCESSABLE_ENTITY, "client", false, "That region is not held here";
+    /// The webhook address or an event type is refused.
+    WebhookRefused = "webhook.refused", UNPROCESSABLE_ENTITY, "client", false, "The webhook is refused";
+    /// Too many requests.
+    TooMany = "quota.exceeded", TOO_MANY_REQUESTS, "client", true, "Too many requests";
+    /// The gateway is busy.
+    Busy = "gateway.busy", SERVICE_UNAVAILABLE, "gateway", true, "The gateway is busy";
+    /// The gateway did not answer in time.
+    TimedOut = "gateway.timeout", SERVICE_UNAVAILABLE, "gateway", true, "The gateway did not answer in time";
+    /// Something failed here that should not.
+    Internal = "gateway.internal", INTERNAL_SERVER_ERROR, "gateway", true, "Something failed here";
+}
+
+/// One thing wrong with a request, or one bank that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ProblemError {
+    /// JSON pointer (RFC 6901) to the field, or the parameter's name.
+    pub pointer: String,
+    /// Stable machine-readable code.
+    pub code: String,
+    /// What is wrong and what would be right; never the value.
+    pub detail: String,
+}
+
+/// What the bank said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ProblemInstitution {
+    /// The institution.
+    pub id: String,
+    /// HTTP status of its answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// Its own error code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Field of its answer that could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+/// A problem document (RFC 9457, `application/problem+json`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Problem {
+    /// Address of the catalogue entry.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Short text, the same for every occurrence.
+    pub title: &'static str,
+    /// HTTP status.
+    pub status: u16,
+    /// What happened, in words that are safe to show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Stable machine-readable code.
+    pub code: &'static str,
+    /// Who must act: `client`, `gateway`, `institution`, `psu`. Accept unknown values.
+    pub source: &'static str,
+    /// Whether the same request may succeed later.
+    pub retryable: bool,
+    /// Seconds until it may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+    /// Whether a payment was executed: `not_executed`, `executed`, `unknown`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<&'static str>,
+    /// What the bank said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub institution: Option<ProblemInstitution>,
+    /// Everything that is wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ProblemError>,
+}
+
+impl Problem {
+    /// A problem of a kind.
+    #[must_use]
+    pub fn new(code: ProblemCode) -> Self {
+        Self {
+            kind: format!("/v1/problems/{}", code.code()),
+            title: code.title(),
+            status: code.status().as_u16(),
+            detail: None,
+            code: code.code(),
+            source: code.source(),
+            retryable: code.retryable(),
+            retry_after: None,
+            outcome: None,
+            institution: None,
+            errors: Vec::new(),
+        }
+    }
+
+    /// Says what happened.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Says when to try again, in seconds.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds.max(1));
+        self
+    }
+
+    /// Says whether a payment was executed.
+    #[must_use]
+    pub fn outcome(mut self, outcome: &'static str) -> Self {
+        self.outcome = Some(outcome);
+        self
+    }
+
+    /// Adds one thing that is wrong.
+    #[must_use]
+    pub fn error(mut self, pointer: &str, code: &str, detail: impl Into<String>) -> Self {
+        self.errors.push(ProblemError {
+            pointer: pointer.to_owned(),
+            code: code.to_owned(),
+            detail: detail.into(),
+        });
+        self
+    }
+
+    fn of_bank(error: &BankError) -> Self {
+        let mut problem = Self::new(bank_code(error.kind)).detail(error.to_string());
+        problem.retry_after = error.retry_after.map(|wait| wait.as_secs().max(1));
+        problem.institution = Some(ProblemInstitution {
+            id: error.institution.to_string(),
+            http_status: error.http_status,
+            code: error.bank_code.clone(),
+            field: error.field.clone(),
+        });
+        if error.outcome == Outcome::Unknown {
+            problem.outcome = Some("unknown");
+        }
+        problem
+    }
+
+    fn of_sources(sources: &[SourceReport]) -> Self {
+        let mut problem = Self::new(ProblemCode::AllBanksFailed);
+        if let [only] = sources {
+            problem = match only.status {
+                SourceStatus::Failed(kind) => Self::new(bank_code(kind)),
+                SourceStatus::TimedOut => Self::new(ProblemCode::BankTimeout),
+                SourceStatus::NotInForce(_) => Self::new(ProblemCode::ConsentNotInForce),
+                SourceStatus::NotAllowed => Self::new(ProblemCode::ConsentScope),
+                SourceStatus::Ok => problem,
+            };
+            problem.institution = only.institution.as_ref().map(|id| ProblemInstitution {
+                id: id.to_string(),
+                http_status: None,
+                code: None,
+                field: None,
+            });
+        }
+        for source in sources {
+            let bank = source.institution.as_ref().map_or_else(String::new, ToString::to_string);
+            let code = match source.status {
+                SourceStatus::Ok => continue,
+                SourceStatus::Failed(kind) => kind.code().to_owned(),
+                SourceStatus::TimedOut => "bank-timeout".to_owned(),
+                SourceStatus::NotInForce(status) => format!("consent-{}", status.as_str().to_lowercase()),
+                SourceStatus::NotAllowed => "consent-scope".to_owned(),
+            };
+            problem = problem.error(&format!("/sources/{}", source.consent), &code, bank);
+        }
+        problem
+    }
+
+    fn of_violations(violations: &Violations) -> Self {
+        let mut problem = Self::new(ProblemCode::Invalid);
+        for violation in violations.iter() {
+            problem = problem.error(&violation.pointer, violation.code, violation.detail.clone());
+        }
+        problem
+    }
+}
+
+/// Which problem a bank's failure is.
+fn bank_code(kind: BankErrorKind) -> ProblemCode {
+    use BankErrorKind as K;
+    match kind {
+        K::PsuCancelled
+        | K::PsuAuthenticationFailed
+        | K::ScaTimeout
+        | K::PsuActionRequired
+        | K::ScaMethodUnsupported => ProblemCode::BankAuthentication,
+        K::ConsentMissing | K::ConsentExpired | K::ConsentRevoked | K::ConsentExhausted | K::TokenInvalid => {
+            ProblemCode::ConsentNotInForce
+        }
+        K::QuotaExceeded => ProblemCode::UnattendedUsedUp,
+        K::Throttled | K::Overloaded => ProblemCode::BankThrottled,
+        K::BankUnavailable | K::TlsFailed => ProblemCode::BankUnavailable,
+        K::BankTimeout => ProblemCode::BankTimeout,
+        K::BankFailed => ProblemCode::BankFailed,
+        K::CertificateRejected | K::RegistrationMissing | K::SignatureRejected | K::ProfileError => {
+            ProblemCode::BankRefusesUs
+        }
+        K::AccountNotAccessible
+        | K::ResourceUnknown
+        | K::HistoryWindow
+        | K::InvalidRequest
+        | K::Unsupported
+        | K::FundsInsufficient
+        | K::PaymentRejected
+        | K::PaymentLimit
+        | K::DuplicateRequest => ProblemCode::BankRefused,
+        K::MalformedResponse | K::AuthorizationInvalid => ProblemCode::BankMalformed,
+        K::EchoMismatch => ProblemCode::BankMismatch,
+        K::Internal => ProblemCode::Internal,
+    }
+}
+
+impl From<FlowError> for Problem {
+    fn from(error: FlowError) -> Self {
+        match error {
+            FlowError::NotFound(what) => {
+                Self::new(ProblemCode::NotFound).detail(format!("There is no such {what}."))
+            }
+            FlowError::Invalid(violations) => Self::of_violations(&violations),
+            FlowError::UnknownInstitution(_) => Self::new(ProblemCode::InstitutionUnknown)
+                .detail("GET /v1/institutions lists the known ones.")
+                .error("/institution_id", "institution.unknown", "no institution has this id"),
+            FlowError::Unsupported(id) => Self::new(ProblemCode::InstitutionUnsupported)
+                .detail(format!("Institution {id} cannot do this here.")),
+            FlowError::RegionNotHeld(region) => {
+                Self::new(ProblemCode::RegionNotHeld).detail(format!("Region {region} is not held here."))
+            }
+            FlowError::ConsentMissing => Self::new(ProblemCode::ConsentMissing),
+            FlowError::ConsentNotInForce(status) => {
+                Self::new(ProblemCode::ConsentNotInForce).detail(format!("The consent is {status}."))
+            }
+            FlowError::ConsentScope => Self::new(ProblemCode::ConsentScope),
+            FlowError::ConsentState(status) => {
+                Self::new(ProblemCode::ConsentState).detail(format!("The consent is {status}."))
+            }
+            FlowError::PaymentState(state) => {
+                Self::new(ProblemCode::PaymentState).detail(format!("The payment is {state}."))
+            }
+            FlowError::Declined => Self::new(ProblemCode::Declined),
+            FlowError::CallbackMismatch => Self::new(ProblemCode::CallbackMismatch),
+            FlowError::CallbackSpent => Self::new(ProblemCode::CallbackSpent),
+            FlowError::KeyInFlight => Self::new(ProblemCode::KeyInFlight).retry_after(1),
+            FlowError::KeyReused => Self::new(ProblemCode::KeyReused),
+            FlowError::Webhook(refused) => {
+                Self::new(ProblemCode::WebhookRefused).detail(format!("{refused}."))
+            }
+            FlowError::Bank(error) => Self::of_bank(&error),
+            FlowError::AllBanks(sources) => Self::of_sources(&sources),
+            FlowError::Busy => Self::new(ProblemCode::Busy).retry_after(1),
+            FlowError::Store(error) => Self::of_store(&error),
+        }
+    }
+}
+
+impl Problem {
+    fn of_store(error: &store::StoreError) -> Self {
+        // Somebody else moved the record between our read and our write: the
+        // caller reads again and sees where it stands.
+        if matches!(error, store::StoreError::Conflict) {
+            return Self::new(ProblemCode::Busy).retry_after(1);
+        }
+        tracing::error!(error = %error, source = std::error::Error::source(error).map(ToString::to_string), "The store failed");
+        Self::new(ProblemCode::Internal)
+    }
+}
+
+impl From<store::StoreError> for Problem {
+    fn from(error: store::StoreError) -> Self {
+        Self::from(FlowError::from(error))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after;
+        // RFC 6750 §3: a 401 names the scheme, and the error if a token was shown.
+        let challenge = (status == StatusCode::UNAUTHORIZED).then(|| match self.code {
+            "auth.token_missing" => "Bearer",
+            _ => "Bearer error=\"invalid_token\"",
+        });
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(challenge) = challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_has_a_code_of_its_own_and_says_what_it_means() {
+        let codes: std::collections::HashSet<_> = ProblemCode::ALL.iter().map(|code| code.code()).collect();
+        assert_eq!(codes.len(), ProblemCode::ALL.len());
+        for code in ProblemCode::ALL {
+            assert!(code.status().is_client_error() || code.status().is_server_error());
+            assert!(code.documentation().len() > 15, "{}", code.code());
+        }
+    }
+
+    #[test]
+    fn a_bank_failure_is_never_an_internal_error_but_for_our_own_fault() {
+        for kind in BankErrorKind::ALL {
+            let internal = bank_code(*kind) == ProblemCode::Internal;
+            assert_eq!(internal, *kind == BankErrorKind::Internal, "{kind}");
+        }
+    }
+}
