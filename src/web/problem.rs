@@ -11,11 +11,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $code:literal, $status:ident, $source:literal, $retry:literal, $title:literal;)+) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $code:literal, $status:ident, $source:literal, $retry:literal, $title:literal;)+) => {
         /// Every problem the API can answer with.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum ProblemCode {
-            $($(#[$doc])* $name,)+
+            $($(#[doc = $doc])* $name,)+
         }
 
         impl ProblemCode {
@@ -55,11 +55,10 @@ macro_rules! codes {
             /// What it means and what helps.
             #[must_use]
             pub fn documentation(self) -> &'static str {
-                match self { $(Self::$name => concat!($(codes!(@text $doc),)+),)+ }
+                match self { $(Self::$name => concat!($($doc,)+),)+ }
             }
         }
     };
-    (@text doc = $text:literal) => { $text };
 }
 
 codes! {
