@@ -155,6 +155,9 @@ pub enum ScaStart {
         /// Where.
         link: Url,
     },
+    /// The bank wants the PSU's credentials from us (embedded approach), which
+    /// we never take.
+    Embedded,
     /// The bank asks for nothing more.
     NotNeeded,
 }
@@ -208,8 +211,8 @@ impl NextPage {
         let refused = || BankError::malformed(&profile.id, field);
         let mut url = base.join(link).map_err(|_| refused())?;
         url.set_fragment(None);
-        let same_host = url.host_str() == base.host_str()
-            && url.port_or_known_default() == base.port_or_known_default();
+        let same_host =
+            url.host_str() == base.host_str() && url.port_or_known_default() == base.port_or_known_default();
         if same_host && profile.permits(&url) { Ok(Self(url)) } else { Err(refused()) }
     }
 
@@ -376,11 +379,8 @@ pub trait AccountInformation: Send + Sync {
     /// # Errors
     ///
     /// The bank's error, or `malformed-response`.
-    fn balances_read(
-        &self,
-        cx: &CallContext<'_>,
-        response: &BankResponse,
-    ) -> Result<Vec<Balance>, BankError>;
+    fn balances_read(&self, cx: &CallContext<'_>, response: &BankResponse)
+    -> Result<Vec<Balance>, BankError>;
 
     /// Asks for the transactions of an account.
     ///

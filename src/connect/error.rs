@@ -261,7 +261,8 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_own_code() {
-        let codes: std::collections::BTreeSet<_> = BankErrorKind::ALL.iter().map(|kind| kind.code()).collect();
+        let codes: std::collections::BTreeSet<_> =
+            BankErrorKind::ALL.iter().map(|kind| kind.code()).collect();
         assert_eq!(codes.len(), BankErrorKind::ALL.len());
     }
 }

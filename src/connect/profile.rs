@@ -219,6 +219,8 @@ pub struct Profile {
     pub max_history_days: u16,
     /// Budgets.
     pub limits: Limits,
+    /// Permissions in the standard's words that the bank refuses a consent for.
+    pub refused_permissions: Vec<String>,
     /// Deviations from its standard.
     pub quirks: Quirks,
     /// Hosts besides those of the addresses above that calls may go to; a name
@@ -287,7 +289,8 @@ impl Profile {
                 && (name == host || (name.starts_with('.') && host.ends_with(name.as_str())))
         });
         let server = self.authorization_server.as_ref();
-        let issuer = server.and_then(|server| server.issuer.as_deref()).and_then(|text| Url::parse(text).ok());
+        let issuer =
+            server.and_then(|server| server.issuer.as_deref()).and_then(|text| Url::parse(text).ok());
         let endpoints = server.into_iter().flat_map(|server| {
             [
                 server.metadata_url.as_ref(),

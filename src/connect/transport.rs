@@ -137,7 +137,8 @@ impl Transport {
         let error = |kind| BankError::new(&profile.id, kind);
         let mut wire = http::Request::new(Full::new(request.body.unwrap_or_default()));
         *wire.method_mut() = request.method;
-        *wire.uri_mut() = request.url.as_str().parse().map_err(|_| error(BankErrorKind::Internal).at("url"))?;
+        *wire.uri_mut() =
+            request.url.as_str().parse().map_err(|_| error(BankErrorKind::Internal).at("url"))?;
         *wire.headers_mut() = request.headers;
         wire.headers_mut().remove(HOST);
         wire.headers_mut().remove(CONTENT_LENGTH);

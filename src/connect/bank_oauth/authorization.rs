@@ -175,7 +175,8 @@ impl OAuthClient<'_> {
 
     /// RFC 9101: the parameters as claims, signed; issuer we, audience the bank's issuer.
     fn request_object(&self, request: &AuthorizationRequest) -> Result<String, BankError> {
-        let replaced = self.quirk(QuirkName::RequestAudience, request).and_then(|quirk| quirk.text("audience"));
+        let replaced =
+            self.quirk(QuirkName::RequestAudience, request).and_then(|quirk| quirk.text("audience"));
         let mut claims = self.base_claims(replaced.unwrap_or(&self.metadata.issuer))?;
         claims.extend(self.parameters(request)?);
         let mut header = Map::new();

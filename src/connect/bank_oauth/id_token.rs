@@ -79,7 +79,10 @@ impl OAuthClient<'_> {
             return Err(invalid("id_token/exp"));
         }
         let early = |name: &str| {
-            claims.get(name).and_then(Value::as_i64).is_some_and(|at| !millis && at > now.saturating_add(SKEW))
+            claims
+                .get(name)
+                .and_then(Value::as_i64)
+                .is_some_and(|at| !millis && at > now.saturating_add(SKEW))
         };
         if early("iat") || early("nbf") {
             return Err(invalid("id_token/iat"));
@@ -132,9 +135,7 @@ impl OAuthClient<'_> {
         let ours = self.client_id()?;
         Ok(match claims.get("aud") {
             Some(Value::String(audience)) => audience == ours,
-            Some(Value::Array(list)) => {
-                list.len() == 1 && list.first().and_then(Value::as_str) == Some(ours)
-            }
+            Some(Value::Array(list)) => list.len() == 1 && list.first().and_then(Value::as_str) == Some(ours),
             _ => false,
         })
     }

@@ -78,7 +78,9 @@ pub fn metadata_request(profile: &Profile, named: Option<&Url>) -> Result<BankRe
             Url::parse(&address).map_err(|_| missing())?
         }
     };
-    BankRequest::get(url).header("accept", "application/json").map_err(|name| BankError::profile(&profile.id, name))
+    BankRequest::get(url)
+        .header("accept", "application/json")
+        .map_err(|name| BankError::profile(&profile.id, name))
 }
 
 /// Reads the metadata that came from `from`. The issuer in it must be the
@@ -118,10 +120,7 @@ pub fn metadata_read(profile: &Profile, from: &Url, response: &BankResponse) -> 
     };
     let called = [
         ("/token_endpoint", Some(&metadata.token_endpoint)),
-        (
-            "/pushed_authorization_request_endpoint",
-            metadata.pushed_authorization_request_endpoint.as_ref(),
-        ),
+        ("/pushed_authorization_request_endpoint", metadata.pushed_authorization_request_endpoint.as_ref()),
         ("/jwks_uri", metadata.jwks_uri.as_ref()),
     ];
     for (field, url) in called {

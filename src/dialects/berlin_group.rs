@@ -1,0 +1,135 @@
+//! Berlin Group NextGenPSD2 XS2A Framework 1.3.x: consents, accounts and single
+//! SEPA payments, by redirect, OAuth or decoupled authentication.
+
+mod accounts;
+mod error;
+mod payments;
+mod reading;
+mod sca;
+mod transactions;
+
+use connect::{
+    AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect, Effect,
+    Operation, PaymentInitiation, Profile, RedirectUris, ScaFlow, Signature, Signing, TokenKind,
+};
+use http::Method;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use url::Url;
+
+pub(crate) use error::failure;
+pub(crate) use accounts::consent_status;
+pub(crate) use payments::payment_status;
+pub(crate) use reading::{account, balance, iban_or_other};
+pub(crate) use sca::sca_start;
+pub(crate) use transactions::{is_identifier, transactions_of};
+
+/// The dialect; without state.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BerlinGroup;
+
+impl Dialect for BerlinGroup {
+    fn name(&self) -> &'static str {
+        "berlin-group"
+    }
+
+    fn standard(&self, profile: &Profile) -> String {
+        let version = profile.accounts_api.as_ref().or(profile.payments_api.as_ref());
+        format!("Berlin Group NextGenPSD2 {}", version.map_or("1.3", |api| &api.version))
+    }
+
+    fn token_for(&self, profile: &Profile, operation: Operation) -> TokenKind {
+        if !profile.sca.contains(&ScaFlow::OAuth) {
+            return TokenKind::None;
+        }
+        match operation {
+            Operation::Consent | Operation::PaymentLodge | Operation::PaymentSubmit => TokenKind::None,
+            Operation::AccountData => TokenKind::PsuIfHeld,
+            Operation::PaymentStatus => TokenKind::PsuIfHeld,
+        }
+    }
+
+    fn accounts(&self) -> Option<&dyn AccountInformation> {
+        Some(self)
+    }
+
+    fn payments(&self) -> Option<&dyn PaymentInitiation> {
+        Some(self)
+    }
+}
+
+/// A request with the headers every call has: identification of the request,
+/// of the PSU's device if there is one, token and consent.
+fn request(
+    cx: &CallContext<'_>,
+    method: Method,
+    url: Url,
+    effect: Effect,
+    body: Option<&Value>,
+) -> Result<BankRequest, BankError> {
+    let unsendable = |name: &'static str| cx.error(BankErrorKind::Internal).at(name);
+    let mut request = BankRequest::of(method, url, effect)
+        .header("x-request-id", &cx.request_id.to_string())
+        .and_then(|request| request.header("accept", "application/json"))
+        .map_err(unsendable)?;
+    let psu = cx.psu;
+    let optional = [
+        ("psu-ip-address", psu.map(|psu| psu.ip_address.to_string())),
+        ("psu-user-agent", psu.and_then(|psu| psu.user_agent.clone())),
+        ("psu-accept-language", psu.and_then(|psu| psu.accept_language.clone())),
+        ("psu-id", cx.psu_id.map(str::to_owned)),
+        ("authorization", cx.access_token.map(|token| format!("Bearer {}", token.expose_secret()))),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            request = request.header(name, &value).map_err(unsendable)?;
+        }
+    }
+    if cx.profile.signing == Signing::DigestSignature {
+        request = request.signed(Signature::DigestAndSignature);
+    }
+    Ok(match body {
+        Some(body) => request.body("application/json", body.to_string()),
+        None => request,
+    })
+}
+
+/// Names where the browser comes back to.
+fn with_redirects(
+    cx: &CallContext<'_>,
+    request: BankRequest,
+    redirects: &RedirectUris,
+) -> Result<BankRequest, BankError> {
+    let preferred = match cx.profile.sca.first() {
+        Some(ScaFlow::Decoupled) => "false",
+        Some(ScaFlow::Redirect | ScaFlow::OAuth) | None => "true",
+    };
+    request
+        .header("tpp-redirect-uri", redirects.ok.as_str())
+        .and_then(|request| request.header("tpp-nok-redirect-uri", redirects.nok.as_str()))
+        .and_then(|request| request.header("tpp-redirect-preferred", preferred))
+        .map_err(|name| cx.error(BankErrorKind::Internal).at(name))
+}
+
+/// Adds `Consent-ID`, without which no account is given.
+fn with_consent(cx: &CallContext<'_>, request: BankRequest) -> Result<BankRequest, BankError> {
+    let consent = cx.bank_consent_id.ok_or_else(|| cx.error(BankErrorKind::ConsentMissing))?;
+    request.header("consent-id", consent).map_err(|name| cx.error(BankErrorKind::Internal).at(name))
+}
+
+/// The JSON of a successful answer; an unsuccessful one is the bank's error.
+fn success(cx: &CallContext<'_>, response: &BankResponse, effect: Effect) -> Result<Value, BankError> {
+    if !response.status.is_success() {
+        return Err(failure(&cx.profile.id, response, effect));
+    }
+    crate::node::parse(&cx.profile.id, &response.body)
+        .map_err(|error| after(effect, error.with_status(response.status.as_u16())))
+}
+
+/// An answer that cannot be read leaves a write open.
+fn after(effect: Effect, error: BankError) -> BankError {
+    match effect {
+        Effect::Read => error,
+        Effect::Write => error.unknown(),
+    }
+}

@@ -1,0 +1,257 @@
+//! Consents and account information (XS2A 6).
+
+use connect::{
+    AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
+    ConsentOrder, Effect, LodgedConsent, NextPage, Page, RedirectUris, ScaStart, TransactionQuery,
+    TransactionSelection,
+};
+use domain::{Account, AccountIdentification, Balance, Date, Permission, Transaction};
+use http::Method;
+use jiff::ToSpan;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::sca::link_text;
+use super::{
+    BerlinGroup, account, after, balance, failure, request, sca_start, success, transactions_of,
+    with_consent, with_redirects,
+};
+use crate::node::Node;
+
+/// How XS2A writes "without end".
+const NO_END: Date = Date::constant(9999, 12, 31);
+
+impl AccountInformation for BerlinGroup {
+    fn lodge(&self, cx: &CallContext<'_>, order: &ConsentOrder) -> Result<BankRequest, BankError> {
+        let body = json!({
+            "access": access(cx, order)?,
+            "recurringIndicator": order.recurring,
+            "validUntil": valid_until(cx, order).to_string(),
+            "frequencyPerDay": if order.recurring { order.frequency_per_day.clamp(1, 4) } else { 1 },
+            "combinedServiceIndicator": false,
+        });
+        let url = cx.profile.accounts_api()?.join(&["consents"]);
+        let request = request(cx, Method::POST, url, Effect::Write, Some(&body))?;
+        with_redirects(cx, request, &order.redirects)
+    }
+
+    fn lodged(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<LodgedConsent, BankError> {
+        let body = success(cx, response, Effect::Write)?;
+        let root = Node::root(&cx.profile.id, &body);
+        let read = || {
+            let bank_id = root.get("consentId").required_id()?;
+            let status = consent_status(&root.get("consentStatus"))?;
+            let own = cx.profile.accounts_api()?.join(&["consents", &bank_id, "authorisations"]);
+            let sca = sca_start(cx.profile, response, &root, format!("AIS:{bank_id}"), &own)?;
+            Ok(LodgedConsent { bank_id, sca, valid_until: root.get("validUntil").date()?, status })
+        };
+        read().map_err(|error| after(Effect::Write, error))
+    }
+
+    fn authorise(
+        &self,
+        cx: &CallContext<'_>,
+        link: &Url,
+        redirects: &RedirectUris,
+    ) -> Result<BankRequest, BankError> {
+        if !cx.profile.permits(link) {
+            return Err(BankError::malformed(&cx.profile.id, "/_links/startAuthorisation"));
+        }
+        let request = request(cx, Method::POST, link.clone(), Effect::Write, Some(&json!({})))?;
+        with_redirects(cx, request, redirects)
+    }
+
+    fn authorised(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<ScaStart, BankError> {
+        let body = success(cx, response, Effect::Write)?;
+        let root = Node::root(&cx.profile.id, &body);
+        let consent = consent_id(cx)?;
+        let own = cx.profile.accounts_api()?.join(&["consents", consent, "authorisations"]);
+        sca_start(cx.profile, response, &root, format!("AIS:{consent}"), &own)
+            .map_err(|error| after(Effect::Write, error))
+    }
+
+    fn status(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
+        let url = cx.profile.accounts_api()?.join(&["consents", consent_id(cx)?, "status"]);
+        request(cx, Method::GET, url, Effect::Read, None)
+    }
+
+    fn status_read(
+        &self,
+        cx: &CallContext<'_>,
+        response: &BankResponse,
+    ) -> Result<BankConsentStatus, BankError> {
+        let body = success(cx, response, Effect::Read)?;
+        consent_status(&Node::root(&cx.profile.id, &body).get("consentStatus"))
+    }
+
+    fn revoke(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
+        let url = cx.profile.accounts_api()?.join(&["consents", consent_id(cx)?]);
+        request(cx, Method::DELETE, url, Effect::Write, None)
+    }
+
+    fn revoked(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
+        if response.status.is_success() {
+            return Ok(());
+        }
+        let error = failure(&cx.profile.id, response, Effect::Write);
+        match error.kind {
+            BankErrorKind::ConsentMissing
+            | BankErrorKind::ConsentExpired
+            | BankErrorKind::ConsentRevoked
+            | BankErrorKind::ResourceUnknown => Ok(()),
+            _ => Err(error),
+        }
+    }
+
+    fn accounts(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
+        let url = cx.profile.accounts_api()?.join(&["accounts"]);
+        with_consent(cx, request(cx, Method::GET, url, Effect::Read, None)?)
+    }
+
+    fn accounts_read(
+        &self,
+        cx: &CallContext<'_>,
+        response: &BankResponse,
+    ) -> Result<Page<Account>, BankError> {
+        let body = success(cx, response, Effect::Read)?;
+        let root = Node::root(&cx.profile.id, &body);
+        let list = root.get("accounts");
+        let items = list.required_items()?.iter().map(account).collect::<Result<_, _>>()?;
+        let links = root.get("_links");
+        let next = links.get("next");
+        let next = match link_text(&next)? {
+            Some(link) => {
+                let base = &cx.profile.accounts_api()?.url;
+                Some(NextPage::of(cx.profile, base, &link, &next.pointer())?)
+            }
+            None => None,
+        };
+        Ok(Page { items, next })
+    }
+
+    fn balances(&self, cx: &CallContext<'_>, resource_id: &str) -> Result<BankRequest, BankError> {
+        let url = cx.profile.accounts_api()?.join(&["accounts", resource_id, "balances"]);
+        with_consent(cx, request(cx, Method::GET, url, Effect::Read, None)?)
+    }
+
+    fn balances_read(
+        &self,
+        cx: &CallContext<'_>,
+        response: &BankResponse,
+    ) -> Result<Vec<Balance>, BankError> {
+        let body = success(cx, response, Effect::Read)?;
+        let root = Node::root(&cx.profile.id, &body);
+        root.get("balances").required_items()?.iter().map(balance).collect()
+    }
+
+    fn transactions(
+        &self,
+        cx: &CallContext<'_>,
+        resource_id: &str,
+        query: &TransactionQuery,
+    ) -> Result<BankRequest, BankError> {
+        let mut url = cx.profile.accounts_api()?.join(&["accounts", resource_id, "transactions"]);
+        let status = match query.status {
+            TransactionSelection::Both => "both",
+            TransactionSelection::Booked => "booked",
+            TransactionSelection::Pending => "pending",
+        };
+        {
+            let mut pairs = url.query_pairs_mut();
+            pairs.append_pair("bookingStatus", status);
+            let oldest = oldest_day(cx);
+            // The standard wants a first day whenever booked entries are asked for.
+            if query.status != TransactionSelection::Pending || query.from.is_some() {
+                pairs.append_pair("dateFrom", &query.from.unwrap_or(oldest).to_string());
+            }
+            if let Some(to) = query.to {
+                pairs.append_pair("dateTo", &to.to_string());
+            }
+        }
+        let request = request(cx, Method::GET, url, Effect::Read, None)?;
+        // Banks that keep to camt or MT940 answer 406 to JSON alone.
+        let formats = "application/json, application/xml;q=0.8, text/plain;q=0.5";
+        let request =
+            request.header("accept", formats).map_err(|name| cx.error(BankErrorKind::Internal).at(name))?;
+        with_consent(cx, request)
+    }
+
+    fn transactions_read(
+        &self,
+        cx: &CallContext<'_>,
+        response: &BankResponse,
+    ) -> Result<Page<Transaction>, BankError> {
+        if !response.status.is_success() {
+            return Err(failure(&cx.profile.id, response, Effect::Read));
+        }
+        transactions_of(cx.profile, response)
+            .map_err(|error| error.with_status(response.status.as_u16()))
+    }
+
+    fn next_page(&self, cx: &CallContext<'_>, link: &NextPage) -> Result<BankRequest, BankError> {
+        with_consent(cx, request(cx, Method::GET, link.url().clone(), Effect::Read, None)?)
+    }
+}
+
+fn consent_id<'a>(cx: &CallContext<'a>) -> Result<&'a str, BankError> {
+    cx.bank_consent_id.ok_or_else(|| cx.error(BankErrorKind::ConsentMissing))
+}
+
+fn oldest_day(cx: &CallContext<'_>) -> Date {
+    let today = cx.now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    today.saturating_sub(i32::from(cx.profile.max_history_days).days())
+}
+
+/// The day asked for, or the latest the bank allows.
+fn valid_until(cx: &CallContext<'_>, order: &ConsentOrder) -> Date {
+    let today = cx.now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let latest =
+        cx.profile.max_consent_days.map_or(NO_END, |days| today.saturating_add(i32::from(days).days()));
+    order.valid_until.unwrap_or(latest).min(latest)
+}
+
+/// Accounts named by the TPP, or, where it names none, an empty list for each
+/// kind of access: the PSU chooses at the bank.
+fn access(cx: &CallContext<'_>, order: &ConsentOrder) -> Result<Value, BankError> {
+    let references: Vec<Value> =
+        order.accounts.iter().map(|account| reference(cx, account)).collect::<Result<_, _>>()?;
+    let has = |wanted: &[Permission]| order.permissions.iter().any(|given| wanted.contains(given));
+    let mut access = Map::new();
+    access.insert("accounts".into(), json!(references));
+    if has(&[Permission::ReadBalances]) {
+        access.insert("balances".into(), json!(references));
+    }
+    if has(&[Permission::ReadTransactionsBasic, Permission::ReadTransactionsDetail]) {
+        access.insert("transactions".into(), json!(references));
+    }
+    if references.is_empty() && access.len() == 3 {
+        return Ok(json!({ "allPsd2": "allAccounts" }));
+    }
+    Ok(Value::Object(access))
+}
+
+/// `accountReference`.
+pub(super) fn reference(cx: &CallContext<'_>, account: &AccountIdentification) -> Result<Value, BankError> {
+    match account {
+        AccountIdentification::Iban(iban) => Ok(json!({ "iban": iban.as_str() })),
+        AccountIdentification::Bban(bban) => Ok(json!({ "bban": bban })),
+        AccountIdentification::MaskedPan(pan) => Ok(json!({ "maskedPan": pan })),
+        AccountIdentification::SortCode(_) | AccountIdentification::Other { .. } => {
+            Err(cx.error(BankErrorKind::Unsupported).at("account"))
+        }
+    }
+}
+
+/// `consentStatus`.
+pub(crate) fn consent_status(node: &Node<'_>) -> Result<BankConsentStatus, BankError> {
+    Ok(match node.required_text()?.as_str() {
+        "received" => BankConsentStatus::AwaitingAuthorisation,
+        "partiallyAuthorised" => BankConsentStatus::PartiallyAuthorised,
+        "valid" => BankConsentStatus::Authorised,
+        "rejected" => BankConsentStatus::Rejected,
+        "revokedByPsu" => BankConsentStatus::RevokedByPsu,
+        "expired" => BankConsentStatus::Expired,
+        "terminatedByTpp" => BankConsentStatus::TerminatedByTpp,
+        _ => return Err(node.malformed()),
+    })
+}

@@ -1,0 +1,197 @@
+//! Single SEPA credit transfers (XS2A 5). The order is with the bank from the
+//! moment it is lodged; the PSU only releases it.
+
+use connect::{
+    BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, Echo, Effect,
+    LodgedPayment, PaymentInitiation, PaymentReport, RedirectUris, ScaStart,
+};
+use domain::{IsoPaymentStatus, PaymentOrder, PaymentScheme};
+use http::Method;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::accounts::reference;
+use super::{BerlinGroup, after, request, sca_start, success, with_redirects};
+use crate::echo;
+use crate::node::Node;
+
+impl PaymentInitiation for BerlinGroup {
+    fn lodge(
+        &self,
+        cx: &CallContext<'_>,
+        order: &PaymentOrder,
+        redirects: &RedirectUris,
+    ) -> Result<BankRequest, BankError> {
+        let url = cx.profile.payments_api()?.join(&["payments", product(cx, order)?]);
+        let request = request(cx, Method::POST, url, Effect::Write, Some(&initiation(cx, order)?))?;
+        with_redirects(cx, request, redirects)
+    }
+
+    fn lodged(
+        &self,
+        cx: &CallContext<'_>,
+        order: &PaymentOrder,
+        response: &BankResponse,
+    ) -> Result<LodgedPayment, BankError> {
+        let body = success(cx, response, Effect::Write)?;
+        let root = Node::root(&cx.profile.id, &body);
+        let read = || {
+            let bank_id = root.get("paymentId").required_id()?;
+            let status = payment_status(&root.get("transactionStatus"))?;
+            echoed(&root, order)?;
+            if status == IsoPaymentStatus::Rejected {
+                return Err(cx.error(BankErrorKind::PaymentRejected).with_bank_code(status.as_str()));
+            }
+            let own = authorisations(cx, order, &bank_id)?;
+            let sca = sca_start(cx.profile, response, &root, format!("PIS:{bank_id}"), &own)?;
+            Ok(LodgedPayment { bank_id, sca, status: Some(status), submits_after_sca: false })
+        };
+        read().map_err(|error| match error.kind {
+            BankErrorKind::PaymentRejected => error,
+            _ => after(Effect::Write, error),
+        })
+    }
+
+    fn authorise(
+        &self,
+        cx: &CallContext<'_>,
+        link: &Url,
+        redirects: &RedirectUris,
+    ) -> Result<BankRequest, BankError> {
+        if !cx.profile.permits(link) {
+            return Err(BankError::malformed(&cx.profile.id, "/_links/startAuthorisation"));
+        }
+        let request = request(cx, Method::POST, link.clone(), Effect::Write, Some(&json!({})))?;
+        with_redirects(cx, request, redirects)
+    }
+
+    fn authorised(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<ScaStart, BankError> {
+        let body = success(cx, response, Effect::Write)?;
+        let root = Node::root(&cx.profile.id, &body);
+        let payment = cx.bank_consent_id.ok_or_else(|| cx.error(BankErrorKind::ResourceUnknown))?;
+        let own = cx.profile.payments_api()?.url.clone();
+        sca_start(cx.profile, response, &root, format!("PIS:{payment}"), &own)
+            .map_err(|error| after(Effect::Write, error))
+    }
+
+    fn submit(
+        &self,
+        _cx: &CallContext<'_>,
+        _bank_id: &str,
+        _order: &PaymentOrder,
+    ) -> Option<Result<BankRequest, BankError>> {
+        None
+    }
+
+    fn submitted(
+        &self,
+        cx: &CallContext<'_>,
+        order: &PaymentOrder,
+        response: &BankResponse,
+    ) -> Result<PaymentReport, BankError> {
+        let body = success(cx, response, Effect::Write)?;
+        report(&Node::root(&cx.profile.id, &body), order).map_err(|error| after(Effect::Write, error))
+    }
+
+    fn status(
+        &self,
+        cx: &CallContext<'_>,
+        ids: &BankPaymentIds,
+        order: &PaymentOrder,
+    ) -> Result<BankRequest, BankError> {
+        let segments = ["payments", product(cx, order)?, &ids.lodged, "status"];
+        let url = cx.profile.payments_api()?.join(&segments);
+        request(cx, Method::GET, url, Effect::Read, None)
+    }
+
+    fn status_read(
+        &self,
+        cx: &CallContext<'_>,
+        ids: &BankPaymentIds,
+        order: &PaymentOrder,
+        response: &BankResponse,
+    ) -> Result<PaymentReport, BankError> {
+        let media = response.header_text("content-type").unwrap_or_default();
+        let mut report = if response.status.is_success() && media.contains("xml") {
+            let (status, iso_reason) = crate::camt::payment_status(&cx.profile.id, &response.body)?;
+            let status = Some(status);
+            PaymentReport { status, consent: None, iso_reason, bank_payment_id: None, echo: Echo::Absent }
+        } else {
+            let body = success(cx, response, Effect::Read)?;
+            report(&Node::root(&cx.profile.id, &body), order)?
+        };
+        report.bank_payment_id = Some(ids.lodged.clone());
+        Ok(report)
+    }
+}
+
+fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankError> {
+    let echo = echoed(root, order)?;
+    let status = payment_status(&root.get("transactionStatus"))?;
+    Ok(PaymentReport {
+        status: Some(status),
+        consent: None,
+        iso_reason: iso_reason(root)?,
+        bank_payment_id: root.get("paymentId").text()?,
+        echo,
+    })
+}
+
+/// A reason of four letters and digits (ISO 20022 ExternalStatusReason1Code).
+fn iso_reason(root: &Node<'_>) -> Result<Option<String>, BankError> {
+    let messages = root.get("tppMessages");
+    let items = messages.items()?;
+    let from_message = items.first().map(|message| message.get("code").text()).transpose()?.flatten();
+    let reason = root.get("reasonCode").text()?.or(from_message);
+    Ok(reason.filter(|code| code.len() == 4 && code.bytes().all(|b| b.is_ascii_alphanumeric())))
+}
+
+/// `transactionStatus`.
+pub(crate) fn payment_status(node: &Node<'_>) -> Result<IsoPaymentStatus, BankError> {
+    IsoPaymentStatus::from_word(&node.required_text()?).ok_or_else(|| node.malformed())
+}
+
+/// Compares what the answer repeats of the order.
+fn echoed(root: &Node<'_>, order: &PaymentOrder) -> Result<Echo, BankError> {
+    let creditor = root.get("creditorAccount");
+    let (amount, unit) = ("amount", "currency");
+    let money = echo::amount(&root.get("instructedAmount"), amount, unit, order)?;
+    let account = super::reading::identifications(&creditor)?;
+    let account = echo::account(&creditor, account.first(), order)?;
+    Ok(if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent })
+}
+
+fn product(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<&'static str, BankError> {
+    match order.scheme {
+        PaymentScheme::SepaCreditTransfer => Ok("sepa-credit-transfers"),
+        PaymentScheme::SepaInstant => Ok("instant-sepa-credit-transfers"),
+        PaymentScheme::FasterPayments => Err(cx.error(BankErrorKind::Unsupported).at("scheme")),
+    }
+}
+
+fn authorisations(cx: &CallContext<'_>, order: &PaymentOrder, bank_id: &str) -> Result<Url, BankError> {
+    let segments = ["payments", product(cx, order)?, bank_id, "authorisations"];
+    Ok(cx.profile.payments_api()?.join(&segments))
+}
+
+/// `paymentInitiation_json`.
+fn initiation(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Value, BankError> {
+    let mut body = Map::new();
+    body.insert("endToEndIdentification".into(), json!(order.end_to_end_id));
+    if let Some(debtor) = &order.debtor_account {
+        body.insert("debtorAccount".into(), reference(cx, debtor)?);
+    }
+    body.insert(
+        "instructedAmount".into(),
+        json!({ "currency": order.amount.currency().code(), "amount": order.amount.amount_text() }),
+    );
+    body.insert("creditorAccount".into(), reference(cx, &order.creditor_account)?);
+    body.insert("creditorName".into(), json!(order.creditor_name));
+    if let Some(text) = &order.remittance.unstructured {
+        body.insert("remittanceInformationUnstructured".into(), json!(text));
+    }
+    if let Some(reference) = &order.remittance.reference {
+        body.insert("remittanceInformationStructured".into(), json!({ "reference": reference }));
+    }
+    Ok(Value::Object(body))
+}

@@ -1,0 +1,69 @@
+//! How authentication goes on, as the answer's links and headers say.
+
+use connect::{BankError, BankResponse, Environment, Profile, ScaStart};
+use url::Url;
+
+use crate::node::Node;
+
+/// Reads the start of authentication. `scope` is what OAuth asks for; `own`
+/// is where authentication of this resource is started explicitly, built by us
+/// rather than believed.
+pub(crate) fn sca_start(
+    profile: &Profile,
+    response: &BankResponse,
+    body: &Node<'_>,
+    scope: String,
+    own: &Url,
+) -> Result<ScaStart, BankError> {
+    let links = body.get("_links");
+    if let Some(url) = browser_link(profile, &links.get("scaRedirect"))? {
+        return Ok(ScaStart::Redirect(url));
+    }
+    if let Some(metadata) = browser_link(profile, &links.get("scaOAuth"))? {
+        return Ok(ScaStart::OAuth { scope, intent_id: None, metadata: Some(metadata) });
+    }
+    let approach = response.header_text("aspsp-sca-approach").unwrap_or_default();
+    if approach.eq_ignore_ascii_case("DECOUPLED") {
+        let message = body.get("psuMessage").text()?;
+        return Ok(ScaStart::Decoupled { message });
+    }
+    if approach.eq_ignore_ascii_case("OAUTH") {
+        return Ok(ScaStart::OAuth { scope, intent_id: None, metadata: None });
+    }
+    let explicit = ["startAuthorisation", "startAuthorisationWithPsuIdentification"];
+    if explicit.iter().any(|name| links.get(name).exists()) {
+        return Ok(ScaStart::Explicit { link: own.clone() });
+    }
+    let credentials = [
+        "startAuthorisationWithPsuAuthentication",
+        "startAuthorisationWithEncryptedPsuAuthentication",
+        "startAuthorisationWithAuthenticationMethodSelection",
+        "startAuthorisationWithTransactionAuthorisation",
+        "updatePsuIdentification",
+        "updatePsuAuthentication",
+        "updateEncryptedPsuAuthentication",
+        "selectAuthenticationMethod",
+        "authoriseTransaction",
+    ];
+    if credentials.iter().any(|name| links.get(name).exists()) {
+        return Ok(ScaStart::Embedded);
+    }
+    if profile.authorization_server.is_some() && approach.eq_ignore_ascii_case("REDIRECT") {
+        return Ok(ScaStart::OAuth { scope, intent_id: None, metadata: None });
+    }
+    Ok(ScaStart::NotNeeded)
+}
+
+/// A link for the browser: an object with `href` or a plain text; https, or
+/// http at a sandbox.
+fn browser_link(profile: &Profile, link: &Node<'_>) -> Result<Option<Url>, BankError> {
+    let Some(text) = link_text(link)? else { return Ok(None) };
+    let url = Url::parse(&text).map_err(|_| link.malformed())?;
+    let plain_allowed = profile.environment == Environment::Sandbox && url.scheme() == "http";
+    if url.scheme() == "https" || plain_allowed { Ok(Some(url)) } else { Err(link.malformed()) }
+}
+
+/// The address of a link, an object with `href` or a plain text.
+pub(super) fn link_text(link: &Node<'_>) -> Result<Option<String>, BankError> {
+    if link.is_object() { link.get("href").text() } else { link.text() }
+}

@@ -1,0 +1,124 @@
+//! Transactions of the standard, and the two older formats it lets banks send:
+//! camt.05x and MT940.
+
+use connect::{BankError, BankErrorKind, BankResponse, NextPage, Page, Profile};
+use domain::{BookingStatus, CreditDebit, Transaction};
+
+use super::reading::identifications;
+use super::sca::link_text;
+use crate::node::Node;
+
+/// Texts that stand for "no identifier".
+const NO_IDENTIFIER: [&str; 5] = ["NOTPROVIDED", "NOT PROVIDED", "NONREF", "NULL", "0"];
+
+/// Reads a successful answer in whichever format it came.
+pub(crate) fn transactions_of(
+    profile: &Profile,
+    response: &BankResponse,
+) -> Result<Page<Transaction>, BankError> {
+    let bank = &profile.id;
+    let media = response.header_text("content-type").unwrap_or_default().to_ascii_lowercase();
+    let start = response.body.trim_ascii_start();
+    if media.contains("xml") || start.starts_with(b"<?xml") {
+        return Ok(Page { items: crate::camt::transactions(bank, &response.body)?, next: None });
+    }
+    if media.starts_with("text/") || start.starts_with(b":20:") {
+        return Ok(Page { items: crate::mt940::transactions(bank, &response.body)?, next: None });
+    }
+    let body = crate::node::parse(bank, &response.body)?;
+    let root = Node::root(bank, &body);
+    let report = root.get("transactions");
+    if !report.exists() && root.get("_links").get("download").exists() {
+        let links = root.get("_links");
+        let download = links.get("download");
+        return Err(BankError::new(bank, BankErrorKind::Unsupported).at(download.pointer()));
+    }
+    let mut items = Vec::new();
+    for (name, status) in [
+        ("booked", BookingStatus::Booked),
+        ("pending", BookingStatus::Pending),
+        ("information", BookingStatus::Information),
+    ] {
+        for entry in report.get(name).items()? {
+            items.push(transaction(&entry, status)?);
+        }
+    }
+    if !report.is_object() {
+        return Err(report.malformed());
+    }
+    let links = report.get("_links");
+    let next = links.get("next");
+    let next = match (link_text(&next)?, &profile.accounts_api) {
+        (Some(link), Some(api)) => Some(NextPage::of(profile, &api.url, &link, &next.pointer())?),
+        _ => None,
+    };
+    Ok(Page { items, next })
+}
+
+fn transaction(node: &Node<'_>, status: BookingStatus) -> Result<Transaction, BankError> {
+    let (amount, number) = node.get("transactionAmount").signed_money("amount", "currency")?;
+    let (remittance, references) = remittance(node)?;
+    let after = node.get("balanceAfterTransaction");
+    let balance_after = if after.exists() {
+        let (money, number) = after.get("balanceAmount").signed_money("amount", "currency")?;
+        Some((money, CreditDebit::of(number)))
+    } else {
+        None
+    };
+    let (creditor, debtor) = (node.get("creditorAccount"), node.get("debtorAccount"));
+    Ok(Transaction {
+        bank_transaction_id: identifier(&node.get("transactionId"))?,
+        entry_reference: identifier(&node.get("entryReference"))?,
+        end_to_end_id: identifier(&node.get("endToEndId"))?,
+        mandate_id: identifier(&node.get("mandateId"))?,
+        status,
+        amount,
+        direction: CreditDebit::of(number),
+        booking_date: node.get("bookingDate").date()?,
+        value_date: node.get("valueDate").date()?,
+        booked_at: node.get("bookingDateTime").instant()?,
+        creditor_name: node.get("creditorName").text()?,
+        creditor_account: identifications(&creditor)?.into_iter().next(),
+        debtor_name: node.get("debtorName").text()?,
+        debtor_account: identifications(&debtor)?.into_iter().next(),
+        remittance,
+        references,
+        bank_transaction_code: node.get("bankTransactionCode").text()?,
+        proprietary_code: node.get("proprietaryBankTransactionCode").text()?,
+        merchant_category_code: node.get("merchantCategoryCode").text()?,
+        balance_after,
+    })
+}
+
+fn identifier(node: &Node<'_>) -> Result<Option<String>, BankError> {
+    Ok(node.text()?.filter(|text| is_identifier(text)))
+}
+
+/// Whether a text is an identifier and not one of the stand-ins for none.
+pub(crate) fn is_identifier(text: &str) -> bool {
+    !NO_IDENTIFIER.iter().any(|none| text.eq_ignore_ascii_case(none))
+}
+
+/// Free texts and structured references, each alone or in a list.
+fn remittance(node: &Node<'_>) -> Result<(Vec<String>, Vec<String>), BankError> {
+    let (mut texts, mut references) = (Vec::new(), Vec::new());
+    texts.extend(node.get("remittanceInformationUnstructured").text()?);
+    for line in node.get("remittanceInformationUnstructuredArray").items()? {
+        let fresh = line.text()?.filter(|text| !texts.contains(text));
+        texts.extend(fresh);
+    }
+    let single = node.get("remittanceInformationStructured");
+    references.extend(reference(&single)?);
+    for entry in node.get("remittanceInformationStructuredArray").items()? {
+        let fresh = reference(&entry)?.filter(|text| !references.contains(text));
+        references.extend(fresh);
+    }
+    if texts.is_empty() {
+        texts.extend(node.get("additionalInformation").text()?);
+    }
+    Ok((texts, references))
+}
+
+fn reference(node: &Node<'_>) -> Result<Option<String>, BankError> {
+    if node.is_object() { node.get("reference").text() } else { node.text() }
+}

@@ -1,0 +1,258 @@
+//! ISO 20022 XML that banks send in place of JSON: account reports
+//! (camt.052/053/054) and payment status (pain.002).
+
+use connect::BankError;
+use domain::{
+    AccountIdentification, BookingStatus, CreditDebit, Currency, Decimal, InstitutionId, IsoPaymentStatus,
+    Money, Transaction,
+};
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+use crate::berlin_group::{iban_or_other, is_identifier};
+use crate::node::{date, decimal};
+
+/// Deepest element of these messages, with room to spare.
+const MAX_DEPTH: usize = 64;
+
+/// One element with its children, as far as these messages need it.
+#[derive(Default)]
+struct Element {
+    name: String,
+    currency: Option<String>,
+    text: String,
+    children: Vec<Self>,
+}
+
+impl Element {
+    fn child(&self, name: &str) -> Option<&Self> {
+        self.children.iter().find(|child| child.name == name)
+    }
+
+    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+        self.children.iter().filter(move |child| child.name == name)
+    }
+
+    fn at(&self, path: &str) -> Option<&Self> {
+        path.split('/').try_fold(self, |element, name| element.child(name))
+    }
+
+    fn text_at(&self, path: &str) -> Option<&str> {
+        self.at(path).map(|element| element.text.trim()).filter(|text| !text.is_empty())
+    }
+}
+
+/// Reads the whole document; entities other than XML's own are refused, so
+/// nothing expands and nothing is fetched.
+fn parse(bank: &InstitutionId, body: &[u8]) -> Result<Element, BankError> {
+    let malformed = || BankError::malformed(bank, "body");
+    let text = std::str::from_utf8(body).map_err(|_| malformed())?;
+    let mut reader = Reader::from_str(text);
+    let mut stack = vec![Element::default()];
+    loop {
+        match reader.read_event().map_err(|_| malformed())? {
+            Event::Start(start) => {
+                if stack.len() > MAX_DEPTH {
+                    return Err(malformed());
+                }
+                stack.push(element(&start).ok_or_else(malformed)?);
+            }
+            Event::Empty(start) => {
+                let empty = element(&start).ok_or_else(malformed)?;
+                stack.last_mut().ok_or_else(malformed)?.children.push(empty);
+            }
+            Event::End(_) => {
+                let done = stack.pop().ok_or_else(malformed)?;
+                stack.last_mut().ok_or_else(malformed)?.children.push(done);
+            }
+            Event::Text(text) => {
+                stack.last_mut().ok_or_else(malformed)?.text.push_str(&text);
+            }
+            Event::GeneralRef(reference) => {
+                let known = entity(&reference).ok_or_else(malformed)?;
+                stack.last_mut().ok_or_else(malformed)?.text.push(known);
+            }
+            Event::CData(data) => {
+                stack.last_mut().ok_or_else(malformed)?.text.push_str(&data);
+            }
+            Event::DocType(_) => return Err(malformed()),
+            Event::Eof => break,
+            Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
+        }
+    }
+    match (stack.pop(), stack.is_empty()) {
+        (Some(root), true) => Ok(root),
+        _ => Err(malformed()),
+    }
+}
+
+fn element(start: &quick_xml::events::BytesStart<'_>) -> Option<Element> {
+    let name = start.local_name().into_inner().to_owned();
+    let currency = start.try_get_attribute("Ccy").ok()?;
+    let currency = currency.map(|attribute| attribute.value.into_owned());
+    Some(Element { name, currency, ..Element::default() })
+}
+
+/// XML's own entities and character references.
+fn entity(name: &str) -> Option<char> {
+    match name {
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "apos" => Some('\''),
+        "quot" => Some('"'),
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let code = match number.strip_prefix('x') {
+                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+                None => number.parse().ok()?,
+            };
+            char::from_u32(code)
+        }
+    }
+}
+
+/// The entries of all reports or statements of a camt message.
+pub(crate) fn transactions(bank: &InstitutionId, body: &[u8]) -> Result<Vec<Transaction>, BankError> {
+    let root = parse(bank, body)?;
+    let document = root.child("Document").ok_or_else(|| BankError::malformed(bank, "/Document"))?;
+    let kinds = [("BkToCstmrAcctRpt", "Rpt"), ("BkToCstmrStmt", "Stmt"), ("BkToCstmrDbtCdtNtfctn", "Ntfctn")];
+    let (message, part) = kinds
+        .into_iter()
+        .find_map(|(name, part)| Some((document.child(name)?, part)))
+        .ok_or_else(|| BankError::malformed(bank, "/Document/BkToCstmrAcctRpt"))?;
+    let mut found = Vec::new();
+    for report in message.all(part) {
+        for entry in report.all("Ntry") {
+            let index = found.len();
+            let transaction = transaction(entry)
+                .map_err(|field| BankError::malformed(bank, format!("/{part}/Ntry/{index}/{field}")))?;
+            found.push(transaction);
+        }
+    }
+    Ok(found)
+}
+
+/// One entry; the error is the name of the element that cannot be read.
+fn transaction(entry: &Element) -> Result<Transaction, &'static str> {
+    let (amount, _) = money(entry.child("Amt").ok_or("Amt")?).ok_or("Amt")?;
+    let direction = direction(entry).ok_or("CdtDbtInd")?;
+    let status = entry.text_at("Sts/Cd").or_else(|| entry.text_at("Sts")).ok_or("Sts")?;
+    let status = match status {
+        "BOOK" => BookingStatus::Booked,
+        "PDNG" => BookingStatus::Pending,
+        "INFO" => BookingStatus::Information,
+        _ => return Err("Sts"),
+    };
+    let nothing = Element::default();
+    let details = entry.at("NtryDtls/TxDtls").unwrap_or(&nothing);
+    let parties = details.child("RltdPties").unwrap_or(&nothing);
+    let day = |name: &'static str| match entry.child(name) {
+        None => Ok(None),
+        Some(element) => {
+            let text = element.text_at("Dt").or_else(|| element.text_at("DtTm"));
+            text.and_then(date).map(Some).ok_or(name)
+        }
+    };
+    let party = |name: &str| {
+        let party = parties.child(name)?;
+        party.text_at("Nm").or_else(|| party.text_at("Pty/Nm")).map(str::to_owned)
+    };
+    let account = |name: &str| {
+        let id = parties.child(name)?.child("Id")?;
+        match id.text_at("IBAN") {
+            Some(iban) => Some(iban_or_other(iban.to_owned())),
+            None => id.text_at("Othr/Id").map(|text| AccountIdentification::Bban(text.to_owned())),
+        }
+    };
+    let reference = |path: &str| details.text_at(path).filter(|text| is_identifier(text)).map(str::to_owned);
+    let own = entry.text_at("AcctSvcrRef").filter(|text| is_identifier(text)).map(str::to_owned);
+    let proprietary = details.text_at("BkTxCd/Prtry/Cd").or_else(|| entry.text_at("BkTxCd/Prtry/Cd"));
+    let mut remittance: Vec<String> = Vec::new();
+    let mut references: Vec<String> = Vec::new();
+    if let Some(information) = details.child("RmtInf") {
+        remittance.extend(information.all("Ustrd").map(|line| line.text.trim().to_owned()));
+        references.extend(
+            information.all("Strd").filter_map(|part| part.text_at("CdtrRefInf/Ref")).map(str::to_owned),
+        );
+    }
+    remittance.retain(|line| !line.is_empty());
+    Ok(Transaction {
+        bank_transaction_id: own.or_else(|| reference("Refs/AcctSvcrRef")),
+        entry_reference: entry.text_at("NtryRef").filter(|text| is_identifier(text)).map(str::to_owned),
+        end_to_end_id: reference("Refs/EndToEndId"),
+        mandate_id: reference("Refs/MndtId"),
+        status,
+        amount,
+        direction,
+        booking_date: day("BookgDt")?,
+        value_date: day("ValDt")?,
+        booked_at: None,
+        creditor_name: party("Cdtr"),
+        creditor_account: account("CdtrAcct"),
+        debtor_name: party("Dbtr"),
+        debtor_account: account("DbtrAcct"),
+        remittance,
+        references,
+        bank_transaction_code: domain_code(entry).or_else(|| domain_code(details)),
+        proprietary_code: proprietary.map(str::to_owned),
+        merchant_category_code: None,
+        balance_after: None,
+    })
+}
+
+fn domain_code(element: &Element) -> Option<String> {
+    let code = element.at("BkTxCd/Domn")?;
+    let (family, sub) = (code.text_at("Fmly/Cd")?, code.text_at("Fmly/SubFmlyCd")?);
+    Some(format!("{}-{family}-{sub}", code.text_at("Cd")?))
+}
+
+fn direction(entry: &Element) -> Option<CreditDebit> {
+    match entry.text_at("CdtDbtInd")? {
+        "CRDT" => Some(CreditDebit::Credit),
+        "DBIT" => Some(CreditDebit::Debit),
+        _ => None,
+    }
+}
+
+fn money(element: &Element) -> Option<(Money, Decimal)> {
+    let currency: Currency = element.currency.as_deref()?.parse().ok()?;
+    let number = decimal(element.text.trim())?;
+    Some((Money::reported(number, currency).ok()?, number))
+}
+
+/// Status and reason of the one payment of a pain.002 message.
+pub(crate) fn payment_status(
+    bank: &InstitutionId,
+    body: &[u8],
+) -> Result<(IsoPaymentStatus, Option<String>), BankError> {
+    let root = parse(bank, body)?;
+    let report = root.at("Document/CstmrPmtStsRpt");
+    let report = report.ok_or_else(|| BankError::malformed(bank, "/Document/CstmrPmtStsRpt"))?;
+    let places = [
+        ("OrgnlPmtInfAndSts/TxInfAndSts/TxSts", "OrgnlPmtInfAndSts/TxInfAndSts/StsRsnInf/Rsn/Cd"),
+        ("OrgnlPmtInfAndSts/PmtInfSts", "OrgnlPmtInfAndSts/StsRsnInf/Rsn/Cd"),
+        ("OrgnlGrpInfAndSts/GrpSts", "OrgnlGrpInfAndSts/StsRsnInf/Rsn/Cd"),
+    ];
+    for (status, reason) in places {
+        let Some(word) = report.text_at(status) else { continue };
+        let field = || BankError::malformed(bank, format!("/Document/CstmrPmtStsRpt/{status}"));
+        let status = IsoPaymentStatus::from_word(word).ok_or_else(field)?;
+        return Ok((status, report.text_at(reason).map(str::to_owned)));
+    }
+    Err(BankError::malformed(bank, "/Document/CstmrPmtStsRpt/OrgnlGrpInfAndSts/GrpSts"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_type_is_refused_before_it_can_expand() {
+        let bank: InstitutionId = "de-examplebank".parse().unwrap();
+        let bomb = b"<?xml version=\"1.0\"?><!DOCTYPE d [<!ENTITY a \"aaaa\">]><Document>&a;</Document>";
+        assert!(transactions(&bank, bomb).is_err());
+        let deep = format!("{}{}", "<a>".repeat(10_000), "</a>".repeat(10_000));
+        assert!(transactions(&bank, deep.as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,47 @@
+//! What a bank repeats of an order must be what was ordered.
+
+use connect::{BankError, BankErrorKind, Echo};
+use domain::{AccountIdentification, PaymentOrder};
+
+use crate::node::Node;
+
+/// Compares amount and currency, if they are repeated.
+pub(crate) fn amount(
+    node: &Node<'_>,
+    amount: &str,
+    currency: &str,
+    order: &PaymentOrder,
+) -> Result<Echo, BankError> {
+    if !node.exists() {
+        return Ok(Echo::Absent);
+    }
+    let (_, number) = node.signed_money(amount, currency)?;
+    let unit = node.get(currency).currency()?;
+    if number != order.amount.amount() {
+        return Err(mismatch(&node.get(amount)));
+    }
+    if unit != Some(order.amount.currency()) {
+        return Err(mismatch(&node.get(currency)));
+    }
+    Ok(Echo::Same)
+}
+
+/// Compares the creditor's account, if it is repeated.
+pub(crate) fn account(
+    node: &Node<'_>,
+    found: Option<&AccountIdentification>,
+    order: &PaymentOrder,
+) -> Result<Echo, BankError> {
+    match found {
+        None if node.exists() => Err(mismatch(node)),
+        None => Ok(Echo::Absent),
+        Some(account) if account.normalised() == order.creditor_account.normalised() => Ok(Echo::Same),
+        Some(_) => Err(mismatch(node)),
+    }
+}
+
+fn mismatch(node: &Node<'_>) -> BankError {
+    let mut error = node.malformed();
+    error.kind = BankErrorKind::EchoMismatch;
+    error
+}

@@ -1,0 +1,171 @@
+//! UK Open Banking Read/Write API 3.1 and 4.0: account access consents,
+//! accounts and single domestic payments, authorised through OAuth.
+
+mod accounts;
+mod error;
+mod payments;
+
+use connect::{
+    AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
+    Dialect, Effect, Operation, PaymentInitiation, Profile, Signature, Signing, TokenKind,
+};
+use domain::{AccountIdentification, SortCodeAccount};
+use http::Method;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use url::Url;
+
+use crate::node::Node;
+use error::failure;
+
+/// The dialect; without state.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UkOpenBanking;
+
+impl Dialect for UkOpenBanking {
+    fn name(&self) -> &'static str {
+        "uk-open-banking"
+    }
+
+    fn standard(&self, profile: &Profile) -> String {
+        let version = profile.accounts_api.as_ref().or(profile.payments_api.as_ref());
+        format!("UK Open Banking {}", version.map_or("4.0", |api| &api.version))
+    }
+
+    fn token_for(&self, _profile: &Profile, operation: Operation) -> TokenKind {
+        match operation {
+            Operation::Consent => TokenKind::Client("accounts"),
+            Operation::AccountData | Operation::PaymentSubmit => TokenKind::Psu,
+            Operation::PaymentLodge | Operation::PaymentStatus => TokenKind::Client("payments"),
+        }
+    }
+
+    fn accounts(&self) -> Option<&dyn AccountInformation> {
+        Some(self)
+    }
+
+    fn payments(&self) -> Option<&dyn PaymentInitiation> {
+        Some(self)
+    }
+}
+
+/// A request with the headers every call has.
+fn request(
+    cx: &CallContext<'_>,
+    method: Method,
+    url: Url,
+    effect: Effect,
+    body: Option<&Value>,
+) -> Result<BankRequest, BankError> {
+    let unsendable = |name: &'static str| cx.error(BankErrorKind::Internal).at(name);
+    let token = cx.access_token.ok_or_else(|| cx.error(BankErrorKind::TokenInvalid))?;
+    let mut request = BankRequest::of(method, url, effect)
+        .header("x-fapi-interaction-id", &cx.request_id.to_string())
+        .and_then(|request| request.header("accept", "application/json"))
+        .and_then(|request| request.header("authorization", &format!("Bearer {}", token.expose_secret())))
+        .map_err(unsendable)?;
+    let psu = cx.psu;
+    let authenticated = psu.and_then(|psu| psu.last_authenticated).map(http_date);
+    let optional = [
+        ("x-fapi-financial-id", cx.profile.financial_id.clone()),
+        ("x-fapi-customer-ip-address", psu.map(|psu| psu.ip_address.to_string())),
+        ("x-customer-user-agent", psu.and_then(|psu| psu.user_agent.clone())),
+        ("x-fapi-auth-date", authenticated),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            request = request.header(name, &value).map_err(unsendable)?;
+        }
+    }
+    Ok(match body {
+        Some(body) => request.body("application/json", body.to_string()),
+        None => request,
+    })
+}
+
+/// A payment request: once only by its idempotency key, and signed.
+fn signed(cx: &CallContext<'_>, request: BankRequest) -> Result<BankRequest, BankError> {
+    let request = request
+        .header("x-idempotency-key", &cx.request_id.to_string())
+        .map_err(|name| cx.error(BankErrorKind::Internal).at(name))?;
+    Ok(match cx.profile.signing {
+        Signing::DetachedJws { .. } => request.signed(Signature::DetachedJws),
+        Signing::None | Signing::DigestSignature => request,
+    })
+}
+
+/// RFC 9110 §5.6.7.
+fn http_date(at: domain::Timestamp) -> String {
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// The JSON of a successful answer; an unsuccessful one is the bank's error.
+fn success(cx: &CallContext<'_>, response: &BankResponse, effect: Effect) -> Result<Value, BankError> {
+    if !response.status.is_success() {
+        return Err(failure(&cx.profile.id, response, effect));
+    }
+    crate::node::parse(&cx.profile.id, &response.body)
+        .map_err(|error| after(effect, error.with_status(response.status.as_u16())))
+}
+
+/// An answer that cannot be read leaves a write open.
+fn after(effect: Effect, error: BankError) -> BankError {
+    match effect {
+        Effect::Read => error,
+        Effect::Write => error.unknown(),
+    }
+}
+
+/// Status of a consent: words of 3.1, codes of 4.0.
+fn consent_status(node: &Node<'_>) -> Result<BankConsentStatus, BankError> {
+    Ok(match node.required_text()?.as_str() {
+        "AwaitingAuthorisation" | "AWAU" => BankConsentStatus::AwaitingAuthorisation,
+        "Authorised" | "AUTH" => BankConsentStatus::Authorised,
+        "Rejected" | "RJCT" => BankConsentStatus::Rejected,
+        "Revoked" | "CANC" => BankConsentStatus::RevokedByPsu,
+        "Expired" | "EXPD" => BankConsentStatus::Expired,
+        "Consumed" | "COND" => BankConsentStatus::Consumed,
+        _ => return Err(node.malformed()),
+    })
+}
+
+/// `OBCashAccount`: scheme and identification.
+fn identification(node: &Node<'_>) -> Result<Option<AccountIdentification>, BankError> {
+    let Some(text) = node.get("Identification").text()? else { return Ok(None) };
+    let scheme = node.get("SchemeName").text()?.unwrap_or_default();
+    let name = scheme.strip_prefix("UK.OBIE.").or_else(|| scheme.strip_prefix("UK.OB.")).unwrap_or(&scheme);
+    Ok(Some(match name {
+        "SortCodeAccountNumber" => match sort_code(&text) {
+            Some(account) => AccountIdentification::SortCode(account),
+            None => AccountIdentification::Other { identification: text, scheme_name: scheme },
+        },
+        "IBAN" => crate::berlin_group::iban_or_other(text),
+        "BBAN" => AccountIdentification::Bban(text),
+        // A card number in clear is never kept.
+        "PAN" if text.bytes().all(|b| b.is_ascii_digit()) && text.len() >= 12 => return Ok(None),
+        "PAN" => AccountIdentification::MaskedPan(text),
+        _ => AccountIdentification::Other { identification: text, scheme_name: scheme },
+    }))
+}
+
+fn sort_code(text: &str) -> Option<SortCodeAccount> {
+    let digits: String = text.chars().filter(|c| *c != '-' && *c != ' ').collect();
+    SortCodeAccount::new(digits.get(..6)?, digits.get(6..)?).ok()
+}
+
+/// Scheme and identification as the standard writes them.
+fn written(cx: &CallContext<'_>, account: &AccountIdentification) -> Result<(String, String), BankError> {
+    Ok(match account {
+        AccountIdentification::SortCode(account) => {
+            ("UK.OBIE.SortCodeAccountNumber".into(), account.joined())
+        }
+        AccountIdentification::Iban(iban) => ("UK.OBIE.IBAN".into(), iban.as_str().to_owned()),
+        AccountIdentification::Bban(text) => ("UK.OBIE.BBAN".into(), text.clone()),
+        AccountIdentification::Other { identification, scheme_name } => {
+            (scheme_name.clone(), identification.clone())
+        }
+        AccountIdentification::MaskedPan(_) => {
+            return Err(cx.error(BankErrorKind::Unsupported).at("account"));
+        }
+    })
+}

@@ -1,0 +1,229 @@
+//! Single domestic payments: a payment consent first, the PSU's approval, then
+//! the order itself with the same initiation, byte for byte the same values.
+
+use connect::{
+    BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, Echo, Effect,
+    LodgedPayment, PaymentInitiation, PaymentReport, QuirkName, RedirectUris, ScaStart,
+};
+use domain::{IsoPaymentStatus, PaymentOrder, PaymentScheme};
+use http::Method;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::{
+    UkOpenBanking, after, consent_status, identification, request, signed, success, written,
+};
+use crate::echo;
+use crate::node::Node;
+
+impl PaymentInitiation for UkOpenBanking {
+    fn lodge(
+        &self,
+        cx: &CallContext<'_>,
+        order: &PaymentOrder,
+        _redirects: &RedirectUris,
+    ) -> Result<BankRequest, BankError> {
+        if order.scheme != PaymentScheme::FasterPayments {
+            return Err(cx.error(BankErrorKind::Unsupported).at("scheme"));
+        }
+        let body = json!({ "Data": { "Initiation": initiation(cx, order)? }, "Risk": risk(cx, "pisp.consent") });
+        let url = cx.profile.payments_api()?.join(&["domestic-payment-consents"]);
+        signed(cx, request(cx, Method::POST, url, Effect::Write, Some(&body))?)
+    }
+
+    fn lodged(
+        &self,
+        cx: &CallContext<'_>,
+        order: &PaymentOrder,
+        response: &BankResponse,
+    ) -> Result<LodgedPayment, BankError> {
+        let body = success(cx, response, Effect::Write)?;
+        let root = Node::root(&cx.profile.id, &body);
+        let data = root.get("Data");
+        let read = || {
+            let bank_id = data.get("ConsentId").required_id()?;
+            consent_status(&data.get("Status"))?;
+            echoed(&data, order)?;
+            let scope = "openid payments".into();
+            let sca = ScaStart::OAuth { scope, intent_id: Some(bank_id.clone()), metadata: None };
+            Ok(LodgedPayment { bank_id, sca, status: None, submits_after_sca: true })
+        };
+        read().map_err(|error| after(Effect::Write, error))
+    }
+
+    fn authorise(
+        &self,
+        cx: &CallContext<'_>,
+        _link: &Url,
+        _redirects: &RedirectUris,
+    ) -> Result<BankRequest, BankError> {
+        Err(cx.error(BankErrorKind::Unsupported))
+    }
+
+    fn authorised(&self, cx: &CallContext<'_>, _response: &BankResponse) -> Result<ScaStart, BankError> {
+        Err(cx.error(BankErrorKind::Unsupported))
+    }
+
+    fn submit(
+        &self,
+        cx: &CallContext<'_>,
+        bank_id: &str,
+        order: &PaymentOrder,
+    ) -> Option<Result<BankRequest, BankError>> {
+        let build = || {
+            let body = json!({
+                "Data": { "ConsentId": bank_id, "Initiation": initiation(cx, order)? },
+                "Risk": risk(cx, "pisp.payment"),
+            });
+            let url = cx.profile.payments_api()?.join(&["domestic-payments"]);
+            signed(cx, request(cx, Method::POST, url, Effect::Write, Some(&body))?)
+        };
+        Some(build())
+    }
+
+    fn submitted(
+        &self,
+        cx: &CallContext<'_>,
+        order: &PaymentOrder,
+        response: &BankResponse,
+    ) -> Result<PaymentReport, BankError> {
+        let body = success(cx, response, Effect::Write)?;
+        let root = Node::root(&cx.profile.id, &body);
+        payment(&root.get("Data"), order).map_err(|error| after(Effect::Write, error))
+    }
+
+    fn status(
+        &self,
+        cx: &CallContext<'_>,
+        ids: &BankPaymentIds,
+        _order: &PaymentOrder,
+    ) -> Result<BankRequest, BankError> {
+        let api = cx.profile.payments_api()?;
+        let url = match &ids.payment {
+            Some(payment) => api.join(&["domestic-payments", payment]),
+            None => api.join(&["domestic-payment-consents", &ids.lodged]),
+        };
+        request(cx, Method::GET, url, Effect::Read, None)
+    }
+
+    fn status_read(
+        &self,
+        cx: &CallContext<'_>,
+        ids: &BankPaymentIds,
+        order: &PaymentOrder,
+        response: &BankResponse,
+    ) -> Result<PaymentReport, BankError> {
+        let body = success(cx, response, Effect::Read)?;
+        let root = Node::root(&cx.profile.id, &body);
+        let data = root.get("Data");
+        if ids.payment.is_some() {
+            return payment(&data, order);
+        }
+        Ok(PaymentReport {
+            status: None,
+            consent: Some(consent_status(&data.get("Status"))?),
+            iso_reason: iso_reason(&data)?,
+            bank_payment_id: None,
+            echo: echoed(&data, order)?,
+        })
+    }
+}
+
+fn payment(data: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankError> {
+    Ok(PaymentReport {
+        status: Some(payment_status(&data.get("Status"))?),
+        consent: None,
+        iso_reason: iso_reason(data)?,
+        bank_payment_id: Some(data.get("DomesticPaymentId").required_id()?),
+        echo: echoed(data, order)?,
+    })
+}
+
+/// Words of 3.1, codes of 4.0.
+fn payment_status(node: &Node<'_>) -> Result<IsoPaymentStatus, BankError> {
+    let word = node.required_text()?;
+    Ok(match word.as_str() {
+        "Pending" => IsoPaymentStatus::Pending,
+        "Rejected" => IsoPaymentStatus::Rejected,
+        "AcceptedSettlementInProcess" => IsoPaymentStatus::AcceptedSettlementInProcess,
+        "AcceptedSettlementCompleted" => IsoPaymentStatus::AcceptedSettlementCompleted,
+        "AcceptedWithoutPosting" => IsoPaymentStatus::AcceptedWithoutPosting,
+        "AcceptedCreditSettlementCompleted" => IsoPaymentStatus::AcceptedCreditSettlementCompleted,
+        code => return IsoPaymentStatus::from_word(code).ok_or_else(|| node.malformed()),
+    })
+}
+
+fn iso_reason(data: &Node<'_>) -> Result<Option<String>, BankError> {
+    let reasons = data.get("StatusReason");
+    let items = reasons.items()?;
+    let code = items.first().map(|reason| reason.get("StatusReasonCode").text()).transpose()?.flatten();
+    Ok(code.filter(|code| code.len() == 4 && code.bytes().all(|b| b.is_ascii_alphanumeric())))
+}
+
+/// The standard repeats the whole initiation; amount and creditor must be ours.
+fn echoed(data: &Node<'_>, order: &PaymentOrder) -> Result<Echo, BankError> {
+    let initiation = data.get("Initiation");
+    let creditor = initiation.get("CreditorAccount");
+    let money = echo::amount(&initiation.get("InstructedAmount"), "Amount", "Currency", order)?;
+    let account = identification(&creditor)?;
+    let account = echo::account(&creditor, account.as_ref(), order)?;
+    Ok(if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent })
+}
+
+/// `OBDomestic2`: 3.1 has plain remittance texts, 4.0 lists.
+fn initiation(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Value, BankError> {
+    let mut body = Map::new();
+    body.insert("InstructionIdentification".into(), json!(order.instruction_id));
+    body.insert("EndToEndIdentification".into(), json!(order.end_to_end_id));
+    body.insert(
+        "InstructedAmount".into(),
+        json!({ "Amount": order.amount.amount_text(), "Currency": order.amount.currency().code() }),
+    );
+    if let Some(debtor) = &order.debtor_account {
+        let (scheme, identification) = written(cx, debtor)?;
+        body.insert(
+            "DebtorAccount".into(),
+            json!({ "SchemeName": scheme, "Identification": identification }),
+        );
+    }
+    let (scheme, identification) = written(cx, &order.creditor_account)?;
+    body.insert(
+        "CreditorAccount".into(),
+        json!({ "SchemeName": scheme, "Identification": identification, "Name": order.creditor_name }),
+    );
+    let version_three = cx.profile.payments_api()?.version.starts_with('3');
+    let mut remittance = Map::new();
+    if let Some(text) = &order.remittance.unstructured {
+        let value = if version_three { json!(text) } else { json!([text]) };
+        remittance.insert("Unstructured".into(), value);
+    }
+    if let Some(reference) = &order.remittance.reference {
+        if version_three {
+            remittance.insert("Reference".into(), json!(reference));
+        } else {
+            let structured = json!([{ "CreditorReferenceInformation": { "Reference": reference } }]);
+            remittance.insert("Structured".into(), structured);
+        }
+    }
+    if !remittance.is_empty() {
+        body.insert("RemittanceInformation".into(), Value::Object(remittance));
+    }
+    Ok(Value::Object(body))
+}
+
+/// `OBRisk1`. The contract indicator says that the payee has a contract with
+/// us or the TPP; we know of none. Version 3.1 misspelt its name, and banks
+/// differ in which they read.
+fn risk(cx: &CallContext<'_>, step: &str) -> Value {
+    let version = cx.profile.payments_api.as_ref().map_or("", |api| api.version.as_str());
+    let quirk = |name| cx.profile.quirks.find(name, step, version);
+    let mut risk = Map::new();
+    let context = quirk(QuirkName::PaymentContextFixed).map_or("TransferToThirdParty", |_| "PartyToParty");
+    risk.insert("PaymentContextCode".into(), json!(context));
+    if quirk(QuirkName::ContractIndicatorLeftOut).is_none() {
+        let misspelt = quirk(QuirkName::ContractIndicatorMisspelt).and_then(|quirk| quirk.text("name"));
+        let name = misspelt.unwrap_or("ContractPresentIndicator");
+        risk.insert(name.into(), json!(false));
+    }
+    Value::Object(risk)
+}
