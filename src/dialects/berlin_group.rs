@@ -20,8 +20,8 @@ use url::Url;
 pub(crate) use error::failure;
 pub(crate) use accounts::consent_status;
 pub(crate) use payments::payment_status;
-pub(crate) use reading::{account, balance, iban_or_other};
-pub(crate) use sca::sca_start;
+pub(crate) use reading::{account, balance, iban_or_other, identifications};
+pub(crate) use sca::{sca_start, sca_status};
 pub(crate) use transactions::{is_identifier, transactions_of};
 
 /// The dialect; without state.

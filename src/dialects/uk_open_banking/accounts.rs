@@ -10,7 +10,7 @@ use domain::{
 };
 use http::Method;
 use jiff::ToSpan;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use url::Url;
 
 use super::{
