@@ -53,6 +53,7 @@ create table codes (
     grant_id text not null references grants (grant_id),
     redirect_uri text not null,
     code_challenge text not null,
+    nonce text,
     expires_at bigint not null,
     redeemed_at bigint
 );

@@ -182,6 +182,17 @@ impl Gateway {
         self.move_consent(consent, "psu", |row| row.institution = Some(institution.clone())).await
     }
 
+    /// Notes the PSU's login name at a bank whose interface wants it.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError`] if the store fails.
+    pub async fn note_psu_name(&self, id: ConsentId, name: &str) -> Result<(), FlowError> {
+        let consent = self.any_consent(id).await?;
+        self.move_consent(consent, "psu", |row| row.bank.psu_id = Some(name.to_owned())).await?;
+        Ok(())
+    }
+
     /// Takes a consent to its bank: lodges it there and says where the PSU goes.
     ///
     /// # Errors
@@ -193,7 +204,6 @@ impl Gateway {
         session: SessionId,
         id: ConsentId,
         psu: &PsuPresence,
-        psu_id: Option<String>,
     ) -> Result<NextStep, FlowError> {
         let mut consent = self.any_consent(id).await?;
         match consent.status {
@@ -209,9 +219,6 @@ impl Gateway {
         }
         let institution = consent.institution.clone().ok_or(FlowError::NotFound("institution"))?;
         let profile = self.bank(&institution)?;
-        if psu_id.is_some() {
-            consent.bank.psu_id = psu_id;
-        }
         match self.lodge_at_bank(&profile, session, &mut consent, psu).await {
             Ok(step) => Ok(step),
             Err(FlowError::Bank(error)) => {

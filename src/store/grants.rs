@@ -19,6 +19,8 @@ pub struct CodeRow {
     pub redirect_uri: String,
     /// PKCE challenge (RFC 7636, S256).
     pub code_challenge: String,
+    /// Value for the id_token (OpenID Connect Core §3.1.2.1).
+    pub nonce: Option<String>,
     /// End of its life.
     pub expires_at: Timestamp,
     /// When it was redeemed.
@@ -77,6 +79,7 @@ impl GlobalStore {
                 grant: columns.parsed("grant_id")?,
                 redirect_uri: columns.text("redirect_uri")?,
                 code_challenge: columns.text("code_challenge")?,
+                nonce: columns.optional_text("nonce")?,
                 expires_at: columns.time("expires_at")?,
                 redeemed_at: columns.optional_time("redeemed_at")?,
             })
@@ -163,14 +166,15 @@ impl Tx {
         .execute(&mut *self.0)
         .await?;
         sqlx::query(
-            "insert into codes (code_digest, client_id, grant_id, redirect_uri, code_challenge, expires_at) \
-             values ($1, $2, $3, $4, $5, $6)",
+            "insert into codes (code_digest, client_id, grant_id, redirect_uri, code_challenge, nonce, \
+             expires_at) values ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(code_digest)
         .bind(&code.client_id)
         .bind(id.to_string())
         .bind(&code.redirect_uri)
         .bind(&code.code_challenge)
+        .bind(&code.nonce)
         .bind(micros(code.expires_at))
         .execute(&mut *self.0)
         .await?;

@@ -1,0 +1,145 @@
+//! The front channel: a PSU arrives with a pushed request.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Redirect, Response};
+use domain::{ConsentId, GrantId, SessionId, Timestamp};
+use http::HeaderMap;
+use http::header::SET_COOKIE;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::grants::CodeRow;
+use store::sessions::SessionRow;
+use url::Url;
+
+use crate::OAuth;
+use crate::pages::{Browser, PageError};
+use crate::par::{self, Pushed};
+
+/// What a PSU is asked in one session, and how far it has come.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    pub(crate) request_digest: String,
+    pub(crate) request: Pushed,
+    /// Consents that came to nothing at their bank.
+    pub(crate) refused: Vec<ConsentId>,
+}
+
+/// Seconds that a PSU has for our pages and the banks.
+const SESSION_LIFE: i64 = 1_800;
+/// Seconds that a code lives (FAPI 2.0 SP §5.3.2.1-11: at most 60).
+const CODE_LIFE: i64 = 60;
+
+/// `GET /oauth/authorize`. Only `client_id` and `request_uri` count; whatever
+/// else is in the address is not looked at.
+pub(crate) async fn authorize(
+    State(oauth): State<OAuth>,
+    headers: HeaderMap,
+    uri: http::Uri,
+) -> Result<Response, PageError> {
+    let query = uri.query().unwrap_or_default();
+    let once = |name: &'static str| {
+        let mut found = url::form_urlencoded::parse(query.as_bytes()).filter(|(given, _)| given == name);
+        match (found.next(), found.next()) {
+            (Some((_, value)), None) => Ok(value.into_owned()),
+            _ => Err(PageError::bad(
+                "invalid_request",
+                "The link lacks client_id or request_uri, or repeats one.",
+            )),
+        }
+    };
+    let (client_id, request_uri) = (once("client_id")?, once("request_uri")?);
+    let gone =
+        || PageError::bad("invalid_request_uri", "This link is not valid, was used before, or is too old.");
+    let digest = par::digest_of(&request_uri).ok_or_else(gone)?;
+    let global = oauth.gateway.stores().global();
+    let pushed = global.pushed_request(&digest).await?.ok_or_else(gone)?;
+    let now = oauth.gateway.clock().now();
+    if pushed.client_id != client_id || pushed.expires_at <= now || pushed.completed_at.is_some() {
+        return Err(gone());
+    }
+    let request: Pushed = serde_json::from_value(pushed.params).map_err(|_| gone())?;
+    let browser = Browser::of(&headers, oauth.gateway.entropy());
+    let plan = Plan { request_digest: digest, request, refused: Vec::new() };
+    let session = SessionRow {
+        id: SessionId::new(oauth.gateway.clock(), oauth.gateway.entropy()),
+        kind: "authorization".to_owned(),
+        client_id,
+        browser_digest: Some(browser.digest()),
+        plan: serde_json::to_value(&plan).map_err(|_| gone())?,
+        status: "open".to_owned(),
+        expires_at: seconds_after(now, SESSION_LIFE),
+    };
+    let mut tx = global.begin().await?;
+    tx.open_session(&session).await?;
+    tx.commit().await?;
+    let page = format!("/consent/{}", session.id);
+    Ok(([(SET_COOKIE, browser.cookie())], Redirect::to(&page)).into_response())
+}
+
+/// Ends a session with a code for what the PSU allowed. The address the
+/// browser goes to.
+pub(crate) async fn complete(oauth: &OAuth, session: &SessionRow, plan: &Plan) -> Result<Url, PageError> {
+    let request = &plan.request;
+    let granted: Vec<_> = request.consents.iter().filter(|id| !plan.refused.contains(id)).collect();
+    if granted.is_empty() && !request.consents.is_empty() {
+        return refuse(oauth, session, plan, "approved", "access_denied").await;
+    }
+    let details: Value =
+        granted.iter().map(|id| json!({ "type": "account_access", "consent_id": id.to_string() })).collect();
+    let (clock, entropy) = (oauth.gateway.clock(), oauth.gateway.entropy());
+    let now = clock.now();
+    let code = crypto::token(entropy, 32);
+    let row = CodeRow {
+        client_id: session.client_id.clone(),
+        grant: GrantId::new(clock, entropy),
+        redirect_uri: request.redirect_uri.clone(),
+        code_challenge: request.code_challenge.clone(),
+        nonce: request.nonce.clone(),
+        expires_at: seconds_after(now, CODE_LIFE),
+        redeemed_at: None,
+    };
+    let digest = crypto::digest::sha256_hex(code.expose_secret().as_bytes());
+    let mut tx = oauth.gateway.stores().global().begin().await?;
+    // One answer per request: a second one, from whichever browser, fails here.
+    tx.complete_request(&plan.request_digest, now).await.map_err(PageError::spent)?;
+    tx.move_session(session.id, "approved", "done", &session.plan).await.map_err(PageError::spent)?;
+    tx.grant(row.grant, &request.scope, &details, &digest, &row, now).await?;
+    tx.commit().await?;
+    tracing::info!(grant.id = %row.grant, client.id = session.client_id, "Grant {} given", row.grant);
+    answer(oauth, plan, &[("code", code.expose_secret())])
+}
+
+/// Ends a session with an error.
+pub(crate) async fn refuse(
+    oauth: &OAuth,
+    session: &SessionRow,
+    plan: &Plan,
+    from: &str,
+    error: &str,
+) -> Result<Url, PageError> {
+    let mut tx = oauth.gateway.stores().global().begin().await?;
+    tx.complete_request(&plan.request_digest, oauth.gateway.clock().now()).await.map_err(PageError::spent)?;
+    tx.move_session(session.id, from, "declined", &session.plan).await.map_err(PageError::spent)?;
+    tx.commit().await?;
+    answer(oauth, plan, &[("error", error)])
+}
+
+/// The authorization response: with `iss` (RFC 9207) and `state`, as it came.
+fn answer(oauth: &OAuth, plan: &Plan, parameters: &[(&str, &str)]) -> Result<Url, PageError> {
+    let mut url = Url::parse(&plan.request.redirect_uri)
+        .map_err(|_| PageError::bad("invalid_request", "The application's address is not one."))?;
+    {
+        let mut pairs = url.query_pairs_mut();
+        pairs.extend_pairs(parameters);
+        if let Some(state) = &plan.request.state {
+            pairs.append_pair("state", state);
+        }
+        pairs.append_pair("iss", &oauth.gateway.config().issuer);
+    }
+    Ok(url)
+}
+
+pub(crate) fn seconds_after(at: Timestamp, seconds: i64) -> Timestamp {
+    Timestamp::from_second(at.as_second().saturating_add(seconds)).unwrap_or(at)
+}

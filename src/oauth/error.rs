@@ -1,0 +1,72 @@
+//! OAuth errors (RFC 6749 §5.2): `error` from the registry, a description
+//! without personal data.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use store::StoreError;
+
+/// An error of an OAuth endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OAuthError {
+    /// Code of the IANA registry.
+    pub error: &'static str,
+    /// What is wrong, in ASCII.
+    pub description: &'static str,
+    status: StatusCode,
+}
+
+impl OAuthError {
+    /// An error with status 400.
+    #[must_use]
+    pub fn new(error: &'static str, description: &'static str) -> Self {
+        Self { error, description, status: StatusCode::BAD_REQUEST }
+    }
+
+    /// `invalid_request`.
+    #[must_use]
+    pub fn request(description: &'static str) -> Self {
+        Self::new("invalid_request", description)
+    }
+
+    /// `invalid_client`, status 401 (RFC 6749 §5.2).
+    #[must_use]
+    pub fn client(description: &'static str) -> Self {
+        Self { error: "invalid_client", description, status: StatusCode::UNAUTHORIZED }
+    }
+
+    /// `invalid_grant`.
+    #[must_use]
+    pub fn grant(description: &'static str) -> Self {
+        Self::new("invalid_grant", description)
+    }
+
+    fn server() -> Self {
+        Self {
+            error: "server_error",
+            description: "something failed here",
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl From<StoreError> for OAuthError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(error = %error, "The store failed");
+        Self::server()
+    }
+}
+
+impl From<flows::FlowError> for OAuthError {
+    fn from(error: flows::FlowError) -> Self {
+        tracing::error!(error = %error, "A use case failed");
+        Self::server()
+    }
+}
+
+impl IntoResponse for OAuthError {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({ "error": self.error, "error_description": self.description });
+        (self.status, Json(body)).into_response()
+    }
+}
