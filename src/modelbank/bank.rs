@@ -1,0 +1,183 @@
+//! One bank at work: its configuration, book and keys.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crypto::{Jwks, SigningKey};
+use domain::{Clock, Entropy, Timestamp};
+use rustls::server::danger::ClientCertVerifier;
+use rustls_pki_types::{CertificateDer, UnixTime};
+use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::book::{Decision, ScaState, elapsed_ms};
+use crate::engine::{Account, Movement, Vault, accounts, movements, users};
+use crate::fault::Faults;
+use crate::journal::Journal;
+use crate::{BankConfig, BankKind, OauthClient, StartFailed};
+
+/// How long the imagined customer takes to approve in the bank's app.
+const APP_DELAY_MS: i64 = 200;
+
+/// A known client with its keys parsed.
+pub(crate) struct Client {
+    pub(crate) registered: OauthClient,
+    pub(crate) keys: Jwks,
+}
+
+/// Shared state of both listeners.
+pub(crate) struct Bank {
+    pub(crate) kind: BankKind,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) api_url: String,
+    pub(crate) pages_url: String,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) signing: Option<SigningKey>,
+    pub(crate) auto_approve: bool,
+    pub(crate) vault: Vault,
+    pub(crate) faults: Faults,
+    pub(crate) journal: Journal,
+    pub(crate) shutdown: CancellationToken,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    trust: Arc<dyn ClientCertVerifier>,
+}
+
+impl Bank {
+    pub(crate) fn new(
+        config: BankConfig,
+        api: SocketAddr,
+        pages: SocketAddr,
+        trust: Arc<dyn ClientCertVerifier>,
+    ) -> Result<Self, StartFailed> {
+        let signing = signing_key(&config)?;
+        let clients = config
+            .clients
+            .into_iter()
+            .map(|registered| match Jwks::from_value(&registered.jwks) {
+                Ok(keys) => Ok(Client { registered, keys }),
+                Err(error) => Err(StartFailed::ClientKeys(registered.client_id, error)),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let file = config.state_dir.map(|directory| directory.join(format!("{}.json", config.id)));
+        Ok(Self {
+            kind: config.kind,
+            api_url: format!("https://{}:{}", config.host, api.port()),
+            pages_url: format!("https://{}:{}", config.host, pages.port()),
+            id: config.id,
+            name: config.name,
+            clients,
+            signing,
+            auto_approve: config.auto_approve,
+            vault: Vault::open(file).map_err(StartFailed::State)?,
+            faults: Faults::default(),
+            journal: Journal::default(),
+            shutdown: config.shutdown,
+            clock: config.clock,
+            entropy: config.entropy,
+            trust,
+        })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A fresh unguessable name.
+    pub(crate) fn fresh(&self, prefix: &str) -> String {
+        format!("{prefix}{}", crypto::token(self.entropy.as_ref(), 24).expose_secret())
+    }
+
+    pub(crate) fn uuid(&self) -> String {
+        self.entropy.uuid_v4().to_string()
+    }
+
+    pub(crate) fn account(&self, id: &str) -> Option<&'static Account> {
+        accounts(self.kind).iter().find(|account| account.id == id)
+    }
+
+    pub(crate) fn accounts_of<'a>(&self, user: &'a str) -> impl Iterator<Item = &'static Account> + use<'a> {
+        accounts(self.kind).iter().filter(move |account| account.user == user)
+    }
+
+    /// The user as we spell it, if there is one.
+    pub(crate) fn user(&self, name: &str) -> Option<&'static str> {
+        users(self.kind).into_iter().find(|user| *user == name)
+    }
+
+    /// Entries of an account, newest first.
+    pub(crate) fn movements(&self, account: &Account, now: Timestamp) -> Vec<Movement> {
+        let mut all: Vec<Movement> = self.vault.read(|book| {
+            let own = book.entries.iter().filter(|entry| entry.account == account.id);
+            own.map(|entry| entry.movement(now)).collect()
+        });
+        all.extend(movements(account, now));
+        all.sort_by(|a, b| (b.at, &b.id).cmp(&(a.at, &a.id)));
+        all
+    }
+
+    /// True if the certificate chains to an authority the bank trusts.
+    pub(crate) fn trusts(&self, der: &[u8]) -> bool {
+        let seconds = u64::try_from(self.now().as_second()).unwrap_or(0);
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        self.trust.verify_client_cert(&CertificateDer::from_slice(der), &[], now).is_ok()
+    }
+
+    /// The answer of a customer who says yes to everything: the accounts
+    /// asked for, or all; a payment is made from the first.
+    pub(crate) fn agreeable(&self, user: &str, asked: Option<&[String]>, approved: bool) -> Decision {
+        let declined = self.faults.take_decline();
+        let named = |account: &&Account| asked.is_none_or(|asked| asked.iter().any(|id| id == account.id));
+        let accounts = self.accounts_of(user).filter(named);
+        Decision {
+            user: user.to_owned(),
+            approved: approved && !declined,
+            accounts: accounts.map(|account| account.id.to_owned()).collect(),
+            rejected: false,
+        }
+    }
+
+    /// Lets those authorisations decide whose imagined customer has had time.
+    pub(crate) fn settle(&self) {
+        let now = self.now();
+        let due: Vec<(String, String, Option<Vec<String>>, bool)> = self.vault.read(|book| {
+            let waiting = book.authorisations.values().filter(|authorisation| {
+                matches!(authorisation.state, ScaState::Received | ScaState::Authenticated)
+                    && elapsed_ms(authorisation.created, now) >= APP_DELAY_MS
+            });
+            let due = waiting.filter_map(|authorisation| {
+                let user = authorisation.user.clone()?;
+                let asked = crate::berlin::asked_accounts(book, self, &authorisation.subject);
+                Some((authorisation.id.clone(), user, asked, authorisation.decides_itself?))
+            });
+            due.collect()
+        });
+        for (id, user, asked, approve) in due {
+            let decision = self.agreeable(&user, asked.as_deref(), approve);
+            self.vault.change(|book| book.decide(self.kind, &id, &decision, now));
+        }
+    }
+}
+
+fn signing_key(config: &BankConfig) -> Result<Option<SigningKey>, StartFailed> {
+    if config.kind != BankKind::UkOpenBanking {
+        return Ok(None);
+    }
+    let kept =
+        config.state_dir.as_ref().map(|directory| directory.join(format!("{}-signing.pem", config.id)));
+    let pem = match (&config.signing_key_pem, &kept) {
+        (Some(pem), _) => pem.clone(),
+        (None, Some(file)) if file.exists() => std::fs::read_to_string(file).map_err(StartFailed::State)?,
+        (None, _) => {
+            let pem = crypto::pki::generate_rsa().map_err(|_| StartFailed::SigningKey)?;
+            if let Some(file) = &kept {
+                std::fs::write(file, &pem).map_err(StartFailed::State)?;
+            }
+            pem
+        }
+    };
+    let key = SigningKey::from_pem(&pem, "").map_err(|_| StartFailed::SigningKey)?;
+    let kid = key.public_key().thumbprint();
+    SigningKey::from_pem(&pem, kid).map(Some).map_err(|_| StartFailed::SigningKey)
+}

@@ -1,0 +1,91 @@
+//! The Berlin Group face: NextGenPSD2 XS2A 1.3, redirect or decoupled.
+//! The client certificate is the caller's only credential; requests that
+//! change something are signed with a QSealC.
+
+mod accounts;
+mod authorisations;
+mod caller;
+mod consents;
+mod payments;
+mod refusal;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::Value;
+
+use crate::bank::Bank;
+use crate::engine::{Book, Subject, accounts};
+
+pub(crate) fn router(_: &Arc<Bank>) -> Router<Arc<Bank>> {
+    let v1 = Router::new()
+        .route("/consents", post(consents::create))
+        .route("/consents/{id}", get(consents::read).delete(consents::end))
+        .route("/consents/{id}/status", get(consents::status))
+        .route(
+            "/consents/{id}/authorisations",
+            post(authorisations::start_consent).get(authorisations::list_consent),
+        )
+        .route("/consents/{id}/authorisations/{authorisation}", get(authorisations::consent_status))
+        .route("/accounts", get(accounts::list))
+        .route("/accounts/{id}", get(accounts::one))
+        .route("/accounts/{id}/balances", get(accounts::balances))
+        .route("/accounts/{id}/transactions", get(accounts::transactions))
+        .route("/payments/{product}", post(payments::place))
+        .route("/payments/{product}/{id}", get(payments::read))
+        .route("/payments/{product}/{id}/status", get(payments::status))
+        .route(
+            "/payments/{product}/{id}/authorisations",
+            post(authorisations::start_payment).get(authorisations::list_payment),
+        )
+        .route(
+            "/payments/{product}/{id}/authorisations/{authorisation}",
+            get(authorisations::payment_status),
+        );
+    Router::new().nest("/v1", v1).layer(from_fn(echo))
+}
+
+/// The accounts a consent or payment names, by our ids. `None` if it leaves
+/// the choice to the customer.
+pub(crate) fn asked_accounts(book: &Book, bank: &Bank, subject: &Subject) -> Option<Vec<String>> {
+    let ids = |ibans: Vec<&str>| {
+        let named = accounts(bank.kind).iter().filter(|account| ibans.contains(&account.iban));
+        named.map(|account| account.id.to_owned()).collect()
+    };
+    match subject {
+        Subject::Order(id) => {
+            let iban = book.orders.get(id)?.body.pointer("/debtorAccount/iban")?.as_str()?;
+            Some(ids(vec![iban]))
+        }
+        Subject::Consent(id) => {
+            let access = book.consents.get(id)?.body.get("access")?;
+            let lists = ["accounts", "balances", "transactions"].into_iter();
+            let lists = lists.filter_map(|name| access.get(name).and_then(Value::as_array));
+            let ibans: Vec<&str> =
+                lists.flatten().filter_map(|account| account.get("iban").and_then(Value::as_str)).collect();
+            (!ibans.is_empty()).then(|| ids(ibans))
+        }
+    }
+}
+
+/// `X-Request-ID` is required, a UUID, and echoed.
+async fn echo(request: Request, next: Next) -> Response {
+    let id = request.headers().get("x-request-id").cloned();
+    let well_formed = |value: &HeaderValue| value.to_str().is_ok_and(|id| uuid::Uuid::parse_str(id).is_ok());
+    let mut response = if id.as_ref().is_some_and(well_formed) {
+        next.run(request).await
+    } else {
+        refusal::Refusal::format("X-Request-ID is missing or no UUID").into_response()
+    };
+    if let Some(id) = id {
+        response.headers_mut().insert("x-request-id", id);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,195 @@
+//! Starting and following the customer's approval.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use crypto::Psd2Role;
+use serde_json::{Value, json};
+
+use super::caller::Caller;
+use super::consents::own_consent;
+use super::payments::own_order;
+use super::refusal::Refusal;
+use crate::BankKind;
+use crate::bank::Bank;
+use crate::engine::{Authorisation, ConsentState, OrderState, ScaState, Subject};
+
+/// How this bank lets its customers approve.
+pub(super) fn approach(bank: &Bank) -> [(HeaderName, HeaderValue); 1] {
+    let approach = match bank.kind {
+        BankKind::BerlinGroupDecoupled => "DECOUPLED",
+        BankKind::UkOpenBanking | BankKind::BerlinGroupRedirect => "REDIRECT",
+    };
+    [(HeaderName::from_static("aspsp-sca-approach"), HeaderValue::from_static(approach))]
+}
+
+/// An authorisation as the headers ask for it, not yet in the book.
+pub(super) fn prepared(bank: &Bank, caller: &Caller, subject: Subject) -> Result<Authorisation, Refusal> {
+    let decoupled = bank.kind == BankKind::BerlinGroupDecoupled;
+    let user = match caller.header("psu-id") {
+        Some(name) => {
+            let unknown = Refusal::unauthorised("PSU_CREDENTIALS_INVALID", "The bank knows no such PSU-ID");
+            Some(bank.user(name).ok_or(unknown)?.to_owned())
+        }
+        None if decoupled => return Err(Refusal::format("PSU-ID is missing")),
+        None => None,
+    };
+    let address = |name: &str| match caller.header(name) {
+        None => Ok(None),
+        Some(text) => match url::Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "https" | "http") => Ok(Some(url.to_string())),
+            Ok(_) | Err(_) => Err(Refusal::format("A redirect address is not valid")),
+        },
+    };
+    let redirect = address("tpp-redirect-uri")?;
+    let nok_redirect = address("tpp-nok-redirect-uri")?;
+    if redirect.is_none() && !decoupled {
+        return Err(Refusal::format("TPP-Redirect-URI is missing"));
+    }
+    let denied = caller.header("x-sandbox-psu") == Some("deny");
+    Ok(Authorisation {
+        id: bank.fresh("sca-"),
+        subject,
+        user,
+        state: ScaState::Received,
+        created: bank.now(),
+        redirect,
+        nok_redirect,
+        decides_itself: (decoupled && (denied || bank.auto_approve)).then_some(!denied),
+    })
+}
+
+/// Links of a resource at `path` whose authorisation has begun.
+pub(super) fn links(bank: &Bank, path: &str, authorisation: &Authorisation) -> Value {
+    let sca = format!("{path}/authorisations/{}", authorisation.id);
+    let mut links = json!({
+        "self": {"href": format!("{}{path}", bank.api_url)},
+        "status": {"href": format!("{}{path}/status", bank.api_url)},
+        "scaStatus": {"href": format!("{}{sca}", bank.api_url)},
+    });
+    if let (BankKind::BerlinGroupRedirect, Some(links)) = (bank.kind, links.as_object_mut()) {
+        let href = format!("{}/sca/{}", bank.pages_url, authorisation.id);
+        links.insert("scaRedirect".into(), json!({ "href": href }));
+    }
+    links
+}
+
+/// Links of a resource whose authorisation the caller starts itself.
+pub(super) fn explicit_links(bank: &Bank, path: &str) -> Value {
+    json!({
+        "self": {"href": format!("{}{path}", bank.api_url)},
+        "status": {"href": format!("{}{path}/status", bank.api_url)},
+        "startAuthorisation": {"href": format!("{}{path}/authorisations", bank.api_url)},
+    })
+}
+
+pub(super) async fn start_consent(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    caller.demand_signature(&bank, &body)?;
+    let consent = own_consent(&bank, &caller, &id)?;
+    if !matches!(consent.state, ConsentState::Awaiting) {
+        return Err(Refusal::new(StatusCode::CONFLICT, "STATUS_INVALID", "The consent is decided"));
+    }
+    start(&bank, &caller, Subject::Consent(id.clone()), &format!("/v1/consents/{id}")).await
+}
+
+pub(super) async fn start_payment(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    Path((product, id)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    caller.demand_signature(&bank, &body)?;
+    let order = own_order(&bank, &caller, &product, &id)?;
+    if order.state != OrderState::Received {
+        return Err(Refusal::new(StatusCode::CONFLICT, "STATUS_INVALID", "The payment is decided"));
+    }
+    start(&bank, &caller, Subject::Order(id.clone()), &format!("/v1/payments/{product}/{id}")).await
+}
+
+async fn start(bank: &Bank, caller: &Caller, subject: Subject, path: &str) -> Result<Response, Refusal> {
+    let authorisation = prepared(bank, caller, subject)?;
+    let mut links = links(bank, path, &authorisation);
+    if let Some(links) = links.as_object_mut() {
+        links.remove("self");
+        links.remove("status");
+    }
+    let body = json!({
+        "scaStatus": sca_status(bank, authorisation.state),
+        "authorisationId": authorisation.id,
+        "_links": links,
+    });
+    bank.vault.change(|book| book.authorisations.insert(authorisation.id.clone(), authorisation));
+    bank.vault.keep().await?;
+    Ok((StatusCode::CREATED, approach(bank), Json(body)).into_response())
+}
+
+pub(super) async fn list_consent(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    own_consent(&bank, &caller, &id)?;
+    Ok(list(&bank, &Subject::Consent(id)))
+}
+
+pub(super) async fn list_payment(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    Path((product, id)): Path<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    own_order(&bank, &caller, &product, &id)?;
+    Ok(list(&bank, &Subject::Order(id)))
+}
+
+pub(super) async fn consent_status(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    Path((id, authorisation)): Path<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    own_consent(&bank, &caller, &id)?;
+    status(&bank, &Subject::Consent(id), &authorisation)
+}
+
+pub(super) async fn payment_status(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    Path((product, id, authorisation)): Path<(String, String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    caller.organisation(Psd2Role::PaymentInitiation)?;
+    own_order(&bank, &caller, &product, &id)?;
+    status(&bank, &Subject::Order(id), &authorisation)
+}
+
+fn list(bank: &Bank, subject: &Subject) -> Json<Value> {
+    let ids: Vec<String> = bank.vault.read(|book| {
+        let ours = book.authorisations.values().filter(|authorisation| authorisation.subject == *subject);
+        ours.map(|authorisation| authorisation.id.clone()).collect()
+    });
+    Json(json!({ "authorisationIds": ids }))
+}
+
+fn status(bank: &Bank, subject: &Subject, id: &str) -> Result<Json<Value>, Refusal> {
+    let found = bank.vault.read(|book| book.authorisations.get(id).cloned());
+    let found =
+        found.filter(|authorisation| authorisation.subject == *subject).ok_or_else(Refusal::unknown)?;
+    Ok(Json(json!({ "scaStatus": sca_status(bank, found.state) })))
+}
+
+fn sca_status(bank: &Bank, state: ScaState) -> &'static str {
+    match state {
+        ScaState::Received if bank.kind == BankKind::BerlinGroupDecoupled => "started",
+        ScaState::Received => "received",
+        ScaState::Authenticated => "psuAuthenticated",
+        ScaState::Finalised => "finalised",
+        ScaState::Failed => "failed",
+    }
+}

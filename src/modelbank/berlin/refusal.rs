@@ -1,0 +1,46 @@
+//! Errors as `tppMessages`.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// A refused request.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    text: &'static str,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, code: &'static str, text: &'static str) -> Self {
+        Self { status, code, text }
+    }
+
+    pub(super) fn format(text: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "FORMAT_ERROR", text)
+    }
+
+    pub(super) fn unauthorised(code: &'static str, text: &'static str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, text)
+    }
+
+    pub(super) fn unknown() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "RESOURCE_UNKNOWN", "There is no such resource")
+    }
+}
+
+impl From<std::io::Error> for Refusal {
+    fn from(error: std::io::Error) -> Self {
+        tracing::error!(%error, "A model bank could not keep its state");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_SERVER_ERROR", "The change could not be kept")
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let message = json!({"category": "ERROR", "code": self.code, "text": self.text});
+        (self.status, Json(json!({ "tppMessages": [message] }))).into_response()
+    }
+}

@@ -1,0 +1,414 @@
+//! All that changes at the bank and outlives a restart.
+
+use std::collections::BTreeMap;
+
+use domain::Timestamp;
+use jiff::ToSpan;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::history::Movement;
+use super::people::{Account, accounts};
+use crate::BankKind;
+
+/// How long a payment takes from acceptance to settlement, in milliseconds.
+const SETTLEMENT_MS: i64 = 250;
+/// How long until a payment is in process, in milliseconds.
+const ACCEPTANCE_MS: i64 = 60;
+
+/// Everything the bank remembers.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Book {
+    pub(crate) consents: BTreeMap<String, Consent>,
+    pub(crate) orders: BTreeMap<String, Order>,
+    pub(crate) authorisations: BTreeMap<String, Authorisation>,
+    pub(crate) pushed: BTreeMap<String, Pushed>,
+    pub(crate) tickets: BTreeMap<String, Ticket>,
+    pub(crate) codes: BTreeMap<String, Code>,
+    /// By digest of the token.
+    pub(crate) tokens: BTreeMap<String, Token>,
+    /// Idempotency keys and assertion ids, with the resource they made.
+    pub(crate) seen: BTreeMap<String, Seen>,
+    /// Accesses without the customer, by consent, operation and day.
+    pub(crate) accesses: BTreeMap<String, u32>,
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// Where a consent stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ConsentState {
+    Awaiting,
+    Authorised,
+    Rejected,
+    /// Its payment was made.
+    Consumed,
+    /// Ended by the TPP.
+    Ended,
+}
+
+/// A consent to account access or to one payment.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Consent {
+    pub(crate) id: String,
+    /// `organizationIdentifier` of the TPP.
+    pub(crate) tpp: String,
+    pub(crate) for_payment: bool,
+    pub(crate) state: ConsentState,
+    pub(crate) created: Timestamp,
+    pub(crate) changed: Timestamp,
+    pub(crate) expires: Option<Timestamp>,
+    pub(crate) user: Option<String>,
+    pub(crate) accounts: Vec<String>,
+    pub(crate) frequency: u32,
+    /// As requested.
+    pub(crate) body: Value,
+}
+
+impl Consent {
+    pub(crate) fn is_live(&self, now: Timestamp) -> bool {
+        self.state == ConsentState::Authorised && !self.has_expired(now)
+    }
+
+    pub(crate) fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    pub(crate) fn covers(&self, account: &str) -> bool {
+        self.accounts.iter().any(|covered| covered == account)
+    }
+
+    pub(crate) fn becomes(&mut self, state: ConsentState, now: Timestamp) {
+        self.state = state;
+        self.changed = now;
+    }
+}
+
+/// Where a payment stands, apart from the passing of time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum OrderState {
+    /// The customer has not approved it.
+    Received,
+    /// Money moved at this time.
+    Executed(Timestamp),
+    /// ISO 20022 reason, and when.
+    Rejected(String, Timestamp),
+}
+
+/// One payment order.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) id: String,
+    pub(crate) tpp: String,
+    pub(crate) consent: Option<String>,
+    pub(crate) product: String,
+    pub(crate) created: Timestamp,
+    pub(crate) user: Option<String>,
+    pub(crate) debtor: Option<String>,
+    pub(crate) amount: Decimal,
+    pub(crate) currency: String,
+    pub(crate) creditor_name: String,
+    pub(crate) creditor_account: String,
+    pub(crate) remittance: String,
+    pub(crate) end_to_end: Option<String>,
+    pub(crate) state: OrderState,
+    /// As ordered.
+    pub(crate) body: Value,
+}
+
+impl Order {
+    /// The ISO 20022 status at `now`.
+    pub(crate) fn status(&self, now: Timestamp) -> &'static str {
+        match self.state {
+            OrderState::Received => "RCVD",
+            OrderState::Rejected(..) => "RJCT",
+            OrderState::Executed(at) => match elapsed_ms(at, now) {
+                ..ACCEPTANCE_MS => "RCVD",
+                ACCEPTANCE_MS..SETTLEMENT_MS => "ACSP",
+                _ => "ACSC",
+            },
+        }
+    }
+
+    /// When the status of `now` began.
+    pub(crate) fn status_since(&self, now: Timestamp) -> Timestamp {
+        match self.state {
+            OrderState::Received => self.created,
+            OrderState::Rejected(_, at) => at,
+            OrderState::Executed(at) => {
+                let step = match elapsed_ms(at, now) {
+                    ..ACCEPTANCE_MS => 0,
+                    ACCEPTANCE_MS..SETTLEMENT_MS => ACCEPTANCE_MS,
+                    _ => SETTLEMENT_MS,
+                };
+                at.checked_add(step.milliseconds()).unwrap_or(at)
+            }
+        }
+    }
+}
+
+/// Milliseconds from `from` to `to`; zero if the clock went back.
+pub(crate) fn elapsed_ms(from: Timestamp, to: Timestamp) -> i64 {
+    to.as_millisecond().saturating_sub(from.as_millisecond()).max(0)
+}
+
+/// What an authorisation is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Subject {
+    Consent(String),
+    Order(String),
+}
+
+/// Where an authorisation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ScaState {
+    Received,
+    Authenticated,
+    Finalised,
+    Failed,
+}
+
+/// One attempt of a customer to approve something.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Authorisation {
+    pub(crate) id: String,
+    pub(crate) subject: Subject,
+    pub(crate) user: Option<String>,
+    pub(crate) state: ScaState,
+    pub(crate) created: Timestamp,
+    pub(crate) redirect: Option<String>,
+    pub(crate) nok_redirect: Option<String>,
+    /// Decided by nobody's click after a moment: approve (true) or decline.
+    pub(crate) decides_itself: Option<bool>,
+}
+
+/// A pushed authorization request (RFC 9126).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Pushed {
+    pub(crate) consent: String,
+    pub(crate) redirect_uri: String,
+    pub(crate) scope: String,
+    pub(crate) state: Option<String>,
+    pub(crate) nonce: Option<String>,
+    pub(crate) challenge: String,
+    pub(crate) expires: Timestamp,
+}
+
+/// A customer's log-in on the way to one decision.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Ticket {
+    pub(crate) user: String,
+    /// The request or authorisation at hand; none in the bank's own app.
+    pub(crate) about: Option<String>,
+    pub(crate) expires: Timestamp,
+}
+
+/// An authorization code.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Code {
+    pub(crate) request: Pushed,
+    pub(crate) user: String,
+    pub(crate) authenticated: Timestamp,
+    pub(crate) expires: Timestamp,
+    pub(crate) used: bool,
+}
+
+/// An access or refresh token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Token {
+    pub(crate) scope: String,
+    /// The consent it is bound to; none for client credentials.
+    pub(crate) consent: Option<String>,
+    pub(crate) refresh: bool,
+    /// `x5t#S256` it is bound to.
+    pub(crate) thumbprint: String,
+    pub(crate) expires: Timestamp,
+    /// The code it came from, whose replay ends it.
+    pub(crate) code: Option<String>,
+}
+
+/// Something that may come only once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    pub(crate) resource: String,
+    pub(crate) until: Timestamp,
+}
+
+/// Money a payment moved.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    pub(crate) account: String,
+    pub(crate) at: Timestamp,
+    pub(crate) amount: Decimal,
+    pub(crate) counterparty: String,
+    pub(crate) counterparty_account: String,
+    pub(crate) remittance: String,
+    pub(crate) end_to_end: Option<String>,
+}
+
+impl Entry {
+    pub(crate) fn is_booked(&self, now: Timestamp) -> bool {
+        elapsed_ms(self.at, now) >= SETTLEMENT_MS
+    }
+
+    pub(crate) fn movement(&self, now: Timestamp) -> Movement {
+        Movement {
+            id: self.id.clone(),
+            at: self.at,
+            pending: !self.is_booked(now),
+            amount: self.amount,
+            counterparty: self.counterparty.clone(),
+            counterparty_account: Some(self.counterparty_account.clone()),
+            remittance: self.remittance.clone(),
+            end_to_end: self.end_to_end.clone(),
+            merchant_category: None,
+            code: if self.amount.is_sign_negative() {
+                ["PMNT", "ICDT", "ESCT"]
+            } else {
+                ["PMNT", "RCDT", "ESCT"]
+            },
+        }
+    }
+}
+
+impl Book {
+    /// Booked balance of an account at `now`.
+    pub(crate) fn booked(&self, account: &Account, now: Timestamp) -> Decimal {
+        self.sum(account, |entry| entry.is_booked(now))
+    }
+
+    /// What can be spent: booked, less what is on its way out.
+    pub(crate) fn available(&self, account: &Account, now: Timestamp) -> Decimal {
+        self.sum(account, |entry| entry.amount.is_sign_negative() || entry.is_booked(now))
+    }
+
+    fn sum(&self, account: &Account, counts: impl Fn(&Entry) -> bool) -> Decimal {
+        self.entries
+            .iter()
+            .filter(|entry| entry.account == account.id && counts(entry))
+            .fold(account.opening(), |sum, entry| sum.saturating_add(entry.amount))
+    }
+
+    /// Carries out an approved order from `debtor`: money moves, or the order
+    /// is rejected with an ISO 20022 reason.
+    pub(crate) fn execute(
+        &mut self,
+        kind: BankKind,
+        order: &str,
+        debtor: &str,
+        now: Timestamp,
+        declined: bool,
+    ) {
+        let Some(placed) =
+            self.orders.get(order).filter(|order| order.state == OrderState::Received).cloned()
+        else {
+            return;
+        };
+        let from = accounts(kind).iter().find(|account| account.id == debtor);
+        let refused = match from {
+            None => Some("AC01"),
+            Some(_) if declined => Some("AM21"),
+            Some(from) if from.currency != placed.currency => Some("AM03"),
+            Some(from) if self.available(from, now) < placed.amount => Some("AM04"),
+            Some(_) => None,
+        };
+        let state = match (refused, from) {
+            (None, Some(from)) => {
+                self.move_money(kind, &placed, from, now);
+                OrderState::Executed(now)
+            }
+            (reason, _) => OrderState::Rejected(reason.unwrap_or("AC01").to_owned(), now),
+        };
+        if let Some(order) = self.orders.get_mut(order) {
+            order.debtor = Some(debtor.to_owned());
+            order.state = state;
+        }
+    }
+
+    fn move_money(&mut self, kind: BankKind, order: &Order, from: &Account, now: Timestamp) {
+        let entry = |account: &str, suffix: &str, amount: Decimal, name: &str, other: &str| Entry {
+            id: format!("{}-{suffix}", order.id),
+            account: account.to_owned(),
+            at: now,
+            amount,
+            counterparty: name.to_owned(),
+            counterparty_account: other.to_owned(),
+            remittance: order.remittance.clone(),
+            end_to_end: order.end_to_end.clone(),
+        };
+        let out = order.amount.checked_mul(Decimal::NEGATIVE_ONE).unwrap_or_default();
+        self.entries.push(entry(from.id, "d", out, &order.creditor_name, &order.creditor_account));
+        let ours = accounts(kind).iter().find(|account| {
+            account.iban == order.creditor_account || account.sort_code_account() == order.creditor_account
+        });
+        if let Some(to) = ours {
+            self.entries.push(entry(to.id, "c", order.amount, from.owner, from.iban));
+        }
+    }
+
+    /// Decides an authorisation: consent or order move on, once.
+    pub(crate) fn decide(&mut self, kind: BankKind, id: &str, decision: &Decision, now: Timestamp) {
+        let Some(authorisation) = self.authorisations.get_mut(id) else { return };
+        if matches!(authorisation.state, ScaState::Finalised | ScaState::Failed) {
+            return;
+        }
+        authorisation.state = if decision.approved { ScaState::Finalised } else { ScaState::Failed };
+        authorisation.user = Some(decision.user.clone());
+        match authorisation.subject.clone() {
+            Subject::Consent(id) => self.decide_consent(&id, decision, now),
+            Subject::Order(id) => {
+                let debtor = decision.accounts.first().cloned();
+                if let Some(order) = self.orders.get_mut(&id) {
+                    order.user = Some(decision.user.clone());
+                    if !decision.approved && order.state == OrderState::Received {
+                        order.state = OrderState::Rejected("DS02".to_owned(), now);
+                    }
+                }
+                if decision.approved {
+                    self.execute(kind, &id, debtor.as_deref().unwrap_or_default(), now, decision.rejected);
+                }
+            }
+        }
+    }
+
+    /// Decides a consent that waits, or confirms one again.
+    pub(crate) fn decide_consent(&mut self, id: &str, decision: &Decision, now: Timestamp) {
+        let Some(consent) = self.consents.get_mut(id) else { return };
+        match (consent.state, decision.approved) {
+            (ConsentState::Awaiting | ConsentState::Authorised, true) => {
+                consent.user = Some(decision.user.clone());
+                consent.accounts.clone_from(&decision.accounts);
+                consent.becomes(ConsentState::Authorised, now);
+            }
+            (ConsentState::Awaiting, false) => consent.becomes(ConsentState::Rejected, now),
+            (
+                ConsentState::Authorised
+                | ConsentState::Rejected
+                | ConsentState::Consumed
+                | ConsentState::Ended,
+                _,
+            ) => {}
+        }
+    }
+
+    /// Forgets what has run out.
+    pub(crate) fn prune(&mut self, now: Timestamp) {
+        self.pushed.retain(|_, pushed| pushed.expires > now);
+        self.tickets.retain(|_, ticket| ticket.expires > now);
+        self.codes.retain(|_, code| elapsed_ms(code.expires, now) < 600_000);
+        self.tokens.retain(|_, token| token.expires > now);
+        self.seen.retain(|_, seen| seen.until > now);
+    }
+}
+
+/// What a customer decided.
+#[derive(Clone, Debug)]
+pub(crate) struct Decision {
+    pub(crate) user: String,
+    pub(crate) approved: bool,
+    pub(crate) accounts: Vec<String>,
+    /// The bank itself will reject the payment.
+    pub(crate) rejected: bool,
+}

@@ -1,0 +1,157 @@
+//! Customers and accounts of the three banks. Bank codes are fictitious, the
+//! checksums are right.
+
+use rust_decimal::Decimal;
+
+use crate::BankKind;
+
+/// The password of every sandbox customer.
+pub(crate) const PASSWORD: &str = "sandbox";
+
+/// What an account is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Product {
+    Current,
+    Savings,
+}
+
+/// One account.
+#[derive(Debug)]
+pub(crate) struct Account {
+    pub(crate) id: &'static str,
+    pub(crate) user: &'static str,
+    pub(crate) owner: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) product: Product,
+    pub(crate) currency: &'static str,
+    pub(crate) iban: &'static str,
+    /// Balance before any payment of ours, in hundredths.
+    cents: i64,
+}
+
+impl Account {
+    pub(crate) fn opening(&self) -> Decimal {
+        Decimal::new(self.cents, 2)
+    }
+
+    /// Sort code and account number in one, as the UK writes it.
+    pub(crate) fn sort_code_account(&self) -> &'static str {
+        self.iban.get(8..).unwrap_or_default()
+    }
+}
+
+const fn account(
+    id: &'static str,
+    (user, owner): (&'static str, &'static str),
+    (name, product): (&'static str, Product),
+    (currency, iban): (&'static str, &'static str),
+    cents: i64,
+) -> Account {
+    Account { id, user, owner, name, product, currency, iban, cents }
+}
+
+const ANNA_UK: (&str, &str) = ("anna", "Anna Whitfield");
+const BEN_UK: (&str, &str) = ("ben", "Ben Okafor");
+const ANNA_DE: (&str, &str) = ("anna", "Anna Lindner");
+const BEN_DE: (&str, &str) = ("ben", "Ben Yilmaz");
+const ANNA_FR: (&str, &str) = ("anna", "Anna Moreau");
+const BEN_FR: (&str, &str) = ("ben", "Ben Garnier");
+
+static UK: [Account; 4] = [
+    account("alb-10017", ANNA_UK, ("Everyday", Product::Current), ("GBP", "GB85ALBN99001110000017"), 348_217),
+    account(
+        "alb-10025",
+        ANNA_UK,
+        ("Rainy day", Product::Savings),
+        ("GBP", "GB63ALBN99001110000025"),
+        1_250_000,
+    ),
+    account("alb-20018", BEN_UK, ("Current", Product::Current), ("GBP", "GB43ALBN99001120000018"), 120_456),
+    account("alb-20026", BEN_UK, ("Holiday", Product::Savings), ("GBP", "GB21ALBN99001120000026"), 64_000),
+];
+
+static DE: [Account; 5] = [
+    account(
+        "rhb-10017",
+        ANNA_DE,
+        ("Girokonto", Product::Current),
+        ("EUR", "DE17999100001000000017"),
+        291_344,
+    ),
+    account(
+        "rhb-10025",
+        ANNA_DE,
+        ("Tagesgeld", Product::Savings),
+        ("EUR", "DE92999100001000000025"),
+        1_800_000,
+    ),
+    account("rhb-10033", ANNA_DE, ("Haushalt", Product::Current), ("EUR", "DE70999100001000000033"), 54_210),
+    account("rhb-20018", BEN_DE, ("Girokonto", Product::Current), ("EUR", "DE42999100002000000018"), 167_905),
+    account("rhb-20026", BEN_DE, ("Tagesgeld", Product::Savings), ("EUR", "DE20999100002000000026"), 420_000),
+];
+
+static FR: [Account; 4] = [
+    account(
+        "lum-10017",
+        ANNA_FR,
+        ("Compte courant", Product::Current),
+        ("EUR", "FR7699901000010001000001722"),
+        215_633,
+    ),
+    account(
+        "lum-10025",
+        ANNA_FR,
+        ("Livret", Product::Savings),
+        ("EUR", "FR7699901000010001000002595"),
+        870_000,
+    ),
+    account(
+        "lum-20018",
+        BEN_FR,
+        ("Compte courant", Product::Current),
+        ("EUR", "FR7699901000010002000001882"),
+        98_720,
+    ),
+    account(
+        "lum-20026",
+        BEN_FR,
+        ("Livret", Product::Savings),
+        ("EUR", "FR7699901000010002000002658"),
+        310_000,
+    ),
+];
+
+/// The accounts of a bank, in a stable order.
+pub(crate) fn accounts(kind: BankKind) -> &'static [Account] {
+    match kind {
+        BankKind::UkOpenBanking => &UK,
+        BankKind::BerlinGroupRedirect => &DE,
+        BankKind::BerlinGroupDecoupled => &FR,
+    }
+}
+
+/// The customers of a bank: the owners of its accounts.
+pub(crate) fn users(kind: BankKind) -> Vec<&'static str> {
+    let mut users: Vec<&'static str> = accounts(kind).iter().map(|account| account.user).collect();
+    users.dedup();
+    users
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Iban;
+
+    use super::*;
+
+    #[test]
+    fn every_iban_has_a_valid_checksum_and_belongs_to_one_account() {
+        let kinds = [BankKind::UkOpenBanking, BankKind::BerlinGroupRedirect, BankKind::BerlinGroupDecoupled];
+        let mut seen = std::collections::HashSet::new();
+        for account in kinds.iter().flat_map(|kind| accounts(*kind)) {
+            assert_eq!(account.iban.parse::<Iban>().unwrap().as_str(), account.iban);
+            assert!(seen.insert(account.iban) && seen.insert(account.id));
+        }
+        assert_eq!(UK[0].sort_code_account(), "99001110000017");
+        assert!(kinds.iter().all(|kind| users(*kind) == ["anna", "ben"]));
+    }
+}

@@ -1,0 +1,192 @@
+//! What a customer is asked, in words, and what becomes of the answer.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::bank::Bank;
+use crate::berlin::asked_accounts;
+use crate::engine::book::Decision;
+use crate::engine::{Consent, ScaState, Subject};
+use crate::uk::oauth;
+
+/// What a question is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// A pushed authorization request.
+    Request(String),
+    /// A Berlin Group authorisation.
+    Authorisation(String),
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Request(name) => write!(f, "request:{name}"),
+            Self::Authorisation(id) => write!(f, "sca:{id}"),
+        }
+    }
+}
+
+impl About {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text.split_once(':')? {
+            ("request", name) => Some(Self::Request(name.to_owned())),
+            ("sca", id) => Some(Self::Authorisation(id.to_owned())),
+            _ => None,
+        }
+    }
+
+    /// True if it still waits for an answer.
+    pub(super) fn is_open(&self, bank: &Bank) -> bool {
+        match self {
+            Self::Request(name) => oauth::pending_named(bank, name).is_some(),
+            Self::Authorisation(id) => bank.vault.read(|book| {
+                let state = book.authorisations.get(id).map(|authorisation| authorisation.state);
+                matches!(state, Some(ScaState::Received | ScaState::Authenticated))
+            }),
+        }
+    }
+
+    /// The user it is meant for, if that was said.
+    pub(super) fn named_user(&self, bank: &Bank) -> Option<&'static str> {
+        match self {
+            Self::Request(_) => None,
+            Self::Authorisation(id) => {
+                let user = bank.vault.read(|book| book.authorisations.get(id)?.user.clone())?;
+                bank.user(&user)
+            }
+        }
+    }
+
+    /// The accounts it names.
+    pub(super) fn asked(&self, bank: &Bank) -> Option<Vec<String>> {
+        match self {
+            Self::Request(name) => {
+                let pushed = oauth::pending_named(bank, name)?;
+                oauth::asked_debtor(bank, &pushed).map(|id| vec![id.to_owned()])
+            }
+            Self::Authorisation(id) => {
+                bank.vault.read(|book| asked_accounts(book, bank, &book.authorisations.get(id)?.subject))
+            }
+        }
+    }
+}
+
+/// An account offered to choose.
+pub(super) struct Choice {
+    pub(super) id: &'static str,
+    pub(super) name: &'static str,
+    pub(super) iban: &'static str,
+}
+
+/// A question as it is shown.
+pub(super) struct Question {
+    pub(super) about: String,
+    pub(super) title: &'static str,
+    pub(super) facts: Vec<(&'static str, String)>,
+    /// One account is paid from; else any number is shared.
+    pub(super) pays: bool,
+    pub(super) accounts: Vec<Choice>,
+}
+
+impl Question {
+    /// The question for `user`; `None` if it is no longer there.
+    pub(super) fn of(bank: &Bank, about: &About, user: &str) -> Option<Self> {
+        let asked = about.asked(bank);
+        let named = |id: &str| asked.as_ref().is_none_or(|asked| asked.iter().any(|one| one == id));
+        let accounts = bank
+            .accounts_of(user)
+            .filter(|account| named(account.id))
+            .map(|account| Choice { id: account.id, name: account.name, iban: account.iban })
+            .collect();
+        let (pays, facts) = facts(bank, about)?;
+        let title = if pays { "Approve a payment" } else { "Share account data" };
+        Some(Self { about: about.to_string(), title, facts, pays, accounts })
+    }
+}
+
+/// Everything in the app that waits for `user`.
+pub(super) fn waiting_for(bank: &Bank, user: &str) -> Vec<Question> {
+    bank.settle();
+    let ids: Vec<String> = bank.vault.read(|book| {
+        let waiting = book.authorisations.values().filter(|authorisation| {
+            authorisation.user.as_deref() == Some(user)
+                && matches!(authorisation.state, ScaState::Received | ScaState::Authenticated)
+        });
+        waiting.map(|authorisation| authorisation.id.clone()).collect()
+    });
+    ids.into_iter().filter_map(|id| Question::of(bank, &About::Authorisation(id), user)).collect()
+}
+
+/// Records the decision; answers where the browser goes, if anywhere.
+pub(super) fn conclude(bank: &Bank, about: &About, decision: &Decision) -> Option<String> {
+    match about {
+        About::Request(name) => oauth::conclude(bank, name, decision),
+        About::Authorisation(id) => bank.vault.change(|book| {
+            book.decide(bank.kind, id, decision, bank.now());
+            let authorisation = book.authorisations.get(id)?;
+            let declined = authorisation.nok_redirect.clone().filter(|_| !decision.approved);
+            declined.or_else(|| authorisation.redirect.clone())
+        }),
+    }
+}
+
+fn facts(bank: &Bank, about: &About) -> Option<(bool, Vec<(&'static str, String)>)> {
+    match about {
+        About::Request(name) => {
+            let pushed = oauth::pending_named(bank, name)?;
+            let consent = bank.vault.read(|book| book.consents.get(&pushed.consent).cloned())?;
+            let pays = consent.for_payment;
+            Some((pays, if pays { uk_payment(&consent) } else { sharing(&consent) }))
+        }
+        About::Authorisation(id) => bank.vault.read(|book| match &book.authorisations.get(id)?.subject {
+            Subject::Consent(id) => Some((false, sharing(book.consents.get(id)?))),
+            Subject::Order(id) => {
+                let order = book.orders.get(id)?;
+                let mut facts = vec![
+                    ("Amount", format!("{} {}", order.amount, order.currency)),
+                    ("To", order.creditor_name.clone()),
+                    ("Account", order.creditor_account.clone()),
+                ];
+                if !order.remittance.is_empty() {
+                    facts.push(("Reference", order.remittance.clone()));
+                }
+                facts.push(("Asked by", order.tpp.clone()));
+                Some((true, facts))
+            }
+        }),
+    }
+}
+
+fn uk_payment(consent: &Consent) -> Vec<(&'static str, String)> {
+    let text = |pointer: &str| {
+        let found = consent.body.pointer(pointer).and_then(Value::as_str);
+        found.unwrap_or_default().to_owned()
+    };
+    let amount = text("/Data/Initiation/InstructedAmount/Amount");
+    let currency = text("/Data/Initiation/InstructedAmount/Currency");
+    vec![
+        ("Amount", format!("{amount} {currency}")),
+        ("To", text("/Data/Initiation/CreditorAccount/Name")),
+        ("Account", text("/Data/Initiation/CreditorAccount/Identification")),
+        ("Asked by", consent.tpp.clone()),
+    ]
+}
+
+fn sharing(consent: &Consent) -> Vec<(&'static str, String)> {
+    let body = consent.body.to_string();
+    let mut data = vec!["account details"];
+    for (sign, words) in [
+        (["ReadBalances", "\"balances\"", "allPsd2"], "balances"),
+        (["ReadTransactions", "\"transactions\"", "allPsd2"], "transactions"),
+    ] {
+        if sign.iter().any(|sign| body.contains(sign)) {
+            data.push(words);
+        }
+    }
+    let until = consent
+        .expires
+        .map_or("until you end it".to_owned(), |expires| expires.strftime("%-d %B %Y").to_string());
+    vec![("Data", data.join(", ")), ("Until", until), ("Asked by", consent.tpp.clone())]
+}

@@ -1,0 +1,65 @@
+//! The UK face: Open Banking Read/Write 4.0 with its own authorization server
+//! (FAPI 2.0: pushed requests, PKCE, certificate-bound tokens).
+
+mod accounts;
+mod caller;
+mod consents;
+pub(crate) mod oauth;
+mod payments;
+mod refusal;
+mod signature;
+mod token;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{get, post};
+
+use crate::bank::Bank;
+
+/// Base path of account information.
+const AISP: &str = "/open-banking/v4.0/aisp";
+/// Base path of payment initiation.
+const PISP: &str = "/open-banking/v4.0/pisp";
+
+pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
+    let aisp = Router::new()
+        .route("/account-access-consents", post(consents::create))
+        .route("/account-access-consents/{id}", get(consents::read).delete(consents::end))
+        .route("/accounts", get(accounts::list))
+        .route("/accounts/{id}", get(accounts::one))
+        .route("/accounts/{id}/balances", get(accounts::balances))
+        .route("/accounts/{id}/transactions", get(accounts::transactions))
+        .route("/balances", get(accounts::all_balances))
+        .route("/transactions", get(accounts::all_transactions));
+    let pisp = Router::new()
+        .route("/domestic-payment-consents", post(payments::create_consent))
+        .route("/domestic-payment-consents/{id}", get(payments::read_consent))
+        .route("/domestic-payment-consents/{id}/funds-confirmation", get(payments::funds))
+        .route("/domestic-payments", post(payments::place))
+        .route("/domestic-payments/{id}", get(payments::read));
+    Router::new()
+        .nest(AISP, aisp)
+        .nest(PISP, pisp)
+        .route("/par", post(oauth::push))
+        .route("/token", post(token::issue))
+        .layer(from_fn_with_state(Arc::clone(bank), interaction))
+}
+
+/// Echoes `x-fapi-interaction-id`, or makes one, on every answer.
+async fn interaction(State(bank): State<Arc<Bank>>, request: Request, next: Next) -> Response {
+    let given = request.headers().get("x-fapi-interaction-id").cloned();
+    let well_formed = |value: &HeaderValue| value.to_str().is_ok_and(|id| uuid::Uuid::parse_str(id).is_ok());
+    let id = given.filter(well_formed).or_else(|| HeaderValue::try_from(bank.uuid()).ok());
+    let mut response = next.run(request).await;
+    if let Some(id) = id {
+        response.headers_mut().insert("x-fapi-interaction-id", id);
+    }
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

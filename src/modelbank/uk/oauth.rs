@@ -1,0 +1,251 @@
+//! The authorization server: metadata, pushed requests and what the pages
+//! need to conclude one (RFC 9126, RFC 7636, RFC 9207).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use crypto::{Algorithm, Jwks, jws};
+use jiff::ToSpan;
+use serde_json::{Value, json};
+
+use super::caller::Caller;
+use super::payments::Initiation;
+use super::refusal::OauthRefusal;
+use super::token::authenticate;
+use crate::bank::{Bank, Client};
+use crate::engine::ConsentState;
+use crate::engine::book::{Code, Decision, Pushed};
+
+/// Prefix of a request_uri (RFC 9126 §2.2).
+const REQUEST_URI: &str = "urn:ietf:params:oauth:request_uri:";
+/// Seconds a pushed request lives.
+const REQUEST_SECONDS: i64 = 600;
+/// Seconds a code lives.
+const CODE_SECONDS: i64 = 60;
+
+/// RFC 8414 and OpenID Connect discovery.
+pub(crate) async fn metadata(State(bank): State<Arc<Bank>>) -> Json<Value> {
+    let (api, pages) = (&bank.api_url, &bank.pages_url);
+    Json(json!({
+        "issuer": pages,
+        "authorization_endpoint": format!("{pages}/authorize"),
+        "token_endpoint": format!("{api}/token"),
+        "pushed_authorization_request_endpoint": format!("{api}/par"),
+        "jwks_uri": format!("{pages}/jwks.json"),
+        "mtls_endpoint_aliases": {
+            "token_endpoint": format!("{api}/token"),
+            "pushed_authorization_request_endpoint": format!("{api}/par"),
+        },
+        "require_pushed_authorization_requests": true,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
+        "token_endpoint_auth_methods_supported": ["tls_client_auth", "private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": ["PS256", "ES256"],
+        "request_object_signing_alg_values_supported": ["PS256", "ES256"],
+        "id_token_signing_alg_values_supported": ["PS256"],
+        "code_challenge_methods_supported": ["S256"],
+        "scopes_supported": ["openid", "accounts", "payments"],
+        "subject_types_supported": ["pairwise"],
+        "claims_supported": ["openbanking_intent_id", "acr", "auth_time"],
+        "acr_values_supported": ["urn:openbanking:psd2:sca", "urn:openbanking:psd2:ca"],
+        "claims_parameter_supported": true,
+        "request_parameter_supported": true,
+        "tls_client_certificate_bound_access_tokens": true,
+        "authorization_response_iss_parameter_supported": true,
+    }))
+}
+
+/// The bank's public keys.
+pub(crate) async fn keys(State(bank): State<Arc<Bank>>) -> Json<Value> {
+    Json(Jwks::of(bank.signing.as_ref()).to_value())
+}
+
+/// Form parameters; one that comes twice refuses the request (RFC 6749 §3.1).
+pub(super) fn form(body: &[u8]) -> Result<BTreeMap<String, String>, OauthRefusal> {
+    let mut form = BTreeMap::new();
+    for (name, value) in url::form_urlencoded::parse(body) {
+        if form.insert(name.into_owned(), value.into_owned()).is_some() {
+            return Err(OauthRefusal::request("A parameter comes twice"));
+        }
+    }
+    Ok(form)
+}
+
+/// Takes a pushed authorization request.
+pub(super) async fn push(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    body: Bytes,
+) -> Result<Response, OauthRefusal> {
+    let form = form(&body)?;
+    let client = authenticate(&bank, &caller, &form)?;
+    if form.contains_key("request_uri") {
+        return Err(OauthRefusal::request("request_uri cannot be pushed"));
+    }
+    let parameters = match form.get("request") {
+        None => form,
+        Some(object) => request_object(&bank, client, object)?,
+    };
+    let pushed = accepted(&bank, client, &parameters)?;
+    let name = bank.fresh("");
+    bank.vault.change(|book| {
+        book.prune(bank.now());
+        book.pushed.insert(name.clone(), pushed);
+    });
+    bank.vault.keep().await?;
+    let body = json!({"request_uri": format!("{REQUEST_URI}{name}"), "expires_in": REQUEST_SECONDS});
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// The parameters of a signed request object (RFC 9101).
+fn request_object(
+    bank: &Bank,
+    client: &Client,
+    object: &str,
+) -> Result<BTreeMap<String, String>, OauthRefusal> {
+    let invalid = |description| OauthRefusal { error: "invalid_request_object", description };
+    let claims = jws::verify_compact(object, &client.keys, &[Algorithm::Ps256, Algorithm::Es256])
+        .and_then(|verified| verified.claims())
+        .map_err(|_| invalid("The request object is not signed by the client"))?;
+    let issuer = claims.get("iss").and_then(Value::as_str);
+    let audience = claims.get("aud").is_some_and(|aud| {
+        aud == bank.pages_url.as_str()
+            || aud.as_array().is_some_and(|all| all.iter().any(|one| one == bank.pages_url.as_str()))
+    });
+    let expires = claims.get("exp").and_then(Value::as_i64).unwrap_or(0);
+    if issuer != Some(client.registered.client_id.as_str()) || !audience {
+        return Err(invalid("The request object is not from this client to this bank"));
+    }
+    if expires <= bank.now().as_second() {
+        return Err(invalid("The request object has expired"));
+    }
+    let text = |value: Value| value.as_str().map(str::to_owned).unwrap_or_else(|| value.to_string());
+    Ok(claims.into_iter().map(|(name, value)| (name, text(value))).collect())
+}
+
+fn accepted(
+    bank: &Bank,
+    client: &Client,
+    parameters: &BTreeMap<String, String>,
+) -> Result<Pushed, OauthRefusal> {
+    let parameter = |name: &str| parameters.get(name).map(String::as_str);
+    if parameter("response_type") != Some("code") {
+        return Err(OauthRefusal {
+            error: "unsupported_response_type",
+            description: "Only code is supported",
+        });
+    }
+    if parameter("client_id").is_some_and(|id| id != client.registered.client_id) {
+        return Err(OauthRefusal::request("client_id is another client's"));
+    }
+    let redirect_uri = parameter("redirect_uri").unwrap_or_default();
+    if !client.registered.redirect_uris.iter().any(|registered| registered == redirect_uri) {
+        return Err(OauthRefusal::request("redirect_uri is not registered"));
+    }
+    let challenge = parameter("code_challenge").filter(|challenge| challenge.len() == 43);
+    if parameter("code_challenge_method") != Some("S256") || challenge.is_none() {
+        return Err(OauthRefusal::request("A PKCE challenge by S256 is needed"));
+    }
+    let scope = parameter("scope").unwrap_or_default();
+    let known = |name: &str| ["openid", "accounts", "payments"].contains(&name);
+    if scope.is_empty() || !scope.split(' ').all(known) {
+        return Err(OauthRefusal { error: "invalid_scope", description: "The scope is not supported" });
+    }
+    let claims: Option<Value> = parameter("claims").and_then(|claims| serde_json::from_str(claims).ok());
+    let intent = claims.as_ref().and_then(|claims| {
+        let intent = claims
+            .pointer("/id_token/openbanking_intent_id/value")
+            .or_else(|| claims.pointer("/userinfo/openbanking_intent_id/value"))?;
+        intent.as_str()
+    });
+    let intent = intent.ok_or(OauthRefusal::request("claims must name openbanking_intent_id"))?;
+    let consent = bank.vault.read(|book| book.consents.get(intent).cloned());
+    let wanted =
+        if consent.as_ref().is_some_and(|consent| consent.for_payment) { "payments" } else { "accounts" };
+    let usable = consent.is_some_and(|consent| {
+        consent.tpp == client.registered.organization_identifier
+            && matches!(consent.state, ConsentState::Awaiting | ConsentState::Authorised)
+            && !consent.has_expired(bank.now())
+    });
+    if !usable || !scope.split(' ').any(|name| name == wanted) {
+        return Err(OauthRefusal::request("openbanking_intent_id names no consent that can be authorised"));
+    }
+    let expires = bank.now().checked_add(REQUEST_SECONDS.seconds()).unwrap_or(bank.now());
+    Ok(Pushed {
+        consent: intent.to_owned(),
+        redirect_uri: redirect_uri.to_owned(),
+        scope: scope.to_owned(),
+        state: parameter("state").map(str::to_owned),
+        nonce: parameter("nonce").map(str::to_owned),
+        challenge: challenge.unwrap_or_default().to_owned(),
+        expires,
+    })
+}
+
+/// The pushed request a browser came with, and its name.
+pub(crate) fn pending(bank: &Bank, client_id: &str, request_uri: &str) -> Option<(String, Pushed)> {
+    let name = request_uri.strip_prefix(REQUEST_URI)?;
+    let pushed = pending_named(bank, name)?;
+    let tpp =
+        bank.vault.read(|book| book.consents.get(&pushed.consent).map(|consent| consent.tpp.clone()))?;
+    let client = bank.clients.iter().find(|client| client.registered.client_id == client_id)?;
+    (client.registered.organization_identifier == tpp).then(|| (name.to_owned(), pushed))
+}
+
+/// The pushed request of this name.
+pub(crate) fn pending_named(bank: &Bank, name: &str) -> Option<Pushed> {
+    let now = bank.now();
+    bank.vault.read(|book| book.pushed.get(name).filter(|pushed| pushed.expires > now).cloned())
+}
+
+/// The account a payment names to be paid from.
+pub(crate) fn asked_debtor(bank: &Bank, pushed: &Pushed) -> Option<&'static str> {
+    let consent = bank.vault.read(|book| book.consents.get(&pushed.consent).cloned())?;
+    let initiation = Initiation::read(&consent.body).ok()?;
+    initiation.debtor(bank).ok()?.map(|account| account.id)
+}
+
+/// Ends a pushed request with the customer's decision; answers where the
+/// browser goes. `None` if it was ended before.
+pub(crate) fn conclude(bank: &Bank, name: &str, decision: &Decision) -> Option<String> {
+    let now = bank.now();
+    let code = bank.fresh("");
+    let pushed = bank.vault.change(|book| {
+        let pushed = book.pushed.remove(name)?;
+        book.decide_consent(&pushed.consent, decision, now);
+        if decision.approved {
+            let digest = crypto::digest::sha256_hex(code.as_bytes());
+            let expires = now.checked_add(CODE_SECONDS.seconds()).unwrap_or(now);
+            let issued = Code {
+                request: pushed.clone(),
+                user: decision.user.clone(),
+                authenticated: now,
+                expires,
+                used: false,
+            };
+            book.codes.insert(digest, issued);
+        }
+        Some(pushed)
+    })?;
+    let mut target = url::Url::parse(&pushed.redirect_uri).ok()?;
+    {
+        let mut query = target.query_pairs_mut();
+        if decision.approved {
+            query.append_pair("code", &code);
+        } else {
+            query.append_pair("error", "access_denied");
+            query.append_pair("error_description", "The customer declined");
+        }
+        if let Some(state) = &pushed.state {
+            query.append_pair("state", state);
+        }
+        query.append_pair("iss", &bank.pages_url);
+    }
+    Some(target.into())
+}

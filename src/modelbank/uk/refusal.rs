@@ -1,0 +1,106 @@
+//! Errors of the Read/Write API 4.0 and of its authorization server.
+
+use axum::Json;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// A refused request of the Read/Write API.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// 401 without a body.
+    Token,
+    /// 403 without a body: role, permission, or another's resource.
+    Forbidden,
+    /// 400 with one code.
+    Bad { code: &'static str, message: &'static str, path: Option<&'static str> },
+    /// 500: the change could not be kept.
+    Internal,
+}
+
+impl Refusal {
+    pub(crate) fn bad(code: &'static str, message: &'static str) -> Self {
+        Self::Bad { code, message, path: None }
+    }
+
+    pub(crate) fn field(code: &'static str, message: &'static str, path: &'static str) -> Self {
+        Self::Bad { code, message, path: Some(path) }
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::bad("U011", "There is no such resource")
+    }
+}
+
+impl From<std::io::Error> for Refusal {
+    fn from(error: std::io::Error) -> Self {
+        tracing::error!(%error, "A model bank could not keep its state");
+        Self::Internal
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = |status: StatusCode, code: &str, message: &str, path: Option<&str>| {
+            let mut error = json!({"ErrorCode": code, "Message": message});
+            if let (Some(path), Some(error)) = (path, error.as_object_mut()) {
+                error.insert("Path".into(), path.into());
+            }
+            let summary = format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or_default());
+            (status, Json(json!({"Code": summary, "Message": message, "Errors": [error]}))).into_response()
+        };
+        match self {
+            Self::Token => {
+                let challenge =
+                    [(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))];
+                (StatusCode::UNAUTHORIZED, challenge).into_response()
+            }
+            Self::Forbidden => StatusCode::FORBIDDEN.into_response(),
+            Self::Bad { code, message, path } => body(StatusCode::BAD_REQUEST, code, message, path),
+            Self::Internal => {
+                body(StatusCode::INTERNAL_SERVER_ERROR, "U000", "The bank could not keep the change", None)
+            }
+        }
+    }
+}
+
+/// A refused request of the authorization server (RFC 6749 §5.2).
+#[derive(Debug)]
+pub(crate) struct OauthRefusal {
+    pub(crate) error: &'static str,
+    pub(crate) description: &'static str,
+}
+
+impl OauthRefusal {
+    pub(crate) fn request(description: &'static str) -> Self {
+        Self { error: "invalid_request", description }
+    }
+
+    pub(crate) fn grant(description: &'static str) -> Self {
+        Self { error: "invalid_grant", description }
+    }
+
+    pub(crate) fn client(description: &'static str) -> Self {
+        Self { error: "invalid_client", description }
+    }
+}
+
+impl From<std::io::Error> for OauthRefusal {
+    fn from(error: std::io::Error) -> Self {
+        tracing::error!(%error, "A model bank could not keep its state");
+        Self { error: "server_error", description: "The bank could not keep the change" }
+    }
+}
+
+impl IntoResponse for OauthRefusal {
+    fn into_response(self) -> Response {
+        let status = match self.error {
+            "invalid_client" => StatusCode::UNAUTHORIZED,
+            "server_error" => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        let body = json!({"error": self.error, "error_description": self.description});
+        (status, Json(body)).into_response()
+    }
+}

@@ -1,0 +1,255 @@
+//! The token endpoint and client authentication (RFC 6749, 7523, 8705).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crypto::{Algorithm, QcType, digest, jws};
+use domain::Timestamp;
+use jiff::ToSpan;
+use serde_json::{Map, Value, json};
+
+use super::caller::Caller;
+use super::oauth::form;
+use super::refusal::OauthRefusal;
+use crate::bank::{Bank, Client};
+use crate::engine::book::{Code, Seen, Token};
+use crate::journal::Fact;
+
+/// Seconds an access token lives.
+const ACCESS_SECONDS: i64 = 3_600;
+/// Days a refresh token lives.
+const REFRESH_DAYS: i64 = 180;
+/// Seconds an assertion may be valid for.
+const ASSERTION_SECONDS: i64 = 3_600;
+
+type Form = BTreeMap<String, String>;
+
+/// The client of a request: by its certificate, and by an assertion if it
+/// sends one. The certificate is always needed.
+pub(super) fn authenticate<'b>(
+    bank: &'b Bank,
+    caller: &Caller,
+    form: &Form,
+) -> Result<&'b Client, OauthRefusal> {
+    let client = caller.client(bank).ok_or(OauthRefusal::client("No client has this certificate"))?;
+    let qualified = caller.peer.as_deref().is_some_and(|peer| peer.psd2_problems(QcType::Web).is_empty());
+    if !qualified {
+        return Err(OauthRefusal::client("The certificate is no PSD2 certificate"));
+    }
+    let named = form.get("client_id");
+    if named.is_some_and(|id| *id != client.registered.client_id) {
+        return Err(OauthRefusal::client("The certificate is another client's"));
+    }
+    match form.get("client_assertion") {
+        Some(assertion) => assertion_of(bank, client, form, assertion)?,
+        None if named.is_none() => return Err(OauthRefusal::client("client_id is missing")),
+        None => {}
+    }
+    caller.facts.note(Fact::Role);
+    Ok(client)
+}
+
+/// RFC 7523 §3, with the audience FAPI 2.0 wants: the issuer, one string.
+fn assertion_of(bank: &Bank, client: &Client, form: &Form, assertion: &str) -> Result<(), OauthRefusal> {
+    let refuse = OauthRefusal::client;
+    let kind = form.get("client_assertion_type").map(String::as_str);
+    if kind != Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer") {
+        return Err(refuse("client_assertion_type is not jwt-bearer"));
+    }
+    let claims = jws::verify_compact(assertion, &client.keys, &[Algorithm::Ps256, Algorithm::Es256])
+        .and_then(|verified| verified.claims())
+        .map_err(|_| refuse("The assertion is not signed by the client"))?;
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    let id = Some(client.registered.client_id.as_str());
+    if text("iss") != id || text("sub") != id || text("aud") != Some(bank.pages_url.as_str()) {
+        return Err(refuse("iss, sub or aud of the assertion is wrong"));
+    }
+    let now = bank.now().as_second();
+    let expires = claims.get("exp").and_then(Value::as_i64).unwrap_or(0);
+    if expires <= now || expires > now.saturating_add(ASSERTION_SECONDS) {
+        return Err(refuse("The assertion is not valid now"));
+    }
+    let jti = text("jti").ok_or(refuse("The assertion has no jti"))?;
+    let key = format!("jti/{}/{jti}", client.registered.client_id);
+    let until = Timestamp::from_second(expires).unwrap_or(bank.now());
+    let before = bank.vault.change(|book| book.seen.insert(key, Seen { resource: String::new(), until }));
+    if before.is_some() { Err(refuse("The assertion was used before")) } else { Ok(()) }
+}
+
+/// Issues tokens.
+pub(super) async fn issue(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    body: Bytes,
+) -> Result<Response, OauthRefusal> {
+    let form = form(&body)?;
+    let client = authenticate(&bank, &caller, &form)?;
+    let thumbprint = caller.peer.as_deref().map(|peer| peer.thumbprint.to_string()).unwrap_or_default();
+    let answer = match form.get("grant_type").map(String::as_str) {
+        Some("client_credentials") => client_credentials(&bank, &form, thumbprint),
+        Some("authorization_code") => authorization_code(&bank, client, &form, thumbprint),
+        Some("refresh_token") => refresh(&bank, client, &form, thumbprint),
+        _ => Err(OauthRefusal { error: "unsupported_grant_type", description: "The grant is not supported" }),
+    };
+    // Also what a refusal changed, a used code or assertion, has to last.
+    bank.vault.keep().await?;
+    Ok(Json(answer?).into_response())
+}
+
+fn client_credentials(bank: &Bank, form: &Form, thumbprint: String) -> Result<Value, OauthRefusal> {
+    let scope = form.get("scope").map(String::as_str).unwrap_or_default();
+    let known = |name: &str| name == "accounts" || name == "payments";
+    if scope.is_empty() || !scope.split(' ').all(known) {
+        return Err(OauthRefusal { error: "invalid_scope", description: "The scope is not supported" });
+    }
+    let access = mint(
+        bank,
+        Token {
+            scope: scope.to_owned(),
+            consent: None,
+            refresh: false,
+            thumbprint,
+            expires: later(bank, ACCESS_SECONDS),
+            code: None,
+        },
+    );
+    Ok(json!({"access_token": access, "token_type": "Bearer", "expires_in": ACCESS_SECONDS, "scope": scope}))
+}
+
+fn authorization_code(
+    bank: &Bank,
+    client: &Client,
+    form: &Form,
+    thumbprint: String,
+) -> Result<Value, OauthRefusal> {
+    let digest = digest::sha256_hex(form.get("code").map(String::as_bytes).unwrap_or_default());
+    let now = bank.now();
+    let code = bank.vault.change(|book| {
+        let code = book.codes.get_mut(&digest)?;
+        if code.used {
+            // RFC 6749 §4.1.2: what the first use issued ends.
+            book.tokens.retain(|_, token| token.code.as_ref() != Some(&digest));
+            return None;
+        }
+        code.used = true;
+        Some(code.clone())
+    });
+    let code = code.filter(|code| code.expires > now).ok_or(OauthRefusal::grant("The code is not valid"))?;
+    let tpp =
+        bank.vault.read(|book| book.consents.get(&code.request.consent).map(|consent| consent.tpp.clone()));
+    let verifier = form.get("code_verifier").map(String::as_str).unwrap_or_default();
+    if tpp.as_deref() != Some(client.registered.organization_identifier.as_str())
+        || form.get("redirect_uri") != Some(&code.request.redirect_uri)
+        || !digest::pkce_matches(verifier, &code.request.challenge)
+    {
+        return Err(OauthRefusal::grant("The code is not for this client, redirect_uri and verifier"));
+    }
+    let token = Token {
+        scope: code.request.scope.clone(),
+        consent: Some(code.request.consent.clone()),
+        refresh: false,
+        thumbprint,
+        expires: later(bank, ACCESS_SECONDS),
+        code: Some(digest),
+    };
+    let refresh_expires = later(bank, REFRESH_DAYS.saturating_mul(86_400));
+    let refresh = Token { refresh: true, expires: refresh_expires, ..token.clone() };
+    let (access, refresh) = (mint(bank, token), mint(bank, refresh));
+    let mut answer = json!({
+        "access_token": access,
+        "refresh_token": refresh,
+        "token_type": "Bearer",
+        "expires_in": ACCESS_SECONDS,
+        "scope": code.request.scope,
+    });
+    if code.request.scope.split(' ').any(|scope| scope == "openid") {
+        let id_token = id_token(bank, client, &code, &access, refresh_expires)?;
+        if let Some(answer) = answer.as_object_mut() {
+            answer.insert("id_token".into(), id_token.into());
+        }
+    }
+    Ok(answer)
+}
+
+fn refresh(bank: &Bank, client: &Client, form: &Form, thumbprint: String) -> Result<Value, OauthRefusal> {
+    let invalid = || OauthRefusal::grant("The refresh token is not valid");
+    let digest = digest::sha256_hex(form.get("refresh_token").map(String::as_bytes).unwrap_or_default());
+    let now = bank.now();
+    let kept = bank.vault.read(|book| {
+        let token = book.tokens.get(&digest).filter(|token| token.refresh && token.expires > now)?;
+        let consent = book.consents.get(token.consent.as_ref()?)?;
+        (consent.tpp == client.registered.organization_identifier && consent.is_live(now))
+            .then(|| token.clone())
+    });
+    let kept = kept.ok_or_else(invalid)?;
+    let scope = kept.scope.clone();
+    // FAPI 2.0 §5.3.2.1: refresh tokens are not rotated.
+    let access =
+        mint(bank, Token { refresh: false, thumbprint, expires: later(bank, ACCESS_SECONDS), ..kept });
+    Ok(json!({"access_token": access, "token_type": "Bearer", "expires_in": ACCESS_SECONDS, "scope": scope}))
+}
+
+fn later(bank: &Bank, seconds: i64) -> Timestamp {
+    let now = bank.now();
+    now.checked_add(seconds.seconds()).unwrap_or(now)
+}
+
+fn mint(bank: &Bank, token: Token) -> String {
+    let value = bank.fresh("");
+    let digest = digest::sha256_hex(value.as_bytes());
+    bank.vault.change(|book| book.tokens.insert(digest, token));
+    value
+}
+
+fn id_token(
+    bank: &Bank,
+    client: &Client,
+    code: &Code,
+    access: &str,
+    refresh_expires: Timestamp,
+) -> Result<String, OauthRefusal> {
+    let now = bank.now().as_second();
+    let consent = &code.request.consent;
+    // Pairwise: another client gets another name for the same customer.
+    let subject = format!("{}/{}/{}", bank.id, client.registered.client_id, code.user);
+    let mut claims = json!({
+        "iss": bank.pages_url,
+        "sub": digest::sha256_b64url(subject.as_bytes()),
+        "aud": client.registered.client_id,
+        "iat": now,
+        "exp": now.saturating_add(600),
+        "auth_time": code.authenticated.as_second(),
+        "acr": "urn:openbanking:psd2:sca",
+        "openbanking_intent_id": consent,
+        "at_hash": left_half(access),
+        "http://openbanking.org.uk/refresh_token_expires_at": refresh_expires.as_second(),
+    });
+    if let Some(claims) = claims.as_object_mut() {
+        if let Some(nonce) = &code.request.nonce {
+            claims.insert("nonce".into(), nonce.clone().into());
+        }
+        if let Some(state) = &code.request.state {
+            claims.insert("s_hash".into(), left_half(state).into());
+        }
+    }
+    let failed = OauthRefusal { error: "server_error", description: "The id_token could not be signed" };
+    let mut header = Map::new();
+    header.insert("typ".into(), "JWT".into());
+    let signed = bank
+        .signing
+        .as_ref()
+        .and_then(|key| jws::sign_compact(key, &header, claims.to_string().as_bytes()).ok());
+    signed.ok_or(failed)
+}
+
+/// OpenID Connect Core §3.1.3.6: the left half of the digest.
+fn left_half(text: &str) -> String {
+    let digest = digest::sha256(text.as_bytes());
+    URL_SAFE_NO_PAD.encode(digest.get(..16).unwrap_or_default())
+}
