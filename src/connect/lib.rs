@@ -9,6 +9,7 @@ mod dialect;
 mod error;
 mod exchange;
 mod profile;
+mod profile_file;
 mod quirk;
 mod registry;
 mod transport;
@@ -21,9 +22,10 @@ pub use dialect::{
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature};
 pub use profile::{
-    ApiBase, AuthorizationServer, ClientAuth, Environment, Limits, Profile, ResponseType, SandboxUser,
-    ScaFlow, Signing,
+    ApiBase, AuthorizationServer, ClientAuth, Deployment, Environment, Limits, Profile, Registration,
+    ResponseType, SandboxUser, ScaFlow, Signing,
 };
+pub use profile_file::{ProfileProblem, lint, read_profiles};
 pub use quirk::{Quirk, QuirkName, Quirks};
 pub use registry::{BankFilter, Registry};
 pub use transport::{InvalidTransport, Seal, TlsIdentity, Transport, TransportConfig};

@@ -228,11 +228,129 @@ pub struct Profile {
     pub hosts: Vec<String>,
     /// Users of a sandbox.
     pub sandbox_users: Vec<SandboxUser>,
+    /// Variable recurring payments: the same for their base address.
+    pub recurring_api: Option<ApiBase>,
+    /// How we become the bank's client.
+    pub registration: Option<Registration>,
+    /// The bank authenticates customers; false at sandboxes that only ask to confirm.
+    pub customer_authentication: bool,
+    /// Paths of the standard that the bank does not serve.
+    pub absent_paths: Vec<String>,
+    /// What the bank offers beyond its standard.
+    pub extras: Vec<String>,
+    /// What an operator should know.
+    pub note: Option<String>,
     /// Keys that the deployment has to fill in before the bank can be called.
     pub missing: Vec<String>,
 }
 
+/// How we become a client of a bank (RFC 7591, UK DCR 3.x).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// By a request; otherwise by hand at the bank's portal.
+    pub automatic: bool,
+    /// Version of the registration standard.
+    pub version: Option<String>,
+    /// How the organisation identifier (2.5.4.97) is written in the subject of
+    /// our certificate: `attribute-name`, `dotted-decimal-hex`, `dotted-decimal-text`.
+    pub organisation_id_in_subject: Option<String>,
+    /// A registration can be read.
+    pub read: bool,
+    /// A registration can be deleted.
+    pub delete: bool,
+    /// Brands with the same word share one registration.
+    pub shared_as: Option<String>,
+}
+
+/// What only an operator can say about a bank.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deployment {
+    /// Our client identifier at the bank.
+    pub client_id: Option<String>,
+    /// The bank's identifier in its directory.
+    pub financial_id: Option<String>,
+    /// The bank's issuer.
+    pub issuer: Option<String>,
+    /// Base address of account information.
+    pub accounts_api: Option<ApiBase>,
+    /// Base address of payment initiation.
+    pub payments_api: Option<ApiBase>,
+    /// Further hosts that calls may go to.
+    pub hosts: Vec<String>,
+}
+
 impl Profile {
+    /// A profile with nothing but a name, strict in everything, live.
+    #[must_use]
+    pub fn blank(id: InstitutionId, name: impl Into<String>, region: Region, dialect: &str) -> Self {
+        let name = name.into();
+        Self {
+            id,
+            brand_group: name.clone(),
+            name,
+            countries: Vec::new(),
+            bics: Vec::new(),
+            region,
+            environment: Environment::Live,
+            dialect: dialect.to_owned(),
+            accounts_api: None,
+            payments_api: None,
+            authorization_server: None,
+            client_id: None,
+            client_auth: ClientAuth::TlsClientAuth,
+            financial_id: None,
+            signing: Signing::None,
+            sca: Vec::new(),
+            psu_id_required: false,
+            capabilities: BTreeSet::new(),
+            payment_schemes: Vec::new(),
+            max_consent_days: None,
+            max_history_days: 90,
+            limits: Limits::default(),
+            refused_permissions: Vec::new(),
+            quirks: Quirks::default(),
+            hosts: Vec::new(),
+            sandbox_users: Vec::new(),
+            recurring_api: None,
+            registration: None,
+            customer_authentication: true,
+            absent_paths: Vec::new(),
+            extras: Vec::new(),
+            note: None,
+            missing: Vec::new(),
+        }
+    }
+
+    /// Fills in what the operator gives; what remains missing stays listed.
+    #[must_use]
+    pub fn deployed(mut self, deployment: Deployment) -> Self {
+        let mut filled = |key: &str| self.missing.retain(|slot| slot != key);
+        if deployment.client_id.is_some() {
+            self.client_id = deployment.client_id;
+            filled("client_id");
+        }
+        if deployment.financial_id.is_some() {
+            self.financial_id = deployment.financial_id;
+            filled("financial_id");
+        }
+        if let (Some(issuer), Some(server)) = (deployment.issuer, &mut self.authorization_server) {
+            server.issuer = Some(issuer);
+            filled("authorization_server.issuer");
+        }
+        if deployment.accounts_api.is_some() {
+            self.accounts_api = deployment.accounts_api;
+            filled("accounts_api");
+        }
+        if deployment.payments_api.is_some() {
+            self.payments_api = deployment.payments_api;
+            filled("payments_api");
+        }
+        // Recurring payments are not called, so their address holds nothing up.
+        filled("recurring_api");
+        self.hosts.extend(deployment.hosts);
+        self
+    }
+
     /// Whether calls can be made: nothing that the deployment must give is missing.
     #[must_use]
     pub fn connectable(&self) -> bool {

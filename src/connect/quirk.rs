@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 macro_rules! quirk_names {
-    ($($variant:ident = $word:literal, $text:literal;)+) => {
+    ($($variant:ident = $word:literal, [$($parameter:literal),*], $text:literal;)+) => {
         /// Name of a deviation.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum QuirkName {
@@ -27,6 +27,12 @@ macro_rules! quirk_names {
                 match self { $(Self::$variant => $text,)+ }
             }
 
+            /// The parameters it may have.
+            #[must_use]
+            pub fn parameters(self) -> &'static [&'static str] {
+                match self { $(Self::$variant => &[$($parameter),*],)+ }
+            }
+
             /// Finds a name by its word.
             #[must_use]
             pub fn from_word(word: &str) -> Option<Self> {
@@ -37,127 +43,127 @@ macro_rules! quirk_names {
 }
 
 quirk_names! {
-    AccountListOnce = "account-list-once",
+    AccountListOnce = "account-list-once", [],
         "Accounts are listed in the first session only; balances still work.";
-    AuthorizationEndpointForRole = "authorization-endpoint-for-role",
+    AuthorizationEndpointForRole = "authorization-endpoint-for-role", ["address"],
         "One service is authorised at another address than the metadata names.";
-    BearerAnyCase = "bearer-any-case",
+    BearerAnyCase = "bearer-any-case", [],
         "The token endpoint spells `Bearer` in another case; we never compare its case.";
-    ConsentInQuery = "consent-in-query",
+    ConsentInQuery = "consent-in-query", ["parameter"],
         "The authorization request names the consent in a query parameter of its own.";
-    ConsentSettles = "consent-settles",
+    ConsentSettles = "consent-settles", ["seconds"],
         "A fresh consent can be used only after some seconds.";
-    ContractIndicatorLeftOut = "contract-indicator-left-out",
+    ContractIndicatorLeftOut = "contract-indicator-left-out", [],
         "The risk block is sent without the contract indicator.";
-    ContractIndicatorMisspelt = "contract-indicator-misspelt",
+    ContractIndicatorMisspelt = "contract-indicator-misspelt", ["field_name"],
         "The contract indicator goes by the misspelt name that version 3.1 published.";
-    ContractIndicatorUnreliable = "contract-indicator-unreliable",
+    ContractIndicatorUnreliable = "contract-indicator-unreliable", [],
         "The answer may give another contract indicator than was sent.";
-    DebtorEchoUnreliable = "debtor-echo-unreliable",
+    DebtorEchoUnreliable = "debtor-echo-unreliable", ["parts"],
         "The answer may give another debtor than was sent.";
-    ExtraQuery = "extra-query",
+    ExtraQuery = "extra-query", ["again", "always"],
         "The authorization request carries further fixed parameters: `always`, and `again` when a consent is confirmed again.";
-    FieldLeftOut = "field-left-out",
+    FieldLeftOut = "field-left-out", ["field"],
         "A field of the standard must not be sent.";
-    FundsAnswerUnreliable = "funds-answer-unreliable",
+    FundsAnswerUnreliable = "funds-answer-unreliable", [],
         "The answer about funds may be absent or untrue.";
-    HybridAnswerInQuery = "hybrid-answer-in-query",
+    HybridAnswerInQuery = "hybrid-answer-in-query", [],
         "The hybrid answer comes in the query, not in the fragment.";
-    IdTokenAcrMissing = "id-token-acr-missing",
+    IdTokenAcrMissing = "id-token-acr-missing", [],
         "An id_token does not say how the customer authenticated.";
-    IdTokenAcrUnreliable = "id-token-acr-unreliable",
+    IdTokenAcrUnreliable = "id-token-acr-unreliable", [],
         "An id_token may name weaker authentication than took place.";
-    IdTokenAuthTimeMissing = "id-token-auth-time-missing",
+    IdTokenAuthTimeMissing = "id-token-auth-time-missing", [],
         "An id_token does not say when the customer authenticated.";
-    IdTokenExpiryInMillis = "id-token-expiry-in-millis",
+    IdTokenExpiryInMillis = "id-token-expiry-in-millis", [],
         "Times of an id_token are in milliseconds.";
-    IdTokenIntentMissing = "id-token-intent-missing",
+    IdTokenIntentMissing = "id-token-intent-missing", [],
         "An id_token does not name the consent; its absence is accepted, another consent never.";
-    IdTokenMissingOnRefresh = "id-token-missing-on-refresh",
+    IdTokenMissingOnRefresh = "id-token-missing-on-refresh", [],
         "A refresh answers without an id_token.";
-    IdTokenNonceMissing = "id-token-nonce-missing",
+    IdTokenNonceMissing = "id-token-nonce-missing", [],
         "An id_token has no nonce; its absence is accepted, another nonce never.";
-    IdTokenSubject = "id-token-subject",
+    IdTokenSubject = "id-token-subject", ["value"],
         "The subject of an id_token is the customer or our client, not the consent.";
-    IdTokenUnreliable = "id-token-unreliable",
+    IdTokenUnreliable = "id-token-unreliable", [],
         "The id_token of a sandbox cannot be verified.";
-    InvalidDateIsNone = "invalid-date-is-none",
+    InvalidDateIsNone = "invalid-date-is-none", ["field"],
         "A date field that holds no date is read as absent.";
-    JwsPayloadNotEncoded = "jws-payload-not-encoded",
+    JwsPayloadNotEncoded = "jws-payload-not-encoded", [],
         "Signatures follow the rules before version 3.1.4: `b64: false` in the header and the raw body signed.";
-    LinkEndsInSlash = "link-ends-in-slash",
+    LinkEndsInSlash = "link-ends-in-slash", [],
         "Links end in a slash.";
-    LinksOfAnotherBrand = "links-of-another-brand",
+    LinksOfAnotherBrand = "links-of-another-brand", ["also", "stated"],
         "Links name the base address of another brand of the group.";
-    LinksUnreliable = "links-unreliable",
+    LinksUnreliable = "links-unreliable", [],
         "Links name an address that is not the bank's; they are not compared.";
-    MetadataElsewhere = "metadata-elsewhere",
+    MetadataElsewhere = "metadata-elsewhere", ["address"],
         "The metadata is not below the issuer.";
-    MetadataResponseModes = "metadata-response-modes",
+    MetadataResponseModes = "metadata-response-modes", ["supply"],
         "The metadata lists no response modes; the profile states them.";
-    MetadataUnpublished = "metadata-unpublished",
+    MetadataUnpublished = "metadata-unpublished", ["authorization_endpoint", "issuer", "response_modes", "response_types", "scopes", "token_endpoint", "token_endpoint_auth_methods"],
         "The bank publishes no metadata; the profile states its endpoints.";
-    NoOpenIdConnect = "no-openid-connect",
+    NoOpenIdConnect = "no-openid-connect", [],
         "Authorization is plain OAuth 2.0: no id_token anywhere.";
-    NoSecondAuthorization = "no-second-authorization",
+    NoSecondAuthorization = "no-second-authorization", [],
         "An authorised consent cannot be confirmed by a second visit; a new consent is lodged instead.";
-    NonceInQueryToo = "nonce-in-query-too",
+    NonceInQueryToo = "nonce-in-query-too", [],
         "The nonce stands in the query as well as in the request object.";
-    PaymentContextFixed = "payment-context-fixed",
+    PaymentContextFixed = "payment-context-fixed", [],
         "The risk block names the payment context `PartyToParty`.";
-    PkceExpected = "pkce-expected",
+    PkceExpected = "pkce-expected", ["method"],
         "The bank insists on PKCE, which we always send.";
-    QueryNotEncoded = "query-not-encoded",
+    QueryNotEncoded = "query-not-encoded", [],
         "The query of the authorization request is joined without percent-encoding before it is wrapped.";
-    QueryWrapped = "query-wrapped",
+    QueryWrapped = "query-wrapped", ["parameter"],
         "The whole query travels as base64url in one parameter.";
-    RefreshTokenForClient = "refresh-token-for-client",
+    RefreshTokenForClient = "refresh-token-for-client", [],
         "The client credentials grant gives a refresh token, which is ignored.";
-    RefreshTokenMissing = "refresh-token-missing",
+    RefreshTokenMissing = "refresh-token-missing", [],
         "The exchange of the code gives no refresh token.";
-    RefundAccountNotAsked = "refund-account-not-asked",
+    RefundAccountNotAsked = "refund-account-not-asked", [],
         "The payment consent does not ask for the refund account.";
-    RefundUnreliable = "refund-unreliable",
+    RefundUnreliable = "refund-unreliable", ["parts"],
         "The refund account of an answer may be absent or incomplete.";
-    RegistrationAccessToken = "registration-access-token",
+    RegistrationAccessToken = "registration-access-token", ["token"],
         "A registration is managed with its registration access token.";
-    RegistrationAudience = "registration-audience",
+    RegistrationAudience = "registration-audience", ["audience"],
         "The registration request names another audience.";
-    RegistrationGrants = "registration-grants",
+    RegistrationGrants = "registration-grants", ["grant_types"],
         "The registration request lists fewer grant types.";
-    RegistrationMediaType = "registration-media-type",
+    RegistrationMediaType = "registration-media-type", [],
         "The registration request is sent as `application/jose`.";
-    RegistrationPerRole = "registration-per-role",
+    RegistrationPerRole = "registration-per-role", ["roles"],
         "Each service has a registration of its own.";
-    RegistrationScopeList = "registration-scope-list",
+    RegistrationScopeList = "registration-scope-list", [],
         "The registration answer gives its scope as a list.";
-    RegistrationSubjectType = "registration-subject-type",
+    RegistrationSubjectType = "registration-subject-type", ["value"],
         "The registration request names a subject type.";
-    RegistrationTimesInMillis = "registration-times-in-millis",
+    RegistrationTimesInMillis = "registration-times-in-millis", ["claims"],
         "Times of the registration are in milliseconds.";
-    RegistrationTokenScope = "registration-token-scope",
+    RegistrationTokenScope = "registration-token-scope", ["scope", "scope_by_role"],
         "The token that manages a registration has a scope of its own.";
-    RequestAudience = "request-audience",
+    RequestAudience = "request-audience", ["also_id_token_issuer", "audience"],
         "The request object names another audience than the issuer; id_tokens may name it as their issuer.";
-    SandboxSteering = "sandbox-steering",
+    SandboxSteering = "sandbox-steering", ["desired_status", "keys"],
         "The sandbox is steered by supplementary data in requests.";
-    ScopeReplaced = "scope-replaced",
+    ScopeReplaced = "scope-replaced", ["scope"],
         "Another scope is asked for than the standard names.";
-    SecondAuthorizationByStatus = "second-authorization-by-status",
+    SecondAuthorizationByStatus = "second-authorization-by-status", ["initial_status"],
         "Whether a customer authorises again is told by the consent's status.";
-    SelfLinkWithoutId = "self-link-without-id",
+    SelfLinkWithoutId = "self-link-without-id", [],
         "The link to a new resource leaves its identifier out.";
-    StatusUnreliable = "status-unreliable",
+    StatusUnreliable = "status-unreliable", [],
         "The status of a fresh payment may not be one the standard allows there.";
-    TokenScopeEmpty = "token-scope-empty",
+    TokenScopeEmpty = "token-scope-empty", [],
         "An empty scope in a token answer means that none is stated.";
-    TokenScopeExpected = "token-scope-expected",
+    TokenScopeExpected = "token-scope-expected", ["scope"],
         "A token answer states another scope than was asked for.";
-    TokenScopeRequested = "token-scope-requested",
+    TokenScopeRequested = "token-scope-requested", ["scope"],
         "The token request names a scope.";
-    TokenScopeWider = "token-scope-wider",
+    TokenScopeWider = "token-scope-wider", [],
         "A token answer states further scopes.";
-    VrpRefundNested = "vrp-refund-nested",
+    VrpRefundNested = "vrp-refund-nested", ["path"],
         "The refund account of a recurring payment stands one level deeper.";
 }
 

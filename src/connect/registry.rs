@@ -59,6 +59,19 @@ impl Registry {
         Self { profiles: RwLock::default(), dialects }
     }
 
+    /// All banks that ship with the gateway.
+    #[must_use]
+    pub fn embedded(dialects: Vec<Box<dyn Dialect>>) -> Self {
+        let registry = Self::new(dialects);
+        for (file, text) in crate::profile_file::EMBEDDED {
+            // They have no problems: a test sees to it.
+            for profile in crate::read_profiles(file, text).0 {
+                registry.put(profile);
+            }
+        }
+        registry
+    }
+
     /// Adds or replaces a bank.
     pub fn put(&self, profile: Profile) {
         let mut profiles = self.profiles.write().unwrap_or_else(PoisonError::into_inner);

@@ -5,13 +5,10 @@
 //! One exchange is one line of JSON: `bank`, `method`, `url` (or a pattern of
 //! one), `status`, `resp_headers` and `body`.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use connect::bank_oauth::OAuthClient;
 use connect::{
-    ApiBase, BankError, BankErrorKind, BankResponse, ClientAuth, Effect, Environment, Limits, Profile, Quirks,
-    Signing,
+    ApiBase, BankError, BankErrorKind, BankResponse, Effect, Environment, Profile,
 };
 use domain::{InstitutionId, SystemEntropy, Timestamp};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -267,35 +264,12 @@ fn profile(bank: &str) -> Result<Profile, BankErrorKind> {
     let id: InstitutionId = bank.parse().map_err(|_| BankErrorKind::Internal)?;
     let url = Url::parse("https://bank.example/v1").map_err(|_| BankErrorKind::Internal)?;
     let api = ApiBase { url, version: "1.3".into() };
-    Ok(Profile {
-        id,
-        name: bank.to_owned(),
-        brand_group: bank.to_owned(),
-        countries: Vec::new(),
-        bics: Vec::new(),
-        region: "eu".parse().map_err(|_| BankErrorKind::Internal)?,
-        environment: Environment::Sandbox,
-        dialect: "berlin-group".into(),
-        accounts_api: Some(api.clone()),
-        payments_api: Some(api),
-        authorization_server: None,
-        client_id: None,
-        client_auth: ClientAuth::TlsClientAuth,
-        financial_id: None,
-        signing: Signing::None,
-        sca: Vec::new(),
-        psu_id_required: false,
-        capabilities: BTreeSet::new(),
-        payment_schemes: Vec::new(),
-        max_consent_days: None,
-        max_history_days: 90,
-        limits: Limits::default(),
-        refused_permissions: Vec::new(),
-        quirks: Quirks::default(),
-        hosts: Vec::new(),
-        sandbox_users: Vec::new(),
-        missing: Vec::new(),
-    })
+    let region = "eu".parse().map_err(|_| BankErrorKind::Internal)?;
+    let mut profile = Profile::blank(id, bank, region, "berlin-group");
+    profile.environment = Environment::Sandbox;
+    profile.accounts_api = Some(api.clone());
+    profile.payments_api = Some(api);
+    Ok(profile)
 }
 
 fn response(exchange: &Exchange) -> Option<BankResponse> {

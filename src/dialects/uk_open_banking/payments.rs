@@ -221,7 +221,7 @@ fn risk(cx: &CallContext<'_>, step: &str) -> Value {
     let context = quirk(QuirkName::PaymentContextFixed).map_or("TransferToThirdParty", |_| "PartyToParty");
     risk.insert("PaymentContextCode".into(), json!(context));
     if quirk(QuirkName::ContractIndicatorLeftOut).is_none() {
-        let misspelt = quirk(QuirkName::ContractIndicatorMisspelt).and_then(|quirk| quirk.text("name"));
+        let misspelt = quirk(QuirkName::ContractIndicatorMisspelt).and_then(|quirk| quirk.text("field_name"));
         let name = misspelt.unwrap_or("ContractPresentIndicator");
         risk.insert(name.into(), json!(false));
     }

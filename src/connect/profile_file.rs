@@ -1,0 +1,372 @@
+//! Profiles as text: one TOML file per group of brands, group defaults first,
+//! then the brands with what they override. Every problem is found, not only
+//! the first, and each names file, key and reason. A key nobody knows is one.
+//!
+//! The value `deployment` stands for what only an operator knows: such a bank
+//! is listed, and cannot be called until a [`Deployment`] fills it in.
+
+mod table;
+
+use std::time::Duration;
+
+use domain::{Capability, InstitutionId, PaymentScheme, Region};
+use url::Url;
+
+use crate::profile::{
+    ApiBase, AuthorizationServer, ClientAuth, Environment, Limits, Profile, Registration, ResponseType,
+    ScaFlow, Signing,
+};
+use crate::{Quirk, QuirkName, Quirks};
+use table::Table;
+
+/// Stands for what the operator gives.
+const FROM_DEPLOYMENT: &str = "deployment";
+
+/// The profiles that ship with the gateway: file name and text.
+pub(crate) const EMBEDDED: &[(&str, &str)] = &[
+    ("gb-barclays.toml", include_str!("profiles/gb-barclays.toml")),
+    ("gb-chase.toml", include_str!("profiles/gb-chase.toml")),
+    ("gb-cooperative.toml", include_str!("profiles/gb-cooperative.toml")),
+    ("gb-danske.toml", include_str!("profiles/gb-danske.toml")),
+    ("gb-hsbc.toml", include_str!("profiles/gb-hsbc.toml")),
+    ("gb-lloyds.toml", include_str!("profiles/gb-lloyds.toml")),
+    ("gb-monzo.toml", include_str!("profiles/gb-monzo.toml")),
+    ("gb-nationwide.toml", include_str!("profiles/gb-nationwide.toml")),
+    ("gb-natwest.toml", include_str!("profiles/gb-natwest.toml")),
+    ("gb-obie.toml", include_str!("profiles/gb-obie.toml")),
+    ("gb-revolut.toml", include_str!("profiles/gb-revolut.toml")),
+    ("gb-santander.toml", include_str!("profiles/gb-santander.toml")),
+    ("gb-starling.toml", include_str!("profiles/gb-starling.toml")),
+    ("gb-tide.toml", include_str!("profiles/gb-tide.toml")),
+    ("gb-tsb.toml", include_str!("profiles/gb-tsb.toml")),
+    ("gb-wise.toml", include_str!("profiles/gb-wise.toml")),
+    ("gb-zopa.toml", include_str!("profiles/gb-zopa.toml")),
+];
+
+/// One thing wrong with a profile file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileProblem {
+    /// The file.
+    pub file: String,
+    /// The key, from the top of the file (`brand[2].accounts_api.use`).
+    pub key: String,
+    /// Why.
+    pub why: String,
+}
+
+impl std::fmt::Display for ProfileProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}: {}", self.file, self.key, self.why)
+    }
+}
+
+/// Reads one file. Brands with problems are left out of the profiles.
+#[must_use]
+pub fn read_profiles(file: &str, text: &str) -> (Vec<Profile>, Vec<ProfileProblem>) {
+    let problem = |key: &str, why: String| ProfileProblem { file: file.to_owned(), key: key.to_owned(), why };
+    let mut root: toml::Table = match text.parse() {
+        Ok(table) => table,
+        Err(error) => return (Vec::new(), vec![problem("", format!("not TOML: {}", error.message()))]),
+    };
+    let mut problems = Vec::new();
+    let group = match root.remove("group") {
+        Some(toml::Value::String(group)) => group,
+        _ => {
+            problems.push(problem("group", "names the group of brands, a text".into()));
+            String::new()
+        }
+    };
+    let defaults = match root.remove("defaults") {
+        None => toml::Table::new(),
+        Some(toml::Value::Table(table)) => table,
+        Some(_) => {
+            problems.push(problem("defaults", "is a table".into()));
+            toml::Table::new()
+        }
+    };
+    let brands = match root.remove("brand") {
+        Some(toml::Value::Array(brands)) => brands,
+        _ => {
+            problems.push(problem("brand", "is a list of tables, [[brand]]".into()));
+            Vec::new()
+        }
+    };
+    problems.extend(root.keys().map(|key| problem(key, "is not a key of a profile file".into())));
+    let mut profiles: Vec<Profile> = Vec::new();
+    for (index, brand) in brands.into_iter().enumerate() {
+        let path = format!("brand[{index}]");
+        let toml::Value::Table(brand) = brand else {
+            problems.push(problem(&path, "is a table".into()));
+            continue;
+        };
+        let before = problems.len();
+        let mut table = Table::new(file, path.clone(), merged(&defaults, brand), &mut problems);
+        let profile = profile(&mut table, &group);
+        table.finish();
+        if let Some(profile) = profile
+            && problems.len() == before
+        {
+            if profiles.iter().any(|known| known.id == profile.id) {
+                problems.push(problem(&format!("{path}.id"), "names a brand of this file already".into()));
+            } else {
+                profiles.push(profile);
+            }
+        }
+    }
+    (profiles, problems)
+}
+
+/// Everything wrong with a file; nothing, if it can be loaded whole.
+#[must_use]
+pub fn lint(file: &str, text: &str) -> Vec<ProfileProblem> {
+    read_profiles(file, text).1
+}
+
+/// Tables are merged deep, quirks are added up, anything else is replaced.
+fn merged(defaults: &toml::Table, brand: toml::Table) -> toml::Table {
+    let mut whole = defaults.clone();
+    for (key, value) in brand {
+        let combined = match (whole.remove(&key), value) {
+            (Some(toml::Value::Table(under)), toml::Value::Table(over)) => {
+                toml::Value::Table(merged(&under, over))
+            }
+            (Some(toml::Value::Array(mut under)), toml::Value::Array(over)) if key == "quirks" => {
+                under.extend(over);
+                toml::Value::Array(under)
+            }
+            (_, value) => value,
+        };
+        whole.insert(key, combined);
+    }
+    whole
+}
+
+fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
+    let id: Option<InstitutionId> = table.parsed("id", "a slug such as \"gb-examplebank\"");
+    let name = table.required_text("name");
+    let region: Option<Region> = table.parsed("region", "a region such as \"uk\"");
+    let dialect = table.word("dialect", &["uk-open-banking", "berlin-group"]);
+    let environment = match table.word("environment", &["live", "sandbox"])?.as_str() {
+        "live" => Environment::Live,
+        _ => Environment::Sandbox,
+    };
+    let (id, region, dialect) = (id?, region?, dialect?);
+    let mut profile = Profile::blank(id, name?, region, &dialect);
+    profile.brand_group = group.to_owned();
+    profile.environment = environment;
+    profile.countries = table.words("countries", "a country such as \"GB\"", |word| word.parse().ok());
+    profile.bics = table.words("bics", "a BIC of 8 or 11 characters", |word| {
+        matches!(word.len(), 8 | 11).then(|| word.to_ascii_uppercase())
+    });
+    let capability = "a capability such as \"accounts\"";
+    profile.capabilities = table.words("capabilities", capability, Capability::from_word).into_iter().collect();
+    let rail = "a rail: SEPA_CT, SEPA_INST or FPS";
+    profile.payment_schemes = table.words("payment_schemes", rail, PaymentScheme::from_word);
+    profile.sca = table.words("sca", "redirect, oauth or decoupled", |word| match word {
+        "redirect" => Some(ScaFlow::Redirect),
+        "oauth" => Some(ScaFlow::OAuth),
+        "decoupled" => Some(ScaFlow::Decoupled),
+        _ => None,
+    });
+    profile.accounts_api = api(table, "accounts_api", &mut profile.missing);
+    profile.payments_api = api(table, "payments_api", &mut profile.missing);
+    profile.recurring_api = api(table, "recurring_api", &mut profile.missing);
+    profile.authorization_server = server(table, &mut profile.missing);
+    profile.registration = registration(table);
+    profile.signing = signing(table);
+    match table.word("client_auth", &["certificate", "signed-assertion", "shared-secret"])?.as_str() {
+        "certificate" => profile.client_auth = ClientAuth::TlsClientAuth,
+        "signed-assertion" => profile.client_auth = ClientAuth::PrivateKeyJwt,
+        // A password between us and a bank is no strong authentication.
+        _ => profile.missing.push("client_auth".into()),
+    }
+    match table.text("client_id") {
+        Some(client_id) if client_id != FROM_DEPLOYMENT => profile.client_id = Some(client_id),
+        _ => profile.missing.push("client_id".into()),
+    }
+    match table.text("financial_id") {
+        Some(id) if id == FROM_DEPLOYMENT => profile.missing.push("financial_id".into()),
+        other => profile.financial_id = other,
+    }
+    profile.psu_id_required = table.boolean("psu_id_required").unwrap_or(false);
+    profile.customer_authentication = table.boolean("customer_authentication").unwrap_or(true);
+    profile.max_consent_days = table.number("max_consent_days");
+    profile.max_history_days = table.number("max_history_days").unwrap_or(90);
+    let any = |word: &str| Some(word.to_owned());
+    profile.refused_permissions = table.words("refused_permissions", "a text", any);
+    profile.absent_paths = table.words("absent_paths", "a text", any);
+    let extra = "pots or vrp-consent-migration";
+    profile.extras = table.words("extras", extra, |word| {
+        ["pots", "vrp-consent-migration"].contains(&word).then(|| word.to_owned())
+    });
+    profile.hosts = table.words("hosts", "a host name, or a domain that begins with a dot", |word| {
+        let bare = word.strip_prefix('.').unwrap_or(word);
+        let plain = bare.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+        (plain && bare.contains('.')).then(|| word.to_ascii_lowercase())
+    });
+    profile.note = table.text("note");
+    profile.limits = limits(table);
+    profile.quirks = Quirks::new(table.each_table("quirks", quirk));
+    apply_addresses(&mut profile);
+    Some(profile)
+}
+
+/// Quirks that move an address are written into the address itself.
+fn apply_addresses(profile: &mut Profile) {
+    let Some(server) = &mut profile.authorization_server else { return };
+    let address = |name, parameter| {
+        let quirk: &Quirk = profile.quirks.find(name, "discovery", "")?;
+        Url::parse(quirk.text(parameter)?).ok()
+    };
+    if let Some(url) = address(QuirkName::MetadataElsewhere, "address") {
+        server.metadata_url = Some(url);
+    }
+    if let Some(url) = address(QuirkName::MetadataUnpublished, "token_endpoint") {
+        server.token_endpoint = Some(url);
+    }
+    if let Some(url) = address(QuirkName::MetadataUnpublished, "authorization_endpoint") {
+        server.authorization_endpoint = Some(url);
+    }
+}
+
+/// An API: `use` picks the version, each version has its address.
+fn api(table: &mut Table<'_>, key: &str, missing: &mut Vec<String>) -> Option<ApiBase> {
+    let mut api = table.table(key)?;
+    let version = api.required_text("use");
+    let mut found = None;
+    for known in ["1.3", "3.1", "4.0"] {
+        let Some(address) = api.text(known) else { continue };
+        if address == FROM_DEPLOYMENT {
+            if version.as_deref() == Some(known) {
+                missing.push(key.to_owned());
+            }
+            continue;
+        }
+        match secure(&address) {
+            Some(url) if version.as_deref() == Some(known) => {
+                found = Some(ApiBase { url, version: known.to_owned() });
+            }
+            Some(_) => {}
+            None => api.problem(known, "is an https address"),
+        }
+    }
+    let chosen = version.as_deref().unwrap_or_default();
+    if found.is_none() && !missing.iter().any(|slot| slot == key) && !chosen.is_empty() {
+        api.problem("use", "names a version that has an address here");
+    }
+    api.finish();
+    found
+}
+
+fn secure(address: &str) -> Option<Url> {
+    Url::parse(address).ok().filter(|url| url.scheme() == "https" && url.host_str().is_some())
+}
+
+fn server(table: &mut Table<'_>, missing: &mut Vec<String>) -> Option<AuthorizationServer> {
+    let mut inner = table.table("authorization_server")?;
+    let issuer = match inner.text("issuer") {
+        Some(issuer) if issuer == FROM_DEPLOYMENT => {
+            missing.push("authorization_server.issuer".into());
+            None
+        }
+        Some(issuer) => {
+            if secure(&issuer).is_none() {
+                inner.problem("issuer", "is an https address");
+            }
+            Some(issuer)
+        }
+        None => None,
+    };
+    let hybrid = inner.word("response_type", &["code", "code id_token"])? == "code id_token";
+    inner.word_or_none("response_mode", &["query", "fragment"]);
+    let mut address = |key: &str| {
+        let text = inner.text(key)?;
+        let url = secure(&text);
+        if url.is_none() {
+            inner.problem(key, "is an https address");
+        }
+        url
+    };
+    let server = AuthorizationServer {
+        issuer,
+        metadata_url: address("metadata_url"),
+        authorization_endpoint: address("authorization_endpoint"),
+        token_endpoint: address("token_endpoint"),
+        pushed_authorization_request_endpoint: address("pushed_authorization_request_endpoint"),
+        jwks_uri: address("jwks_uri"),
+        signed_request_object: inner.boolean("signed_request_object").unwrap_or(false),
+        pushed_requests: inner.boolean("pushed_requests").unwrap_or(false),
+        response_type: if hybrid { ResponseType::CodeIdToken } else { ResponseType::Code },
+    };
+    inner.finish();
+    Some(server)
+}
+
+fn registration(table: &mut Table<'_>) -> Option<Registration> {
+    let mut inner = table.table("registration")?;
+    let encodings = ["attribute-name", "dotted-decimal-hex", "dotted-decimal-text"];
+    let registration = Registration {
+        automatic: inner.boolean("automatic").unwrap_or(false),
+        version: inner.text("version"),
+        organisation_id_in_subject: inner.word_or_none("organisation_id_in_subject", &encodings),
+        read: inner.boolean("read").unwrap_or(false),
+        delete: inner.boolean("delete").unwrap_or(false),
+        shared_as: inner.text("shared_as"),
+    };
+    inner.finish();
+    Some(registration)
+}
+
+fn signing(table: &mut Table<'_>) -> Signing {
+    let Some(mut inner) = table.table("signing") else { return Signing::None };
+    let signing = match inner.word("method", &["none", "detached-jws", "digest-signature"]).as_deref() {
+        Some("detached-jws") => Signing::DetachedJws {
+            iss: inner.text("issuer"),
+            tan: inner.required_text("trust_anchor").unwrap_or_default(),
+        },
+        Some("digest-signature") => Signing::DigestSignature,
+        Some(_) | None => Signing::None,
+    };
+    inner.finish();
+    signing
+}
+
+fn limits(table: &mut Table<'_>) -> Limits {
+    let mut limits = Limits::default();
+    let Some(mut inner) = table.table("limits") else { return limits };
+    if let Some(seconds) = inner.number("deadline_seconds") {
+        limits.deadline = Duration::from_secs(u64::from(seconds));
+    }
+    for (key, slot) in
+        [("max_in_flight", &mut limits.max_in_flight), ("max_waiting", &mut limits.max_waiting)]
+    {
+        if let Some(number) = inner.number(key) {
+            *slot = usize::from(number);
+        }
+    }
+    if let Some(kilobytes) = inner.number("max_body_kilobytes") {
+        limits.max_body = usize::from(kilobytes).saturating_mul(1024);
+    }
+    inner.finish();
+    limits
+}
+
+fn quirk(mut table: Table<'_>) -> Option<Quirk> {
+    let word = table.required_text("name")?;
+    let Some(name) = QuirkName::from_word(&word) else {
+        table.problem("name", "is not the name of a quirk");
+        return None;
+    };
+    let any = |text: &str| Some(text.to_owned());
+    let at = table.words("at", "a step such as \"aisp.consent.post\"", any);
+    let versions = table.words("versions", "a version", |word| {
+        ["1.3", "3.1", "4.0"].contains(&word).then(|| word.to_owned())
+    });
+    table.word_or_none("evidence", &["tests", "adjustment"]);
+    let parameters = table.take_known(name.parameters());
+    table.finish();
+    Some(Quirk { name, at, versions, parameters })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! One table of a profile file, read key by key; what is left over is a problem.
+
+use std::collections::BTreeMap;
+
+use super::ProfileProblem;
+
+/// A table with its place, and where its problems go.
+pub(super) struct Table<'a> {
+    file: &'a str,
+    path: String,
+    entries: toml::Table,
+    problems: &'a mut Vec<ProfileProblem>,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn new(
+        file: &'a str,
+        path: String,
+        entries: toml::Table,
+        problems: &'a mut Vec<ProfileProblem>,
+    ) -> Self {
+        Self { file, path, entries, problems }
+    }
+
+    /// Notes a problem of a key of this table.
+    pub(super) fn problem(&mut self, key: &str, why: &str) {
+        let key = format!("{}.{key}", self.path);
+        self.problems.push(ProfileProblem { file: self.file.to_owned(), key, why: why.to_owned() });
+    }
+
+    /// Reports the keys that nobody asked for.
+    pub(super) fn finish(mut self) {
+        let unknown: Vec<String> = self.entries.keys().cloned().collect();
+        for key in unknown {
+            self.problem(&key, "is not a key here");
+        }
+    }
+
+    pub(super) fn text(&mut self, key: &str) -> Option<String> {
+        match self.entries.remove(key)? {
+            toml::Value::String(text) if !text.is_empty() => Some(text),
+            _ => {
+                self.problem(key, "is a text");
+                None
+            }
+        }
+    }
+
+    pub(super) fn required_text(&mut self, key: &str) -> Option<String> {
+        if self.entries.contains_key(key) {
+            return self.text(key);
+        }
+        self.problem(key, "is missing");
+        None
+    }
+
+    pub(super) fn parsed<T: std::str::FromStr>(&mut self, key: &str, what: &str) -> Option<T> {
+        let text = self.required_text(key)?;
+        let value = text.parse().ok();
+        if value.is_none() {
+            self.problem(key, &format!("is {what}"));
+        }
+        value
+    }
+
+    /// One of these words.
+    pub(super) fn word(&mut self, key: &str, words: &[&str]) -> Option<String> {
+        if self.entries.contains_key(key) {
+            return self.word_or_none(key, words);
+        }
+        self.problem(key, "is missing");
+        None
+    }
+
+    /// One of these words, or nothing.
+    pub(super) fn word_or_none(&mut self, key: &str, words: &[&str]) -> Option<String> {
+        let text = self.text(key)?;
+        if words.contains(&text.as_str()) {
+            return Some(text);
+        }
+        self.problem(key, &format!("is one of: {}", words.join(", ")));
+        None
+    }
+
+    /// A list of texts, each read by `read`.
+    pub(super) fn words<T>(&mut self, key: &str, what: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
+        let Some(value) = self.entries.remove(key) else { return Vec::new() };
+        let toml::Value::Array(list) = value else {
+            self.problem(key, "is a list");
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for (index, item) in list.iter().enumerate() {
+            match item.as_str().and_then(&read) {
+                Some(value) => found.push(value),
+                None => self.problem(&format!("{key}[{index}]"), &format!("is {what}")),
+            }
+        }
+        found
+    }
+
+    pub(super) fn boolean(&mut self, key: &str) -> Option<bool> {
+        match self.entries.remove(key)? {
+            toml::Value::Boolean(value) => Some(value),
+            _ => {
+                self.problem(key, "is true or false");
+                None
+            }
+        }
+    }
+
+    /// A whole number from 1 to 65535.
+    pub(super) fn number(&mut self, key: &str) -> Option<u16> {
+        let value = self.entries.remove(key)?;
+        let number = value.as_integer().and_then(|number| u16::try_from(number).ok()).filter(|n| *n > 0);
+        if number.is_none() {
+            self.problem(key, "is a whole number from 1 to 65535");
+        }
+        number
+    }
+
+    pub(super) fn table(&mut self, key: &str) -> Option<Table<'_>> {
+        match self.entries.remove(key)? {
+            toml::Value::Table(entries) => {
+                Some(Table { file: self.file, path: format!("{}.{key}", self.path), entries, problems: self.problems })
+            }
+            _ => {
+                self.problem(key, "is a table");
+                None
+            }
+        }
+    }
+
+    /// Reads each table of a list.
+    pub(super) fn each_table<T>(&mut self, key: &str, mut read: impl FnMut(Table<'_>) -> Option<T>) -> Vec<T> {
+        let Some(value) = self.entries.remove(key) else { return Vec::new() };
+        let toml::Value::Array(list) = value else {
+            self.problem(key, "is a list of tables");
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for (index, item) in list.into_iter().enumerate() {
+            let path = format!("{}.{key}[{index}]", self.path);
+            match item {
+                toml::Value::Table(entries) => {
+                    found.extend(read(Table { file: self.file, path, entries, problems: self.problems }));
+                }
+                _ => self.problem(&format!("{key}[{index}]"), "is a table"),
+            }
+        }
+        found
+    }
+
+    /// Takes the entries of these names as they are.
+    pub(super) fn take_known(&mut self, names: &[&str]) -> BTreeMap<String, toml::Value> {
+        names.iter().filter_map(|name| self.entries.remove_entry(*name)).collect()
+    }
+}

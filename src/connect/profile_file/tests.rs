@@ -1,0 +1,206 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::{BankFilter, Deployment, Registry};
+
+fn embedded() -> Vec<Profile> {
+    EMBEDDED.iter().flat_map(|(file, text)| read_profiles(file, text).0).collect()
+}
+
+#[test]
+fn the_profiles_that_ship_have_no_problem() {
+    for (file, text) in EMBEDDED {
+        let problems: Vec<String> = lint(file, text).iter().map(ToString::to_string).collect();
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
+    }
+    let profiles = embedded();
+    let distinct: std::collections::BTreeSet<_> = profiles.iter().map(|profile| &profile.id).collect();
+    assert_eq!((profiles.len(), distinct.len()), (58, 58));
+}
+
+#[test]
+fn a_bank_is_listed_but_not_connectable_until_the_deployment_says_what_it_needs() {
+    let registry = Registry::embedded(Vec::new());
+    assert_eq!(registry.len(), 58);
+    let filter = BankFilter { text: Some("barclays personal".into()), ..BankFilter::default() };
+    let found = registry.list(&filter, None, 10);
+    let [profile] = found.as_slice() else { panic!("{} found", found.len()) };
+    assert!(!profile.connectable());
+    let deployment = Deployment {
+        client_id: Some("client".into()),
+        financial_id: Some("id".into()),
+        ..Deployment::default()
+    };
+    let deployed = (**profile).clone().deployed(deployment);
+    assert!(deployed.connectable(), "{:?}", deployed.missing);
+}
+
+#[test]
+fn every_problem_is_found_and_names_file_key_and_reason() {
+    let text = r#"
+        group = "Example"
+        colour = "red"
+        [defaults]
+        dialect = "uk-open-banking"
+        region = "uk"
+        environment = "live"
+        client_auth = "certificate"
+        countries = ["GB"]
+        [[brand]]
+        id = "Not A Slug"
+        name = "One"
+        shape = "round"
+        accounts_api = { use = "4.0", "3.1" = "http://bank.example/aisp" }
+        quirks = [{ name = "no-such-quirk" }, { name = "scope-replaced", scoop = "x" }]
+        [[brand]]
+        id = "gb-two"
+        name = "Two"
+        countries = ["GB", "Britain"]
+    "#;
+    let problems = lint("example.toml", text);
+    let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert!(problems.iter().all(|problem| problem.file == "example.toml" && !problem.why.is_empty()));
+    for key in ["colour", "brand[0].id", "brand[1].countries[1]"] {
+        assert!(keys.contains(&key), "{key} not in {keys:?}");
+    }
+    let mended = text.replace("Not A Slug", "gb-one");
+    let problems = lint("example.toml", &mended);
+    let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    for key in [
+        "brand[0].shape",
+        "brand[0].accounts_api.3.1",
+        "brand[0].accounts_api.use",
+        "brand[0].quirks[0].name",
+        "brand[0].quirks[1].scoop",
+    ] {
+        assert!(keys.contains(&key), "{key} not in {keys:?}");
+    }
+    assert!(!lint("example.toml", "group = ").is_empty());
+}
+
+#[test]
+fn a_brand_overrides_its_group_and_adds_to_its_quirks() {
+    let text = r#"
+        group = "Example"
+        [defaults]
+        dialect = "berlin-group"
+        region = "eu"
+        environment = "live"
+        client_auth = "certificate"
+        accounts_api = { use = "1.3", "1.3" = "https://one.example/v1" }
+        max_history_days = 90
+        quirks = [{ name = "bearer-any-case" }]
+        [[brand]]
+        id = "de-one"
+        name = "One"
+        [[brand]]
+        id = "de-two"
+        name = "Two"
+        max_history_days = 365
+        accounts_api = { "1.3" = "https://two.example/v1" }
+        quirks = [{ name = "link-ends-in-slash" }]
+    "#;
+    let (profiles, problems) = read_profiles("example.toml", text);
+    assert_eq!(problems, []);
+    let two = &profiles[1];
+    assert_eq!((profiles[0].max_history_days, two.max_history_days), (90, 365));
+    assert_eq!(two.accounts_api.as_ref().unwrap().url.as_str(), "https://two.example/v1");
+    assert_eq!(two.quirks.iter().count(), 2);
+    assert!(two.permits(&"https://two.example/v1/accounts".parse().unwrap()));
+    for foreign in
+        ["https://one.example/v1", "http://two.example/v1", "https://two.example:8443/", "https://u@two.example/"]
+    {
+        assert!(!two.permits(&foreign.parse().unwrap()), "{foreign}");
+    }
+}
+
+/// What the collected facts call a quirk, and what we call it.
+const COLLECTED: [(&str, QuirkName); 61] = [
+    ("aisp_reauth_not_used", QuirkName::NoSecondAuthorization),
+    ("auth_consent_id_query_param", QuirkName::ConsentInQuery),
+    ("auth_endpoint_override", QuirkName::AuthorizationEndpointForRole),
+    ("auth_extra_query_params", QuirkName::ExtraQuery),
+    ("auth_nonce_duplicated_in_query", QuirkName::NonceInQueryToo),
+    ("auth_query_not_percent_encoded", QuirkName::QueryNotEncoded),
+    ("auth_query_wrapped_base64url", QuirkName::QueryWrapped),
+    ("auth_request_aud_override", QuirkName::RequestAudience),
+    ("auth_scope_override", QuirkName::ScopeReplaced),
+    ("consent_usable_after_delay", QuirkName::ConsentSettles),
+    ("contract_present_indicator_omitted", QuirkName::ContractIndicatorLeftOut),
+    ("datetime_invalid_string_is_null", QuirkName::InvalidDateIsNone),
+    ("dcr_aud_override", QuirkName::RegistrationAudience),
+    ("dcr_content_type_jose", QuirkName::RegistrationMediaType),
+    ("dcr_grant_types_override", QuirkName::RegistrationGrants),
+    ("dcr_management_token_scope", QuirkName::RegistrationTokenScope),
+    ("dcr_management_uses_registration_access_token", QuirkName::RegistrationAccessToken),
+    ("dcr_scope_returned_as_array", QuirkName::RegistrationScopeList),
+    ("dcr_subject_type", QuirkName::RegistrationSubjectType),
+    ("dcr_timestamps_in_millis", QuirkName::RegistrationTimesInMillis),
+    ("discovery_absent_static_metadata", QuirkName::MetadataUnpublished),
+    ("discovery_response_modes_missing", QuirkName::MetadataResponseModes),
+    ("discovery_url_override", QuirkName::MetadataElsewhere),
+    ("hybrid_response_in_query", QuirkName::HybridAnswerInQuery),
+    ("id_token_absent_on_refresh", QuirkName::IdTokenMissingOnRefresh),
+    ("id_token_acr_absent", QuirkName::IdTokenAcrMissing),
+    ("id_token_acr_not_enforced", QuirkName::IdTokenAcrUnreliable),
+    ("id_token_auth_time_absent", QuirkName::IdTokenAuthTimeMissing),
+    ("id_token_consent_id_absent", QuirkName::IdTokenIntentMissing),
+    ("id_token_exp_in_millis", QuirkName::IdTokenExpiryInMillis),
+    ("id_token_nonce_absent", QuirkName::IdTokenNonceMissing),
+    ("id_token_not_validated", QuirkName::IdTokenUnreliable),
+    ("id_token_sub_is", QuirkName::IdTokenSubject),
+    ("jws_b64_false_header", QuirkName::JwsPayloadNotEncoded),
+    ("links_base_url_alternative", QuirkName::LinksOfAnotherBrand),
+    ("links_base_url_ignored", QuirkName::LinksUnreliable),
+    ("links_self_omits_id", QuirkName::SelfLinkWithoutId),
+    ("links_trailing_slash_allowed", QuirkName::LinkEndsInSlash),
+    ("misspelt_contract_present_indicator", QuirkName::ContractIndicatorMisspelt),
+    ("payment_context_code_party_to_party", QuirkName::PaymentContextFixed),
+    ("pkce_used", QuirkName::PkceExpected),
+    ("plain_oauth2_no_oidc", QuirkName::NoOpenIdConnect),
+    ("read_refund_account_omitted", QuirkName::RefundAccountNotAsked),
+    ("reauth_detected_by_consent_status", QuirkName::SecondAuthorizationByStatus),
+    ("refresh_token_absent", QuirkName::RefreshTokenMissing),
+    ("refresh_token_with_client_credentials", QuirkName::RefreshTokenForClient),
+    ("request_field_removed", QuirkName::FieldLeftOut),
+    ("response_contract_present_indicator_unreliable", QuirkName::ContractIndicatorUnreliable),
+    ("response_debtor_unreliable", QuirkName::DebtorEchoUnreliable),
+    ("response_funds_available_unreliable", QuirkName::FundsAnswerUnreliable),
+    ("response_refund_unreliable", QuirkName::RefundUnreliable),
+    ("response_status_unreliable", QuirkName::StatusUnreliable),
+    ("sandbox_supplementary_data", QuirkName::SandboxSteering),
+    ("second_session_use_balances_not_account", QuirkName::AccountListOnce),
+    ("separate_registration_per_role", QuirkName::RegistrationPerRole),
+    ("token_scope_empty_is_absent", QuirkName::TokenScopeEmpty),
+    ("token_scope_expected_override", QuirkName::TokenScopeExpected),
+    ("token_scope_extra_values", QuirkName::TokenScopeWider),
+    ("token_scope_in_request", QuirkName::TokenScopeRequested),
+    ("token_type_case_insensitive", QuirkName::BearerAnyCase),
+    ("vrp_refund_nested_account", QuirkName::VrpRefundNested),
+];
+
+#[test]
+fn every_collected_fact_about_uk_brands_is_in_a_profile() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/uk-bank-profiles.yaml");
+    let Ok(facts) = std::fs::read_to_string(path) else {
+        eprintln!("SKIPPED: no collected facts beside the checkout ({path})");
+        return;
+    };
+    let ours: BTreeMap<&str, QuirkName> = COLLECTED.into_iter().collect();
+    let mut stated: BTreeMap<QuirkName, usize> = BTreeMap::new();
+    for line in facts.lines() {
+        let Some(rest) = line.trim_start().strip_prefix("- {key: ") else { continue };
+        let key = rest.split([',', '}']).next().unwrap_or_default();
+        let name = *ours.get(key).unwrap_or_else(|| panic!("no name for {key}"));
+        *stated.entry(name).or_default() += 1;
+    }
+    let mut held: BTreeMap<QuirkName, usize> = BTreeMap::new();
+    for profile in embedded() {
+        for quirk in profile.quirks.iter() {
+            *held.entry(quirk.name).or_default() += 1;
+        }
+    }
+    assert_eq!(held, stated);
+    assert_eq!((held.len(), held.values().sum::<usize>()), (61, 470));
+    assert_eq!(QuirkName::ALL.len(), 61);
+}
