@@ -1,0 +1,320 @@
+//! The Berlin Group banks as a TPP and a customer meet them, over real TLS.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+
+mod world;
+
+use std::time::{Duration, Instant};
+
+use consentry_modelbank::{BankKind, Fact, Fault};
+use crypto::Psd2Role;
+use serde_json::{Value, json};
+use world::{Bank, REDIRECT, Tpp, World, hidden};
+
+const REDIRECTED: [(&str, &str); 2] = [("psu-ip-address", "192.0.2.1"), ("tpp-redirect-uri", REDIRECT)];
+
+fn consent_body() -> String {
+    json!({
+        "access": {"allPsd2": "allAccounts"},
+        "recurringIndicator": true,
+        "validUntil": "9999-12-31",
+        "frequencyPerDay": 4,
+        "combinedServiceIndicator": false,
+    })
+    .to_string()
+}
+
+fn payment_body(amount: &str) -> String {
+    json!({
+        "instructedAmount": {"currency": "EUR", "amount": amount},
+        "debtorAccount": {"iban": "DE17999100001000000017"},
+        "creditorName": "Ben Yilmaz",
+        "creditorAccount": {"iban": "DE42999100002000000018"},
+        "remittanceInformationUnstructured": "Lunch",
+    })
+    .to_string()
+}
+
+async fn approved_consent(world: &World, tpp: &Tpp, bank: &Bank) -> String {
+    let made = tpp.berlin(bank, "POST", "/v1/consents", &REDIRECTED, &consent_body()).await.expect(201);
+    assert_eq!(made.header("aspsp-sca-approach"), "REDIRECT");
+    assert_eq!(made.at("/consentStatus"), "received");
+    let sent_back =
+        world.browser().send("GET", &made.at("/_links/scaRedirect/href"), &[], "").await.expect(303);
+    assert_eq!(sent_back.header("location"), REDIRECT);
+    made.at("/consentId")
+}
+
+#[tokio::test]
+async fn an_approved_consent_opens_accounts_balances_and_transactions() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
+    let id = approved_consent(&world, &tpp, &bank).await;
+    let status = tpp.berlin(&bank, "GET", &format!("/v1/consents/{id}/status"), &[], "").await;
+    assert_eq!(status.at("/consentStatus"), "valid");
+    let consent = tpp.berlin(&bank, "GET", &format!("/v1/consents/{id}"), &[], "").await.expect(200);
+    for required in
+        ["access", "recurringIndicator", "validUntil", "frequencyPerDay", "lastActionDate", "consentStatus"]
+    {
+        assert!(consent.json().get(required).is_some(), "{required}");
+    }
+    let present = [("consent-id", id.as_str()), ("psu-ip-address", "192.0.2.1")];
+    let accounts = tpp.berlin(&bank, "GET", "/v1/accounts?withBalance=true", &present, "").await.expect(200);
+    assert_eq!(accounts.json()["accounts"].as_array().unwrap().len(), 3);
+    assert_eq!(accounts.at("/accounts/0/balances/0/balanceAmount/amount"), "2913.44");
+    let transactions = accounts.at("/accounts/0/_links/transactions/href");
+    for bad in ["", "?bookingStatus=both", "?bookingStatus=all&dateFrom=2026-01-01"] {
+        let refused =
+            tpp.berlin(&bank, "GET", &format!("{transactions}{bad}"), &present, "").await.expect(400);
+        assert_eq!(refused.at("/tppMessages/0/code"), "FORMAT_ERROR");
+    }
+    let mut next = format!("{transactions}?bookingStatus=both&dateFrom=2000-01-01");
+    let (mut booked, mut pending, mut pages) = (0, 0, 0);
+    loop {
+        let page = tpp.berlin(&bank, "GET", &next, &present, "").await.expect(200);
+        let report = page.json()["transactions"].clone();
+        booked += report["booked"].as_array().unwrap().len();
+        pending += report["pending"].as_array().unwrap().len();
+        pages += 1;
+        match report.pointer("/_links/next/href").and_then(Value::as_str) {
+            Some(link) => link.clone_into(&mut next),
+            None => break,
+        }
+    }
+    assert!(booked > 80 && pending == 1 && pages > 1, "{booked} {pending} {pages}");
+    tpp.berlin(&bank, "DELETE", &format!("/v1/consents/{id}"), &[], "").await.expect(204);
+    let ended = tpp.berlin(&bank, "GET", "/v1/accounts", &present, "").await.expect(401);
+    assert_eq!(ended.at("/tppMessages/0/code"), "CONSENT_INVALID");
+    bank.stop().await;
+}
+
+/// RTS article 36(5).
+#[tokio::test]
+async fn the_fifth_access_of_a_day_without_the_customer_is_refused() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
+    let id = approved_consent(&world, &tpp, &bank).await;
+    let absent = [("consent-id", id.as_str())];
+    for _ in 0..4 {
+        tpp.berlin(&bank, "GET", "/v1/accounts", &absent, "").await.expect(200);
+    }
+    let refused = tpp.berlin(&bank, "GET", "/v1/accounts", &absent, "").await.expect(429);
+    assert_eq!(refused.at("/tppMessages/0/code"), "ACCESS_EXCEEDED");
+    let present = [("consent-id", id.as_str()), ("psu-ip-address", "192.0.2.1")];
+    tpp.berlin(&bank, "GET", "/v1/accounts", &present, "").await.expect(200);
+    world.clock.advance(86_400);
+    tpp.berlin(&bank, "GET", "/v1/accounts", &absent, "").await.expect(200);
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn a_missing_wrong_or_foreign_signature_is_refused() {
+    let world = World::new();
+    let tpp = world.both();
+    let other = world.tpp(100_009, &[Psd2Role::AccountInformation]);
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
+    let url = format!("{}/v1/consents", bank.running.api_url);
+    let id = "99391c7e-ad88-49ec-a2ad-99ddcb1f7721";
+    let mut headers = vec![("x-request-id", id)];
+    headers.extend(REDIRECTED);
+    let missing = tpp.http.send("POST", &url, &headers, &consent_body()).await.expect(401);
+    assert_eq!(missing.at("/tppMessages/0/code"), "SIGNATURE_MISSING");
+    assert_eq!(missing.header("x-request-id"), id);
+    let body = consent_body();
+    let wrong = tpp.berlin_with(&bank, "POST", "/v1/consents", id, &REDIRECTED, &body, &other.key).await;
+    assert_eq!(wrong.expect(401).at("/tppMessages/0/code"), "SIGNATURE_INVALID");
+    let mixed = Tpp { http: tpp.http.clone(), ..other };
+    let foreign = mixed.berlin(&bank, "POST", "/v1/consents", &REDIRECTED, &body).await.expect(401);
+    assert_eq!(foreign.at("/tppMessages/0/code"), "CERTIFICATE_INVALID", "a seal of another organisation");
+    let unnamed = tpp.http.send("GET", &format!("{url}/x"), &[], "").await.expect(400);
+    assert_eq!(unnamed.at("/tppMessages/0/code"), "FORMAT_ERROR");
+    assert!(bank.running.journal().entries().iter().all(|entry| !entry.facts.contains(&Fact::Signature)));
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_without_the_role_cannot_pay_and_another_cannot_see() {
+    let world = World::new();
+    let tpp = world.both();
+    let aisp = world.tpp(100_004, &[Psd2Role::AccountInformation]);
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
+    let path = "/v1/payments/sepa-credit-transfers";
+    let refused = aisp.berlin(&bank, "POST", path, &REDIRECTED, &payment_body("1.00")).await.expect(401);
+    assert_eq!(refused.at("/tppMessages/0/code"), "ROLE_INVALID");
+    let id = approved_consent(&world, &tpp, &bank).await;
+    let foreign = aisp.berlin(&bank, "GET", &format!("/v1/consents/{id}"), &[], "").await.expect(403);
+    assert_eq!(foreign.at("/tppMessages/0/code"), "CONSENT_UNKNOWN");
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn a_payment_is_approved_settles_and_a_too_large_one_is_rejected() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
+    let path = "/v1/payments/instant-sepa-credit-transfers";
+    for (amount, after) in [("913.44", "ACSC"), ("2000.01", "RJCT")] {
+        let placed = tpp.berlin(&bank, "POST", path, &REDIRECTED, &payment_body(amount)).await.expect(201);
+        assert_eq!(placed.at("/transactionStatus"), "RCVD");
+        world.browser().send("GET", &placed.at("/_links/scaRedirect/href"), &[], "").await.expect(303);
+        world.clock.advance(1);
+        let status = tpp.berlin(&bank, "GET", &placed.at("/_links/status/href"), &[], "").await.expect(200);
+        assert_eq!(status.at("/transactionStatus"), after);
+        let sca = tpp.berlin(&bank, "GET", &placed.at("/_links/scaStatus/href"), &[], "").await.expect(200);
+        assert_eq!(sca.at("/scaStatus"), "finalised");
+        let whole = tpp.berlin(&bank, "GET", &placed.at("/_links/self/href"), &[], "").await.expect(200);
+        assert_eq!(whole.at("/instructedAmount/amount"), amount);
+    }
+    let id = approved_consent(&world, &tpp, &bank).await;
+    let present = [("consent-id", id.as_str()), ("psu-ip-address", "192.0.2.1")];
+    let balances = tpp.berlin(&bank, "GET", "/v1/accounts/rhb-10017/balances", &present, "").await;
+    assert_eq!(balances.at("/balances/0/balanceAmount/amount"), "2000.00");
+
+    let placed = tpp.berlin(&bank, "POST", path, &REDIRECTED, &payment_body("1.00")).await.expect(201);
+    let url = placed.at("/_links/scaRedirect/href");
+    world.browser().send("GET", &url, &[("x-sandbox-psu", "deny")], "").await.expect(303);
+    let status = tpp.berlin(&bank, "GET", &placed.at("/_links/status/href"), &[], "").await;
+    assert_eq!(status.at("/transactionStatus"), "RJCT");
+    let unknown = tpp.berlin(&bank, "POST", "/v1/payments/gold", &REDIRECTED, "{}").await.expect(404);
+    assert_eq!(unknown.at("/tppMessages/0/code"), "PRODUCT_UNKNOWN");
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_request_id_places_one_payment() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
+    let (path, id) = ("/v1/payments/sepa-credit-transfers", "99391c7e-ad88-49ec-a2ad-99ddcb1f7721");
+    let send = async |amount: &str| {
+        tpp.berlin_with(&bank, "POST", path, id, &REDIRECTED, &payment_body(amount), &tpp.key).await
+    };
+    let first = send("1.00").await.expect(201).at("/paymentId");
+    assert_eq!(send("1.00").await.expect(201).at("/paymentId"), first);
+    send("2.00").await.expect(400);
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn the_decoupled_bank_needs_a_known_customer_and_approves_by_itself_after_a_moment() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupDecoupled, true, &[]).await;
+    let ip = ("psu-ip-address", "192.0.2.1");
+    let nobody = tpp.berlin(&bank, "POST", "/v1/consents", &[ip], &consent_body()).await.expect(400);
+    assert_eq!(nobody.at("/tppMessages/0/code"), "FORMAT_ERROR");
+    let stranger = [ip, ("psu-id", "mallory")];
+    let stranger = tpp.berlin(&bank, "POST", "/v1/consents", &stranger, &consent_body()).await.expect(401);
+    assert_eq!(stranger.at("/tppMessages/0/code"), "PSU_CREDENTIALS_INVALID");
+    let made = tpp.berlin(&bank, "POST", "/v1/consents", &[ip, ("psu-id", "ben")], &consent_body()).await;
+    let made = made.expect(201);
+    assert_eq!(made.header("aspsp-sca-approach"), "DECOUPLED");
+    assert!(made.json().pointer("/_links/scaRedirect").is_none());
+    let sca = made.at("/_links/scaStatus/href");
+    assert_eq!(tpp.berlin(&bank, "GET", &sca, &[], "").await.at("/scaStatus"), "started");
+    world.clock.advance(1);
+    assert_eq!(tpp.berlin(&bank, "GET", &sca, &[], "").await.at("/scaStatus"), "finalised");
+    let id = made.at("/consentId");
+    let accounts = tpp.berlin(&bank, "GET", "/v1/accounts", &[("consent-id", &id), ip], "").await.expect(200);
+    assert_eq!(accounts.at("/accounts/0/ownerName"), "Ben Garnier");
+    let denied = [ip, ("psu-id", "ben"), ("x-sandbox-psu", "deny")];
+    let denied = tpp.berlin(&bank, "POST", "/v1/consents", &denied, &consent_body()).await.expect(201);
+    world.clock.advance(1);
+    let status = tpp.berlin(&bank, "GET", &denied.at("/_links/status/href"), &[], "").await;
+    assert_eq!(status.at("/consentStatus"), "rejected");
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn a_customer_approves_in_the_app_what_waits_for_them_and_nothing_else() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupDecoupled, false, &[]).await;
+    let headers = [("psu-ip-address", "192.0.2.1"), ("psu-id", "anna")];
+    let made = tpp.berlin(&bank, "POST", "/v1/consents", &headers, &consent_body()).await.expect(201);
+    world.clock.advance(5);
+    let sca = made.at("/_links/scaStatus/href");
+    assert_eq!(tpp.berlin(&bank, "GET", &sca, &[], "").await.at("/scaStatus"), "started");
+    let (browser, pages) = (world.browser(), bank.running.pages_url.clone());
+    browser.send("GET", &format!("{pages}/app"), &[], "").await.expect(200);
+    let login = async |user: &str| {
+        let fields = [("about", ""), ("user", user), ("password", "sandbox")];
+        browser.form(&format!("{pages}/login"), &fields).await.expect(200)
+    };
+    assert!(login("ben").await.text.contains("Nothing waits"));
+    let app = login("anna").await;
+    let (ticket, about) = (hidden(&app, "ticket"), hidden(&app, "about"));
+    let fields = [
+        ("ticket", ticket.as_str()),
+        ("about", about.as_str()),
+        ("decision", "approve"),
+        ("account", "lum-10025"),
+    ];
+    let after = browser.form(&format!("{pages}/decide"), &fields).await.expect(200);
+    assert!(after.text.contains("Nothing waits"));
+    assert_eq!(tpp.berlin(&bank, "GET", &sca, &[], "").await.at("/scaStatus"), "finalised");
+    browser.form(&format!("{pages}/decide"), &fields).await.expect(400);
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_keeps_consents_and_counters() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
+    let id = approved_consent(&world, &tpp, &bank).await;
+    let absent = [("consent-id", id.as_str())];
+    for _ in 0..4 {
+        tpp.berlin(&bank, "GET", "/v1/accounts", &absent, "").await.expect(200);
+    }
+    bank.stop().await;
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
+    tpp.berlin(&bank, "GET", "/v1/accounts", &absent, "").await.expect(429);
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn armed_faults_strike_and_then_end() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
+    let id = approved_consent(&world, &tpp, &bank).await;
+    let headers = [("consent-id", id.as_str()), ("psu-ip-address", "192.0.2.1"), ("x-request-id", &id)];
+    let request_id = "99391c7e-ad88-49ec-a2ad-99ddcb1f7721";
+    let headers = [headers[0], headers[1], ("x-request-id", request_id)];
+    let url = format!("{}/v1/accounts", bank.running.api_url);
+    let faults = bank.running.faults();
+    let get = async || tpp.http.try_send("GET", &url, &headers, "").await;
+
+    faults.arm("GET", "/accounts", Fault::Unavailable, 1);
+    assert_eq!(get().await.unwrap().status, 503);
+    faults.arm("GET", "/accounts", Fault::HtmlError, 1);
+    assert!(get().await.unwrap().text.starts_with("<!doctype html>"));
+    faults.arm("GET", "/accounts", Fault::MalformedJson, 1);
+    assert_eq!(get().await.unwrap().json(), Value::Null);
+    faults.arm("GET", "/accounts", Fault::TooManyRequests, 1);
+    assert_eq!(get().await.unwrap().header("retry-after"), "1");
+    faults.arm("GET", "/accounts", Fault::Huge(1 << 20), 1);
+    assert!(get().await.unwrap().text.len() >= 1 << 20);
+    for fault in [Fault::Disconnect, Fault::LoseAnswer, Fault::Truncated] {
+        faults.arm("GET", "/accounts", fault, 1);
+        assert!(get().await.is_err(), "{fault:?}");
+    }
+    faults.arm("GET", "/accounts", Fault::Slow(Duration::from_millis(50)), 1);
+    let start = Instant::now();
+    assert_eq!(get().await.unwrap().status, 200);
+    assert!(start.elapsed() >= Duration::from_millis(50));
+    faults.refuse_connections(true);
+    assert!(get().await.is_err());
+    faults.clear();
+    assert_eq!(get().await.unwrap().status, 200);
+
+    faults.decline(1);
+    let made = tpp.berlin(&bank, "POST", "/v1/consents", &REDIRECTED, &consent_body()).await.expect(201);
+    world.browser().send("GET", &made.at("/_links/scaRedirect/href"), &[], "").await.expect(303);
+    let status = tpp.berlin(&bank, "GET", &made.at("/_links/status/href"), &[], "").await;
+    assert_eq!(status.at("/consentStatus"), "rejected");
+    bank.stop().await;
+}

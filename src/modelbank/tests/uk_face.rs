@@ -1,0 +1,336 @@
+//! The UK bank as a TPP and a customer meet it, over real TLS.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+
+mod world;
+
+use consentry_modelbank::{BankKind, Fact};
+use crypto::{Algorithm, Jwks, Psd2Role, jws};
+use domain::Clock;
+use serde_json::{Value, json};
+use world::{Answer, Bank, Tpp, World, hidden, parameter};
+
+const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters-long";
+
+async fn account_consent(tpp: &Tpp, bank: &Bank, permissions: &[&str]) -> String {
+    let token = tpp.client_token(bank, "accounts").await;
+    let body = json!({"Data": {"Permissions": permissions}, "Risk": {}}).to_string();
+    let made = tpp.uk(bank, "POST", "/aisp/account-access-consents", &token, &[], &body).await.expect(201);
+    assert_eq!(made.at("/Data/Status"), "AWAU");
+    made.at("/Data/ConsentId")
+}
+
+const ALL: [&str; 5] = [
+    "ReadAccountsDetail",
+    "ReadBalances",
+    "ReadTransactionsDetail",
+    "ReadTransactionsCredits",
+    "ReadTransactionsDebits",
+];
+
+async fn approved(world: &World, tpp: &Tpp, bank: &Bank, consent: &str, scope: &str) -> Answer {
+    let url = tpp.push(bank, consent, scope, VERIFIER).await;
+    let sent_back = world.browser().send("GET", &url, &[], "").await.expect(303);
+    assert_eq!(parameter(&sent_back, "state").unwrap(), "the state");
+    assert_eq!(parameter(&sent_back, "iss").unwrap(), bank.running.issuer);
+    tpp.redeem(bank, &parameter(&sent_back, "code").unwrap(), VERIFIER).await
+}
+
+fn payment(amount: &str) -> Value {
+    json!({
+        "Initiation": {
+            "InstructionIdentification": "i1",
+            "EndToEndIdentification": "e1",
+            "InstructedAmount": {"Amount": amount, "Currency": "GBP"},
+            "CreditorAccount": {
+                "SchemeName": "UK.OBIE.SortCodeAccountNumber",
+                "Identification": "99001120000018",
+                "Name": "Ben Okafor"
+            },
+            "RemittanceInformation": {"Unstructured": ["Lunch"]}
+        }
+    })
+}
+
+/// Consent, approval and order; answers the order and the token.
+async fn pay(world: &World, tpp: &Tpp, bank: &Bank, amount: &str) -> (Answer, String) {
+    let client = tpp.client_token(bank, "payments").await;
+    let body = json!({"Data": payment(amount), "Risk": {}}).to_string();
+    let sealed = tpp.sealed(world.clock.now().as_second(), &body);
+    let headers = [("x-jws-signature", sealed.as_str()), ("x-idempotency-key", amount)];
+    let path = "/pisp/domestic-payment-consents";
+    let consent =
+        tpp.uk(bank, "POST", path, &client, &headers, &body).await.expect(201).at("/Data/ConsentId");
+    let tokens = approved(world, tpp, bank, &consent, "openid payments").await.expect(200);
+    let token = tokens.at("/access_token");
+    let mut data = payment(amount);
+    data["ConsentId"] = json!(consent);
+    let body = json!({"Data": data, "Risk": {}}).to_string();
+    let sealed = tpp.sealed(world.clock.now().as_second(), &body);
+    let headers = [("x-jws-signature", sealed.as_str()), ("x-idempotency-key", amount)];
+    let placed = tpp.uk(bank, "POST", "/pisp/domestic-payments", &token, &headers, &body).await;
+    (placed, client)
+}
+
+#[tokio::test]
+async fn an_approved_consent_opens_accounts_balances_and_every_page_of_transactions() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp]).await;
+    let consent = account_consent(&tpp, &bank, &ALL).await;
+    let tokens = approved(&world, &tpp, &bank, &consent, "openid accounts").await.expect(200);
+    let token = tokens.at("/access_token");
+
+    let accounts = tpp.uk(&bank, "GET", "/aisp/accounts", &token, &[], "").await.expect(200);
+    assert_eq!(accounts.json()["Data"]["Account"].as_array().unwrap().len(), 2);
+    assert_eq!(accounts.at("/Data/Account/0/Account/0/SchemeName"), "UK.OBIE.SortCodeAccountNumber");
+    assert_eq!(accounts.at("/Data/Account/0/AccountTypeCode"), "CACC");
+    assert!(uuid::Uuid::parse_str(accounts.header("x-fapi-interaction-id")).is_ok());
+    let id = accounts.at("/Data/Account/0/AccountId");
+    let balances = tpp.uk(&bank, "GET", &format!("/aisp/accounts/{id}/balances"), &token, &[], "").await;
+    assert_eq!(balances.at("/Data/Balance/0/Amount/Amount"), "3482.17");
+    assert_eq!(balances.at("/Data/Balance/0/Type"), "ITBD");
+
+    let mut next = format!("/aisp/accounts/{id}/transactions");
+    let (mut seen, mut pages) = (std::collections::HashSet::new(), 0);
+    loop {
+        let page = tpp.uk(&bank, "GET", &next, &token, &[], "").await.expect(200);
+        pages += 1;
+        for transaction in page.json()["Data"]["Transaction"].as_array().unwrap() {
+            for required in ["AccountId", "CreditDebitIndicator", "Status", "BookingDateTime", "Amount"] {
+                assert!(transaction.get(required).is_some(), "{required}");
+            }
+            assert!(seen.insert(transaction["TransactionId"].as_str().unwrap().to_owned()));
+        }
+        match page.json().pointer("/Links/Next") {
+            Some(link) => link.as_str().unwrap().clone_into(&mut next),
+            None => break,
+        }
+    }
+    assert!(pages > 1 && seen.len() > 80, "{} on {pages}", seen.len());
+    let today = world.clock.now().to_string();
+    let late = format!("/aisp/transactions?fromBookingDateTime={}", &today[..10]);
+    let bad = tpp.uk(&bank, "GET", &late.replace("2026", "never"), &token, &[], "").await.expect(400);
+    assert_eq!(bad.at("/Errors/0/ErrorCode"), "U003");
+
+    let entry = bank.running.journal().entries().into_iter().rfind(|entry| entry.status == 200).unwrap();
+    assert_eq!(entry.organization_identifier.as_deref(), Some("PSDDE-BAFIN-100001"));
+    assert_eq!(entry.facts, [Fact::Role, Fact::Token, Fact::Consent]);
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn the_id_token_names_the_consent_and_is_signed_by_the_bank() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp]).await;
+    let consent = account_consent(&tpp, &bank, &ALL).await;
+    let tokens = approved(&world, &tpp, &bank, &consent, "openid accounts").await.expect(200);
+    let metadata = format!("{}/.well-known/openid-configuration", bank.running.issuer);
+    let metadata = world.browser().send("GET", &metadata, &[], "").await.expect(200);
+    assert_eq!(metadata.at("/issuer"), bank.running.issuer);
+    let keys = world.browser().send("GET", &metadata.at("/jwks_uri"), &[], "").await.expect(200);
+    let keys = Jwks::parse(keys.text.as_bytes()).unwrap();
+    let verified = jws::verify_compact(&tokens.at("/id_token"), &keys, &[Algorithm::Ps256]).unwrap();
+    let claims = Value::Object(verified.claims().unwrap());
+    assert_eq!(claims["openbanking_intent_id"], json!(consent));
+    assert_eq!(claims["nonce"], "the nonce");
+    assert_eq!(claims["aud"], json!(tpp.client_id));
+    assert_eq!(claims["acr"], "urn:openbanking:psd2:sca");
+
+    let url = format!("{}/token", bank.running.api_url);
+    let refresh = tokens.at("/refresh_token");
+    let fields =
+        [("grant_type", "refresh_token"), ("refresh_token", &refresh), ("client_id", &tpp.client_id)];
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+    let again = tpp.http.form(&url, &fields).await.expect(200).at("/access_token");
+    tpp.uk(&bank, "GET", "/aisp/accounts", &again, &[], "").await.expect(200);
+    bank.stop().await;
+}
+
+/// RFC 6749 §4.1.2, RFC 7636 §4.6, RFC 8705 §3.
+#[tokio::test]
+async fn codes_and_tokens_work_once_and_only_for_their_client() {
+    let world = World::new();
+    let tpp = world.both();
+    let other = world.tpp(100_002, &[Psd2Role::AccountInformation]);
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp, &other]).await;
+    let consent = account_consent(&tpp, &bank, &ALL).await;
+    let url = tpp.push(&bank, &consent, "openid accounts", VERIFIER).await;
+    let sent_back = world.browser().send("GET", &url, &[], "").await.expect(303);
+    let code = parameter(&sent_back, "code").unwrap();
+    let token = tpp.redeem(&bank, &code, VERIFIER).await.expect(200).at("/access_token");
+    other.uk(&bank, "GET", "/aisp/accounts", &token, &[], "").await.expect(401);
+    assert_eq!(tpp.redeem(&bank, &code, VERIFIER).await.expect(400).at("/error"), "invalid_grant");
+    tpp.uk(&bank, "GET", "/aisp/accounts", &token, &[], "").await.expect(401);
+    world.browser().send("GET", &url, &[], "").await.expect(400);
+
+    let url = tpp.push(&bank, &consent, "openid accounts", VERIFIER).await;
+    let sent_back = world.browser().send("GET", &url, &[], "").await.expect(303);
+    let code = parameter(&sent_back, "code").unwrap();
+    let wrong = VERIFIER.replace('a', "b");
+    assert_eq!(tpp.redeem(&bank, &code, &wrong).await.expect(400).at("/error"), "invalid_grant");
+    let foreign = format!("/aisp/account-access-consents/{consent}");
+    let token = other.client_token(&bank, "accounts").await;
+    other.uk(&bank, "GET", &foreign, &token, &[], "").await.expect(403);
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn a_customer_logs_in_chooses_one_account_and_may_decline() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::UkOpenBanking, false, &[&tpp]).await;
+    let consent = account_consent(&tpp, &bank, &["ReadAccountsBasic"]).await;
+    let browser = world.browser();
+    let pages = bank.running.pages_url.clone();
+    let url = tpp.push(&bank, &consent, "openid accounts", VERIFIER).await;
+    let login = browser.send("GET", &url, &[], "").await.expect(200);
+    assert!(login.header("content-security-policy").contains("frame-ancestors 'none'"));
+    let about = hidden(&login, "about");
+    let fields = [("about", about.as_str()), ("user", "anna"), ("password", "wrong")];
+    browser.form(&format!("{pages}/login"), &fields).await.expect(401);
+    let fields = [("about", about.as_str()), ("user", "anna"), ("password", "sandbox")];
+    let question = browser.form(&format!("{pages}/login"), &fields).await.expect(200);
+    assert!(question.text.contains("Rainy day"), "{}", question.text);
+    let ticket = hidden(&question, "ticket");
+    let fields = [("ticket", ticket.as_str()), ("decision", "approve")];
+    browser.form(&format!("{pages}/decide"), &fields).await.expect(422);
+    let fields = [("ticket", ticket.as_str()), ("decision", "approve"), ("account", "alb-20018")];
+    browser.form(&format!("{pages}/decide"), &fields).await.expect(422);
+    let fields = [("ticket", ticket.as_str()), ("decision", "approve"), ("account", "alb-10025")];
+    let sent_back = browser.form(&format!("{pages}/decide"), &fields).await.expect(303);
+    let token =
+        tpp.redeem(&bank, &parameter(&sent_back, "code").unwrap(), VERIFIER).await.at("/access_token");
+    let accounts = tpp.uk(&bank, "GET", "/aisp/accounts", &token, &[], "").await.expect(200);
+    assert_eq!(accounts.json()["Data"]["Account"].as_array().unwrap().len(), 1);
+    assert!(accounts.json().pointer("/Data/Account/0/Account").is_none(), "Basic shows no numbers");
+    tpp.uk(&bank, "GET", "/aisp/accounts/alb-10017", &token, &[], "").await.expect(403);
+    tpp.uk(&bank, "GET", "/aisp/accounts/nothing", &token, &[], "").await.expect(400);
+    tpp.uk(&bank, "GET", "/aisp/balances", &token, &[], "").await.expect(403);
+
+    let declined = account_consent(&tpp, &bank, &["ReadAccountsBasic"]).await;
+    let url = tpp.push(&bank, &declined, "openid accounts", VERIFIER).await;
+    let sent_back = browser.send("GET", &url, &[("x-sandbox-psu", "deny")], "").await.expect(303);
+    assert_eq!(parameter(&sent_back, "error").unwrap(), "access_denied");
+    let token = tpp.client_token(&bank, "accounts").await;
+    let path = format!("/aisp/account-access-consents/{declined}");
+    let seen = tpp.uk(&bank, "GET", &path, &token, &[], "").await.expect(200);
+    assert_eq!(seen.at("/Data/Status"), "RJCT");
+    tpp.uk(&bank, "DELETE", &path, &token, &[], "").await.expect(204);
+    assert_eq!(
+        tpp.uk(&bank, "GET", &path, &token, &[], "").await.expect(400).at("/Errors/0/ErrorCode"),
+        "U011"
+    );
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn a_payment_moves_money_once_and_survives_a_restart() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp]).await;
+    let (placed, client) = pay(&world, &tpp, &bank, "482.17").await;
+    let placed = placed.expect(201);
+    assert_eq!(placed.at("/Data/Status"), "RCVD");
+    assert!(!placed.header("x-jws-signature").is_empty());
+    let id = placed.at("/Data/DomesticPaymentId");
+    world.clock.advance(1);
+    let path = format!("/pisp/domestic-payments/{id}");
+    let settled = tpp.uk(&bank, "GET", &path, &client, &[], "").await.expect(200);
+    assert_eq!(settled.at("/Data/Status"), "ACSC");
+    let consent = settled.at("/Data/ConsentId");
+    bank.stop().await;
+
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp]).await;
+    let settled = tpp.uk(&bank, "GET", &path, &client, &[], "").await.expect(200);
+    assert_eq!(settled.at("/Data/Status"), "ACSC", "tokens, payments and ledger are kept");
+    let path = format!("/pisp/domestic-payment-consents/{consent}");
+    assert_eq!(tpp.uk(&bank, "GET", &path, &client, &[], "").await.at("/Data/Status"), "COND");
+    let (again, _) = pay(&world, &tpp, &bank, "3000.01").await;
+    let again = again.expect(201);
+    assert_eq!(again.at("/Data/Status"), "RJCT", "3000.00 is left");
+    assert_eq!(again.at("/Data/StatusReason/0/StatusReasonCode"), "AM04");
+    let ais = account_consent(&tpp, &bank, &ALL).await;
+    let token = approved(&world, &tpp, &bank, &ais, "openid accounts").await.at("/access_token");
+    let balances = tpp.uk(&bank, "GET", "/aisp/accounts/alb-10017/balances", &token, &[], "").await;
+    assert_eq!(balances.at("/Data/Balance/1/Amount/Amount"), "3000.00");
+    let found = tpp.uk(&bank, "GET", "/aisp/accounts/alb-10017/transactions", &token, &[], "").await;
+    assert!(found.text.contains(&id), "the entry names the payment");
+    bank.stop().await;
+}
+
+/// Read/Write API 4.0, idempotency: a replay answers 201 with the resource.
+#[tokio::test]
+async fn the_same_idempotency_key_makes_one_payment() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp]).await;
+    let client = tpp.client_token(&bank, "payments").await;
+    let body = json!({"Data": payment("1.00"), "Risk": {}}).to_string();
+    let sealed = tpp.sealed(world.clock.now().as_second(), &body);
+    let headers = [("x-jws-signature", sealed.as_str()), ("x-idempotency-key", "k")];
+    let path = "/pisp/domestic-payment-consents";
+    let first = tpp.uk(&bank, "POST", path, &client, &headers, &body).await.expect(201);
+    let second = tpp.uk(&bank, "POST", path, &client, &headers, &body).await.expect(201);
+    assert_eq!(first.at("/Data/ConsentId"), second.at("/Data/ConsentId"));
+    let none = tpp.uk(&bank, "POST", path, &client, &headers[..1], &body).await.expect(400);
+    assert_eq!(none.at("/Errors/0/ErrorCode"), "U007");
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_message_signature_is_refused_with_its_code() {
+    let world = World::new();
+    let tpp = world.both();
+    let stranger = world.both();
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp]).await;
+    let client = tpp.client_token(&bank, "payments").await;
+    let body = json!({"Data": payment("1.00"), "Risk": {}}).to_string();
+    let now = world.clock.now().as_second();
+    let without_claims = jws::sign_detached(&tpp.key, &serde_json::Map::new(), body.as_bytes()).unwrap();
+    let cases = [
+        (tpp.sealed(now, "{}"), "U015"),
+        (stranger.sealed(now, &body), "U015"),
+        (tpp.sealed(now + 3600, &body), "U016"),
+        (without_claims, "U017"),
+        ("nonsense".to_owned(), "U018"),
+    ];
+    let path = "/pisp/domestic-payment-consents";
+    for (signature, code) in cases {
+        let headers = [("x-jws-signature", signature.as_str()), ("x-idempotency-key", "k")];
+        let refused = tpp.uk(&bank, "POST", path, &client, &headers, &body).await.expect(400);
+        assert_eq!(refused.at("/Errors/0/ErrorCode"), code);
+    }
+    let headers = [("x-idempotency-key", "k")];
+    let refused = tpp.uk(&bank, "POST", path, &client, &headers, &body).await.expect(400);
+    assert_eq!(refused.at("/Errors/0/ErrorCode"), "U019");
+    assert!(bank.running.journal().entries().iter().all(|entry| !entry.facts.contains(&Fact::Signature)));
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_without_the_role_or_without_psd2_is_refused() {
+    let world = World::new();
+    let aisp = world.tpp(100_003, &[Psd2Role::AccountInformation]);
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&aisp]).await;
+    let client = aisp.client_token(&bank, "payments").await;
+    let body = json!({"Data": payment("1.00"), "Risk": {}}).to_string();
+    let path = "/pisp/domestic-payment-consents";
+    aisp.uk(&bank, "POST", path, &client, &[], &body).await.expect(403);
+
+    let plain = world.authority.issue_client_plain("nobody").unwrap();
+    let plain = world::Http::new(&world.authority, Some(&plain));
+    let url = format!("{}/token", bank.running.api_url);
+    plain
+        .form(&url, &[("grant_type", "client_credentials"), ("client_id", "client-100003")])
+        .await
+        .expect(401);
+    let naked = world.browser().try_send("GET", &bank.running.api_url, &[], "").await;
+    assert!(naked.is_err(), "the handshake needs a certificate");
+    let elsewhere = World::new();
+    let foreign = elsewhere.authority.issue_client_plain("nobody").unwrap();
+    let foreign = world::Http::new(&world.authority, Some(&foreign));
+    assert!(foreign.try_send("GET", &bank.running.api_url, &[], "").await.is_err());
+    bank.stop().await;
+}

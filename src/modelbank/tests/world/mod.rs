@@ -1,0 +1,366 @@
+//! A certificate authority, banks on real sockets and a TPP with its own
+//! HTTP client, built on hyper alone.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use consentry_modelbank::{BankConfig, BankKind, ModelBank, OauthClient, RunningBank};
+use crypto::pki::{Authority, Issued, Psd2Subject};
+use crypto::{Certificate, Jwks, Psd2Role, SigningKey, http_signature, jws};
+use domain::{Clock, Entropy, ManualClock, SystemClock, SystemEntropy};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use serde_json::{Value, json};
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+
+pub const REDIRECT: &str = "https://tpp.example/callback";
+
+pub struct World {
+    pub authority: Authority,
+    server: Issued,
+    pub clock: Arc<ManualClock>,
+    pub state: tempfile::TempDir,
+    signing: String,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let authority = Authority::new("Sandbox Root", SystemClock.now()).unwrap();
+        let server = authority.issue_server(&["localhost"], &["127.0.0.1".parse().unwrap()]).unwrap();
+        Self {
+            authority,
+            server,
+            clock: Arc::new(ManualClock::at(SystemClock.now())),
+            state: tempfile::tempdir().unwrap(),
+            signing: crypto::pki::generate_rsa().unwrap(),
+        }
+    }
+
+    pub fn tpp(&self, number: u32, roles: &[Psd2Role]) -> Tpp {
+        let subject = Psd2Subject {
+            common_name: "tpp.example".into(),
+            organization: "Fintech A GmbH".into(),
+            country: "DE".into(),
+            organization_identifier: format!("PSDDE-BAFIN-{number}"),
+            roles: roles.to_vec(),
+            nca_name: "Federal Financial Supervisory Authority".into(),
+            nca_id: "DE-BAFIN".into(),
+            san_dns: vec!["tpp.example".into()],
+            san_uri: vec![],
+        };
+        let qwac = self.authority.issue_qwac(&subject).unwrap();
+        let seal = self.authority.issue_qseal(&subject, true).unwrap();
+        Tpp {
+            organisation: subject.organization_identifier,
+            client_id: format!("client-{number}"),
+            key: SigningKey::from_pem(&seal.key_pem, "seal").unwrap(),
+            seal: Certificate::from_pem(&seal.certificate_pem).unwrap(),
+            http: Http::new(&self.authority, Some(&qwac)),
+        }
+    }
+
+    pub fn both(&self) -> Tpp {
+        self.tpp(100_001, &[Psd2Role::PaymentInitiation, Psd2Role::AccountInformation])
+    }
+
+    pub async fn bank(&self, kind: BankKind, auto_approve: bool, tpps: &[&Tpp]) -> Bank {
+        let shutdown = CancellationToken::new();
+        let free = "127.0.0.1:0".parse().unwrap();
+        let client = |tpp: &&Tpp| OauthClient {
+            client_id: tpp.client_id.clone(),
+            organization_identifier: tpp.organisation.clone(),
+            redirect_uris: vec![REDIRECT.into()],
+            jwks: Jwks::of([&tpp.key]).to_value(),
+        };
+        let running = ModelBank::start(BankConfig {
+            kind,
+            id: "bank".into(),
+            name: "Test Bank".into(),
+            api_addr: free,
+            pages_addr: free,
+            host: "localhost".into(),
+            server_certificate_pem: self.server.certificate_pem.clone(),
+            server_key_pem: self.server.key_pem.clone(),
+            client_ca_pem: self.authority.certificate_pem().into(),
+            signing_key_pem: Some(self.signing.clone()),
+            clients: tpps.iter().map(client).collect(),
+            auto_approve,
+            state_dir: Some(PathBuf::from(self.state.path())),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            entropy: Arc::new(SystemEntropy),
+            shutdown: shutdown.clone(),
+        })
+        .await
+        .unwrap();
+        Bank { running, shutdown }
+    }
+
+    pub fn browser(&self) -> Http {
+        Http::new(&self.authority, None)
+    }
+}
+
+pub struct Bank {
+    pub running: RunningBank,
+    shutdown: CancellationToken,
+}
+
+impl Bank {
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(Duration::from_secs(10), self.running.stopped()).await.unwrap();
+    }
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    pub fn at(&self, pointer: &str) -> String {
+        let json = self.json();
+        let found = json.pointer(pointer);
+        let found = found.unwrap_or_else(|| panic!("{pointer} in {} {}", self.status, self.text));
+        found.as_str().map_or_else(|| found.to_string(), str::to_owned)
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self
+    }
+}
+
+#[derive(Clone)]
+pub struct Http(TlsConnector);
+
+impl Http {
+    pub fn new(authority: &Authority, client: Option<&Issued>) -> Self {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.certificate_pem().as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match client {
+            None => builder.with_no_client_auth(),
+            Some(issued) => builder
+                .with_client_auth_cert(
+                    vec![CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap()],
+                    PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap(),
+                )
+                .unwrap(),
+        };
+        Self(TlsConnector::from(Arc::new(config)))
+    }
+
+    pub async fn try_send(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Answer, Box<dyn std::error::Error>> {
+        let url = url::Url::parse(url)?;
+        let tcp = tokio::net::TcpStream::connect(("127.0.0.1", url.port().unwrap())).await?;
+        let tls = self.0.connect(ServerName::try_from("localhost")?, tcp).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls)).await?;
+        let driver = tokio::spawn(connection);
+        let path = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes())?).uri(path);
+        request = request.header("host", "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = sender.send_request(request.body(Full::new(Bytes::from(body.to_owned())))?).await?;
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await?.to_bytes();
+        driver.abort();
+        let text = String::from_utf8(bytes.to_vec())?;
+        Ok(Answer { status: parts.status, headers: parts.headers, text })
+    }
+
+    pub async fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.try_send(method, url, headers, body).await.unwrap()
+    }
+
+    pub async fn form(&self, url: &str, fields: &[(&str, &str)]) -> Answer {
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        body.extend_pairs(fields);
+        let kind = [("content-type", "application/x-www-form-urlencoded")];
+        self.send("POST", url, &kind, &body.finish()).await
+    }
+}
+
+pub struct Tpp {
+    pub organisation: String,
+    pub client_id: String,
+    pub key: SigningKey,
+    pub seal: Certificate,
+    pub http: Http,
+}
+
+impl Tpp {
+    /// One Berlin Group request; a POST is signed.
+    pub async fn berlin(
+        &self,
+        bank: &Bank,
+        method: &str,
+        path: &str,
+        more: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let id = SystemEntropy.uuid_v4().to_string();
+        self.berlin_with(bank, method, path, &id, more, body, &self.key).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each test varies another one")]
+    pub async fn berlin_with(
+        &self,
+        bank: &Bank,
+        method: &str,
+        path: &str,
+        id: &str,
+        more: &[(&str, &str)],
+        body: &str,
+        key: &SigningKey,
+    ) -> Answer {
+        let url = if path.starts_with("https") {
+            path.to_owned()
+        } else {
+            format!("{}{path}", bank.running.api_url)
+        };
+        let digest = http_signature::digest(body.as_bytes());
+        let der = STANDARD.encode(&self.seal.der);
+        let mut headers = vec![("x-request-id", id), ("content-type", "application/json")];
+        headers.extend_from_slice(more);
+        let mut covered = vec![("digest", digest.as_str()), ("x-request-id", id)];
+        covered.extend(more.iter().filter(|(name, _)| ["psu-id", "tpp-redirect-uri"].contains(name)));
+        let signature = http_signature::sign_cavage(key, &self.seal.berlin_group_key_id(), &covered).unwrap();
+        if method == "POST" {
+            headers.push(("digest", &digest));
+            headers.push(("signature", &signature));
+            headers.push(("tpp-signature-certificate", &der));
+        }
+        self.http.send(method, &url, &headers, body).await
+    }
+
+    /// A client-credentials token.
+    pub async fn client_token(&self, bank: &Bank, scope: &str) -> String {
+        let url = format!("{}/token", bank.running.api_url);
+        let fields =
+            [("grant_type", "client_credentials"), ("scope", scope), ("client_id", self.client_id.as_str())];
+        self.http.form(&url, &fields).await.expect(200).at("/access_token")
+    }
+
+    /// `x-jws-signature` over `body`.
+    pub fn sealed(&self, at: i64, body: &str) -> String {
+        let claims = ["iat", "iss", "tan"].map(|name| format!("http://openbanking.org.uk/{name}"));
+        let header = json!({
+            "typ": "JOSE",
+            "cty": "application/json",
+            claims[0].as_str(): at,
+            claims[1].as_str(): self.organisation,
+            claims[2].as_str(): "openbanking.example",
+            "crit": claims,
+        });
+        jws::sign_detached(&self.key, header.as_object().unwrap(), body.as_bytes()).unwrap()
+    }
+
+    /// One UK request.
+    pub async fn uk(
+        &self,
+        bank: &Bank,
+        method: &str,
+        path: &str,
+        token: &str,
+        more: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        let url = if path.starts_with("https") {
+            path.to_owned()
+        } else {
+            format!("{}/open-banking/v4.0{path}", bank.running.api_url)
+        };
+        let bearer = format!("Bearer {token}");
+        let mut headers = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
+        headers.extend_from_slice(more);
+        self.http.send(method, &url, &headers, body).await
+    }
+
+    /// Pushes a request; answers the address for the browser.
+    pub async fn push(&self, bank: &Bank, consent: &str, scope: &str, verifier: &str) -> String {
+        let claims = json!({"id_token": {
+            "openbanking_intent_id": {"value": consent, "essential": true},
+            "acr": {"essential": true, "values": ["urn:openbanking:psd2:sca"]},
+        }});
+        let (claims, challenge) = (claims.to_string(), crypto::digest::pkce_challenge(verifier));
+        let fields = [
+            ("client_id", self.client_id.as_str()),
+            ("response_type", "code"),
+            ("redirect_uri", REDIRECT),
+            ("scope", scope),
+            ("state", "the state"),
+            ("nonce", "the nonce"),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+            ("claims", &claims),
+        ];
+        let url = format!("{}/par", bank.running.api_url);
+        let request_uri = self.http.form(&url, &fields).await.expect(201).at("/request_uri");
+        let mut url = url::Url::parse(&format!("{}/authorize", bank.running.pages_url)).unwrap();
+        url.query_pairs_mut()
+            .append_pair("client_id", &self.client_id)
+            .append_pair("request_uri", &request_uri);
+        url.into()
+    }
+
+    pub async fn redeem(&self, bank: &Bank, code: &str, verifier: &str) -> Answer {
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("client_id", self.client_id.as_str()),
+            ("redirect_uri", REDIRECT),
+            ("code", code),
+            ("code_verifier", verifier),
+        ];
+        self.http.form(&format!("{}/token", bank.running.api_url), &fields).await
+    }
+}
+
+/// A parameter of the address a browser is sent to.
+pub fn parameter(answer: &Answer, name: &str) -> Option<String> {
+    let target = url::Url::parse(answer.header("location")).unwrap();
+    target.query_pairs().find(|(named, _)| named == name).map(|(_, value)| value.into_owned())
+}
+
+/// The value of a hidden field.
+pub fn hidden(page: &Answer, name: &str) -> String {
+    let start = format!("name=\"{name}\" value=\"");
+    let rest = page.text.split_once(&start).unwrap_or_else(|| panic!("{name} in {}", page.text)).1;
+    rest.split_once('"').unwrap().0.to_owned()
+}
