@@ -1,1 +1,112 @@
-//! placeholder
+//! The fintech-facing REST API, version 1. Its OpenAPI document is generated
+//! from this code and checked in under `openapi/`.
+
+mod accounts;
+mod consents;
+mod institutions;
+mod payments;
+mod problems;
+mod status;
+mod view;
+mod webhooks;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRef;
+use flows::Gateway;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{AuthorizationCode, Flow, OAuth2, Scopes, SecurityScheme};
+use utoipa::{Modify, OpenApi as _};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// What the API works with.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// The use cases.
+    pub gateway: Arc<Gateway>,
+}
+
+impl FromRef<Api> for Arc<Gateway> {
+    fn from_ref(api: &Api) -> Self {
+        Arc::clone(&api.gateway)
+    }
+}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Consentry",
+        description = "Accounts and payments across many banks, under the consent of the person they belong to. \
+                       Clients accept unknown members and unknown values of enumerations.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    servers((url = "/", description = "The gateway's mutual-TLS listener")),
+    tags(
+        (name = "institutions", description = "Which banks there are and what they can do"),
+        (name = "consents", description = "What a person allows, where, until when"),
+        (name = "accounts", description = "Accounts, balances and transactions of all consents of a token"),
+        (name = "payments", description = "Payments, placed at most once"),
+        (name = "webhooks", description = "Events pushed to the client"),
+        (name = "service", description = "The service itself"),
+    ),
+    modifiers(&Security)
+)]
+struct Document;
+
+/// Tokens are bound to the client's certificate (RFC 8705).
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, document: &mut OpenApi) {
+        let scopes = Scopes::from_iter([
+            ("accounts", "lodge consents and read under them"),
+            ("payments", "order payments"),
+        ]);
+        let flow = AuthorizationCode::new("/oauth/authorize", "/oauth/token", scopes);
+        let scheme = SecurityScheme::OAuth2(OAuth2::with_description(
+            [Flow::AuthorizationCode(flow)],
+            "FAPI 2.0: pushed requests, PKCE, tokens bound to the client certificate",
+        ));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("mtls_oauth", scheme);
+    }
+}
+
+fn documented() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(institutions::list))
+        .routes(routes!(institutions::show))
+        .routes(routes!(consents::lodge))
+        .routes(routes!(consents::show, consents::revoke))
+        .routes(routes!(accounts::list))
+        .routes(routes!(accounts::show))
+        .routes(routes!(accounts::balances))
+        .routes(routes!(accounts::account_balances))
+        .routes(routes!(accounts::transactions))
+        .routes(routes!(accounts::account_transactions))
+        .routes(routes!(payments::order))
+        .routes(routes!(payments::show))
+        .routes(routes!(webhooks::add, webhooks::list))
+        .routes(routes!(webhooks::remove))
+        .routes(routes!(problems::list))
+        .routes(routes!(problems::show))
+        .routes(routes!(status::health))
+        .routes(routes!(status::ready))
+}
+
+/// The OpenAPI 3.1 document.
+#[must_use]
+pub fn document() -> OpenApi {
+    documented().into_openapi()
+}
+
+/// The routes of the API, with `GET /openapi.json`.
+pub fn routes(api: Api) -> Router {
+    let (router, document) = documented().split_for_parts();
+    let document = Arc::new(document);
+    router
+        .route("/openapi.json", axum::routing::get(move || async move { axum::Json((*document).clone()) }))
+        .with_state(api)
+}

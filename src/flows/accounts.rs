@@ -103,7 +103,8 @@ pub struct AccountData {
     pub institution: InstitutionId,
     /// Details; none where only balances or transactions were read.
     pub account: Option<Account>,
-    /// Whether identifications and holders may be shown.
+    /// Whether the consent allows the detail: identifications and holders of
+    /// accounts, counterparties and purposes of transactions.
     pub detail: bool,
     /// Balances.
     pub balances: Vec<Balance>,
@@ -329,7 +330,7 @@ impl Gateway {
                 AccountData {
                     balances: account.balances.clone(),
                     account: Some(account),
-                    ..self.bare(source, id)
+                    ..self.bare(source, id, Read::Accounts)
                 }
             })
             .collect())
@@ -364,7 +365,7 @@ impl Gateway {
     ) -> Result<AccountData, FlowError> {
         let profile = &*source.profile;
         let cx = self.cx(source);
-        let mut data = self.bare(source, link.account);
+        let mut data = self.bare(source, link.account, read);
         match read {
             Read::Accounts => {}
             Read::Balances => {
@@ -396,15 +397,17 @@ impl Gateway {
         Ok(data)
     }
 
-    fn bare(&self, source: &Source<'_>, id: AccountId) -> AccountData {
-        let permissions = &source.consent.terms.permissions;
+    fn bare(&self, source: &Source<'_>, id: AccountId, read: Read) -> AccountData {
+        let wanted = match read {
+            Read::Accounts | Read::Balances => Permission::ReadAccountsDetail,
+            Read::Transactions(_) => Permission::ReadTransactionsDetail,
+        };
         AccountData {
             id,
             consent: source.consent.id,
             institution: source.profile.id.clone(),
             account: None,
-            detail: permissions.contains(&Permission::ReadAccountsDetail)
-                || permissions.contains(&Permission::ReadTransactionsDetail),
+            detail: source.consent.terms.permissions.contains(&wanted),
             balances: Vec::new(),
             transactions: Vec::new(),
             standard: source.standard.clone(),

@@ -123,6 +123,19 @@ impl Stores {
         self.regions.values()
     }
 
+    /// Asks every database whether it answers.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] of the first one that does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.global.0.ping().await?;
+        for store in self.regions.values() {
+            store.database.ping().await?;
+        }
+        Ok(())
+    }
+
     /// Closes every connection.
     pub async fn close(&self) {
         self.global.close().await;

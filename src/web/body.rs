@@ -105,6 +105,21 @@ where
     }
 }
 
+/// Reads a query parameter that is a number or another value written as text.
+///
+/// # Errors
+///
+/// If the text is no such value.
+pub fn from_text<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: std::str::FromStr,
+    T::Err: std::fmt::Display,
+{
+    let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(serde::de::Error::custom)
+}
+
 /// How deep brackets nest outside strings. Counted before parsing, so that a
 /// hostile document costs one pass.
 fn depth(bytes: &[u8]) -> usize {

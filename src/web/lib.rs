@@ -8,7 +8,7 @@ mod headers;
 mod problem;
 mod refusal;
 
-pub use body::{JsonBody, QueryParams};
+pub use body::{JsonBody, QueryParams, from_text};
 pub use caller::{Accounts, AccountsOrPayments, AnyScope, Caller, Payments, ScopeRule};
 pub use cursor::Cursor;
 pub use headers::{IdempotencyKey, Psu};

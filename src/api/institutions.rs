@@ -1,0 +1,187 @@
+//! The institutions that the gateway knows.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use connect::{BankFilter, Profile};
+use domain::{Capability, Country, InstitutionId};
+use flows::Gateway;
+use http::header::CACHE_CONTROL;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use web::{Cursor, Problem, ProblemCode, QueryParams, from_text};
+
+use crate::view::{Page, limit_of};
+
+/// Test user of a sandbox bank.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct SandboxUserView {
+    /// User name at the bank.
+    username: String,
+    /// What happens with it.
+    purpose: String,
+}
+
+/// An institution: one brand of a bank.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct InstitutionView {
+    /// The institution.
+    #[schema(example = "gb-albion-bank")]
+    id: String,
+    /// Name as its customers know it.
+    name: String,
+    /// Group it belongs to.
+    brand_group: String,
+    /// ISO 3166-1.
+    countries: Vec<String>,
+    /// ISO 9362.
+    bic: Vec<String>,
+    /// Home region of its customers' data.
+    region: String,
+    /// `live` or `sandbox`.
+    environment: &'static str,
+    /// Standard it speaks, with version.
+    standards: Vec<String>,
+    /// accounts, balances, transactions, payments, …
+    capabilities: Vec<&'static str>,
+    /// REDIRECT, DECOUPLED or EMBEDDED.
+    auth_approaches: Vec<&'static str>,
+    /// SEPA_CT, SEPA_INST, FPS.
+    payment_schemes: Vec<&'static str>,
+    /// Whether it is set up here; otherwise it is only listed.
+    connectable: bool,
+    /// What its operator must still supply, where it is not.
+    missing: Vec<String>,
+    /// Longest consent in days, where the bank limits it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_consent_days: Option<u16>,
+    /// Days of history it gives.
+    max_history_days: u16,
+    /// Test users, for a sandbox bank.
+    sandbox_users: Vec<SandboxUserView>,
+}
+
+impl InstitutionView {
+    fn of(gateway: &Gateway, profile: &Profile) -> Self {
+        let dialect = gateway.registry().dialect(profile);
+        Self {
+            id: profile.id.to_string(),
+            name: profile.name.clone(),
+            brand_group: profile.brand_group.clone(),
+            countries: profile.countries.iter().map(ToString::to_string).collect(),
+            bic: profile.bics.clone(),
+            region: profile.region.to_string(),
+            environment: profile.environment.as_str(),
+            standards: dialect.map(|dialect| dialect.standard(profile)).into_iter().collect(),
+            capabilities: profile.capabilities.iter().map(|capability| capability.as_str()).collect(),
+            auth_approaches: profile.approaches().iter().map(|approach| approach.as_str()).collect(),
+            payment_schemes: profile.payment_schemes.iter().map(|scheme| scheme.as_str()).collect(),
+            connectable: profile.connectable() && dialect.is_some(),
+            missing: profile.missing.clone(),
+            max_consent_days: profile.max_consent_days,
+            max_history_days: profile.max_history_days,
+            sandbox_users: profile
+                .sandbox_users
+                .iter()
+                .map(|user| SandboxUserView {
+                    username: user.username.clone(),
+                    purpose: user.purpose.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Institutions, by id.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct InstitutionList {
+    /// The institutions.
+    data: Vec<InstitutionView>,
+    /// Where the next page starts.
+    page: Page,
+}
+
+/// Which institutions.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct InstitutionParams {
+    /// ISO 3166-1 code.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(value_type = Option<String>, example = "GB")]
+    country: Option<Country>,
+    /// Text in the name.
+    #[serde(default)]
+    q: Option<String>,
+    /// ISO 9362; eight characters find every branch.
+    #[serde(default)]
+    bic: Option<String>,
+    /// accounts, balances, transactions, payments, scheduled_payments,
+    /// periodic_payments, vrp or funds_confirmation.
+    #[serde(default)]
+    capability: Option<String>,
+    /// Institutions on a page, 1 to 500.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u16>,
+    /// Where the page starts, from the page before.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+type Cacheable<T> = ([(http::HeaderName, &'static str); 1], Json<T>);
+
+fn cacheable<T>(value: T) -> Cacheable<T> {
+    ([(CACHE_CONTROL, "public, max-age=60")], Json(value))
+}
+
+/// List institutions.
+#[utoipa::path(get, path = "/v1/institutions", tag = "institutions", params(InstitutionParams),
+    responses((status = 200, body = InstitutionList),
+        (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list(
+    State(gateway): State<Arc<Gateway>>,
+    QueryParams(params): QueryParams<InstitutionParams>,
+) -> Result<Cacheable<InstitutionList>, Problem> {
+    let limit = limit_of(params.limit, 100, 500)?;
+    let capability = match params.capability.as_deref() {
+        None => None,
+        Some(word) => Some(Capability::from_word(word).ok_or_else(|| {
+            let known: Vec<_> = Capability::ALL.iter().map(|known| known.as_str()).collect();
+            Problem::new(ProblemCode::Query).error("capability", "parameter.invalid", known.join(", "))
+        })?),
+    };
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let country = params.country.map(|country| country.to_string()).unwrap_or_default();
+    let bound = [&country, &text(&params.q), &text(&params.bic), &text(&params.capability)];
+    let cursors = Cursor::new(gateway.id_key(), "institutions", &bound.map(String::as_str));
+    let after: Option<InstitutionId> = params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
+    let filter = BankFilter {
+        country: params.country,
+        text: params.q.filter(|text| !text.trim().is_empty()),
+        bic: params.bic,
+        capability,
+    };
+    let mut found = gateway.registry().list(&filter, after.as_ref(), limit.saturating_add(1));
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next_cursor = found.last().filter(|_| has_more).map(|last| cursors.write(&last.id));
+    let data = found.iter().map(|profile| InstitutionView::of(&gateway, profile)).collect();
+    Ok(cacheable(InstitutionList { data, page: Page { next_cursor, has_more } }))
+}
+
+/// Show one institution.
+#[utoipa::path(get, path = "/v1/institutions/{institution_id}", tag = "institutions",
+    params(("institution_id" = String, Path)),
+    responses((status = 200, body = InstitutionView),
+        (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn show(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Result<Cacheable<InstitutionView>, Problem> {
+    let profile = id.parse::<InstitutionId>().ok().and_then(|id| gateway.registry().profile(&id));
+    let profile = profile
+        .ok_or_else(|| Problem::new(ProblemCode::NotFound).detail("There is no such institution."))?;
+    Ok(cacheable(InstitutionView::of(&gateway, &profile)))
+}

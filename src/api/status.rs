@@ -1,0 +1,32 @@
+//! Whether the service lives and is ready.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use flows::Gateway;
+use serde::Serialize;
+use utoipa::ToSchema;
+use web::Problem;
+
+/// The service's state.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// `ok`.
+    status: &'static str,
+}
+
+/// The process lives.
+#[utoipa::path(get, path = "/healthz", tag = "service", responses((status = 200, body = Health),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn health() -> Json<Health> {
+    Json(Health { status: "ok" })
+}
+
+/// Every store answers.
+#[utoipa::path(get, path = "/readyz", tag = "service", responses((status = 200, body = Health),
+    (status = "default", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn ready(State(gateway): State<Arc<Gateway>>) -> Result<Json<Health>, Problem> {
+    gateway.stores().ping().await?;
+    Ok(Json(Health { status: "ok" }))
+}

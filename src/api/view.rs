@@ -1,0 +1,244 @@
+//! Shapes that several operations share: money, accounts, sources, pages.
+
+use domain::{AccountIdentification, Currency, Iban, Money, SortCodeAccount, Violations};
+use flows::{SourceReport, SourceStatus};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An amount without a sign.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Amount {
+    /// Decimal number.
+    #[schema(pattern = r"^\d{1,13}(\.\d{1,5})?$", example = "12.30")]
+    pub(crate) amount: String,
+    /// ISO 4217 code.
+    #[schema(pattern = "^[A-Z]{3}$", example = "EUR")]
+    pub(crate) currency: String,
+}
+
+impl From<Money> for Amount {
+    fn from(money: Money) -> Self {
+        Self { amount: money.amount_text(), currency: money.currency().to_string() }
+    }
+}
+
+impl Amount {
+    pub(crate) fn parse(&self, pointer: &str, violations: &mut Violations) -> Option<Money> {
+        let currency = self.currency.parse::<Currency>();
+        let currency = violations.take(&format!("{pointer}/currency"), "currency.invalid", currency)?;
+        let amount = Money::parse(&self.amount, currency);
+        violations.take(&format!("{pointer}/amount"), "amount.invalid", amount)
+    }
+}
+
+/// A UK account.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SortCode {
+    /// Six digits.
+    #[schema(example = "200000")]
+    pub(crate) sort_code: String,
+    /// Eight digits.
+    #[schema(example = "55779911")]
+    pub(crate) account_number: String,
+}
+
+/// An identification of another scheme.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OtherIdentification {
+    /// The identification.
+    pub(crate) identification: String,
+    /// Name of the scheme.
+    pub(crate) scheme_name: String,
+}
+
+/// One way to name an account; exactly one member is given.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AccountName {
+    /// ISO 13616.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "DE89370400440532013000")]
+    pub(crate) iban: Option<String>,
+    /// UK.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sort_code_account_number: Option<SortCode>,
+    /// National number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bban: Option<String>,
+    /// Card number, its middle hidden.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) masked_pan: Option<String>,
+    /// Any other scheme.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) other: Option<OtherIdentification>,
+}
+
+impl From<&AccountIdentification> for AccountName {
+    fn from(identification: &AccountIdentification) -> Self {
+        let mut name = Self::default();
+        match identification {
+            AccountIdentification::Iban(iban) => name.iban = Some(iban.as_str().to_owned()),
+            AccountIdentification::SortCode(account) => {
+                name.sort_code_account_number = Some(SortCode {
+                    sort_code: account.sort_code().to_owned(),
+                    account_number: account.account_number().to_owned(),
+                });
+            }
+            AccountIdentification::Bban(text) => name.bban = Some(text.clone()),
+            AccountIdentification::MaskedPan(text) => name.masked_pan = Some(text.clone()),
+            AccountIdentification::Other { identification, scheme_name } => {
+                name.other = Some(OtherIdentification {
+                    identification: identification.clone(),
+                    scheme_name: scheme_name.clone(),
+                });
+            }
+        }
+        name
+    }
+}
+
+impl AccountName {
+    /// An account that can be paid from or to: an IBAN or a UK account.
+    pub(crate) fn parse(&self, pointer: &str, violations: &mut Violations) -> Option<AccountIdentification> {
+        match self {
+            Self { iban: Some(iban), sort_code_account_number: None, bban: None, masked_pan: None, other: None } => {
+                let iban = violations.take(&format!("{pointer}/iban"), "iban.invalid", iban.parse::<Iban>())?;
+                Some(AccountIdentification::Iban(iban))
+            }
+            Self { iban: None, sort_code_account_number: Some(account), bban: None, masked_pan: None, other: None } => {
+                let parsed = SortCodeAccount::new(&account.sort_code, &account.account_number);
+                let pointer = format!("{pointer}/sort_code_account_number");
+                violations.take(&pointer, "sort_code.invalid", parsed).map(AccountIdentification::SortCode)
+            }
+            _ => {
+                let detail = "give either iban or sort_code_account_number";
+                violations.add(pointer, "account.invalid", detail);
+                None
+            }
+        }
+    }
+}
+
+/// Where an object comes from.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Provenance {
+    /// The institution.
+    pub(crate) institution_id: String,
+    /// Home region of the data.
+    #[schema(example = "eu")]
+    pub(crate) region: String,
+    /// When it was read from the bank (RFC 3339).
+    pub(crate) fetched_at: String,
+    /// `live` or `cached`.
+    pub(crate) data_freshness: &'static str,
+    /// Standard that the bank speaks.
+    pub(crate) standard: String,
+}
+
+impl Provenance {
+    pub(crate) fn of(data: &flows::AccountData) -> Self {
+        Self {
+            institution_id: data.institution.to_string(),
+            region: data.id.region().to_string(),
+            fetched_at: data.fetched_at.to_string(),
+            data_freshness: "live",
+            standard: data.standard.clone(),
+        }
+    }
+}
+
+/// How one bank answered in an aggregated read.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Source {
+    /// The consent it was asked under.
+    pub(crate) consent_id: String,
+    /// The institution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) institution_id: Option<String>,
+    /// Home region of the data.
+    pub(crate) region: String,
+    /// `OK`, `FAILED`, `TIMED_OUT`, `NOT_IN_FORCE` or `NOT_ALLOWED`.
+    pub(crate) status: &'static str,
+    /// Why, where it is not `OK`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<String>,
+    /// When (RFC 3339).
+    pub(crate) as_of: String,
+    /// Standard that the bank speaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) standard: Option<String>,
+}
+
+impl From<SourceReport> for Source {
+    fn from(report: SourceReport) -> Self {
+        let (status, code) = match report.status {
+            SourceStatus::Ok => ("OK", None),
+            SourceStatus::Failed(kind) => ("FAILED", Some(kind.code().to_owned())),
+            SourceStatus::TimedOut => ("TIMED_OUT", None),
+            SourceStatus::NotInForce(status) => ("NOT_IN_FORCE", Some(status.as_str().to_owned())),
+            SourceStatus::NotAllowed => ("NOT_ALLOWED", None),
+        };
+        Self {
+            consent_id: report.consent.to_string(),
+            institution_id: report.institution.map(|id| id.to_string()),
+            region: report.region.to_string(),
+            status,
+            code,
+            as_of: report.as_of.to_string(),
+            standard: report.standard,
+        }
+    }
+}
+
+/// Where the next page starts.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Page {
+    /// Send it with the same parameters; absent on the last page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next_cursor: Option<String>,
+    /// Whether there is more.
+    pub(crate) has_more: bool,
+}
+
+/// One step in a life.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Step {
+    /// When (RFC 3339).
+    pub(crate) at: String,
+    /// From which status; empty for the first.
+    pub(crate) from: String,
+    /// To which.
+    pub(crate) to: String,
+    /// `client`, `psu`, `institution` or `gateway`.
+    pub(crate) actor: String,
+    /// Why, where that needs saying.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+}
+
+impl From<store::consents::Change> for Step {
+    fn from(change: store::consents::Change) -> Self {
+        Self {
+            at: change.at.to_string(),
+            from: change.from,
+            to: change.to,
+            actor: change.actor,
+            reason: change.reason,
+        }
+    }
+}
+
+/// A limit from a query: 1 to `most`.
+pub(crate) fn limit_of(limit: Option<u16>, default: usize, most: usize) -> Result<usize, web::Problem> {
+    match limit.map(usize::from) {
+        None => Ok(default),
+        Some(limit) if (1..=most).contains(&limit) => Ok(limit),
+        Some(_) => {
+            let detail = format!("a limit is 1 to {most}");
+            Err(web::Problem::new(web::ProblemCode::Query).error("limit", "parameter.invalid", detail))
+        }
+    }
+}
