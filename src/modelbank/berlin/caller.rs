@@ -86,7 +86,9 @@ impl Caller {
         }
         let mut required = vec!["digest", "x-request-id"];
         required.extend(
-            ["psu-id", "tpp-redirect-uri"].into_iter().filter(|name| self.headers.contains_key(*name)),
+            ["psu-id", "psu-corporate-id", "tpp-redirect-uri"]
+                .into_iter()
+                .filter(|name| self.headers.contains_key(*name)),
         );
         let sent = |name: &str| {
             let values: Option<Vec<&str>> =

@@ -140,9 +140,11 @@ async fn the_id_token_names_the_consent_and_is_signed_by_the_bank() {
 
     let url = format!("{}/token", bank.running.api_url);
     let refresh = tokens.at("/refresh_token");
-    let fields =
-        [("grant_type", "refresh_token"), ("refresh_token", &refresh), ("client_id", &tpp.client_id)];
-    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+    let fields = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", refresh.as_str()),
+        ("client_id", tpp.client_id.as_str()),
+    ];
     let again = tpp.http.form(&url, &fields).await.expect(200).at("/access_token");
     tpp.uk(&bank, "GET", "/aisp/accounts", &again, &[], "").await.expect(200);
     bank.stop().await;
@@ -332,5 +334,160 @@ async fn a_certificate_without_the_role_or_without_psd2_is_refused() {
     let foreign = elsewhere.authority.issue_client_plain("nobody").unwrap();
     let foreign = world::Http::new(&world.authority, Some(&foreign));
     assert!(foreign.try_send("GET", &bank.running.api_url, &[], "").await.is_err());
+    bank.stop().await;
+}
+
+/// RFC 7523 §3 and FAPI 2.0 §5.3.2.1: the audience is the issuer, a jti comes once.
+#[tokio::test]
+async fn an_assertion_authenticates_once_and_only_for_this_bank() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp]).await;
+    let now = world.clock.now().as_second();
+    let good = tpp.jwt(&bank, now, json!({}));
+    let ask = async |assertion: &str| {
+        let fields = [
+            ("grant_type", "client_credentials"),
+            ("scope", "accounts"),
+            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+            ("client_assertion", assertion),
+        ];
+        tpp.http.form(&format!("{}/token", bank.running.api_url), &fields).await
+    };
+    ask(&good).await.expect(200);
+    ask(&good).await.expect(401);
+    for wrong in [json!({"aud": "https://elsewhere"}), json!({"exp": now - 1}), json!({"iss": "other"})] {
+        let refused = ask(&tpp.jwt(&bank, now, wrong)).await.expect(401);
+        assert_eq!(refused.at("/error"), "invalid_client");
+    }
+    bank.stop().await;
+}
+
+/// RFC 9101: what counts is inside the signed object.
+#[tokio::test]
+async fn a_signed_request_object_can_be_pushed() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp]).await;
+    let consent = account_consent(&tpp, &bank, &ALL).await;
+    let now = world.clock.now().as_second();
+    let request = json!({
+        "client_id": tpp.client_id,
+        "response_type": "code",
+        "redirect_uri": world::REDIRECT,
+        "scope": "openid accounts",
+        "state": "s",
+        "nonce": "n",
+        "code_challenge": crypto::digest::pkce_challenge(VERIFIER),
+        "code_challenge_method": "S256",
+        "claims": {"id_token": {"openbanking_intent_id": {"value": consent}}},
+    });
+    let push = async |object: String| {
+        let fields = [("client_id", tpp.client_id.as_str()), ("request", object.as_str())];
+        tpp.http.form(&format!("{}/par", bank.running.api_url), &fields).await
+    };
+    push(tpp.jwt(&bank, now, request.clone())).await.expect(201);
+    let expired = push(tpp.jwt(&bank, now - 3600, request.clone())).await.expect(400);
+    assert_eq!(expired.at("/error"), "invalid_request_object");
+    for (name, value) in [
+        ("redirect_uri", json!("https://evil.example/")),
+        ("code_challenge_method", json!("plain")),
+        ("claims", json!({})),
+        ("response_type", json!("token")),
+    ] {
+        let mut changed = request.clone();
+        changed[name] = value;
+        push(tpp.jwt(&bank, now, changed)).await.expect(400);
+    }
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn two_orders_for_one_consent_at_the_same_time_pay_once() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp]).await;
+    let client = tpp.client_token(&bank, "payments").await;
+    let body = json!({"Data": payment("5.00"), "Risk": {}}).to_string();
+    let now = world.clock.now().as_second();
+    let sealed = tpp.sealed(now, &body);
+    let headers = [("x-jws-signature", sealed.as_str()), ("x-idempotency-key", "c")];
+    let path = "/pisp/domestic-payment-consents";
+    let consent = tpp.uk(&bank, "POST", path, &client, &headers, &body).await.at("/Data/ConsentId");
+    let token = approved(&world, &tpp, &bank, &consent, "openid payments").await.at("/access_token");
+    let funds = format!("{path}/{consent}/funds-confirmation");
+    let funds = tpp.uk(&bank, "GET", &funds, &token, &[], "").await.expect(200);
+    assert_eq!(funds.at("/Data/FundsAvailableResult/FundsAvailable"), "true");
+    let mut data = payment("5.00");
+    data["ConsentId"] = json!(consent);
+    let body = json!({"Data": data, "Risk": {}}).to_string();
+    let sealed = tpp.sealed(now, &body);
+    let place = async |key: &str| {
+        let headers = [("x-jws-signature", sealed.as_str()), ("x-idempotency-key", key)];
+        tpp.uk(&bank, "POST", "/pisp/domestic-payments", &token, &headers, &body).await
+    };
+    let (a, b, c, d) = tokio::join!(place("a"), place("b"), place("a"), place("d"));
+    let made: std::collections::HashSet<String> = [a, b, c, d]
+        .iter()
+        .filter(|answer| answer.status == 201)
+        .map(|answer| answer.at("/Data/DomesticPaymentId"))
+        .collect();
+    assert_eq!(made.len(), 1);
+    data["Initiation"]["InstructedAmount"]["Amount"] = json!("6.00");
+    let other = json!({"Data": data, "Risk": {}}).to_string();
+    let sealed = tpp.sealed(now, &other);
+    let headers = [("x-jws-signature", sealed.as_str()), ("x-idempotency-key", "e")];
+    let refused =
+        tpp.uk(&bank, "POST", "/pisp/domestic-payments", &token, &headers, &other).await.expect(400);
+    assert_eq!(refused.at("/Errors/0/ErrorCode"), "U009");
+    bank.stop().await;
+}
+
+/// PSD2 article 66: an answer that is lost must not cost a second payment.
+#[tokio::test]
+async fn an_order_whose_answer_was_lost_is_found_again_by_its_key() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp]).await;
+    let client = tpp.client_token(&bank, "payments").await;
+    let body = json!({"Data": payment("7.00"), "Risk": {}}).to_string();
+    let sealed = tpp.sealed(world.clock.now().as_second(), &body);
+    let bearer = format!("Bearer {client}");
+    let headers = [
+        ("x-jws-signature", sealed.as_str()),
+        ("x-idempotency-key", "lost"),
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let url = format!("{}/open-banking/v4.0/pisp/domestic-payment-consents", bank.running.api_url);
+    bank.running.faults().arm("POST", "payment-consents", consentry_modelbank::Fault::LoseAnswer, 1);
+    assert!(tpp.http.try_send("POST", &url, &headers, &body).await.is_err());
+    let seen = bank.running.journal().entries();
+    assert_eq!(seen.last().map(|entry| entry.status), Some(201), "the bank did act");
+    tpp.http.send("POST", &url, &headers, &body).await.expect(201);
+    let last = bank.running.journal().entries().pop().unwrap();
+    assert!(last.facts.contains(&Fact::Replay));
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn an_expired_consent_opens_nothing_and_says_that_the_customer_must_come_again() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp]).await;
+    let token = tpp.client_token(&bank, "accounts").await;
+    let until = world.clock.now().checked_add(jiff::SignedDuration::from_mins(5)).unwrap().to_string();
+    let body = json!({"Data": {"Permissions": ALL, "ExpirationDateTime": until}, "Risk": {}}).to_string();
+    let made = tpp.uk(&bank, "POST", "/aisp/account-access-consents", &token, &[], &body).await.expect(201);
+    let consent = made.at("/Data/ConsentId");
+    let access = approved(&world, &tpp, &bank, &consent, "openid accounts").await.at("/access_token");
+    tpp.uk(&bank, "GET", "/aisp/accounts", &access, &[], "").await.expect(200);
+    world.clock.advance(301);
+    let refused = tpp.uk(&bank, "GET", "/aisp/accounts", &access, &[], "").await.expect(403);
+    assert_eq!(refused.at("/Errors/0/ErrorCode"), "U028");
+    let path = format!("/aisp/account-access-consents/{consent}");
+    assert_eq!(tpp.uk(&bank, "GET", &path, &token, &[], "").await.at("/Data/Status"), "EXPD");
+    world.clock.advance(3_600);
+    tpp.uk(&bank, "GET", "/aisp/accounts", &access, &[], "").await.expect(401);
     bank.stop().await;
 }

@@ -84,7 +84,13 @@ fn access(
     let organisation = caller.organisation(Psd2Role::AccountInformation)?;
     let consent = caller.bound_consent(bank, "accounts")?;
     let permitted = permissions.iter().any(|permission| permits(&consent, permission));
-    if consent.tpp != organisation || !consent.is_live(bank.now()) || !permitted {
+    if consent.has_expired(bank.now()) {
+        return Err(Refusal::Expired);
+    }
+    if !consent.is_live(bank.now()) {
+        return Err(Refusal::NotAuthorised);
+    }
+    if consent.tpp != organisation || !permitted {
         return Err(Refusal::Forbidden);
     }
     let covered: Vec<&'static Account> = match account {

@@ -11,8 +11,12 @@ use serde_json::json;
 pub(crate) enum Refusal {
     /// 401 without a body.
     Token,
-    /// 403 without a body: role, permission, or another's resource.
+    /// 403: role, permission, or another's resource.
     Forbidden,
+    /// 403: the consent is not authorised, or not any more.
+    NotAuthorised,
+    /// 403: the consent has run out, the customer has to come again.
+    Expired,
     /// 400 with one code.
     Bad { code: &'static str, message: &'static str, path: Option<&'static str> },
     /// 500: the change could not be kept.
@@ -56,7 +60,12 @@ impl IntoResponse for Refusal {
                     [(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))];
                 (StatusCode::UNAUTHORIZED, challenge).into_response()
             }
-            Self::Forbidden => StatusCode::FORBIDDEN.into_response(),
+            Self::Forbidden => {
+                let message = "Role, permissions or consent do not allow this";
+                body(StatusCode::FORBIDDEN, "AG01", message, None)
+            }
+            Self::NotAuthorised => body(StatusCode::FORBIDDEN, "U009", "The consent is not authorised", None),
+            Self::Expired => body(StatusCode::FORBIDDEN, "U028", "The consent has expired", None),
             Self::Bad { code, message, path } => body(StatusCode::BAD_REQUEST, code, message, path),
             Self::Internal => {
                 body(StatusCode::INTERNAL_SERVER_ERROR, "U000", "The bank could not keep the change", None)

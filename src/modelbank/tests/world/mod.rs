@@ -75,6 +75,10 @@ impl World {
     }
 
     pub async fn bank(&self, kind: BankKind, auto_approve: bool, tpps: &[&Tpp]) -> Bank {
+        self.named_bank("bank", kind, auto_approve, tpps).await
+    }
+
+    pub async fn named_bank(&self, id: &str, kind: BankKind, auto_approve: bool, tpps: &[&Tpp]) -> Bank {
         let shutdown = CancellationToken::new();
         let free = "127.0.0.1:0".parse().unwrap();
         let client = |tpp: &&Tpp| OauthClient {
@@ -85,7 +89,7 @@ impl World {
         };
         let running = ModelBank::start(BankConfig {
             kind,
-            id: "bank".into(),
+            id: id.into(),
             name: "Test Bank".into(),
             api_addr: free,
             pages_addr: free,
@@ -97,7 +101,7 @@ impl World {
             clients: tpps.iter().map(client).collect(),
             auto_approve,
             state_dir: Some(PathBuf::from(self.state.path())),
-            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            clock: self.clock.clone(),
             entropy: Arc::new(SystemEntropy),
             shutdown: shutdown.clone(),
         })
@@ -338,6 +342,21 @@ impl Tpp {
             .append_pair("client_id", &self.client_id)
             .append_pair("request_uri", &request_uri);
         url.into()
+    }
+
+    /// A JWT of the client's own claims for the bank, as an assertion or a
+    /// request object.
+    pub fn jwt(&self, bank: &Bank, at: i64, more: Value) -> String {
+        let mut claims = json!({
+            "iss": self.client_id,
+            "sub": self.client_id,
+            "aud": bank.running.issuer,
+            "iat": at,
+            "exp": at + 60,
+            "jti": SystemEntropy.uuid_v4().to_string(),
+        });
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        jws::sign_compact(&self.key, &serde_json::Map::new(), claims.to_string().as_bytes()).unwrap()
     }
 
     pub async fn redeem(&self, bank: &Bank, code: &str, verifier: &str) -> Answer {
