@@ -6,6 +6,7 @@
 
 pub mod bank_oauth;
 mod dialect;
+pub mod directory;
 mod error;
 mod exchange;
 mod profile;

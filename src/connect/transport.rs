@@ -106,7 +106,10 @@ impl Transport {
         }
         let deadline = profile.limits.deadline;
         let started = tokio::time::Instant::now();
-        let place = tokio::time::timeout(deadline, self.bulkheads.enter(profile))
+        // A call that waited for half of its time has no fair chance any more,
+        // and cut off while being sent its outcome would be unknown.
+        let patience = deadline.checked_div(2).unwrap_or(deadline);
+        let place = tokio::time::timeout(patience, self.bulkheads.enter(profile))
             .await
             .ok()
             .flatten()
