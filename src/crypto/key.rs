@@ -233,12 +233,14 @@ enum Kind {
 }
 
 impl PublicKey {
-    /// An RSA key of its modulus and exponent, big endian without leading zeros.
+    /// An RSA key of its modulus and exponent, big endian. Leading zeros, which
+    /// some key sets carry against RFC 7518 §6.3.1, do not count.
     ///
     /// # Errors
     ///
     /// [`InvalidKey::Size`] outside 2048 to 8192 bits, `Malformed` otherwise.
     pub fn rsa(n: &[u8], e: &[u8]) -> Result<Self, InvalidKey> {
+        let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
         let top = n.first().ok_or(InvalidKey::Malformed)?;
         let bits =
             n.len().saturating_mul(8).saturating_sub(usize::try_from(top.leading_zeros()).unwrap_or(8));
@@ -300,9 +302,7 @@ impl PublicKey {
         let bits = spki.subject_public_key.data.as_ref();
         match spki.algorithm.algorithm.to_id_string().as_str() {
             "1.2.840.113549.1.1.1" | "1.2.840.113549.1.1.10" => match spki.parsed() {
-                Ok(x509_parser::public_key::PublicKey::RSA(key)) => {
-                    Self::rsa(without_leading_zeros(key.modulus), without_leading_zeros(key.exponent))
-                }
+                Ok(x509_parser::public_key::PublicKey::RSA(key)) => Self::rsa(key.modulus, key.exponent),
                 _ => Err(InvalidKey::Malformed),
             },
             "1.2.840.10045.2.1" => {

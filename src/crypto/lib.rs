@@ -15,7 +15,9 @@ mod key;
 pub mod pki;
 pub mod webhook;
 
-pub use certificate::{Certificate, InvalidCertificate, Psd2Role, Psd2Statement, QcType, Thumbprint};
+pub use certificate::{
+    Certificate, InvalidCertificate, Psd2Problem, Psd2Role, Psd2Statement, QcType, Thumbprint,
+};
 pub use digest::token;
 pub use jwks::{InvalidJwks, Jwk, Jwks};
 pub use key::{Algorithm, InvalidKey, PublicKey, SigningFailed, SigningKey};

@@ -134,7 +134,6 @@ impl Bank {
             user: user.to_owned(),
             approved: approved && !declined,
             accounts: accounts.map(|account| account.id.to_owned()).collect(),
-            rejected: false,
         }
     }
 

@@ -155,7 +155,7 @@ async fn decide(State(bank): State<Arc<Bank>>, body: Bytes) -> Response {
     if approved && accounts.is_empty() {
         return approve_page(&bank, &question, &name, "Choose at least one account.");
     }
-    let decision = Decision { user: ticket.user.clone(), approved, accounts, rejected: false };
+    let decision = Decision { user: ticket.user.clone(), approved, accounts };
     if ticket.about.is_some() {
         bank.vault.change(|book| book.tickets.remove(&name));
         return finish(&bank, &about, &decision).await;

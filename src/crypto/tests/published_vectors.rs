@@ -7,7 +7,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use consentry_crypto::http_signature::{CavageHeader, InvalidSignature, verify_cavage, verify_digest};
-use consentry_crypto::{Algorithm, Certificate, Jwks, PublicKey, jws};
+use consentry_crypto::{Algorithm, Certificate, Jwks, Psd2Problem, Psd2Role, PublicKey, QcType, jws};
 use serde_json::Value;
 
 fn published(path: &str) -> Option<Value> {
@@ -144,4 +144,38 @@ fn the_worked_uk_signatures_verify_only_when_their_extensions_are_understood() {
         let longer = [body, b" "].concat();
         assert_eq!(verify(&understood, &longer), Err(jws::InvalidJws::Signature));
     }
+}
+
+/// Certificates another tool made: a PISP, an AISP, one that ran out, a seal
+/// and one without any PSD2 statement.
+#[test]
+fn the_certificates_of_an_independent_pki_state_what_they_were_made_for() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/judges/mkpki.sh");
+    let directory = tempfile::tempdir().unwrap();
+    let made = directory.path().join("pki");
+    let run = std::process::Command::new("bash").arg(script).arg(&made).output();
+    if !run.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: {script} or openssl is not here");
+        return;
+    }
+    let read = |name: &str| {
+        let pem = std::fs::read_to_string(made.join(format!("{name}.crt"))).unwrap();
+        Certificate::from_pem(&pem).unwrap()
+    };
+    let now = domain::Clock::now(&domain::SystemClock);
+    let (a, b, seal) = (read("tpp-a"), read("tpp-b"), read("seal-a"));
+    assert_eq!(a.psd2_problems(QcType::Web), []);
+    assert_eq!(
+        a.subject_dn,
+        "CN=fintech-a.example,organizationIdentifier=PSDDE-BAFIN-100001,O=Fintech A GmbH,C=DE"
+    );
+    assert_eq!(a.issuer_dn, "CN=Test QTSP Root,O=Test QTSP GmbH,C=DE");
+    assert!(a.has_role(Psd2Role::PaymentInitiation) && a.has_role(Psd2Role::AccountInformation));
+    assert_eq!(b.psd2_problems(QcType::Web), []);
+    assert!(!b.has_role(Psd2Role::PaymentInitiation));
+    assert_eq!(b.public_key().algorithm(), Algorithm::Ps256);
+    assert_eq!(seal.psd2_problems(QcType::Seal), []);
+    assert!(seal.psd2_problems(QcType::Web).contains(&Psd2Problem::WrongType));
+    assert!(a.is_valid_at(now) && !read("tpp-expired").is_valid_at(now));
+    assert!(read("plain").psd2_problems(QcType::Web).contains(&Psd2Problem::NoStatement));
 }

@@ -274,3 +274,42 @@ fn a_certificate_with_one_byte_changed_never_panics() {
         let _ = Certificate::parse(&der[..at]);
     }
 }
+
+/// Keys as `openssl` writes them, and those too weak or of another curve.
+#[test]
+fn keys_of_every_pem_form_load_and_weak_or_foreign_ones_do_not() {
+    use consentry_crypto::InvalidKey;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("key.pem");
+    let made = |arguments: &[&str]| {
+        let run = Command::new("openssl").args(arguments).arg("-out").arg(&file).output().ok()?;
+        run.status.success().then(|| std::fs::read_to_string(&file).unwrap())
+    };
+    let ec = |curve: &'static str| made(&["ecparam", "-genkey", "-noout", "-name", curve]);
+    let rsa = |bits: &'static str| {
+        let bits = format!("rsa_keygen_bits:{bits}");
+        made(&["genpkey", "-algorithm", "RSA", "-pkeyopt", &bits])
+    };
+    let Some(sec1) = ec("prime256v1") else {
+        eprintln!("SKIPPED: openssl is not here");
+        return;
+    };
+    let kind = |pem: &str| SigningKey::from_pem(pem, "k").map(|key| key.algorithm());
+    assert!(sec1.contains("BEGIN EC PRIVATE KEY"));
+    assert_eq!(kind(&sec1), Ok(Algorithm::Es256));
+    assert_eq!(kind(&rsa("2048").unwrap()), Ok(Algorithm::Ps256));
+    assert_eq!(kind(&made(&["genpkey", "-algorithm", "ed25519"]).unwrap()), Ok(Algorithm::EdDsa));
+    assert!(kind(&rsa("1024").unwrap()).is_err());
+    assert_eq!(kind(&ec("secp384r1").unwrap()), Err(InvalidKey::Unsupported));
+    assert_eq!(kind("-----BEGIN NOTHING-----"), Err(InvalidKey::NoPem));
+}
+
+#[test]
+fn no_debug_output_shows_a_private_key() {
+    let pem = pki::generate_p256().unwrap();
+    let key = SigningKey::from_pem(&pem, "k").unwrap();
+    assert_eq!(format!("{key:?}"), "SigningKey { kid: \"k\", algorithm: Es256, .. }");
+    let issued = authority().issue_client_plain("x").unwrap();
+    assert_eq!(format!("{issued:?}"), "Issued { .. }");
+    assert!(!format!("{:?}", authority()).contains("KEY"));
+}

@@ -367,7 +367,7 @@ impl Book {
                     }
                 }
                 if decision.approved {
-                    self.execute(kind, &id, debtor.as_deref().unwrap_or_default(), now, decision.rejected);
+                    self.execute(kind, &id, debtor.as_deref().unwrap_or_default(), now, false);
                 }
             }
         }
@@ -409,6 +409,4 @@ pub(crate) struct Decision {
     pub(crate) user: String,
     pub(crate) approved: bool,
     pub(crate) accounts: Vec<String>,
-    /// The bank itself will reject the payment.
-    pub(crate) rejected: bool,
 }
