@@ -189,13 +189,11 @@ fn check_access(body: &Value) -> Result<(), Refusal> {
 fn valid_until(body: &Value, now: Timestamp) -> Result<Timestamp, Refusal> {
     let date = body.get("validUntil").and_then(Value::as_str).and_then(|text| text.parse::<Date>().ok());
     let date = date.ok_or(Refusal::format("validUntil is missing or no date"))?;
+    if date < now.to_zoned(TimeZone::UTC).date() {
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "PERIOD_INVALID", "validUntil has passed"));
+    }
     // 9999-12-31 asks for as long as the bank allows, which is 180 days here.
     let longest = now.checked_add((180 * 24).hours()).unwrap_or(now);
     let end = date.checked_add(1.day()).unwrap_or(date).to_zoned(TimeZone::UTC);
-    let end = end.map_or(longest, |end| end.timestamp().min(longest));
-    if end > now {
-        Ok(end)
-    } else {
-        Err(Refusal::new(StatusCode::BAD_REQUEST, "PERIOD_INVALID", "validUntil has passed"))
-    }
+    Ok(end.map_or(longest, |end| end.timestamp().min(longest)))
 }

@@ -318,3 +318,70 @@ async fn armed_faults_strike_and_then_end() {
     assert_eq!(status.at("/consentStatus"), "rejected");
     bank.stop().await;
 }
+
+/// What was answered survives a crash: it is on disk before the answer.
+#[tokio::test]
+async fn an_answered_request_is_on_disk() {
+    let world = World::new();
+    let tpp = world.both();
+    let first = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
+    let id = approved_consent(&world, &tpp, &first).await;
+    let second = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
+    let status = tpp.berlin(&second, "GET", &format!("/v1/consents/{id}/status"), &[], "").await.expect(200);
+    assert_eq!(
+        status.at("/consentStatus"),
+        "valid",
+        "the first bank still runs and has flushed nothing since"
+    );
+    first.stop().await;
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_bank_speaks_http2_and_asks_for_its_request_id_there_too() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
+    let id = approved_consent(&world, &tpp, &bank).await;
+    let url = format!("{}/v1/accounts", bank.running.api_url);
+    assert_eq!(tpp.http.get_over_http2(&url, &[("consent-id", &id)]).await, 400);
+    let headers = [("consent-id", id.as_str()), ("x-request-id", "99391c7e-ad88-49ec-a2ad-99ddcb1f7721")];
+    assert_eq!(tpp.http.get_over_http2(&url, &headers).await, 200);
+    bank.running.faults().arm("GET", "/accounts", Fault::Unavailable, 1);
+    assert_eq!(tpp.http.get_over_http2(&url, &headers).await, 503);
+    bank.stop().await;
+}
+
+/// Signed nonsense is still refused, never answered with a failure of the bank.
+#[tokio::test]
+async fn malformed_bodies_paths_and_queries_are_the_callers_fault() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
+    let id = approved_consent(&world, &tpp, &bank).await;
+    let deep = "[".repeat(10_000);
+    let long = format!("{{\"access\":\"{}\"}}", "x".repeat(300_000));
+    let wrong_types = consent_body().replace("true", "\"true\"");
+    let far = consent_body().replace("9999-12-31", "-009999-01-01");
+    let bodies = ["", "null", "[]", "{}", "\"x\"", "{\"access\":[]}", &deep, &long, &wrong_types, &far];
+    for path in ["/v1/consents", "/v1/payments/sepa-credit-transfers", "/v1/payments/%00/", "/v1/%ff"] {
+        for body in bodies {
+            let answer = tpp.berlin(&bank, "POST", path, &REDIRECTED, body).await;
+            assert!(answer.status.is_client_error(), "{path} {} {}", answer.status, body.len());
+        }
+    }
+    for amount in ["0", "0.00", "-1.00", "1e3", "1.001", "99999999999999999999", "\u{0661}"] {
+        let path = "/v1/payments/sepa-credit-transfers";
+        tpp.berlin(&bank, "POST", path, &REDIRECTED, &payment_body(amount)).await.expect(400);
+    }
+    let present = [("consent-id", id.as_str()), ("psu-ip-address", "192.0.2.1")];
+    for query in ["page=0", "page=-1", "page=99999999999999999999", "dateFrom=2026-13-01", "page=%ff&page=1"]
+    {
+        let path = format!("/v1/accounts/rhb-10017/transactions?bookingStatus=both&{query}");
+        let answer = tpp.berlin(&bank, "GET", &path, &present, "").await;
+        assert!(answer.status.is_client_error(), "{query} {}", answer.status);
+    }
+    let path = "/v1/accounts/rhb-10017/transactions?bookingStatus=both&dateFrom=2026-01-01&page=18446744073709551615";
+    tpp.berlin(&bank, "GET", path, &present, "").await.expect(200);
+    bank.stop().await;
+}

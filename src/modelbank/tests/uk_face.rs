@@ -491,3 +491,49 @@ async fn an_expired_consent_opens_nothing_and_says_that_the_customer_must_come_a
     tpp.uk(&bank, "GET", "/aisp/accounts", &access, &[], "").await.expect(401);
     bank.stop().await;
 }
+
+/// Signed nonsense is still refused, never answered with a failure of the bank.
+#[tokio::test]
+async fn malformed_requests_are_the_callers_fault() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp]).await;
+    let accounts = tpp.client_token(&bank, "accounts").await;
+    let payments = tpp.client_token(&bank, "payments").await;
+    let deep = "[".repeat(10_000);
+    let unknown = json!({"Data": {"Permissions": ["ReadMinds"]}, "Risk": {}}).to_string();
+    let half = json!({"Data": {"Permissions": ["ReadAccountsBasic", "ReadTransactionsBasic"]}, "Risk": {}});
+    let half = half.to_string();
+    for body in ["", "null", "[]", "{}", &deep, &unknown, &half] {
+        let path = "/aisp/account-access-consents";
+        tpp.uk(&bank, "POST", path, &accounts, &[], body).await.expect(400);
+        let sealed = tpp.sealed(world.clock.now().as_second(), body);
+        let headers = [("x-jws-signature", sealed.as_str()), ("x-idempotency-key", "k")];
+        let path = "/pisp/domestic-payment-consents";
+        tpp.uk(&bank, "POST", path, &payments, &headers, body).await.expect(400);
+    }
+    for (pointer, value, code) in [
+        ("/Initiation/InstructedAmount/Amount", "-1.00", "U002"),
+        ("/Initiation/InstructedAmount/Amount", "0.00", "U002"),
+        ("/Initiation/InstructedAmount/Currency", "USD", "U023"),
+        ("/Initiation/CreditorAccount/SchemeName", "UK.OBIE.Telepathy", "U027"),
+        ("/Initiation/CreditorAccount/Identification", "1", "U021"),
+        ("/Initiation/EndToEndIdentification", "", "U004"),
+    ] {
+        let mut data = payment("1.00");
+        *data.pointer_mut(pointer).unwrap() = json!(value);
+        let body = json!({"Data": data, "Risk": {}}).to_string();
+        let sealed = tpp.sealed(world.clock.now().as_second(), &body);
+        let headers = [("x-jws-signature", sealed.as_str()), ("x-idempotency-key", "k")];
+        let path = "/pisp/domestic-payment-consents";
+        let refused = tpp.uk(&bank, "POST", path, &payments, &headers, &body).await.expect(400);
+        assert_eq!(refused.at("/Errors/0/ErrorCode"), code, "{pointer}");
+    }
+    for fields in [[("grant_type", "password"), ("client_id", &tpp.client_id)], [("", ""), ("", "")]] {
+        let answer = tpp.http.form(&format!("{}/token", bank.running.api_url), &fields).await;
+        assert!(answer.status.is_client_error());
+    }
+    tpp.uk(&bank, "GET", "/aisp/accounts", &accounts, &[], "").await.expect(403);
+    tpp.uk(&bank, "GET", "/aisp/accounts", "nothing", &[], "").await.expect(401);
+    bank.stop().await;
+}

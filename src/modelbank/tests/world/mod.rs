@@ -213,6 +213,28 @@ impl Http {
         self.try_send(method, url, headers, body).await.unwrap()
     }
 
+    /// One GET over HTTP/2.
+    pub async fn get_over_http2(&self, url: &str, headers: &[(&str, &str)]) -> StatusCode {
+        let port = url::Url::parse(url).unwrap().port().unwrap();
+        let mut config = self.0.config().as_ref().clone();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let tcp = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let tls = TlsConnector::from(Arc::new(config));
+        let tls = tls.connect(ServerName::try_from("localhost").unwrap(), tcp).await.unwrap();
+        assert_eq!(tls.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(executor, TokioIo::new(tls)).await.unwrap();
+        let driver = tokio::spawn(connection);
+        let mut request = Request::builder().uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = sender.send_request(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap();
+        driver.abort();
+        response.status()
+    }
+
     pub async fn form(&self, url: &str, fields: &[(&str, &str)]) -> Answer {
         let mut body = url::form_urlencoded::Serializer::new(String::new());
         body.extend_pairs(fields);
