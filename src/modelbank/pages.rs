@@ -5,6 +5,7 @@
 //! is unguessable, so no other site can answer in the customer's name.
 
 mod question;
+mod shared;
 mod view;
 
 use std::collections::HashMap;
@@ -38,7 +39,9 @@ pub(crate) fn router(kind: BankKind) -> Router<Arc<Bank>> {
         .route("/", get(front))
         .route("/style.css", get(style))
         .route("/login", post(log_in))
-        .route("/decide", post(decide));
+        .route("/decide", post(decide))
+        .route("/consents", get(shared::front))
+        .route("/withdraw", post(shared::withdraw));
     let router = match kind {
         BankKind::UkOpenBanking => router
             .route("/.well-known/openid-configuration", get(oauth::metadata))
@@ -63,9 +66,11 @@ async fn guarded(request: Request, next: Next) -> Response {
 
 async fn front(State(bank): State<Arc<Bank>>) -> Response {
     let text = match bank.kind {
-        BankKind::BerlinGroupDecoupled => "A bank of the sandbox. Requests wait in its app, under /app.",
+        BankKind::BerlinGroupDecoupled => {
+            "A bank of the sandbox. Requests wait in its app, under /app; /consents shows what you share."
+        }
         BankKind::UkOpenBanking | BankKind::BerlinGroupRedirect => {
-            "A bank of the sandbox. You come here when someone asks for your approval."
+            "A bank of the sandbox. You come here when someone asks for your approval; /consents shows what you share."
         }
     };
     message(&bank, StatusCode::OK, "Welcome", text)
@@ -127,6 +132,7 @@ async fn log_in(State(bank): State<Arc<Bank>>, body: Bytes) -> Response {
     bank.vault.change(|book| book.tickets.insert(ticket.clone(), issued));
     match about {
         None => app_page(&bank, user, &ticket),
+        Some(about) if about == shared::ABOUT => shared::page_of(&bank, user, &ticket),
         Some(about) => match About::parse(&about).and_then(|about| Question::of(&bank, &about, user)) {
             Some(question) => approve_page(&bank, &question, &ticket, ""),
             None => gone(&bank),

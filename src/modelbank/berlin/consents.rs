@@ -134,6 +134,7 @@ pub(super) fn status_word(consent: &Consent, now: Timestamp) -> &'static str {
         ConsentState::Awaiting => "received",
         ConsentState::Rejected => "rejected",
         ConsentState::Ended => "terminatedByTpp",
+        ConsentState::Withdrawn => "revokedByPsu",
     }
 }
 

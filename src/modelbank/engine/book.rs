@@ -46,6 +46,8 @@ pub(crate) enum ConsentState {
     Consumed,
     /// Ended by the TPP.
     Ended,
+    /// Withdrawn by the customer at the bank.
+    Withdrawn,
 }
 
 /// A consent to account access or to one payment.
@@ -387,7 +389,8 @@ impl Book {
                 ConsentState::Authorised
                 | ConsentState::Rejected
                 | ConsentState::Consumed
-                | ConsentState::Ended,
+                | ConsentState::Ended
+                | ConsentState::Withdrawn,
                 _,
             ) => {}
         }

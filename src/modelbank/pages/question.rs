@@ -174,7 +174,8 @@ fn uk_payment(consent: &Consent) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn sharing(consent: &Consent) -> Vec<(&'static str, String)> {
+/// What a consent shares, in words.
+pub(super) fn sharing(consent: &Consent) -> Vec<(&'static str, String)> {
     let body = consent.body.to_string();
     let mut data = vec!["account details"];
     for (sign, words) in [

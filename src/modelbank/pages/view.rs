@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::question::Question;
+use super::shared::Shared;
 
 /// The log-in form.
 #[derive(Template)]
@@ -31,6 +32,15 @@ pub(super) struct Approve<'a> {
 pub(super) struct App<'a> {
     pub(super) bank: &'a str,
     pub(super) questions: &'a [Question],
+    pub(super) ticket: &'a str,
+}
+
+/// What the customer shares, and with whom.
+#[derive(Template)]
+#[template(path = "consents.html")]
+pub(super) struct Consents<'a> {
+    pub(super) bank: &'a str,
+    pub(super) shared: &'a [Shared],
     pub(super) ticket: &'a str,
 }
 

@@ -1,7 +1,5 @@
 //! The Berlin Group banks as a TPP and a customer meet them, over real TLS.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
-
 mod world;
 
 use std::time::{Duration, Instant};
@@ -383,5 +381,34 @@ async fn malformed_bodies_paths_and_queries_are_the_callers_fault() {
     }
     let path = "/v1/accounts/rhb-10017/transactions?bookingStatus=both&dateFrom=2026-01-01&page=18446744073709551615";
     tpp.berlin(&bank, "GET", path, &present, "").await.expect(200);
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn a_customer_withdraws_a_consent_at_the_bank_and_only_their_own() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
+    let id = approved_consent(&world, &tpp, &bank).await;
+    let (browser, pages) = (world.browser(), bank.running.pages_url.clone());
+    browser.send("GET", &format!("{pages}/consents"), &[], "").await.expect(200);
+    let login = async |user: &str| {
+        let fields = [("about", "consents"), ("user", user), ("password", "sandbox")];
+        browser.form(&format!("{pages}/login"), &fields).await.expect(200)
+    };
+    let withdraw = async |ticket: &str| {
+        let fields = [("ticket", ticket), ("consent", id.as_str())];
+        browser.form(&format!("{pages}/withdraw"), &fields).await
+    };
+    let anna = hidden(&login("anna").await, "ticket");
+    assert!(login("ben").await.text.contains("You share nothing"));
+    withdraw("guessed").await.expect(400);
+    let after = withdraw(&anna).await.expect(200);
+    assert!(after.text.contains("You share nothing"));
+    let status = tpp.berlin(&bank, "GET", &format!("/v1/consents/{id}/status"), &[], "").await;
+    assert_eq!(status.at("/consentStatus"), "revokedByPsu");
+    let refused = tpp.berlin(&bank, "GET", "/v1/accounts", &[("consent-id", &id)], "").await.expect(401);
+    assert_eq!(refused.at("/tppMessages/0/code"), "CONSENT_INVALID");
+    withdraw(&anna).await.expect(400);
     bank.stop().await;
 }

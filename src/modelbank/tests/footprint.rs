@@ -1,7 +1,5 @@
 //! What three banks cost to start and to keep.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 mod world;
 
 use std::time::Instant;

@@ -1,6 +1,6 @@
 //! The UK bank as a TPP and a customer meet it, over real TLS.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
 mod world;
 

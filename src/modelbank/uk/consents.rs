@@ -169,7 +169,7 @@ fn view(bank: &Bank, consent: &Consent, now: Timestamp) -> Value {
         ConsentState::Awaiting => "AWAU",
         ConsentState::Authorised | ConsentState::Consumed => "AUTH",
         ConsentState::Rejected => "RJCT",
-        ConsentState::Ended => "CANC",
+        ConsentState::Ended | ConsentState::Withdrawn => "CANC",
     };
     let mut data = json!({
         "ConsentId": consent.id,

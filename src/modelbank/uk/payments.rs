@@ -313,7 +313,7 @@ fn consent_view(bank: &Bank, consent: &Consent) -> Value {
         ConsentState::Awaiting if consent.has_expired(bank.now()) => "RJCT",
         ConsentState::Awaiting => "AWAU",
         ConsentState::Authorised => "AUTH",
-        ConsentState::Rejected | ConsentState::Ended => "RJCT",
+        ConsentState::Rejected | ConsentState::Ended | ConsentState::Withdrawn => "RJCT",
         ConsentState::Consumed => "COND",
     };
     let mut data = data(&consent.body);
