@@ -66,6 +66,7 @@ pub(super) async fn create(
     let answer = json!({"consentStatus": "received", "consentId": consent.id, "_links": links});
     bank.vault.change(|book| {
         book.prune(now);
+        book.names.insert(consent.tpp.clone(), caller.name());
         book.consents.insert(consent.id.clone(), consent);
         if let Some(authorisation) = started {
             book.authorisations.insert(authorisation.id.clone(), authorisation);

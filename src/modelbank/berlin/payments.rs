@@ -55,6 +55,7 @@ pub(super) async fn place(
     let until = now.checked_add(jiff::SignedDuration::from_hours(24)).unwrap_or(now);
     bank.vault.change(|book| {
         book.prune(now);
+        book.names.insert(order.tpp.clone(), caller.name());
         book.seen.insert(key, Seen { resource: format!("{} {digest}", order.id), until });
         book.orders.insert(order.id.clone(), order);
         if let Some(authorisation) = started {

@@ -34,6 +34,8 @@ pub(crate) struct Book {
     /// Accesses without the customer, by consent, operation and day.
     pub(crate) accesses: BTreeMap<String, u32>,
     pub(crate) entries: Vec<Entry>,
+    /// Names of TPPs by `organizationIdentifier`, as their certificates say.
+    pub(crate) names: BTreeMap<String, String>,
 }
 
 /// Where a consent stands.
@@ -276,6 +278,11 @@ impl Entry {
 }
 
 impl Book {
+    /// A TPP as a customer is told of it.
+    pub(crate) fn known_as(&self, tpp: &str) -> String {
+        self.names.get(tpp).map_or_else(|| tpp.to_owned(), |name| format!("{name} ({tpp})"))
+    }
+
     /// Booked balance of an account at `now`.
     pub(crate) fn booked(&self, account: &Account, now: Timestamp) -> Decimal {
         self.sum(account, |entry| entry.is_booked(now))

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::bank::Bank;
 use crate::berlin::asked_accounts;
 use crate::engine::book::Decision;
-use crate::engine::{Consent, ScaState, Subject};
+use crate::engine::{Book, Consent, ScaState, Subject};
 use crate::uk::oauth;
 
 /// What a question is about.
@@ -136,12 +136,14 @@ fn facts(bank: &Bank, about: &About) -> Option<(bool, Vec<(&'static str, String)
     match about {
         About::Request(name) => {
             let pushed = oauth::pending_named(bank, name)?;
-            let consent = bank.vault.read(|book| book.consents.get(&pushed.consent).cloned())?;
-            let pays = consent.for_payment;
-            Some((pays, if pays { uk_payment(&consent) } else { sharing(&consent) }))
+            bank.vault.read(|book| {
+                let consent = book.consents.get(&pushed.consent)?;
+                let pays = consent.for_payment;
+                Some((pays, if pays { uk_payment(book, consent) } else { sharing(book, consent) }))
+            })
         }
         About::Authorisation(id) => bank.vault.read(|book| match &book.authorisations.get(id)?.subject {
-            Subject::Consent(id) => Some((false, sharing(book.consents.get(id)?))),
+            Subject::Consent(id) => Some((false, sharing(book, book.consents.get(id)?))),
             Subject::Order(id) => {
                 let order = book.orders.get(id)?;
                 let mut facts = vec![
@@ -152,14 +154,14 @@ fn facts(bank: &Bank, about: &About) -> Option<(bool, Vec<(&'static str, String)
                 if !order.remittance.is_empty() {
                     facts.push(("Reference", order.remittance.clone()));
                 }
-                facts.push(("Asked by", order.tpp.clone()));
+                facts.push(("Asked by", book.known_as(&order.tpp)));
                 Some((true, facts))
             }
         }),
     }
 }
 
-fn uk_payment(consent: &Consent) -> Vec<(&'static str, String)> {
+fn uk_payment(book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
     let text = |pointer: &str| {
         let found = consent.body.pointer(pointer).and_then(Value::as_str);
         found.unwrap_or_default().to_owned()
@@ -170,12 +172,12 @@ fn uk_payment(consent: &Consent) -> Vec<(&'static str, String)> {
         ("Amount", format!("{amount} {currency}")),
         ("To", text("/Data/Initiation/CreditorAccount/Name")),
         ("Account", text("/Data/Initiation/CreditorAccount/Identification")),
-        ("Asked by", consent.tpp.clone()),
+        ("Asked by", book.known_as(&consent.tpp)),
     ]
 }
 
 /// What a consent shares, in words.
-pub(super) fn sharing(consent: &Consent) -> Vec<(&'static str, String)> {
+pub(super) fn sharing(book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
     let body = consent.body.to_string();
     let mut data = vec!["account details"];
     for (sign, words) in [
@@ -189,5 +191,5 @@ pub(super) fn sharing(consent: &Consent) -> Vec<(&'static str, String)> {
     let until = consent
         .expires
         .map_or("until you end it".to_owned(), |expires| expires.strftime("%-d %B %Y").to_string());
-    vec![("Data", data.join(", ")), ("Until", until), ("Asked by", consent.tpp.clone())]
+    vec![("Data", data.join(", ")), ("Until", until), ("Asked by", book.known_as(&consent.tpp))]
 }

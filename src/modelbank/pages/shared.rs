@@ -55,7 +55,7 @@ pub(super) fn page_of(bank: &Bank, user: &str, ticket: &str) -> Response {
         let live = book.consents.values().filter(|consent| {
             !consent.for_payment && consent.user.as_deref() == Some(user) && consent.is_live(now)
         });
-        live.map(|consent| Shared { id: consent.id.clone(), facts: sharing(consent) }).collect()
+        live.map(|consent| Shared { id: consent.id.clone(), facts: sharing(book, consent) }).collect()
     });
     page(StatusCode::OK, &Consents { bank: &bank.name, shared: &shared, ticket })
 }

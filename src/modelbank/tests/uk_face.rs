@@ -195,6 +195,7 @@ async fn a_customer_logs_in_chooses_one_account_and_may_decline() {
     let fields = [("about", about.as_str()), ("user", "anna"), ("password", "sandbox")];
     let question = browser.form(&format!("{pages}/login"), &fields).await.expect(200);
     assert!(question.text.contains("Rainy day"), "{}", question.text);
+    assert!(question.text.contains("Fintech A GmbH (PSDDE-BAFIN-100001)"), "who asks is named");
     let ticket = hidden(&question, "ticket");
     let fields = [("ticket", ticket.as_str()), ("decision", "approve")];
     browser.form(&format!("{pages}/decide"), &fields).await.expect(422);

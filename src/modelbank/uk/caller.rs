@@ -36,6 +36,12 @@ impl FromRequestParts<Arc<Bank>> for Caller {
 }
 
 impl Caller {
+    /// The caller's legal name, as its certificate says.
+    pub(crate) fn name(&self) -> String {
+        let name = self.peer.as_deref().and_then(|peer| peer.organization.clone());
+        name.unwrap_or_default()
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }

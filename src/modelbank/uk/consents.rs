@@ -73,6 +73,7 @@ pub(super) async fn create(
     let view = view(&bank, &consent, now);
     bank.vault.change(|book| {
         book.prune(now);
+        book.names.insert(consent.tpp.clone(), caller.name());
         book.consents.insert(consent.id.clone(), consent);
     });
     bank.vault.keep().await?;

@@ -61,6 +61,7 @@ pub(super) async fn create_consent(
     let view = consent_view(&bank, &consent);
     bank.vault.change(|book| {
         book.prune(now);
+        book.names.insert(consent.tpp.clone(), caller.name());
         remember(book, key, &consent.id, now);
         book.consents.insert(consent.id.clone(), consent);
     });
