@@ -107,8 +107,7 @@ impl Directory {
         for (slot, byte) in bic.iter_mut().zip(entry.bic.as_deref().unwrap_or_default().bytes()) {
             *slot = byte.to_ascii_uppercase();
         }
-        let countries =
-            Span { start: offset(self.countries.len()), length: offset(entry.countries.len()) };
+        let countries = Span { start: offset(self.countries.len()), length: offset(entry.countries.len()) };
         self.countries.extend(&entry.countries);
         self.rows.push(Row { id, name, folded, bic, countries });
     }
@@ -130,7 +129,11 @@ impl Directory {
     pub fn memory(&self) -> usize {
         let rows = self.rows.capacity().saturating_mul(size_of::<Row>());
         let countries = self.countries.capacity().saturating_mul(size_of::<Country>());
-        self.texts.capacity().saturating_add(self.folded.capacity()).saturating_add(rows).saturating_add(countries)
+        self.texts
+            .capacity()
+            .saturating_add(self.folded.capacity())
+            .saturating_add(rows)
+            .saturating_add(countries)
     }
 
     /// The institutions found, in order of identifier, that come after `after`,

@@ -159,7 +159,8 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
         matches!(word.len(), 8 | 11).then(|| word.to_ascii_uppercase())
     });
     let capability = "a capability such as \"accounts\"";
-    profile.capabilities = table.words("capabilities", capability, Capability::from_word).into_iter().collect();
+    profile.capabilities =
+        table.words("capabilities", capability, Capability::from_word).into_iter().collect();
     let rail = "a rail: SEPA_CT, SEPA_INST or FPS";
     profile.payment_schemes = table.words("payment_schemes", rail, PaymentScheme::from_word);
     profile.sca = table.words("sca", "redirect, oauth or decoupled", |word| match word {

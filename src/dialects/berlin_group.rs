@@ -17,8 +17,8 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
-pub(crate) use error::failure;
 pub(crate) use accounts::consent_status;
+pub(crate) use error::failure;
 pub(crate) use payments::payment_status;
 pub(crate) use reading::{account, balance, iban_or_other, identifications};
 pub(crate) use sca::{sca_start, sca_status};
@@ -133,3 +133,6 @@ fn after(effect: Effect, error: BankError) -> BankError {
         Effect::Write => error.unknown(),
     }
 }
+
+#[cfg(test)]
+mod tests;

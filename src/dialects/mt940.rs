@@ -32,7 +32,8 @@ pub(crate) fn transactions(bank: &InstitutionId, body: &[u8]) -> Result<Vec<Tran
     let mut found: Vec<Transaction> = Vec::new();
     let mut open = false;
     for field in &fields {
-        let malformed = || BankError::malformed(bank, format!(":{}: after {} entries", field.tag, found.len()));
+        let malformed =
+            || BankError::malformed(bank, format!(":{}: after {} entries", field.tag, found.len()));
         match field.tag {
             "60F" | "60M" => currency = Some(opening_currency(&field.text).ok_or_else(malformed)?),
             "61" => {
@@ -170,7 +171,8 @@ fn describe(entry: &mut Transaction, text: &str) {
         let value = value.trim();
         match code {
             "00" => {}
-            "20" | "21" | "22" | "23" | "24" | "25" | "26" | "27" | "28" | "29" | "60" | "61" | "62" | "63" => {
+            "20" | "21" | "22" | "23" | "24" | "25" | "26" | "27" | "28" | "29" | "60" | "61" | "62"
+            | "63" => {
                 purpose.push(value.to_owned());
             }
             "31" => value.clone_into(&mut account),

@@ -7,9 +7,7 @@
 
 use bytes::Bytes;
 use connect::bank_oauth::OAuthClient;
-use connect::{
-    ApiBase, BankError, BankErrorKind, BankResponse, Effect, Environment, Profile,
-};
+use connect::{ApiBase, BankError, BankErrorKind, BankResponse, Effect, Environment, Profile};
 use domain::{InstitutionId, SystemEntropy, Timestamp};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
@@ -228,7 +226,8 @@ fn token(profile: &Profile, response: &BankResponse) -> Result<(), BankError> {
     {
         return Node::root(&profile.id, body).get("accessToken").required_id().map(drop);
     }
-    let nowhere = Url::parse("https://bank.example/").map_err(|_| BankError::malformed(&profile.id, "url"))?;
+    let nowhere =
+        Url::parse("https://bank.example/").map_err(|_| BankError::malformed(&profile.id, "url"))?;
     let metadata = connect::bank_oauth::Metadata {
         issuer: String::new(),
         authorization_endpoint: nowhere.clone(),
@@ -247,7 +246,8 @@ fn token(profile: &Profile, response: &BankResponse) -> Result<(), BankError> {
 fn authorization_server(profile: &Profile, response: &BankResponse) -> Result<(), BankError> {
     with_body(profile, response, |root| {
         let names = ["authorization_endpoint", "location"];
-        let named = names.into_iter().find(|name| root.get(name).exists()).unwrap_or("authorization_endpoint");
+        let named =
+            names.into_iter().find(|name| root.get(name).exists()).unwrap_or("authorization_endpoint");
         let place = root.get(named);
         Url::parse(&place.required_text()?).map(drop).map_err(|_| place.malformed())
     })
@@ -285,7 +285,11 @@ fn response(exchange: &Exchange) -> Option<BankResponse> {
     if !headers.contains_key(http::header::CONTENT_TYPE) && body.trim_start().starts_with('{') {
         headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    Some(BankResponse { status: StatusCode::from_u16(exchange.status).ok()?, headers, body: Bytes::from(body) })
+    Some(BankResponse {
+        status: StatusCode::from_u16(exchange.status).ok()?,
+        headers,
+        body: Bytes::from(body),
+    })
 }
 
 #[cfg(test)]

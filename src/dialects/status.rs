@@ -29,7 +29,8 @@ pub(crate) fn with_outcome(error: BankError, status: u16, effect: Effect) -> Ban
 
 /// A path of the bank's, if it is one: free text could hold personal data.
 pub(crate) fn plain_path(path: &str) -> Option<&str> {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/' | b'[' | b']' | b'$');
+    let plain =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/' | b'[' | b']' | b'$');
     let letters = path.bytes().any(|b| b.is_ascii_alphabetic());
     ((1..=128).contains(&path.len()) && letters && path.bytes().all(plain)).then_some(path)
 }

@@ -169,3 +169,6 @@ fn written(cx: &CallContext<'_>, account: &AccountIdentification) -> Result<(Str
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

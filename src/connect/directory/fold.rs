@@ -6,10 +6,14 @@ pub(super) fn fold(text: &str) -> String {
     for letter in text.chars().flat_map(char::to_lowercase) {
         match letter {
             'a'..='z' | '0'..='9' => folded.push(letter),
-            'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' | 'ā' | 'ă' | 'ą' | 'ǎ' | 'ạ' | 'ả' | 'ấ' | 'ầ' => folded.push('a'),
+            'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' | 'ā' | 'ă' | 'ą' | 'ǎ' | 'ạ' | 'ả' | 'ấ' | 'ầ' => {
+                folded.push('a')
+            }
             'ç' | 'ć' | 'ĉ' | 'ċ' | 'č' => folded.push('c'),
             'ď' | 'đ' | 'ð' => folded.push('d'),
-            'è' | 'é' | 'ê' | 'ë' | 'ē' | 'ĕ' | 'ė' | 'ę' | 'ě' | 'ế' | 'ệ' | 'ə' => folded.push('e'),
+            'è' | 'é' | 'ê' | 'ë' | 'ē' | 'ĕ' | 'ė' | 'ę' | 'ě' | 'ế' | 'ệ' | 'ə' => {
+                folded.push('e')
+            }
             'ĝ' | 'ğ' | 'ġ' | 'ģ' => folded.push('g'),
             'ĥ' | 'ħ' => folded.push('h'),
             'ì' | 'í' | 'î' | 'ï' | 'ĩ' | 'ī' | 'ĭ' | 'į' | 'ı' => folded.push('i'),

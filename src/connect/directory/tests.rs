@@ -59,8 +59,9 @@ fn country_and_bic_narrow_a_search() {
 
 #[test]
 fn pages_together_hold_every_institution_once() {
-    let lines: String =
-        (0..250).map(|n| format!("{{\"id\":\"bank-{n:03}\",\"name\":\"Bank {n}\",\"countries\":[]}}\n")).collect();
+    let lines: String = (0..250)
+        .map(|n| format!("{{\"id\":\"bank-{n:03}\",\"name\":\"Bank {n}\",\"countries\":[]}}\n"))
+        .collect();
     let (directory, _) = directory(&lines);
     let search = DirectorySearch { text: Some("bank".into()), ..DirectorySearch::default() };
     let (mut seen, mut after) = (Vec::new(), None::<String>);

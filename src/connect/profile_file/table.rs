@@ -37,13 +37,14 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
-        match self.entries.remove(key)? {
-            toml::Value::String(text) if !text.is_empty() => Some(text),
-            _ => {
-                self.problem(key, "is a text");
-                None
-            }
+        let value = self.entries.remove(key)?;
+        if let toml::Value::String(text) = value
+            && !text.is_empty()
+        {
+            return Some(text);
         }
+        self.problem(key, "is a text");
+        None
     }
 
     pub(super) fn required_text(&mut self, key: &str) -> Option<String> {
@@ -100,13 +101,11 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn boolean(&mut self, key: &str) -> Option<bool> {
-        match self.entries.remove(key)? {
-            toml::Value::Boolean(value) => Some(value),
-            _ => {
-                self.problem(key, "is true or false");
-                None
-            }
+        let value = self.entries.remove(key)?.as_bool();
+        if value.is_none() {
+            self.problem(key, "is true or false");
         }
+        value
     }
 
     /// A whole number from 1 to 65535.
@@ -120,19 +119,21 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn table(&mut self, key: &str) -> Option<Table<'_>> {
-        match self.entries.remove(key)? {
-            toml::Value::Table(entries) => {
-                Some(Table { file: self.file, path: format!("{}.{key}", self.path), entries, problems: self.problems })
-            }
-            _ => {
-                self.problem(key, "is a table");
-                None
-            }
+        let value = self.entries.remove(key)?;
+        if let toml::Value::Table(entries) = value {
+            let path = format!("{}.{key}", self.path);
+            return Some(Table { file: self.file, path, entries, problems: self.problems });
         }
+        self.problem(key, "is a table");
+        None
     }
 
     /// Reads each table of a list.
-    pub(super) fn each_table<T>(&mut self, key: &str, mut read: impl FnMut(Table<'_>) -> Option<T>) -> Vec<T> {
+    pub(super) fn each_table<T>(
+        &mut self,
+        key: &str,
+        mut read: impl FnMut(Table<'_>) -> Option<T>,
+    ) -> Vec<T> {
         let Some(value) = self.entries.remove(key) else { return Vec::new() };
         let toml::Value::Array(list) = value else {
             self.problem(key, "is a list of tables");
@@ -141,11 +142,10 @@ impl<'a> Table<'a> {
         let mut found = Vec::new();
         for (index, item) in list.into_iter().enumerate() {
             let path = format!("{}.{key}[{index}]", self.path);
-            match item {
-                toml::Value::Table(entries) => {
-                    found.extend(read(Table { file: self.file, path, entries, problems: self.problems }));
-                }
-                _ => self.problem(&format!("{key}[{index}]"), "is a table"),
+            if let toml::Value::Table(entries) = item {
+                found.extend(read(Table { file: self.file, path, entries, problems: self.problems }));
+            } else {
+                self.problem(&format!("{key}[{index}]"), "is a table");
             }
         }
         found

@@ -107,9 +107,12 @@ fn a_brand_overrides_its_group_and_adds_to_its_quirks() {
     assert_eq!(two.accounts_api.as_ref().unwrap().url.as_str(), "https://two.example/v1");
     assert_eq!(two.quirks.iter().count(), 2);
     assert!(two.permits(&"https://two.example/v1/accounts".parse().unwrap()));
-    for foreign in
-        ["https://one.example/v1", "http://two.example/v1", "https://two.example:8443/", "https://u@two.example/"]
-    {
+    for foreign in [
+        "https://one.example/v1",
+        "http://two.example/v1",
+        "https://two.example:8443/",
+        "https://u@two.example/",
+    ] {
         assert!(!two.permits(&foreign.parse().unwrap()), "{foreign}");
     }
 }

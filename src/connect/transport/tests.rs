@@ -106,7 +106,9 @@ async fn serve(mut stream: TlsStream<TcpStream>, manner: Manner, journal: &std::
             Manner::Endless => {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
                 while stream.write_all(b"400\r\n").await.is_ok() {
-                    if stream.write_all(&[b' '; 1024]).await.is_err() || stream.write_all(b"\r\n").await.is_err() {
+                    if stream.write_all(&[b' '; 1024]).await.is_err()
+                        || stream.write_all(b"\r\n").await.is_err()
+                    {
                         return;
                     }
                 }
@@ -190,7 +192,8 @@ async fn a_bank_of_a_stranger_authority_is_refused() {
     let bank = bank(&authority(), Manner::Answer(OK)).await;
     let profile = profile(bank.address);
     let stranger = authority();
-    let error = transport(&stranger, true).call(&profile, request(&profile, Effect::Write)).await.unwrap_err();
+    let error =
+        transport(&stranger, true).call(&profile, request(&profile, Effect::Write)).await.unwrap_err();
     assert_eq!((error.kind, error.outcome), (BankErrorKind::TlsFailed, Outcome::NotDone));
 }
 
@@ -309,7 +312,8 @@ async fn the_bytes_that_go_out_are_the_bytes_that_are_signed() {
 
     let second = &requests[1];
     let keys = crypto::Jwks::from_value(&serde_json::json!({ "keys": [seal.key.public_jwk()] })).unwrap();
-    let claims = ["http://openbanking.org.uk/iat", "http://openbanking.org.uk/iss", "http://openbanking.org.uk/tan"];
+    let claims =
+        ["http://openbanking.org.uk/iat", "http://openbanking.org.uk/iss", "http://openbanking.org.uk/tan"];
     let verified = crypto::jws::verify_detached(
         sent(second, "x-jws-signature").unwrap(),
         &body(second),

@@ -94,13 +94,14 @@ impl AccountInformation for BerlinGroup {
             return Ok(());
         }
         let error = failure(&cx.profile.id, response, Effect::Write);
-        match error.kind {
+        let ended = matches!(
+            error.kind,
             BankErrorKind::ConsentMissing
-            | BankErrorKind::ConsentExpired
-            | BankErrorKind::ConsentRevoked
-            | BankErrorKind::ResourceUnknown => Ok(()),
-            _ => Err(error),
-        }
+                | BankErrorKind::ConsentExpired
+                | BankErrorKind::ConsentRevoked
+                | BankErrorKind::ResourceUnknown
+        );
+        if ended { Ok(()) } else { Err(error) }
     }
 
     fn accounts(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
@@ -184,8 +185,7 @@ impl AccountInformation for BerlinGroup {
         if !response.status.is_success() {
             return Err(failure(&cx.profile.id, response, Effect::Read));
         }
-        transactions_of(cx.profile, response)
-            .map_err(|error| error.with_status(response.status.as_u16()))
+        transactions_of(cx.profile, response).map_err(|error| error.with_status(response.status.as_u16()))
     }
 
     fn next_page(&self, cx: &CallContext<'_>, link: &NextPage) -> Result<BankRequest, BankError> {

@@ -27,12 +27,24 @@ pub(crate) fn failure(bank: &InstitutionId, response: &BankResponse, effect: Eff
 fn kind_of(code: &str) -> Option<BankErrorKind> {
     use BankErrorKind as K;
     Some(match code {
-        "FORMAT_ERROR" | "PARAMETER_NOT_CONSISTENT" | "TIMESTAMP_INVALID" | "EXECUTION_DATE_INVALID"
-        | "CARD_INVALID" | "REFERENCE_MIX_INVALID" | "STATUS_INVALID" | "REFERENCE_STATUS_INVALID"
+        "FORMAT_ERROR"
+        | "PARAMETER_NOT_CONSISTENT"
+        | "TIMESTAMP_INVALID"
+        | "EXECUTION_DATE_INVALID"
+        | "CARD_INVALID"
+        | "REFERENCE_MIX_INVALID"
+        | "STATUS_INVALID"
+        | "REFERENCE_STATUS_INVALID"
         | "TRANSACTION_ID_INVALID" => K::InvalidRequest,
-        "PARAMETER_NOT_SUPPORTED" | "SERVICE_INVALID" | "PRODUCT_INVALID" | "PRODUCT_UNKNOWN"
-        | "SESSIONS_NOT_SUPPORTED" | "REQUESTED_FORMATS_INVALID" | "CANCELLATION_INVALID"
-        | "NO_PIIS_ACTIVATION" | "CONTENT_TYPE_NOT_SUPPORTED" => K::Unsupported,
+        "PARAMETER_NOT_SUPPORTED"
+        | "SERVICE_INVALID"
+        | "PRODUCT_INVALID"
+        | "PRODUCT_UNKNOWN"
+        | "SESSIONS_NOT_SUPPORTED"
+        | "REQUESTED_FORMATS_INVALID"
+        | "CANCELLATION_INVALID"
+        | "NO_PIIS_ACTIVATION"
+        | "CONTENT_TYPE_NOT_SUPPORTED" => K::Unsupported,
         "PERIOD_INVALID" => K::HistoryWindow,
         "RESOURCE_UNKNOWN" | "RESOURCE_EXPIRED" => K::ResourceUnknown,
         "RESOURCE_BLOCKED" => K::AccountNotAccessible,
@@ -44,7 +56,10 @@ fn kind_of(code: &str) -> Option<BankErrorKind> {
         "CONSENT_EXPIRED" => K::ConsentExpired,
         "PAYMENT_FAILED" => K::PaymentRejected,
         "FUNDS_NOT_AVAILABLE" | "FUNDS_CONFIRMATION_FAILED" => K::FundsInsufficient,
-        "CERTIFICATE_INVALID" | "CERTIFICATE_EXPIRED" | "CERTIFICATE_BLOCKED" | "CERTIFICATE_REVOKED"
+        "CERTIFICATE_INVALID"
+        | "CERTIFICATE_EXPIRED"
+        | "CERTIFICATE_BLOCKED"
+        | "CERTIFICATE_REVOKED"
         | "CERTIFICATE_MISSING" => K::CertificateRejected,
         "ROLE_INVALID" => K::RegistrationMissing,
         "SIGNATURE_INVALID" | "SIGNATURE_MISSING" | "KID_MISSING" => K::SignatureRejected,

@@ -46,9 +46,8 @@ impl PaymentInitiation for BerlinGroup {
             let sca = sca_start(cx.profile, response, &root, format!("PIS:{bank_id}"), &own)?;
             Ok(LodgedPayment { bank_id, sca, status: Some(status), submits_after_sca: false })
         };
-        read().map_err(|error| match error.kind {
-            BankErrorKind::PaymentRejected => error,
-            _ => after(Effect::Write, error),
+        read().map_err(|error| {
+            if error.kind == BankErrorKind::PaymentRejected { error } else { after(Effect::Write, error) }
         })
     }
 

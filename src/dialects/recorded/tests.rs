@@ -44,10 +44,9 @@ fn older_formats_give_as_many_entries_as_they_hold() {
         let held = body.matches("<Ntry>").count() + body.matches("\n:61:").count();
         if held > 0 {
             seen += 1;
-            match read_exchange(line) {
-                ReadOutcome::Parsed { what: "transactions", items } => assert_eq!(items, held),
-                other => panic!("{other:?}"),
-            }
+            let outcome = read_exchange(line);
+            let ReadOutcome::Parsed { what: "transactions", items } = outcome else { panic!("{outcome:?}") };
+            assert_eq!(items, held);
         }
     }
     assert_eq!(seen, 3, "two camt.052 reports and one MT940 statement are recorded");
@@ -69,7 +68,8 @@ impl Mutations {
 fn no_mutation_of_a_recorded_answer_panics_or_hangs() {
     let Some(text) = exchanges() else { return };
     let mut chance = Mutations(0x9e37_79b9_7f4a_7c15);
-    let scraps = ["null", "[]", "{}", "-1", "\"\"", "1e999", "\u{0}", "<a>", "&#0;", ":61:", "\\ud800", "€", "[[[["];
+    let scraps =
+        ["null", "[]", "{}", "-1", "\"\"", "1e999", "\u{0}", "<a>", "&#0;", ":61:", "\\ud800", "€", "[[[["];
     for line in lines(&text) {
         let mut exchange: Value = serde_json::from_str(line).unwrap();
         let body = exchange["body"].as_str().unwrap_or_default().to_owned();
@@ -99,19 +99,22 @@ fn hostile_lines_are_unread_or_typed_errors() {
         ("/v1/accounts", deep.as_str()),
         ("/v1/accounts", r#"{"accounts":{"resourceId":1}}"#),
         ("/v1/accounts", r#"{"accounts":[{"resourceId":["a"]}]}"#),
-        ("/v1/accounts/1/balances", r#"{"balances":[{"balanceAmount":{"amount":"1,5","currency":"EUR"},"balanceType":"x"}]}"#),
-        ("/v1/accounts/1/transactions", r#"{"transactions":{"booked":[{"transactionAmount":{"amount":"1","currency":"??"}}]}}"#),
+        (
+            "/v1/accounts/1/balances",
+            r#"{"balances":[{"balanceAmount":{"amount":"1,5","currency":"EUR"},"balanceType":"x"}]}"#,
+        ),
+        (
+            "/v1/accounts/1/transactions",
+            r#"{"transactions":{"booked":[{"transactionAmount":{"amount":"1","currency":"??"}}]}}"#,
+        ),
         ("/v1/consents/1/status", r#"{"consentStatus":"perhaps"}"#),
     ] {
         let line = serde_json::json!({
             "bank": "de-examplebank", "method": "GET", "url": url, "status": 200, "body": body,
         });
-        match read_exchange(&line.to_string()) {
-            ReadOutcome::TypedError(error) => {
-                assert_eq!(error.kind, BankErrorKind::MalformedResponse);
-                assert!(error.field.is_some(), "{url}");
-            }
-            other => panic!("{url}: {other:?}"),
-        }
+        let outcome = read_exchange(&line.to_string());
+        let ReadOutcome::TypedError(error) = outcome else { panic!("{url}: {outcome:?}") };
+        assert_eq!(error.kind, BankErrorKind::MalformedResponse);
+        assert!(error.field.is_some(), "{url}");
     }
 }

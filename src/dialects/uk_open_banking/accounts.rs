@@ -13,9 +13,7 @@ use jiff::ToSpan;
 use serde_json::{Map, json};
 use url::Url;
 
-use super::{
-    UkOpenBanking, after, consent_status, failure, identification, request, success,
-};
+use super::{UkOpenBanking, after, consent_status, failure, identification, request, success};
 use crate::node::Node;
 
 impl AccountInformation for UkOpenBanking {
@@ -86,10 +84,8 @@ impl AccountInformation for UkOpenBanking {
             return Ok(());
         }
         let error = failure(&cx.profile.id, response, Effect::Write);
-        match error.kind {
-            BankErrorKind::ResourceUnknown | BankErrorKind::ConsentMissing => Ok(()),
-            _ => Err(error),
-        }
+        let ended = matches!(error.kind, BankErrorKind::ResourceUnknown | BankErrorKind::ConsentMissing);
+        if ended { Ok(()) } else { Err(error) }
     }
 
     fn accounts(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {

@@ -2,17 +2,15 @@
 //! the order itself with the same initiation, byte for byte the same values.
 
 use connect::{
-    BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, Echo, Effect,
-    LodgedPayment, PaymentInitiation, PaymentReport, QuirkName, RedirectUris, ScaStart,
+    BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext,
+    Echo, Effect, LodgedPayment, PaymentInitiation, PaymentReport, QuirkName, RedirectUris, ScaStart,
 };
 use domain::{IsoPaymentStatus, PaymentOrder, PaymentScheme};
 use http::Method;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::{
-    UkOpenBanking, after, consent_status, identification, request, signed, success, written,
-};
+use super::{UkOpenBanking, after, consent_status, identification, request, signed, success, written};
 use crate::echo;
 use crate::node::Node;
 
@@ -26,7 +24,8 @@ impl PaymentInitiation for UkOpenBanking {
         if order.scheme != PaymentScheme::FasterPayments {
             return Err(cx.error(BankErrorKind::Unsupported).at("scheme"));
         }
-        let body = json!({ "Data": { "Initiation": initiation(cx, order)? }, "Risk": risk(cx, "pisp.consent") });
+        let body =
+            json!({ "Data": { "Initiation": initiation(cx, order)? }, "Risk": risk(cx, "pisp.consent") });
         let url = cx.profile.payments_api()?.join(&["domestic-payment-consents"]);
         signed(cx, request(cx, Method::POST, url, Effect::Write, Some(&body))?)
     }
@@ -42,13 +41,17 @@ impl PaymentInitiation for UkOpenBanking {
         let data = root.get("Data");
         let read = || {
             let bank_id = data.get("ConsentId").required_id()?;
-            consent_status(&data.get("Status"))?;
+            if consent_status(&data.get("Status"))? == BankConsentStatus::Rejected {
+                return Err(cx.error(BankErrorKind::PaymentRejected));
+            }
             echoed(&data, order)?;
             let scope = "openid payments".into();
             let sca = ScaStart::OAuth { scope, intent_id: Some(bank_id.clone()), metadata: None };
             Ok(LodgedPayment { bank_id, sca, status: None, submits_after_sca: true })
         };
-        read().map_err(|error| after(Effect::Write, error))
+        read().map_err(|error: BankError| {
+            if error.kind == BankErrorKind::PaymentRejected { error } else { after(Effect::Write, error) }
+        })
     }
 
     fn authorise(
