@@ -1,6 +1,8 @@
 //! One bank at work: its configuration, book and keys.
 
+use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use crypto::{Jwks, SigningKey};
@@ -51,6 +53,9 @@ impl Bank {
         pages: SocketAddr,
         trust: Arc<dyn ClientCertVerifier>,
     ) -> Result<Self, StartFailed> {
+        if let Some(directory) = &config.state_dir {
+            std::fs::create_dir_all(directory).map_err(StartFailed::State)?;
+        }
         let signing = signing_key(&config)?;
         let clients = config
             .clients
@@ -159,6 +164,15 @@ impl Bank {
     }
 }
 
+/// Writes a file only its owner can read.
+fn write_private(file: &Path, text: &str) -> io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)?.write_all(text.as_bytes())
+}
+
 fn signing_key(config: &BankConfig) -> Result<Option<SigningKey>, StartFailed> {
     if config.kind != BankKind::UkOpenBanking {
         return Ok(None);
@@ -171,7 +185,7 @@ fn signing_key(config: &BankConfig) -> Result<Option<SigningKey>, StartFailed> {
         (None, _) => {
             let pem = crypto::pki::generate_rsa().map_err(|_| StartFailed::SigningKey)?;
             if let Some(file) = &kept {
-                std::fs::write(file, &pem).map_err(StartFailed::State)?;
+                write_private(file, &pem).map_err(StartFailed::State)?;
             }
             pem
         }

@@ -188,8 +188,7 @@ pub(super) fn sharing(book: &Book, consent: &Consent) -> Vec<(&'static str, Stri
             data.push(words);
         }
     }
-    let until = consent
-        .expires
-        .map_or("until you end it".to_owned(), |expires| expires.strftime("%-d %B %Y").to_string());
+    let until =
+        consent.expires.map_or("you end it".to_owned(), |expires| expires.strftime("%-d %B %Y").to_string());
     vec![("Data", data.join(", ")), ("Until", until), ("Asked by", book.known_as(&consent.tpp))]
 }

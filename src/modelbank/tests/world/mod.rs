@@ -79,6 +79,17 @@ impl World {
     }
 
     pub async fn named_bank(&self, id: &str, kind: BankKind, auto_approve: bool, tpps: &[&Tpp]) -> Bank {
+        let (config, shutdown) = self.config(id, kind, auto_approve, tpps);
+        Bank { running: ModelBank::start(config).await.unwrap(), shutdown }
+    }
+
+    pub fn config(
+        &self,
+        id: &str,
+        kind: BankKind,
+        auto_approve: bool,
+        tpps: &[&Tpp],
+    ) -> (BankConfig, CancellationToken) {
         let shutdown = CancellationToken::new();
         let free = "127.0.0.1:0".parse().unwrap();
         let client = |tpp: &&Tpp| OauthClient {
@@ -87,7 +98,7 @@ impl World {
             redirect_uris: vec![REDIRECT.into()],
             jwks: Jwks::of([&tpp.key]).to_value(),
         };
-        let running = ModelBank::start(BankConfig {
+        let config = BankConfig {
             kind,
             id: id.into(),
             name: "Test Bank".into(),
@@ -104,10 +115,8 @@ impl World {
             clock: self.clock.clone(),
             entropy: Arc::new(SystemEntropy),
             shutdown: shutdown.clone(),
-        })
-        .await
-        .unwrap();
-        Bank { running, shutdown }
+        };
+        (config, shutdown)
     }
 
     pub fn browser(&self) -> Http {
