@@ -136,6 +136,13 @@ impl Directory {
             .saturating_add(countries)
     }
 
+    /// The institution with this identifier.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<DirectoryHit<'_>> {
+        let index = self.rows.binary_search_by(|row| row.id.of(&self.texts).cmp(id)).ok()?;
+        self.rows.get(index).map(|row| self.hit(row))
+    }
+
     /// The institutions found, in order of identifier, that come after `after`,
     /// at most `limit`. The last one's identifier begins the next page.
     #[must_use]

@@ -122,6 +122,12 @@ pub fn lint(file: &str, text: &str) -> Vec<ProfileProblem> {
     read_profiles(file, text).1
 }
 
+/// Everything wrong with the profiles that ship with the gateway.
+#[must_use]
+pub fn lint_embedded() -> Vec<ProfileProblem> {
+    EMBEDDED.iter().flat_map(|(file, text)| lint(file, text)).collect()
+}
+
 /// Tables are merged deep, quirks are added up, anything else is replaced.
 fn merged(defaults: &toml::Table, brand: toml::Table) -> toml::Table {
     let mut whole = defaults.clone();
