@@ -245,7 +245,8 @@ pub(crate) async fn list(
     Psu(psu): Psu,
 ) -> Result<Json<AccountList>, Problem> {
     needs_grant(&caller)?;
-    let reading = gateway.read(&caller.client_id, &caller.consents, None, Read::Accounts, psu.as_ref()).await?;
+    let reading =
+        gateway.read(&caller.client_id, &caller.consents, None, Read::Accounts, psu.as_ref()).await?;
     let data = reading.accounts.iter().filter_map(account_view).collect();
     Ok(Json(AccountList { data, sources: reading.sources.into_iter().map(Source::from).collect() }))
 }
@@ -262,8 +263,9 @@ pub(crate) async fn show(
     Path(account): Path<String>,
 ) -> Result<Json<AccountView>, Problem> {
     let account = account_id(&account)?;
-    let reading =
-        gateway.read(&caller.client_id, &caller.consents, Some(account), Read::Accounts, psu.as_ref()).await?;
+    let reading = gateway
+        .read(&caller.client_id, &caller.consents, Some(account), Read::Accounts, psu.as_ref())
+        .await?;
     let view = reading.accounts.first().and_then(account_view);
     view.map(Json).ok_or_else(|| Problem::new(ProblemCode::NotFound))
 }
@@ -278,7 +280,8 @@ pub(crate) async fn balances(
     Psu(psu): Psu,
 ) -> Result<Json<BalanceList>, Problem> {
     needs_grant(&caller)?;
-    let reading = gateway.read(&caller.client_id, &caller.consents, None, Read::Balances, psu.as_ref()).await?;
+    let reading =
+        gateway.read(&caller.client_id, &caller.consents, None, Read::Balances, psu.as_ref()).await?;
     Ok(Json(balance_list(reading)))
 }
 
@@ -294,8 +297,9 @@ pub(crate) async fn account_balances(
     Path(account): Path<String>,
 ) -> Result<Json<BalanceList>, Problem> {
     let account = account_id(&account)?;
-    let reading =
-        gateway.read(&caller.client_id, &caller.consents, Some(account), Read::Balances, psu.as_ref()).await?;
+    let reading = gateway
+        .read(&caller.client_id, &caller.consents, Some(account), Read::Balances, psu.as_ref())
+        .await?;
     Ok(Json(balance_list(reading)))
 }
 
@@ -348,8 +352,11 @@ fn account_id(text: &str) -> Result<AccountId, Problem> {
 
 fn account_view(data: &AccountData) -> Option<AccountView> {
     let account = data.account.as_ref()?;
-    let identifications: Vec<AccountName> =
-        if data.detail { account.identifications.iter().map(AccountName::from).collect() } else { Vec::new() };
+    let identifications: Vec<AccountName> = if data.detail {
+        account.identifications.iter().map(AccountName::from).collect()
+    } else {
+        Vec::new()
+    };
     let holders = if data.detail { account.holders.clone() } else { Vec::new() };
     Some(AccountView {
         id: data.id.to_string(),
@@ -411,7 +418,11 @@ async fn transaction_page(
     if let (Some(from), Some(to)) = (params.from, params.to)
         && from > to
     {
-        return Err(Problem::new(ProblemCode::Query).error("from", "parameter.invalid", "from is not after to"));
+        return Err(Problem::new(ProblemCode::Query).error(
+            "from",
+            "parameter.invalid",
+            "from is not after to",
+        ));
     }
     let day = |day: Option<Date>| day.map(|day| day.to_string()).unwrap_or_default();
     let account = only.map(|id| id.to_string()).unwrap_or_default();
@@ -431,7 +442,8 @@ async fn transaction_page(
         }
     }
     entries.sort_by(|(one, _), (other, _)| other.cmp(one));
-    let mut rest = entries.into_iter().filter(|(position, _)| after.as_ref().is_none_or(|after| position < after));
+    let mut rest =
+        entries.into_iter().filter(|(position, _)| after.as_ref().is_none_or(|after| position < after));
     let page: Vec<_> = rest.by_ref().take(limit).collect();
     let has_more = rest.next().is_some();
     let last = page.last().map(|(position, _)| cursors.write(position));
@@ -449,9 +461,8 @@ fn transaction_view(
     entry: &Transaction,
 ) -> TransactionView {
     let text = |date: Option<Date>| date.map(|date| date.to_string());
-    let party = |name: &Option<String>| {
-        name.clone().filter(|_| account.detail).map(|name| PartyName { name })
-    };
+    let party =
+        |name: &Option<String>| name.clone().filter(|_| account.detail).map(|name| PartyName { name });
     let counterpart = |known: &Option<domain::AccountIdentification>| {
         known.as_ref().filter(|_| account.detail).map(AccountName::from)
     };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use connect::directory::{Directory, DirectoryHit, DirectorySearch};
 use connect::{BankFilter, Profile};
 use domain::{Capability, Country, InstitutionId};
 use flows::Gateway;
@@ -37,8 +38,9 @@ pub(crate) struct InstitutionView {
     countries: Vec<String>,
     /// ISO 9362.
     bic: Vec<String>,
-    /// Home region of its customers' data.
-    region: String,
+    /// Home region of its customers' data; absent where no profile names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
     /// `live` or `sandbox`.
     environment: &'static str,
     /// Standard it speaks, with version.
@@ -56,8 +58,9 @@ pub(crate) struct InstitutionView {
     /// Longest consent in days, where the bank limits it.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_consent_days: Option<u16>,
-    /// Days of history it gives.
-    max_history_days: u16,
+    /// Days of history it gives, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_history_days: Option<u16>,
     /// Test users, for a sandbox bank.
     sandbox_users: Vec<SandboxUserView>,
 }
@@ -71,7 +74,7 @@ impl InstitutionView {
             brand_group: profile.brand_group.clone(),
             countries: profile.countries.iter().map(ToString::to_string).collect(),
             bic: profile.bics.clone(),
-            region: profile.region.to_string(),
+            region: Some(profile.region.to_string()),
             environment: profile.environment.as_str(),
             standards: dialect.map(|dialect| dialect.standard(profile)).into_iter().collect(),
             capabilities: profile.capabilities.iter().map(|capability| capability.as_str()).collect(),
@@ -80,7 +83,7 @@ impl InstitutionView {
             connectable: profile.connectable() && dialect.is_some(),
             missing: profile.missing.clone(),
             max_consent_days: profile.max_consent_days,
-            max_history_days: profile.max_history_days,
+            max_history_days: Some(profile.max_history_days),
             sandbox_users: profile
                 .sandbox_users
                 .iter()
@@ -89,6 +92,30 @@ impl InstitutionView {
                     purpose: user.purpose.clone(),
                 })
                 .collect(),
+        }
+    }
+}
+
+impl From<DirectoryHit<'_>> for InstitutionView {
+    /// An entry of the imported directory: known by name, not set up.
+    fn from(hit: DirectoryHit<'_>) -> Self {
+        Self {
+            id: hit.id.to_owned(),
+            name: hit.name.to_owned(),
+            brand_group: String::new(),
+            countries: hit.countries.iter().map(ToString::to_string).collect(),
+            bic: hit.bic.map(str::to_owned).into_iter().collect(),
+            region: None,
+            environment: "live",
+            standards: Vec::new(),
+            capabilities: Vec::new(),
+            auth_approaches: Vec::new(),
+            payment_schemes: Vec::new(),
+            connectable: false,
+            missing: vec!["profile".to_owned()],
+            max_consent_days: None,
+            max_history_days: None,
+            sandbox_users: Vec::new(),
         }
     }
 }
@@ -121,6 +148,9 @@ pub(crate) struct InstitutionParams {
     /// periodic_payments, vrp or funds_confirmation.
     #[serde(default)]
     capability: Option<String>,
+    /// Only those that are set up here (`true`), or only the others (`false`).
+    #[serde(default, deserialize_with = "from_text")]
+    connectable: Option<bool>,
     /// Institutions on a page, 1 to 500.
     #[serde(default, deserialize_with = "from_text")]
     #[param(minimum = 1, maximum = 500)]
@@ -142,6 +172,7 @@ fn cacheable<T>(value: T) -> Cacheable<T> {
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
+    State(directory): State<Arc<Directory>>,
     QueryParams(params): QueryParams<InstitutionParams>,
 ) -> Result<Cacheable<InstitutionList>, Problem> {
     let limit = limit_of(params.limit, 100, 500)?;
@@ -154,21 +185,42 @@ pub(crate) async fn list(
     };
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let country = params.country.map(|country| country.to_string()).unwrap_or_default();
-    let bound = [&country, &text(&params.q), &text(&params.bic), &text(&params.capability)];
+    let connectable = params.connectable.map(|wanted| wanted.to_string()).unwrap_or_default();
+    let bound = [&country, &text(&params.q), &text(&params.bic), &text(&params.capability), &connectable];
     let cursors = Cursor::new(gateway.id_key(), "institutions", &bound.map(String::as_str));
-    let after: Option<InstitutionId> = params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
+    let after: Option<String> = params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
+    let wanted_text = params.q.filter(|text| !text.trim().is_empty());
+    let more = limit.saturating_add(1);
+
     let filter = BankFilter {
         country: params.country,
-        text: params.q.filter(|text| !text.trim().is_empty()),
-        bic: params.bic,
+        text: wanted_text.clone(),
+        bic: params.bic.clone(),
         capability,
     };
-    let mut found = gateway.registry().list(&filter, after.as_ref(), limit.saturating_add(1));
+    let after_id: Option<InstitutionId> = after.as_deref().and_then(|after| after.parse().ok());
+    let mut found: Vec<InstitutionView> = gateway
+        .registry()
+        .list(&filter, after_id.as_ref(), usize::MAX)
+        .iter()
+        .filter(|profile| after.as_deref().is_none_or(|after| profile.id.as_str() > after))
+        .map(|profile| InstitutionView::of(&gateway, profile))
+        .filter(|view| params.connectable.is_none_or(|wanted| view.connectable == wanted))
+        .take(more)
+        .collect();
+    // The directory knows names, no capabilities; nothing of it is set up.
+    if capability.is_none() && params.connectable != Some(true) {
+        let search = DirectorySearch { text: wanted_text, country: params.country, bic: params.bic };
+        let hits = directory.search(&search, after.as_deref(), more);
+        found.extend(hits.into_iter().map(InstitutionView::from));
+    }
+    // A bank with a profile stands before the directory's entry of the same id.
+    found.sort_by(|one, other| one.id.cmp(&other.id));
+    found.dedup_by(|later, kept| later.id == kept.id);
     let has_more = found.len() > limit;
     found.truncate(limit);
     let next_cursor = found.last().filter(|_| has_more).map(|last| cursors.write(&last.id));
-    let data = found.iter().map(|profile| InstitutionView::of(&gateway, profile)).collect();
-    Ok(cacheable(InstitutionList { data, page: Page { next_cursor, has_more } }))
+    Ok(cacheable(InstitutionList { data: found, page: Page { next_cursor, has_more } }))
 }
 
 /// Show one institution.
@@ -178,10 +230,14 @@ pub(crate) async fn list(
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(gateway): State<Arc<Gateway>>,
+    State(directory): State<Arc<Directory>>,
     Path(id): Path<String>,
 ) -> Result<Cacheable<InstitutionView>, Problem> {
     let profile = id.parse::<InstitutionId>().ok().and_then(|id| gateway.registry().profile(&id));
-    let profile = profile
-        .ok_or_else(|| Problem::new(ProblemCode::NotFound).detail("There is no such institution."))?;
-    Ok(cacheable(InstitutionView::of(&gateway, &profile)))
+    let view = match profile {
+        Some(profile) => Some(InstitutionView::of(&gateway, &profile)),
+        None => directory.find(&id).map(InstitutionView::from),
+    };
+    let missing = || Problem::new(ProblemCode::NotFound).detail("There is no such institution.");
+    view.map(cacheable).ok_or_else(missing)
 }

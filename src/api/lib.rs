@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
+use connect::directory::Directory;
 use flows::Gateway;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{AuthorizationCode, Flow, OAuth2, Scopes, SecurityScheme};
@@ -22,15 +23,23 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// What the API works with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Api {
     /// The use cases.
     pub gateway: Arc<Gateway>,
+    /// The imported institution directory; empty where none was imported.
+    pub directory: Arc<Directory>,
 }
 
 impl FromRef<Api> for Arc<Gateway> {
     fn from_ref(api: &Api) -> Self {
         Arc::clone(&api.gateway)
+    }
+}
+
+impl FromRef<Api> for Arc<Directory> {
+    fn from_ref(api: &Api) -> Self {
+        Arc::clone(&api.directory)
     }
 }
 

@@ -280,11 +280,15 @@ impl PaymentCreate {
         let creditor_account = self.creditor_account.parse("/creditor_account", v);
         let debtor_account = self.debtor_account.as_ref().map(|account| account.parse("/debtor_account", v));
         let unstructured = self.remittance.unstructured.first().cloned();
-        if self.remittance.unstructured.len() > 1 || unstructured.as_ref().is_some_and(|text| !is_line(text, 140)) {
+        if self.remittance.unstructured.len() > 1
+            || unstructured.as_ref().is_some_and(|text| !is_line(text, 140))
+        {
             v.add("/remittance/unstructured", "text.invalid", "one line of 1 to 140 printable characters");
         }
         let reference = self.remittance.structured.first().map(|one| one.reference.clone());
-        if self.remittance.structured.len() > 1 || reference.as_ref().is_some_and(|text| !is_reference(text, 35)) {
+        if self.remittance.structured.len() > 1
+            || reference.as_ref().is_some_and(|text| !is_reference(text, 35))
+        {
             v.add("/remittance/structured", "reference.invalid", "one reference of 1 to 35 SEPA characters");
         }
         if self.end_to_end_id.as_ref().is_some_and(|id| !is_reference(id, 35)) {
@@ -372,7 +376,8 @@ pub(crate) async fn order(
             reason: None,
         };
         let mut view = PaymentView::of(payment, vec![first]);
-        view.authorization = Some(Authorization { kind: "REDIRECT", href: format!("{issuer}/pay/{session}") });
+        view.authorization =
+            Some(Authorization { kind: "REDIRECT", href: format!("{issuer}/pay/{session}") });
         serde_json::to_string(&view).unwrap_or_default()
     };
     let reply = gateway.order_payment(&client_id, request, claim, answer).await?;

@@ -104,11 +104,24 @@ impl AccountName {
     /// An account that can be paid from or to: an IBAN or a UK account.
     pub(crate) fn parse(&self, pointer: &str, violations: &mut Violations) -> Option<AccountIdentification> {
         match self {
-            Self { iban: Some(iban), sort_code_account_number: None, bban: None, masked_pan: None, other: None } => {
-                let iban = violations.take(&format!("{pointer}/iban"), "iban.invalid", iban.parse::<Iban>())?;
+            Self {
+                iban: Some(iban),
+                sort_code_account_number: None,
+                bban: None,
+                masked_pan: None,
+                other: None,
+            } => {
+                let iban =
+                    violations.take(&format!("{pointer}/iban"), "iban.invalid", iban.parse::<Iban>())?;
                 Some(AccountIdentification::Iban(iban))
             }
-            Self { iban: None, sort_code_account_number: Some(account), bban: None, masked_pan: None, other: None } => {
+            Self {
+                iban: None,
+                sort_code_account_number: Some(account),
+                bban: None,
+                masked_pan: None,
+                other: None,
+            } => {
                 let parsed = SortCodeAccount::new(&account.sort_code, &account.account_number);
                 let pointer = format!("{pointer}/sort_code_account_number");
                 violations.take(&pointer, "sort_code.invalid", parsed).map(AccountIdentification::SortCode)

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-use crate::{BankError, BankErrorKind, BankRequest, BankResponse, Profile};
+use crate::{BankError, BankErrorKind, BankRequest, BankResponse, Profile, QuirkName};
 
 /// What we know of a PSU who is present. Told to the bank; its absence makes
 /// the call count against the unattended quota (RTS Art. 36(5)).
@@ -209,7 +209,8 @@ impl NextPage {
     /// `malformed-response` if the link leads to a host that is not the profile's.
     pub fn of(profile: &Profile, base: &Url, link: &str, field: &str) -> Result<Self, BankError> {
         let refused = || BankError::malformed(&profile.id, field);
-        let mut url = base.join(link).map_err(|_| refused())?;
+        let own = own_brand(profile, base, link);
+        let mut url = base.join(own.as_deref().unwrap_or(link)).map_err(|_| refused())?;
         url.set_fragment(None);
         let same_host =
             url.host_str() == base.host_str() && url.port_or_known_default() == base.port_or_known_default();
@@ -221,6 +222,17 @@ impl NextPage {
     pub fn url(&self) -> &Url {
         &self.0
     }
+}
+
+/// The link of another brand of the group, written for this one: some groups
+/// print one brand's address in the answers of all (a quirk of the profile).
+fn own_brand(profile: &Profile, base: &Url, link: &str) -> Option<String> {
+    let version = profile.accounts_api.as_ref().map_or("", |api| api.version.as_str());
+    let quirk = profile.quirks.find(QuirkName::LinksOfAnotherBrand, "aisp.transactions", version)?;
+    let other = quirk.text("also")?.replace("{version}", &format!("v{version}"));
+    let rest = link.strip_prefix(&other)?;
+    let complete = rest.is_empty() || rest.starts_with(['/', '?']);
+    complete.then(|| format!("{}{rest}", base.as_str().trim_end_matches('/')))
 }
 
 /// Follows pages: refuses a page seen before and more pages than allowed.

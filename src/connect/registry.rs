@@ -120,3 +120,54 @@ impl Registry {
         self.len() == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(registry: &Registry, filter: &BankFilter) -> Vec<String> {
+        registry.list(filter, None, 100).iter().map(|profile| profile.id.as_str().to_owned()).collect()
+    }
+
+    fn bank(id: &str, name: &str, country: &str, bic: &str) -> Profile {
+        let mut profile = Profile::blank(id.parse().unwrap(), name, "eu".parse().unwrap(), "berlin-group");
+        profile.countries = vec![country.parse().unwrap()];
+        profile.bics = vec![bic.to_owned()];
+        profile.capabilities = [Capability::Accounts].into();
+        profile
+    }
+
+    #[test]
+    fn banks_are_found_by_country_text_bic_and_capability() {
+        let registry = Registry::new(Vec::new());
+        registry.put(bank("de-one", "Eins Bank", "DE", "EINSDEFF"));
+        registry.put(bank("fr-two", "Banque Deux", "FR", "DEUXFRPPXXX"));
+        let filter = |change: fn(&mut BankFilter)| {
+            let mut filter = BankFilter::default();
+            change(&mut filter);
+            ids(&registry, &filter)
+        };
+        assert_eq!(filter(|_| {}), ["de-one", "fr-two"]);
+        assert_eq!(filter(|filter| filter.country = "FR".parse().ok()), ["fr-two"]);
+        assert_eq!(filter(|filter| filter.text = Some("EINS".into())), ["de-one"]);
+        assert_eq!(filter(|filter| filter.bic = Some("einsdeffxxx".into())), ["de-one"]);
+        assert_eq!(filter(|filter| filter.bic = Some("DEUXFRPP".into())), ["fr-two"]);
+        assert_eq!(filter(|filter| filter.bic = Some("DEUXFRPP123".into())), [""; 0]);
+        assert_eq!(filter(|filter| filter.capability = Some(Capability::Payments)), [""; 0]);
+    }
+
+    #[test]
+    fn pages_follow_each_other_and_a_reader_keeps_the_profile_it_holds() {
+        let registry = Registry::new(Vec::new());
+        for n in 0..7 {
+            registry.put(bank(&format!("de-bank{n}"), "Bank", "DE", "BANKDEFF"));
+        }
+        let first = registry.list(&BankFilter::default(), None, 4);
+        let rest = registry.list(&BankFilter::default(), first.last().map(|profile| &profile.id), 4);
+        assert_eq!((first.len(), rest.len(), registry.len()), (4, 3, 7));
+        let held = registry.profile(&"de-bank0".parse().unwrap()).unwrap();
+        registry.put(bank("de-bank0", "Renamed", "DE", "BANKDEFF"));
+        assert_eq!((held.name.as_str(), registry.len()), ("Bank", 7));
+        assert_eq!(registry.profile(&held.id).unwrap().name, "Renamed");
+    }
+}

@@ -1,8 +1,8 @@
 //! The only place from which bytes go to a bank: limits, signature, pooled
 //! mutual TLS, deadline and size cap, in that order.
 //!
-//! It never follows a redirect, never repeats a request, and never goes to a
-//! host that is not the profile's.
+//! It never follows a redirect, never repeats a request of which a byte may
+//! have been sent, and never goes to a host that is not the profile's.
 
 mod bulkhead;
 mod connector;
@@ -89,7 +89,8 @@ impl Transport {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .http1_max_buf_size(MAX_HEAD)
-            .retry_canceled_requests(false)
+            // An idle connection that the bank closed took nothing of the request.
+            .retry_canceled_requests(true)
             .build(Connector::new(tls, CONNECT_TIMEOUT));
         Ok(Self { client, bulkheads: Bulkheads::default(), seal: config.seal, clock: config.clock })
     }
@@ -174,10 +175,14 @@ fn classify(profile: &Profile, failure: &hyper_util::client::legacy::Error) -> B
             // side (TLS 1.3 sends it after ours is done): nothing was read.
             return error(kind);
         }
-        if let Some(hyper) = cause.downcast_ref::<hyper::Error>()
-            && hyper.is_parse()
-        {
-            return error(BankErrorKind::MalformedResponse).at("head").unknown();
+        if let Some(hyper) = cause.downcast_ref::<hyper::Error>() {
+            if hyper.is_parse() {
+                return error(BankErrorKind::MalformedResponse).at("head").unknown();
+            }
+            if hyper.is_canceled() {
+                // The connection went away before a byte was written.
+                return error(BankErrorKind::BankUnavailable);
+            }
         }
         source = cause.source();
     }

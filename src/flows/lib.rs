@@ -22,4 +22,4 @@ pub use error::FlowError;
 pub use gateway::{Gateway, GatewayConfig, Parts};
 pub use ids::{IdKey, TransactionProvenance};
 pub use payments::{PaymentReply, PaymentRequest};
-pub use webhooks::{WebhookPolicy, WebhookRefused};
+pub use webhooks::{WebhookPolicy, WebhookRefused, WebhookSender};

@@ -151,6 +151,41 @@ fn migrations(schema: Schema) -> Migrator {
     Migrator::with_migrations(migrations.collect())
 }
 
+/// Makes the databases `NAME_suffix` beside the one that `url` names, where they
+/// are missing. Their addresses, in the order of the suffixes.
+///
+/// # Errors
+///
+/// [`StoreError`] if the server cannot be reached or refuses.
+pub async fn postgres_databases(url: &str, suffixes: &[&str]) -> Result<Vec<String>, StoreError> {
+    sqlx::any::install_default_drivers();
+    let invalid = || StoreError::Database(sqlx::Error::Configuration("the address names no database".into()));
+    let mut address = url::Url::parse(url).map_err(|_| invalid())?;
+    let name = address.path().trim_start_matches('/').to_owned();
+    let plain = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if name.is_empty() || !plain(&name) || !suffixes.iter().all(|suffix| plain(suffix)) {
+        return Err(invalid());
+    }
+    let server = AnyPoolOptions::new().max_connections(1).connect(url).await?;
+    let mut urls = Vec::new();
+    for suffix in suffixes {
+        let database = format!("{name}_{suffix}");
+        let there = sqlx::query("select 1 from pg_database where datname = $1")
+            .bind(&database)
+            .fetch_optional(&server)
+            .await?;
+        if there.is_none() {
+            // A name cannot be a parameter; it was checked above.
+            let sql = sqlx::AssertSqlSafe(format!("create database \"{database}\""));
+            sqlx::raw_sql(sql).execute(&server).await?;
+        }
+        address.set_path(&database);
+        urls.push(address.to_string());
+    }
+    server.close().await;
+    Ok(urls)
+}
+
 /// An instant as the databases keep it: microseconds since 1970, UTC.
 pub(crate) fn micros(at: Timestamp) -> i64 {
     at.as_microsecond()

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 
 use domain::Region;
 
-pub use database::{Database, StoreError, Tx};
+pub use database::{Database, StoreError, Tx, postgres_databases};
 
 /// The store without persons.
 #[derive(Clone, Debug)]

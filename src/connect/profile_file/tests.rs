@@ -117,6 +117,20 @@ fn a_brand_overrides_its_group_and_adds_to_its_quirks() {
     }
 }
 
+#[test]
+fn a_next_page_under_a_sister_brands_address_is_asked_of_the_brand_itself() {
+    let profiles = embedded();
+    let profile =
+        profiles.iter().find(|profile| profile.id.as_str() == "gb-lloyds-halifax-personal").unwrap();
+    let base = &profile.accounts_api.as_ref().unwrap().url;
+    let sister = "https://secure-api.lloydsbank.com/prod01/lbg/lyds/open-banking/v4.0/aisp";
+    let next = |link: String| crate::NextPage::of(profile, base, &link, "/Links/Next");
+    let page = next(format!("{sister}/accounts/1/transactions?page=2")).ok().unwrap();
+    assert_eq!(page.url().as_str(), format!("{base}/accounts/1/transactions?page=2"));
+    assert!(next(format!("{sister}.evil.example/")).is_err());
+    assert!(next("https://secure-api.lloydsbank.com/elsewhere".into()).is_err());
+}
+
 /// What the collected facts call a quirk, and what we call it.
 const COLLECTED: [(&str, QuirkName); 61] = [
     ("aisp_reauth_not_used", QuirkName::NoSecondAuthorization),

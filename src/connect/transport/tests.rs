@@ -22,6 +22,7 @@ use crate::{ApiBase, Outcome, Signature, Signing};
 #[derive(Clone, Copy)]
 enum Manner {
     Answer(&'static str),
+    AnswerAndClose,
     Late,
     Endless,
     Reset,
@@ -102,6 +103,11 @@ async fn serve(mut stream: TlsStream<TcpStream>, manner: Manner, journal: &std::
         request.clear();
         match manner {
             Manner::Answer(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
+            Manner::AnswerAndClose => {
+                stream.write_all(OK.as_bytes()).await.unwrap();
+                let _ = stream.shutdown().await;
+                return;
+            }
             Manner::Late => tokio::time::sleep(Duration::from_secs(60)).await,
             Manner::Endless => {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
@@ -172,6 +178,26 @@ async fn an_answer_comes_back_over_mutual_tls_and_a_redirect_is_not_followed() {
             transport(&authority, true).call(&profile, request(&profile, Effect::Write)).await.unwrap();
         assert_eq!(response.status.as_u16(), status);
         assert_eq!(bank.requests.lock().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_the_bank_closes_never_makes_a_request_arrive_twice() {
+    let authority = authority();
+    let bank = bank(&authority, Manner::AnswerAndClose).await;
+    let profile = profile(bank.address);
+    let transport = transport(&authority, true);
+    for number in 0..50 {
+        let id = format!("request-{number}");
+        let request = request(&profile, Effect::Write).header("x-request-id", &id).unwrap();
+        let outcome = transport.call(&profile, request).await;
+        let seen = bank.requests.lock().unwrap();
+        let times = seen.iter().filter(|seen| sent(seen, "x-request-id") == Some(id.as_str())).count();
+        match outcome.map_err(|error| error.outcome) {
+            Ok(_) => assert_eq!(times, 1),
+            Err(Outcome::NotDone) => assert_eq!(times, 0),
+            Err(Outcome::Unknown) => assert!(times <= 1),
+        }
     }
 }
 

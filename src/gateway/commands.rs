@@ -1,0 +1,5 @@
+//! One module per command.
+
+pub(crate) mod banks;
+pub(crate) mod openapi;
+pub(crate) mod sandbox;

@@ -1,0 +1,223 @@
+//! `consentry banks`.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use connect::{BankFilter, Profile, Registry};
+use dialects::recorded::{ReadOutcome, Tally, read_exchange};
+use domain::InstitutionId;
+use flate2::read::GzDecoder;
+use serde_json::json;
+use store::GlobalStore;
+
+use crate::cli::BanksCommand;
+use crate::sandbox::directory;
+
+/// Runs one of the commands.
+pub(crate) async fn run(command: BanksCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        BanksCommand::List { country, q, json } => list(country.as_deref(), q, json),
+        BanksCommand::Show { id } => show(&id),
+        BanksCommand::Lint { files } => lint(&files),
+        BanksCommand::Read { file, json } => read(&file, json),
+        BanksCommand::Import { file, data_dir } => import(&file, &data_dir).await,
+    }
+}
+
+fn embedded() -> Registry {
+    Registry::embedded(vec![Box::new(dialects::UkOpenBanking), Box::new(dialects::BerlinGroup)])
+}
+
+fn list(country: Option<&str>, q: Option<String>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let country = country.map(str::parse).transpose().context("--country")?;
+    let filter = BankFilter { country, text: q, ..BankFilter::default() };
+    let mut out = std::io::stdout().lock();
+    let banks = embedded().list(&filter, None, usize::MAX);
+    for bank in &banks {
+        if as_json {
+            writeln!(
+                out,
+                "{}",
+                json!({
+                    "id": bank.id.as_str(),
+                    "name": bank.name,
+                    "brand_group": bank.brand_group,
+                    "environment": bank.environment.as_str(),
+                    "connectable": bank.connectable(),
+                    "quirks": bank.quirks.iter().count(),
+                })
+            )?;
+        } else {
+            writeln!(
+                out,
+                "{:<32} {:<34} {:<8} {:>2} quirks  {}",
+                bank.id.as_str(),
+                bank.name,
+                bank.environment.as_str(),
+                bank.quirks.iter().count(),
+                if bank.connectable() {
+                    "ready".to_owned()
+                } else {
+                    format!("needs {}", bank.missing.join(", "))
+                },
+            )?;
+        }
+    }
+    if !as_json {
+        writeln!(out, "{} banks", banks.len())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(id: &str) -> anyhow::Result<ExitCode> {
+    let id: InstitutionId = id.parse()?;
+    let profile =
+        embedded().profile(&id).with_context(|| format!("no bank is called {id}; try banks list"))?;
+    let mut out = std::io::stdout().lock();
+    describe(&mut out, &profile)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(out: &mut impl Write, profile: &Profile) -> anyhow::Result<()> {
+    let mut line = |name: &str, value: String| writeln!(out, "{name:<18} {value}");
+    line("id", profile.id.to_string())?;
+    line("name", profile.name.clone())?;
+    line("group", profile.brand_group.clone())?;
+    line("environment", profile.environment.as_str().to_owned())?;
+    line("region", profile.region.to_string())?;
+    line("countries", profile.countries.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))?;
+    line("dialect", profile.dialect.clone())?;
+    let capabilities: Vec<_> = profile.capabilities.iter().map(|capability| capability.as_str()).collect();
+    line("capabilities", capabilities.join(", "))?;
+    for (name, api) in [("accounts API", &profile.accounts_api), ("payments API", &profile.payments_api)] {
+        if let Some(api) = api {
+            line(name, format!("{} ({})", api.url, api.version))?;
+        }
+    }
+    if let Some(issuer) = profile.authorization_server.as_ref().and_then(|server| server.issuer.clone()) {
+        line("issuer", issuer)?;
+    }
+    let ready = if profile.connectable() {
+        "yes".to_owned()
+    } else {
+        format!("needs {}", profile.missing.join(", "))
+    };
+    line("connectable", ready)?;
+    if let Some(note) = &profile.note {
+        line("note", note.clone())?;
+    }
+    for quirk in profile.quirks.iter() {
+        let parameters: Vec<String> =
+            quirk.parameters.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        line(
+            "quirk",
+            format!("{} at {} {}", quirk.name.as_str(), quirk.at.join(" "), parameters.join(", ")),
+        )?;
+        line("", quirk.name.description().to_owned())?;
+    }
+    Ok(())
+}
+
+fn lint(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    let mut problems = Vec::new();
+    if files.is_empty() {
+        problems.extend(connect::lint_embedded());
+    }
+    for file in files {
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        problems.extend(connect::lint(&file.display().to_string(), &text));
+    }
+    for problem in &problems {
+        println!("{problem}");
+    }
+    println!("{} problems", problems.len());
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn read(file: &Path, only_tally: bool) -> anyhow::Result<ExitCode> {
+    let reader = BufReader::new(open(file)?);
+    let mut tally = Tally::default();
+    let mut out = std::io::stdout().lock();
+    for (number, line) in reader.lines().enumerate() {
+        let line = line.with_context(|| format!("{} cannot be read", file.display()))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let outcome = read_exchange(&line);
+        tally.add(&outcome);
+        if !only_tally {
+            let number = number.saturating_add(1);
+            match &outcome {
+                ReadOutcome::Parsed { what, items } => writeln!(out, "{number}: {what}, {items}")?,
+                ReadOutcome::TypedError(error) => writeln!(out, "{number}: error: {error}")?,
+                ReadOutcome::Unread => writeln!(out, "{number}: UNREAD")?,
+            }
+        }
+    }
+    writeln!(
+        out,
+        "{}",
+        json!({
+            "total": tally.total,
+            "parsed": tally.parsed,
+            "typed_errors": tally.typed_errors,
+            "unread": tally.unread,
+        })
+    )?;
+    Ok(if tally.unread == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Opens a file, unpacked if it is gzip.
+fn open(file: &Path) -> anyhow::Result<Box<dyn Read>> {
+    let opened = || File::open(file).with_context(|| format!("{} cannot be read", file.display()));
+    let mut magic = [0; 2];
+    let gzip = opened()?.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
+    let file = opened()?;
+    Ok(if gzip { Box::new(GzDecoder::new(file)) } else { Box::new(file) })
+}
+
+async fn import(file: &Path, data_dir: &Path) -> anyhow::Result<ExitCode> {
+    if !data_dir.join("state.json").exists() {
+        bail!(
+            "{} holds no sandbox: start `consentry sandbox` once, or name its --data-dir",
+            data_dir.display()
+        );
+    }
+    let reader =
+        BufReader::new(File::open(file).with_context(|| format!("{} cannot be read", file.display()))?);
+    let url = format!("sqlite://{}", data_dir.join("global.sqlite").display());
+    let store = GlobalStore::open(&url).await.context("the sandbox's database cannot be opened")?;
+    let terminal = std::io::stderr().is_terminal();
+    let mut entries = Vec::new();
+    let report =
+        connect::directory::import(reader, |done| progress(done, terminal), |entry| entries.push(entry))
+            .with_context(|| format!("{} cannot be read", file.display()))?;
+    let mut tx = store.begin().await?;
+    for entry in &entries {
+        tx.put_directory_entry(&entry.id, &directory::line_of(entry)).await?;
+    }
+    tx.commit().await?;
+    store.close().await;
+    if terminal {
+        eprintln!();
+    }
+    for skipped in &report.skipped {
+        println!("line {}: skipped: {}", skipped.line, skipped.reason);
+    }
+    println!("{} imported, {} skipped", report.imported, report.skipped.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn progress(done: usize, terminal: bool) {
+    if done.is_multiple_of(1_000) {
+        if terminal {
+            eprint!("\r{done} lines read");
+        } else if done.is_multiple_of(10_000) {
+            eprintln!("{done} lines read");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The whole journey, played by an outside client: a fintech with a
+//! certificate, and a person with a browser. Uses the public interface only.
+
+mod browser;
+mod client;
+mod journey;
+mod receiver;
+mod report;
+
+pub use browser::{Browser, Visit};
+pub use client::{Answer, Client};
+pub use journey::play;
+pub use receiver::{Delivery, Receiver};
+pub use report::{Report, Step};

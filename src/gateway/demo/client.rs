@@ -1,0 +1,180 @@
+//! A small HTTPS client for the demo fintech, its PSU, and tests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use url::Url;
+
+/// Longest time to an answer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Sends requests, with or without a client certificate. One connection each.
+#[derive(Clone, Debug)]
+pub struct Client {
+    tls: Arc<ClientConfig>,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON; `null` if it is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// A header, if it is there and plain.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The text of a member of the JSON body.
+    #[must_use]
+    pub fn text(&self, pointer: &str) -> String {
+        self.json().pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// The answer, if it has this status.
+    ///
+    /// # Errors
+    ///
+    /// Says which status came, with the code of the problem.
+    pub fn expect(self, status: u16) -> anyhow::Result<Self> {
+        if self.status.as_u16() == status {
+            return Ok(self);
+        }
+        let code = [self.text("/code"), self.text("/error")].concat();
+        let detail = [self.text("/detail"), self.text("/error_description")].concat();
+        Err(anyhow!("answered {} {code} {detail}", self.status.as_u16()))
+    }
+}
+
+impl Client {
+    /// A client that trusts one root and shows a certificate, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// If a PEM text cannot be used.
+    pub fn new(root_pem: &str, identity: Option<(&str, &str)>) -> anyhow::Result<Self> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(root_pem.as_bytes()) {
+            roots.add(certificate?)?;
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots);
+        let config = match identity {
+            Some((certificate, key)) => {
+                let chain =
+                    CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+                config.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes())?)?
+            }
+            None => config.with_no_client_auth(),
+        };
+        Ok(Self { tls: Arc::new(config) })
+    }
+
+    /// Sends one request.
+    ///
+    /// # Errors
+    ///
+    /// If no answer comes.
+    pub async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<Answer> {
+        let work = self.exchange(method, url, headers, body.into());
+        tokio::time::timeout(TIMEOUT, work).await.with_context(|| format!("{url} did not answer in time"))?
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> anyhow::Result<Answer> {
+        let url = Url::parse(url)?;
+        let host = url.host_str().context("an address without a host")?.to_owned();
+        let port = url.port_or_known_default().context("an address without a port")?;
+        let stream =
+            TcpStream::connect((host.as_str(), port)).await.with_context(|| format!("{host}:{port}"))?;
+        stream.set_nodelay(true)?;
+        let name = ServerName::try_from(host)?;
+        let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let connection = tokio::spawn(connection);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(url[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
+            .header(http::header::HOST, url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = sender.send_request(request.body(Full::new(body))?).await?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        connection.abort();
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
+    }
+
+    /// Gets an address.
+    ///
+    /// # Errors
+    ///
+    /// If no answer comes.
+    pub async fn get(&self, url: &str, headers: &[(&str, &str)]) -> anyhow::Result<Answer> {
+        self.send(Method::GET, url, headers, Bytes::new()).await
+    }
+
+    /// Posts a form.
+    ///
+    /// # Errors
+    ///
+    /// If no answer comes.
+    pub async fn post_form(&self, url: &str, form: &[(&str, &str)]) -> anyhow::Result<Answer> {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        self.send(Method::POST, url, &[("content-type", "application/x-www-form-urlencoded")], body).await
+    }
+
+    /// Posts JSON.
+    ///
+    /// # Errors
+    ///
+    /// If no answer comes.
+    pub async fn post_json(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> anyhow::Result<Answer> {
+        let mut headers = headers.to_vec();
+        headers.push(("content-type", "application/json"));
+        self.send(Method::POST, url, &headers, body.to_string()).await
+    }
+}

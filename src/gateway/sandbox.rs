@@ -1,0 +1,361 @@
+//! Everything on one machine: a PKI, the gateway, three model banks, two
+//! regions and a demo fintech. Needs nothing but a folder and free ports.
+
+mod banks;
+mod clients;
+pub(crate) mod directory;
+mod pki;
+mod state;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use api::Api;
+use axum::Router;
+use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
+use domain::{Clock, Entropy, Region};
+use edge::{EdgeConfig, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
+use flows::{Gateway, GatewayConfig, IdKey, Parts, WebhookPolicy, WebhookSender};
+use modelbank::{Faults, Journal};
+use oauth::OAuth;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use store::{GlobalStore, RegionalStore, Stores};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use banks::ModelBanks;
+pub use pki::Pki;
+use state::DataDir;
+
+/// How a sandbox runs.
+pub struct SandboxOptions {
+    /// Where certificates, keys and databases are kept.
+    pub data_dir: PathBuf,
+    /// First of the sixteen ports; 0 takes free ones.
+    pub port_base: u16,
+    /// Approve without a click.
+    pub auto_approve: bool,
+    /// Clients to preload: a JSON array of RFC 7591 metadata.
+    pub clients: Option<PathBuf>,
+    /// Further CAs of client certificates, PEM.
+    pub trust_ca: Vec<PathBuf>,
+    /// Further banks: profile files.
+    pub banks: Vec<PathBuf>,
+    /// PostgreSQL instead of SQLite.
+    pub database_url: Option<String>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// What an outside client needs to know: addresses and files, nothing else.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Issuer, and origin of the pages.
+    pub issuer: String,
+    /// Origin of the API and the OAuth back channel.
+    pub api: String,
+    /// Certificates and keys of the sandbox.
+    pub pki: Arc<Pki>,
+    /// The model banks: id, region.
+    pub banks: Vec<(String, String)>,
+}
+
+/// A running sandbox.
+pub struct Sandbox {
+    access: Access,
+    data_dir: PathBuf,
+    gateway: Arc<Gateway>,
+    stores: Stores,
+    banks: ModelBanks,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+const PAGES: u16 = 0;
+const API: u16 = 1;
+
+impl Sandbox {
+    /// Starts everything and returns when it listens.
+    ///
+    /// # Errors
+    ///
+    /// What is in the way, and what to do about it.
+    pub async fn start(options: SandboxOptions) -> anyhow::Result<Self> {
+        let data = DataDir::open(&options.data_dir)?;
+        let pki = Arc::new(Pki::open(data.path(), options.clock.now()).await?);
+        let keys = state::Keys::open(data.path(), &*options.entropy).await?;
+        let mut anchors = vec![pki.root.clone()];
+        for file in &options.trust_ca {
+            anchors.push(read(file)?);
+        }
+
+        let pages =
+            bind(&options, PAGES, ServerTls::for_pages(&pki.server.certificate_pem, &pki.server.key_pem)?)
+                .await?;
+        let clients = ServerTls::for_clients(&pki.server.certificate_pem, &pki.server.key_pem, &anchors)
+            .context("a file of --trust-ca holds no CA certificate")?;
+        let api = bind(&options, API, clients).await?;
+        let issuer = format!("https://localhost:{}", pages.local_addr()?.port());
+        let api_origin = format!("https://localhost:{}", api.local_addr()?.port());
+
+        let registry = Arc::new(Registry::embedded(vec![
+            Box::new(dialects::UkOpenBanking),
+            Box::new(dialects::BerlinGroup),
+        ]));
+        let stop = CancellationToken::new();
+        let seal = pki.seal()?;
+        let banks = ModelBanks::start(&options, &pki, &seal, &issuer, &stop).await?;
+        for profile in banks.profiles() {
+            registry.put(profile);
+        }
+        for file in &options.banks {
+            let name = file.display().to_string();
+            let (profiles, problems) = connect::read_profiles(&name, &read(file)?);
+            if let Some(problem) = problems.first() {
+                bail!("{problem}");
+            }
+            profiles.into_iter().for_each(|profile| registry.put(profile));
+        }
+
+        let stores = open_stores(&options, data.path()).await?;
+        let transport = Transport::new(TransportConfig {
+            roots_pem: pki.root.clone(),
+            identity: Some(TlsIdentity {
+                certificate_chain_pem: pki.gateway_qwac.certificate_pem.clone(),
+                private_key_pem: pki.gateway_qwac.key_pem.clone().into(),
+            }),
+            seal: Some(Seal {
+                key: Arc::clone(&seal.key),
+                certificate: Arc::clone(&seal.certificate),
+                jws_issuer: seal.certificate.subject_dn.clone(),
+            }),
+            clock: Arc::clone(&options.clock),
+        })?;
+        let gateway = Gateway::new(Parts {
+            config: GatewayConfig {
+                issuer: issuer.clone(),
+                api_origin: api_origin.clone(),
+                auto_approve: options.auto_approve,
+                read_deadline: Duration::from_secs(20),
+                max_consent_days: 180,
+            },
+            stores: stores.clone(),
+            registry,
+            transport: Arc::new(transport),
+            clock: Arc::clone(&options.clock),
+            entropy: Arc::clone(&options.entropy),
+            id_key: IdKey::new(keys.id_key),
+            webhook_key: Arc::new(keys.webhook),
+            webhooks: WebhookSender::new(Arc::new(trusting(&pki.root)?), WebhookPolicy::LoopbackToo),
+            bank_key: Arc::clone(&seal.key),
+        });
+        clients::preload(&stores, options.clients.as_deref(), options.clock.now()).await?;
+        let oauth = OAuth {
+            gateway: Arc::clone(&gateway),
+            signing_key: Arc::new(keys.signing),
+            open_registration: true,
+        };
+        let tasks = TaskTracker::new();
+        let edge = |router: Router| protect(router, edge_config(&options));
+        let page_router = edge(with_fallbacks(oauth.page_routes()));
+        let directory = Arc::new(directory::load(stores.global()).await?);
+        let api_routes = api::routes(Api { gateway: Arc::clone(&gateway), directory });
+        let api_router = edge(with_fallbacks(oauth.back_channel_routes().merge(api_routes)));
+        tasks.spawn(pages.serve(page_router, Arc::clone(&options.clock), stop.clone()));
+        tasks.spawn(api.serve(api_router, Arc::clone(&options.clock), stop.clone()));
+        tasks.spawn(work(Arc::clone(&gateway), stop.clone()));
+        tasks.close();
+        data.finished()?;
+        let access = Access { issuer, api: api_origin, pki, banks: banks.list() };
+        Ok(Self { access, data_dir: options.data_dir, gateway, stores, banks, stop, tasks })
+    }
+
+    /// What an outside client needs to know.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access.clone()
+    }
+
+    /// The use cases, for tests that look behind the interface.
+    #[must_use]
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// Faults and journal of a model bank.
+    #[must_use]
+    pub fn bank(&self, id: &str) -> Option<(Faults, Journal)> {
+        self.banks.handles(id)
+    }
+
+    /// Ends everything: open requests get their answers first.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+        self.banks.stopped().await;
+        self.stores.close().await;
+    }
+
+    /// What the terminal shows: addresses, and commands that work as they stand.
+    #[must_use]
+    pub fn welcome(&self, ready_ms: u128) -> String {
+        let Access { issuer, api, .. } = &self.access;
+        let folder =
+            std::path::absolute(&self.data_dir).unwrap_or_else(|_| self.data_dir.clone()).join("pki");
+        let pki = shell_quoted(&folder.display().to_string());
+        let curl = format!(
+            "curl --silent --show-error --cacert {pki}/root.pem --cert {pki}/fintech.pem --key {pki}/fintech.key"
+        );
+        let token = format!(
+            "{curl} -d grant_type=client_credentials -d client_id=demo-fintech -d scope=accounts {api}/oauth/token"
+        );
+        let mut lines = vec![
+            format!("Consentry sandbox is ready ({ready_ms} ms)."),
+            String::new(),
+            format!("  Pages and discovery   {issuer}"),
+            format!("  API and OAuth (mTLS)  {api}"),
+        ];
+        lines.extend(self.banks.describe());
+        lines.push(format!("  State and keys        {}", self.data_dir.display()));
+        lines.push("  Demo client           demo-fintech (tls_client_auth with pki/fintech.pem)".to_owned());
+        lines.extend([
+            String::new(),
+            "Which banks are there?".to_owned(),
+            format!("  {curl} '{api}/v1/institutions?country=GB&limit=5'"),
+            String::new(),
+            "A token of the demo client's own:".to_owned(),
+            format!("  {token}"),
+            String::new(),
+            "Lodge a consent with it:".to_owned(),
+            format!(
+                "  {curl} -H \"Authorization: Bearer $({token} | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')\" \
+                 -H \"Idempotency-Key: $(date +%s%N)\" -H 'Content-Type: application/json' \
+                 -d '{{\"type\":\"ACCOUNT_INFORMATION\",\"institution_id\":\"gb-albion-bank\",\"permissions\":[\"READ_ACCOUNTS_DETAIL\",\"READ_BALANCES\"]}}' \
+                 {api}/v1/consents"
+            ),
+            String::new(),
+            "The whole journey: consentry sandbox --demo. Stop with Ctrl-C.".to_owned(),
+        ]);
+        lines.join("\n")
+    }
+}
+
+fn shell_quoted(text: &str) -> String {
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b));
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+/// The regions of the sandbox.
+const REGIONS: [&str; 2] = ["uk", "eu"];
+
+async fn open_stores(options: &SandboxOptions, folder: &Path) -> anyhow::Result<Stores> {
+    let urls = match &options.database_url {
+        Some(url) => store::postgres_databases(url, &["global", "uk", "eu"])
+            .await
+            .context("the databases could not be made; the role needs the right to create databases")?,
+        None => ["global", "region-uk", "region-eu"]
+            .iter()
+            .map(|name| format!("sqlite://{}?mode=rwc", folder.join(format!("{name}.sqlite")).display()))
+            .collect(),
+    };
+    let mut urls = urls.into_iter();
+    let mut next = || urls.next().ok_or_else(|| anyhow!("a database is missing"));
+    let hint = "its state may be half-written: remove the folder and start again";
+    let global = GlobalStore::open(&next()?)
+        .await
+        .with_context(|| format!("the global database of {} cannot be used; {hint}", folder.display()))?;
+    let mut regions = Vec::new();
+    for name in REGIONS {
+        let region: Region = name.parse()?;
+        let store = RegionalStore::open(region, &next()?)
+            .await
+            .with_context(|| format!("the {name} database of {} cannot be used; {hint}", folder.display()))?;
+        regions.push(store);
+    }
+    Ok(Stores::new(global, regions))
+}
+
+async fn bind(options: &SandboxOptions, offset: u16, tls: ServerTls) -> anyhow::Result<Listener> {
+    let address = address(options.port_base, offset);
+    Listener::bind(address, tls, ListenerConfig::default()).await.with_context(|| port_hint(address))
+}
+
+/// Loopback, at the port with this offset.
+fn address(port_base: u16, offset: u16) -> SocketAddr {
+    let port = if port_base == 0 { 0 } else { port_base.saturating_add(offset) };
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+fn port_hint(address: SocketAddr) -> String {
+    format!(
+        "port {} is taken: stop what uses it, or move every port with --port-base (for instance --port-base 18440)",
+        address.port()
+    )
+}
+
+fn edge_config(options: &SandboxOptions) -> EdgeConfig {
+    let per_second = NonZeroU32::new(500).unwrap_or(NonZeroU32::MIN);
+    let burst = NonZeroU32::new(1_000).unwrap_or(NonZeroU32::MIN);
+    EdgeConfig {
+        refuse: web::refuse,
+        max_body: 256 * 1024,
+        deadline: Duration::from_secs(30),
+        limiter: Arc::new(PeerLimiter::new(per_second, burst)),
+        clock: Arc::clone(&options.clock),
+        entropy: Arc::clone(&options.entropy),
+    }
+}
+
+fn with_fallbacks(router: Router) -> Router {
+    router.fallback(web::no_such_path).method_not_allowed_fallback(web::no_such_method)
+}
+
+/// TLS as a client that trusts one root.
+fn trusting(root_pem: &str) -> anyhow::Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(root_pem.as_bytes()) {
+        roots.add(certificate?)?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+/// The worker: reconciles payments, delivers webhooks, forgets what is over.
+async fn work(gateway: Arc<Gateway>, stop: CancellationToken) {
+    let mut beat = tokio::time::interval(Duration::from_millis(100));
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut rounds = 0_u64;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = beat.tick() => {}
+        }
+        if let Err(error) = gateway.reconcile().await {
+            tracing::error!(error = %error, "Reconciliation failed");
+        }
+        if let Err(error) = gateway.deliver_events().await {
+            tracing::error!(error = %error, "Webhook delivery failed");
+        }
+        if rounds.is_multiple_of(600)
+            && let Err(error) = gateway.stores().global().forget_expired(gateway.clock().now()).await
+        {
+            tracing::error!(error = %error, "Expired records could not be removed");
+        }
+        rounds = rounds.wrapping_add(1);
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
+}

@@ -1,0 +1,198 @@
+//! The three model banks, and how the gateway reaches them.
+
+use anyhow::{Context, anyhow};
+use connect::{
+    ApiBase, AuthorizationServer, ClientAuth, Environment, Profile, ResponseType, SandboxUser, ScaFlow,
+    Signing,
+};
+use crypto::Jwks;
+use domain::{Capability, PaymentScheme};
+use modelbank::{BankConfig, BankKind, Faults, Journal, ModelBank, OauthClient, RunningBank};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::pki::{GATEWAY_ORGANISATION, GatewaySeal};
+use super::{Pki, SandboxOptions, address, port_hint};
+
+/// Which bank is where.
+struct Plan {
+    kind: BankKind,
+    id: &'static str,
+    name: &'static str,
+    region: &'static str,
+    country: &'static str,
+    bic: &'static str,
+    port: u16,
+    words: &'static str,
+}
+
+const PLANS: [Plan; 3] = [
+    Plan {
+        kind: BankKind::UkOpenBanking,
+        id: "gb-albion-bank",
+        name: "Albion Bank",
+        region: "uk",
+        country: "GB",
+        bic: "ALBNGB2L",
+        port: 4,
+        words: "UK Open Banking 4.0, GBP, redirect",
+    },
+    Plan {
+        kind: BankKind::BerlinGroupRedirect,
+        id: "de-rheinbank",
+        name: "Rheinbank",
+        region: "eu",
+        country: "DE",
+        bic: "RHNBDEFF",
+        port: 6,
+        words: "Berlin Group 1.3, EUR, redirect",
+    },
+    Plan {
+        kind: BankKind::BerlinGroupDecoupled,
+        id: "fr-banque-lumiere",
+        name: "Banque Lumière",
+        region: "eu",
+        country: "FR",
+        bic: "LUMIFRPP",
+        port: 8,
+        words: "Berlin Group 1.3, EUR, decoupled",
+    },
+];
+
+/// Client identifier of the gateway at the UK bank.
+const CLIENT_ID: &str = "consentry-gateway";
+
+/// The running model banks.
+pub(super) struct ModelBanks(Vec<(&'static Plan, RunningBank)>);
+
+impl ModelBanks {
+    pub(super) async fn start(
+        options: &SandboxOptions,
+        pki: &Pki,
+        seal: &GatewaySeal,
+        issuer: &str,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let mut running = Vec::new();
+        for plan in &PLANS {
+            let config = BankConfig {
+                kind: plan.kind,
+                id: plan.id.to_owned(),
+                name: plan.name.to_owned(),
+                api_addr: address(options.port_base, plan.port),
+                pages_addr: address(options.port_base, plan.port.saturating_add(1)),
+                host: "localhost".to_owned(),
+                server_certificate_pem: pki.server.certificate_pem.clone(),
+                server_key_pem: pki.server.key_pem.clone(),
+                client_ca_pem: pki.root.clone(),
+                signing_key_pem: None,
+                clients: vec![OauthClient {
+                    client_id: CLIENT_ID.to_owned(),
+                    organization_identifier: GATEWAY_ORGANISATION.to_owned(),
+                    redirect_uris: vec![format!("{issuer}/callback/{}", plan.id)],
+                    jwks: Jwks::of([&*seal.key]).to_value(),
+                }],
+                auto_approve: options.auto_approve,
+                state_dir: Some(options.data_dir.join("banks")),
+                clock: options.clock.clone(),
+                entropy: options.entropy.clone(),
+                shutdown: stop.clone(),
+            };
+            let bank = ModelBank::start(config).await.map_err(|error| match error {
+                modelbank::StartFailed::Listen(address, _) => anyhow!(port_hint(address)),
+                other => anyhow!(other),
+            });
+            running.push((plan, bank.with_context(|| format!("{} could not start", plan.name))?));
+        }
+        Ok(Self(running))
+    }
+
+    /// How the gateway reaches them.
+    pub(super) fn profiles(&self) -> impl Iterator<Item = Profile> {
+        self.0.iter().filter_map(|(plan, bank)| profile(plan, bank))
+    }
+
+    /// Identifier and region of each.
+    pub(super) fn list(&self) -> Vec<(String, String)> {
+        self.0.iter().map(|(plan, _)| (plan.id.to_owned(), plan.region.to_owned())).collect()
+    }
+
+    pub(super) fn describe(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(plan, bank)| {
+            format!("  {:<21} {} ({}; {})", plan.name, bank.pages_url, plan.words, plan.id)
+        })
+    }
+
+    pub(super) fn handles(&self, id: &str) -> Option<(Faults, Journal)> {
+        let (_, bank) = self.0.iter().find(|(plan, _)| plan.id == id)?;
+        Some((bank.faults(), bank.journal()))
+    }
+
+    pub(super) async fn stopped(&self) {
+        for (_, bank) in &self.0 {
+            bank.stopped().await;
+        }
+    }
+}
+
+fn profile(plan: &Plan, bank: &RunningBank) -> Option<Profile> {
+    let mut profile =
+        Profile::blank(plan.id.parse().ok()?, plan.name, plan.region.parse().ok()?, dialect(plan.kind));
+    profile.brand_group = "Consentry sandbox".to_owned();
+    profile.environment = Environment::Sandbox;
+    profile.countries = vec![plan.country.parse().ok()?];
+    profile.bics = vec![plan.bic.to_owned()];
+    profile.capabilities =
+        [Capability::Accounts, Capability::Balances, Capability::Transactions, Capability::Payments].into();
+    profile.sandbox_users = bank
+        .users()
+        .into_iter()
+        .map(|user| SandboxUser {
+            username: user.to_owned(),
+            password: "sandbox".to_owned().into(),
+            purpose: "approves or declines as the person at the page decides".to_owned(),
+        })
+        .collect();
+    let base = |path: &str, version: &str| {
+        let url = Url::parse(&format!("{}{path}", bank.api_url)).ok()?;
+        Some(ApiBase { url, version: version.to_owned() })
+    };
+    match plan.kind {
+        BankKind::UkOpenBanking => {
+            profile.accounts_api = base("/open-banking/v4.0/aisp", "4.0");
+            profile.payments_api = base("/open-banking/v4.0/pisp", "4.0");
+            profile.authorization_server = Some(AuthorizationServer {
+                issuer: Some(bank.issuer.clone()),
+                signed_request_object: true,
+                pushed_requests: true,
+                response_type: ResponseType::Code,
+                ..AuthorizationServer::default()
+            });
+            profile.client_id = Some(CLIENT_ID.to_owned());
+            profile.client_auth = ClientAuth::TlsClientAuth;
+            profile.signing = Signing::DetachedJws { iss: None, tan: "consentry.example".to_owned() };
+            profile.sca = vec![ScaFlow::OAuth];
+            profile.payment_schemes = vec![PaymentScheme::FasterPayments];
+        }
+        BankKind::BerlinGroupRedirect | BankKind::BerlinGroupDecoupled => {
+            profile.accounts_api = base("/v1", "1.3");
+            profile.payments_api = base("/v1", "1.3");
+            profile.signing = Signing::DigestSignature;
+            let decoupled = plan.kind == BankKind::BerlinGroupDecoupled;
+            profile.sca = vec![if decoupled { ScaFlow::Decoupled } else { ScaFlow::Redirect }];
+            profile.psu_id_required = decoupled;
+            profile.payment_schemes = vec![PaymentScheme::SepaCreditTransfer, PaymentScheme::SepaInstant];
+            profile.max_consent_days = Some(180);
+            // The bank's pages are where it sends its customers.
+            profile.hosts = Vec::new();
+        }
+    }
+    Some(profile)
+}
+
+fn dialect(kind: BankKind) -> &'static str {
+    match kind {
+        BankKind::UkOpenBanking => "uk-open-banking",
+        BankKind::BerlinGroupRedirect | BankKind::BerlinGroupDecoupled => "berlin-group",
+    }
+}
