@@ -111,6 +111,14 @@ fn with_redirects(
         .map_err(|name| cx.error(BankErrorKind::Internal).at(name))
 }
 
+/// Some banks begin no authentication without knowing whom to ask.
+fn need_psu_id(cx: &CallContext<'_>) -> Result<(), BankError> {
+    if cx.profile.psu_id_required && cx.psu_id.is_none() {
+        return Err(cx.error(BankErrorKind::InvalidRequest).at("psu-id"));
+    }
+    Ok(())
+}
+
 /// Adds `Consent-ID`, without which no account is given.
 fn with_consent(cx: &CallContext<'_>, request: BankRequest) -> Result<BankRequest, BankError> {
     let consent = cx.bank_consent_id.ok_or_else(|| cx.error(BankErrorKind::ConsentMissing))?;

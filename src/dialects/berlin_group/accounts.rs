@@ -13,7 +13,7 @@ use url::Url;
 
 use super::sca::link_text;
 use super::{
-    BerlinGroup, account, after, balance, failure, request, sca_start, success, transactions_of,
+    BerlinGroup, account, after, balance, failure, need_psu_id, request, sca_start, success, transactions_of,
     with_consent, with_redirects,
 };
 use crate::node::Node;
@@ -30,6 +30,7 @@ impl AccountInformation for BerlinGroup {
             "frequencyPerDay": if order.recurring { order.frequency_per_day.clamp(1, 4) } else { 1 },
             "combinedServiceIndicator": false,
         });
+        need_psu_id(cx)?;
         let url = cx.profile.accounts_api()?.join(&["consents"]);
         let request = request(cx, Method::POST, url, Effect::Write, Some(&body))?;
         with_redirects(cx, request, &order.redirects)
@@ -160,10 +161,9 @@ impl AccountInformation for BerlinGroup {
         {
             let mut pairs = url.query_pairs_mut();
             pairs.append_pair("bookingStatus", status);
-            let oldest = oldest_day(cx);
             // The standard wants a first day whenever booked entries are asked for.
             if query.status != TransactionSelection::Pending || query.from.is_some() {
-                pairs.append_pair("dateFrom", &query.from.unwrap_or(oldest).to_string());
+                pairs.append_pair("dateFrom", &query.from.unwrap_or_else(|| first_day(cx)).to_string());
             }
             if let Some(to) = query.to {
                 pairs.append_pair("dateTo", &to.to_string());
@@ -197,9 +197,11 @@ fn consent_id<'a>(cx: &CallContext<'a>) -> Result<&'a str, BankError> {
     cx.bank_consent_id.ok_or_else(|| cx.error(BankErrorKind::ConsentMissing))
 }
 
-fn oldest_day(cx: &CallContext<'_>) -> Date {
+/// The first day where none is asked for: 90 days back, which a bank gives
+/// without fresh authentication (RTS Art. 10), or less if it has less.
+fn first_day(cx: &CallContext<'_>) -> Date {
     let today = cx.now.to_zoned(jiff::tz::TimeZone::UTC).date();
-    today.saturating_sub(i32::from(cx.profile.max_history_days).days())
+    today.saturating_sub(i32::from(cx.profile.max_history_days.min(90)).days())
 }
 
 /// The day asked for, or the latest the bank allows.

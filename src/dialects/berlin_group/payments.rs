@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::accounts::reference;
-use super::{BerlinGroup, after, request, sca_start, success, with_redirects};
+use super::{BerlinGroup, after, need_psu_id, request, sca_start, success, with_redirects};
 use crate::echo;
 use crate::node::Node;
 
@@ -22,6 +22,7 @@ impl PaymentInitiation for BerlinGroup {
         order: &PaymentOrder,
         redirects: &RedirectUris,
     ) -> Result<BankRequest, BankError> {
+        need_psu_id(cx)?;
         let url = cx.profile.payments_api()?.join(&["payments", product(cx, order)?]);
         let request = request(cx, Method::POST, url, Effect::Write, Some(&initiation(cx, order)?))?;
         with_redirects(cx, request, redirects)

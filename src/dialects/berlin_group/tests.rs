@@ -163,6 +163,17 @@ fn transactions_are_asked_for_within_the_history_and_with_the_consent() {
 }
 
 #[test]
+fn a_bank_that_needs_the_customers_identifier_is_not_called_without() {
+    let mut profile = profile();
+    profile.psu_id_required = true;
+    let cx = context(&profile);
+    let error = PaymentInitiation::lodge(&BerlinGroup, &cx, &order(), &redirects()).unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("psu-id"));
+    let known = CallContext { psu_id: Some("psu-1"), ..cx };
+    assert!(PaymentInitiation::lodge(&BerlinGroup, &known, &order(), &redirects()).is_ok());
+}
+
+#[test]
 fn a_next_page_never_leads_away_from_the_bank() {
     let profile = profile();
     let page = |link: &str| {
