@@ -151,7 +151,8 @@ impl OAuthClient<'_> {
     }
 }
 
-/// The left half of the SHA-256, base64url (OpenID Connect Core §3.3.2.11).
+/// The left half of the SHA-256, base64url (OpenID Connect Core §3.3.2.11):
+/// the digest of PS256 and ES256, the only algorithms of the hybrid profile.
 fn half_hash(value: &str) -> String {
     let digest = crypto::digest::sha256(value.as_bytes());
     URL_SAFE_NO_PAD.encode(digest.get(..16).unwrap_or_default())
