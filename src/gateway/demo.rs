@@ -6,9 +6,11 @@ mod client;
 mod journey;
 mod receiver;
 mod report;
+mod tpp;
 
 pub use browser::{Browser, Visit};
 pub use client::{Answer, Client};
 pub use journey::play;
 pub use receiver::{Delivery, Receiver};
 pub use report::{Report, Step};
+pub use tpp::{PERMISSIONS, RETURN, Tpp, bearer, verifier};
