@@ -67,6 +67,10 @@ export class Api {
     return this.#send('POST', path, { 'content-type': 'application/json', ...headers }, JSON.stringify(body));
   }
 
+  async delete(path) {
+    return this.#send('DELETE', path);
+  }
+
   async #send(method, path, headers = {}, body = undefined) {
     const response = await fetch(this.origin + path, {
       method,
@@ -101,7 +105,7 @@ export async function push(config, consents, more = {}) {
   if (openid) Object.assign(expected, { expectedNonce: oauth.randomNonce(), idTokenExpected: true });
   const details = consents.map((id) => ({ type: 'account_access', consent_id: id }));
   const url = await oauth.buildAuthorizationUrlWithPAR(config, {
-    redirect_uri: RETURN,
+    redirect_uri: more.redirectUri ?? RETURN,
     scope,
     state: expected.expectedState,
     code_challenge: await oauth.calculatePKCECodeChallenge(verifier),

@@ -1,0 +1,141 @@
+// The gateway as client of a bank judged by oidc-provider, a certified FAPI 2.0
+// server: what it sends there, and that a person's data comes back.
+
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, beforeEach, describe, test } from 'node:test';
+
+import * as oauth from 'openid-client';
+
+import { Bank, profileOf } from './judge/bank.mjs';
+import { Api, connections, discover, push } from './judge/fintech.mjs';
+import { Person } from './judge/person.mjs';
+import { startSandbox } from './judge/sandbox.mjs';
+
+const BRANDS = [
+  { id: 'gb-judge-tls', client: 'consentry-tls', auth: 'certificate', method: 'tls_client_auth' },
+  { id: 'gb-judge-jwt', client: 'consentry-jwt', auth: 'signed-assertion', method: 'private_key_jwt' },
+];
+
+describe('a certified bank', { timeout: 180_000 }, () => {
+  let bank;
+  let sandbox;
+  let agents;
+  let config;
+
+  before(async () => {
+    bank = await Bank.listen();
+    sandbox = await startSandbox((_base, folder) => {
+      const file = path.join(folder, 'judge-bank.toml');
+      writeFileSync(file, profileOf(bank, BRANDS));
+      return ['--auto-approve', '--banks', file];
+    });
+    bank.open(
+      sandbox,
+      BRANDS.map(({ id, client, method }) => ({ id: client, method, callback: `${sandbox.issuer}/callback/${id}` })),
+    );
+    agents = { fintech: connections(sandbox, 'fintech'), none: connections(sandbox) };
+    config = await discover(sandbox, agents.fintech, 'demo-fintech', oauth.TlsClientAuth());
+  });
+
+  beforeEach(() => {
+    bank.seen.length = 0;
+    bank.psu = 'approve';
+    bank.wrongIntent = undefined;
+  });
+
+  after(async () => {
+    await Promise.all(Object.values(agents ?? {}).map((agent) => agent.close()));
+    await sandbox?.stop();
+    await bank?.close();
+  });
+
+  const own = async () => {
+    const { access_token: token } = await oauth.clientCredentialsGrant(config, { scope: 'accounts' });
+    return new Api(sandbox, agents.fintech, token);
+  };
+
+  const DEMO_RETURN = 'https://localhost:8455/return';
+  const walk = async (brand) => {
+    const consents = await (await own()).lodge([brand]);
+    const { url, expected } = await push(config, consents, { redirectUri: DEMO_RETURN });
+    const { url: back } = await new Person(agents.none).walk(url, DEMO_RETURN);
+    return { consent: consents[0], back, expected };
+  };
+
+  const events = (event) => bank.seen.filter((seen) => seen.event === event);
+  const errors = () => bank.seen.filter((seen) => seen.error);
+
+  for (const { id, client, method } of BRANDS) {
+    test(`gives accounts, balances and transactions to a gateway that uses ${method}`, async () => {
+      const { back, expected } = await walk(id);
+      assert.deepEqual(errors(), []);
+      const tokens = await oauth.authorizationCodeGrant(config, back, expected);
+      const api = new Api(sandbox, agents.fintech, tokens.access_token);
+
+      const accounts = await api.get('/v1/accounts');
+      assert.equal(accounts.status, 200);
+      assert.equal(accounts.body.data.length, 1, JSON.stringify(accounts.body));
+      assert.equal(accounts.body.data[0].institution_id, id);
+      const balances = await api.get('/v1/balances');
+      assert.match(JSON.stringify(balances.body.data), /"1230\.00"/);
+      const transactions = await api.get('/v1/transactions');
+      assert.equal(transactions.body.data.length, 5, 'all three pages of the bank');
+      assert.deepEqual(errors(), []);
+
+      const [pushed] = events('pushed');
+      assert.equal(pushed.client, client);
+      assert.equal(pushed.signed, true, 'a signed request object (RFC 9101)');
+      assert.equal(pushed.params.code_challenge_method, 'S256');
+      assert.match(pushed.params.code_challenge, /^[\w-]{43}$/);
+      assert.equal(pushed.params.redirect_uri, `${sandbox.issuer}/callback/${id}`);
+      const claims = JSON.parse(pushed.params.claims);
+      assert.ok(bank.consents.has(claims.id_token.openbanking_intent_id.value));
+      const [granted] = events('granted').filter((seen) => seen.type === 'authorization_code');
+      assert.equal(granted.verifier, true, 'PKCE (RFC 7636)');
+      assert.equal(granted.assertion, method === 'private_key_jwt');
+      const calls = events('called');
+      assert.ok(calls.length >= 6);
+      for (const call of calls) {
+        assert.equal(call.bound, bank.gatewayThumbprint, `${call.path} with a token bound to our QWAC`);
+        assert.match(call.interaction, /^[0-9a-f]{8}-[0-9a-f-]{27}$/);
+        assert.equal(call.own, call.path.startsWith('/account-access-consents'), call.path);
+      }
+    });
+  }
+
+  test('may refuse, and the application is told', async () => {
+    bank.psu = 'deny';
+    const { back, expected, consent } = await walk('gb-judge-tls');
+    await assert.rejects(
+      oauth.authorizationCodeGrant(config, back, expected),
+      (error) => error.error === 'access_denied',
+    );
+    const shown = await (await own()).get(`/v1/consents/${consent}`);
+    assert.equal(shown.body.status, 'REJECTED');
+  });
+
+  test('is not believed when its id_token is about another consent', async () => {
+    bank.wrongIntent = 'somebody-elses';
+    const [consent] = await (await own()).lodge(['gb-judge-tls']);
+    const { url } = await push(config, [consent], { redirectUri: DEMO_RETURN });
+    // The person learns it on a page of ours, or the application by an error.
+    const end = await new Person(agents.none).walk(url, DEMO_RETURN).catch((error) => error);
+    assert.ok(end instanceof Error || end.url.searchParams.has('error'), String(end.url));
+    const shown = await (await own()).get(`/v1/consents/${consent}`);
+    assert.equal(shown.body.status, 'FAILED');
+  });
+
+  test('forgets a consent that the application withdraws', async () => {
+    const { back, expected, consent } = await walk('gb-judge-jwt');
+    const tokens = await oauth.authorizationCodeGrant(config, back, expected);
+    const before = bank.consents.size;
+    assert.equal((await (await own()).delete(`/v1/consents/${consent}`)).status, 204);
+    assert.equal(bank.consents.size, before - 1);
+    const api = new Api(sandbox, agents.fintech, tokens.access_token);
+    const accounts = await api.get('/v1/accounts');
+    assert.notEqual(accounts.status, 200, JSON.stringify(accounts.body));
+    assert.equal(events('called').filter((call) => call.path === '/accounts').length, 0);
+  });
+});
