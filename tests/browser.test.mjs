@@ -1,0 +1,199 @@
+// The pages as a person meets them: Chromium, no JavaScript, and for the main
+// way no mouse either.
+
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import * as oauth from 'openid-client';
+
+import { complaintsAbout, openApplication, openBrowser, openContext, tabTo } from './judge/browser.mjs';
+import { Api, connections, discover, push, register, signingKey } from './judge/fintech.mjs';
+import { startSandbox } from './judge/sandbox.mjs';
+
+const SCREENSHOT = path.resolve(import.meta.dirname, '../docs/consent-page.png');
+
+describe('a person with a browser', { timeout: 240_000 }, () => {
+  let sandbox;
+  let agent;
+  let config;
+  let browser;
+  let application;
+
+  before(async () => {
+    [sandbox, browser] = await Promise.all([startSandbox(), openBrowser()]);
+    agent = connections(sandbox, 'fintech');
+    const key = await signingKey(sandbox);
+    application = await openApplication(sandbox);
+    const metadata = { client_name: 'Harbour Budget', redirect_uris: [application.address] };
+    const { body } = await register(sandbox, agent, key.public, metadata);
+    config = await discover(sandbox, agent, body.client_id, oauth.PrivateKeyJwt(key.private));
+  });
+
+  after(async () => {
+    await browser?.close();
+    await application?.close();
+    await agent?.close();
+    await sandbox?.stop();
+  });
+
+  const start = async (banks) => {
+    const { access_token: token } = await oauth.clientCredentialsGrant(config, { scope: 'accounts' });
+    const api = new Api(sandbox, agent, token);
+    const consents = await api.lodge(banks);
+    return { api, consents, ...(await push(config, consents, { redirectUri: application.address })) };
+  };
+
+  const sound = async (page) => assert.deepEqual(await complaintsAbout(page), [], page.url());
+
+  // At a model bank: the users and the password are on its page.
+  const approveAtBank = async (page) => {
+    await sound(page);
+    await page.getByLabel('User', { exact: true }).fill('anna');
+    await page.getByLabel('Password').fill('sandbox');
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await sound(page);
+    await page.getByRole('button', { name: 'Approve' }).click();
+  };
+
+  const redeem = async (page, expected) => {
+    const back = new URL(page.url());
+    assert.ok(back.href.startsWith(application.address), back.href);
+    const tokens = await oauth.authorizationCodeGrant(config, back, expected);
+    return new Api(sandbox, agent, tokens.access_token).get('/v1/accounts');
+  };
+
+  test('approves with the keyboard alone, at our page and at the bank', async () => {
+    const { url, expected } = await start(['gb-albion-bank']);
+    const context = await openContext(browser);
+    const page = await context.newPage();
+    const response = await page.goto(url.href);
+    const headers = response.headers();
+    assert.match(headers['content-security-policy'], /default-src 'none'/);
+    assert.match(headers['content-security-policy'], /frame-ancestors 'none'/);
+    await sound(page);
+    assert.equal(await page.locator('h1').textContent(), 'Harbour Budget asks to see your accounts');
+    assert.match(await page.locator('main').textContent(), /Albion Bank[\s\S]*Balances[\s\S]*Until/);
+
+    assert.ok(await tabTo(page, 'Approve'), 'the focus can be seen');
+    await page.keyboard.press('Enter');
+    await page.waitForURL((at) => at.origin !== sandbox.issuer);
+    await sound(page);
+    // The user field has the focus already.
+    await page.keyboard.type('anna');
+    await page.keyboard.press('Tab');
+    await page.keyboard.type('sandbox');
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Approve' }).waitFor();
+    await sound(page);
+    assert.ok(await tabTo(page, 'Approve'), 'the focus can be seen');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(`${application.address}**`);
+    const accounts = await redeem(page, expected);
+    assert.ok(accounts.body.data.length > 0);
+    await context.close();
+  });
+
+  test('searches and chooses a bank where the application named only a region', async () => {
+    const { url, expected } = await start(['eu']);
+    const context = await openContext(browser);
+    const page = await context.newPage();
+    await page.goto(url.href);
+    await sound(page);
+    assert.equal(await page.getByRole('button', { name: 'Approve' }).count(), 0, 'nothing to approve yet');
+
+    await page.getByLabel('Search by name').fill('no such bank');
+    await page.getByRole('button', { name: 'Search' }).click();
+    await sound(page);
+    assert.match(await page.getByRole('status').textContent(), /No bank matches/);
+    await page.getByLabel('Search by name').fill('rhein');
+    await page.getByRole('button', { name: 'Search' }).click();
+    await sound(page);
+    await page.getByLabel(/^Rheinbank/).check();
+    await page.getByRole('button', { name: 'Choose' }).click();
+    await sound(page);
+    await page.getByRole('heading', { name: 'Rheinbank' }).waitFor();
+    await page.getByRole('button', { name: 'Approve' }).click();
+    await approveAtBank(page);
+    await page.waitForURL(`${application.address}**`);
+    const accounts = await redeem(page, expected);
+    assert.deepEqual([...new Set(accounts.body.data.map((account) => account.institution_id))], ['de-rheinbank']);
+    await context.close();
+  });
+
+  test('approves two banks in one go', async () => {
+    const { url, expected } = await start(['gb-albion-bank', 'de-rheinbank']);
+    const context = await openContext(browser);
+    const page = await context.newPage();
+    await page.goto(url.href);
+    await sound(page);
+    if (process.env.UPDATE_SCREENSHOT === '1' || !existsSync(SCREENSHOT)) {
+      await page.screenshot({ path: SCREENSHOT, fullPage: true });
+    }
+    await page.getByRole('button', { name: 'Approve' }).click();
+    await approveAtBank(page);
+    await page.getByText('Rheinbank').first().waitFor();
+    await approveAtBank(page);
+    await page.waitForURL(`${application.address}**`);
+    const accounts = await redeem(page, expected);
+    const banks = new Set(accounts.body.data.map((account) => account.institution_id));
+    assert.deepEqual([...banks].sort(), ['de-rheinbank', 'gb-albion-bank']);
+    await context.close();
+  });
+
+  test('declines at our page', async () => {
+    const { url, api, consents } = await start(['gb-albion-bank']);
+    const context = await openContext(browser);
+    const page = await context.newPage();
+    await page.goto(url.href);
+    await page.getByRole('button', { name: 'Decline' }).click();
+    await page.waitForURL(`${application.address}**`);
+    const back = new URL(page.url());
+    assert.equal(back.searchParams.get('error'), 'access_denied');
+    assert.equal(back.searchParams.get('iss'), sandbox.issuer);
+    assert.equal((await api.get(`/v1/consents/${consents[0]}`)).body.status, 'REJECTED');
+    await context.close();
+  });
+
+  test('declines at the bank', async () => {
+    const { url, api, consents } = await start(['de-rheinbank']);
+    const context = await openContext(browser);
+    const page = await context.newPage();
+    await page.goto(url.href);
+    await page.getByRole('button', { name: 'Approve' }).click();
+    await page.getByLabel('User', { exact: true }).fill('ben');
+    await page.getByLabel('Password').fill('sandbox');
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('button', { name: 'Decline' }).click();
+    await page.waitForURL(`${application.address}**`);
+    assert.equal(new URL(page.url()).searchParams.get('error'), 'access_denied');
+    assert.equal((await api.get(`/v1/consents/${consents[0]}`)).body.status, 'REJECTED');
+    await context.close();
+  });
+
+  test('cannot go on in another browser, and is told why', async () => {
+    const { url } = await start(['gb-albion-bank']);
+    const [first, second] = [await openContext(browser), await openContext(browser)];
+    const page = await first.newPage();
+    await page.goto(url.href);
+    const other = await second.newPage();
+    const response = await other.goto(page.url());
+    assert.equal(response.status(), 400);
+    await sound(other);
+    assert.match(await other.getByRole('alert').textContent(), /browser in which you began/);
+    await Promise.all([first.close(), second.close()]);
+  });
+
+  test('reads the pages on a small screen, in the dark', async () => {
+    const { url } = await start(['gb-albion-bank', 'eu']);
+    const context = await openContext(browser, { viewport: { width: 320, height: 640 }, colorScheme: 'dark' });
+    const page = await context.newPage();
+    await page.goto(url.href);
+    await sound(page);
+    const paper = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const [red] = paper.match(/\d+/);
+    assert.ok(Number(red) < 64, paper);
+    await context.close();
+  });
+});
