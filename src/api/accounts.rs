@@ -235,7 +235,7 @@ pub(crate) struct TransactionParams {
 ///
 /// Reads the accounts of every consent of the token, at all banks at the same
 /// time. Answers 200 if at least one bank answered; `sources` tells how each did.
-#[utoipa::path(get, path = "/v1/accounts", tag = "accounts", security(("mtls_oauth" = ["accounts"])),
+#[utoipa::path(get, operation_id = "listAccounts", path = "/v1/accounts", tag = "accounts", security(("mtls_oauth" = ["accounts"])),
     params(("PSU-IP-Address" = Option<String>, Header, description = "Address of the person, if present")),
     responses((status = 200, body = AccountList),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -252,7 +252,7 @@ pub(crate) async fn list(
 }
 
 /// Show one account.
-#[utoipa::path(get, path = "/v1/accounts/{account_id}", tag = "accounts",
+#[utoipa::path(get, operation_id = "showAccount", path = "/v1/accounts/{account_id}", tag = "accounts",
     security(("mtls_oauth" = ["accounts"])), params(("account_id" = String, Path)),
     responses((status = 200, body = AccountView),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -271,7 +271,7 @@ pub(crate) async fn show(
 }
 
 /// List balances of all accounts.
-#[utoipa::path(get, path = "/v1/balances", tag = "accounts", security(("mtls_oauth" = ["accounts"])),
+#[utoipa::path(get, operation_id = "listBalances", path = "/v1/balances", tag = "accounts", security(("mtls_oauth" = ["accounts"])),
     responses((status = 200, body = BalanceList),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn balances(
@@ -286,7 +286,7 @@ pub(crate) async fn balances(
 }
 
 /// List balances of one account.
-#[utoipa::path(get, path = "/v1/accounts/{account_id}/balances", tag = "accounts",
+#[utoipa::path(get, operation_id = "listAccountBalances", path = "/v1/accounts/{account_id}/balances", tag = "accounts",
     security(("mtls_oauth" = ["accounts"])), params(("account_id" = String, Path)),
     responses((status = 200, body = BalanceList),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -307,7 +307,7 @@ pub(crate) async fn account_balances(
 ///
 /// Newest first. A page is cut from what the banks report at the moment of
 /// the call.
-#[utoipa::path(get, path = "/v1/transactions", tag = "accounts", security(("mtls_oauth" = ["accounts"])),
+#[utoipa::path(get, operation_id = "listTransactions", path = "/v1/transactions", tag = "accounts", security(("mtls_oauth" = ["accounts"])),
     params(TransactionParams),
     responses((status = 200, body = TransactionList),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -322,7 +322,7 @@ pub(crate) async fn transactions(
 }
 
 /// List transactions of one account.
-#[utoipa::path(get, path = "/v1/accounts/{account_id}/transactions", tag = "accounts",
+#[utoipa::path(get, operation_id = "listAccountTransactions", path = "/v1/accounts/{account_id}/transactions", tag = "accounts",
     security(("mtls_oauth" = ["accounts"])), params(("account_id" = String, Path), TransactionParams),
     responses((status = 200, body = TransactionList),
         (status = "default", body = Problem, content_type = "application/problem+json")))]

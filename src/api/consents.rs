@@ -197,7 +197,7 @@ impl ConsentCreate {
 /// Nothing is asked of anybody yet: push an authorization request that names
 /// the consent, and send the PSU there. Several consents in one request become
 /// one grant, and one token reads them all.
-#[utoipa::path(post, path = "/v1/consents", tag = "consents", security(("mtls_oauth" = ["accounts"])),
+#[utoipa::path(post, operation_id = "lodgeConsent", path = "/v1/consents", tag = "consents", security(("mtls_oauth" = ["accounts"])),
     params(("Idempotency-Key" = String, Header, description = "Quoted or bare; kept for 24 hours")),
     request_body = ConsentCreate,
     responses((status = 201, body = ConsentView),
@@ -233,7 +233,7 @@ pub(crate) async fn lodge(
 }
 
 /// Show a consent.
-#[utoipa::path(get, path = "/v1/consents/{consent_id}", tag = "consents",
+#[utoipa::path(get, operation_id = "showConsent", path = "/v1/consents/{consent_id}", tag = "consents",
     security(("mtls_oauth" = ["accounts"])), params(("consent_id" = String, Path)),
     responses((status = 200, body = ConsentView),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -251,7 +251,7 @@ pub(crate) async fn show(
 /// Withdraw a consent.
 ///
 /// At once: nothing is read under it any more, whatever the bank answers.
-#[utoipa::path(delete, path = "/v1/consents/{consent_id}", tag = "consents",
+#[utoipa::path(delete, operation_id = "revokeConsent", path = "/v1/consents/{consent_id}", tag = "consents",
     security(("mtls_oauth" = ["accounts"])), params(("consent_id" = String, Path)),
     responses((status = 204),
         (status = "default", body = Problem, content_type = "application/problem+json")))]

@@ -167,7 +167,7 @@ fn cacheable<T>(value: T) -> Cacheable<T> {
 }
 
 /// List institutions.
-#[utoipa::path(get, path = "/v1/institutions", tag = "institutions", params(InstitutionParams),
+#[utoipa::path(get, operation_id = "listInstitutions", path = "/v1/institutions", tag = "institutions", params(InstitutionParams),
     responses((status = 200, body = InstitutionList),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
@@ -224,7 +224,7 @@ pub(crate) async fn list(
 }
 
 /// Show one institution.
-#[utoipa::path(get, path = "/v1/institutions/{institution_id}", tag = "institutions",
+#[utoipa::path(get, operation_id = "showInstitution", path = "/v1/institutions/{institution_id}", tag = "institutions",
     params(("institution_id" = String, Path)),
     responses((status = 200, body = InstitutionView),
         (status = "default", body = Problem, content_type = "application/problem+json")))]

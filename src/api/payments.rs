@@ -344,7 +344,7 @@ impl PaymentCreate {
 /// Recorded at once; the bank is called when the PSU approves. Send the PSU to
 /// `authorization.href`. Sent again with the same Idempotency-Key and body, it
 /// answers the same and orders nothing.
-#[utoipa::path(post, path = "/v1/payments", tag = "payments", security(("mtls_oauth" = ["payments"])),
+#[utoipa::path(post, operation_id = "orderPayment", path = "/v1/payments", tag = "payments", security(("mtls_oauth" = ["payments"])),
     params(("Idempotency-Key" = String, Header, description = "Quoted or bare; kept for 30 days")),
     request_body = PaymentCreate,
     responses((status = 201, body = PaymentView),
@@ -385,7 +385,7 @@ pub(crate) async fn order(
 }
 
 /// Show a payment.
-#[utoipa::path(get, path = "/v1/payments/{payment_id}", tag = "payments",
+#[utoipa::path(get, operation_id = "showPayment", path = "/v1/payments/{payment_id}", tag = "payments",
     security(("mtls_oauth" = ["payments"])), params(("payment_id" = String, Path)),
     responses((status = 200, body = PaymentView),
         (status = "default", body = Problem, content_type = "application/problem+json")))]

@@ -49,7 +49,7 @@ pub(crate) struct ProblemKinds {
 }
 
 /// List every problem the API can answer with.
-#[utoipa::path(get, path = "/v1/problems", tag = "service",
+#[utoipa::path(get, operation_id = "listProblems", path = "/v1/problems", tag = "service",
     responses((status = 200, body = ProblemKinds),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list() -> Json<ProblemKinds> {
@@ -57,7 +57,7 @@ pub(crate) async fn list() -> Json<ProblemKinds> {
 }
 
 /// Explain one problem.
-#[utoipa::path(get, path = "/v1/problems/{code}", tag = "service", params(("code" = String, Path)),
+#[utoipa::path(get, operation_id = "showProblem", path = "/v1/problems/{code}", tag = "service", params(("code" = String, Path)),
     responses((status = 200, body = ProblemKind),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(Path(code): Path<String>) -> Result<Json<ProblemKind>, Problem> {

@@ -62,7 +62,7 @@ pub(crate) struct WebhookList {
 }
 
 /// Add a webhook endpoint.
-#[utoipa::path(post, path = "/v1/webhook-endpoints", tag = "webhooks", security(("mtls_oauth" = [])),
+#[utoipa::path(post, operation_id = "addWebhookEndpoint", path = "/v1/webhook-endpoints", tag = "webhooks", security(("mtls_oauth" = [])),
     request_body = WebhookCreate,
     responses((status = 201, body = WebhookView),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
@@ -76,7 +76,7 @@ pub(crate) async fn add(
 }
 
 /// List the client's webhook endpoints.
-#[utoipa::path(get, path = "/v1/webhook-endpoints", tag = "webhooks", security(("mtls_oauth" = [])),
+#[utoipa::path(get, operation_id = "listWebhookEndpoints", path = "/v1/webhook-endpoints", tag = "webhooks", security(("mtls_oauth" = [])),
     responses((status = 200, body = WebhookList),
         (status = "default", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
@@ -88,7 +88,7 @@ pub(crate) async fn list(
 }
 
 /// Remove a webhook endpoint.
-#[utoipa::path(delete, path = "/v1/webhook-endpoints/{webhook_id}", tag = "webhooks",
+#[utoipa::path(delete, operation_id = "removeWebhookEndpoint", path = "/v1/webhook-endpoints/{webhook_id}", tag = "webhooks",
     security(("mtls_oauth" = [])), params(("webhook_id" = String, Path)),
     responses((status = 204),
         (status = "default", body = Problem, content_type = "application/problem+json")))]

@@ -47,6 +47,8 @@ pub struct SandboxOptions {
     pub trust_ca: Vec<PathBuf>,
     /// Further banks: profile files.
     pub banks: Vec<PathBuf>,
+    /// Longest time an aggregated read waits for its banks.
+    pub read_deadline: Duration,
     /// PostgreSQL instead of SQLite.
     pub database_url: Option<String>,
     /// Time.
@@ -144,7 +146,7 @@ impl Sandbox {
                 issuer: issuer.clone(),
                 api_origin: api_origin.clone(),
                 auto_approve: options.auto_approve,
-                read_deadline: Duration::from_secs(20),
+                read_deadline: options.read_deadline,
                 max_consent_days: 180,
             },
             stores: stores.clone(),

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::{SystemClock, SystemEntropy};
 
@@ -18,6 +19,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         clients: args.clients.clone(),
         trust_ca: args.trust_ca.clone(),
         banks: args.banks.clone(),
+        read_deadline: Duration::from_secs(20),
         database_url: args.database_url.clone(),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),

@@ -1,0 +1,225 @@
+//! The binary as a newcomer meets it.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn consentry(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_consentry"))
+        .args(arguments)
+        .env_remove("CONSENTRY_DATABASE_URL")
+        .output()
+        .expect("the binary runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A first port of sixteen that are free now.
+fn free_ports() -> String {
+    for base in (20_000..60_000_u16).step_by(16) {
+        let offset = u16::try_from(std::process::id() % 500).unwrap() * 16;
+        let base = 20_000 + (base - 20_000 + offset) % 40_000;
+        let held: Vec<_> = (base..base + 16).map(|port| TcpListener::bind(("127.0.0.1", port))).collect();
+        if held.iter().all(Result::is_ok) {
+            return base.to_string();
+        }
+    }
+    panic!("no free ports");
+}
+
+fn demo(folder: &Path, more: &[&str]) -> Output {
+    let data = folder.display().to_string();
+    let ports = free_ports();
+    let mut arguments = vec!["sandbox", "--data-dir", &data, "--port-base", &ports, "--demo", "--json"];
+    arguments.extend(more);
+    consentry(&arguments)
+}
+
+/// `--demo --json` prints one object of the promised shape, twice on the same state.
+#[test]
+fn the_demo_prints_one_json_object_and_can_be_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let output = demo(folder.path(), &[]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+        assert_eq!(report["ok"], true);
+        assert_eq!(report["accounts"], 5);
+        assert_eq!(report["banks"].as_array().unwrap().len(), 2);
+        assert_eq!(report["regions"], serde_json::json!(["eu", "uk"]));
+        assert_eq!(report["payment"]["state"], "SETTLED");
+        assert!(report["payment"]["ms"].is_u64() && report["total_ms"].is_u64());
+        assert_eq!(report["webhook"]["verified"], true);
+        assert!(
+            report["steps"].as_array().unwrap().iter().all(|step| step["ok"] == true && step["ms"].is_u64())
+        );
+    }
+}
+
+/// Invariant 7: at the most talkative level, no token, number, name or purpose
+/// reaches the log.
+#[test]
+fn the_log_holds_no_secret_and_no_personal_datum() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().display().to_string();
+    let output = Command::new(env!("CARGO_BIN_EXE_consentry"))
+        .args(["sandbox", "--data-dir", &data, "--port-base", &free_ports(), "--demo"])
+        .env("CONSENTRY_LOG", "trace,sqlx=trace,hyper=debug,rustls=debug,h2=debug")
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let log = text(&output.stderr);
+    assert!(log.contains("Payment pay_uk_"), "the log says something");
+    let personal = [
+        "GB85ALBN99001110000017",
+        "10000017",
+        "DE17999100001000000017",
+        "1000000017",
+        "Anna Whitfield",
+        "Anna Lindner",
+        "Corner Bookshop",
+        "Invoice 2041",
+        "20000018",
+        "Trattoria",
+    ];
+    let leaked: Vec<_> = personal.iter().filter(|datum| log.contains(**datum)).collect();
+    assert!(leaked.is_empty(), "{leaked:?}");
+    for word in ["Bearer ", "client_assertion=", "code_verifier=", "BEGIN PRIVATE KEY", "BEGIN RSA"] {
+        assert!(!log.contains(word), "{word}");
+    }
+}
+
+/// A taken port is named, with what to do.
+#[test]
+fn a_taken_port_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free_ports();
+    let taken = TcpListener::bind(("127.0.0.1", ports.parse::<u16>().unwrap() + 4)).unwrap();
+    let data = folder.path().display().to_string();
+    let output = consentry(&["sandbox", "--data-dir", &data, "--port-base", &ports, "--demo"]);
+    assert!(!output.status.success());
+    let said = text(&output.stderr);
+    assert!(said.contains(&taken.local_addr().unwrap().port().to_string()), "{said}");
+    assert!(said.contains("--port-base") && said.trim().lines().count() == 1, "{said}");
+}
+
+/// A folder that cannot be written, is of something else, or is half-written.
+#[test]
+fn an_unusable_folder_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let unwritable = demo(&file.join("below"), &[]);
+    assert!(text(&unwritable.stderr).contains("--data-dir"), "{}", text(&unwritable.stderr));
+
+    let foreign = demo(folder.path(), &[]);
+    assert!(!foreign.status.success());
+    assert!(text(&foreign.stderr).contains("half-written or not a sandbox folder"));
+
+    let data = folder.path().join("data");
+    assert!(demo(&data, &[]).status.success());
+    std::fs::remove_file(data.join("pki/server.key")).unwrap();
+    let broken = demo(&data, &[]);
+    assert!(!broken.status.success());
+    let said = text(&broken.stderr);
+    assert!(said.contains("server.key") && said.contains("remove the data folder"), "{said}");
+
+    std::fs::write(data.join("state.json"), "{\"version\":99}").unwrap();
+    assert!(text(&demo(&data, &[]).stderr).contains("another version"));
+}
+
+/// Keys and databases are their owner's alone.
+#[test]
+fn private_keys_are_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    assert!(demo(&data, &[]).status.success());
+    let mode = |path: &str| std::fs::metadata(data.join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(""), 0o700);
+    for key in ["pki/root.key", "pki/fintech.key", "keys/signing.pem", "keys/ids.hex"] {
+        assert_eq!(mode(key), 0o600, "{key}");
+    }
+}
+
+#[test]
+fn banks_are_listed_shown_and_linted() {
+    let list = text(&consentry(&["banks", "list"]).stdout);
+    assert_eq!(list.lines().count(), 59, "58 brands and a sum");
+    let shown = text(&consentry(&["banks", "show", "gb-barclays-personal"]).stdout);
+    assert!(shown.contains("issuer") && shown.contains("quirk"), "{shown}");
+    assert!(consentry(&["banks", "lint"]).status.success());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bad.toml");
+    std::fs::write(&file, "group = \"x\"\n[[brand]]\nid = \"no\"\nnonsense = 1\n").unwrap();
+    let lint = consentry(&["banks", "lint", &file.display().to_string()]);
+    assert!(!lint.status.success());
+    assert!(text(&lint.stdout).contains("bad.toml: brand[0].nonsense"), "{}", text(&lint.stdout));
+    let unknown = consentry(&["banks", "show", "gb-nobody"]);
+    assert!(text(&unknown.stderr).contains("banks list"));
+}
+
+/// The directory: imported with its skipped lines named, found over the API after a restart.
+#[test]
+fn a_directory_is_imported_and_its_bad_lines_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let file = folder.path().join("directory.jsonl");
+    let lines =
+        "{\"id\":\"x-bank\",\"name\":\"Crédit X\",\"countries\":[\"FR\"],\"bic\":\"XXXXFRPP\"}\nnot json\n";
+    std::fs::write(&file, lines).unwrap();
+    let arguments =
+        ["banks", "import", &file.display().to_string(), "--data-dir", &data.display().to_string()]
+            .map(str::to_owned);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let early = consentry(&arguments);
+    assert!(text(&early.stderr).contains("holds no sandbox"));
+    assert!(demo(&data, &[]).status.success());
+    let import = consentry(&arguments);
+    assert!(import.status.success(), "{}", text(&import.stderr));
+    let said = text(&import.stdout);
+    assert!(said.contains("line 2: skipped:") && said.contains("1 imported, 1 skipped"), "{said}");
+}
+
+/// Every recorded exchange is read or gives a typed error.
+#[test]
+fn recorded_exchanges_are_read_to_the_last_one() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/bank-exchanges.jsonl");
+    if !Path::new(file).exists() {
+        eprintln!("SKIPPED: the recorded exchanges are not here");
+        return;
+    }
+    let output = consentry(&["banks", "read", file, "--json"]);
+    assert!(output.status.success());
+    let tally: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((tally["total"].as_u64(), tally["unread"].as_u64()), (Some(330), Some(0)));
+    let sum = tally["parsed"].as_u64().unwrap() + tally["typed_errors"].as_u64().unwrap();
+    assert_eq!(sum, 330);
+}
+
+/// SIGINT ends the sandbox cleanly: exit 0, and the state is whole.
+#[test]
+fn ctrl_c_stops_cleanly_and_a_restart_goes_on() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data").display().to_string();
+    for _ in 0..2 {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_consentry"))
+            .args(["sandbox", "--data-dir", &data, "--port-base", &free_ports()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = lines.any(|line| line.is_ok_and(|line| line.contains("Stop with Ctrl-C")));
+        assert!(ready);
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let rest: Vec<_> = lines.map_while(Result::ok).collect();
+        assert!(rest.iter().any(|line| line.contains("Stopping")), "{rest:?}");
+        assert!(child.wait().unwrap().success());
+    }
+}

@@ -1,0 +1,279 @@
+//! Payments: settled, refused, declined, expired; never placed twice.
+
+mod support;
+
+use consentry::demo::{RETURN, Tpp};
+use domain::PaymentState;
+use modelbank::Fault;
+use serde_json::{Value, json};
+use support::{DECOUPLED, EU, On, TestGateway, UK, assert_problem, rows};
+
+fn is_final(payment: &Value) -> bool {
+    payment["final"] == true
+}
+
+fn euro_payment(bank: &str, debtor: &str, amount: &str) -> Value {
+    json!({
+        "institution_id": bank,
+        "amount": { "amount": amount, "currency": "EUR" },
+        "creditor": { "name": "Corner Bookshop" },
+        "creditor_account": { "iban": "DE42999100002000000018" },
+        "debtor_account": { "iban": debtor },
+        "redirect_uri": RETURN,
+    })
+}
+
+/// The first IBAN of a bank's accounts, read as any fintech would.
+async fn iban_at(gw: &TestGateway, tpp: &Tpp, bank: &str) -> String {
+    let granted = gw.granted(tpp, &[bank]).await;
+    let accounts = tpp.get(&granted.token, "/v1/accounts").await.unwrap().expect(200).unwrap();
+    let found = rows(&accounts).into_iter().find(|row| row["cash_account_type"] == "CACC");
+    found.unwrap()["identification"]["iban"].as_str().unwrap().to_owned()
+}
+
+on_both_databases! {
+    /// A payment settles at a bank of each standard, and the money has moved.
+    async fn a_payment_settles_at_every_kind_of_bank(gw: TestGateway) {
+        let tpp = gw.tpp().await;
+        let own = tpp.own_token("payments").await.unwrap();
+        for bank in [UK, EU, DECOUPLED] {
+            let order = if bank == UK {
+                Tpp::small_payment(UK)
+            } else {
+                euro_payment(bank, &iban_at(&gw, &tpp, bank).await, "12.34")
+            };
+            let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+            assert_eq!(ordered.text("/state"), "AUTHORIZATION_REQUIRED");
+            assert_eq!(ordered.text("/outcome"), "not_executed");
+            let visit = gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+            assert_eq!(support::parameter(&visit, "payment_id"), ordered.text("/id"), "{bank}");
+            let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), is_final).await;
+            assert_eq!((&payment["state"], &payment["outcome"]), (&json!("SETTLED"), &json!("executed")), "{bank}");
+            assert_eq!(payment["iso_status"], "ACSC", "{bank}");
+            let history = payment["status_history"].as_array().unwrap();
+            assert_eq!(history.first().unwrap()["to"], "AUTHORIZATION_REQUIRED");
+            assert_eq!(history.last().unwrap()["to"], "SETTLED");
+        }
+        gw.sandbox.stop().await;
+    }
+
+    /// draft-ietf-httpapi-idempotency-key-header: replay, refusal, and one row whatever races.
+    async fn an_idempotency_key_orders_once(gw: TestGateway) {
+        let tpp = gw.tpp().await;
+        let own = tpp.own_token("payments").await.unwrap();
+        let order = Tpp::small_payment(UK);
+        let tries = (0..8).map(|_| tpp.post_once(&own, "/v1/payments", "\"order-1\"", &order));
+        let mut ids = std::collections::BTreeSet::new();
+        for answer in futures_util::future::join_all(tries).await {
+            ids.insert(answer.unwrap().expect(201).unwrap().text("/id"));
+        }
+        assert_eq!(ids.len(), 1, "eight requests, one payment");
+        // Bare and quoted are the same key.
+        let again = tpp.post_once(&own, "/v1/payments", "order-1", &order).await.unwrap().expect(201).unwrap();
+        assert!(ids.contains(&again.text("/id")));
+        assert_eq!(again.header("idempotency-replayed"), Some("true"));
+        let mut other = order.clone();
+        other["amount"]["amount"] = json!("99.00");
+        let reused = tpp.post_once(&own, "/v1/payments", "order-1", &other).await.unwrap();
+        assert_problem(&reused, 422, "idempotency.reused");
+        let bearer = consentry::demo::bearer(&own);
+        let url = format!("{}/v1/payments", tpp.api);
+        let missing = tpp.http.post_json(&url, &[("authorization", &bearer)], &order).await.unwrap();
+        assert_problem(&missing, 400, "idempotency.missing");
+        // Another client's key of the same name is another key.
+        let stranger = gw.tpp().await;
+        let token = stranger.own_token("payments").await.unwrap();
+        let theirs = stranger.post_once(&token, "/v1/payments", "order-1", &order).await.unwrap().expect(201).unwrap();
+        assert!(!ids.contains(&theirs.text("/id")));
+        gw.sandbox.stop().await;
+    }
+}
+
+/// Invariant 1: one order reaches the bank once, however often the PSU's
+/// browser sends the approval.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_approval_sent_again_places_nothing_again() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let ordered = tpp.post(&own, "/v1/payments", &Tpp::small_payment(UK)).await.unwrap().expect(201).unwrap();
+    let href = ordered.text("/authorization/href");
+    let mut person = gw.person();
+    person.walk(&href, RETURN).await.unwrap();
+    let walks = (0..4).map(|_| {
+        let (mut person, href) = (person.clone(), href.clone());
+        async move { person.walk(&href, RETURN).await }
+    });
+    for visit in futures_util::future::join_all(walks).await {
+        assert!(visit.is_ok());
+    }
+    gw.payment_until(&tpp, &own, &ordered.text("/id"), is_final).await;
+    let journal = gw.sandbox.bank(UK).unwrap().1.entries();
+    let posts = |path: &str| {
+        journal.iter().filter(|entry| entry.method == "POST" && entry.path.ends_with(path)).count()
+    };
+    assert_eq!((posts("/domestic-payment-consents"), posts("/domestic-payments")), (1, 1));
+    gw.sandbox.stop().await;
+}
+
+/// The bank took the order and the answer was lost: `unknown`, and never sent again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_whose_answer_was_lost_is_never_sent_again() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let (faults, journal) = gw.sandbox.bank(UK).unwrap();
+    faults.arm("POST", "/domestic-payments", Fault::LoseAnswer, 1);
+    let ordered = tpp.post(&own, "/v1/payments", &Tpp::small_payment(UK)).await.unwrap().expect(201).unwrap();
+    gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+    let asked = |payment: &Value| payment["state"] == "UNKNOWN";
+    let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), asked).await;
+    assert_eq!((&payment["outcome"], &payment["final"]), (&json!("unknown"), &json!(false)));
+    // The reconciler asks, and asks again; it never sends the order again.
+    let before = journal.entries().len();
+    let wait = async {
+        let mut beat = tokio::time::interval(std::time::Duration::from_millis(20));
+        while journal.entries().len() < before + 2 {
+            beat.tick().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), wait).await.expect("the bank is asked");
+    let orders = journal
+        .entries()
+        .iter()
+        .filter(|entry| entry.method == "POST" && entry.path.ends_with("/domestic-payments"))
+        .count();
+    assert_eq!(orders, 1);
+    gw.sandbox.stop().await;
+}
+
+/// More than the account holds: rejected, with the bank's ISO reason.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_above_the_balance_is_rejected() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let order = euro_payment(EU, &iban_at(&gw, &tpp, EU).await, "99999999.00");
+    let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+    gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+    let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), is_final).await;
+    assert_eq!((&payment["state"], &payment["outcome"]), (&json!("REJECTED"), &json!("not_executed")));
+    assert_eq!(payment["failure"]["source"], "INSTITUTION");
+    assert_eq!(payment["failure"]["retryable"], false);
+    gw.sandbox.stop().await;
+}
+
+/// The PSU declines: at our page, and at each kind of bank.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_declined_payment_is_rejected_and_not_executed() {
+    let gw =
+        TestGateway::wanted(support::Wanted { auto_approve: false, ..Default::default() }).await.unwrap();
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let ordered = tpp.post(&own, "/v1/payments", &Tpp::small_payment(UK)).await.unwrap().expect(201).unwrap();
+    let mut person = gw.person();
+    person.decision = "decline";
+    person.walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+    let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), is_final).await;
+    assert_eq!(
+        (&payment["state"], &payment["failure"]["code"]),
+        (&json!("REJECTED"), &json!("psu.declined"))
+    );
+    assert!(gw.sandbox.bank(UK).unwrap().1.entries().is_empty(), "the bank was never called");
+    gw.sandbox.stop().await;
+
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    for bank in [UK, EU] {
+        let order = match bank {
+            UK => Tpp::small_payment(UK),
+            _ => euro_payment(bank, &iban_at(&gw, &tpp, bank).await, "1.00"),
+        };
+        gw.sandbox.bank(bank).unwrap().0.decline(1);
+        let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+        gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+        let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), is_final).await;
+        assert_eq!(
+            (&payment["state"], &payment["outcome"]),
+            (&json!("REJECTED"), &json!("not_executed")),
+            "{bank}"
+        );
+    }
+    gw.sandbox.stop().await;
+}
+
+/// A PSU who never comes: expired, not executed, the bank never called.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_that_nobody_approves_expires() {
+    let (gw, clock) = TestGateway::with_manual_clock().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let ordered = tpp.post(&own, "/v1/payments", &Tpp::small_payment(UK)).await.unwrap().expect(201).unwrap();
+    clock.advance(901);
+    let fresh = tpp.own_token("payments").await.unwrap();
+    let payment = gw.payment_until(&tpp, &fresh, &ordered.text("/id"), is_final).await;
+    assert_eq!((&payment["state"], &payment["outcome"]), (&json!("EXPIRED"), &json!("not_executed")));
+    assert!(gw.sandbox.bank(UK).unwrap().1.entries().is_empty());
+    gw.sandbox.stop().await;
+}
+
+/// The process ended between approval and submission: the next one submits, once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_approved_payment_survives_the_end_of_its_process() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let ordered = tpp.post(&own, "/v1/payments", &Tpp::small_payment(UK)).await.unwrap().expect(201).unwrap();
+    // Down for the submission only: what was approved stays approved or unknown, and ends.
+    gw.sandbox.bank(UK).unwrap().0.arm("POST", "/domestic-payments", Fault::Unavailable, 1);
+    gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+    let id: domain::PaymentId = ordered.text("/id").parse().unwrap();
+    let payment = gw.sandbox.gateway().any_payment(id).await.unwrap();
+    // A 503 to a write says nothing about what was done.
+    assert_eq!(payment.state, PaymentState::Unknown);
+    let gw = gw.restarted().await;
+    let again = gw.sandbox.gateway().any_payment(id).await.unwrap();
+    assert_eq!(again.state, PaymentState::Unknown);
+    assert!(again.next_poll_at.is_some(), "the reconciler goes on asking");
+    gw.sandbox.stop().await;
+}
+
+/// Orders that no bank could execute are told everything that is wrong.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_cannot_be_executed_names_every_mistake() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let order = json!({
+        "institution_id": UK,
+        "amount": { "amount": "1.234", "currency": "GBP" },
+        "creditor": { "name": "" },
+        "creditor_account": { "iban": "DE00000000000000000000" },
+        "end_to_end_id": "ä",
+        "scheme": "PIGEON",
+        "redirect_uri": RETURN,
+    });
+    let refused = tpp.post(&own, "/v1/payments", &order).await.unwrap();
+    assert_problem(&refused, 422, "request.invalid");
+    let pointers: Vec<String> = refused.json()["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|error| error["pointer"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        pointers,
+        ["/amount/amount", "/creditor/name", "/creditor_account/iban", "/end_to_end_id", "/scheme"]
+    );
+    assert!(!String::from_utf8_lossy(&refused.body).contains("DE0000"), "values are not repeated");
+    let mut elsewhere = Tpp::small_payment(UK);
+    elsewhere["redirect_uri"] = json!("https://attacker.example/");
+    let refused = tpp.post(&own, "/v1/payments", &elsewhere).await.unwrap();
+    assert_eq!(refused.text("/errors/0/code"), "redirect_uri.unregistered");
+    let mut wrong_rail = Tpp::small_payment(UK);
+    wrong_rail["scheme"] = json!("SEPA_CT");
+    let refused = tpp.post(&own, "/v1/payments", &wrong_rail).await.unwrap();
+    assert_eq!(refused.text("/errors/0/code"), "scheme.unsupported");
+    gw.sandbox.stop().await;
+}
