@@ -73,11 +73,9 @@ impl PaymentState {
         let ours_alone = matches!(to, Self::Failed | Self::Expired);
         let with_bank = matches!(self, Self::Submitted | Self::Accepted | Self::Unknown);
         let unknown_again = self == Self::Unknown && to == Self::Submitted;
-        !self.is_final()
-            && self != to
-            && !(ours_alone && with_bank)
-            && !unknown_again
-            && to.rank() >= self.rank()
+        let forward = self != to && to.rank() >= self.rank();
+        let forbidden = (ours_alone && with_bank) || unknown_again;
+        !self.is_final() && forward && !forbidden
     }
 
     /// The states from which a payment may become `to`.

@@ -207,7 +207,23 @@ impl Gateway {
                     FlowError::ConsentNotInForce(status) => SourceStatus::NotInForce(*status),
                     FlowError::ConsentScope => SourceStatus::NotAllowed,
                     FlowError::Bank(error) => SourceStatus::Failed(error.kind),
-                    _ => SourceStatus::Failed(BankErrorKind::Internal),
+                    FlowError::NotFound(_)
+                    | FlowError::Invalid(_)
+                    | FlowError::UnknownInstitution(_)
+                    | FlowError::Unsupported(_)
+                    | FlowError::RegionNotHeld(_)
+                    | FlowError::ConsentMissing
+                    | FlowError::ConsentState(_)
+                    | FlowError::PaymentState(_)
+                    | FlowError::Declined
+                    | FlowError::CallbackMismatch
+                    | FlowError::CallbackSpent
+                    | FlowError::KeyInFlight
+                    | FlowError::KeyReused
+                    | FlowError::Webhook(_)
+                    | FlowError::AllBanks(_)
+                    | FlowError::Busy
+                    | FlowError::Store(_) => SourceStatus::Failed(BankErrorKind::Internal),
                 };
                 tracing::warn!(consent.id = %id, error = %chain(&error), "Consent {id} could not be read");
                 Vec::new()
@@ -261,10 +277,12 @@ impl Gateway {
 
     /// What a bank's refusal says about the consent itself.
     async fn heed(&self, consent: &ConsentRow, kind: BankErrorKind) {
-        let status = match kind {
-            BankErrorKind::ConsentExpired => ConsentStatus::Expired,
-            BankErrorKind::ConsentRevoked => ConsentStatus::RevokedByInstitution,
-            _ => return,
+        let status = if kind == BankErrorKind::ConsentExpired {
+            ConsentStatus::Expired
+        } else if kind == BankErrorKind::ConsentRevoked {
+            ConsentStatus::RevokedByInstitution
+        } else {
+            return;
         };
         if let Err(error) = self.end_consent(consent.id, status, kind.code()).await {
             tracing::warn!(consent.id = %consent.id, error = %chain(&error), "The end of a consent could not be noted");

@@ -259,9 +259,9 @@ impl Gateway {
     /// failure, after the consent or payment took it in.
     pub async fn finish_return(self: &Arc<Self>, returned: BankReturn) -> Result<(), FlowError> {
         let mut tx = self.parts.stores.global().begin().await?;
-        tx.use_bank_state(&returned.state_digest, self.now()).await.map_err(|error| match error {
-            store::StoreError::Conflict => FlowError::CallbackSpent,
-            other => other.into(),
+        tx.use_bank_state(&returned.state_digest, self.now()).await.map_err(|error| {
+            let spent = matches!(error, store::StoreError::Conflict);
+            if spent { FlowError::CallbackSpent } else { error.into() }
         })?;
         tx.commit().await?;
         let gateway = Arc::clone(self);
@@ -280,10 +280,8 @@ impl Gateway {
         match (returned.subject, tokens) {
             (LegSubject::Consent(id), Some(Ok(()))) => self.poll_consent(id).await.map(|_| ()),
             (LegSubject::Consent(id), Some(Err(error))) => {
-                let reason = match &error {
-                    FlowError::Bank(error) => error.kind,
-                    _ => BankErrorKind::Internal,
-                };
+                let reason =
+                    if let FlowError::Bank(error) = &error { error.kind } else { BankErrorKind::Internal };
                 let status = if reason == BankErrorKind::PsuCancelled {
                     domain::ConsentStatus::Rejected
                 } else {

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, bail};
 use connect::{BankFilter, Profile, Registry};
@@ -187,24 +189,21 @@ async fn import(file: &Path, data_dir: &Path) -> anyhow::Result<ExitCode> {
             data_dir.display()
         );
     }
-    let reader =
-        BufReader::new(File::open(file).with_context(|| format!("{} cannot be read", file.display()))?);
+    let opened = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let bar = Bar::new(opened.metadata()?.len());
+    let reader = BufReader::new(Counted { inner: opened, read: Arc::clone(&bar.read) });
     let url = format!("sqlite://{}", data_dir.join("global.sqlite").display());
     let store = GlobalStore::open(&url).await.context("the sandbox's database cannot be opened")?;
-    let terminal = std::io::stderr().is_terminal();
     let mut entries = Vec::new();
-    let report =
-        connect::directory::import(reader, |done| progress(done, terminal), |entry| entries.push(entry))
-            .with_context(|| format!("{} cannot be read", file.display()))?;
+    let report = connect::directory::import(reader, |lines| bar.show(lines), |entry| entries.push(entry))
+        .with_context(|| format!("{} cannot be read", file.display()))?;
     let mut tx = store.begin().await?;
     for entry in &entries {
         tx.put_directory_entry(&entry.id, &directory::line_of(entry)).await?;
     }
     tx.commit().await?;
     store.close().await;
-    if terminal {
-        eprintln!();
-    }
+    bar.finish();
     for skipped in &report.skipped {
         println!("line {}: skipped: {}", skipped.line, skipped.reason);
     }
@@ -212,12 +211,47 @@ async fn import(file: &Path, data_dir: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn progress(done: usize, terminal: bool) {
-    if done.is_multiple_of(1_000) {
-        if terminal {
-            eprint!("\r{done} lines read");
-        } else if done.is_multiple_of(10_000) {
-            eprintln!("{done} lines read");
+/// A progress bar on the terminal, by the share of the file that was read.
+struct Bar {
+    read: Arc<AtomicU64>,
+    total: u64,
+    terminal: bool,
+}
+
+/// Width of the bar in characters.
+const WIDTH: usize = 40;
+
+impl Bar {
+    fn new(total: u64) -> Self {
+        Self { read: Arc::default(), total: total.max(1), terminal: std::io::stderr().is_terminal() }
+    }
+
+    fn show(&self, lines: usize) {
+        if self.terminal {
+            let percent = self.read.load(Ordering::Relaxed).saturating_mul(100) / self.total;
+            let done = usize::try_from(percent.min(100)).unwrap_or(100).saturating_mul(WIDTH) / 100;
+            let (full, empty) = ("#".repeat(done), " ".repeat(WIDTH.saturating_sub(done)));
+            eprint!("\r[{full}{empty}] {percent:>3} %  {lines} lines");
         }
+    }
+
+    fn finish(&self) {
+        if self.terminal {
+            eprintln!();
+        }
+    }
+}
+
+/// Counts the bytes that are read.
+struct Counted<R> {
+    inner: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.read.fetch_add(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
+        Ok(count)
     }
 }

@@ -88,7 +88,7 @@ impl Report {
         for account in rows(&self.accounts) {
             let id = text(account, "/id");
             let balance = balances.iter().find(|balance| text(balance, "/account_id") == id);
-            let balance = balance.map_or_else(String::new, |balance| amount(balance));
+            let balance = balance.map_or_else(String::new, amount);
             let iban = text(account, "/identification/iban");
             let number = if iban.is_empty() {
                 let sort_code = text(account, "/identification/sort_code_account_number/sort_code");

@@ -98,9 +98,13 @@ impl ModelBanks {
                 entropy: options.entropy.clone(),
                 shutdown: stop.clone(),
             };
-            let bank = ModelBank::start(config).await.map_err(|error| match error {
-                modelbank::StartFailed::Listen(address, _) => anyhow!(port_hint(address)),
-                other => anyhow!(other),
+            let bank = ModelBank::start(config).await.map_err(|error| {
+                let taken = if let modelbank::StartFailed::Listen(address, _) = &error {
+                    Some(*address)
+                } else {
+                    None
+                };
+                taken.map_or_else(|| anyhow!(error), |address| anyhow!(port_hint(address)))
             });
             running.push((plan, bank.with_context(|| format!("{} could not start", plan.name))?));
         }

@@ -1,6 +1,13 @@
 //! Banks that are down, slow, confused or unwilling: each a clear problem
 //! document, and never another bank's trouble.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,12 @@
 //! The binary as a newcomer meets it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};

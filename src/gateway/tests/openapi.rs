@@ -1,6 +1,13 @@
 //! The OpenAPI document: the one checked in is the one the code makes, and it
 //! is whole.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -49,7 +56,7 @@ fn every_operation_is_described_with_its_problems() {
             assert!(problem.is_object(), "{name}");
         }
     }
-    assert_eq!(count, 19);
+    assert_eq!(count, 20);
 }
 
 fn collect(value: &Value, found: &mut Vec<String>) {
@@ -58,11 +65,11 @@ fn collect(value: &Value, found: &mut Vec<String>) {
             for (name, member) in members {
                 match (name.as_str(), member) {
                     ("$ref", Value::String(reference)) => found.push(reference.clone()),
-                    _ => collect(member, found),
+                    (_, member) => collect(member, found),
                 }
             }
         }
         Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -1,5 +1,12 @@
 //! Payments: settled, refused, declined, expired; never placed twice.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 mod support;
 
 use consentry::demo::{RETURN, Tpp};
