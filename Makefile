@@ -1,0 +1,28 @@
+# What there is to do here. Each target says what it needs when that is missing.
+
+.PHONY: help test lint openapi bench demo
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Starts PostgreSQL 15 and Redis of its own. Redis is for the limits that
+# several gateways will share; nothing uses it yet.
+test: ## Run all tests: Rust, certified OAuth software, a browser
+	@scripts/test.sh
+
+lint: ## Check formatting, lints, bank profiles and the API document
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo run --quiet -p consentry -- banks lint
+	cargo run --quiet -p consentry -- openapi | diff -u openapi/consentry.json -
+
+openapi: ## Write the API document anew
+	cargo run --quiet -p consentry -- openapi > openapi/consentry.json.new
+	mv openapi/consentry.json.new openapi/consentry.json
+
+bench: ## Measure the release build; writes docs/measurements.md
+	@scripts/measure.sh
+
+demo: ## Play the whole journey in a sandbox of its own, then stop
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cargo run --quiet -p consentry -- sandbox --demo --data-dir "$$folder" --port-base 18440

@@ -1,0 +1,188 @@
+#!/usr/bin/env bash
+# Runs every test: Rust, then the outside judges in Node, then a real browser.
+#
+# Installs what is missing where apt-get is at hand. Starts PostgreSQL and Redis
+# of its own in .test/ on free ports, unless DATABASE_URL and REDIS_URL name some
+# (the role of DATABASE_URL must be able to create databases). Stops what it
+# started and removes its folder, also when it is interrupted; touches nothing
+# else that runs on the machine.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+NEXTEST=0.9.143
+say() { printf '==> %s\n' "$*"; }
+die() { printf 'make test: %s\n' "$*" >&2; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# --- Tools -----------------------------------------------------------------
+
+export PATH="$PWD/target/tools/bin:$PATH"
+
+postgres_bin() {
+  local place
+  for place in /usr/lib/postgresql/15/bin /usr/lib/postgresql/*/bin /opt/homebrew/opt/postgresql@15/bin \
+    /usr/local/opt/postgresql@15/bin; do
+    if [ -x "$place/initdb" ]; then echo "$place"; return; fi
+  done
+  if has initdb; then dirname "$(command -v initdb)"; fi
+}
+
+chromium_bin() {
+  local name
+  for name in ${CHROMIUM:+"$CHROMIUM"} chromium chromium-browser google-chrome-stable google-chrome; do
+    if has "$name"; then command -v "$name"; return; fi
+  done
+}
+
+missing=()
+if [ -z "${DATABASE_URL:-}" ] && [ -z "$(postgres_bin)" ]; then missing+=(postgresql-15); fi
+if [ -z "${REDIS_URL:-}" ] && ! has redis-server; then missing+=(redis-server); fi
+if [ -z "$(chromium_bin)" ]; then missing+=(chromium); fi
+if ! has openssl; then missing+=(openssl); fi
+if ! has cc; then missing+=(build-essential); fi
+if ! has node; then missing+=(nodejs); fi
+if ! has npm; then missing+=(npm); fi
+
+if [ ${#missing[@]} -gt 0 ]; then
+  has apt-get || die "missing: ${missing[*]} — install them (or what they are called here) and start again"
+  if [ "$(id -u)" = 0 ]; then as_root=(env); elif has sudo; then as_root=(sudo); else
+    die "missing: ${missing[*]} — installing them needs root or sudo"
+  fi
+  say "Installing ${missing[*]}"
+  # Their services are not to start by themselves: the tests run their own.
+  hold=/usr/sbin/policy-rc.d
+  held=no
+  if [ ! -e "$hold" ]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$hold" >/dev/null
+    "${as_root[@]}" chmod 755 "$hold"
+    held=yes
+  fi
+  log=$(mktemp)
+  installed=no
+  if "${as_root[@]}" apt-get update >"$log" 2>&1 &&
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" >>"$log" 2>&1; then
+    installed=yes
+  fi
+  if [ "$held" = yes ]; then "${as_root[@]}" rm -f "$hold"; fi
+  if [ "$installed" = no ]; then tail -n 5 "$log" >&2; rm -f "$log"; die "apt-get could not install ${missing[*]}"; fi
+  rm -f "$log"
+fi
+
+has cargo || die "missing: Rust 1.95 — see https://rustup.rs"
+node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' ||
+  die "Node 20 or newer is needed, $(node --version) is here"
+
+if ! cargo nextest --version >/dev/null 2>&1; then
+  say "Installing cargo-nextest $NEXTEST into target/tools"
+  CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root target/tools "cargo-nextest@$NEXTEST" ||
+    say "cargo-nextest could not be installed; cargo test will do"
+fi
+
+# --- Services --------------------------------------------------------------
+
+mkdir -p .test
+run=$(mktemp -d "$PWD/.test/run.XXXXXX")
+postgres_user=()
+postgres_data=
+redis_pid=
+
+stop() {
+  local code=$?
+  trap - EXIT INT TERM
+  if [ -n "$redis_pid" ]; then kill "$redis_pid" 2>/dev/null && wait "$redis_pid" 2>/dev/null || true; fi
+  if [ -n "$postgres_data" ]; then
+    "${postgres_user[@]}" "$(postgres_bin)/pg_ctl" stop -D "$postgres_data" -m immediate -s >/dev/null 2>&1 || true
+    rm -rf "$(dirname "$postgres_data")"
+  fi
+  rm -rf "$run"
+  rmdir .test 2>/dev/null || true
+  exit "$code"
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+free_port() {
+  node -e 'const s = require("node:net").createServer(); s.listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })'
+}
+
+if [ -z "${DATABASE_URL:-}" ]; then
+  bin=$(postgres_bin)
+  say "Starting PostgreSQL of its own ($("$bin/postgres" --version | awk '{print $3}'))"
+  home="$run/postgres"
+  mkdir "$home"
+  if [ "$(id -u)" = 0 ]; then
+    # PostgreSQL refuses to run as root.
+    id postgres >/dev/null 2>&1 || die "there is no user postgres to run PostgreSQL as"
+    postgres_user=(runuser -u postgres --)
+    chmod 711 "$run"
+    chown postgres "$home"
+    if ! "${postgres_user[@]}" test -w "$home"; then
+      rm -rf "$home"
+      home=$(mktemp -d)
+      chown postgres "$home"
+    fi
+  else
+    postgres_user=(env)
+  fi
+  port=$(free_port)
+  (cd / && "${postgres_user[@]}" "$bin/initdb" -D "$home/data" -U consentry --auth=trust -E UTF8 --locale=C --no-sync) >"$run/initdb.log" 2>&1 ||
+    { tail -n 5 "$run/initdb.log" >&2; die "initdb failed"; }
+  postgres_data="$home/data"
+  options="-c port=$port -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off -c max_connections=200"
+  (cd / && "${postgres_user[@]}" "$bin/pg_ctl" start -D "$postgres_data" -w -s -l "$home/log" -o "$options") ||
+    { tail -n 5 "$home/log" >&2; die "PostgreSQL did not start"; }
+  export DATABASE_URL="postgres://consentry@127.0.0.1:$port/postgres"
+else
+  say "Using the PostgreSQL of DATABASE_URL"
+fi
+export CONSENTRY_TEST_POSTGRES="$DATABASE_URL"
+
+# Nothing uses Redis yet: it is here for the limits that gateways will share.
+if [ -z "${REDIS_URL:-}" ]; then
+  say "Starting Redis of its own"
+  port=$(free_port)
+  mkdir "$run/redis"
+  redis-server --bind 127.0.0.1 --port "$port" --dir "$run/redis" --save '' --appendonly no >"$run/redis.log" 2>&1 &
+  redis_pid=$!
+  until redis-cli -p "$port" ping 2>/dev/null | grep -q PONG; do
+    kill -0 "$redis_pid" 2>/dev/null || { tail -n 5 "$run/redis.log" >&2; die "Redis did not start"; }
+    sleep 0.05
+  done
+  export REDIS_URL="redis://127.0.0.1:$port"
+else
+  say "Using the Redis of REDIS_URL"
+fi
+
+# --- Tests -----------------------------------------------------------------
+
+failed=0
+say "Building, and running the Rust tests"
+if cargo nextest --version >/dev/null 2>&1; then
+  cargo nextest run --workspace --no-fail-fast || failed=1
+else
+  cargo test --workspace --no-fail-fast || failed=1
+fi
+
+# The Rust tests have built it: the judges drive the same binary.
+export CONSENTRY_BIN="${CARGO_TARGET_DIR:-$PWD/target}/debug/consentry"
+[ -x "$CONSENTRY_BIN" ] || die "the build failed, there is nothing to judge"
+
+say "Installing the judges (npm ci)"
+npm ci --prefix tests --no-audit --no-fund --ignore-scripts --loglevel=error >"$run/npm.log" 2>&1 ||
+  { tail -n 5 "$run/npm.log" >&2; die "npm ci failed"; }
+
+say "Running the judges and the browser"
+CHROMIUM=$(chromium_bin)
+export CHROMIUM
+(cd tests && node --test --test-concurrency=1 \
+  --test-reporter=spec --test-reporter-destination=stdout \
+  --test-reporter=tap --test-reporter-destination="$run/judges.tap" \
+  fintech.test.mjs bank.test.mjs browser.test.mjs) || failed=1
+
+count() { sed -n "s/^# $1 //p" "$run/judges.tap" | tail -n 1; }
+passed_tests=$(count pass)
+failed_tests=$(($(count fail) + $(count cancelled)))
+echo "${passed_tests:-0} passed, ${failed_tests:-0} failed"
+if [ "${passed_tests:-0}" = 0 ]; then failed=1; fi
+exit "$failed"
