@@ -6,7 +6,11 @@ use domain::{ConsentId, ConsentStatus, EventId, PaymentId, PaymentState, Region,
 use serde_json::json;
 use store::events::EventRow;
 
+use crate::webhooks::later;
 use crate::{FlowError, Gateway};
+
+/// Seconds that an attempt may take; longer than its own deadline.
+const LEASE: i64 = 60;
 
 /// The consent or payment an event tells of.
 pub(crate) enum Subject {
@@ -96,14 +100,15 @@ impl Gateway {
         }
     }
 
-    /// Fans new events out to endpoints and makes the deliveries that are due.
-    /// Returns how many deliveries were tried.
+    /// Fans new events out to endpoints and starts the deliveries that are due;
+    /// returns how many were started. They run side by side: an endpoint that is
+    /// slow holds up its own events only.
     ///
     /// # Errors
     ///
     /// [`FlowError::Store`] if a store fails.
     pub async fn deliver_events(self: &Arc<Self>) -> Result<usize, FlowError> {
-        let mut tried = 0;
+        let mut started = 0;
         for store in self.parts.stores.regions() {
             for event in store.new_events().await? {
                 let webhooks = self.parts.stores.global().webhooks(&event.client_id).await?;
@@ -122,9 +127,24 @@ impl Gateway {
                 }
             }
             for delivery in store.deliveries_due(self.now()).await? {
-                tried += usize::from(self.attempt(store, &delivery).await?);
+                let Ok(place) = Arc::clone(&self.delivering).try_acquire_owned() else { return Ok(started) };
+                let now = self.now();
+                match store.lease_delivery(&delivery, now, later(now, LEASE)).await {
+                    Ok(()) => {}
+                    // Another process, or an attempt that is still under way, has it.
+                    Err(store::StoreError::Conflict) => continue,
+                    Err(error) => return Err(error.into()),
+                }
+                let (gateway, store) = (Arc::clone(self), store.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = gateway.attempt(&store, &delivery).await {
+                        tracing::warn!(error = %error, "A webhook attempt could not be noted");
+                    }
+                    drop(place);
+                });
+                started += 1;
             }
         }
-        Ok(tried)
+        Ok(started)
     }
 }

@@ -10,7 +10,7 @@ use crypto::SigningKey;
 use domain::{Clock, ConsentId, Entropy, InstitutionId, Region, Timestamp};
 use secrecy::SecretString;
 use store::Stores;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use url::Url;
 
 use crate::webhooks::WebhookSender;
@@ -64,7 +64,14 @@ pub struct Gateway {
     pub(crate) servers: Mutex<HashMap<InstitutionId, Arc<connect::bank_oauth::Metadata>>>,
     /// One refresh at a time per consent: banks burn a token that is used twice.
     pub(crate) refreshing: moka::future::Cache<ConsentId, Arc<Mutex<()>>>,
+    /// Places for steps of the reconciler.
+    pub(crate) reconciling: Arc<Semaphore>,
+    /// Places for webhook deliveries.
+    pub(crate) delivering: Arc<Semaphore>,
 }
+
+/// Steps of the reconciler, and webhook deliveries, at the same time.
+const AT_ONCE: usize = 32;
 
 /// A token with its end.
 #[derive(Clone)]
@@ -91,6 +98,8 @@ impl Gateway {
                 .max_capacity(10_000)
                 .time_to_idle(Duration::from_secs(300))
                 .build(),
+            reconciling: Arc::new(Semaphore::new(AT_ONCE)),
+            delivering: Arc::new(Semaphore::new(AT_ONCE)),
         })
     }
 

@@ -288,9 +288,12 @@ impl Gateway {
         if payment.state != PaymentState::Authorizing {
             return Err(FlowError::PaymentState(payment.state));
         }
+        let soon = later(self.now(), 5);
         let payment = self
             .move_payment(payment, "psu", |row| {
                 row.state = PaymentState::Authorized;
+                // Submitted right below; if this process ends before, by the next.
+                row.next_poll_at = Some(soon);
                 row.bank.access_token = token.map(|token| token.expose_secret().to_owned());
             })
             .await?;

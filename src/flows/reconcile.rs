@@ -9,40 +9,41 @@ use crate::accounts::chain;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
+/// Seconds that a step may take; longer than a bank's longest deadline.
+const LEASE: i64 = 90;
+
 impl Gateway {
-    /// Takes every payment that is due one step further. Returns how many there were.
+    /// Starts one step for every payment that is due; returns how many were
+    /// started. The steps run side by side and on their own: a bank that is slow
+    /// holds up its own payments only.
     ///
     /// # Errors
     ///
     /// [`FlowError::Store`] if a store fails; a bank's failure stays with its payment.
     pub async fn reconcile(self: &Arc<Self>) -> Result<usize, FlowError> {
-        let mut count = 0;
+        let mut started = 0;
         for store in self.parts.stores.regions() {
-            let due = store.payments_due(self.now()).await?;
-            count += due.len();
-            let mut steps = Vec::new();
-            for payment in due {
-                // Whoever moves the due time first does the work.
-                let lease = later(self.now(), 60);
-                match store.lease_poll(&payment, lease).await {
+            for payment in store.payments_due(self.now()).await? {
+                let Ok(place) = Arc::clone(&self.reconciling).try_acquire_owned() else { return Ok(started) };
+                // Whoever moves the due time first does the work. A step that
+                // comes to nothing is taken up again when its lease ends.
+                match store.lease_poll(&payment, later(self.now(), LEASE)).await {
                     Ok(()) => {}
                     Err(store::StoreError::Conflict) => continue,
                     Err(error) => return Err(error.into()),
                 }
                 let gateway = Arc::clone(self);
-                steps.push(tokio::spawn(async move {
+                tokio::spawn(async move {
                     let id = payment.id;
                     if let Err(error) = gateway.advance(payment).await {
                         tracing::warn!(payment.id = %id, error = %chain(&error), "Payment {id} could not be reconciled");
                     }
-                }));
-            }
-            for step in steps {
-                // A step that panicked is tried again when its lease ends.
-                let _ = step.await;
+                    drop(place);
+                });
+                started += 1;
             }
         }
-        Ok(count)
+        Ok(started)
     }
 
     async fn advance(&self, payment: PaymentRow) -> Result<(), FlowError> {

@@ -201,23 +201,12 @@ impl Gateway {
         Ok(webhook)
     }
 
-    /// Makes one attempt, if nobody else is making it. True if it was made.
-    pub(crate) async fn attempt(
-        &self,
-        store: &RegionalStore,
-        delivery: &Delivery,
-    ) -> Result<bool, FlowError> {
-        let now = self.now();
-        let until = later(now, 60);
-        match store.lease_delivery(delivery, now, until).await {
-            Ok(()) => {}
-            Err(store::StoreError::Conflict) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
+    /// Makes one attempt; the caller holds its lease.
+    pub(crate) async fn attempt(&self, store: &RegionalStore, delivery: &Delivery) -> Result<(), FlowError> {
         let webhook = self.parts.stores.global().webhook(delivery.webhook).await?;
         let Some(webhook) = webhook.filter(|webhook| webhook.status == "enabled") else {
             store.note_attempt(delivery, None, None, None).await?;
-            return Ok(false);
+            return Ok(());
         };
         let outcome = tokio::time::timeout(TIMEOUT, self.send(&webhook, delivery)).await;
         let outcome = outcome.unwrap_or_else(|_| Err("no answer in time".to_owned()));
@@ -245,7 +234,7 @@ impl Gateway {
                 );
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     async fn send(&self, webhook: &WebhookRow, delivery: &Delivery) -> Result<StatusCode, String> {

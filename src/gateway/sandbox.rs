@@ -335,26 +335,52 @@ fn trusting(root_pem: &str) -> anyhow::Result<ClientConfig> {
 
 /// The worker: reconciles payments, delivers webhooks, forgets what is over.
 async fn work(gateway: Arc<Gateway>, stop: CancellationToken) {
-    let mut beat = tokio::time::interval(Duration::from_millis(100));
-    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut rounds = 0_u64;
-    loop {
+    let reconciler = async {
+        let mut rounds = Rounds::every(Duration::from_millis(100), &stop);
+        while rounds.next().await {
+            rounds.note(gateway.reconcile().await.map(|_| ()));
+        }
+    };
+    let courier = async {
+        let mut rounds = Rounds::every(Duration::from_millis(100), &stop);
+        while rounds.next().await {
+            rounds.note(gateway.deliver_events().await.map(|_| ()));
+        }
+    };
+    let housekeeper = async {
+        let mut rounds = Rounds::every(Duration::from_secs(60), &stop);
+        while rounds.next().await {
+            let now = gateway.clock().now();
+            rounds.note(gateway.stores().global().forget_expired(now).await.map_err(Into::into));
+        }
+    };
+    tokio::join!(reconciler, courier, housekeeper);
+}
+
+/// Rounds of background work until `stop`.
+struct Rounds<'a> {
+    beat: tokio::time::Interval,
+    stop: &'a CancellationToken,
+}
+
+impl<'a> Rounds<'a> {
+    fn every(period: Duration, stop: &'a CancellationToken) -> Self {
+        let mut beat = tokio::time::interval(period);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        Self { beat, stop }
+    }
+
+    async fn next(&mut self) -> bool {
         tokio::select! {
-            () = stop.cancelled() => return,
-            _ = beat.tick() => {}
+            () = self.stop.cancelled() => false,
+            _ = self.beat.tick() => true,
         }
-        if let Err(error) = gateway.reconcile().await {
-            tracing::error!(error = %error, "Reconciliation failed");
+    }
+
+    fn note(&self, result: Result<(), flows::FlowError>) {
+        if let Err(error) = result {
+            tracing::error!(error = %error, "A round of background work failed");
         }
-        if let Err(error) = gateway.deliver_events().await {
-            tracing::error!(error = %error, "Webhook delivery failed");
-        }
-        if rounds.is_multiple_of(600)
-            && let Err(error) = gateway.stores().global().forget_expired(gateway.clock().now()).await
-        {
-            tracing::error!(error = %error, "Expired records could not be removed");
-        }
-        rounds = rounds.wrapping_add(1);
     }
 }
 
