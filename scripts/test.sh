@@ -157,32 +157,36 @@ fi
 # --- Tests -----------------------------------------------------------------
 
 failed=0
-say "Building, and running the Rust tests"
-if cargo nextest --version >/dev/null 2>&1; then
-  cargo nextest run --workspace --no-fail-fast || failed=1
-else
-  cargo test --workspace --no-fail-fast || failed=1
-fi
+if cargo nextest --version >/dev/null 2>&1; then runner=(nextest run); else runner=(test); fi
+say "Building"
+cargo "${runner[@]}" --workspace --no-run || die "the build failed"
+say "Running the Rust tests"
+cargo "${runner[@]}" --workspace --no-fail-fast || failed=1
 
-# The Rust tests have built it: the judges drive the same binary.
+# Built together with the Rust tests: the judges drive the same binary.
 export CONSENTRY_BIN="${CARGO_TARGET_DIR:-$PWD/target}/debug/consentry"
-[ -x "$CONSENTRY_BIN" ] || die "the build failed, there is nothing to judge"
+[ -x "$CONSENTRY_BIN" ] || die "the build left no binary to judge"
 
 say "Installing the judges (npm ci)"
 npm ci --prefix tests --no-audit --no-fund --ignore-scripts --loglevel=error >"$run/npm.log" 2>&1 ||
   { tail -n 5 "$run/npm.log" >&2; die "npm ci failed"; }
 
-say "Running the judges and the browser"
 CHROMIUM=$(chromium_bin)
 export CHROMIUM
-(cd tests && node --test --test-concurrency=1 \
-  --test-reporter=spec --test-reporter-destination=stdout \
-  --test-reporter=tap --test-reporter-destination="$run/judges.tap" \
-  fintech.test.mjs bank.test.mjs browser.test.mjs) || failed=1
+judge() {
+  local name=$1
+  shift
+  (cd tests && node --test --test-concurrency=1 \
+    --test-reporter=spec --test-reporter-destination=stdout \
+    --test-reporter=tap --test-reporter-destination="$run/$name.tap" "$@") || failed=1
+}
+say "Running the judges"
+judge oauth fintech.test.mjs bank.test.mjs
+say "Running the browser"
+judge browser browser.test.mjs
 
-count() { sed -n "s/^# $1 //p" "$run/judges.tap" | tail -n 1; }
-passed_tests=$(count pass)
-failed_tests=$(($(count fail) + $(count cancelled)))
-echo "${passed_tests:-0} passed, ${failed_tests:-0} failed"
-if [ "${passed_tests:-0}" = 0 ]; then failed=1; fi
+count() { cat "$run"/*.tap | awk -v of="$1" '$1 == "#" && $2 == of { sum += $3 } END { print sum + 0 }'; }
+passed=$(count pass)
+echo "$passed passed, $(($(count fail) + $(count cancelled))) failed"
+if [ "$passed" = 0 ]; then failed=1; fi
 exit "$failed"

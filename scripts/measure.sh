@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# Measures the release build of the sandbox and writes docs/measurements.md.
+#
+#   scripts/measure.sh           with what is built already
+#   scripts/measure.sh --cold    builds into an empty folder first, and times that
+#
+# Runs on Linux (memory is read from /proc). Everything it starts is its own
+# and is stopped again. A busy machine makes every figure worse.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export LC_ALL=C
+
+die() { printf 'make bench: %s\n' "$*" >&2; exit 1; }
+for tool in cargo curl awk; do command -v "$tool" >/dev/null || die "missing: $tool"; done
+[ -r /proc/self/smaps_rollup ] || die "memory is read from /proc/PID/smaps_rollup, which is not here"
+
+ROUNDS=5
+DIRECTORY=${DIRECTORY:-../shared/data/bank-directory.jsonl.gz}
+work=$(mktemp -d)
+pid=
+finish() {
+  if [ -n "$pid" ]; then kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; fi
+  rm -rf "$work"
+}
+trap finish EXIT
+
+now() { printf '%s' "${EPOCHREALTIME/./}"; } # microseconds
+median() { sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
+spread() { sort -n | awk '{ all[NR] = $1 } END { printf "%s (%s to %s)", all[int((NR + 1) / 2)], all[1], all[NR] }'; }
+mib() { awk -v kib="$1" 'BEGIN { printf "%.1f", kib / 1024 }'; }
+rows=()
+row() { rows+=("| $1 | $2 |"); printf '%-62s %s\n' "$1" "$2"; }
+
+# --- The build -------------------------------------------------------------
+
+target=${CARGO_TARGET_DIR:-target}
+cargo fetch --locked --quiet
+if [ "${1:-}" = --cold ]; then
+  started=$(now)
+  CARGO_TARGET_DIR="$work/target" cargo build --release --locked --quiet -p consentry
+  row "Release build, nothing built before" "$(( ($(now) - started) / 1000000 )) s"
+  target="$work/target"
+else
+  cargo build --release --locked --quiet -p consentry
+fi
+binary="$target/release/consentry"
+size=$(wc -c <"$binary")
+row "Binary, stripped" "$(awk -v bytes="$size" 'BEGIN { printf "%.1f", bytes / 1048576 }') MiB"
+
+# --- Ready -----------------------------------------------------------------
+
+base=19440
+is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+all_free() { for offset in 0 1 4 5 6 7 8 9; do is_free $((base + offset)) || return 1; done; }
+until all_free; do base=$((base + 16)); done
+
+launch() { "$binary" sandbox --data-dir "$1" --port-base "$base" >"$work/log" 2>&1 & pid=$!; }
+halt() { kill "$pid"; wait "$pid" || true; pid=; }
+ready() { # milliseconds from exec to the first 200 of the discovery document
+  local started
+  started=$(now)
+  launch "$1"
+  until curl --silent --insecure --fail --output /dev/null "https://localhost:$base/.well-known/openid-configuration"; do
+    kill -0 "$pid" 2>/dev/null || { cat "$work/log" >&2; die "the sandbox did not start"; }
+  done
+  echo $(( ($(now) - started) / 1000 )) >>"$work/$2"
+}
+
+for round in $(seq "$ROUNDS"); do
+  ready "$work/fresh-$round" fresh
+  halt
+  ready "$work/fresh-$round" warm
+  if [ "$round" = "$ROUNDS" ]; then
+    row "Memory, ready, three banks (PSS)" "$(mib "$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup")") MiB"
+  fi
+  halt
+done
+row "Ready: first answer, fresh folder, keys to be made, ms" "$(spread <"$work/fresh")"
+row "Ready: first answer, folder used before, ms" "$(spread <"$work/warm")"
+
+# --- The journey -----------------------------------------------------------
+
+for round in $(seq "$ROUNDS"); do
+  "$binary" sandbox --demo --json --data-dir "$work/demo-$round" --port-base "$base" >"$work/demo.json" 2>"$work/log" ||
+    { cat "$work/log" "$work/demo.json" >&2; die "the demo failed"; }
+  sed -n 's/.*"total_ms":\([0-9]*\).*/\1/p' "$work/demo.json" >>"$work/total"
+  sed -n 's/.*"payment":{\([^}]*\)}.*/\1/p' "$work/demo.json" | sed -n 's/.*"ms":\([0-9]*\).*/\1/p' >>"$work/payment"
+done
+row "Whole journey (demo), ms" "$(spread <"$work/total")"
+row "Of it: a payment from order to settled, ms" "$(spread <"$work/payment")"
+
+# The last reading before it ends; gateway, three banks and the fintech in one process.
+"$binary" sandbox --demo --json --data-dir "$work/demo-memory" --port-base "$base" >/dev/null 2>&1 &
+pid=$!
+peak=0
+while seen=$(awk '/^VmHWM:/ { print $2 }' "/proc/$pid/status" 2>/dev/null) && [ -n "$seen" ]; do peak=$seen; done
+wait "$pid" || true
+pid=
+row "Memory, highest during the journey (RSS)" "$(mib "$peak") MiB"
+
+# --- The directory ---------------------------------------------------------
+
+if [ -r "$DIRECTORY" ]; then
+  cargo build --release --locked --quiet -p consentry-connect --example directory_speed
+  "${CARGO_TARGET_DIR:-target}/release/examples/directory_speed" "$DIRECTORY" >"$work/directory"
+  # "imported N in TIME", "N institutions in BYTES bytes", then one search a line.
+  row "Directory: institutions read and indexed" "$(awk '/^imported/ { print $2 " in " $4 }' "$work/directory")"
+  row "Directory: memory of the index" "$(awk '/institutions in/ { printf "%.1f MiB", $4 / 1048576 }' "$work/directory")"
+  row "Directory: search by name, five texts, each" "$(sed -n 's/.* hits in //p' "$work/directory" | paste -s -d, | sed 's/,/, /g')"
+fi
+
+# --- The report ------------------------------------------------------------
+
+mkdir -p docs
+{
+  echo "# Measurements"
+  echo
+  echo "Written by \`make bench\` ($(date -u +%F), version $(git rev-parse --short HEAD), $(nproc) cores, $(uname -sm))."
+  echo "Times are the median of $ROUNDS runs, with the fastest and the slowest."
+  echo
+  echo "| What | Measured |"
+  echo "|---|---|"
+  printf '%s\n' "${rows[@]}"
+  echo
+  echo "The ready time runs from starting the process to the first 200 of the discovery document, asked for"
+  echo "again and again by curl: it counts up to one start of curl too much. The journey registers a client,"
+  echo "obtains consents at two banks in two regions, reads accounts, balances and transactions, and pays."
+} >docs/measurements.md
+echo "Written to docs/measurements.md"
