@@ -96,14 +96,16 @@ impl Sandbox {
         let keys = state::Keys::open(data.path(), &*options.entropy).await?;
         let mut anchors = vec![pki.root.clone()];
         for file in &options.trust_ca {
-            anchors.push(read(file)?);
+            let pem = read(file)?;
+            crypto::Certificate::from_pem(&pem)
+                .with_context(|| format!("{} of --trust-ca holds no certificate", file.display()))?;
+            anchors.push(pem);
         }
 
         let pages =
             bind(&options, PAGES, ServerTls::for_pages(&pki.server.certificate_pem, &pki.server.key_pem)?)
                 .await?;
-        let clients = ServerTls::for_clients(&pki.server.certificate_pem, &pki.server.key_pem, &anchors)
-            .context("a file of --trust-ca holds no CA certificate")?;
+        let clients = ServerTls::for_clients(&pki.server.certificate_pem, &pki.server.key_pem, &anchors)?;
         let api = bind(&options, API, clients).await?;
         let issuer = format!("https://localhost:{}", pages.local_addr()?.port());
         let api_origin = format!("https://localhost:{}", api.local_addr()?.port());

@@ -21,6 +21,8 @@ pub struct Browser {
     pub password: String,
     /// Value of the decision button.
     pub decision: &'static str,
+    /// Further headers of every request.
+    pub headers: Vec<(&'static str, &'static str)>,
 }
 
 /// Where a walk ended.
@@ -45,6 +47,7 @@ impl Browser {
             user: user.to_owned(),
             password: password.to_owned(),
             decision: "approve",
+            headers: Vec::new(),
         }
     }
 
@@ -63,6 +66,7 @@ impl Browser {
         let jar = self.cookies.entry(host).or_default();
         let cookie = jar.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
         let mut headers = vec![("user-agent", "DemoBrowser/1.0"), ("accept", "text/html")];
+        headers.extend(&self.headers);
         if !cookie.is_empty() {
             headers.push(("cookie", &cookie));
         }
