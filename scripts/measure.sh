@@ -33,17 +33,13 @@ row() { rows+=("| $1 | $2 |"); printf '%-62s %s\n' "$1" "$2"; }
 
 # --- The build -------------------------------------------------------------
 
-target=${CARGO_TARGET_DIR:-target}
 cargo fetch --locked --quiet
-if [ "${1:-}" = --cold ]; then
-  started=$(now)
-  CARGO_TARGET_DIR="$work/target" cargo build --release --locked --quiet -p consentry
-  row "Release build, nothing built before" "$(( ($(now) - started) / 1000000 )) s"
-  target="$work/target"
-else
-  cargo build --release --locked --quiet -p consentry
-fi
-binary="$target/release/consentry"
+if [ "${1:-}" = --cold ]; then export CARGO_TARGET_DIR="$work/target"; fi
+started=$(now)
+cargo build --release --locked --quiet -p consentry
+if [ "${1:-}" = --cold ]; then row "Release build, nothing built before" "$(( ($(now) - started) / 1000000 )) s"; fi
+release="${CARGO_TARGET_DIR:-target}/release"
+binary="$release/consentry"
 size=$(wc -c <"$binary")
 row "Binary, stripped" "$(awk -v bytes="$size" 'BEGIN { printf "%.1f", bytes / 1048576 }') MiB"
 
@@ -102,7 +98,7 @@ row "Memory, highest during the journey (RSS)" "$(mib "$peak") MiB"
 
 if [ -r "$DIRECTORY" ]; then
   cargo build --release --locked --quiet -p consentry-connect --example directory_speed
-  "${CARGO_TARGET_DIR:-target}/release/examples/directory_speed" "$DIRECTORY" >"$work/directory"
+  "$release/examples/directory_speed" "$DIRECTORY" >"$work/directory"
   # "imported N in TIME", "N institutions in BYTES bytes", then one search a line.
   row "Directory: institutions read and indexed" "$(awk '/^imported/ { print $2 " in " $4 }' "$work/directory")"
   row "Directory: memory of the index" "$(awk '/institutions in/ { printf "%.1f MiB", $4 / 1048576 }' "$work/directory")"

@@ -45,6 +45,7 @@ export async function startSandbox(args = []) {
     const given = typeof args === 'function' ? args(base, folder) : args;
     const child = spawn(binary, ['sandbox', '--data-dir', dataDir, '--port-base', String(base), ...given], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, CONSENTRY_DATABASE_URL: undefined },
     });
     let output = '';
     const exited = once(child, 'exit');
