@@ -175,9 +175,11 @@ fn judge(
         return Err(OAuthError::client("the client assertion has expired or lives too long"));
     }
     // (5), (6) not from the future
-    let future = |name: &str| number(name).is_some_and(|at| at > now.saturating_add(SKEW));
-    if future("nbf") || future("iat") {
-        return Err(OAuthError::client("the client assertion is from the future"));
+    for name in ["nbf", "iat"] {
+        let given = claims.get(name).is_some_and(|value| !value.is_null());
+        if given && number(name).is_none_or(|at| at > now.saturating_add(SKEW)) {
+            return Err(OAuthError::client("the client assertion is from the future"));
+        }
     }
     let jti = text("jti").filter(|jti| !jti.is_empty() && jti.len() <= 512);
     let jti = jti.ok_or_else(|| OAuthError::client("the client assertion has no jti"))?;
@@ -186,9 +188,10 @@ fn judge(
     Ok((jti.to_owned(), end))
 }
 
-/// NumericDate (RFC 7519 §2) may have a fraction; whole seconds are what counts.
+/// NumericDate (RFC 7519 §2) may have a fraction; whole seconds are what
+/// counts. A number beyond all time is as far in the future as can be.
 fn floor(seconds: f64) -> i64 {
-    format!("{:.0}", seconds.floor()).parse().unwrap_or(0)
+    format!("{:.0}", seconds.floor()).parse().unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

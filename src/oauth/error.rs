@@ -41,7 +41,8 @@ impl OAuthError {
         Self::new("invalid_grant", description)
     }
 
-    fn server() -> Self {
+    /// `server_error`, status 500; the log knows why.
+    pub(crate) fn server() -> Self {
         Self {
             error: "server_error",
             description: "something failed here",

@@ -29,6 +29,10 @@ pub(crate) fn sign(
     if let (Some(nonce), Some(members)) = (nonce, claims.as_object_mut()) {
         members.insert("nonce".to_owned(), nonce.into());
     }
-    crypto::jws::sign_compact(&oauth.signing_key, &Map::new(), claims.to_string().as_bytes())
-        .map_err(|_| OAuthError::new("server_error", "the id_token could not be signed"))
+    crypto::jws::sign_compact(&oauth.signing_key, &Map::new(), claims.to_string().as_bytes()).map_err(
+        |error| {
+            tracing::error!(error = %error, "An id_token could not be signed");
+            OAuthError::server()
+        },
+    )
 }

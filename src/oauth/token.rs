@@ -52,14 +52,10 @@ async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Json<Value>, OAuthE
         return Err(refused);
     }
     if row.redeemed_at.is_some() {
-        // RFC 6749 §4.1.2: a second use revokes what the first one gave.
-        let mut tx = global.begin().await?;
-        tx.revoke_grant(row.grant, now).await?;
-        tx.commit().await?;
-        tracing::warn!(grant.id = %row.grant, client.id = asked.client.id, "A code was used twice; grant {} is revoked", row.grant);
-        return Err(refused);
+        return replayed(oauth, asked, row.grant).await;
     }
-    if asked.form.get("redirect_uri").is_some_and(|uri| uri != row.redirect_uri) {
+    // RFC 6749 §4.1.3: needed, as every pushed request has one.
+    if asked.form.need("redirect_uri", "redirect_uri is missing")? != row.redirect_uri {
         return Err(OAuthError::grant("redirect_uri is not the one of the request"));
     }
     let verifier = asked.form.need("code_verifier", "code_verifier is missing")?;
@@ -67,12 +63,21 @@ async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Json<Value>, OAuthE
         return Err(OAuthError::grant("code_verifier does not fit the code_challenge"));
     }
     let (scope, details) = global.grant_details(row.grant).await?.ok_or(refused)?;
+    // The token is bound to this certificate, which need not be the one that pushed.
+    for scope in scope.split(' ') {
+        roles_cover(asked, scope)?;
+    }
     let access = crypto::token(oauth.gateway.entropy(), 32);
     let mut tx = global.begin().await?;
-    tx.redeem_code(&digest, now).await.map_err(|error| match error {
-        StoreError::Conflict => refused,
-        other => other.into(),
-    })?;
+    match tx.redeem_code(&digest, now).await {
+        Ok(()) => {}
+        Err(StoreError::Conflict) if row.expires_at > now => {
+            drop(tx);
+            return replayed(oauth, asked, row.grant).await;
+        }
+        Err(StoreError::Conflict) => return Err(refused),
+        Err(other) => return Err(other.into()),
+    }
     issue(&mut tx, asked, &access, Some(row.grant), &scope, seconds_after(now, ACCESS_LIFE)).await?;
     tx.commit().await?;
     let mut body = answer(&access, ACCESS_LIFE, &scope);
@@ -86,6 +91,15 @@ async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Json<Value>, OAuthE
         }
     }
     Ok(Json(body))
+}
+
+/// RFC 6749 §4.1.2: a second use of a code revokes what the first one gave.
+async fn replayed(oauth: &OAuth, asked: &ClientForm, grant: GrantId) -> Result<Json<Value>, OAuthError> {
+    let mut tx = oauth.gateway.stores().global().begin().await?;
+    tx.revoke_grant(grant, oauth.gateway.clock().now()).await?;
+    tx.commit().await?;
+    tracing::warn!(grant.id = %grant, client.id = asked.client.id, "A code was used twice; grant {grant} is revoked");
+    Err(OAuthError::grant("the code is not valid"))
 }
 
 async fn client_credentials(oauth: &OAuth, asked: &ClientForm) -> Result<Json<Value>, OAuthError> {

@@ -47,16 +47,23 @@ impl GlobalStore {
     /// [`StoreError`] if the database fails.
     pub async fn forget_expired(&self, now: Timestamp) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        for sql in [
-            "delete from assertion_ids where expires_at < $1",
-            "delete from bank_states where expires_at < $1",
-            "delete from sessions where expires_at < $1 and not exists \
-             (select 1 from bank_states b where b.session_id = sessions.session_id)",
-            "delete from pushed_requests where expires_at < $1",
-            "delete from codes where expires_at < $1",
-            "delete from tokens where expires_at < $1",
+        let now = micros(now);
+        let hour_ago = now.saturating_sub(3_600_000_000);
+        for (sql, before) in [
+            ("delete from assertion_ids where expires_at < $1", now),
+            ("delete from bank_states where expires_at < $1", now),
+            (
+                "delete from sessions where expires_at < $1 and not exists \
+                 (select 1 from bank_states b where b.session_id = sessions.session_id)",
+                now,
+            ),
+            // A session that began with it outlives it, and ends by completing it.
+            ("delete from pushed_requests where expires_at < $1", hour_ago),
+            // A late replay must still find the grant that it revokes.
+            ("delete from codes where expires_at < $1", hour_ago),
+            ("delete from tokens where expires_at < $1", now),
         ] {
-            sqlx::query(sql).bind(micros(now)).execute(&mut *tx.0).await?;
+            sqlx::query(sql).bind(before).execute(&mut *tx.0).await?;
         }
         tx.commit().await
     }

@@ -9,10 +9,11 @@ use axum::extract::{Form, Path, Query, State};
 use axum::response::Response;
 use domain::{ConsentId, ConsentStatus, Permission, SessionId};
 use edge::PeerIdentity;
-use flows::NextStep;
+use flows::{FlowError, NextStep};
 use http::HeaderMap;
 use serde::Deserialize;
 use std::collections::HashMap;
+use store::StoreError;
 use store::consents::ConsentRow;
 use store::sessions::SessionRow;
 
@@ -194,10 +195,15 @@ async fn settle(
     headers: &HeaderMap,
 ) -> Result<Response, PageError> {
     if !approve {
-        for consent in &plan.request.consents {
-            oauth.gateway.decline_consent(*consent).await?;
+        // The session first: a page that is stale must not end what was decided.
+        let back = refuse(oauth, session, &plan, "open", "access_denied").await?;
+        for id in &plan.request.consents {
+            if oauth.gateway.consent(&session.client_id, *id).await?.status == ConsentStatus::Authorized {
+                continue;
+            }
+            oauth.gateway.decline_consent(*id).await?;
         }
-        return Ok(go(refuse(oauth, session, &plan, "open", "access_denied").await?.as_str()));
+        return Ok(go(back.as_str()));
     }
     let mut tx = oauth.gateway.stores().global().begin().await?;
     tx.move_session(session.id, "open", "approved", &session.plan).await.map_err(PageError::spent)?;
@@ -243,6 +249,12 @@ async fn go_on(
             Ok(NextStep::Wait(_)) => return Ok(go(&format!("/consent/{}/wait", session.id))),
             Ok(NextStep::Authorized) => {}
             Ok(NextStep::Ended(_)) => plan.refused.push(id),
+            // The same page in another tab was first; its step counts.
+            Err(FlowError::Store(StoreError::Conflict)) => {
+                return Ok(go(&format!("/consent/{}/wait", session.id)));
+            }
+            // Our own failure says nothing about the consent: the PSU may try again.
+            Err(error @ FlowError::Store(_)) => return Err(error.into()),
             Err(error) => {
                 plan.refused.push(id);
                 failure = Some(error);
@@ -283,7 +295,13 @@ pub(crate) async fn wait(
             {
                 name.clone_from(&profile.name);
             }
-            waiting |= matches!(oauth.gateway.poll_consent(*consent).await?, NextStep::Wait(_));
+            waiting |= match oauth.gateway.poll_consent(*consent).await {
+                Ok(step) => matches!(step, NextStep::Wait(_)),
+                // A bank that does not answer for once, or a callback that came
+                // between: look again.
+                Err(FlowError::Bank(_) | FlowError::Store(StoreError::Conflict)) => true,
+                Err(error) => return Err(error.into()),
+            };
         }
         if !waiting {
             return Ok(go(&format!("/consent/{id}/next")));

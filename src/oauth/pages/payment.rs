@@ -121,6 +121,11 @@ async fn settle(
     peer: &PeerIdentity,
     headers: &HeaderMap,
 ) -> Result<Response, PageError> {
+    // A page that is stale: the order is at the bank, and what comes of it the
+    // bank decides. Declining there would not stop it.
+    if payment.state != PaymentState::AuthorizationRequired {
+        return Ok(go(&format!("/pay/{}/wait", session.id)));
+    }
     if !approve {
         oauth.gateway.decline_payment(payment.id).await?;
         return Ok(go(back(payment)?.as_str()));

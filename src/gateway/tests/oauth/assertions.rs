@@ -1,0 +1,211 @@
+//! Client assertions (RFC 7523, FAPI 2.0 SP §5.3.2.1), checked claim by claim.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use consentry::demo::Tpp;
+use crypto::{Jwks, SigningKey};
+use serde_json::{Value, json};
+
+use crate::fintech::{
+    JWT_BEARER, REVOKE, TOKEN, assert_error, claims, metadata, own_token_by, own_token_of, registered, signed,
+};
+use crate::support::{On, TestGateway};
+
+/// An assertion with one claim changed is refused; the unchanged one is not.
+async fn refused(tpp: &Tpp, change: impl FnOnce(&mut Value)) {
+    assert_error(&own_token_by(tpp, &tpp.assertion(change).unwrap()).await, 401, "invalid_client");
+}
+
+/// RFC 7523 §3 (3), FAPI 2.0 SP §5.3.2.1-8: aud is the issuer, one string.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_assertion_for_another_audience_is_refused() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    let issuer = gw.sandbox.access().issuer;
+    for aud in [
+        json!([issuer]),
+        json!(tpp.endpoint(TOKEN).unwrap()),
+        json!(tpp.endpoint("pushed_authorization_request_endpoint").unwrap()),
+        json!(format!("{issuer}/")),
+        json!(gw.sandbox.access().api),
+        Value::Null,
+    ] {
+        refused(&tpp, |claims| claims["aud"] = aud).await;
+    }
+    assert_eq!(own_token_by(&tpp, &tpp.assertion(|_| {}).unwrap()).await.status, 200);
+    gw.sandbox.stop().await;
+}
+
+/// RFC 7523 §3 (1), (2), (4), (7): issuer, subject, end and id are there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_assertion_without_a_needed_claim_is_refused() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    for name in ["iss", "sub", "aud", "exp", "jti"] {
+        refused(&tpp, |claims| drop(claims.as_object_mut().unwrap().remove(name))).await;
+    }
+    refused(&tpp, |claims| claims["sub"] = json!("demo-fintech")).await;
+    refused(&tpp, |claims| claims["iss"] = json!("demo-fintech")).await;
+    refused(&tpp, |claims| claims["jti"] = json!("")).await;
+    refused(&tpp, |claims| claims["exp"] = json!("2099-01-01")).await;
+    gw.sandbox.stop().await;
+}
+
+/// RFC 7523 §3 (4) to (6), FAPI 2.0 SP §5.3.2.1: neither from the past nor
+/// from the future; a clock that is 8 seconds ahead is let through.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_assertion_out_of_its_time_is_refused() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    let now = gw.clock.now().as_second();
+    refused(&tpp, |claims| claims["exp"] = json!(now - 60)).await;
+    refused(&tpp, |claims| claims["exp"] = json!(now + 86_400)).await;
+    refused(&tpp, |claims| claims["exp"] = json!(1e300)).await;
+    for name in ["iat", "nbf"] {
+        refused(&tpp, |claims| claims[name] = json!(now + 90)).await;
+        refused(&tpp, |claims| claims[name] = json!(1e300)).await;
+        refused(&tpp, |claims| claims[name] = json!("tomorrow")).await;
+        let ahead = tpp.assertion(|claims| claims[name] = json!(now + 8)).unwrap();
+        assert_eq!(own_token_by(&tpp, &ahead).await.status, 200, "{name}");
+    }
+    gw.sandbox.stop().await;
+}
+
+/// RFC 7523 §3 (7): an id is used once, at whichever endpoint.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_assertion_is_used_once() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    let assertion = tpp.assertion(|_| {}).unwrap();
+    assert_eq!(own_token_by(&tpp, &assertion).await.status, 200);
+    assert_error(&own_token_by(&tpp, &assertion).await, 401, "invalid_client");
+    let form = [
+        ("token", "x"),
+        ("client_id", tpp.client_id.as_str()),
+        ("client_assertion_type", JWT_BEARER),
+        ("client_assertion", &assertion),
+    ];
+    let elsewhere = tpp.http.post_form(tpp.endpoint(REVOKE).unwrap(), &form).await.unwrap();
+    assert_error(&elsewhere, 401, "invalid_client");
+    gw.sandbox.stop().await;
+}
+
+/// Of many who use one assertion at the same time, one gets a token.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_assertion_sent_many_times_at_once_is_used_once() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    let assertion = tpp.assertion(|_| {}).unwrap();
+    let mut tries = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (tpp, assertion) = (tpp.clone(), assertion.clone());
+        tries.spawn(async move { own_token_by(&tpp, &assertion).await.status.as_u16() });
+    }
+    let mut statuses = tries.join_all().await;
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 401, 401, 401, 401, 401, 401, 401]);
+    gw.sandbox.stop().await;
+}
+
+/// FAPI 2.0 SP §5.4, RFC 8725 §3.1: `none`, HMAC with the public key as
+/// secret, and RS256 by the right key are refused; PS256 by that key is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn weak_algorithms_are_refused_even_by_the_right_key() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let mut tpp = gw.tpp().await;
+    let key = SigningKey::from_pem(&crypto::pki::generate_rsa().unwrap(), "rsa-1").unwrap();
+    let jwks = Jwks::of([&key]).to_value();
+    let changes = json!({
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": jwks,
+        "tls_client_auth_san_dns": null,
+    });
+    tpp.client_id = registered(&tpp.http, &tpp, &metadata(&changes)).await;
+    let unsigned = |algorithm: &str| {
+        let header = json!({ "alg": algorithm, "kid": "rsa-1", "typ": "JWT" }).to_string();
+        format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims(&tpp).to_string()))
+    };
+    let none = format!("{}.", unsigned("none"));
+    let hmac = unsigned("HS256");
+    let public = jwks["keys"][0].to_string();
+    let tag = crypto::digest::hmac_sha256(public.as_bytes(), hmac.as_bytes());
+    let hmac = format!("{hmac}.{}", URL_SAFE_NO_PAD.encode(tag));
+    let rs256 = unsigned("RS256");
+    let signature = key.sign_rsa_sha256(rs256.as_bytes()).unwrap();
+    let rs256 = format!("{rs256}.{}", URL_SAFE_NO_PAD.encode(signature));
+    for assertion in [none, hmac, rs256] {
+        assert_error(&own_token_by(&tpp, &assertion).await, 401, "invalid_client");
+    }
+    assert_eq!(own_token_by(&tpp, &signed(&key, &claims(&tpp))).await.status, 200);
+    gw.sandbox.stop().await;
+}
+
+/// AS12: the key of another client, a tampered signature, and another
+/// client's name in the form.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_assertion_by_another_key_or_for_another_client_is_refused() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    let key = SigningKey::from_pem(&crypto::pki::generate_p256().unwrap(), "demo-1").unwrap();
+    let changes = json!({
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": Jwks::of([&key]).to_value(),
+        "tls_client_auth_san_dns": null,
+    });
+    let other = registered(&tpp.http, &tpp, &metadata(&changes)).await;
+    let stolen = signed(&key, &claims(&tpp));
+    assert_error(&own_token_by(&tpp, &stolen).await, 401, "invalid_client");
+    let good = tpp.assertion(|_| {}).unwrap();
+    let (signed_part, signature) = good.rsplit_once('.').unwrap();
+    let swapped: String = signature.chars().rev().collect();
+    assert_error(&own_token_by(&tpp, &format!("{signed_part}.{swapped}")).await, 401, "invalid_client");
+    let mut as_other = tpp.clone();
+    as_other.client_id = other;
+    assert_error(&own_token_by(&as_other, &good).await, 401, "invalid_client");
+    // All that time the assertion itself was good.
+    assert_eq!(own_token_by(&tpp, &good).await.status, 200);
+    gw.sandbox.stop().await;
+}
+
+/// FAPI 2.0 SP §5.3.2.1, AS11: by the registered method only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_authenticates_by_its_registered_method_only() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    // Its certificate alone is not enough for a private_key_jwt client ...
+    let answer = own_token_of(&tpp.http, &tpp, &tpp.client_id, "accounts").await;
+    assert_error(&answer, 401, "invalid_client");
+    // ... an assertion is nothing a tls_client_auth client can bring ...
+    let mut by_certificate = tpp.clone();
+    by_certificate.client_id = registered(&tpp.http, &tpp, &metadata(&json!({}))).await;
+    let assertion = by_certificate.assertion(|_| {}).unwrap();
+    assert_error(&own_token_by(&by_certificate, &assertion).await, 401, "invalid_client");
+    // ... and a secret is nobody's.
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("scope", "accounts"),
+        ("client_id", by_certificate.client_id.as_str()),
+        ("client_secret", "s3cret"),
+    ];
+    let answer = tpp.http.post_form(tpp.endpoint(TOKEN).unwrap(), &form).await.unwrap();
+    assert_error(&answer, 401, "invalid_client");
+    let answer = own_token_of(&tpp.http, &tpp, &by_certificate.client_id, "accounts").await;
+    assert_eq!(answer.status, 200);
+    gw.sandbox.stop().await;
+}
+
+/// RFC 7521 §4.2: the assertion says what it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_assertion_of_another_type_is_refused() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    for kind in [None, Some("urn:ietf:params:oauth:client-assertion-type:saml2-bearer")] {
+        let assertion = tpp.assertion(|_| {}).unwrap();
+        let mut form = vec![("grant_type", "client_credentials"), ("scope", "accounts")];
+        form.extend(kind.map(|kind| ("client_assertion_type", kind)));
+        form.push(("client_assertion", &assertion));
+        let answer = tpp.http.post_form(tpp.endpoint(TOKEN).unwrap(), &form).await.unwrap();
+        assert_error(&answer, 401, "invalid_client");
+    }
+    gw.sandbox.stop().await;
+}

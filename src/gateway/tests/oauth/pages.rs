@@ -1,0 +1,277 @@
+//! The hosted pages: one browser, forms of ours only, nothing of a client's
+//! rendered as markup.
+
+use consentry::demo::{Answer, RETURN, verifier};
+use http::Method;
+use serde_json::json;
+use url::Url;
+
+use crate::fintech::{metadata, push, registered, request};
+use crate::support::{On, TestGateway, UK, Wanted, parameter};
+
+async fn by_hand() -> TestGateway {
+    TestGateway::wanted(Wanted { on: On::Sqlite, auto_approve: false, ..Wanted::default() }).await.unwrap()
+}
+
+fn html(answer: &Answer) -> String {
+    String::from_utf8_lossy(&answer.body).into_owned()
+}
+
+/// The value of the first hidden form token of a page.
+fn form_token(page: &str) -> String {
+    let from = page.split("name=\"form_token\" value=\"").nth(1).unwrap();
+    from.split('"').next().unwrap().to_owned()
+}
+
+/// Opens a pushed request; where the browser is sent, and the page there.
+async fn opened(gw: &TestGateway, person: &mut consentry::demo::Browser, start: &str) -> (Url, Answer) {
+    let first = person.request(Method::GET, &Url::parse(start).unwrap(), None).await.unwrap();
+    // AS8: 303, so that no form is sent on.
+    assert_eq!(first.status, 303);
+    let page =
+        Url::parse(&gw.sandbox.access().issuer).unwrap().join(first.header("location").unwrap()).unwrap();
+    let answer = person.request(Method::GET, &page, None).await.unwrap();
+    (page, answer)
+}
+
+/// RFC 9700 §4.7, §4.16: pages are framed by nobody, run no script, are
+/// cached nowhere and tell no other site where the person came from.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_cannot_be_framed_scripted_or_cached() {
+    let gw = by_hand().await;
+    let tpp = gw.tpp().await;
+    let start = tpp.start_of(&push(&tpp, &verifier(), &[]).await).unwrap();
+    let mut person = gw.person();
+    let first = person.request(Method::GET, &Url::parse(&start).unwrap(), None).await.unwrap();
+    let cookie = first.header("set-cookie").unwrap();
+    for attribute in ["__Host-", "; Secure", "; HttpOnly", "; SameSite=Lax", "; Path=/"] {
+        assert!(cookie.contains(attribute), "{cookie}");
+    }
+    let (_, page) = opened(&gw, &mut person, &start).await;
+    let endpoint = Url::parse(tpp.endpoint("authorization_endpoint").unwrap()).unwrap();
+    let lost = person.request(Method::GET, &endpoint, None).await.unwrap();
+    for answer in [page, lost] {
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
+        assert!(!policy.contains("script-src") && !policy.contains("unsafe"));
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    }
+    gw.sandbox.stop().await;
+}
+
+/// AS29: the client's name is shown, as text.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hostile_client_name_is_shown_as_text() {
+    let gw = by_hand().await;
+    let tpp = gw.tpp().await;
+    let name = "<script>alert(1)</script>\" onload='x' &amp;";
+    let client = registered(&tpp.http, &tpp, &metadata(&json!({ "client_name": name }))).await;
+    let mut form = request(&verifier(), &[]);
+    form.push(("client_id".to_owned(), client.clone()));
+    let form: Vec<_> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let url = tpp.endpoint(crate::fintech::PAR).unwrap();
+    let pushed = tpp.http.post_form(url, &form).await.unwrap().expect(201).unwrap();
+    let mut hostile = tpp.clone();
+    hostile.client_id = client;
+    let (_, page) = opened(&gw, &mut gw.person(), &hostile.start_of(&pushed).unwrap()).await;
+    let page = html(&page);
+    assert!(!page.contains("<script") && !page.contains("onload='x'"));
+    assert!(page.contains("&#60;script&#62;") || page.contains("&lt;script&gt;"));
+    gw.sandbox.stop().await;
+}
+
+/// A session belongs to the browser that opened it; neither looking nor
+/// deciding works in another one, or with a form that is not ours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_belongs_to_one_browser_and_its_own_forms() {
+    let gw = by_hand().await;
+    let tpp = gw.tpp().await;
+    let start = tpp.start_of(&push(&tpp, &verifier(), &[]).await).unwrap();
+    let (mut person, mut thief) = (gw.person(), gw.person());
+    let (page, answer) = opened(&gw, &mut person, &start).await;
+    let token = form_token(&html(&answer));
+    // The thief has a cookie of a session of his own.
+    let other = tpp.start_of(&push(&tpp, &verifier(), &[]).await).unwrap();
+    let (_, thiefs) = opened(&gw, &mut thief, &other).await;
+    let thiefs_token = form_token(&html(&thiefs));
+    let approve = |token: &str| format!("form_token={token}&decision=approve");
+
+    let looked = thief.request(Method::GET, &page, None).await.unwrap();
+    assert_eq!(looked.status, 400);
+    assert!(html(&looked).contains("session.browser"));
+    for form in [approve(&token), approve(&thiefs_token)] {
+        assert_eq!(thief.request(Method::POST, &page, Some(form)).await.unwrap().status, 400);
+    }
+    for form in [approve(&thiefs_token), approve(""), "decision=approve".to_owned()] {
+        assert_eq!(person.request(Method::POST, &page, Some(form)).await.unwrap().status, 400);
+    }
+    for path in ["next", "wait"] {
+        let url = Url::parse(&format!("{page}/{path}")).unwrap();
+        assert_eq!(thief.request(Method::GET, &url, None).await.unwrap().status, 400);
+    }
+    let done = person.request(Method::POST, &page, Some(approve(&token))).await.unwrap();
+    assert!(done.header("location").unwrap().starts_with(RETURN));
+    gw.sandbox.stop().await;
+}
+
+/// RFC 9700 §4.7 (CSRF): a bank's answer counts in the browser that was sent
+/// out, once; trying it elsewhere uses nothing up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_banks_answer_counts_once_and_in_the_right_browser() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("accounts").await.unwrap();
+    let consents = tpp.lodge(&own, &[UK]).await.unwrap();
+    let pushed = tpp.push(&consents, &verifier()).await.unwrap();
+    let (mut person, mut thief) = (gw.person(), gw.person());
+    let callback = format!("{}/callback/", gw.sandbox.access().issuer);
+    let returned = person.walk(&tpp.start_of(&pushed).unwrap(), &callback).await.unwrap().url;
+
+    authorise_elsewhere(&gw, &mut thief).await;
+    let stolen = thief.request(Method::GET, &returned, None).await.unwrap();
+    assert_eq!(stolen.status, 400);
+    assert!(html(&stolen).contains("session.browser"));
+    // RFC 9700 §4.4: nor does it count at another bank's address.
+    let mixed_up = Url::parse(&returned.as_str().replace(UK, crate::support::EU)).unwrap();
+    assert_eq!(person.request(Method::GET, &mixed_up, None).await.unwrap().status, 400);
+    let mut forged = returned.clone();
+    forged.set_query(Some("state=made-up&code=made-up"));
+    assert_eq!(person.request(Method::GET, &forged, None).await.unwrap().status, 400);
+
+    let visit = person.walk(returned.as_str(), RETURN).await.unwrap();
+    assert_eq!(parameter(&visit, "code").len(), 43);
+    let replayed = person.request(Method::GET, &returned, None).await.unwrap();
+    assert_eq!(replayed.status, 400);
+    assert!(html(&replayed).contains("callback.spent"));
+    gw.sandbox.stop().await;
+}
+
+/// Gives a browser a cookie of ours.
+async fn authorise_elsewhere(gw: &TestGateway, person: &mut consentry::demo::Browser) {
+    let tpp = gw.tpp().await;
+    let start = tpp.start_of(&push(&tpp, &verifier(), &[]).await).unwrap();
+    person.walk(&start, RETURN).await.unwrap();
+}
+
+/// RTS art. 5 (AS29): the page names client, amount and payee; another browser
+/// than the first does not see it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_payment_page_shows_amount_and_payee_to_one_browser() {
+    let gw = by_hand().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let mut order = consentry::demo::Tpp::small_payment(UK);
+    order["creditor"]["name"] = json!("<b>Bookshop</b>");
+    let answer = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+    let start = answer.text("/authorization/href");
+    let mut person = gw.person();
+    let (page, shown) = opened(&gw, &mut person, &start).await;
+    let text = html(&shown);
+    assert!(text.contains("12.34") && text.contains("GBP") && text.contains("Demo Fintech"));
+    assert!(text.contains("Bookshop") && !text.contains("<b>"));
+    assert_eq!(gw.person().request(Method::GET, &page, None).await.unwrap().status, 400);
+    gw.sandbox.stop().await;
+}
+
+/// A stale page cannot take back an order that has gone to the bank: what it
+/// says would be wrong, and the money would move all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn declining_on_a_stale_page_does_not_call_an_executed_payment_rejected() {
+    let gw = by_hand().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let order = consentry::demo::Tpp::small_payment(UK);
+    let answer = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+    let mut person = gw.person();
+    let (page, shown) = opened(&gw, &mut person, &answer.text("/authorization/href")).await;
+    let token = form_token(&html(&shown));
+    person.walk(page.as_str(), RETURN).await.unwrap();
+    let decline = format!("form_token={token}&decision=decline");
+    let stale = person.request(Method::POST, &page, Some(decline)).await.unwrap();
+    assert_eq!(stale.status, 303);
+    let id = answer.text("/id");
+    let payment = gw.payment_until(&tpp, &own, &id, |payment| payment["final"] == true).await;
+    assert_eq!(payment["state"], "SETTLED");
+    gw.sandbox.stop().await;
+}
+
+/// A decision that was taken cannot be taken again by a stale page.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn declining_on_a_stale_page_does_not_end_an_authorized_consent() {
+    let gw = by_hand().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("accounts").await.unwrap();
+    let consents = tpp.lodge(&own, &[UK]).await.unwrap();
+    let start = tpp.start_of(&tpp.push(&consents, &verifier()).await.unwrap()).unwrap();
+    let mut person = gw.person();
+    let (page, shown) = opened(&gw, &mut person, &start).await;
+    let decline = format!("form_token={}&decision=decline", form_token(&html(&shown)));
+    let bank =
+        person.request(Method::POST, &page, Some(decline.replace("decline", "approve"))).await.unwrap();
+    assert_eq!(bank.status, 303);
+    // Approved and on the way to the bank: the other tab's decline is too late.
+    let late = person.request(Method::POST, &page, Some(decline.clone())).await.unwrap();
+    assert_eq!(late.status, 400);
+    let visit = person.walk(bank.header("location").unwrap(), RETURN).await.unwrap();
+    assert_eq!(parameter(&visit, "code").len(), 43);
+    let late = person.request(Method::POST, &page, Some(decline)).await.unwrap();
+    assert_eq!(late.status, 400);
+    let consent = tpp.get(&own, &format!("/v1/consents/{}", consents[0])).await.unwrap();
+    assert_eq!(consent.text("/status"), "AUTHORIZED");
+    gw.sandbox.stop().await;
+}
+
+/// A double click goes to the bank; it does not tell the application that
+/// nothing came of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_loaded_many_times_at_once_does_not_end_the_session() {
+    let gw = by_hand().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("accounts").await.unwrap();
+    let consents = tpp.lodge(&own, &[UK]).await.unwrap();
+    let start = tpp.start_of(&tpp.push(&consents, &verifier()).await.unwrap()).unwrap();
+    let mut person = gw.person();
+    let (page, shown) = opened(&gw, &mut person, &start).await;
+    let approve = format!("form_token={}&decision=approve", form_token(&html(&shown)));
+    let next = Url::parse(&format!("{page}/next")).unwrap();
+    let mut clicks = tokio::task::JoinSet::new();
+    for _ in 0..2 {
+        let (mut tab, page, approve) = (person.clone(), page.clone(), approve.clone());
+        clicks.spawn(async move { tab.request(Method::POST, &page, Some(approve)).await.unwrap() });
+    }
+    for _ in 0..4 {
+        let (mut tab, next) = (person.clone(), next.clone());
+        clicks.spawn(async move { tab.request(Method::GET, &next, None).await.unwrap() });
+    }
+    let answers = clicks.join_all().await;
+    assert!(answers.iter().all(|answer| answer.status != 500));
+    let visit = person.walk(next.as_str(), RETURN).await.unwrap();
+    assert_eq!(parameter(&visit, "error"), "");
+    assert_eq!(parameter(&visit, "code").len(), 43);
+    gw.sandbox.stop().await;
+}
+
+/// An unknown page, session or bank is a 4xx that is for people, without detail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nonsense_addresses_are_refused() {
+    let gw = by_hand().await;
+    let issuer = gw.sandbox.access().issuer;
+    let tpp = gw.tpp().await;
+    for path in [
+        "/consent/nonsense",
+        "/pay/nonsense",
+        "/consent/%ff",
+        "/callback/..x",
+        "/callback/unknown-bank?state=x",
+        "/callback/gb-albion-bank",
+        "/nothing",
+        "/oauth/authorize?client_id=%00&request_uri=%ff",
+    ] {
+        let answer = tpp.http.get(&format!("{issuer}{path}"), &[]).await.unwrap();
+        assert!(answer.status.is_client_error(), "{path}: {}", answer.status);
+    }
+    gw.sandbox.stop().await;
+}
