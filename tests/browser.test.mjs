@@ -2,6 +2,7 @@
 // way no mouse either.
 
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -13,6 +14,11 @@ import { Api, connections, discover, push, register, signingKey } from './judge/
 import { startSandbox } from './judge/sandbox.mjs';
 
 const SCREENSHOT = path.resolve(import.meta.dirname, '../docs/consent-page.png');
+
+// Asks until it holds; the time limit of the tests ends what never does.
+async function expectEventually(condition) {
+  while (!(await condition()));
+}
 
 describe('a person with a browser', { timeout: 240_000 }, () => {
   let sandbox;
@@ -48,14 +54,16 @@ describe('a person with a browser', { timeout: 240_000 }, () => {
   const sound = async (page) => assert.deepEqual(await complaintsAbout(page), [], page.url());
 
   // At a model bank: the users and the password are on its page.
-  const approveAtBank = async (page) => {
+  const decideAtBank = async (page, decision, user = 'anna') => {
+    await page.getByLabel('User', { exact: true }).fill(user);
     await sound(page);
-    await page.getByLabel('User', { exact: true }).fill('anna');
     await page.getByLabel('Password').fill('sandbox');
     await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('button', { name: decision }).waitFor();
     await sound(page);
-    await page.getByRole('button', { name: 'Approve' }).click();
+    await page.getByRole('button', { name: decision }).click();
   };
+  const approveAtBank = (page) => decideAtBank(page, 'Approve');
 
   const redeem = async (page, expected) => {
     const back = new URL(page.url());
@@ -142,6 +150,64 @@ describe('a person with a browser', { timeout: 240_000 }, () => {
     await context.close();
   });
 
+  test('confirms in the app of a bank that has no page for it', async () => {
+    const { url, expected } = await start(['fr-banque-lumiere']);
+    const context = await openContext(browser);
+    const page = await context.newPage();
+    await page.goto(url.href);
+    await sound(page);
+    await page.getByLabel('Your user name at Banque Lumière').fill('anna');
+    await page.getByRole('button', { name: 'Approve' }).click({ noWaitAfter: true });
+    const phone = await (await openContext(browser, { viewport: { width: 390, height: 780 } })).newPage();
+    // The bank's app shows what waits for anna, once it does.
+    await expectEventually(async () => {
+      await phone.goto(sandbox.app);
+      await phone.getByLabel('User', { exact: true }).fill('anna');
+      await phone.getByLabel('Password').fill('sandbox');
+      await phone.getByRole('button', { name: 'Log in' }).click();
+      await phone.getByRole('heading', { name: 'Waiting for you' }).waitFor();
+      return (await phone.getByRole('button', { name: 'Approve' }).count()) > 0;
+    });
+    await sound(phone);
+    await phone.getByRole('button', { name: 'Approve' }).click();
+    // The waiting page goes on by itself, without JavaScript.
+    await page.waitForURL(`${application.address}**`);
+    const accounts = await redeem(page, expected);
+    assert.ok(accounts.body.data.length > 0);
+    await Promise.all([context.close(), phone.context().close()]);
+  });
+
+  test('pays, and sees before what is paid to whom', async () => {
+    const { access_token: token } = await oauth.clientCredentialsGrant(config, { scope: 'payments' });
+    const api = new Api(sandbox, agent, token);
+    const order = {
+      institution_id: 'gb-albion-bank',
+      amount: { amount: '12.34', currency: 'GBP' },
+      creditor: { name: 'Corner Bookshop' },
+      creditor_account: { sort_code_account_number: { sort_code: '990011', account_number: '20000018' } },
+      remittance: { unstructured: ['Invoice 2041'] },
+      redirect_uri: application.address,
+    };
+    const placed = await api.post('/v1/payments', order, { 'idempotency-key': randomUUID() });
+    assert.equal(placed.status, 201, JSON.stringify(placed.body));
+    const context = await openContext(browser);
+    const page = await context.newPage();
+    await page.goto(placed.body.authorization.href);
+    await sound(page);
+    assert.match(await page.locator('h1').textContent(), /12\.34 GBP to Corner Bookshop/);
+    assert.match(await page.locator('main').textContent(), /Invoice 2041[\s\S]*Albion Bank[\s\S]*Harbour Budget/);
+    await page.getByRole('button', { name: 'Approve' }).click();
+    await approveAtBank(page);
+    await page.waitForURL(`${application.address}**`);
+    let payment;
+    await expectEventually(async () => {
+      payment = (await api.get(`/v1/payments/${placed.body.id}`)).body;
+      return payment.final;
+    });
+    assert.equal(payment.state, 'SETTLED');
+    await context.close();
+  });
+
   test('declines at our page', async () => {
     const { url, api, consents } = await start(['gb-albion-bank']);
     const context = await openContext(browser);
@@ -162,10 +228,7 @@ describe('a person with a browser', { timeout: 240_000 }, () => {
     const page = await context.newPage();
     await page.goto(url.href);
     await page.getByRole('button', { name: 'Approve' }).click();
-    await page.getByLabel('User', { exact: true }).fill('ben');
-    await page.getByLabel('Password').fill('sandbox');
-    await page.getByRole('button', { name: 'Log in' }).click();
-    await page.getByRole('button', { name: 'Decline' }).click();
+    await decideAtBank(page, 'Decline', 'ben');
     await page.waitForURL(`${application.address}**`);
     assert.equal(new URL(page.url()).searchParams.get('error'), 'access_denied');
     assert.equal((await api.get(`/v1/consents/${consents[0]}`)).body.status, 'REJECTED');

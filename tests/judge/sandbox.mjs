@@ -77,6 +77,8 @@ export async function startSandbox(args = []) {
     return {
       issuer: `https://localhost:${base}`,
       api: `https://localhost:${base + 1}`,
+      // The bank that asks its customers in an app.
+      app: `https://localhost:${base + 9}/app`,
       dataDir,
       pki,
       pid: child.pid,
