@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use connect::{
-    AccountInformation, BankErrorKind, CallContext, Operation, PageGuard, Profile, PsuPresence,
-    TransactionQuery, TransactionSelection,
+    AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Operation, Page,
+    PageGuard, Profile, PsuPresence, TransactionQuery, TransactionSelection,
 };
 use domain::{
     Account, AccountId, Balance, ConsentId, ConsentStatus, Date, InstitutionId, Permission, Region,
@@ -328,18 +328,10 @@ impl Gateway {
         source: &Source<'_>,
     ) -> Result<Vec<AccountData>, FlowError> {
         let profile = &*source.profile;
-        let mut guard = PageGuard::new(MAX_PAGES);
         let cx = self.cx(source);
-        let mut request = information.accounts(&cx)?;
-        let mut accounts = Vec::new();
-        loop {
-            let response = self.call(profile, request).await?;
-            let page = information.accounts_read(&cx, &response)?;
-            accounts.extend(page.items);
-            let Some(next) = page.next else { break };
-            guard.admit(profile, &next)?;
-            request = information.next_page(&cx, &next)?;
-        }
+        let first = information.accounts(&cx)?;
+        let read = |response: &BankResponse| information.accounts_read(&cx, response);
+        let accounts = self.pages(information, &cx, first, read).await?;
         let region = source.consent.id.region();
         Ok(accounts
             .into_iter()
@@ -352,6 +344,26 @@ impl Gateway {
                 }
             })
             .collect())
+    }
+
+    /// Follows a bank's pages to the last one, or to where it goes in circles.
+    async fn pages<T>(
+        &self,
+        information: &dyn AccountInformation,
+        cx: &CallContext<'_>,
+        first: BankRequest,
+        read: impl Fn(&BankResponse) -> Result<Page<T>, BankError>,
+    ) -> Result<Vec<T>, FlowError> {
+        let mut guard = PageGuard::new(MAX_PAGES);
+        let mut request = first;
+        let mut items = Vec::new();
+        loop {
+            let page = read(&self.call(cx.profile, request).await?)?;
+            items.extend(page.items);
+            let Some(next) = page.next else { return Ok(items) };
+            guard.admit(cx.profile, &next)?;
+            request = information.next_page(cx, &next)?;
+        }
     }
 
     async fn read_links(
@@ -393,17 +405,9 @@ impl Gateway {
             Read::Transactions(window) => {
                 let from = window.from.max(source.consent.terms.history_from);
                 let query = TransactionQuery { from, to: window.to, status: TransactionSelection::Both };
-                let mut request = information.transactions(&cx, &link.resource_id, &query)?;
-                let mut guard = PageGuard::new(MAX_PAGES);
-                let mut entries = Vec::new();
-                loop {
-                    let response = self.call(profile, request).await?;
-                    let page = information.transactions_read(&cx, &response)?;
-                    entries.extend(page.items);
-                    let Some(next) = page.next else { break };
-                    guard.admit(profile, &next)?;
-                    request = information.next_page(&cx, &next)?;
-                }
+                let first = information.transactions(&cx, &link.resource_id, &query)?;
+                let read = |response: &BankResponse| information.transactions_read(&cx, response);
+                let entries = self.pages(information, &cx, first, read).await?;
                 let ids = self.parts.id_key.transactions(link.account, &entries);
                 data.transactions = ids
                     .into_iter()

@@ -12,6 +12,7 @@ mod events;
 mod gateway;
 mod ids;
 mod payments;
+mod placing;
 mod reconcile;
 mod webhooks;
 

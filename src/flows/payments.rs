@@ -9,7 +9,6 @@
 use domain::{
     Capability, InstitutionId, PaymentId, PaymentOrder, PaymentState, Region, SessionId, Violations,
 };
-use secrecy::ExposeSecret;
 use store::idempotency::{Claim, ClaimKey};
 use store::payments::{BankPayment, Failure, PaymentRow, PaymentTerms};
 use store::sessions::SessionRow;

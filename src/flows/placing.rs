@@ -1,0 +1,361 @@
+//! Placing a payment at its bank: lodged, submitted, asked about.
+//!
+//! The state and the id of a request that could move money are committed
+//! before its first byte goes out. What may have reached the bank is never
+//! sent again.
+
+use std::sync::Arc;
+
+use connect::{
+    BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, Operation, Outcome, PaymentReport, Profile,
+    PsuPresence, ScaStart,
+};
+use domain::{IsoPaymentStatus, PaymentId, PaymentState, SessionId, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use store::payments::{BankPayment, Failure, PaymentRow};
+
+use crate::accounts::chain;
+use crate::bank::{BankLeg, LegSubject};
+use crate::consents::NextStep;
+use crate::webhooks::later;
+use crate::{FlowError, Gateway};
+
+impl Gateway {
+    /// The PSU approved on our page: places the order at the bank and says
+    /// where the PSU goes. Only the first call places it.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError`] if the bank fails; the payment is then `FAILED` if it is
+    /// certain that nothing was executed, else `UNKNOWN`.
+    pub async fn start_payment(
+        self: &Arc<Self>,
+        session: SessionId,
+        id: PaymentId,
+        psu: &PsuPresence,
+        psu_id: Option<String>,
+    ) -> Result<NextStep, FlowError> {
+        let payment = self.any_payment(id).await?;
+        if payment.state != PaymentState::AuthorizationRequired {
+            return Err(FlowError::PaymentState(payment.state));
+        }
+        let profile = self.bank(&payment.institution)?;
+        let request_id = self.entropy().uuid_v7(self.now());
+        let expiry = payment.next_poll_at;
+        let payment = self
+            .move_payment(payment, "psu", |row| {
+                row.state = PaymentState::Authorizing;
+                row.bank.lodge_request_id = Some(request_id);
+                row.bank.psu_id = psu_id;
+                row.next_poll_at = expiry;
+            })
+            .await?;
+        // From here the work goes on even if the PSU's browser goes away.
+        let (gateway, psu) = (Arc::clone(self), psu.clone());
+        let work = async move { gateway.lodge_payment(&profile, session, payment, &psu).await };
+        tokio::spawn(work).await.unwrap_or(Err(FlowError::Busy))
+    }
+
+    async fn lodge_payment(
+        &self,
+        profile: &Profile,
+        session: SessionId,
+        payment: PaymentRow,
+        psu: &PsuPresence,
+    ) -> Result<NextStep, FlowError> {
+        let id = payment.id;
+        match self.try_lodge(profile, session, &payment, psu).await {
+            Ok((bank, leg)) => {
+                let soon = later(self.now(), 1);
+                let decoupled = matches!(leg, BankLeg::Decoupled(_) | BankLeg::Done);
+                let next_poll_at = if decoupled { Some(soon) } else { payment.next_poll_at };
+                self.move_payment(payment, "gateway", |row| {
+                    row.bank = bank;
+                    row.next_poll_at = next_poll_at;
+                })
+                .await?;
+                Ok(match leg {
+                    BankLeg::Redirect(url) => NextStep::Redirect(url),
+                    BankLeg::Decoupled(message) => NextStep::Wait(message),
+                    BankLeg::Done => NextStep::Wait(None),
+                })
+            }
+            Err(FlowError::Bank(error)) => {
+                self.note_bank_failure(payment, &error).await?;
+                Err(FlowError::Bank(error))
+            }
+            Err(other) => {
+                tracing::warn!(payment.id = %id, error = %chain(&other), "Payment {id} could not be lodged");
+                self.note_own_failure(payment).await?;
+                Err(other)
+            }
+        }
+    }
+
+    async fn try_lodge(
+        &self,
+        profile: &Profile,
+        session: SessionId,
+        payment: &PaymentRow,
+        psu: &PsuPresence,
+    ) -> Result<(BankPayment, BankLeg), FlowError> {
+        let unsupported = || FlowError::Unsupported(profile.id.clone());
+        let dialect = self.parts.registry.dialect(profile).ok_or_else(unsupported)?;
+        let payments = dialect.payments().ok_or_else(unsupported)?;
+        let pending = self.open_leg(profile, session, LegSubject::Payment(payment.id)).await?;
+        let token =
+            self.bank_token(profile, dialect.token_for(profile, Operation::PaymentLodge), None).await?;
+        let mut cx = self.context(profile, Some(psu), payment.bank.psu_id.as_deref(), token.as_ref(), None);
+        cx.request_id = payment.bank.lodge_request_id.unwrap_or(cx.request_id);
+        let order = &payment.terms.order;
+        let request = payments.lodge(&cx, order, &pending.redirects)?;
+        let lodged = payments.lodged(&cx, order, &self.call(profile, request).await?)?;
+        let mut sca = lodged.sca;
+        if let ScaStart::Explicit { link } = &sca {
+            let request = payments.authorise(&cx, link, &pending.redirects)?;
+            sca = payments.authorised(&cx, &self.call(profile, request).await?)?;
+        }
+        let leg = self.leg_of(profile, &pending, sca).await?;
+        let mut bank = payment.bank.clone();
+        bank.submits_after_sca = lodged.submits_after_sca;
+        bank.iso_status = lodged.status.map(|status| status.as_str().to_owned());
+        if !lodged.submits_after_sca {
+            bank.payment_id = Some(lodged.bank_id.clone());
+        }
+        bank.consent_id = Some(lodged.bank_id);
+        Ok((bank, leg))
+    }
+
+    /// The PSU approved at the bank and the bank gave a token: submits the
+    /// order, where the bank's standard has that as a step of its own.
+    pub(crate) async fn approved_payment(
+        self: &Arc<Self>,
+        id: PaymentId,
+        token: Option<SecretString>,
+    ) -> Result<(), FlowError> {
+        let payment = self.any_payment(id).await?;
+        if !payment.bank.submits_after_sca {
+            self.poll_payment(payment).await?;
+            return Ok(());
+        }
+        if payment.state != PaymentState::Authorizing {
+            return Err(FlowError::PaymentState(payment.state));
+        }
+        let soon = later(self.now(), 5);
+        let payment = self
+            .move_payment(payment, "psu", |row| {
+                row.state = PaymentState::Authorized;
+                // Submitted right below; if this process ends before, by the next.
+                row.next_poll_at = Some(soon);
+                row.bank.access_token = token.map(|token| token.expose_secret().to_owned());
+            })
+            .await?;
+        let gateway = Arc::clone(self);
+        tokio::spawn(async move { gateway.submit_payment(payment).await })
+            .await
+            .unwrap_or(Err(FlowError::Busy))
+    }
+
+    /// Submits an authorised order: once. The state `SUBMITTED` and the id of
+    /// the request are committed before the first byte goes out.
+    pub(crate) async fn submit_payment(&self, payment: PaymentRow) -> Result<(), FlowError> {
+        let profile = self.bank(&payment.institution)?;
+        let unsupported = || FlowError::Unsupported(profile.id.clone());
+        let dialect = self.parts.registry.dialect(&profile).ok_or_else(unsupported)?;
+        let payments = dialect.payments().ok_or_else(unsupported)?;
+        let request_id = self.entropy().uuid_v7(self.now());
+        let soon = later(self.now(), 60);
+        let payment = self
+            .move_payment(payment, "gateway", |row| {
+                row.state = PaymentState::Submitted;
+                row.bank.submit_request_id = Some(request_id);
+                row.next_poll_at = Some(soon);
+            })
+            .await?;
+        let psu_token = payment.bank.access_token.clone().map(SecretString::from);
+        let kind = dialect.token_for(&profile, Operation::PaymentSubmit);
+        let token = self.bank_token(&profile, kind, psu_token).await?;
+        let bank_id = payment.bank.consent_id.clone().unwrap_or_default();
+        let mut cx =
+            self.context(&profile, None, payment.bank.psu_id.as_deref(), token.as_ref(), Some(&bank_id));
+        cx.request_id = request_id;
+        let order = &payment.terms.order;
+        let Some(request) = payments.submit(&cx, &bank_id, order) else { return Ok(()) };
+        let report = match request {
+            Ok(request) => match self.call(&profile, request).await {
+                Ok(response) => payments.submitted(&cx, order, &response),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        match report {
+            Ok(report) => self.note_report(payment, &report).await,
+            Err(error) => {
+                self.note_bank_failure(payment, &error).await?;
+                Err(FlowError::Bank(error))
+            }
+        }
+    }
+
+    /// Asks the bank how a payment stands, and moves ours along.
+    pub(crate) async fn poll_payment(&self, payment: PaymentRow) -> Result<(), FlowError> {
+        let profile = self.bank(&payment.institution)?;
+        let unsupported = || FlowError::Unsupported(profile.id.clone());
+        let dialect = self.parts.registry.dialect(&profile).ok_or_else(unsupported)?;
+        let payments = dialect.payments().ok_or_else(unsupported)?;
+        let Some(lodged) = payment.bank.consent_id.clone() else {
+            // The bank never named the order: there is nothing to ask about.
+            return self.hold(payment).await;
+        };
+        let ids = BankPaymentIds { lodged, payment: payment.bank.payment_id.clone() };
+        let psu_token = payment.bank.access_token.clone().map(SecretString::from);
+        let kind = dialect.token_for(&profile, Operation::PaymentStatus);
+        let token = self.bank_token(&profile, kind, psu_token).await?;
+        let psu_id = payment.bank.psu_id.as_deref();
+        let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(&ids.lodged));
+        let order = &payment.terms.order;
+        let report = match payments.status(&cx, &ids, order) {
+            Ok(request) => match self.call(&profile, request).await {
+                Ok(response) => payments.status_read(&cx, &ids, order, &response),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        match report {
+            Ok(report) => self.note_report(payment, &report).await,
+            Err(error) => {
+                self.hold(payment).await?;
+                Err(FlowError::Bank(error))
+            }
+        }
+    }
+
+    /// Takes in what the bank says of an order.
+    async fn note_report(&self, payment: PaymentRow, report: &PaymentReport) -> Result<(), FlowError> {
+        let now = self.now();
+        let was = payment.state;
+        let reported = match report.status {
+            Some(status) if !payment.bank.submits_after_sca && was == PaymentState::Authorizing => {
+                // Received, but the PSU has not approved: still at the bank.
+                let waiting =
+                    matches!(status, IsoPaymentStatus::Received | IsoPaymentStatus::PartiallyAuthorised);
+                if waiting { was } else { status.state() }
+            }
+            Some(status) => status.state(),
+            None => match report.consent {
+                Some(
+                    BankConsentStatus::Rejected
+                    | BankConsentStatus::RevokedByPsu
+                    | BankConsentStatus::Expired,
+                ) if was == PaymentState::Authorizing => PaymentState::Rejected,
+                Some(_) | None => was,
+            },
+        };
+        let state = if was.may_become(reported) { reported } else { was };
+        let refused = state == PaymentState::Rejected && was != state;
+        let failure = refused.then(|| Failure {
+            stage: if was == PaymentState::Authorizing { "SCA" } else { "EXECUTION" }.to_owned(),
+            code: "payment.rejected".to_owned(),
+            iso_reason: report.iso_reason.clone(),
+            source: "INSTITUTION".to_owned(),
+            retryable: false,
+        });
+        let id = payment.id;
+        let next = next_poll(now, payment.bank.polls);
+        self.move_payment(payment, "institution", |row| {
+            row.state = state;
+            row.bank.polls = row.bank.polls.saturating_add(1);
+            if let Some(status) = report.status {
+                row.bank.iso_status = Some(status.as_str().to_owned());
+            }
+            if let Some(bank_id) = &report.bank_payment_id {
+                row.bank.payment_id = Some(bank_id.clone());
+            }
+            if failure.is_some() {
+                row.terms.failure = failure;
+            }
+            row.next_poll_at = if state.is_final() { None } else { Some(next) };
+            if state.is_final() {
+                row.bank.access_token = None;
+            }
+        })
+        .await?;
+        tracing::info!(payment.id = %id, state = %state, "Payment {id} is {state}");
+        Ok(())
+    }
+
+    /// Notes that nothing new is known and when to ask again.
+    async fn hold(&self, payment: PaymentRow) -> Result<(), FlowError> {
+        let next = next_poll(self.now(), payment.bank.polls);
+        self.move_payment(payment, "gateway", |row| {
+            row.bank.polls = row.bank.polls.saturating_add(1);
+            row.next_poll_at = Some(next);
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// A request to the bank failed. What is certain is said; what is not stays
+    /// open for the reconciler. Once `SUBMITTED`, a payment cannot become
+    /// `FAILED` on our word: a certain refusal is then the bank's rejection.
+    async fn note_bank_failure(&self, payment: PaymentRow, error: &BankError) -> Result<(), FlowError> {
+        let (id, bank) = (payment.id, payment.institution.clone());
+        tracing::warn!(payment.id = %id, bank.code = %bank, error = %error, "Bank {bank} did not take payment {id}");
+        let refused = matches!(
+            error.kind,
+            BankErrorKind::PaymentRejected
+                | BankErrorKind::PaymentLimit
+                | BankErrorKind::FundsInsufficient
+                | BankErrorKind::InvalidRequest
+        );
+        let submitted = payment.state == PaymentState::Submitted;
+        let state = match error.outcome {
+            Outcome::Unknown => PaymentState::Unknown,
+            Outcome::NotDone if refused || submitted => PaymentState::Rejected,
+            Outcome::NotDone => PaymentState::Failed,
+        };
+        let failure = Failure {
+            stage: "SUBMISSION".to_owned(),
+            code: format!("institution.{}", error.kind.code()),
+            iso_reason: None,
+            source: "INSTITUTION".to_owned(),
+            retryable: error.outcome == Outcome::NotDone && !refused,
+        };
+        self.end_or_hold(payment, "institution", state, failure).await
+    }
+
+    /// Something failed here before the bank was called.
+    async fn note_own_failure(&self, payment: PaymentRow) -> Result<(), FlowError> {
+        let failure = Failure {
+            stage: "SUBMISSION".to_owned(),
+            code: "gateway.failed".to_owned(),
+            iso_reason: None,
+            source: "GATEWAY".to_owned(),
+            retryable: true,
+        };
+        self.end_or_hold(payment, "gateway", PaymentState::Failed, failure).await
+    }
+
+    async fn end_or_hold(
+        &self,
+        payment: PaymentRow,
+        actor: &str,
+        state: PaymentState,
+        failure: Failure,
+    ) -> Result<(), FlowError> {
+        let next = (!state.is_final()).then(|| next_poll(self.now(), 0));
+        self.move_payment(payment, actor, |row| {
+            row.state = state;
+            row.terms.failure = Some(failure);
+            row.next_poll_at = next;
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+/// When to ask the bank again: soon at first, then ever more rarely.
+fn next_poll(now: Timestamp, polls: u32) -> Timestamp {
+    let millis = 250_i64.saturating_mul(1_i64.checked_shl(polls.min(12)).unwrap_or(4_096));
+    now.saturating_add(jiff::SignedDuration::from_millis(millis.min(300_000))).unwrap_or(now)
+}
