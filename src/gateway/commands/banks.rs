@@ -55,7 +55,7 @@ fn list(country: Option<&str>, q: Option<String>, as_json: bool) -> anyhow::Resu
         } else {
             writeln!(
                 out,
-                "{:<32} {:<34} {:<8} {:>2} quirks  {}",
+                "{:<46} {:<34} {:<8} {:>2} quirks  {}",
                 bank.id.as_str(),
                 bank.name,
                 bank.environment.as_str(),
