@@ -153,7 +153,7 @@ fn fault(request: &Request, max_body: usize) -> Option<Refusal> {
     }
     let path = request.uri().path().to_ascii_lowercase();
     let odd = ["%00", "%2f", "%5c", "%2e", "/../", "/./", "//", ";", "\\"];
-    if odd.iter().any(|odd| path.contains(odd)) || path.ends_with("/..") {
+    if odd.iter().any(|odd| path.contains(odd)) || path.ends_with("/..") || path.ends_with("/.") {
         return Some(Refusal::Path);
     }
     let headers = request.headers();

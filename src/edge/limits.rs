@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
@@ -11,7 +12,8 @@ use crypto::certificate::Thumbprint;
 
 use crate::PeerIdentity;
 
-/// Who is counted: the certificate where there is one, else the address.
+/// Who is counted: the certificate if we trust it, else the address. A
+/// certificate that anybody can make must not be a fresh start.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Key {
     Certificate([u8; 32]),
@@ -22,6 +24,7 @@ enum Key {
 #[derive(Debug)]
 pub struct PeerLimiter {
     limiter: DefaultKeyedRateLimiter<Key>,
+    counted: AtomicU32,
     clock: DefaultClock,
 }
 
@@ -36,7 +39,8 @@ impl PeerLimiter {
     #[must_use]
     pub fn new(per_second: NonZeroU32, burst: NonZeroU32) -> Self {
         let quota = Quota::per_second(per_second).allow_burst(burst);
-        Self { limiter: RateLimiter::keyed(quota), clock: DefaultClock::default() }
+        let limiter = RateLimiter::keyed(quota);
+        Self { limiter, counted: AtomicU32::new(0), clock: DefaultClock::default() }
     }
 
     /// Counts one request.
@@ -45,18 +49,20 @@ impl PeerLimiter {
     ///
     /// How long to wait until the next one is let through.
     pub fn count(&self, peer: &PeerIdentity) -> Result<(), Duration> {
-        let key = match &peer.certificate {
+        // Peers that have been quiet are forgotten, or the table grows for ever.
+        if self.counted.fetch_add(1, Ordering::Relaxed).is_multiple_of(SWEEP) {
+            self.limiter.retain_recent();
+        }
+        let key = match peer.trusted() {
             Some(certificate) => Key::Certificate(bytes_of(&certificate.thumbprint)),
             None => Key::Address(peer.address.ip()),
         };
         self.limiter.check_key(&key).map_err(|not_until| not_until.wait_time_from(self.clock.now()))
     }
-
-    /// Forgets peers that have been quiet, or the table grows for ever.
-    pub fn forget_quiet_peers(&self) {
-        self.limiter.retain_recent();
-    }
 }
+
+/// Requests between two sweeps of the table.
+const SWEEP: u32 = 16_384;
 
 fn bytes_of(thumbprint: &Thumbprint) -> [u8; 32] {
     *thumbprint.as_bytes()

@@ -1,7 +1,7 @@
 //! The accept loop: bounded in connections and in the time a handshake or a
 //! request head may take, and able to stop without breaking a request.
 
-use std::io;
+use std::io::{self, Cursor};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,11 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use rustls::pki_types::UnixTime;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -29,7 +31,8 @@ pub struct ListenerConfig {
     pub max_connections: usize,
     /// Longest time a TLS handshake may take.
     pub handshake_timeout: Duration,
-    /// Longest time a request head may take to arrive.
+    /// Longest time a request head may take to arrive; the start of an HTTP/2
+    /// connection, too.
     pub head_timeout: Duration,
     /// Longest time that open requests get when the listener stops.
     pub drain_timeout: Duration,
@@ -85,6 +88,9 @@ impl Listener {
             .timer(TokioTimer::new())
             .keep_alive_interval(Duration::from_secs(30))
             .max_concurrent_streams(256);
+        // Which of the two it is ALPN has said. Finding out from the first
+        // bytes would wait for them without end.
+        let (http1, http2) = (http.clone().http1_only(), http.http2_only());
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
@@ -92,7 +98,8 @@ impl Listener {
             };
             let Some((stream, address, place)) = accepted else { continue };
             let (acceptor, tls, clock) = (acceptor.clone(), tls.clone(), Arc::clone(&clock));
-            let (router, http, watcher) = (router.clone(), http.clone(), graceful.watcher());
+            let (router, watcher) = (router.clone(), graceful.watcher());
+            let (http1, http2) = (http1.clone(), http2.clone());
             tokio::spawn(async move {
                 let handshake = tokio::time::timeout(config.handshake_timeout, acceptor.accept(stream));
                 let stream = match handshake.await {
@@ -115,9 +122,14 @@ impl Listener {
                     request.extensions_mut().insert(peer.clone());
                     request.map(axum::body::Body::new)
                 });
-                let connection = http
-                    .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
-                if let Err(error) = watcher.watch(connection).await {
+                let service = TowerToHyperService::new(service);
+                let served = if stream.get_ref().1.alpn_protocol() == Some(b"h2".as_slice()) {
+                    let Some(stream) = begun(stream, config.head_timeout).await else { return };
+                    watcher.watch(http2.serve_connection(TokioIo::new(stream), service)).await
+                } else {
+                    watcher.watch(http1.serve_connection(TokioIo::new(stream), service)).await
+                };
+                if let Err(error) = served {
                     tracing::debug!(error = %error, "A connection ended early");
                 }
                 drop(place);
@@ -128,6 +140,19 @@ impl Listener {
             tracing::warn!("Open requests did not end in time");
         }
     }
+}
+
+/// Waits for the preface of an HTTP/2 connection (RFC 9113 §3.4), which hyper
+/// would do without end, and puts it back in front.
+async fn begun(
+    stream: TlsStream<TcpStream>,
+    longest: Duration,
+) -> Option<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
+    let (mut reader, writer) = tokio::io::split(stream);
+    let mut preface = vec![0; 24];
+    let arrived = tokio::time::timeout(longest, reader.read_exact(&mut preface)).await;
+    arrived.ok()?.ok()?;
+    Some(tokio::io::join(Cursor::new(preface).chain(reader), writer))
 }
 
 type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);

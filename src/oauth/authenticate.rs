@@ -135,14 +135,14 @@ async fn authenticate(
                 Err(error) => return Err(error.into()),
             }
         }
-        (ClientAuth::TlsClientAuth(subject), None) => {
+        (ClientAuth::Certificate(subject), None) => {
             if !subject.matches(&certificate.fields) {
                 return Err(OAuthError::client("the certificate is not the registered one"));
             }
         }
         // By the registered method, not by another one that would do too.
         (ClientAuth::PrivateKeyJwt(_), None)
-        | (ClientAuth::TlsClientAuth(_), Some(_))
+        | (ClientAuth::Certificate(_), Some(_))
         | (ClientAuth::NotOffered, _) => {
             return Err(OAuthError::client("the client is not registered for this way to authenticate"));
         }

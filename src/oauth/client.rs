@@ -69,7 +69,7 @@ pub(crate) enum ClientAuth {
     /// RFC 7523, with these keys.
     PrivateKeyJwt(Jwks),
     /// RFC 8705 §2.1.
-    TlsClientAuth(SubjectMatch),
+    Certificate(SubjectMatch),
     /// A method that is registered but not offered here.
     NotOffered,
 }
@@ -103,7 +103,8 @@ impl Client {
             .map_err(|_| bad("a member of the metadata has the wrong type"))?;
         let grant_types = raw.grant_types.clone().unwrap_or_else(|| vec!["authorization_code".to_owned()]);
         let needs_redirect = grant_types.iter().any(|grant| grant == "authorization_code");
-        if (needs_redirect && raw.redirect_uris.is_empty()) || !raw.redirect_uris.iter().all(is_redirect_uri)
+        if (needs_redirect && raw.redirect_uris.is_empty())
+            || !raw.redirect_uris.iter().all(|uri| is_redirect_uri(uri))
         {
             return Err(InvalidMetadata::RedirectUri);
         }
@@ -178,7 +179,7 @@ fn auth_of(raw: &Metadata) -> Result<ClientAuth, InvalidMetadata> {
             .flatten()
             .collect();
             match given.as_slice() {
-                [one] => Ok(ClientAuth::TlsClientAuth(one.clone())),
+                [one] => Ok(ClientAuth::Certificate(one.clone())),
                 _ => Err(bad("tls_client_auth needs exactly one tls_client_auth_ subject attribute")),
             }
         }
@@ -208,7 +209,7 @@ fn same_dn(one: &str, other: &str) -> bool {
     one == other || one.iter().rev().eq(other.iter())
 }
 
-fn is_redirect_uri(text: &String) -> bool {
+fn is_redirect_uri(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
     let here = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     // RFC 8252 §7.3 lets a native app listen on loopback without TLS.

@@ -76,12 +76,10 @@ impl PageError {
 
     /// A step that was taken before, or by somebody else.
     pub(crate) fn spent(error: StoreError) -> Self {
-        match error {
-            StoreError::Conflict => {
-                Self::bad("session.spent", "This step was taken before. Start again in the application.")
-            }
-            other => other.into(),
+        if matches!(error, StoreError::Conflict) {
+            return Self::bad("session.spent", "This step was taken before. Start again in the application.");
         }
+        error.into()
     }
 
     pub(crate) fn other_browser() -> Self {

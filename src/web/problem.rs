@@ -428,7 +428,7 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after = self.retry_after;
         // RFC 6750 §3: a 401 names the scheme, and the error if a token was shown.
-        let challenge = (status == StatusCode::UNAUTHORIZED).then(|| match self.code {
+        let challenge = (status == StatusCode::UNAUTHORIZED).then_some(match self.code {
             "auth.token_missing" => "Bearer",
             _ => "Bearer error=\"invalid_token\"",
         });
