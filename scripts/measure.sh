@@ -98,9 +98,9 @@ row "Memory, highest during the journey (RSS)" "$(mib "$peak") MiB"
 
 if [ -r "$DIRECTORY" ]; then
   cargo build --release --locked --quiet -p consentry-connect --example directory_speed
-  "$release/examples/directory_speed" "$DIRECTORY" >"$work/directory"
+  "$release/examples/directory_speed" "$DIRECTORY" | sed -E 's/([0-9]\.[0-9])[0-9]*(ms|µs|s)/\1 \2/g' >"$work/directory"
   # "imported N in TIME", "N institutions in BYTES bytes", then one search a line.
-  row "Directory: institutions read and indexed" "$(awk '/^imported/ { print $2 " in " $4 }' "$work/directory")"
+  row "Directory: institutions read and indexed" "$(awk '/^imported/ { print $2 " in " $4 " " $5 }' "$work/directory")"
   row "Directory: memory of the index" "$(awk '/institutions in/ { printf "%.1f MiB", $4 / 1048576 }' "$work/directory")"
   row "Directory: search by name, five texts, each" "$(sed -n 's/.* hits in //p' "$work/directory" | paste -s -d, | sed 's/,/, /g')"
 fi
