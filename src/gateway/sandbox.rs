@@ -17,7 +17,7 @@ use anyhow::{Context, anyhow, bail};
 use api::Api;
 use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
-use domain::{Clock, Entropy, Region};
+use domain::{Clock, Entropy, Region, SystemClock, SystemEntropy};
 use edge::{EdgeConfig, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Parts, WebhookPolicy, WebhookSender};
 use modelbank::{Faults, Journal};
@@ -55,6 +55,26 @@ pub struct SandboxOptions {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub entropy: Arc<dyn Entropy>,
+}
+
+impl SandboxOptions {
+    /// A sandbox in this folder, with the machine's clock and chance, on SQLite
+    /// and on free ports; a person clicks.
+    #[must_use]
+    pub fn at(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            port_base: 0,
+            auto_approve: false,
+            clients: None,
+            trust_ca: Vec::new(),
+            banks: Vec::new(),
+            read_deadline: Duration::from_secs(20),
+            database_url: None,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        }
+    }
 }
 
 /// What an outside client needs to know: addresses and files, nothing else.

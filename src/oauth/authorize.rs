@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use store::grants::CodeRow;
 use store::sessions::SessionRow;
 use url::Url;
+use web::ProblemCode;
 
 use crate::OAuth;
 use crate::pages::{Browser, PageError};
@@ -42,15 +43,14 @@ pub(crate) async fn authorize(
         let mut found = url::form_urlencoded::parse(query.as_bytes()).filter(|(given, _)| given == name);
         match (found.next(), found.next()) {
             (Some((_, value)), None) => Ok(value.into_owned()),
-            _ => Err(PageError::bad(
-                "invalid_request",
+            _ => Err(PageError::new(ProblemCode::AuthorizationLink,
                 "The link lacks client_id or request_uri, or repeats one.",
             )),
         }
     };
     let (client_id, request_uri) = (once("client_id")?, once("request_uri")?);
     let gone =
-        || PageError::bad("invalid_request_uri", "This link is not valid, was used before, or is too old.");
+        || PageError::new(ProblemCode::RequestUri, "This link is not valid, was used before, or is too old.");
     let digest = par::digest_of(&request_uri).ok_or_else(gone)?;
     let global = oauth.gateway.stores().global();
     let pushed = global.pushed_request(&digest).await?.ok_or_else(gone)?;
@@ -128,7 +128,7 @@ pub(crate) async fn refuse(
 /// The authorization response: with `iss` (RFC 9207) and `state`, as it came.
 fn answer(oauth: &OAuth, plan: &Plan, parameters: &[(&str, &str)]) -> Result<Url, PageError> {
     let mut url = Url::parse(&plan.request.redirect_uri)
-        .map_err(|_| PageError::bad("invalid_request", "The application's address is not one."))?;
+        .map_err(|_| PageError::new(ProblemCode::AuthorizationLink, "The application's address is not one."))?;
     {
         let mut pairs = url.query_pairs_mut();
         pairs.extend_pairs(parameters);

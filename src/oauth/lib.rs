@@ -58,6 +58,7 @@ impl OAuth {
             .route("/pay/{session}/wait", get(pages::payment::wait))
             .route("/callback/{institution}", get(pages::callback::callback))
             .route("/assets/page.css", get(pages::stylesheet))
+            .layer(axum::middleware::from_fn(pages::negotiate))
             .with_state(self.clone())
             .merge(self.discovery_routes())
     }

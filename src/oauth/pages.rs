@@ -6,18 +6,21 @@ pub(crate) mod consent;
 pub(crate) mod payment;
 
 use askama::Template;
+use axum::extract::Request;
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use connect::{BankFilter, Profile, PsuPresence};
 use crypto::digest::sha256_hex;
 use domain::{Entropy, SessionId};
 use edge::PeerIdentity;
 use flows::FlowError;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, USER_AGENT};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, USER_AGENT};
 use http::{HeaderMap, HeaderName, StatusCode};
 use secrecy::ExposeSecret;
 use store::StoreError;
 use store::sessions::SessionRow;
 use url::Url;
+use web::{Problem, ProblemCode};
 
 use crate::OAuth;
 
@@ -63,28 +66,42 @@ impl Browser {
 /// A page that says what went wrong and what helps.
 #[derive(Debug)]
 pub(crate) struct PageError {
-    status: StatusCode,
-    code: String,
-    text: String,
+    problem: Problem,
+    text: &'static str,
     back: Option<Url>,
 }
 
 impl PageError {
-    pub(crate) fn bad(code: &str, text: &str) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code: code.to_owned(), text: text.to_owned(), back: None }
+    pub(crate) fn new(code: ProblemCode, text: &'static str) -> Self {
+        Self { problem: Problem::new(code), text, back: None }
+    }
+
+    /// The session is over, or never was.
+    pub(crate) fn over() -> Self {
+        Self::new(ProblemCode::SessionOver, "This page is too old. Start again in the application.")
+    }
+
+    /// A step that was taken before.
+    pub(crate) fn taken() -> Self {
+        Self::new(ProblemCode::SessionSpent, "This step was taken before. Start again in the application.")
+    }
+
+    /// A form that a browser does not send by itself.
+    pub(crate) fn form(text: &'static str) -> Self {
+        Self::new(ProblemCode::Invalid, text)
     }
 
     /// A step that was taken before, or by somebody else.
     pub(crate) fn spent(error: StoreError) -> Self {
         if matches!(error, StoreError::Conflict) {
-            return Self::bad("session.spent", "This step was taken before. Start again in the application.");
+            return Self::taken();
         }
         error.into()
     }
 
     pub(crate) fn other_browser() -> Self {
-        Self::bad(
-            "session.browser",
+        Self::new(
+            ProblemCode::SessionBrowser,
             "Go on in the browser in which you began, or start again in the application.",
         )
     }
@@ -103,15 +120,14 @@ impl From<StoreError> for PageError {
 
 impl From<FlowError> for PageError {
     fn from(error: FlowError) -> Self {
-        let problem = web::Problem::from(error);
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let problem = Problem::from(error);
         let text = match problem.source {
             "institution" if problem.retryable => "Your bank does not answer at the moment. Try again later.",
             "institution" => "Your bank refused the request.",
             "gateway" => "Something went wrong on our side. Try again later.",
             _ => problem.title,
         };
-        Self { status, code: problem.code.to_owned(), text: text.to_owned(), back: None }
+        Self { problem, text, back: None }
     }
 }
 
@@ -126,9 +142,23 @@ struct ErrorPage<'a> {
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let back = self.back.as_ref().map(Url::as_str);
-        let mut response = page(&ErrorPage { code: &self.code, text: &self.text, back });
-        *response.status_mut() = self.status;
+        let mut response = page(&ErrorPage { code: self.problem.code, text: self.text, back });
+        *response.status_mut() =
+            StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        response.extensions_mut().insert(self.problem);
         response
+    }
+}
+
+/// Gives a caller that does not ask for HTML the problem document instead of
+/// the error page (RFC 9110 §12.5.1).
+pub(crate) async fn negotiate(request: Request, next: Next) -> Response {
+    let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let html = accepts.contains("text/html");
+    let mut response = next.run(request).await;
+    match response.extensions_mut().remove::<Problem>() {
+        Some(problem) if !html => problem.into_response(),
+        Some(_) | None => response,
     }
 }
 
@@ -176,7 +206,7 @@ pub(crate) async fn session_of(
     let session = session.filter(|session| session.kind == kind);
     let now = oauth.gateway.clock().now();
     let Some(session) = session.filter(|session| session.expires_at > now) else {
-        return Err(PageError::bad("session.over", "This page is too old. Start again in the application."));
+        return Err(PageError::over());
     };
     let browser = Browser::known(headers).ok_or_else(PageError::other_browser)?;
     if session.browser_digest.as_deref() != Some(&browser.digest()) {
@@ -190,7 +220,7 @@ pub(crate) async fn client_name(oauth: &OAuth, client_id: &str) -> Result<String
     let row = oauth.gateway.stores().global().client(client_id).await?;
     let client = row.and_then(|row| crate::Client::from_metadata(&row.client_id, &row.metadata).ok());
     client.map(|client| client.name).ok_or_else(|| {
-        PageError::bad("client.unknown", "The application that sent you here is not known any more.")
+        PageError::new(ProblemCode::AuthorizationLink, "The application that sent you here is not known any more.")
     })
 }
 

@@ -114,6 +114,16 @@ codes! {
     CallbackMismatch = "callback.mismatch", BAD_REQUEST, "psu", false, "This answer from the bank does not belong here";
     /// What came from the bank was used before or came too late.
     CallbackSpent = "callback.spent", BAD_REQUEST, "psu", false, "This answer from the bank was used before";
+    /// The link to the authorization endpoint lacks a parameter or repeats one.
+    AuthorizationLink = "authorization.link", BAD_REQUEST, "client", false, "The link to this page is not complete";
+    /// The pushed request is unknown, was answered before, or is too old.
+    RequestUri = "authorization.request_uri", BAD_REQUEST, "client", false, "The request is not valid any more";
+    /// The PSU took too long, or the session never was.
+    SessionOver = "session.over", BAD_REQUEST, "psu", false, "The session is over";
+    /// The step was taken before.
+    SessionSpent = "session.spent", BAD_REQUEST, "psu", false, "The step was taken before";
+    /// Another browser began the session.
+    SessionBrowser = "session.browser", BAD_REQUEST, "psu", false, "Another browser began this";
     /// The Idempotency-Key header is missing.
     KeyMissing = "idempotency.missing", BAD_REQUEST, "client", false, "An Idempotency-Key is needed";
     /// The Idempotency-Key is longer than 255 characters or not printable ASCII.

@@ -1,10 +1,6 @@
 //! `consentry sandbox`.
 
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
-
-use domain::{SystemClock, SystemEntropy};
 
 use crate::cli::SandboxArgs;
 use crate::demo;
@@ -13,16 +9,13 @@ use crate::sandbox::{Sandbox, SandboxOptions};
 /// Runs the sandbox until Ctrl-C, or the demo and then stops.
 pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
     let options = SandboxOptions {
-        data_dir: args.data_dir.clone(),
         port_base: args.port_base,
         auto_approve: args.auto_approve,
         clients: args.clients.clone(),
         trust_ca: args.trust_ca.clone(),
         banks: args.banks.clone(),
-        read_deadline: Duration::from_secs(20),
         database_url: args.database_url.clone(),
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
+        ..SandboxOptions::at(&args.data_dir)
     };
     let started = std::time::Instant::now();
     let sandbox = Sandbox::start(options).await?;

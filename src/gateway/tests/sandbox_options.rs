@@ -9,30 +9,16 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use consentry::demo::{Client, RETURN, verifier};
 use consentry::sandbox::{Sandbox, SandboxOptions};
 use crypto::Psd2Role;
 use crypto::pki::{Authority, Psd2Subject};
-use domain::{Clock, SystemClock, SystemEntropy};
+use domain::{Clock, SystemClock};
 use serde_json::json;
 use support::{On, TestGateway, UK, parameter};
 
 fn options(folder: &std::path::Path) -> SandboxOptions {
-    SandboxOptions {
-        data_dir: folder.join("data"),
-        port_base: 0,
-        auto_approve: true,
-        clients: None,
-        trust_ca: Vec::new(),
-        banks: Vec::new(),
-        read_deadline: Duration::from_secs(2),
-        database_url: None,
-        clock: Arc::new(SystemClock),
-        entropy: Arc::new(SystemEntropy),
-    }
+    SandboxOptions { auto_approve: true, ..SandboxOptions::at(folder.join("data")) }
 }
 
 /// `--clients` with `--trust-ca`: a client of somebody else's CA is at home.

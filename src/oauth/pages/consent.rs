@@ -149,7 +149,7 @@ pub(crate) async fn choose(
     let consent = form.get("consent").and_then(|id| id.parse::<ConsentId>().ok());
     let bank = form.get("bank").and_then(|id| id.parse().ok());
     let (Some(consent), Some(bank)) = (consent.filter(|id| plan.request.consents.contains(id)), bank) else {
-        return Err(PageError::bad("request.invalid", "Choose a bank from the list."));
+        return Err(PageError::form("Choose a bank from the list."));
     };
     oauth.gateway.choose_institution(consent, &bank).await?;
     Ok(go(&format!("/consent/{id}")))
@@ -179,7 +179,7 @@ pub(crate) async fn decide(
     let approve = match form.get("decision").map(String::as_str) {
         Some("approve") => true,
         Some("decline") => false,
-        _ => return Err(PageError::bad("request.invalid", "Choose one of the two buttons.")),
+        _ => return Err(PageError::form("Choose one of the two buttons.")),
     };
     settle(&oauth, &session, plan, approve, names, &peer, &headers).await
 }
@@ -225,10 +225,7 @@ pub(crate) async fn next(
     let (session, _) = session_of(&oauth, id, "authorization", &headers).await?;
     let plan = plan_of(&session)?;
     if session.status != "approved" {
-        return Err(PageError::bad(
-            "session.spent",
-            "This step was taken before. Start again in the application.",
-        ));
+        return Err(PageError::taken());
     }
     go_on(&oauth, &session, plan, &peer, &headers).await
 }
@@ -339,7 +336,7 @@ async fn choose_for_nobody(
 
 fn plan_of(session: &SessionRow) -> Result<Plan, PageError> {
     serde_json::from_value(session.plan.clone())
-        .map_err(|_| PageError::bad("session.over", "This page is too old. Start again in the application."))
+        .map_err(|_| PageError::over())
 }
 
 /// A form of ours, from this browser, for this session.

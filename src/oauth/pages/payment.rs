@@ -104,7 +104,7 @@ pub(crate) async fn decide(
     let approve = match form.get("decision").map(String::as_str) {
         Some("approve") => true,
         Some("decline") => false,
-        _ => return Err(PageError::bad("request.invalid", "Choose one of the two buttons.")),
+        _ => return Err(PageError::form("Choose one of the two buttons.")),
     };
     let name = form.get("psu_id").map(|name| name.trim().to_owned());
     let name =
@@ -167,7 +167,7 @@ pub(crate) async fn wait(
 async fn payment_of(oauth: &OAuth, session: &SessionRow) -> Result<PaymentRow, PageError> {
     let id =
         session.plan.get("payment").and_then(|id| id.as_str()).and_then(|id| id.parse::<PaymentId>().ok());
-    let gone = || PageError::bad("session.over", "This page is too old. Start again in the application.");
+    let gone = || PageError::over();
     Ok(oauth.gateway.any_payment(id.ok_or_else(gone)?).await?)
 }
 
@@ -175,7 +175,7 @@ async fn payment_of(oauth: &OAuth, session: &SessionRow) -> Result<PaymentRow, P
 /// application asks us, not the address.
 fn back(payment: &PaymentRow) -> Result<Url, PageError> {
     let mut url = Url::parse(&payment.terms.redirect_uri)
-        .map_err(|_| PageError::bad("request.invalid", "The application's address is not one."))?;
+        .map_err(|_| PageError::form("The application's address is not one."))?;
     url.query_pairs_mut().append_pair("payment_id", &payment.id.to_string());
     if let Some(state) = &payment.terms.state {
         url.query_pairs_mut().append_pair("state", state);
