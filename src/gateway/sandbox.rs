@@ -93,7 +93,7 @@ pub struct Access {
 /// A running sandbox.
 pub struct Sandbox {
     access: Access,
-    data_dir: PathBuf,
+    data: DataDir,
     gateway: Arc<Gateway>,
     stores: Stores,
     banks: ModelBanks,
@@ -199,7 +199,7 @@ impl Sandbox {
         tasks.close();
         data.finished()?;
         let access = Access { issuer, api: api_origin, pki, banks: banks.list() };
-        Ok(Self { access, data_dir: options.data_dir, gateway, stores, banks, stop, tasks })
+        Ok(Self { access, data, gateway, stores, banks, stop, tasks })
     }
 
     /// What an outside client needs to know.
@@ -233,7 +233,7 @@ impl Sandbox {
     pub fn welcome(&self, ready_ms: u128) -> String {
         let Access { issuer, api, .. } = &self.access;
         let folder =
-            std::path::absolute(&self.data_dir).unwrap_or_else(|_| self.data_dir.clone()).join("pki");
+            std::path::absolute(self.data.path()).unwrap_or_else(|_| self.data.path().to_owned()).join("pki");
         let pki = shell_quoted(&folder.display().to_string());
         let curl = format!(
             "curl --silent --show-error --cacert {pki}/root.pem --cert {pki}/fintech.pem --key {pki}/fintech.key"
@@ -248,7 +248,7 @@ impl Sandbox {
             format!("  API and OAuth (mTLS)  {api}"),
         ];
         lines.extend(self.banks.describe());
-        lines.push(format!("  State and keys        {}", self.data_dir.display()));
+        lines.push(format!("  State and keys        {}", self.data.path().display()));
         lines.push("  Demo client           demo-fintech (tls_client_auth with pki/fintech.pem)".to_owned());
         lines.extend([
             String::new(),

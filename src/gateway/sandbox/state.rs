@@ -9,11 +9,17 @@ use anyhow::{Context, bail};
 use crypto::SigningKey;
 use domain::Entropy;
 
-/// The folder with all state of a sandbox.
-pub(super) struct DataDir(PathBuf);
+/// The folder with all state of a sandbox, held by this process alone.
+pub(super) struct DataDir {
+    path: PathBuf,
+    /// Locked for as long as the sandbox runs.
+    _lock: fs::File,
+}
 
 /// Written last: a folder with contents but without it is half-written.
 const MARK: &str = "state.json";
+/// Locked by the process that uses the folder.
+const LOCK: &str = "lock";
 const VERSION: &str = "{\"version\":1}\n";
 
 impl DataDir {
@@ -26,14 +32,30 @@ impl DataDir {
             )
         };
         fs::create_dir_all(path).with_context(unwritable)?;
+        let lock = path.join(LOCK);
+        let lock = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&lock)
+            .with_context(unwritable)?;
+        if lock.try_lock().is_err() {
+            bail!(
+                "{} is in use by another sandbox: stop it, or choose another folder with --data-dir",
+                path.display()
+            );
+        }
         let mark = path.join(MARK);
+        let others =
+            |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.file_name() != LOCK);
         match fs::read_to_string(&mark) {
             Ok(text) if text == VERSION => {}
             Ok(_) => bail!(
                 "{} was written by another version: remove the folder, or choose another with --data-dir",
                 path.display()
             ),
-            Err(_) if fs::read_dir(path).with_context(unwritable)?.next().is_some() => bail!(
+            Err(_) if fs::read_dir(path).with_context(unwritable)?.any(others) => bail!(
                 "{} is half-written or not a sandbox folder: remove it, or choose another with --data-dir",
                 path.display()
             ),
@@ -41,18 +63,16 @@ impl DataDir {
                 fs::set_permissions(path, fs::Permissions::from_mode(0o700)).with_context(unwritable)?;
             }
         }
-        write_private(&path.join(".writable"), "").with_context(unwritable)?;
-        fs::remove_file(path.join(".writable")).with_context(unwritable)?;
-        Ok(Self(path.to_owned()))
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// Marks the folder as whole.
     pub(super) fn finished(&self) -> anyhow::Result<()> {
-        let mark = self.0.join(MARK);
+        let mark = self.path.join(MARK);
         if !mark.exists() {
             write_private(&mark, VERSION)?;
         }

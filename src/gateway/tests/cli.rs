@@ -139,6 +139,19 @@ fn an_unusable_folder_says_what_to_do() {
     assert!(text(&demo(&data, &[]).stderr).contains("another version"));
 }
 
+/// Two sandboxes do not share a folder.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_in_use_says_so() {
+    use consentry::sandbox::{Sandbox, SandboxOptions};
+    let folder = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::start(SandboxOptions::at(folder.path())).await.unwrap();
+    let second = demo(folder.path(), &[]);
+    assert!(!second.status.success());
+    assert!(text(&second.stderr).contains("in use by another sandbox"), "{}", text(&second.stderr));
+    sandbox.stop().await;
+    assert!(demo(folder.path(), &[]).status.success());
+}
+
 /// Keys and databases are their owner's alone.
 #[test]
 fn private_keys_are_private() {
