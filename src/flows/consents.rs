@@ -10,6 +10,7 @@ use domain::{
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
 use secrecy::ExposeSecret;
+use store::StoreError;
 use store::consents::{BankAccess, ConsentRow, ConsentTerms};
 use store::idempotency::{Claim, ClaimKey};
 use url::Url;
@@ -348,17 +349,24 @@ impl Gateway {
         id: ConsentId,
         token: &connect::bank_oauth::BankTokens,
     ) -> Result<(), FlowError> {
-        let consent = self.any_consent(id).await?;
         let expires_at = token.expires_in.map(|lifetime| self.after(lifetime));
-        self.move_consent(consent, "gateway", |row| {
-            row.bank.access_token = Some(token.access_token.expose_secret().to_owned());
-            row.bank.access_token_expires_at = expires_at;
-            if let Some(refresh) = &token.refresh_token {
-                row.bank.refresh_token = Some(refresh.expose_secret().to_owned());
+        let mut tries = 0;
+        loop {
+            let consent = self.any_consent(id).await?;
+            let kept = self.move_consent(consent, "gateway", |row| {
+                row.bank.access_token = Some(token.access_token.expose_secret().to_owned());
+                row.bank.access_token_expires_at = expires_at;
+                if let Some(refresh) = &token.refresh_token {
+                    row.bank.refresh_token = Some(refresh.expose_secret().to_owned());
+                }
+            });
+            match kept.await {
+                // Changed meanwhile by another step. The bank gives these
+                // tokens once, so they are put into what it is now.
+                Err(FlowError::Store(StoreError::Conflict)) if tries < 5 => tries += 1,
+                kept => return kept.map(|_| ()),
             }
-        })
-        .await?;
-        Ok(())
+        }
     }
 
     /// The PSU said no on our page.

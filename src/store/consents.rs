@@ -172,14 +172,14 @@ impl Tx {
         Ok(())
     }
 
-    /// Keeps what changed in a consent, provided it still stands where the
+    /// Keeps what changed in a consent, provided nobody changed it since the
     /// caller read it, and notes the step if its status moved. Returns the
     /// place of the step in the consent's life.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if it stands elsewhere by now, or if its life
-    /// has no such step.
+    /// [`StoreError::Conflict`] if it was changed meanwhile, or if its life has
+    /// no such step.
     pub async fn update_consent(
         &mut self,
         was: ConsentStatus,
@@ -192,7 +192,7 @@ impl Tx {
         }
         let done = sqlx::query(
             "update consents set status = $3, terms = $4, bank = $5, expires_at = $6, updated_at = $7, \
-             institution_id = $8 where consent_id = $1 and status = $2",
+             institution_id = $8 where consent_id = $1 and status = $2 and updated_at = $9",
         )
         .bind(consent.id.to_string())
         .bind(was.as_str())
@@ -202,6 +202,7 @@ impl Tx {
         .bind(consent.expires_at.map(micros))
         .bind(micros(at))
         .bind(consent.institution.as_ref().map(ToString::to_string))
+        .bind(micros(consent.updated_at))
         .execute(&mut *self.0)
         .await?;
         exactly_one(&done)?;

@@ -112,7 +112,8 @@ impl RegionalStore {
         row.as_ref().map(read).transpose()
     }
 
-    /// Payments whose bank is to be asked now, oldest first.
+    /// Payments whose bank is to be asked now, oldest first. One that cannot
+    /// be read is logged and left out: it must not hold up the others.
     ///
     /// # Errors
     ///
@@ -123,7 +124,17 @@ impl RegionalStore {
                 .bind(micros(now))
                 .fetch_all(self.database.pool())
                 .await?;
-        rows.iter().map(read).collect()
+        let mut due = Vec::new();
+        for row in &rows {
+            match read(row) {
+                Ok(payment) => due.push(payment),
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(error = %error, "A payment that is due cannot be read");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(due)
     }
 
     /// Takes the next poll of a payment for this process: the first to move

@@ -178,3 +178,23 @@ async fn an_own_token_needs_a_certificate_and_a_scope_of_its_own() {
     assert_eq!((answer.status.as_u16(), answer.text("/scope").as_str()), (200, "accounts"));
     gw.sandbox.stop().await;
 }
+
+/// Invariant 7: tokens and codes are kept as digests; the files do not hold them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issued_tokens_and_codes_are_not_in_the_database() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let tpp = gw.tpp().await;
+    let granted = gw.granted(&tpp, &[UK]).await;
+    let mut bytes = Vec::new();
+    for suffix in ["", "-wal"] {
+        let file = gw.folder().join(format!("data/global.sqlite{suffix}"));
+        bytes.extend(std::fs::read(file).unwrap_or_default());
+    }
+    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    let digest = crypto::digest::sha256_hex(granted.token.expose_secret().as_bytes());
+    assert!(holds(&digest), "the search finds what is there");
+    for secret in [granted.token.expose_secret(), granted.own.expose_secret(), &granted.code] {
+        assert!(!holds(secret));
+    }
+    gw.sandbox.stop().await;
+}

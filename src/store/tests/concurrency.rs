@@ -1,0 +1,315 @@
+//! Of two who want to take the same step, one does; whatever the database.
+
+mod world;
+
+use consentry_store::StoreError;
+use consentry_store::events::EventRow;
+use consentry_store::idempotency::{Claim, ClaimKey};
+use consentry_store::sessions::{BankState, SessionRow};
+use domain::{
+    ConsentStatus, EventId, GrantId, PaymentState, Region, SessionId, SystemEntropy, Timestamp, WebhookId,
+};
+use world::{World, uk};
+
+/// How many of eight concurrent tries succeeded; the others met a conflict.
+async fn winners<F>(tries: impl Fn() -> F) -> usize
+where
+    F: Future<Output = Result<(), StoreError>> + Send + 'static,
+{
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        all.spawn(tries());
+    }
+    let mut won = 0;
+    for outcome in all.join_all().await {
+        match outcome {
+            Ok(()) => won += 1,
+            Err(StoreError::Conflict) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    won
+}
+
+fn key(body: &str) -> ClaimKey {
+    ClaimKey {
+        client_id: "tpp".to_owned(),
+        operation: "POST /v1/payments",
+        key: "k-1".to_owned(),
+        fingerprint: body.to_owned(),
+        region: uk(),
+    }
+}
+
+on_both_databases! {
+    /// A payment goes from one state to the next once.
+    async fn a_payment_is_moved_by_one_writer(world: World) {
+        let payment = world.payment().await;
+        let (region, now) = (world.region.clone(), world.now());
+        let row = payment.clone();
+        let won = winners(move || {
+            let (region, mut row) = (region.clone(), row.clone());
+            async move {
+                let was = row.state;
+                row.state = PaymentState::Authorizing;
+                let mut tx = region.begin().await?;
+                tx.update_payment(was, &row, "psu", now).await?;
+                tx.commit().await
+            }
+        });
+        assert_eq!(won.await, 1);
+        assert_eq!(world.region.payment(payment.id).await.unwrap().unwrap().state, PaymentState::Authorizing);
+        let steps: Vec<_> =
+            world.region.changes(&payment.id.to_string()).await.unwrap().into_iter().map(|c| c.sequence).collect();
+        assert_eq!(steps, [1, 2]);
+    }
+
+    /// A step that a life does not have is refused before anything is written.
+    async fn a_final_payment_is_not_moved(world: World) {
+        let mut payment = world.payment().await;
+        for (was, next) in [
+            (PaymentState::AuthorizationRequired, PaymentState::Rejected),
+            (PaymentState::Rejected, PaymentState::Settled),
+        ] {
+            payment.state = next;
+            let mut tx = world.region.begin().await.unwrap();
+            let moved = tx.update_payment(was, &payment, "gateway", world.now()).await;
+            tx.commit().await.unwrap();
+            assert_eq!(moved.is_ok(), next == PaymentState::Rejected);
+        }
+        assert_eq!(world.region.payment(payment.id).await.unwrap().unwrap().state, PaymentState::Rejected);
+    }
+
+    /// A consent is not changed by someone who read it before another change.
+    async fn a_consent_is_not_overwritten_by_a_stale_reader(world: World) {
+        let stale = world.consent().await;
+        world.clock.advance(1);
+        let mut fresh = stale.clone();
+        fresh.bank.access_token = Some("kept".to_owned());
+        let mut tx = world.region.begin().await.unwrap();
+        tx.update_consent(fresh.status, &fresh, "gateway", world.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        let mut late = stale.clone();
+        late.status = ConsentStatus::Authorized;
+        let mut tx = world.region.begin().await.unwrap();
+        let refused = tx.update_consent(stale.status, &late, "psu", world.now()).await;
+        drop(tx);
+        assert!(matches!(refused, Err(StoreError::Conflict)));
+        let kept = world.region.consent(stale.id).await.unwrap().unwrap();
+        assert_eq!((kept.status, kept.bank.access_token.as_deref()), (ConsentStatus::Created, Some("kept")));
+    }
+
+    /// draft-ietf-httpapi-idempotency-key-header: new, replayed, or misused.
+    async fn a_claim_is_new_once_and_then_its_answer(world: World) {
+        let (now, end) = (world.now(), world.in_seconds(60));
+        let claim = async |body: &str, at: Timestamp| {
+            let mut tx = world.region.begin().await.unwrap();
+            let found = tx.claim(&key(body), at, end).await.unwrap();
+            tx.commit().await.unwrap();
+            found
+        };
+        assert_eq!(claim("a", now).await, Claim::New);
+        assert_eq!(claim("a", now).await, Claim::InFlight);
+        let mut tx = world.region.begin().await.unwrap();
+        tx.answer_claim(&key("a"), 201, "{\"id\":1}").await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(claim("a", now).await, Claim::Replay { status: 201, body: "{\"id\":1}".to_owned() });
+        assert_eq!(claim("b", now).await, Claim::Mismatch);
+        // Another client's key of the same name is another key.
+        let mut other = key("b");
+        other.client_id = "other".to_owned();
+        let mut tx = world.region.begin().await.unwrap();
+        assert_eq!(tx.claim(&other, now, end).await.unwrap(), Claim::New);
+        tx.commit().await.unwrap();
+        assert_eq!(claim("b", world.in_seconds(61)).await, Claim::New);
+    }
+
+    /// A claim whose transaction fails was never made.
+    async fn a_claim_that_is_rolled_back_is_free(world: World) {
+        let (now, end) = (world.now(), world.in_seconds(60));
+        let mut tx = world.region.begin().await.unwrap();
+        assert_eq!(tx.claim(&key("a"), now, end).await.unwrap(), Claim::New);
+        drop(tx);
+        let mut tx = world.region.begin().await.unwrap();
+        assert_eq!(tx.claim(&key("b"), now, end).await.unwrap(), Claim::New);
+    }
+
+    /// Invariant 1: of many who send one key at the same time one does the
+    /// work, and the others get its answer.
+    async fn a_key_sent_many_times_at_once_is_worked_on_once(world: World) {
+        let (now, end) = (world.now(), world.in_seconds(60));
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let region = world.region.clone();
+            all.spawn(async move {
+                let mut tx = region.begin().await.unwrap();
+                let found = tx.claim(&key("a"), now, end).await.unwrap();
+                if found == Claim::New {
+                    tx.answer_claim(&key("a"), 201, "done").await.unwrap();
+                    tx.commit().await.unwrap();
+                }
+                found
+            });
+        }
+        let found = all.join_all().await;
+        let replay = Claim::Replay { status: 201, body: "done".to_owned() };
+        assert_eq!(found.iter().filter(|claim| **claim == Claim::New).count(), 1);
+        assert_eq!(found.iter().filter(|claim| **claim == replay).count(), 7);
+    }
+
+    /// A due payment is polled by one process, and again when its lease ends.
+    async fn a_poll_is_leased_to_one(world: World) {
+        world.payment().await;
+        let due = world.region.payments_due(world.now()).await.unwrap().remove(0);
+        let until = world.in_seconds(60);
+        let region = world.region.clone();
+        let won = winners(move || {
+            let (region, due) = (region.clone(), due.clone());
+            async move { region.lease_poll(&due, until).await }
+        });
+        assert_eq!(won.await, 1);
+        assert!(world.region.payments_due(world.now()).await.unwrap().is_empty());
+        assert_eq!(world.region.payments_due(world.in_seconds(61)).await.unwrap().len(), 1);
+    }
+
+    /// An event is fanned out once, and each delivery has one holder at a time.
+    async fn a_delivery_is_leased_to_one(world: World) {
+        let event = EventRow {
+            id: EventId::new(uk(), &world.clock, &SystemEntropy),
+            client_id: "tpp".to_owned(),
+            event_type: "payment.settled".to_owned(),
+            resource_id: "pay_uk_1".to_owned(),
+            sequence: 1,
+            body: "{}".to_owned(),
+            created_at: world.now(),
+        };
+        let mut tx = world.region.begin().await.unwrap();
+        tx.emit(&event).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(world.region.new_events().await.unwrap().len(), 1);
+        let endpoint = WebhookId::new(&world.clock, &SystemEntropy);
+        let (region, now, id) = (world.region.clone(), world.now(), event.id);
+        let won = winners(move || {
+            let region = region.clone();
+            async move {
+                let mut tx = region.begin().await?;
+                tx.fan_out(id, &[endpoint], now).await?;
+                tx.commit().await
+            }
+        });
+        assert_eq!(won.await, 1);
+        assert!(world.region.new_events().await.unwrap().is_empty());
+
+        let delivery = world.region.deliveries_due(now).await.unwrap().remove(0);
+        let (region, until, taken) = (world.region.clone(), world.in_seconds(30), delivery.clone());
+        let won = winners(move || {
+            let (region, taken) = (region.clone(), taken.clone());
+            async move { region.lease_delivery(&taken, now, until).await }
+        });
+        assert_eq!(won.await, 1);
+        assert!(world.region.deliveries_due(now).await.unwrap().is_empty());
+        assert_eq!(world.region.deliveries_due(world.in_seconds(31)).await.unwrap().len(), 1);
+        // Who was slow finds that the attempt was made meanwhile.
+        world.region.note_attempt(&delivery, Some(503), None, Some(now)).await.unwrap();
+        let late = world.region.lease_delivery(&delivery, now, until).await;
+        assert!(matches!(late, Err(StoreError::Conflict)));
+        let again = world.region.deliveries_due(now).await.unwrap().remove(0);
+        assert_eq!(again.attempts, 1);
+        world.region.note_attempt(&again, Some(200), Some(now), None).await.unwrap();
+        assert!(world.region.deliveries_due(world.in_seconds(3_600)).await.unwrap().is_empty());
+    }
+
+    /// RFC 7523 §3 (7), RFC 6749 §4.1.2, and what a bank sends back: used once.
+    async fn what_is_used_once_is_used_by_one(world: World) {
+        world.client("tpp").await;
+        let (now, end) = (world.now(), world.in_seconds(60));
+        let global = world.global.clone();
+        let won = winners(move || {
+            let global = global.clone();
+            async move {
+                let mut tx = global.begin().await?;
+                tx.claim_assertion("tpp", "digest", end).await?;
+                tx.commit().await
+            }
+        });
+        assert_eq!(won.await, 1);
+
+        let session = SessionRow {
+            id: SessionId::new(&world.clock, &SystemEntropy),
+            kind: "payment".to_owned(),
+            client_id: "tpp".to_owned(),
+            browser_digest: None,
+            plan: serde_json::json!({}),
+            status: "open".to_owned(),
+            expires_at: end,
+        };
+        let state = BankState {
+            session: session.id,
+            subject_id: "pay_uk_1".to_owned(),
+            secrets: serde_json::json!({}),
+            expires_at: end,
+        };
+        let mut tx = world.global.begin().await.unwrap();
+        tx.open_session(&session).await.unwrap();
+        tx.remember_bank_state("state", &state).await.unwrap();
+        tx.push_request("request", "tpp", &serde_json::json!({}), end).await.unwrap();
+        tx.commit().await.unwrap();
+        for step in ["browser", "state", "request", "session"] {
+            let (global, id) = (world.global.clone(), session.id);
+            let won = winners(move || {
+                let global = global.clone();
+                async move {
+                    let mut tx = global.begin().await?;
+                    match step {
+                        "browser" => tx.bind_browser(id, "browser").await?,
+                        "state" => tx.use_bank_state("state", now).await?,
+                        "request" => tx.complete_request("request", now).await?,
+                        _ => tx.move_session(id, "open", "done", &serde_json::json!({})).await?,
+                    }
+                    tx.commit().await
+                }
+            });
+            assert_eq!(won.await, 1, "{step}");
+        }
+        assert!(world.global.bank_state("state").await.unwrap().is_none());
+    }
+
+    /// A code is redeemed once, and not after its end.
+    async fn a_code_is_redeemed_once_and_in_time(world: World) {
+        world.client("tpp").await;
+        for (digest, end) in [("good", 60), ("late", 0)] {
+            let code = consentry_store::grants::CodeRow {
+                client_id: "tpp".to_owned(),
+                grant: GrantId::new(&world.clock, &SystemEntropy),
+                redirect_uri: "https://fintech.example".to_owned(),
+                code_challenge: "c".to_owned(),
+                nonce: None,
+                expires_at: world.in_seconds(end),
+                redeemed_at: None,
+            };
+            let mut tx = world.global.begin().await.unwrap();
+            let details = serde_json::json!([]);
+            tx.grant(code.grant, "accounts", &details, digest, &code, world.now()).await.unwrap();
+            tx.commit().await.unwrap();
+            let (global, now) = (world.global.clone(), world.now());
+            let won = winners(move || {
+                let global = global.clone();
+                async move {
+                    let mut tx = global.begin().await?;
+                    tx.redeem_code(digest, now).await?;
+                    tx.commit().await
+                }
+            });
+            assert_eq!(won.await, usize::from(digest == "good"));
+        }
+    }
+
+    /// Residency is a type: a region that is not held here has no store.
+    async fn a_region_that_is_not_held_has_no_store(world: World) {
+        let stores = consentry_store::Stores::new(world.global.clone(), [world.region.clone()]);
+        assert!(stores.region(uk()).is_ok());
+        let elsewhere: Region = "eu".parse().unwrap();
+        assert!(matches!(stores.region(elsewhere), Err(StoreError::NoSuchRegion(_))));
+        stores.ping().await.unwrap();
+    }
+}

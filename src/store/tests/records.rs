@@ -1,0 +1,120 @@
+//! What is kept, what is not, and what happens to a row that cannot be read.
+
+mod world;
+
+use consentry_store::grants::{CodeRow, NewToken};
+use consentry_store::{GlobalStore, RegionalStore, StoreError};
+use domain::{GrantId, PaymentState, SystemEntropy};
+use world::{World, uk};
+
+on_both_databases! {
+    /// A row that cannot be decoded names its table, its column and its id,
+    /// and nothing of its content.
+    async fn a_corrupt_row_names_table_column_and_id(world: World) {
+        let (consent, payment) = (world.consent().await, world.payment().await);
+        world.spoil("update consents set terms = '{\"secret\": 1}'").await;
+        world.spoil("update payments set state = 'SECRET'").await;
+        let consent_error = world.region.consent(consent.id).await.unwrap_err().to_string();
+        assert_eq!(consent_error, format!("column consents.terms of {} cannot be read", consent.id));
+        let payment_error = world.region.payment(payment.id).await.unwrap_err().to_string();
+        assert_eq!(payment_error, format!("column payments.state of {} cannot be read", payment.id));
+    }
+
+    /// An order that was tampered with does not become another order.
+    async fn a_tampered_amount_is_no_order(world: World) {
+        let payment = world.payment().await;
+        world.spoil("update payments set terms = replace(terms, '12.34', '-12.345')").await;
+        let error = world.region.payment(payment.id).await.unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { table: "payments", column: "terms", .. }));
+    }
+
+    /// One payment that cannot be read does not hold up the others.
+    async fn a_corrupt_payment_does_not_stop_the_reconciler(world: World) {
+        world.payment().await;
+        world.spoil("update payments set bank = 'no json'").await;
+        world.clock.advance(1);
+        let good = world.payment().await;
+        let due = world.region.payments_due(world.now()).await.unwrap();
+        assert_eq!(due.iter().map(|payment| payment.id).collect::<Vec<_>>(), [good.id]);
+    }
+
+    /// What goes in comes out, to the microsecond.
+    async fn rows_come_back_as_they_went_in(world: World) {
+        let (consent, payment) = (world.consent().await, world.payment().await);
+        let read = world.region.consent(consent.id).await.unwrap().unwrap();
+        assert_eq!((read.terms, read.created_at, read.updated_at), (consent.terms, consent.created_at, consent.updated_at));
+        let read = world.region.payment(payment.id).await.unwrap().unwrap();
+        assert_eq!(read.terms.order, payment.terms.order);
+        assert_eq!((read.state, read.created_at), (PaymentState::AuthorizationRequired, payment.created_at));
+    }
+
+    /// Opening a store again runs no migration twice and loses nothing.
+    async fn migrations_run_once(world: World) {
+        let consent = world.consent().await;
+        let region = RegionalStore::open(uk(), &world.urls[1]).await.unwrap();
+        let global = GlobalStore::open(&world.urls[0]).await.unwrap();
+        assert!(region.consent(consent.id).await.unwrap().is_some());
+        assert!(global.client("nobody").await.unwrap().is_none());
+    }
+
+    /// RFC 7009: a token ends with itself, with its grant, with its client; and
+    /// only its own client ends it.
+    async fn a_token_ends_with_itself_its_grant_or_its_client(world: World) {
+        world.client("tpp").await;
+        let (now, end) = (world.now(), world.in_seconds(60));
+        let grant = GrantId::new(&world.clock, &SystemEntropy);
+        let code = CodeRow {
+            client_id: "tpp".to_owned(),
+            grant,
+            redirect_uri: "https://fintech.example".to_owned(),
+            code_challenge: "c".to_owned(),
+            nonce: None,
+            expires_at: end,
+            redeemed_at: None,
+        };
+        let thumbprint = crypto::certificate::Thumbprint::of(b"certificate");
+        let mut tx = world.global.begin().await.unwrap();
+        tx.grant(grant, "accounts", &serde_json::json!([]), "code", &code, now).await.unwrap();
+        for digest in ["one", "two"] {
+            tx.issue_token(&NewToken {
+                digest,
+                client_id: "tpp",
+                grant: Some(grant),
+                scope: "accounts",
+                thumbprint: &thumbprint,
+                expires_at: end,
+            })
+            .await
+            .unwrap();
+        }
+        tx.commit().await.unwrap();
+        let lives = async |digest: &str, at| world.global.live_token(digest, at).await.unwrap().is_some();
+        assert!(lives("one", now).await && !lives("one", end).await && !lives("unknown", now).await);
+        let mut tx = world.global.begin().await.unwrap();
+        tx.revoke_token("one", "other", now).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(lives("one", now).await);
+        let mut tx = world.global.begin().await.unwrap();
+        tx.revoke_token("one", "tpp", now).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(!lives("one", now).await && lives("two", now).await);
+        let mut tx = world.global.begin().await.unwrap();
+        tx.revoke_grant(grant, now).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(!lives("two", now).await);
+    }
+}
+
+/// Debug output of what opens a bank shows none of it.
+#[tokio::test]
+async fn what_opens_a_bank_is_never_printed() {
+    let world = World::on_sqlite().await;
+    let mut consent = world.consent().await;
+    consent.bank.access_token = Some("s3cret".to_owned());
+    consent.bank.psu_id = Some("anna".to_owned());
+    let mut payment = world.payment().await;
+    payment.bank.access_token = Some("s3cret".to_owned());
+    payment.bank.psu_id = Some("anna".to_owned());
+    let printed = format!("{:?} {:?}", consent.bank, payment.bank);
+    assert!(!printed.contains("s3cret") && !printed.contains("anna"));
+}
