@@ -43,7 +43,8 @@ pub(crate) async fn authorize(
         let mut found = url::form_urlencoded::parse(query.as_bytes()).filter(|(given, _)| given == name);
         match (found.next(), found.next()) {
             (Some((_, value)), None) => Ok(value.into_owned()),
-            _ => Err(PageError::new(ProblemCode::AuthorizationLink,
+            _ => Err(PageError::new(
+                ProblemCode::AuthorizationLink,
                 "The link lacks client_id or request_uri, or repeats one.",
             )),
         }
@@ -127,8 +128,9 @@ pub(crate) async fn refuse(
 
 /// The authorization response: with `iss` (RFC 9207) and `state`, as it came.
 fn answer(oauth: &OAuth, plan: &Plan, parameters: &[(&str, &str)]) -> Result<Url, PageError> {
-    let mut url = Url::parse(&plan.request.redirect_uri)
-        .map_err(|_| PageError::new(ProblemCode::AuthorizationLink, "The application's address is not one."))?;
+    let mut url = Url::parse(&plan.request.redirect_uri).map_err(|_| {
+        PageError::new(ProblemCode::AuthorizationLink, "The application's address is not one.")
+    })?;
     {
         let mut pairs = url.query_pairs_mut();
         pairs.extend_pairs(parameters);

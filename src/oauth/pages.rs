@@ -66,14 +66,14 @@ impl Browser {
 /// A page that says what went wrong and what helps.
 #[derive(Debug)]
 pub(crate) struct PageError {
-    problem: Problem,
+    problem: Box<Problem>,
     text: &'static str,
     back: Option<Url>,
 }
 
 impl PageError {
     pub(crate) fn new(code: ProblemCode, text: &'static str) -> Self {
-        Self { problem: Problem::new(code), text, back: None }
+        Self { problem: Box::new(Problem::new(code)), text, back: None }
     }
 
     /// The session is over, or never was.
@@ -127,7 +127,7 @@ impl From<FlowError> for PageError {
             "gateway" => "Something went wrong on our side. Try again later.",
             _ => problem.title,
         };
-        Self { problem, text, back: None }
+        Self { problem: Box::new(problem), text, back: None }
     }
 }
 
@@ -145,7 +145,7 @@ impl IntoResponse for PageError {
         let mut response = page(&ErrorPage { code: self.problem.code, text: self.text, back });
         *response.status_mut() =
             StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        response.extensions_mut().insert(self.problem);
+        response.extensions_mut().insert(*self.problem);
         response
     }
 }
@@ -220,7 +220,10 @@ pub(crate) async fn client_name(oauth: &OAuth, client_id: &str) -> Result<String
     let row = oauth.gateway.stores().global().client(client_id).await?;
     let client = row.and_then(|row| crate::Client::from_metadata(&row.client_id, &row.metadata).ok());
     client.map(|client| client.name).ok_or_else(|| {
-        PageError::new(ProblemCode::AuthorizationLink, "The application that sent you here is not known any more.")
+        PageError::new(
+            ProblemCode::AuthorizationLink,
+            "The application that sent you here is not known any more.",
+        )
     })
 }
 

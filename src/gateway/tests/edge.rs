@@ -1,5 +1,12 @@
 //! The edge: what no handler should have to look at, through raw sockets.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 mod support;
 
 use std::net::SocketAddr;
@@ -333,8 +340,8 @@ async fn a_peer_that_dawdles_is_cut_off() {
     let patience = Duration::from_secs(3);
     let mut silent = TcpStream::connect(small.address).await.unwrap();
     assert!(life(&mut silent).await < patience, "before TLS");
-    for alpn in [&[] as &[&str], &["http/1.1"], &["h2"]] {
-        let mut idle = raw(port, &root, None, alpn).await;
+    for alpn in [vec![], vec!["http/1.1"], vec!["h2"]] {
+        let mut idle = raw(port, &root, None, &alpn).await;
         assert!(life(&mut idle).await < patience, "{alpn:?}");
     }
     for part in ["G", "PRI * HT", "GET / HTTP/1.1\r\nhost: local"] {

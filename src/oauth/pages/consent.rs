@@ -335,8 +335,7 @@ async fn choose_for_nobody(
 }
 
 fn plan_of(session: &SessionRow) -> Result<Plan, PageError> {
-    serde_json::from_value(session.plan.clone())
-        .map_err(|_| PageError::over())
+    serde_json::from_value(session.plan.clone()).map_err(|_| PageError::over())
 }
 
 /// A form of ours, from this browser, for this session.

@@ -1,5 +1,12 @@
 //! Of two who want to take the same step, one does; whatever the database.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 mod world;
 
 use consentry_store::StoreError;

@@ -1,5 +1,12 @@
 //! What is kept, what is not, and what happens to a row that cannot be read.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 mod world;
 
 use consentry_store::grants::{CodeRow, NewToken};

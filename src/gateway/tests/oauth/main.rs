@@ -1,6 +1,13 @@
 //! The authorization server and the guard of the API, clause by clause, in
 //! both directions, through the real sockets.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
