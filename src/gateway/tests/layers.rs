@@ -1,7 +1,7 @@
 //! Which crate may know which: dependencies point one way, and SQL stays in
 //! one crate. A change here is a change of the architecture.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
