@@ -237,8 +237,8 @@ pub(crate) struct TransactionParams {
 /// time. Answers 200 if at least one bank answered; `sources` tells how each did.
 #[utoipa::path(get, operation_id = "listAccounts", path = "/v1/accounts", tag = "accounts", security(("mtls_oauth" = ["accounts"])),
     params(("PSU-IP-Address" = Option<String>, Header, description = "Address of the person, if present")),
-    responses((status = 200, body = AccountList),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, description = "What was asked for", body = AccountList),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<Accounts>,
@@ -254,8 +254,8 @@ pub(crate) async fn list(
 /// Show one account.
 #[utoipa::path(get, operation_id = "showAccount", path = "/v1/accounts/{account_id}", tag = "accounts",
     security(("mtls_oauth" = ["accounts"])), params(("account_id" = String, Path)),
-    responses((status = 200, body = AccountView),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, description = "What was asked for", body = AccountView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<Accounts>,
@@ -272,8 +272,8 @@ pub(crate) async fn show(
 
 /// List balances of all accounts.
 #[utoipa::path(get, operation_id = "listBalances", path = "/v1/balances", tag = "accounts", security(("mtls_oauth" = ["accounts"])),
-    responses((status = 200, body = BalanceList),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, description = "What was asked for", body = BalanceList),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn balances(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<Accounts>,
@@ -288,8 +288,8 @@ pub(crate) async fn balances(
 /// List balances of one account.
 #[utoipa::path(get, operation_id = "listAccountBalances", path = "/v1/accounts/{account_id}/balances", tag = "accounts",
     security(("mtls_oauth" = ["accounts"])), params(("account_id" = String, Path)),
-    responses((status = 200, body = BalanceList),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, description = "What was asked for", body = BalanceList),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn account_balances(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<Accounts>,
@@ -309,8 +309,8 @@ pub(crate) async fn account_balances(
 /// the call.
 #[utoipa::path(get, operation_id = "listTransactions", path = "/v1/transactions", tag = "accounts", security(("mtls_oauth" = ["accounts"])),
     params(TransactionParams),
-    responses((status = 200, body = TransactionList),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, description = "What was asked for", body = TransactionList),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn transactions(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<Accounts>,
@@ -324,8 +324,8 @@ pub(crate) async fn transactions(
 /// List transactions of one account.
 #[utoipa::path(get, operation_id = "listAccountTransactions", path = "/v1/accounts/{account_id}/transactions", tag = "accounts",
     security(("mtls_oauth" = ["accounts"])), params(("account_id" = String, Path), TransactionParams),
-    responses((status = 200, body = TransactionList),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, description = "What was asked for", body = TransactionList),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn account_transactions(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<Accounts>,

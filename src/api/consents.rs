@@ -200,8 +200,8 @@ impl ConsentCreate {
 #[utoipa::path(post, operation_id = "lodgeConsent", path = "/v1/consents", tag = "consents", security(("mtls_oauth" = ["accounts"])),
     params(("Idempotency-Key" = String, Header, description = "Quoted or bare; kept for 24 hours")),
     request_body = ConsentCreate,
-    responses((status = 201, body = ConsentView),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Made", body = ConsentView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn lodge(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<Accounts>,
@@ -235,8 +235,8 @@ pub(crate) async fn lodge(
 /// Show a consent.
 #[utoipa::path(get, operation_id = "showConsent", path = "/v1/consents/{consent_id}", tag = "consents",
     security(("mtls_oauth" = ["accounts"])), params(("consent_id" = String, Path)),
-    responses((status = 200, body = ConsentView),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, description = "What was asked for", body = ConsentView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<Accounts>,
@@ -253,8 +253,8 @@ pub(crate) async fn show(
 /// At once: nothing is read under it any more, whatever the bank answers.
 #[utoipa::path(delete, operation_id = "revokeConsent", path = "/v1/consents/{consent_id}", tag = "consents",
     security(("mtls_oauth" = ["accounts"])), params(("consent_id" = String, Path)),
-    responses((status = 204),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 204, description = "Done"),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn revoke(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<Accounts>,

@@ -168,8 +168,8 @@ fn cacheable<T>(value: T) -> Cacheable<T> {
 
 /// List institutions.
 #[utoipa::path(get, operation_id = "listInstitutions", path = "/v1/institutions", tag = "institutions", params(InstitutionParams),
-    responses((status = 200, body = InstitutionList),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, description = "What was asked for", body = InstitutionList),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
     State(directory): State<Arc<Directory>>,
@@ -226,8 +226,8 @@ pub(crate) async fn list(
 /// Show one institution.
 #[utoipa::path(get, operation_id = "showInstitution", path = "/v1/institutions/{institution_id}", tag = "institutions",
     params(("institution_id" = String, Path)),
-    responses((status = 200, body = InstitutionView),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, description = "What was asked for", body = InstitutionView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(gateway): State<Arc<Gateway>>,
     State(directory): State<Arc<Directory>>,

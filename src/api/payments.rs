@@ -347,8 +347,8 @@ impl PaymentCreate {
 #[utoipa::path(post, operation_id = "orderPayment", path = "/v1/payments", tag = "payments", security(("mtls_oauth" = ["payments"])),
     params(("Idempotency-Key" = String, Header, description = "Quoted or bare; kept for 30 days")),
     request_body = PaymentCreate,
-    responses((status = 201, body = PaymentView),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Made", body = PaymentView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn order(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<Payments>,
@@ -387,8 +387,8 @@ pub(crate) async fn order(
 /// Show a payment.
 #[utoipa::path(get, operation_id = "showPayment", path = "/v1/payments/{payment_id}", tag = "payments",
     security(("mtls_oauth" = ["payments"])), params(("payment_id" = String, Path)),
-    responses((status = 200, body = PaymentView),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, description = "What was asked for", body = PaymentView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<Payments>,

@@ -50,16 +50,16 @@ pub(crate) struct ProblemKinds {
 
 /// List every problem the API can answer with.
 #[utoipa::path(get, operation_id = "listProblems", path = "/v1/problems", tag = "service",
-    responses((status = 200, body = ProblemKinds),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, description = "What was asked for", body = ProblemKinds),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list() -> Json<ProblemKinds> {
     Json(ProblemKinds { data: ProblemCode::ALL.iter().copied().map(ProblemKind::from).collect() })
 }
 
 /// Explain one problem.
 #[utoipa::path(get, operation_id = "showProblem", path = "/v1/problems/{code}", tag = "service", params(("code" = String, Path)),
-    responses((status = 200, body = ProblemKind),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, description = "What was asked for", body = ProblemKind),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(Path(code): Path<String>) -> Result<Json<ProblemKind>, Problem> {
     let known = ProblemCode::ALL.iter().copied().find(|known| known.code() == code);
     let missing = || Problem::new(ProblemCode::NotFound).detail("There is no such problem.");

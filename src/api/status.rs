@@ -17,15 +17,15 @@ pub(crate) struct Health {
 }
 
 /// The process lives.
-#[utoipa::path(get, operation_id = "health", path = "/healthz", tag = "service", responses((status = 200, body = Health),
-    (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, operation_id = "health", path = "/healthz", tag = "service", responses((status = 200, description = "What was asked for", body = Health),
+    (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn health() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
 /// Every store answers.
-#[utoipa::path(get, operation_id = "ready", path = "/readyz", tag = "service", responses((status = 200, body = Health),
-    (status = "default", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, operation_id = "ready", path = "/readyz", tag = "service", responses((status = 200, description = "What was asked for", body = Health),
+    (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn ready(State(gateway): State<Arc<Gateway>>) -> Result<Json<Health>, Problem> {
     gateway.stores().ping().await?;
     Ok(Json(Health { status: "ok" }))

@@ -64,8 +64,8 @@ pub(crate) struct WebhookList {
 /// Add a webhook endpoint.
 #[utoipa::path(post, operation_id = "addWebhookEndpoint", path = "/v1/webhook-endpoints", tag = "webhooks", security(("mtls_oauth" = [])),
     request_body = WebhookCreate,
-    responses((status = 201, body = WebhookView),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 201, description = "Made", body = WebhookView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn add(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<AnyScope>,
@@ -77,8 +77,8 @@ pub(crate) async fn add(
 
 /// List the client's webhook endpoints.
 #[utoipa::path(get, operation_id = "listWebhookEndpoints", path = "/v1/webhook-endpoints", tag = "webhooks", security(("mtls_oauth" = [])),
-    responses((status = 200, body = WebhookList),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 200, description = "What was asked for", body = WebhookList),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<AnyScope>,
@@ -90,8 +90,8 @@ pub(crate) async fn list(
 /// Remove a webhook endpoint.
 #[utoipa::path(delete, operation_id = "removeWebhookEndpoint", path = "/v1/webhook-endpoints/{webhook_id}", tag = "webhooks",
     security(("mtls_oauth" = [])), params(("webhook_id" = String, Path)),
-    responses((status = 204),
-        (status = "default", body = Problem, content_type = "application/problem+json")))]
+    responses((status = 204, description = "Done"),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn remove(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<AnyScope>,
