@@ -60,12 +60,17 @@ impl Gateway {
         &self,
         profile: &Profile,
         session: SessionId,
-        payment: PaymentRow,
+        mut payment: PaymentRow,
         psu: &PsuPresence,
     ) -> Result<NextStep, FlowError> {
         let id = payment.id;
-        match self.try_lodge(profile, session, &payment, psu).await {
-            Ok((bank, leg)) => {
+        // What the bank calls the order is kept however the rest goes: without
+        // it nobody could ask what became of it.
+        let (mut bank, before) = (payment.bank.clone(), payment.bank.clone());
+        let lodged = self.try_lodge(profile, session, &payment, &mut bank, psu).await;
+        let at_bank = bank.consent_id != before.consent_id;
+        match lodged {
+            Ok(leg) => {
                 let soon = later(self.now(), 1);
                 let decoupled = matches!(leg, BankLeg::Decoupled(_) | BankLeg::Done);
                 let next_poll_at = if decoupled { Some(soon) } else { payment.next_poll_at };
@@ -81,10 +86,22 @@ impl Gateway {
                 })
             }
             Err(FlowError::Bank(error)) => {
-                self.note_bank_failure(payment, &error).await?;
+                payment.bank = bank;
+                let mut noted = error.clone();
+                if at_bank && payment.bank.submits_after_sca {
+                    // What went wrong came after the lodging, and without our
+                    // submission the bank executes nothing.
+                    noted.outcome = Outcome::NotDone;
+                } else if at_bank && noted.http_status.is_none() {
+                    // The bank executes on the PSU's word to it, and may have
+                    // asked for that word: only its own refusal is certain.
+                    noted = noted.unknown();
+                }
+                self.note_bank_failure(payment, &noted).await?;
                 Err(FlowError::Bank(error))
             }
             Err(other) => {
+                payment.bank = bank;
                 tracing::warn!(payment.id = %id, error = %chain(&other), "Payment {id} could not be lodged");
                 self.note_own_failure(payment).await?;
                 Err(other)
@@ -97,8 +114,9 @@ impl Gateway {
         profile: &Profile,
         session: SessionId,
         payment: &PaymentRow,
+        bank: &mut BankPayment,
         psu: &PsuPresence,
-    ) -> Result<(BankPayment, BankLeg), FlowError> {
+    ) -> Result<BankLeg, FlowError> {
         let unsupported = || FlowError::Unsupported(profile.id.clone());
         let dialect = self.parts.registry.dialect(profile).ok_or_else(unsupported)?;
         let payments = dialect.payments().ok_or_else(unsupported)?;
@@ -110,20 +128,19 @@ impl Gateway {
         let order = &payment.terms.order;
         let request = payments.lodge(&cx, order, &pending.redirects)?;
         let lodged = payments.lodged(&cx, order, &self.call(profile, request).await?)?;
-        let mut sca = lodged.sca;
-        if let ScaStart::Explicit { link } = &sca {
-            let request = payments.authorise(&cx, link, &pending.redirects)?;
-            sca = payments.authorised(&cx, &self.call(profile, request).await?)?;
-        }
-        let leg = self.leg_of(profile, &pending, sca).await?;
-        let mut bank = payment.bank.clone();
         bank.submits_after_sca = lodged.submits_after_sca;
         bank.iso_status = lodged.status.map(|status| status.as_str().to_owned());
         if !lodged.submits_after_sca {
             bank.payment_id = Some(lodged.bank_id.clone());
         }
-        bank.consent_id = Some(lodged.bank_id);
-        Ok((bank, leg))
+        bank.consent_id = Some(lodged.bank_id.clone());
+        let mut sca = lodged.sca;
+        if let ScaStart::Explicit { link } = &sca {
+            cx.bank_consent_id = Some(&lodged.bank_id);
+            let request = payments.authorise(&cx, link, &pending.redirects)?;
+            sca = payments.authorised(&cx, &self.call(profile, request).await?)?;
+        }
+        self.leg_of(profile, &pending, sca).await
     }
 
     /// The PSU approved at the bank and the bank gave a token: submits the

@@ -198,6 +198,28 @@ async fn declining_on_a_stale_page_does_not_call_an_executed_payment_rejected() 
     gw.sandbox.stop().await;
 }
 
+/// Invariant 1: the bank holds the order but did not say where the PSU goes.
+/// Nothing runs there without our submission, so the payment ends, and says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_that_cannot_be_approved_ends_as_not_executed() {
+    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let faults = gw.sandbox.bank(UK).unwrap().0;
+    faults.arm("POST", "/par", modelbank::Fault::LoseAnswer, 1);
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let order = consentry::demo::Tpp::small_payment(UK);
+    let answer = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+    let visit = gw.person().walk(&answer.text("/authorization/href"), RETURN).await.unwrap();
+    assert!(visit.page.is_some_and(|page| page.status.is_server_error()));
+    let done = |payment: &serde_json::Value| payment["final"] == true;
+    let payment = gw.payment_until(&tpp, &own, &answer.text("/id"), done).await;
+    assert_eq!(
+        (payment["state"].as_str(), payment["outcome"].as_str()),
+        (Some("FAILED"), Some("not_executed"))
+    );
+    gw.sandbox.stop().await;
+}
+
 /// A decision that was taken cannot be taken again by a stale page.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn declining_on_a_stale_page_does_not_end_an_authorized_consent() {
