@@ -1,15 +1,20 @@
 //! What every request goes through before anybody reads it, in request order.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
+use bytes::Bytes;
 use domain::{Clock, Entropy, RequestId};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, HOST};
 use http::{HeaderName, HeaderValue, Method};
+use hyper::body::Body as _;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
@@ -129,7 +134,28 @@ async fn count(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next
 async fn inspect(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next) -> Response {
     match fault(&request, edge.max_body) {
         None => next.run(request).await,
-        Some(refusal) => (edge.refuse)(refusal, id_of(&request)),
+        Some(refusal) => {
+            let id = id_of(&request);
+            if let Refusal::BodyTooLarge(_) = refusal {
+                // A connection that is closed on a peer that still sends is
+                // reset, and the answer may be lost with it.
+                tokio::spawn(tokio::time::timeout(LINGER, discard(request.into_body())));
+            }
+            (edge.refuse)(refusal, id)
+        }
+    }
+}
+
+/// Longest time that a refused body is read to be thrown away, and most bytes.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
+async fn discard(mut body: Body) {
+    let mut left = LINGER_BYTES;
+    while left > 0 {
+        let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+        let Some(Ok(frame)) = frame else { return };
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
     }
 }
 

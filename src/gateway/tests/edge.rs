@@ -166,6 +166,14 @@ async fn a_body_that_is_too_large_is_refused() {
     assert_said(&said(&gw, &announced).await, 413, "request.body_too_large");
 
     let access = gw.sandbox.access();
+    // One who sends it all the same has the answer in the end, and no reset.
+    let mut stream = raw(port_of(&access.api), &access.pki.root, Some(&access.pki.fintech), &[]).await;
+    stream.write_all(announced.as_bytes()).await.unwrap();
+    for _ in 0..160 {
+        stream.write_all(&[b' '; 65_536]).await.unwrap();
+    }
+    assert_said(&rest(&mut stream).await, 413, "request.body_too_large");
+
     let mut stream = raw(port_of(&access.api), &access.pki.root, Some(&access.pki.fintech), &[]).await;
     stream.write_all(format!("{head}transfer-encoding: chunked\r\n\r\n").as_bytes()).await.unwrap();
     let chunk = format!("10000\r\n{}\r\n", "[".repeat(0x10000));
