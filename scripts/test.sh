@@ -168,8 +168,10 @@ failed=0
 if cargo nextest --version >/dev/null 2>&1; then runner=(nextest run); else runner=(test); fi
 say "Building"
 cargo "${runner[@]}" --workspace --no-run || die "the build failed"
-say "Running the Rust tests"
+say "Running the Rust tests, the gateway on SQLite"
 cargo "${runner[@]}" --workspace --no-fail-fast || failed=1
+say "Running the gateway's tests again, on PostgreSQL"
+CONSENTRY_TEST_ON=postgres cargo "${runner[@]}" -p consentry --no-fail-fast || failed=1
 
 # Built together with the Rust tests: the judges drive the same binary.
 export CONSENTRY_BIN="${CARGO_TARGET_DIR:-$PWD/target}/debug/consentry"

@@ -137,9 +137,7 @@ async fn inspect(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Ne
         Some(refusal) => {
             let id = id_of(&request);
             if let Refusal::BodyTooLarge(_) = refusal {
-                // A connection that is closed on a peer that still sends is
-                // reset, and the answer may be lost with it.
-                tokio::spawn(tokio::time::timeout(LINGER, discard(request.into_body())));
+                linger(request.into_body());
             }
             (edge.refuse)(refusal, id)
         }
@@ -149,6 +147,12 @@ async fn inspect(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Ne
 /// Longest time that a refused body is read to be thrown away, and most bytes.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Reads what is left of a refused body, within bounds. A connection that is
+/// closed on a peer that still sends is reset, and the answer may be lost with it.
+pub fn linger(body: Body) {
+    tokio::spawn(tokio::time::timeout(LINGER, discard(body)));
+}
 
 async fn discard(mut body: Body) {
     let mut left = LINGER_BYTES;

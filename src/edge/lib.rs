@@ -10,7 +10,7 @@ mod peer;
 mod serve;
 mod tls;
 
-pub use hygiene::{EdgeConfig, Refusal, Refuse, protect};
+pub use hygiene::{EdgeConfig, Refusal, Refuse, linger, protect};
 pub use limits::PeerLimiter;
 pub use peer::{PeerCertificate, PeerIdentity, Trust};
 pub use serve::{Listener, ListenerConfig};

@@ -273,6 +273,14 @@ impl Gateway {
         let profile = self.bank(&returned.secrets.institution)?;
         let nok = url::form_urlencoded::parse(returned.query.as_bytes())
             .any(|(name, value)| name == "result" && value == "nok");
+        if let (LegSubject::Consent(id), Some(oauth)) = (returned.subject, &returned.secrets.oauth) {
+            // The PSU began again meanwhile: the tokens of this leg would open a
+            // consent of the bank's that ours does not name any more.
+            let current = self.any_consent(id).await?.bank.consent_id;
+            if oauth.intent_id.is_some() && oauth.intent_id != current {
+                return Err(FlowError::CallbackSpent);
+            }
+        }
         let tokens = match &returned.secrets.oauth {
             Some(secrets) => Some(self.redeem(&profile, &returned, secrets).await),
             None => None,

@@ -74,11 +74,7 @@ impl Gateway {
                 let soon = later(self.now(), 1);
                 let decoupled = matches!(leg, BankLeg::Decoupled(_) | BankLeg::Done);
                 let next_poll_at = if decoupled { Some(soon) } else { payment.next_poll_at };
-                self.move_payment(payment, "gateway", |row| {
-                    row.bank = bank;
-                    row.next_poll_at = next_poll_at;
-                })
-                .await?;
+                self.keep_lodged(payment, &bank, next_poll_at).await?;
                 Ok(match leg {
                     BankLeg::Redirect(url) => NextStep::Redirect(url),
                     BankLeg::Decoupled(message) => NextStep::Wait(message),
@@ -107,6 +103,35 @@ impl Gateway {
                 Err(other)
             }
         }
+    }
+
+    /// Keeps what the bank said at lodging. A poll that came between has changed
+    /// nothing that counts: the row is read again and the bank's word put into it.
+    async fn keep_lodged(
+        &self,
+        payment: PaymentRow,
+        bank: &BankPayment,
+        next_poll_at: Option<Timestamp>,
+    ) -> Result<(), FlowError> {
+        let mut row = payment;
+        for _ in 0..8 {
+            if row.state != PaymentState::Authorizing {
+                return Err(FlowError::PaymentState(row.state));
+            }
+            let id = row.id;
+            let kept = self
+                .move_payment(row, "gateway", |row| {
+                    row.bank = bank.clone();
+                    row.next_poll_at = next_poll_at;
+                })
+                .await;
+            match kept {
+                Ok(_) => return Ok(()),
+                Err(FlowError::Store(store::StoreError::Conflict)) => row = self.any_payment(id).await?,
+                Err(other) => return Err(other),
+            }
+        }
+        Err(FlowError::Busy)
     }
 
     async fn try_lodge(
@@ -181,6 +206,29 @@ impl Gateway {
         let dialect = self.parts.registry.dialect(&profile).ok_or_else(unsupported)?;
         let payments = dialect.payments().ok_or_else(unsupported)?;
         let request_id = self.entropy().uuid_v7(self.now());
+        let psu_token = payment.bank.access_token.clone().map(SecretString::from);
+        let bank_id = payment.bank.consent_id.clone().unwrap_or_default();
+        let psu_id = payment.bank.psu_id.clone();
+        let order = payment.terms.order.clone();
+        // All that can fail before the bank is called comes before the payment
+        // says that the bank may have been called.
+        let token = match self
+            .bank_token(&profile, dialect.token_for(&profile, Operation::PaymentSubmit), psu_token)
+            .await
+        {
+            Ok(token) => token,
+            Err(FlowError::Bank(error)) => {
+                let before = BankError { outcome: Outcome::NotDone, ..error.clone() };
+                self.note_bank_failure(payment, &before).await?;
+                return Err(FlowError::Bank(error));
+            }
+            Err(other) => return Err(other),
+        };
+        let mut cx = self.context(&profile, None, psu_id.as_deref(), token.as_ref(), Some(&bank_id));
+        cx.request_id = request_id;
+        let Some(Ok(request)) = payments.submit(&cx, &bank_id, &order) else {
+            return self.note_own_failure(payment).await;
+        };
         let soon = later(self.now(), 60);
         let payment = self
             .move_payment(payment, "gateway", |row| {
@@ -189,20 +237,8 @@ impl Gateway {
                 row.next_poll_at = Some(soon);
             })
             .await?;
-        let psu_token = payment.bank.access_token.clone().map(SecretString::from);
-        let kind = dialect.token_for(&profile, Operation::PaymentSubmit);
-        let token = self.bank_token(&profile, kind, psu_token).await?;
-        let bank_id = payment.bank.consent_id.clone().unwrap_or_default();
-        let mut cx =
-            self.context(&profile, None, payment.bank.psu_id.as_deref(), token.as_ref(), Some(&bank_id));
-        cx.request_id = request_id;
-        let order = &payment.terms.order;
-        let Some(request) = payments.submit(&cx, &bank_id, order) else { return Ok(()) };
-        let report = match request {
-            Ok(request) => match self.call(&profile, request).await {
-                Ok(response) => payments.submitted(&cx, order, &response),
-                Err(error) => Err(error),
-            },
+        let report = match self.call(&profile, request).await {
+            Ok(response) => payments.submitted(&cx, &order, &response),
             Err(error) => Err(error),
         };
         match report {

@@ -48,7 +48,7 @@ impl RegionalStore {
             sqlx::query("select * from events where fanned_out_at is null order by event_id limit 200")
                 .fetch_all(self.database.pool())
                 .await?;
-        rows.iter().map(read).collect()
+        Ok(readable(rows.iter().map(read)))
     }
 
     /// Deliveries that are due and that nobody has taken.
@@ -65,13 +65,11 @@ impl RegionalStore {
         .bind(micros(now))
         .fetch_all(self.database.pool())
         .await?;
-        rows.iter()
-            .map(|row| {
-                let columns = Columns::new(row, "deliveries", "event_id")?;
-                let attempts = u32::try_from(columns.number("attempts")?).unwrap_or(u32::MAX);
-                Ok(Delivery { event: read(row)?, webhook: columns.parsed("webhook_id")?, attempts })
-            })
-            .collect()
+        Ok(readable(rows.iter().map(|row| {
+            let columns = Columns::new(row, "deliveries", "event_id")?;
+            let attempts = u32::try_from(columns.number("attempts")?).unwrap_or(u32::MAX);
+            Ok(Delivery { event: read(row)?, webhook: columns.parsed("webhook_id")?, attempts })
+        })))
     }
 
     /// Takes a delivery for this process.
@@ -179,6 +177,14 @@ impl Tx {
         }
         Ok(())
     }
+}
+
+/// Leaves out what cannot be read, and says so: one bad row stops no other.
+fn readable<T>(rows: impl Iterator<Item = Result<T, StoreError>>) -> Vec<T> {
+    rows.filter_map(|row| {
+        row.map_err(|error| tracing::error!(error = %error, "An event cannot be read and is left out")).ok()
+    })
+    .collect()
 }
 
 fn read(row: &sqlx::any::AnyRow) -> Result<EventRow, StoreError> {

@@ -188,7 +188,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Keeps what changed in a payment, provided it still stands where the
+    /// Keeps what changed in a payment, provided nobody changed it since the
     /// caller read it, and notes the step if its state moved. Returns the
     /// place of the step in the payment's life.
     ///
@@ -208,7 +208,7 @@ impl Tx {
         }
         let done = sqlx::query(
             "update payments set state = $3, terms = $4, bank = $5, next_poll_at = $6, updated_at = $7 \
-             where payment_id = $1 and state = $2",
+             where payment_id = $1 and state = $2 and updated_at = $8",
         )
         .bind(payment.id.to_string())
         .bind(was.as_str())
@@ -217,6 +217,7 @@ impl Tx {
         .bind(json_text(&payment.bank)?)
         .bind(payment.next_poll_at.map(micros))
         .bind(micros(at))
+        .bind(micros(payment.updated_at))
         .execute(&mut *self.0)
         .await?;
         exactly_one(&done)?;

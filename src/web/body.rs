@@ -1,10 +1,11 @@
 //! Bodies and queries: bounded, of the declared type, with every mistake named.
 
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 use crate::{Problem, ProblemCode};
@@ -36,16 +37,7 @@ where
         if !essence.eq_ignore_ascii_case("application/json") {
             return Err(Problem::new(ProblemCode::MediaType));
         }
-        let bytes = match Limited::new(request.into_body(), MAX_BODY).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => {
-                return Err(Problem::new(ProblemCode::BodyTooLarge)
-                    .detail(format!("At most {MAX_BODY} bytes are taken.")));
-            }
-            Err(_) => {
-                return Err(Problem::new(ProblemCode::MalformedJson).detail("The body ended early."));
-            }
-        };
+        let bytes = bounded(request.into_body()).await?;
         if depth(&bytes) > MAX_DEPTH {
             return Err(Problem::new(ProblemCode::MalformedJson)
                 .detail(format!("JSON is nested at most {MAX_DEPTH} levels deep.")));
@@ -72,6 +64,23 @@ where
         })?;
         Ok(Self { value, bytes })
     }
+}
+
+/// A whole body of at most [`MAX_BODY`] bytes, however it is announced.
+async fn bounded(mut body: Body) -> Result<Bytes, Problem> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|_| Problem::new(ProblemCode::MalformedJson).detail("The body ended early."))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len().saturating_add(data.len()) > MAX_BODY {
+            edge::linger(body);
+            return Err(Problem::new(ProblemCode::BodyTooLarge)
+                .detail(format!("At most {MAX_BODY} bytes are taken.")));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
 }
 
 /// Query parameters; unknown and repeated ones are refused.

@@ -16,7 +16,7 @@ use consentry::demo::{RETURN, bearer, verifier};
 use http::Method;
 use modelbank::Fault;
 use serde_json::json;
-use support::{EU, On, TestGateway, UK, assert_problem, parameter, rows};
+use support::{EU, TestGateway, UK, assert_problem, parameter, rows};
 
 /// A bank that is gone: it takes no new connections and drops the open ones.
 fn take_down(gw: &TestGateway, bank: &str) -> modelbank::Faults {
@@ -28,7 +28,7 @@ fn take_down(gw: &TestGateway, bank: &str) -> modelbank::Faults {
 }
 
 async fn reading() -> (TestGateway, consentry::demo::Tpp, support::Granted) {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let granted = gw.granted(&tpp, &[UK, EU]).await;
     (gw, tpp, granted)
@@ -54,7 +54,7 @@ async fn a_bank_that_is_down_leaves_the_other_one_alone() {
 /// One bank, and it is down: the problem is that bank's, by name.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_single_bank_that_is_down_is_named() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let granted = gw.granted(&tpp, &[EU]).await;
     let faults = take_down(&gw, EU);
@@ -84,7 +84,7 @@ async fn a_slow_bank_does_not_hold_the_answer() {
 /// Whatever a bank says, the caller gets a problem document that fits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nonsense_from_a_bank_becomes_a_clear_problem() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let granted = gw.granted(&tpp, &[UK]).await;
     let faults = gw.sandbox.bank(UK).unwrap().0;
@@ -112,7 +112,7 @@ async fn nonsense_from_a_bank_becomes_a_clear_problem() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn declining_at_a_bank_is_access_denied() {
     for bank in [UK, EU] {
-        let gw = TestGateway::start(On::Sqlite).await.unwrap();
+        let gw = TestGateway::start().await;
         let tpp = gw.tpp().await;
         gw.sandbox.bank(bank).unwrap().0.decline(1);
         let own = tpp.own_token("accounts").await.unwrap();
@@ -130,7 +130,7 @@ async fn declining_at_a_bank_is_access_denied() {
 /// One bank declines, the other approves: the grant holds what was approved.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_grant_holds_what_was_approved() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     gw.sandbox.bank(UK).unwrap().0.decline(1);
     let granted = gw.granted(&tpp, &[UK, EU]).await;
@@ -145,7 +145,7 @@ async fn a_grant_holds_what_was_approved() {
 /// the consent failed, the application told.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bank_that_is_down_at_authorization_sends_the_psu_back() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     take_down(&gw, EU);
     let own = tpp.own_token("accounts").await.unwrap();
@@ -165,7 +165,7 @@ async fn a_bank_that_is_down_at_authorization_sends_the_psu_back() {
 /// Requests that name nothing, or nonsense.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_that_make_no_sense_are_told_why() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts payments").await.unwrap();
     let consent = |bank: &str| json!({ "type": "ACCOUNT_INFORMATION", "institution_id": bank, "permissions": ["READ_BALANCES"] });
@@ -206,7 +206,7 @@ async fn requests_that_make_no_sense_are_told_why() {
 /// A 10 MB body and 10,000-deep JSON are refused before anything reads them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn oversized_and_overdeep_bodies_are_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts").await.unwrap();
     let bearer = bearer(&own);

@@ -24,7 +24,7 @@ use http::Method;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use support::{On, TestGateway, UK, assert_problem};
+use support::{TestGateway, UK, assert_problem};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -86,7 +86,7 @@ fn assert_said(answer: &str, status: u16, code: &str) {
 /// edge.md §1: one plain spelling per path, so that what is guarded is what is served.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_path_in_disguise_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     for path in [
         "/v1%2finstitutions",
         "/v1%5Cinstitutions",
@@ -114,7 +114,7 @@ async fn a_path_in_disguise_is_refused() {
 /// RFC 9112 §3.2, §6.3: one Host, one length, one message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ambiguous_messages_are_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let path = "/v1/institutions";
     let two_hosts =
         format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nhost: evil\r\nconnection: close\r\n\r\n");
@@ -142,7 +142,7 @@ async fn ambiguous_messages_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn methods_that_nobody_needs_are_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     for method in ["TRACE", "OPTIONS", "PROPFIND", "BREW"] {
         let request =
             format!("{method} /v1/institutions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
@@ -155,7 +155,7 @@ async fn methods_that_nobody_needs_are_refused() {
 /// is allowed is read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_is_too_large_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let bearer = bearer(&tpp.own_token("accounts").await.unwrap());
     let head = format!(
@@ -190,7 +190,7 @@ async fn a_body_that_is_too_large_is_refused() {
 /// Depth is counted before anything recurses.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn json_ten_thousand_levels_deep_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let bearer = bearer(&tpp.own_token("accounts").await.unwrap());
     let headers =
@@ -207,7 +207,7 @@ async fn json_ten_thousand_levels_deep_is_refused() {
 /// change nothing, in neither direction.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn identity_headers_change_nothing() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let granted = gw.granted(&tpp, &[UK]).await;
     let bearer = bearer(&granted.token);
@@ -226,7 +226,7 @@ async fn identity_headers_change_nothing() {
 /// BCP 195 (RS1): TLS 1.1 is refused with `protocol_version` (70).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_1_1_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let mut hello = vec![0x03, 0x02];
     hello.extend([7; 32]);
     // No session, ECDHE_RSA_AES_128_CBC_SHA, no compression, the group P-256,

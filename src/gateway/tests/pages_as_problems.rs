@@ -31,7 +31,7 @@ async fn callback_of(person: &mut Browser, start: &str) -> Url {
 /// A callback that is sent again, and one that nobody sent out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replayed_callback_is_a_clear_problem() {
-    let gw = TestGateway::start(support::On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts").await.unwrap();
     let consents = tpp.lodge(&own, &[UK]).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_replayed_callback_is_a_clear_problem() {
 /// and stays good for its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_callback_at_another_banks_address_is_refused() {
-    let gw = TestGateway::start(support::On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts").await.unwrap();
     let consents = tpp.lodge(&own, &[UK]).await.unwrap();

@@ -13,7 +13,7 @@ use consentry::demo::{RETURN, Tpp};
 use domain::PaymentState;
 use modelbank::Fault;
 use serde_json::{Value, json};
-use support::{DECOUPLED, EU, On, TestGateway, UK, assert_problem, rows};
+use support::{DECOUPLED, EU, TestGateway, UK, assert_problem, rows};
 
 fn is_final(payment: &Value) -> bool {
     payment["final"] == true
@@ -38,69 +38,76 @@ async fn iban_at(gw: &TestGateway, tpp: &Tpp, bank: &str) -> String {
     found.unwrap()["identification"]["iban"].as_str().unwrap().to_owned()
 }
 
-on_both_databases! {
-    /// A payment settles at a bank of each standard, and the money has moved.
-    async fn a_payment_settles_at_every_kind_of_bank(gw: TestGateway) {
-        let tpp = gw.tpp().await;
-        let own = tpp.own_token("payments").await.unwrap();
-        for bank in [UK, EU, DECOUPLED] {
-            let order = if bank == UK {
-                Tpp::small_payment(UK)
-            } else {
-                euro_payment(bank, &iban_at(&gw, &tpp, bank).await, "12.34")
-            };
-            let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
-            assert_eq!(ordered.text("/state"), "AUTHORIZATION_REQUIRED");
-            assert_eq!(ordered.text("/outcome"), "not_executed");
-            let visit = gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
-            assert_eq!(support::parameter(&visit, "payment_id"), ordered.text("/id"), "{bank}");
-            let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), is_final).await;
-            assert_eq!((&payment["state"], &payment["outcome"]), (&json!("SETTLED"), &json!("executed")), "{bank}");
-            assert_eq!(payment["iso_status"], "ACSC", "{bank}");
-            let history = payment["status_history"].as_array().unwrap();
-            assert_eq!(history.first().unwrap()["to"], "AUTHORIZATION_REQUIRED");
-            assert_eq!(history.last().unwrap()["to"], "SETTLED");
-        }
-        gw.sandbox.stop().await;
+/// A payment settles at a bank of each standard, and the money has moved.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_settles_at_every_kind_of_bank() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    for bank in [UK, EU, DECOUPLED] {
+        let order = if bank == UK {
+            Tpp::small_payment(UK)
+        } else {
+            euro_payment(bank, &iban_at(&gw, &tpp, bank).await, "12.34")
+        };
+        let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+        assert_eq!(ordered.text("/state"), "AUTHORIZATION_REQUIRED");
+        assert_eq!(ordered.text("/outcome"), "not_executed");
+        let visit = gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+        assert_eq!(support::parameter(&visit, "payment_id"), ordered.text("/id"), "{bank}");
+        let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), is_final).await;
+        assert_eq!(
+            (&payment["state"], &payment["outcome"]),
+            (&json!("SETTLED"), &json!("executed")),
+            "{bank}"
+        );
+        assert_eq!(payment["iso_status"], "ACSC", "{bank}");
+        let history = payment["status_history"].as_array().unwrap();
+        assert_eq!(history.first().unwrap()["to"], "AUTHORIZATION_REQUIRED");
+        assert_eq!(history.last().unwrap()["to"], "SETTLED");
     }
+    gw.sandbox.stop().await;
+}
 
-    /// draft-ietf-httpapi-idempotency-key-header: replay, refusal, and one row whatever races.
-    async fn an_idempotency_key_orders_once(gw: TestGateway) {
-        let tpp = gw.tpp().await;
-        let own = tpp.own_token("payments").await.unwrap();
-        let order = Tpp::small_payment(UK);
-        let tries = (0..8).map(|_| tpp.post_once(&own, "/v1/payments", "\"order-1\"", &order));
-        let mut ids = std::collections::BTreeSet::new();
-        for answer in futures_util::future::join_all(tries).await {
-            ids.insert(answer.unwrap().expect(201).unwrap().text("/id"));
-        }
-        assert_eq!(ids.len(), 1, "eight requests, one payment");
-        // Bare and quoted are the same key.
-        let again = tpp.post_once(&own, "/v1/payments", "order-1", &order).await.unwrap().expect(201).unwrap();
-        assert!(ids.contains(&again.text("/id")));
-        assert_eq!(again.header("idempotency-replayed"), Some("true"));
-        let mut other = order.clone();
-        other["amount"]["amount"] = json!("99.00");
-        let reused = tpp.post_once(&own, "/v1/payments", "order-1", &other).await.unwrap();
-        assert_problem(&reused, 422, "idempotency.reused");
-        let bearer = consentry::demo::bearer(&own);
-        let url = format!("{}/v1/payments", tpp.api);
-        let missing = tpp.http.post_json(&url, &[("authorization", &bearer)], &order).await.unwrap();
-        assert_problem(&missing, 400, "idempotency.missing");
-        // Another client's key of the same name is another key.
-        let stranger = gw.tpp().await;
-        let token = stranger.own_token("payments").await.unwrap();
-        let theirs = stranger.post_once(&token, "/v1/payments", "order-1", &order).await.unwrap().expect(201).unwrap();
-        assert!(!ids.contains(&theirs.text("/id")));
-        gw.sandbox.stop().await;
+/// draft-ietf-httpapi-idempotency-key-header: replay, refusal, and one row whatever races.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idempotency_key_orders_once() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let order = Tpp::small_payment(UK);
+    let tries = (0..8).map(|_| tpp.post_once(&own, "/v1/payments", "\"order-1\"", &order));
+    let mut ids = std::collections::BTreeSet::new();
+    for answer in futures_util::future::join_all(tries).await {
+        ids.insert(answer.unwrap().expect(201).unwrap().text("/id"));
     }
+    assert_eq!(ids.len(), 1, "eight requests, one payment");
+    // Bare and quoted are the same key.
+    let again = tpp.post_once(&own, "/v1/payments", "order-1", &order).await.unwrap().expect(201).unwrap();
+    assert!(ids.contains(&again.text("/id")));
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    let mut other = order.clone();
+    other["amount"]["amount"] = json!("99.00");
+    let reused = tpp.post_once(&own, "/v1/payments", "order-1", &other).await.unwrap();
+    assert_problem(&reused, 422, "idempotency.reused");
+    let bearer = consentry::demo::bearer(&own);
+    let url = format!("{}/v1/payments", tpp.api);
+    let missing = tpp.http.post_json(&url, &[("authorization", &bearer)], &order).await.unwrap();
+    assert_problem(&missing, 400, "idempotency.missing");
+    // Another client's key of the same name is another key.
+    let stranger = gw.tpp().await;
+    let token = stranger.own_token("payments").await.unwrap();
+    let theirs =
+        stranger.post_once(&token, "/v1/payments", "order-1", &order).await.unwrap().expect(201).unwrap();
+    assert!(!ids.contains(&theirs.text("/id")));
+    gw.sandbox.stop().await;
 }
 
 /// Invariant 1: one order reaches the bank once, however often the PSU's
 /// browser sends the approval.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_approval_sent_again_places_nothing_again() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
     let ordered = tpp.post(&own, "/v1/payments", &Tpp::small_payment(UK)).await.unwrap().expect(201).unwrap();
@@ -126,7 +133,7 @@ async fn an_approval_sent_again_places_nothing_again() {
 /// The bank took the order and the answer was lost: `unknown`, and never sent again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_whose_answer_was_lost_is_never_sent_again() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
     let (faults, journal) = gw.sandbox.bank(UK).unwrap();
@@ -157,7 +164,7 @@ async fn an_order_whose_answer_was_lost_is_never_sent_again() {
 /// More than the account holds: rejected, with the bank's ISO reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payment_above_the_balance_is_rejected() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
     let order = euro_payment(EU, &iban_at(&gw, &tpp, EU).await, "99999999.00");
@@ -173,8 +180,7 @@ async fn a_payment_above_the_balance_is_rejected() {
 /// The PSU declines: at our page, and at each kind of bank.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_declined_payment_is_rejected_and_not_executed() {
-    let gw =
-        TestGateway::wanted(support::Wanted { auto_approve: false, ..Default::default() }).await.unwrap();
+    let gw = TestGateway::wanted(support::Wanted { auto_approve: false, ..Default::default() }).await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
     let ordered = tpp.post(&own, "/v1/payments", &Tpp::small_payment(UK)).await.unwrap().expect(201).unwrap();
@@ -189,7 +195,7 @@ async fn a_declined_payment_is_rejected_and_not_executed() {
     assert!(gw.sandbox.bank(UK).unwrap().1.entries().is_empty(), "the bank was never called");
     gw.sandbox.stop().await;
 
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
     for bank in [UK, EU] {
@@ -228,7 +234,7 @@ async fn a_payment_that_nobody_approves_expires() {
 /// The process ended between approval and submission: the next one submits, once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_approved_payment_survives_the_end_of_its_process() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
     let ordered = tpp.post(&own, "/v1/payments", &Tpp::small_payment(UK)).await.unwrap().expect(201).unwrap();
@@ -249,7 +255,7 @@ async fn an_approved_payment_survives_the_end_of_its_process() {
 /// Orders that no bank could execute are told everything that is wrong.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_cannot_be_executed_names_every_mistake() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
     let order = json!({

@@ -15,7 +15,7 @@ use crypto::Psd2Role;
 use crypto::pki::{Authority, Psd2Subject};
 use domain::{Clock, SystemClock};
 use serde_json::json;
-use support::{On, TestGateway, UK, parameter};
+use support::{TestGateway, UK, parameter};
 
 fn options(folder: &std::path::Path) -> SandboxOptions {
     SandboxOptions { auto_approve: true, ..SandboxOptions::at(folder.join("data")) }
@@ -99,7 +99,7 @@ async fn unusable_files_are_named() {
 /// `x-sandbox-psu: deny` declines where `--auto-approve` would approve.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_header_declines_for_the_person() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts").await.unwrap();
     let consents = tpp.lodge(&own, &[UK]).await.unwrap();
@@ -117,8 +117,7 @@ async fn a_header_declines_for_the_person() {
 /// A consent that names only a region: the PSU searches for a bank and chooses it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_searches_for_a_bank_and_chooses_it() {
-    let gw =
-        TestGateway::wanted(support::Wanted { auto_approve: false, ..Default::default() }).await.unwrap();
+    let gw = TestGateway::wanted(support::Wanted { auto_approve: false, ..Default::default() }).await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts").await.unwrap();
     let body = json!({ "type": "ACCOUNT_INFORMATION", "region": "uk", "permissions": ["READ_BALANCES"] });

@@ -7,7 +7,7 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Form, Path, Query, State};
 use axum::response::Response;
-use domain::{ConsentId, ConsentStatus, Permission, SessionId};
+use domain::{ConsentId, ConsentStatus, Permission, Region, SessionId};
 use edge::PeerIdentity;
 use flows::{FlowError, NextStep};
 use http::HeaderMap;
@@ -121,8 +121,17 @@ fn item(oauth: &OAuth, consent: &ConsentRow, search: &str) -> Item {
         recurring: consent.terms.recurring,
         until: consent.terms.valid_until.strftime("%-d %B %Y").to_string(),
         history_from: consent.terms.history_from.map(|day| day.strftime("%-d %B %Y").to_string()),
-        region: consent.id.region().to_string().to_uppercase(),
+        region: place(consent.id.region()),
         choices,
+    }
+}
+
+/// A region in words for people.
+fn place(region: Region) -> String {
+    match region.as_str() {
+        "uk" => "the United Kingdom".to_owned(),
+        "eu" => "the European Union".to_owned(),
+        other => other.to_uppercase(),
     }
 }
 

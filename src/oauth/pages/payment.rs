@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 use domain::{AccountIdentification, PaymentId, PaymentState, SessionId};
 use edge::PeerIdentity;
 use flows::NextStep;
-use http::HeaderMap;
 use http::header::SET_COOKIE;
+use http::{HeaderMap, Method, StatusCode};
 use store::StoreError;
 use store::payments::PaymentRow;
 use store::sessions::SessionRow;
@@ -41,8 +41,13 @@ pub(crate) async fn show(
     State(oauth): State<OAuth>,
     Path(id): Path<SessionId>,
     Extension(peer): Extension<PeerIdentity>,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
+    if method == Method::HEAD {
+        // A look at the link by whoever passed it on: not the person.
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
     let browser = Browser::of(&headers, oauth.gateway.entropy());
     let mut tx = oauth.gateway.stores().global().begin().await?;
     match tx.bind_browser(id, &browser.digest()).await {

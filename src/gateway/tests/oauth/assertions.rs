@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::fintech::{
     JWT_BEARER, REVOKE, TOKEN, assert_error, claims, metadata, own_token_by, own_token_of, registered, signed,
 };
-use crate::support::{On, TestGateway};
+use crate::support::TestGateway;
 
 /// An assertion with one claim changed is refused; the unchanged one is not.
 async fn refused(tpp: &Tpp, change: impl FnOnce(&mut Value)) {
@@ -19,7 +19,7 @@ async fn refused(tpp: &Tpp, change: impl FnOnce(&mut Value)) {
 /// RFC 7523 §3 (3), FAPI 2.0 SP §5.3.2.1-8: aud is the issuer, one string.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assertion_for_another_audience_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let issuer = gw.sandbox.access().issuer;
     for aud in [
@@ -39,7 +39,7 @@ async fn an_assertion_for_another_audience_is_refused() {
 /// RFC 7523 §3 (1), (2), (4), (7): issuer, subject, end and id are there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assertion_without_a_needed_claim_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     for name in ["iss", "sub", "aud", "exp", "jti"] {
         refused(&tpp, |claims| drop(claims.as_object_mut().unwrap().remove(name))).await;
@@ -55,7 +55,7 @@ async fn an_assertion_without_a_needed_claim_is_refused() {
 /// from the future; a clock that is 8 seconds ahead is let through.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assertion_out_of_its_time_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let now = gw.clock.now().as_second();
     refused(&tpp, |claims| claims["exp"] = json!(now - 60)).await;
@@ -74,7 +74,7 @@ async fn an_assertion_out_of_its_time_is_refused() {
 /// RFC 7523 §3 (7): an id is used once, at whichever endpoint.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assertion_is_used_once() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let assertion = tpp.assertion(|_| {}).unwrap();
     assert_eq!(own_token_by(&tpp, &assertion).await.status, 200);
@@ -93,7 +93,7 @@ async fn an_assertion_is_used_once() {
 /// Of many who use one assertion at the same time, one gets a token.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assertion_sent_many_times_at_once_is_used_once() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let assertion = tpp.assertion(|_| {}).unwrap();
     let mut tries = tokio::task::JoinSet::new();
@@ -111,7 +111,7 @@ async fn an_assertion_sent_many_times_at_once_is_used_once() {
 /// secret, and RS256 by the right key are refused; PS256 by that key is not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn weak_algorithms_are_refused_even_by_the_right_key() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let mut tpp = gw.tpp().await;
     let key = SigningKey::from_pem(&crypto::pki::generate_rsa().unwrap(), "rsa-1").unwrap();
     let jwks = Jwks::of([&key]).to_value();
@@ -144,7 +144,7 @@ async fn weak_algorithms_are_refused_even_by_the_right_key() {
 /// client's name in the form.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assertion_by_another_key_or_for_another_client_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let key = SigningKey::from_pem(&crypto::pki::generate_p256().unwrap(), "demo-1").unwrap();
     let changes = json!({
@@ -170,7 +170,7 @@ async fn an_assertion_by_another_key_or_for_another_client_is_refused() {
 /// FAPI 2.0 SP §5.3.2.1, AS11: by the registered method only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_authenticates_by_its_registered_method_only() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     // Its certificate alone is not enough for a private_key_jwt client ...
     let answer = own_token_of(&tpp.http, &tpp, &tpp.client_id, "accounts").await;
@@ -197,7 +197,7 @@ async fn a_client_authenticates_by_its_registered_method_only() {
 /// RFC 7521 §4.2: the assertion says what it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assertion_of_another_type_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     for kind in [None, Some("urn:ietf:params:oauth:client-assertion-type:saml2-bearer")] {
         let assertion = tpp.assertion(|_| {}).unwrap();

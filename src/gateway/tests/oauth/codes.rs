@@ -10,12 +10,12 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use crate::fintech::{TOKEN, assert_error, authorise, push};
-use crate::support::{On, TestGateway, UK, Wanted, assert_problem, parameter};
+use crate::support::{TestGateway, UK, Wanted, assert_problem, parameter};
 
 /// RFC 9207 §2, RFC 6749 §4.1.2: code, state and iss, and nothing else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_approval_answers_with_code_state_and_iss() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let visit = authorise(&gw, &tpp, &verifier(), &[("state", Some("abc"))]).await;
     assert!(visit.url.as_str().starts_with(&format!("{RETURN}?")));
@@ -33,7 +33,7 @@ async fn an_approval_answers_with_code_state_and_iss() {
 /// state and iss, and ends the consent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_answers_with_access_denied_state_and_iss() {
-    let gw = TestGateway::wanted(Wanted { auto_approve: false, ..Wanted::default() }).await.unwrap();
+    let gw = TestGateway::wanted(Wanted { auto_approve: false, ..Wanted::default() }).await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts").await.unwrap();
     let consents = tpp.lodge(&own, &[UK]).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_replayed_code_revokes_the_token_it_gave() {
 /// and whatever was given is revoked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_redeemed_many_times_at_once_leaves_no_token() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let verifier = verifier();
     let code = parameter(&authorise(&gw, &tpp, &verifier, &[]).await, "code");
@@ -110,7 +110,7 @@ async fn a_code_older_than_a_minute_is_refused() {
 /// A wrong try does not use the code up, so nobody can burn another's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_is_bound_to_client_redirect_uri_and_verifier() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let (tpp, other) = (gw.tpp().await, gw.tpp().await);
     let verifier = verifier();
     let code = parameter(&authorise(&gw, &tpp, &verifier, &[]).await, "code");
@@ -140,7 +140,7 @@ async fn a_code_is_bound_to_client_redirect_uri_and_verifier() {
 /// RFC 6749 §5.2 (AS17): there is no other grant.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_grant_types_are_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     for grant in ["password", "implicit", "refresh_token", "urn:ietf:params:oauth:grant-type:jwt-bearer"] {
         let answer = tpp.authenticated(TOKEN, &[("grant_type", grant)]).await.unwrap();
@@ -153,7 +153,7 @@ async fn other_grant_types_are_refused() {
 /// RFC 6749 §5.1, RFC 9396 §7 (AS27, AS28): what is granted is said.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_answer_says_what_was_granted() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts").await.unwrap();
     let consents = tpp.lodge(&own, &[UK]).await.unwrap();
@@ -179,7 +179,7 @@ async fn a_token_answer_says_what_was_granted() {
 /// this client, with its nonce whole.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_id_token_is_signed_for_this_client_and_nonce() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let (verifier, nonce) = (verifier(), "n".repeat(64));
     let changes = [("scope", Some("openid accounts")), ("nonce", Some(nonce.as_str()))];
@@ -229,7 +229,7 @@ async fn a_request_uri_is_reloaded_until_answered_and_then_over() {
 /// AS10: two browsers on one request: one answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_request_gives_one_code_in_however_many_browsers() {
-    let gw = TestGateway::wanted(Wanted { auto_approve: false, ..Wanted::default() }).await.unwrap();
+    let gw = TestGateway::wanted(Wanted { auto_approve: false, ..Wanted::default() }).await;
     let tpp = gw.tpp().await;
     let start = tpp.start_of(&push(&tpp, &verifier(), &[]).await).unwrap();
     let mut walks = tokio::task::JoinSet::new();
@@ -249,8 +249,8 @@ async fn one_request_gives_one_code_in_however_many_browsers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_person_is_not_turned_away_at_the_end() {
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
-    let wanted = Wanted { auto_approve: false, clock: clock.clone(), ..Wanted::default() };
-    let gw = TestGateway::wanted(wanted).await.unwrap();
+    let wanted = Wanted { auto_approve: false, clock: clock.clone() };
+    let gw = TestGateway::wanted(wanted).await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts").await.unwrap();
     let consents = tpp.lodge(&own, &[UK]).await.unwrap();

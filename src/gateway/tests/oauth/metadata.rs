@@ -6,13 +6,13 @@ use http::Method;
 use serde_json::json;
 
 use crate::fintech::assert_error;
-use crate::support::{On, TestGateway};
+use crate::support::TestGateway;
 
 /// RFC 8414 §3, OpenID Connect Discovery §4: both locations say the same, on
 /// both listeners, and the issuer is the address that was asked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_metadata_is_the_same_everywhere_and_names_its_issuer() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let access = gw.sandbox.access();
     let anybody = gw.anybody();
     let read = async |origin: &str, place: &str| {
@@ -28,7 +28,7 @@ async fn the_metadata_is_the_same_everywhere_and_names_its_issuer() {
 /// FAPI 2.0 SP §5.3.2.2: what the profile demands is what the metadata says.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_metadata_states_the_profile() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let server = gw.tpp().await.server;
     for (name, value) in [
         ("response_types_supported", json!(["code"])),
@@ -55,7 +55,7 @@ async fn the_metadata_states_the_profile() {
 /// RFC 8705 §5: so are its aliases.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_endpoint_of_the_metadata_answers() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let server = tpp.server.clone();
     let aliases = server["mtls_endpoint_aliases"].as_object().unwrap();
@@ -82,7 +82,7 @@ async fn every_endpoint_of_the_metadata_answers() {
 /// RFC 7517 §5, FAPI 2.0 SP §5.4: public halves only, each with a name of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_published_keys_are_public_and_named_once() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let set = tpp.http.get(tpp.endpoint("jwks_uri").unwrap(), &[]).await.unwrap().json();
     let keys = set["keys"].as_array().unwrap();
@@ -99,7 +99,7 @@ async fn the_published_keys_are_public_and_named_once() {
 /// authorization endpoint, and neither PAR nor token is there for GET.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_is_no_cors_and_no_get_on_the_back_channel() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let origin = [("origin", "https://evil.example"), ("access-control-request-method", "GET")];
     for method in [Method::GET, Method::OPTIONS] {

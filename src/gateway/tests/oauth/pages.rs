@@ -7,10 +7,10 @@ use serde_json::json;
 use url::Url;
 
 use crate::fintech::{metadata, push, registered, request};
-use crate::support::{On, TestGateway, UK, Wanted, parameter};
+use crate::support::{TestGateway, UK, Wanted, parameter};
 
 async fn by_hand() -> TestGateway {
-    TestGateway::wanted(Wanted { on: On::Sqlite, auto_approve: false, ..Wanted::default() }).await.unwrap()
+    TestGateway::wanted(Wanted { auto_approve: false, ..Wanted::default() }).await
 }
 
 fn html(answer: &Answer) -> String {
@@ -121,7 +121,7 @@ async fn a_session_belongs_to_one_browser_and_its_own_forms() {
 /// out, once; trying it elsewhere uses nothing up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_banks_answer_counts_once_and_in_the_right_browser() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts").await.unwrap();
     let consents = tpp.lodge(&own, &[UK]).await.unwrap();
@@ -202,7 +202,7 @@ async fn declining_on_a_stale_page_does_not_call_an_executed_payment_rejected() 
 /// Nothing runs there without our submission, so the payment ends, and says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payment_that_cannot_be_approved_ends_as_not_executed() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let faults = gw.sandbox.bank(UK).unwrap().0;
     faults.arm("POST", "/par", modelbank::Fault::LoseAnswer, 1);
     let tpp = gw.tpp().await;

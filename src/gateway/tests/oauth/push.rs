@@ -5,13 +5,13 @@ use crypto::Psd2Role;
 use serde_json::json;
 
 use crate::fintech::{PAR, assert_error, authority, push, registered, request, subject, tpp_with};
-use crate::support::{EU, On, TestGateway, UK, parameter};
+use crate::support::{EU, TestGateway, UK, parameter};
 
 /// FAPI 2.0 SP §5.3.2.2-3: whatever the address holds, a request that was not
 /// pushed is refused, and nobody is sent anywhere.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_was_not_pushed_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let mut url = url::Url::parse(tpp.endpoint("authorization_endpoint").unwrap()).unwrap();
     url.query_pairs_mut().append_pair("client_id", &tpp.client_id).extend_pairs(request(&verifier(), &[]));
@@ -24,7 +24,7 @@ async fn a_request_that_was_not_pushed_is_refused() {
 /// FAPI 2.0 SP §5.3.2.2-5: PKCE, S256 only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_push_without_pkce_or_with_another_method_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let plain = "x".repeat(43);
     for changes in [
@@ -45,7 +45,7 @@ async fn a_push_without_pkce_or_with_another_method_is_refused() {
 /// and compared byte by byte.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redirect_uri_that_is_not_exactly_registered_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let altered = [
         format!("{RETURN}/"),
@@ -67,7 +67,7 @@ async fn a_redirect_uri_that_is_not_exactly_registered_is_refused() {
 /// FAPI 2.0 SP §5.3.2.2-1 (AS3, AS17): code, in the query; nothing else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_response_types_and_modes_are_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     for kind in ["token", "id_token", "code id_token", "code token", "none", "CODE"] {
         let answer = push(&tpp, &verifier(), &[("response_type", Some(kind))]).await;
@@ -84,7 +84,7 @@ async fn other_response_types_and_modes_are_refused() {
 /// RFC 9126 §2.1: a pushed request is whole, and refers to nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reference_inside_a_push_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let urn = "urn:ietf:params:oauth:request_uri:abc";
     assert_error(&push(&tpp, &verifier(), &[("request_uri", Some(urn))]).await, 400, "invalid_request");
@@ -97,7 +97,7 @@ async fn a_reference_inside_a_push_is_refused() {
 /// the reference cannot be guessed; nothing is cached.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_push_answers_with_a_short_lived_unguessable_reference() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let (one, other) = (push(&tpp, &verifier(), &[]).await, push(&tpp, &verifier(), &[]).await);
     assert_eq!(one.status, 201);
@@ -113,7 +113,7 @@ async fn a_push_answers_with_a_short_lived_unguessable_reference() {
 /// RFC 6749 §3.1: a parameter is not repeated, not even with the same value.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repeated_parameter_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     for name in ["scope", "redirect_uri", "client_id", "client_assertion", "state"] {
         let form = request(&verifier(), &[]);
@@ -136,7 +136,7 @@ async fn a_repeated_parameter_is_refused() {
 /// client is not registered for is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scopes_have_no_order_and_unknown_ones_are_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     for scope in ["openid accounts payments", "payments accounts openid", "accounts  openid accounts"] {
         assert_eq!(push(&tpp, &verifier(), &[("scope", Some(scope))]).await.status, 201, "{scope}");
@@ -150,7 +150,7 @@ async fn scopes_have_no_order_and_unknown_ones_are_refused() {
 /// RFC 6749 §4.1.2 (AS22): state comes back as it went, or the request is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_state_comes_back_intact_or_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let odd = "äö ü&=?#%+\"<>'\\/;".to_owned();
     for state in ["x".repeat(384), "y".repeat(1_024), odd] {
@@ -166,7 +166,7 @@ async fn a_long_state_comes_back_intact_or_is_refused() {
 /// RFC 9396 §5: an array of objects of a known type, with known members.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn authorization_details_that_break_the_schema_are_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts").await.unwrap();
     let consent = tpp.lodge(&own, &[UK]).await.unwrap().remove(0);
@@ -197,7 +197,7 @@ async fn authorization_details_that_break_the_schema_are_refused() {
 /// not there to be asked for; both are answered like one that never was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_an_own_consent_that_still_lives_can_be_asked_for() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let (tpp, other) = (gw.tpp().await, gw.tpp().await);
     let own = tpp.own_token("accounts").await.unwrap();
     let consents = tpp.lodge(&own, &[UK, EU]).await.unwrap();
@@ -216,7 +216,7 @@ async fn only_an_own_consent_that_still_lives_can_be_asked_for() {
 /// without PSP_AI for no accounts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scope_needs_the_role_in_the_certificate() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let authority = authority(&gw);
     let with_roles = |roles: &[Psd2Role]| {
@@ -245,7 +245,7 @@ async fn a_scope_needs_the_role_in_the_certificate() {
 /// RFC 7591 §2: a client registered for its own tokens only asks no PSU.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_asks_only_by_the_grants_it_is_registered_for() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let only = |grant: &str| crate::fintech::metadata(&json!({ "grant_types": [grant] }));
     let quiet = registered(&tpp.http, &tpp, &only("client_credentials")).await;

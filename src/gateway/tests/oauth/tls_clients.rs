@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use crate::fintech::{assert_error, authority, metadata, own_token_of, registered, subject, tpp_with, with};
-use crate::support::{On, TestGateway, assert_problem};
+use crate::support::{TestGateway, assert_problem};
 
 async fn status_with(tpp: &Tpp, http: &consentry::demo::Client, id: &str) -> StatusCode {
     let answer = own_token_of(http, tpp, id, "accounts").await;
@@ -21,7 +21,7 @@ async fn status_with(tpp: &Tpp, http: &consentry::demo::Client, id: &str) -> Sta
 /// new certificate of the same subject is as good as the old one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_a_trusted_certificate_with_the_registered_subject_authenticates() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let id = registered(&tpp.http, &tpp, &metadata(&json!({}))).await;
     let sandbox_ca = authority(&gw);
@@ -51,7 +51,7 @@ async fn only_a_trusted_certificate_with_the_registered_subject_authenticates() 
 /// one does not speak for it, by neither method.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_of_another_organisation_does_not_speak_for_a_client() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let id = registered(&tpp.http, &tpp, &metadata(&json!({}))).await;
     let mut impostor = subject();
@@ -65,7 +65,7 @@ async fn a_certificate_of_another_organisation_does_not_speak_for_a_client() {
 /// Nor can it say at registration that it is another organisation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_organisation_of_a_client_is_that_of_its_certificate() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let endpoint = tpp.endpoint("registration_endpoint").unwrap();
     let claimed = metadata(&json!({ "organization_identifier": "PSDGB-FCA-900100" }));
@@ -79,7 +79,7 @@ async fn the_organisation_of_a_client_is_that_of_its_certificate() {
 /// RFC 8705 §2.1.2, RFC 7591 §3.2.2: what cannot work is refused at registration.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metadata_that_cannot_work_is_refused() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let endpoint = tpp.endpoint("registration_endpoint").unwrap();
     for changes in [
@@ -108,7 +108,7 @@ async fn metadata_that_cannot_work_is_refused() {
 /// RS4, RS7: the API tells what is wrong with a certificate, with a challenge.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_api_says_what_is_wrong_with_a_certificate() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let token = tpp.own_token("accounts").await.unwrap();
     let look_alike = Authority::new("Consentry sandbox root", SystemClock.now()).unwrap();

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::fintech::{
     REVOKE, assert_error, authorise, authority, metadata, own_token_of, registered, subject, tpp_with,
 };
-use crate::support::{On, TestGateway, UK, assert_problem, parameter};
+use crate::support::{TestGateway, UK, assert_problem, parameter};
 
 const PATH: &str = "/v1/accounts";
 
@@ -20,7 +20,7 @@ async fn get(tpp: &Tpp, path: &str, headers: &[(&str, &str)]) -> Answer {
 /// not in the address, not in a form; the scheme's case does not matter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_is_taken_from_the_authorization_header_only() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let granted = gw.granted(&tpp, &[UK]).await;
     let token = granted.token.expose_secret();
@@ -45,7 +45,7 @@ async fn a_token_is_taken_from_the_authorization_header_only() {
 /// RFC 6750 §3 (RS7), RS3: an unknown token is refused with a challenge.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_token_is_refused_with_a_challenge() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     for token in ["x", "", &"y".repeat(43), "' or 1=1 --"] {
         let answer = tpp.get(&SecretString::from(token), PATH).await.unwrap();
@@ -72,7 +72,7 @@ async fn an_expired_token_is_refused() {
 /// only; not with a renewed one, not with another client's, not without.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_is_bound_to_the_certificate_it_was_issued_over() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let granted = gw.granted(&tpp, &[UK]).await;
     let renewed = tpp_with(&gw, &tpp, &authority(&gw).issue_qwac(&subject()).unwrap());
@@ -90,7 +90,7 @@ async fn a_token_is_bound_to_the_certificate_it_was_issued_over() {
 /// and one of a grant without consent nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scope_and_consent_are_both_needed() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts payments").await.unwrap();
     assert_problem(&tpp.get(&own, PATH).await.unwrap(), 403, "consent.missing");
@@ -113,7 +113,7 @@ async fn scope_and_consent_are_both_needed() {
 /// one of the same organisation with the same certificate.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_clients_consents_and_payments_are_not_there() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let (tpp, other) = (gw.tpp().await, gw.tpp().await);
     let own = tpp.own_token("accounts payments").await.unwrap();
     let theirs = other.own_token("accounts payments").await.unwrap();
@@ -129,7 +129,7 @@ async fn another_clients_consents_and_payments_are_not_there() {
 /// RS8, RS11: account data is not cached, and every answer can be named.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn account_data_is_not_cached_and_every_answer_has_an_id_and_a_date() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let granted = gw.granted(&tpp, &[UK]).await;
     let answer = tpp.get(&granted.token, PATH).await.unwrap().expect(200).unwrap();
@@ -143,7 +143,7 @@ async fn account_data_is_not_cached_and_every_answer_has_an_id_and_a_date() {
 /// client revokes its own tokens only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_revokes_its_own_tokens_only() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let (tpp, other) = (gw.tpp().await, gw.tpp().await);
     let granted = gw.granted(&tpp, &[UK]).await;
     let token = [("token", granted.token.expose_secret())];
@@ -165,7 +165,7 @@ async fn a_client_revokes_its_own_tokens_only() {
 /// about a person, which a client's own token is not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_own_token_needs_a_certificate_and_a_scope_of_its_own() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let mut bare = tpp.clone();
     bare.http = gw.anybody();
@@ -182,7 +182,7 @@ async fn an_own_token_needs_a_certificate_and_a_scope_of_its_own() {
 /// Invariant 7: tokens and codes are kept as digests; the files do not hold them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn issued_tokens_and_codes_are_not_in_the_database() {
-    let gw = TestGateway::start(On::Sqlite).await.unwrap();
+    let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let granted = gw.granted(&tpp, &[UK]).await;
     let mut bytes = Vec::new();
@@ -192,7 +192,10 @@ async fn issued_tokens_and_codes_are_not_in_the_database() {
     }
     let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     let digest = crypto::digest::sha256_hex(granted.token.expose_secret().as_bytes());
-    assert!(holds(&digest), "the search finds what is there");
+    let (stores, now) = (gw.sandbox.gateway().stores().global().clone(), gw.clock.now());
+    assert!(stores.live_token(&digest, now).await.unwrap().is_some());
+    assert!(stores.live_token(granted.token.expose_secret(), now).await.unwrap().is_none());
+    assert!(bytes.is_empty() || holds(&digest), "the search finds what is there");
     for secret in [granted.token.expose_secret(), granted.own.expose_secret(), &granted.code] {
         assert!(!holds(secret));
     }

@@ -17,97 +17,72 @@ pub const UK: &str = "gb-albion-bank";
 pub const EU: &str = "de-rheinbank";
 pub const DECOUPLED: &str = "fr-banque-lumiere";
 
-/// Where a test keeps its data.
-#[derive(Clone, Copy, Debug)]
-pub enum On {
-    Sqlite,
-    Postgres,
-}
-
-/// Runs a test on both databases. On PostgreSQL it needs
-/// `CONSENTRY_TEST_POSTGRES`, and says so loudly where that is missing.
-#[macro_export]
-macro_rules! on_both_databases {
-    ($($(#[doc = $doc:literal])* async fn $name:ident($gw:ident: TestGateway) $body:block)+) => {
-        $(
-            mod $name {
-                use super::*;
-
-                async fn check($gw: TestGateway) $body
-
-                $(#[doc = $doc])*
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn on_sqlite() {
-                    check(TestGateway::start($crate::support::On::Sqlite).await.unwrap()).await;
-                }
-
-                $(#[doc = $doc])*
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn on_postgres() {
-                    match TestGateway::start($crate::support::On::Postgres).await {
-                        Some(gateway) => check(gateway).await,
-                        None => eprintln!("SKIPPED: set CONSENTRY_TEST_POSTGRES to run this on PostgreSQL"),
-                    }
-                }
-            }
-        )+
-    };
-}
-
 /// A running sandbox of one test.
 pub struct TestGateway {
     pub sandbox: Sandbox,
     pub clock: Arc<dyn Clock>,
     folder: TempDir,
+    database_url: Option<String>,
 }
 
 /// How a test wants its sandbox.
 pub struct Wanted {
-    pub on: On,
     pub auto_approve: bool,
     pub clock: Arc<dyn Clock>,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { on: On::Sqlite, auto_approve: true, clock: Arc::new(SystemClock) }
+        Self { auto_approve: true, clock: Arc::new(SystemClock) }
+    }
+}
+
+/// Whether the tests run on PostgreSQL: `CONSENTRY_TEST_ON=postgres`, with the
+/// address of a database in `CONSENTRY_TEST_POSTGRES`. The whole suite runs on
+/// each database in turn; a single run is on one.
+fn postgres() -> Option<String> {
+    match std::env::var("CONSENTRY_TEST_ON").as_deref() {
+        Ok("postgres") => {
+            Some(std::env::var("CONSENTRY_TEST_POSTGRES").expect("CONSENTRY_TEST_POSTGRES names a database"))
+        }
+        Ok("sqlite") | Err(_) => None,
+        Ok(other) => panic!("CONSENTRY_TEST_ON is sqlite or postgres, not {other}"),
     }
 }
 
 impl TestGateway {
-    /// A sandbox that approves by itself. `None` without the database.
-    pub async fn start(on: On) -> Option<Self> {
-        Self::wanted(Wanted { on, ..Wanted::default() }).await
+    /// A sandbox that approves by itself.
+    pub async fn start() -> Self {
+        Self::wanted(Wanted::default()).await
     }
 
-    /// A sandbox on SQLite whose clock stands still.
+    /// A sandbox whose clock stands still.
     pub async fn with_manual_clock() -> (Self, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
         let wanted = Wanted { clock: clock.clone(), ..Wanted::default() };
-        (Self::wanted(wanted).await.unwrap(), clock)
+        (Self::wanted(wanted).await, clock)
     }
 
-    pub async fn wanted(wanted: Wanted) -> Option<Self> {
-        let database_url = match wanted.on {
-            On::Sqlite => None,
-            On::Postgres => Some(fresh_database(&std::env::var("CONSENTRY_TEST_POSTGRES").ok()?).await),
+    pub async fn wanted(wanted: Wanted) -> Self {
+        let database_url = match postgres() {
+            Some(url) => Some(fresh_database(&url).await),
+            None => None,
         };
         let folder = tempfile::tempdir().unwrap();
+        Self::on(folder, database_url, wanted).await
+    }
+
+    async fn on(folder: TempDir, database_url: Option<String>, wanted: Wanted) -> Self {
         let sandbox = Sandbox::start(SandboxOptions {
-            data_dir: folder.path().join("data"),
-            port_base: 0,
             auto_approve: wanted.auto_approve,
-            clients: None,
-            trust_ca: Vec::new(),
-            banks: Vec::new(),
             read_deadline: Duration::from_secs(2),
-            database_url,
+            database_url: database_url.clone(),
             clock: Arc::clone(&wanted.clock),
-            entropy: Arc::new(SystemEntropy),
+            ..SandboxOptions::at(folder.path().join("data"))
         })
         .await
         .unwrap();
-        Some(Self { sandbox, clock: wanted.clock, folder })
+        Self { sandbox, clock: wanted.clock, folder, database_url }
     }
 
     /// A fintech that has registered.
@@ -166,23 +141,9 @@ impl TestGateway {
 
     /// Stops the sandbox and starts it again on the same state.
     pub async fn restarted(self) -> Self {
-        let Self { sandbox, clock, folder } = self;
+        let Self { sandbox, clock, folder, database_url } = self;
         sandbox.stop().await;
-        let sandbox = Sandbox::start(SandboxOptions {
-            data_dir: folder.path().join("data"),
-            port_base: 0,
-            auto_approve: true,
-            clients: None,
-            trust_ca: Vec::new(),
-            banks: Vec::new(),
-            read_deadline: Duration::from_secs(2),
-            database_url: None,
-            clock: Arc::clone(&clock),
-            entropy: Arc::new(SystemEntropy),
-        })
-        .await
-        .unwrap();
-        Self { sandbox, clock, folder }
+        Self::on(folder, database_url, Wanted { clock, ..Wanted::default() }).await
     }
 }
 
