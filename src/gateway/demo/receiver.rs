@@ -112,7 +112,10 @@ async fn take(State(inbox): State<Arc<Inbox>>, headers: HeaderMap, body: Bytes) 
         signature: text("webhook-signature"),
         body,
     };
+    // Decided before anybody hears of the arrival and may decide otherwise.
+    let answer =
+        inbox.answer.read().unwrap_or_else(PoisonError::into_inner).unwrap_or(StatusCode::NO_CONTENT);
     inbox.arrived.write().unwrap_or_else(PoisonError::into_inner).push(delivery);
     inbox.news.notify_waiters();
-    inbox.answer.read().unwrap_or_else(PoisonError::into_inner).unwrap_or(StatusCode::NO_CONTENT)
+    answer
 }
