@@ -94,9 +94,21 @@ postgres_user=()
 postgres_data=
 redis_pid=
 
+# The tests make a database each beside the one that is named: NAME_t<hex>….
+drop_databases() {
+  local psql base name
+  psql=$(postgres_bin)/psql
+  has psql && psql=psql
+  if ! has "$psql"; then say "No psql here: the databases that the tests made stay"; return; fi
+  base=$("$psql" "$DATABASE_URL" -Atc 'select current_database()') || return
+  "$psql" "$DATABASE_URL" -Atc "select datname from pg_database where datname ~ '^${base}_(t[0-9a-f]{16}|[0-9a-f]{32})(_|\$)'" |
+    while read -r name; do "$psql" "$DATABASE_URL" -qc "drop database if exists \"$name\"" || true; done
+}
+
 stop() {
   local code=$?
   trap - EXIT INT TERM
+  if [ -z "$postgres_data" ] && [ -n "${CONSENTRY_TEST_POSTGRES:-}" ]; then drop_databases; fi
   if [ -n "$redis_pid" ]; then kill "$redis_pid" 2>/dev/null && wait "$redis_pid" 2>/dev/null || true; fi
   if [ -n "$postgres_data" ]; then
     "${postgres_user[@]}" "$(postgres_bin)/pg_ctl" stop -D "$postgres_data" -m immediate -s >/dev/null 2>&1 || true
