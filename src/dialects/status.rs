@@ -27,8 +27,18 @@ pub(crate) fn with_outcome(error: BankError, status: u16, effect: Effect) -> Ban
     }
 }
 
+/// The place an error is about: what the bank names, else where it was read
+/// from, its code or the status.
+pub(crate) fn place_of(path: &str, code: &str, code_at: &str) -> String {
+    match plain_path(path) {
+        Some(path) => path.to_owned(),
+        None if code.is_empty() => "status".to_owned(),
+        None => code_at.to_owned(),
+    }
+}
+
 /// A path of the bank's, if it is one: free text could hold personal data.
-pub(crate) fn plain_path(path: &str) -> Option<&str> {
+fn plain_path(path: &str) -> Option<&str> {
     let plain =
         |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/' | b'[' | b']' | b'$');
     let letters = path.bytes().any(|b| b.is_ascii_alphabetic());

@@ -9,17 +9,18 @@ use serde_json::Value;
 pub(crate) fn failure(bank: &InstitutionId, response: &BankResponse, effect: Effect) -> BankError {
     let status = response.status.as_u16();
     let body = crate::node::parse(bank, &response.body).unwrap_or(Value::Null);
-    let message = body.pointer("/tppMessages/0").unwrap_or(&body);
+    let (message, code_at) = match body.pointer("/tppMessages/0") {
+        Some(message) => (message, "/tppMessages/0/code"),
+        None => (&body, "/code"),
+    };
     let text = |name: &str| message.get(name).and_then(Value::as_str).unwrap_or_default();
     let code = text("code");
     let kind = kind_of(code).unwrap_or_else(|| crate::status::kind_of_status(status));
-    let mut error = BankError::new(bank, kind)
+    let error = BankError::new(bank, kind)
         .with_status(status)
         .with_bank_code(code)
-        .with_retry_after(response.retry_after());
-    if let Some(path) = crate::status::plain_path(text("path")) {
-        error = error.at(path);
-    }
+        .with_retry_after(response.retry_after())
+        .at(crate::status::place_of(text("path"), code, code_at));
     crate::status::with_outcome(error, status, effect)
 }
 

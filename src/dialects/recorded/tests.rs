@@ -25,7 +25,7 @@ fn every_recorded_answer_parses_or_fails_with_bank_and_field() {
         match outcome {
             ReadOutcome::Parsed { .. } => {}
             ReadOutcome::TypedError(error) => {
-                let placed = error.field.is_some() || error.http_status.is_some();
+                let placed = error.field.as_ref().is_some_and(|field| !field.is_empty());
                 assert!(placed && head.contains(error.institution.as_str()), "{error}: {head}");
             }
             ReadOutcome::Unread => eprintln!("unread: {head}"),

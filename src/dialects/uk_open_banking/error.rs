@@ -13,13 +13,11 @@ pub(super) fn failure(bank: &InstitutionId, response: &BankResponse, effect: Eff
     let text = |name: &str| first.get(name).and_then(Value::as_str).unwrap_or_default();
     let code = text("ErrorCode");
     let kind = kind_of(code).unwrap_or_else(|| crate::status::kind_of_status(status));
-    let mut error = BankError::new(bank, kind)
+    let error = BankError::new(bank, kind)
         .with_status(status)
         .with_bank_code(code)
-        .with_retry_after(response.retry_after());
-    if let Some(path) = crate::status::plain_path(text("Path")) {
-        error = error.at(path);
-    }
+        .with_retry_after(response.retry_after())
+        .at(crate::status::place_of(text("Path"), code, "/Errors/0/ErrorCode"));
     crate::status::with_outcome(error, status, effect)
 }
 
