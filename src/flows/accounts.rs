@@ -140,7 +140,7 @@ impl Gateway {
     /// # Errors
     ///
     /// [`FlowError::AllBanks`] if banks were asked and none answered,
-    /// [`FlowError::ConsentMissing`] if the only account asked for is under none of the consents.
+    /// [`FlowError::NotFound`] if the only account asked for is under none of the consents.
     pub async fn read(
         &self,
         client_id: &str,
@@ -212,10 +212,8 @@ impl Gateway {
                     | FlowError::UnknownInstitution(_)
                     | FlowError::Unsupported(_)
                     | FlowError::RegionNotHeld(_)
-                    | FlowError::ConsentMissing
                     | FlowError::ConsentState(_)
                     | FlowError::PaymentState(_)
-                    | FlowError::Declined
                     | FlowError::CallbackMismatch
                     | FlowError::CallbackSpent
                     | FlowError::KeyInFlight
@@ -297,27 +295,23 @@ impl Gateway {
         read: Read,
     ) -> Result<Vec<AccountData>, FlowError> {
         let store = self.parts.stores.region(source.consent.id.region())?;
-        let links = match read {
-            Read::Accounts => Vec::new(),
-            Read::Balances | Read::Transactions(_) => store.account_links(source.consent.id).await?,
-        };
-        if links.is_empty() {
-            let accounts = self.list(information, source).await?;
-            let links: Vec<_> = accounts
-                .iter()
-                .filter_map(|data| {
-                    let resource_id = data.account.as_ref()?.resource_id.clone();
-                    Some(AccountLink { account: data.id, resource_id })
-                })
-                .collect();
-            let known = store.account_links(source.consent.id).await?;
-            if links.iter().any(|link| !known.contains(link)) {
-                store.link_accounts(source.consent.id, &links).await?;
-            }
-            if read == Read::Accounts {
-                return Ok(accounts.into_iter().filter(|a| only.is_none_or(|only| a.id == only)).collect());
-            }
-            return self.read_links(information, source, &links, only, read).await;
+        let known = store.account_links(source.consent.id).await?;
+        if read != Read::Accounts && !known.is_empty() {
+            return self.read_links(information, source, &known, only, read).await;
+        }
+        let accounts = self.list(information, source).await?;
+        let links: Vec<_> = accounts
+            .iter()
+            .filter_map(|data| {
+                let resource_id = data.account.as_ref()?.resource_id.clone();
+                Some(AccountLink { account: data.id, resource_id })
+            })
+            .collect();
+        if links.iter().any(|link| !known.contains(link)) {
+            store.link_accounts(source.consent.id, &links).await?;
+        }
+        if read == Read::Accounts {
+            return Ok(accounts.into_iter().filter(|a| only.is_none_or(|only| a.id == only)).collect());
         }
         self.read_links(information, source, &links, only, read).await
     }

@@ -30,7 +30,7 @@ use crate::{FlowError, Gateway};
 
 /// How the PSU authenticates at the bank.
 #[derive(Clone, PartialEq, Eq)]
-pub enum BankLeg {
+pub(crate) enum BankLeg {
     /// The browser goes there.
     Redirect(Url),
     /// The bank asks in its app, and may have words to show meanwhile.
@@ -132,7 +132,7 @@ impl Gateway {
     }
 
     /// Prepares a leg: where the bank is to send the PSU back to.
-    pub(crate) async fn open_leg(
+    pub(crate) fn open_leg(
         &self,
         profile: &Profile,
         session: SessionId,

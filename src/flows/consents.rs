@@ -246,7 +246,7 @@ impl Gateway {
         let unsupported = || FlowError::Unsupported(profile.id.clone());
         let dialect = self.parts.registry.dialect(profile).ok_or_else(unsupported)?;
         let accounts = dialect.accounts().ok_or_else(unsupported)?;
-        let pending = self.open_leg(profile, session, LegSubject::Consent(consent.id)).await?;
+        let pending = self.open_leg(profile, session, LegSubject::Consent(consent.id))?;
         let token = self.bank_token(profile, dialect.token_for(profile, Operation::Consent), None).await?;
         let psu_id = consent.bank.psu_id.clone();
         let cx = self.context(profile, Some(psu), psu_id.as_deref(), token.as_ref(), None);

@@ -22,9 +22,6 @@ pub enum FlowError {
     /// Personal data of that region is not held here.
     #[error("region {0} is not held here")]
     RegionNotHeld(Region),
-    /// The token's grant names no consent that covers the request.
-    #[error("no consent of this token covers the request")]
-    ConsentMissing,
     /// The consent is not in force.
     #[error("the consent is {0}")]
     ConsentNotInForce(ConsentStatus),
@@ -37,9 +34,6 @@ pub enum FlowError {
     /// The payment's life has no such step.
     #[error("a payment that is {0} cannot do this")]
     PaymentState(PaymentState),
-    /// The PSU said no.
-    #[error("the PSU declined")]
-    Declined,
     /// What came back from the bank does not belong to what was sent.
     #[error("the answer from the bank does not belong to this session")]
     CallbackMismatch,

@@ -17,7 +17,7 @@ mod reconcile;
 mod webhooks;
 
 pub use accounts::{AccountData, Read, Reading, SourceReport, SourceStatus, TransactionWindow};
-pub use bank::{BankLeg, BankReturn};
+pub use bank::BankReturn;
 pub use consents::{ConsentRequest, NextStep};
 pub use error::FlowError;
 pub use gateway::{Gateway, GatewayConfig, Parts};

@@ -145,7 +145,7 @@ impl Gateway {
         let unsupported = || FlowError::Unsupported(profile.id.clone());
         let dialect = self.parts.registry.dialect(profile).ok_or_else(unsupported)?;
         let payments = dialect.payments().ok_or_else(unsupported)?;
-        let pending = self.open_leg(profile, session, LegSubject::Payment(payment.id)).await?;
+        let pending = self.open_leg(profile, session, LegSubject::Payment(payment.id))?;
         let token =
             self.bank_token(profile, dialect.token_for(profile, Operation::PaymentLodge), None).await?;
         let mut cx = self.context(profile, Some(psu), payment.bank.psu_id.as_deref(), token.as_ref(), None);

@@ -108,8 +108,6 @@ codes! {
     ConsentState = "consent.state", CONFLICT, "client", false, "The consent cannot do this now";
     /// The payment's life has no such step.
     PaymentState = "payment.state", CONFLICT, "client", false, "The payment cannot do this now";
-    /// The PSU declined.
-    Declined = "psu.declined", FORBIDDEN, "psu", false, "The customer declined";
     /// What came from the bank does not belong to this browser or bank.
     CallbackMismatch = "callback.mismatch", BAD_REQUEST, "psu", false, "This answer from the bank does not belong here";
     /// What came from the bank was used before or came too late.
@@ -388,7 +386,6 @@ impl From<FlowError> for Problem {
             FlowError::RegionNotHeld(region) => {
                 Self::new(ProblemCode::RegionNotHeld).detail(format!("Region {region} is not held here."))
             }
-            FlowError::ConsentMissing => Self::new(ProblemCode::ConsentMissing),
             FlowError::ConsentNotInForce(status) => {
                 Self::new(ProblemCode::ConsentNotInForce).detail(format!("The consent is {status}."))
             }
@@ -399,7 +396,6 @@ impl From<FlowError> for Problem {
             FlowError::PaymentState(state) => {
                 Self::new(ProblemCode::PaymentState).detail(format!("The payment is {state}."))
             }
-            FlowError::Declined => Self::new(ProblemCode::Declined),
             FlowError::CallbackMismatch => Self::new(ProblemCode::CallbackMismatch),
             FlowError::CallbackSpent => Self::new(ProblemCode::CallbackSpent),
             FlowError::KeyInFlight => Self::new(ProblemCode::KeyInFlight).retry_after(1),
