@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use crate::certificate::Certificate;
+use crate::json::unique_value;
 use crate::key::{Algorithm, InvalidKey, PublicKey, SigningKey};
 
 /// Largest key set we read, in bytes.
@@ -20,7 +21,7 @@ const MAX_KID: usize = 256;
 /// Why a key set was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidJwks {
-    /// Not an object with an array `keys`.
+    /// Not an object with an array `keys`, or JSON of two meanings ([`crate::json`]).
     #[error("the document is no JSON Web Key Set")]
     Malformed,
     /// More than 256 KiB or 100 keys.
@@ -72,7 +73,7 @@ impl Jwks {
         if bytes.len() > MAX_BYTES {
             return Err(InvalidJwks::TooLarge);
         }
-        let value = serde_json::from_slice(bytes).map_err(|_| InvalidJwks::Malformed)?;
+        let value = unique_value(bytes).map_err(|_| InvalidJwks::Malformed)?;
         Self::from_value(&value)
     }
 

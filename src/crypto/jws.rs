@@ -9,10 +9,9 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserializer;
-use serde::de::{Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::json::unique_object;
 use crate::jwks::Jwks;
 use crate::key::{Algorithm, SigningFailed, SigningKey};
 
@@ -24,8 +23,8 @@ const MAX_HEADER: usize = 16 * 1024;
 /// Why a signature was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidJws {
-    /// Not three base64url parts, or the header is no JSON object with unique
-    /// names.
+    /// Not three base64url parts, or what should be a JSON object is none, or
+    /// repeats a name or nests too deep ([`crate::json`]).
     #[error("the token is no compact JWS")]
     Malformed,
     /// Longer than we are willing to read.
@@ -61,9 +60,9 @@ impl Verified {
     ///
     /// # Errors
     ///
-    /// [`InvalidJws::Malformed`] if it is none, or a name appears twice.
+    /// [`InvalidJws::Malformed`] if it is none, repeats a name or nests too deep.
     pub fn claims(&self) -> Result<Map<String, Value>, InvalidJws> {
-        unique_object(&self.payload).ok_or(InvalidJws::Malformed)
+        unique_object(&self.payload).map_err(|_| InvalidJws::Malformed)
     }
 }
 
@@ -117,9 +116,6 @@ pub fn sign_detached(
 /// [`InvalidJws`] names the first check that failed.
 pub fn verify_compact(token: &str, keys: &Jwks, allowed: &[Algorithm]) -> Result<Verified, InvalidJws> {
     let parts = Parts::split(token)?;
-    if parts.payload.is_empty() {
-        return Err(InvalidJws::Malformed);
-    }
     let header = parts.header()?;
     critical(&header, &[])?;
     let payload = URL_SAFE_NO_PAD.decode(parts.payload).map_err(|_| InvalidJws::Malformed)?;
@@ -172,7 +168,7 @@ pub fn peek_header(token: &str) -> Result<Map<String, Value>, InvalidJws> {
 /// [`InvalidJws::Malformed`] or `TooLarge` if they cannot be read.
 pub fn peek_claims(token: &str) -> Result<Map<String, Value>, InvalidJws> {
     let payload = URL_SAFE_NO_PAD.decode(Parts::split(token)?.payload).map_err(|_| InvalidJws::Malformed)?;
-    unique_object(&payload).ok_or(InvalidJws::Malformed)
+    unique_object(&payload).map_err(|_| InvalidJws::Malformed)
 }
 
 struct Parts<'a> {
@@ -200,7 +196,7 @@ impl<'a> Parts<'a> {
 
     fn header(&self) -> Result<Map<String, Value>, InvalidJws> {
         let bytes = URL_SAFE_NO_PAD.decode(self.header).map_err(|_| InvalidJws::Malformed)?;
-        unique_object(&bytes).ok_or(InvalidJws::Malformed)
+        unique_object(&bytes).map_err(|_| InvalidJws::Malformed)
     }
 
     fn signature(&self) -> Result<Vec<u8>, InvalidJws> {
@@ -278,32 +274,4 @@ fn check(
         }
     }
     Err(if known { InvalidJws::Signature } else { InvalidJws::UnknownKey })
-}
-
-/// A JSON object in which no name appears twice (RFC 7515 §4, RFC 7519 §4).
-fn unique_object(bytes: &[u8]) -> Option<Map<String, Value>> {
-    struct Unique;
-
-    impl<'de> Visitor<'de> for Unique {
-        type Value = Map<String, Value>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object with unique names")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
-            let mut map = Map::new();
-            while let Some((name, value)) = access.next_entry::<String, Value>()? {
-                if map.insert(name, value).is_some() {
-                    return Err(A::Error::custom("a name appears twice"));
-                }
-            }
-            Ok(map)
-        }
-    }
-
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let map = deserializer.deserialize_map(Unique).ok()?;
-    deserializer.end().ok()?;
-    Some(map)
 }

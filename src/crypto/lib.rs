@@ -1,5 +1,6 @@
 //! The cryptography of open banking: JSON Web Signatures, key sets, HTTP
-//! message signatures, webhook signatures, certificate fields and digests.
+//! message signatures, webhook signatures, certificate fields and digests; and
+//! the strict JSON that signed things are made of.
 //!
 //! One library underneath (aws-lc), few algorithms, no negotiation: a caller
 //! names what it allows and everything else is refused. Keys are parsed once.
@@ -8,6 +9,7 @@
 pub mod certificate;
 pub mod digest;
 pub mod http_signature;
+pub mod json;
 mod jwks;
 pub mod jws;
 mod key;

@@ -96,6 +96,99 @@ fn a_header_that_could_be_read_two_ways_is_refused() {
     assert_eq!(verdict(r#"["alg"]"#), InvalidJws::Malformed);
 }
 
+/// RFC 7515 §2: base64url has no padding, no white space and no other
+/// characters; RFC 4648 §3.5: the bits that pad a last character are zero.
+#[test]
+fn junk_in_any_part_of_a_token_is_refused_before_its_signature_is_looked_at() {
+    let [_, key, _] = keys();
+    let set = Jwks::of([&key]);
+    let token = jws::sign_compact(&key, &object(json!({"n": "12"})), b"{\"a\":12}").unwrap();
+    jws::verify_compact(&token, &set, &Algorithm::ALL).unwrap();
+    let parts: Vec<&str> = token.split('.').collect();
+    for at in 0..3 {
+        let with = |part: String| {
+            let mut changed: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
+            if let Some(place) = changed.get_mut(at) {
+                *place = part;
+            }
+            changed.join(".")
+        };
+        let part = *parts.get(at).unwrap();
+        let mut junk: Vec<String> =
+            ["=", "==", " ", "\n", "+", "/", "\0", "é"].map(|more| format!("{part}{more}")).into();
+        junk.push(format!(" {part}"));
+        // The last character of two thirds of all lengths has bits that say nothing.
+        if part.len() % 4 != 0 {
+            let last =
+                part.chars().next_back().map(|last| char::from_u32(u32::from(last) + 1).unwrap()).unwrap();
+            junk.push(format!("{}{last}", &part[..part.len() - 1]));
+        }
+        for junk in junk {
+            let refused = jws::verify_compact(&with(junk.clone()), &set, &Algorithm::ALL).unwrap_err();
+            assert_eq!(refused, InvalidJws::Malformed, "part {at}: {junk:?}");
+        }
+    }
+}
+
+/// A token is read up to its bounds; a signed one too.
+#[test]
+fn oversized_deep_and_ambiguous_tokens_are_refused() {
+    use base64::Engine;
+    let b64 = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    let [_, key, _] = keys();
+    let set = Jwks::of([&key]);
+    let verdict = |token: &str| jws::verify_compact(token, &set, &Algorithm::ALL).map(|_| ());
+    let filled = |size: usize| object(json!({"x": "x".repeat(size)}));
+    let long_header = jws::sign_compact(&key, &filled(16 * 1024), b"{}").unwrap();
+    assert_eq!(verdict(&long_header), Err(InvalidJws::TooLarge));
+    let long_payload = jws::sign_compact(&key, &Map::new(), &vec![b' '; 256 * 1024]).unwrap();
+    assert_eq!(verdict(&long_payload), Err(InvalidJws::TooLarge));
+    assert_eq!(jws::peek_claims(&long_payload), Err(InvalidJws::TooLarge));
+
+    let deep = format!("{}1{}", r#"{"a":"#.repeat(17), "}".repeat(17));
+    for claims in [deep.as_str(), r#"{"cnf":{"jkt":"a","jkt":"b"}}"#, "[]", ""] {
+        let token = jws::sign_compact(&key, &Map::new(), claims.as_bytes()).unwrap();
+        assert_eq!(jws::peek_claims(&token), Err(InvalidJws::Malformed), "{claims}");
+        let verified = jws::verify_compact(&token, &set, &Algorithm::ALL).unwrap();
+        assert_eq!(verified.claims(), Err(InvalidJws::Malformed), "{claims}");
+    }
+    let header = format!(r#"{{"alg":"ES256","x":{deep}}}"#);
+    assert_eq!(verdict(&format!("{}.e30.AA", b64(&header))), Err(InvalidJws::Malformed));
+    assert_eq!(
+        verdict(&format!("{}.e30.AA", b64(r#"{"alg":"ES256","x":{"a":1,"a":1}}"#))),
+        Err(InvalidJws::Malformed)
+    );
+}
+
+/// RFC 8725 §3.1 and §2.1: the type of the key says the algorithm, never the token.
+#[test]
+fn a_key_never_verifies_another_algorithm_than_its_own() {
+    use base64::Engine;
+    let b64 = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    let keys = keys();
+    let set = Jwks::of(&keys);
+    for key in &keys {
+        for named in ["PS256", "ES256", "EdDSA", "RS256", "HS256", "none", "ps256", "PS512", "ES256K", ""] {
+            if named == key.algorithm().as_str() {
+                continue;
+            }
+            let header = json!({"alg": named, "kid": key.kid()}).to_string();
+            let input = format!("{}.{}", b64(&header), b64("{}"));
+            let signature = key.sign(input.as_bytes()).unwrap();
+            let token =
+                format!("{input}.{}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(signature));
+            let known = Algorithm::from_name(named).is_some();
+            let why = if known { InvalidJws::UnknownKey } else { InvalidJws::Algorithm };
+            assert_eq!(jws::verify_compact(&token, &set, &Algorithm::ALL).unwrap_err(), why, "{named}");
+        }
+    }
+    // The kid of another party's key does not make it that key.
+    let [.., mine] = &keys;
+    let stranger = SigningKey::from_pem(&pki::generate_ed25519().unwrap(), mine.kid()).unwrap();
+    let token = jws::sign_compact(&stranger, &Map::new(), b"{}").unwrap();
+    assert_eq!(jws::verify_compact(&token, &set, &Algorithm::ALL).unwrap_err(), InvalidJws::Signature);
+}
+
 #[test]
 fn a_detached_signature_covers_every_byte_encoded_or_raw() {
     let [key, ..] = keys();
