@@ -1,84 +1,16 @@
-//! Vectors others published: Project Wycheproof and worked open-banking
-//! signatures made and verified by independent libraries. Read from beside
-//! the checkout; without them these tests say so and pass.
+//! Worked open-banking signatures, made and verified by independent libraries.
+//! Read from beside the checkout; without them these tests say so and pass.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+
+mod published;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use consentry_crypto::http_signature::{CavageHeader, InvalidSignature, verify_cavage, verify_digest};
-use consentry_crypto::{Algorithm, Certificate, Jwks, Psd2Problem, Psd2Role, PublicKey, QcType, jws};
+use consentry_crypto::{Algorithm, Certificate, Jwks, Psd2Problem, Psd2Role, QcType, jws};
+use published::published;
 use serde_json::Value;
-
-fn published(path: &str) -> Option<Value> {
-    let file = format!("{}/../../../shared/data/{path}", env!("CARGO_MANIFEST_DIR"));
-    let Ok(text) = std::fs::read(&file) else {
-        eprintln!("SKIPPED: {path} is not beside the checkout");
-        return None;
-    };
-    Some(serde_json::from_slice(&text).unwrap())
-}
-
-/// Runs every vector of one Wycheproof file; answers how many there were.
-fn wycheproof(file: &str, verify: impl Fn(&PublicKey, &[u8], &[u8]) -> bool) -> usize {
-    let Some(document) = published(&format!("wycheproof/{file}")) else { return 0 };
-    let mut count = 0;
-    for group in document["testGroups"].as_array().unwrap() {
-        let der = hex::decode(group["publicKeyDer"].as_str().unwrap()).unwrap();
-        let key = PublicKey::from_spki(&der).unwrap();
-        for test in group["tests"].as_array().unwrap() {
-            let bytes = |name: &str| hex::decode(test[name].as_str().unwrap()).unwrap();
-            let valid = verify(&key, &bytes("msg"), &bytes("sig"));
-            let wanted = test["result"].as_str().unwrap();
-            // "acceptable" leaves the choice to the implementation.
-            assert!(wanted == "acceptable" || valid == (wanted == "valid"), "{file} {test}");
-            count += 1;
-        }
-    }
-    count
-}
-
-#[test]
-fn wycheproof_signatures_are_judged_as_published() {
-    let counts = [
-        wycheproof("rsa_pss_2048_sha256_mgf1_32_test.json", PublicKey::verify),
-        wycheproof("ecdsa_secp256r1_sha256_p1363_test.json", PublicKey::verify),
-        wycheproof("ed25519_test.json", PublicKey::verify),
-        wycheproof("rsa_signature_2048_sha256_test.json", PublicKey::verify_rsa_sha256),
-    ];
-    if counts.iter().sum::<usize>() > 0 {
-        assert_eq!(counts, [108, 262, 151, 259]);
-    }
-}
-
-#[test]
-fn wycheproof_tokens_are_judged_as_published() {
-    let Some(document) = published("wycheproof/json_web_signature_test.json") else { return };
-    let (mut accepted, mut refused) = (0, 0);
-    for group in document["testGroups"].as_array().unwrap() {
-        let key = group.get("public").unwrap_or(&group["private"]);
-        let set = Jwks::from_value(&serde_json::json!({ "keys": [key] }));
-        let usable = set.as_ref().is_ok_and(|set| !set.is_empty());
-        for test in group["tests"].as_array().unwrap() {
-            let token = test["jws"].as_str().unwrap_or_default();
-            let verdict = set.as_ref().map(|set| jws::verify_compact(token, set, &Algorithm::ALL));
-            let valid = matches!(verdict, Ok(Ok(_)));
-            // RFC 7515 allows an empty payload; no token of ours has one, so it is refused.
-            let emptied = token.contains("..");
-            let ours = jws::peek_header(token)
-                .is_ok_and(|header| header["alg"].as_str().and_then(Algorithm::from_name).is_some());
-            if test["result"] == "valid" && usable && ours && !emptied {
-                assert!(valid, "{test}");
-                accepted += 1;
-            } else {
-                assert!(!valid, "{test}");
-                refused += 1;
-            }
-        }
-    }
-    eprintln!("{accepted} accepted, {refused} refused");
-    assert!(accepted > 5 && refused > 300, "{accepted} accepted, {refused} refused");
-}
 
 fn seal(examples: &Value) -> Certificate {
     let der = examples["berlin_group"]["headers"]["tpp-signature-certificate"].as_str().unwrap();
