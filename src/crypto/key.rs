@@ -20,6 +20,8 @@ use serde_json::{Map, Value, json};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
+use crate::pkcs11::{Fault, TokenKey};
+
 /// A JWS signature algorithm (RFC 7518 §3.1, RFC 8037).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
@@ -84,9 +86,12 @@ pub enum SigningFailed {
     /// The operation needs another kind of key.
     #[error("this signature needs {0}")]
     WrongKind(&'static str),
+    /// The PKCS#11 token is gone, or refused.
+    #[error("the token could not sign ({0})")]
+    Token(Fault),
 }
 
-/// A private key with its public half and `kid`, parsed once.
+/// A private key with its public half and `kid`: parsed once, or on a token.
 pub struct SigningKey {
     kid: String,
     pair: Pair,
@@ -97,6 +102,7 @@ enum Pair {
     Rsa(RsaKeyPair),
     P256(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
+    Token(Box<TokenKey>),
 }
 
 impl SigningKey {
@@ -110,6 +116,13 @@ impl SigningKey {
         let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| InvalidKey::NoPem)?;
         let (pair, public) = Pair::from_der(&der)?;
         Ok(Self { kid: kid.into(), pair, public })
+    }
+
+    /// A key that stays on its token.
+    #[must_use]
+    pub fn on_token(key: TokenKey, kid: impl Into<String>) -> Self {
+        let public = key.public_key().clone();
+        Self { kid: kid.into(), pair: Pair::Token(Box::new(key)), public }
     }
 
     /// The name of the key in our key set.
@@ -144,7 +157,8 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`SigningFailed::Refused`] if the library could not.
+    /// [`SigningFailed::Refused`] if the library could not, `Token` if the
+    /// token could not.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningFailed> {
         match &self.pair {
             Pair::Rsa(pair) => {
@@ -161,6 +175,7 @@ impl SigningKey {
                 .try_sign(message)
                 .map(|signature| signature.as_ref().to_vec())
                 .map_err(|_| SigningFailed::Refused),
+            Pair::Token(key) => key.sign(message),
         }
     }
 
@@ -169,10 +184,12 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`SigningFailed::WrongKind`] if this is no RSA key.
+    /// [`SigningFailed::WrongKind`] if this is no RSA key; else as [`SigningKey::sign`].
     pub fn sign_rsa_sha256(&self, message: &[u8]) -> Result<Vec<u8>, SigningFailed> {
-        let Pair::Rsa(pair) = &self.pair else {
-            return Err(SigningFailed::WrongKind("an RSA key"));
+        let pair = match &self.pair {
+            Pair::Rsa(pair) => pair,
+            Pair::Token(key) => return key.sign_rsa_sha256(message),
+            Pair::P256(_) | Pair::Ed25519(_) => return Err(SigningFailed::WrongKind("an RSA key")),
         };
         let mut signature = vec![0; pair.public_modulus_len()];
         pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)

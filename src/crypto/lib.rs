@@ -13,8 +13,10 @@ pub mod json;
 mod jwks;
 pub mod jws;
 mod key;
+pub mod pkcs11;
 #[cfg(feature = "pki")]
 pub mod pki;
+mod ring;
 pub mod webhook;
 
 pub use certificate::{
@@ -23,3 +25,4 @@ pub use certificate::{
 pub use digest::token;
 pub use jwks::{InvalidJwks, Jwk, Jwks};
 pub use key::{Algorithm, InvalidKey, PublicKey, SigningFailed, SigningKey};
+pub use ring::{InvalidRing, KeyRing};
