@@ -357,6 +357,7 @@ pub(crate) async fn order(
 ) -> Result<Response, Problem> {
     let fingerprint = crypto::digest::sha256_hex(&body.bytes);
     let request = body.value.parse(&gateway)?;
+    gateway.check_order(&caller.token, &request.order).await?;
     let client_id = caller.client_id;
     registered(&gateway, &client_id, &request.redirect_uri).await?;
     let claim = |region| ClaimKey {

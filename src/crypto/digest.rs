@@ -24,6 +24,18 @@ pub fn sha256_hex(data: &[u8]) -> String {
     hex::encode(sha256(data))
 }
 
+/// Bytes in lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    hex::encode(bytes)
+}
+
+/// Reads hexadecimal of exactly 32 bytes. False if the text is none.
+#[must_use]
+pub fn from_hex(text: &str, out: &mut [u8; 32]) -> bool {
+    hex::decode_to_slice(text, out).is_ok()
+}
+
 /// SHA-256 of `data`, base64url without padding.
 #[must_use]
 pub fn sha256_b64url(data: &[u8]) -> String {

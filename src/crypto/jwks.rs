@@ -4,10 +4,10 @@
 //! or symmetric key is refused as a whole, since its secret is public now.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 
-use crate::certificate::Certificate;
+use crate::certificate::{Certificate, Thumbprint};
 use crate::json::unique_value;
 use crate::key::{Algorithm, InvalidKey, PublicKey, SigningKey};
 
@@ -37,6 +37,7 @@ pub enum InvalidJwks {
 pub struct Jwk {
     kid: Option<String>,
     key: PublicKey,
+    certificate: Option<Thumbprint>,
 }
 
 impl Jwk {
@@ -50,6 +51,13 @@ impl Jwk {
     #[must_use]
     pub fn key(&self) -> &PublicKey {
         &self.key
+    }
+
+    /// The certificate that the key is published with (`x5c`), if the two belong
+    /// together.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Thumbprint> {
+        self.certificate.as_ref()
     }
 
     /// The algorithm the key verifies.
@@ -107,13 +115,17 @@ impl Jwks {
     /// The set of one key; its `kid` is the JWK thumbprint.
     #[must_use]
     pub fn from_public_key(key: PublicKey) -> Self {
-        Self(vec![Jwk { kid: Some(key.thumbprint()), key }])
+        Self(vec![Jwk { kid: Some(key.thumbprint()), key, certificate: None }])
     }
 
     /// The public set of our own keys.
     #[must_use]
     pub fn of<'a>(keys: impl IntoIterator<Item = &'a SigningKey>) -> Self {
-        let jwk = |key: &SigningKey| Jwk { kid: Some(key.kid().to_owned()), key: key.public_key().clone() };
+        let jwk = |key: &SigningKey| Jwk {
+            kid: Some(key.kid().to_owned()),
+            key: key.public_key().clone(),
+            certificate: None,
+        };
         Self(keys.into_iter().map(jwk).collect())
     }
 
@@ -182,7 +194,16 @@ fn usable_key(jwk: &Map<String, Value>) -> Option<Jwk> {
         None => None,
         Some(kid) => Some(kid.as_str().filter(|kid| kid.len() <= MAX_KID)?.to_owned()),
     };
-    Some(Jwk { kid, key })
+    let certificate = match jwk.get("x5c") {
+        None => None,
+        // RFC 7517 §4.7: base64, not base64url; the first one holds the key.
+        Some(chain) => {
+            let der = STANDARD.decode(chain.as_array()?.first()?.as_str()?).ok()?;
+            let certificate = Certificate::parse(&der).ok().filter(|first| *first.public_key() == key)?;
+            Some(certificate.thumbprint)
+        }
+    };
+    Some(Jwk { kid, key, certificate })
 }
 
 fn public_key(jwk: &Map<String, Value>) -> Result<PublicKey, InvalidKey> {

@@ -171,6 +171,14 @@ pub fn peek_claims(token: &str) -> Result<Map<String, Value>, InvalidJws> {
     unique_object(&payload).map_err(|_| InvalidJws::Malformed)
 }
 
+/// A NumericDate (RFC 7519 §2) in whole seconds: a fraction does not count. A
+/// number beyond all time is as far in the future as can be.
+#[must_use]
+pub fn numeric_date(claim: Option<&Value>) -> Option<i64> {
+    let seconds = claim?.as_f64()?;
+    Some(format!("{:.0}", seconds.floor()).parse().unwrap_or(i64::MAX))
+}
+
 struct Parts<'a> {
     header: &'a str,
     payload: &'a str,

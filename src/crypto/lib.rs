@@ -7,7 +7,9 @@
 //! No error of this crate carries a key, a payload or a claim.
 
 pub mod certificate;
+mod confirmation;
 pub mod digest;
+pub mod dpop;
 pub mod http_signature;
 pub mod json;
 mod jwks;
@@ -22,6 +24,7 @@ pub mod webhook;
 pub use certificate::{
     Certificate, InvalidCertificate, Psd2Problem, Psd2Role, Psd2Statement, QcType, Thumbprint,
 };
+pub use confirmation::{Confirmation, InvalidConfirmation};
 pub use digest::token;
 pub use jwks::{InvalidJwks, Jwk, Jwks};
 pub use key::{Algorithm, InvalidKey, PublicKey, SigningFailed, SigningKey};

@@ -137,6 +137,10 @@ macro_rules! global_id {
 }
 
 regional_id!(
+    /// One thing a client asked a PSU to allow (RFC 9396), kept in its home region.
+    DetailId, "det"
+);
+regional_id!(
     /// One consent that a PSU gave to one TPP at one institution.
     ConsentId, "con"
 );

@@ -21,8 +21,8 @@ pub use account::{
 pub use clock::{Clock, Entropy, ManualClock, SystemClock, SystemEntropy};
 pub use consent::{ConsentStatus, Permission, WrongTransition};
 pub use id::{
-    AccountId, ConsentId, EventId, GrantId, InstitutionId, InvalidId, PaymentId, RequestId, SessionId,
-    TransactionId, WebhookId,
+    AccountId, ConsentId, DetailId, EventId, GrantId, InstitutionId, InvalidId, PaymentId, RequestId,
+    SessionId, TransactionId, WebhookId,
 };
 pub use identification::{AccountIdentification, Iban, InvalidIdentification, SortCodeAccount};
 pub use institution::{Approach, Capability, Country, InvalidCountry};

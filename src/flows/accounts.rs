@@ -214,6 +214,7 @@ impl Gateway {
                     | FlowError::RegionNotHeld(_)
                     | FlowError::ConsentState(_)
                     | FlowError::PaymentState(_)
+                    | FlowError::OrderNotGranted
                     | FlowError::CallbackMismatch
                     | FlowError::CallbackSpent
                     | FlowError::KeyInFlight

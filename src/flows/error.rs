@@ -34,6 +34,9 @@ pub enum FlowError {
     /// The payment's life has no such step.
     #[error("a payment that is {0} cannot do this")]
     PaymentState(PaymentState),
+    /// The token was granted for another payment.
+    #[error("the token was granted for another payment")]
+    OrderNotGranted,
     /// What came back from the bank does not belong to what was sent.
     #[error("the answer from the bank does not belong to this session")]
     CallbackMismatch,

@@ -13,6 +13,7 @@ use store::Stores;
 use tokio::sync::{Mutex, Semaphore};
 use url::Url;
 
+use crate::freshness::Freshness;
 use crate::webhooks::WebhookSender;
 use crate::{FlowError, IdKey};
 
@@ -27,6 +28,8 @@ pub struct GatewayConfig {
     pub auto_approve: bool,
     /// Longest time an aggregated read waits for its banks.
     pub read_deadline: Duration,
+    /// Refuse DPoP proofs without a nonce of ours (RFC 9449 §8, §9).
+    pub require_dpop_nonce: bool,
     /// Longest life of a consent in days, whatever is asked for.
     pub max_consent_days: u16,
 }
@@ -64,6 +67,8 @@ pub struct Gateway {
     pub(crate) servers: Mutex<HashMap<InstitutionId, Arc<connect::bank_oauth::Metadata>>>,
     /// One refresh at a time per consent: banks burn a token that is used twice.
     pub(crate) refreshing: moka::future::Cache<ConsentId, Arc<Mutex<()>>>,
+    /// Copies of what the store holds, and the right to use them.
+    pub(crate) freshness: Freshness,
     /// Places for steps of the reconciler.
     pub(crate) reconciling: Arc<Semaphore>,
     /// Places for webhook deliveries.
@@ -90,8 +95,10 @@ impl Gateway {
     /// Puts a gateway together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
+        let instance = parts.entropy.uuid_v4().simple().to_string();
         Arc::new(Self {
             parts,
+            freshness: Freshness::new(instance),
             client_tokens: Mutex::default(),
             servers: Mutex::default(),
             refreshing: moka::future::Cache::builder()

@@ -7,8 +7,10 @@
 mod accounts;
 mod bank;
 mod consents;
+mod details;
 mod error;
 mod events;
+mod freshness;
 mod gateway;
 mod ids;
 mod payments;
@@ -20,6 +22,7 @@ pub use accounts::{AccountData, Read, Reading, SourceReport, SourceStatus, Trans
 pub use bank::BankReturn;
 pub use consents::{ConsentRequest, NextStep};
 pub use error::FlowError;
+pub use freshness::{LiveToken, Subject as Invalidated, consents_of};
 pub use gateway::{Gateway, GatewayConfig, Parts};
 pub use ids::{IdKey, TransactionProvenance};
 pub use payments::{PaymentReply, PaymentRequest};

@@ -201,6 +201,20 @@ impl Gateway {
         Ok(webhook)
     }
 
+    /// Posts JSON to a client's notification endpoint (CIBA Core §10.2), to the
+    /// addresses that webhooks may go to.
+    ///
+    /// # Errors
+    ///
+    /// Why it did not arrive, without address and content.
+    pub async fn notify(&self, endpoint: &Url, token: &str, body: &str) -> Result<(), String> {
+        let url = self.parts.webhooks.check(endpoint.as_str()).map_err(|refused| refused.to_string())?;
+        let headers = [("authorization", format!("Bearer {token}"))];
+        let sent = tokio::time::timeout(TIMEOUT, self.parts.webhooks.post(&url, &headers, body));
+        let status = sent.await.map_err(|_| "no answer in time".to_owned())??;
+        if status.is_success() { Ok(()) } else { Err(format!("status {}", status.as_u16())) }
+    }
+
     /// Makes one attempt; the caller holds its lease.
     pub(crate) async fn attempt(&self, store: &RegionalStore, delivery: &Delivery) -> Result<(), FlowError> {
         let webhook = self.parts.stores.global().webhook(delivery.webhook).await?;

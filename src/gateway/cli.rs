@@ -50,6 +50,13 @@ pub struct SandboxArgs {
     /// Add banks: a profile file (TOML); may be given more than once.
     #[arg(long, value_name = "FILE")]
     pub banks: Vec<PathBuf>,
+    /// Believe software statements (RFC 7591) of these issuers: a JSON array of
+    /// `{"issuer": …, "jwks": …}`.
+    #[arg(long, value_name = "FILE")]
+    pub software_issuers: Option<PathBuf>,
+    /// Refuse DPoP proofs without a nonce of ours (RFC 9449 §8).
+    #[arg(long)]
+    pub require_dpop_nonce: bool,
     /// Keep state in PostgreSQL instead of SQLite: the databases NAME_global,
     /// NAME_uk and NAME_eu are made beside the one named.
     #[arg(long, env = "CONSENTRY_DATABASE_URL", value_name = "URL", hide_env_values = true)]

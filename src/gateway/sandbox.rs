@@ -17,11 +17,12 @@ use anyhow::{Context, anyhow, bail};
 use api::Api;
 use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
+use crypto::KeyRing;
 use domain::{Clock, Entropy, Region, SystemClock, SystemEntropy};
 use edge::{EdgeConfig, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Parts, WebhookPolicy, WebhookSender};
 use modelbank::{Faults, Journal};
-use oauth::OAuth;
+use oauth::{OAuth, SoftwareIssuer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -47,6 +48,10 @@ pub struct SandboxOptions {
     pub trust_ca: Vec<PathBuf>,
     /// Further banks: profile files.
     pub banks: Vec<PathBuf>,
+    /// Issuers of software statements: a JSON array of `{issuer, jwks}`.
+    pub software_issuers: Option<PathBuf>,
+    /// Refuse DPoP proofs without a nonce.
+    pub require_dpop_nonce: bool,
     /// Longest time an aggregated read waits for its banks.
     pub read_deadline: Duration,
     /// PostgreSQL instead of SQLite.
@@ -69,6 +74,8 @@ impl SandboxOptions {
             clients: None,
             trust_ca: Vec::new(),
             banks: Vec::new(),
+            software_issuers: None,
+            require_dpop_nonce: false,
             read_deadline: Duration::from_secs(20),
             database_url: None,
             clock: Arc::new(SystemClock),
@@ -169,6 +176,7 @@ impl Sandbox {
                 api_origin: api_origin.clone(),
                 auto_approve: options.auto_approve,
                 read_deadline: options.read_deadline,
+                require_dpop_nonce: options.require_dpop_nonce,
                 max_consent_days: 180,
             },
             stores: stores.clone(),
@@ -184,8 +192,10 @@ impl Sandbox {
         clients::preload(&stores, options.clients.as_deref(), options.clock.now()).await?;
         let oauth = OAuth {
             gateway: Arc::clone(&gateway),
-            signing_key: Arc::new(keys.signing),
+            keys: Arc::new(KeyRing::new(Arc::new(keys.signing), &[])?),
             open_registration: true,
+            software_issuers: software_issuers(options.software_issuers.as_deref())?,
+            clients: oauth::Clients::default(),
         };
         let tasks = TaskTracker::new();
         let edge = |router: Router| protect(router, edge_config(&options));
@@ -195,7 +205,9 @@ impl Sandbox {
         let api_router = edge(with_fallbacks(oauth.back_channel_routes().merge(api_routes)));
         tasks.spawn(pages.serve(page_router, Arc::clone(&options.clock), stop.clone()));
         tasks.spawn(api.serve(api_router, Arc::clone(&options.clock), stop.clone()));
-        tasks.spawn(work(Arc::clone(&gateway), stop.clone()));
+        tasks.spawn(work(oauth, stop.clone()));
+        let (fresh, until) = (Arc::clone(&gateway), stop.clone());
+        tasks.spawn(async move { fresh.keep_fresh(until.cancelled_owned()).await });
         tasks.close();
         data.finished()?;
         let access = Access { issuer, api: api_origin, pki, banks: banks.list() };
@@ -338,6 +350,27 @@ fn edge_config(options: &SandboxOptions) -> EdgeConfig {
     }
 }
 
+/// Whose software statements are believed.
+fn software_issuers(file: Option<&Path>) -> anyhow::Result<Arc<[SoftwareIssuer]>> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Entry {
+        issuer: String,
+        jwks: serde_json::Value,
+    }
+
+    let Some(file) = file else { return Ok(Arc::default()) };
+    let name = file.display();
+    let entries: Vec<Entry> = serde_json::from_str(&read(file)?)
+        .with_context(|| format!("{name} of --software-issuers is no array of {{issuer, jwks}}"))?;
+    let issuers = entries.into_iter().map(|entry| {
+        let keys = crypto::Jwks::from_value(&entry.jwks)
+            .with_context(|| format!("the jwks of {} in {name} cannot be used", entry.issuer))?;
+        Ok(SoftwareIssuer { issuer: entry.issuer, keys })
+    });
+    issuers.collect()
+}
+
 fn with_fallbacks(router: Router) -> Router {
     router.fallback(web::no_such_path).method_not_allowed_fallback(web::no_such_method)
 }
@@ -356,7 +389,8 @@ fn trusting(root_pem: &str) -> anyhow::Result<ClientConfig> {
 }
 
 /// The worker: reconciles payments, delivers webhooks, forgets what is over.
-async fn work(gateway: Arc<Gateway>, stop: CancellationToken) {
+async fn work(oauth: OAuth, stop: CancellationToken) {
+    let gateway = &oauth.gateway;
     let reconciler = async {
         let mut rounds = Rounds::every(Duration::from_millis(100), &stop);
         while rounds.next().await {
@@ -369,14 +403,23 @@ async fn work(gateway: Arc<Gateway>, stop: CancellationToken) {
             rounds.note(gateway.deliver_events().await.map(|_| ()));
         }
     };
+    let backchannel = async {
+        let mut rounds = Rounds::every(Duration::from_millis(200), &stop);
+        while rounds.next().await {
+            rounds.note(oauth.ask_backchannel_banks().await.map(|_| ()));
+        }
+    };
     let housekeeper = async {
         let mut rounds = Rounds::every(Duration::from_secs(60), &stop);
         while rounds.next().await {
             let now = gateway.clock().now();
             rounds.note(gateway.stores().global().forget_expired(now).await.map_err(Into::into));
+            for region in gateway.stores().regions() {
+                rounds.note(region.forget_details(now).await.map_err(Into::into));
+            }
         }
     };
-    tokio::join!(reconciler, courier, housekeeper);
+    tokio::join!(reconciler, courier, backchannel, housekeeper);
 }
 
 /// Rounds of background work until `stop`.

@@ -2,20 +2,20 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use domain::{ConsentId, GrantId, SessionId, Timestamp};
+use domain::{ConsentId, SessionId};
 use http::HeaderMap;
 use http::header::SET_COOKIE;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use store::grants::CodeRow;
 use store::sessions::SessionRow;
 use url::Url;
 use web::ProblemCode;
 
-use crate::OAuth;
+use crate::granting::{self, NotGranted};
 use crate::pages::{Browser, PageError};
 use crate::par::{self, Pushed};
+use crate::{OAuth, response, seconds_after};
 
 /// What a PSU is asked in one session, and how far it has come.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -82,21 +82,24 @@ pub(crate) async fn authorize(
 /// browser goes to.
 pub(crate) async fn complete(oauth: &OAuth, session: &SessionRow, plan: &Plan) -> Result<Url, PageError> {
     let request = &plan.request;
-    let granted: Vec<_> = request.consents.iter().filter(|id| !plan.refused.contains(id)).collect();
-    if granted.is_empty() && !request.consents.is_empty() {
-        return refuse(oauth, session, plan, "approved", "access_denied").await;
-    }
-    let details: Value =
-        granted.iter().map(|id| json!({ "type": "account_access", "consent_id": id.to_string() })).collect();
-    let (clock, entropy) = (oauth.gateway.clock(), oauth.gateway.entropy());
-    let now = clock.now();
-    let code = crypto::token(entropy, 32);
+    let client_id = &session.client_id;
+    let granted = match granting::of(oauth, client_id, &request.asked, &plan.refused).await {
+        Ok(granted) => granted,
+        Err(NotGranted::Denied) => return refuse(oauth, session, plan, "approved", "access_denied").await,
+        Err(NotGranted::GrantGone) => {
+            return refuse(oauth, session, plan, "approved", "invalid_grant_id").await;
+        }
+        Err(NotGranted::Store(error)) => return Err(error.into()),
+    };
+    let now = oauth.gateway.clock().now();
+    let code = crypto::token(oauth.gateway.entropy(), 32);
     let row = CodeRow {
-        client_id: session.client_id.clone(),
-        grant: GrantId::new(clock, entropy),
+        client_id: client_id.clone(),
+        grant: granted.id(),
         redirect_uri: request.redirect_uri.clone(),
         code_challenge: request.code_challenge.clone(),
-        nonce: request.nonce.clone(),
+        nonce: request.asked.nonce.clone(),
+        dpop_key: request.dpop_key.as_deref().and_then(|key| key.parse().ok()),
         expires_at: seconds_after(now, CODE_LIFE),
         redeemed_at: None,
     };
@@ -105,10 +108,14 @@ pub(crate) async fn complete(oauth: &OAuth, session: &SessionRow, plan: &Plan) -
     // One answer per request: a second one, from whichever browser, fails here.
     tx.complete_request(&plan.request_digest, now).await.map_err(PageError::spent)?;
     tx.move_session(session.id, "approved", "done", &session.plan).await.map_err(PageError::spent)?;
-    tx.grant(row.grant, &request.scope, &details, &digest, &row, now).await?;
-    tx.commit().await?;
-    tracing::info!(grant.id = %row.grant, client.id = session.client_id, "Grant {} given", row.grant);
-    answer(oauth, plan, &[("code", code.expose_secret())])
+    let changed = granted.record(&mut tx).await.map_err(PageError::spent)?;
+    tx.issue_code(&digest, &row).await?;
+    match changed {
+        Some(grant) => oauth.gateway.commit_invalidating(tx, grant).await?,
+        None => tx.commit().await?,
+    }
+    tracing::info!(grant.id = %row.grant, client.id = client_id, "Grant {} given", row.grant);
+    response::to(oauth, client_id, request, &[("code", code.expose_secret())])
 }
 
 /// Ends a session with an error.
@@ -123,25 +130,5 @@ pub(crate) async fn refuse(
     tx.complete_request(&plan.request_digest, oauth.gateway.clock().now()).await.map_err(PageError::spent)?;
     tx.move_session(session.id, from, "declined", &session.plan).await.map_err(PageError::spent)?;
     tx.commit().await?;
-    answer(oauth, plan, &[("error", error)])
-}
-
-/// The authorization response: with `iss` (RFC 9207) and `state`, as it came.
-fn answer(oauth: &OAuth, plan: &Plan, parameters: &[(&str, &str)]) -> Result<Url, PageError> {
-    let mut url = Url::parse(&plan.request.redirect_uri).map_err(|_| {
-        PageError::new(ProblemCode::AuthorizationLink, "The application's address is not one.")
-    })?;
-    {
-        let mut pairs = url.query_pairs_mut();
-        pairs.extend_pairs(parameters);
-        if let Some(state) = &plan.request.state {
-            pairs.append_pair("state", state);
-        }
-        pairs.append_pair("iss", &oauth.gateway.config().issuer);
-    }
-    Ok(url)
-}
-
-pub(crate) fn seconds_after(at: Timestamp, seconds: i64) -> Timestamp {
-    Timestamp::from_second(at.as_second().saturating_add(seconds)).unwrap_or(at)
+    response::to(oauth, &session.client_id, &plan.request, &[("error", error)])
 }

@@ -1,14 +1,29 @@
 //! A registered client: RFC 7591 metadata with its meaning.
 
-use crypto::{Certificate, Jwks};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+mod metadata;
+mod subject;
+
+use crypto::certificate::Psd2Role;
+use crypto::{Algorithm, Certificate, Jwks};
+use serde_json::{Value, json};
 use url::Url;
 
+use metadata::Metadata;
+pub(crate) use subject::SubjectMatch;
+
+use crate::details::DETAIL_TYPES;
+
 /// Scopes that a client can be registered for.
-pub(crate) const SCOPES: &[&str] = &["openid", "accounts", "payments"];
+pub(crate) const SCOPES: &[&str] = &["openid", "accounts", "payments", "fundsconfirmations"];
+/// Scopes of a client's own tokens, about its grants (FAPI Grant Management).
+pub(crate) const GRANT_SCOPES: &[&str] = &["grant_management_query", "grant_management_revoke"];
 /// Scopes that some clients ask for and that mean nothing here.
 const TOLERATED_SCOPES: &[&str] = &["offline_access"];
+/// Grant types that a client can be registered for.
+pub(crate) const GRANT_TYPES: &[&str] =
+    &["authorization_code", "refresh_token", "client_credentials", CIBA_GRANT];
+/// CIBA Core §4.
+pub(crate) const CIBA_GRANT: &str = "urn:openid:params:grant-type:ciba";
 
 /// Why metadata is refused (RFC 7591 §3.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,57 +36,24 @@ pub enum InvalidMetadata {
     Metadata(&'static str),
 }
 
-/// RFC 7591 metadata as it comes; what we do not know is kept and ignored.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Metadata {
-    client_name: Option<String>,
-    #[serde(default)]
-    redirect_uris: Vec<String>,
-    token_endpoint_auth_method: Option<String>,
-    grant_types: Option<Vec<String>>,
-    response_types: Option<Vec<String>>,
-    scope: Option<String>,
-    jwks: Option<Value>,
-    tls_client_auth_subject_dn: Option<String>,
-    tls_client_auth_san_dns: Option<String>,
-    tls_client_auth_san_uri: Option<String>,
-    tls_client_auth_san_ip: Option<String>,
-    tls_client_auth_san_email: Option<String>,
-    organization_identifier: Option<String>,
-}
-
-/// The one attribute of a certificate that names the client (RFC 8705 §2.1.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SubjectMatch {
-    Dn(String),
-    Dns(String),
-    Uri(String),
-    Ip(std::net::IpAddr),
-    Email(String),
-}
-
-impl SubjectMatch {
-    /// Whether a certificate carries the attribute.
-    pub(crate) fn matches(&self, certificate: &Certificate) -> bool {
-        match self {
-            Self::Dn(dn) => same_dn(dn, &certificate.subject_dn),
-            Self::Dns(name) => certificate.san_dns.iter().any(|san| san.eq_ignore_ascii_case(name)),
-            Self::Uri(uri) => certificate.san_uri.contains(uri),
-            Self::Ip(ip) => certificate.san_ip.contains(ip),
-            Self::Email(mail) => certificate.san_email.contains(mail),
-        }
-    }
-}
-
 /// How a client authenticates.
 #[derive(Clone, Debug)]
 pub(crate) enum ClientAuth {
-    /// RFC 7523, with these keys.
-    PrivateKeyJwt(Jwks),
-    /// RFC 8705 §2.1.
+    /// RFC 7523, with the client's keys.
+    PrivateKeyJwt,
+    /// RFC 8705 §2.1: a trusted certificate with this subject.
     Certificate(SubjectMatch),
-    /// A method that is registered but not offered here.
-    NotOffered,
+    /// RFC 8705 §2.2: a certificate that the client's keys are published with.
+    SelfSigned,
+}
+
+/// How the client learns that a PSU has decided (CIBA Core §5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// It asks.
+    Poll,
+    /// It is told to ask.
+    Ping(String),
 }
 
 /// A registered client.
@@ -86,9 +68,26 @@ pub struct Client {
     /// Scopes it may ask for.
     pub scopes: Vec<String>,
     pub(crate) auth: ClientAuth,
+    /// Its public keys: of assertions and request objects.
+    pub(crate) keys: Jwks,
     grant_types: Vec<String>,
     /// `organizationIdentifier` its certificates must carry.
     pub organization_identifier: Option<String>,
+    /// PSD2 roles of the certificate it registered with, where that stated any.
+    roles: Option<Vec<Psd2Role>>,
+    /// Algorithm its assertions must have, where it pinned one.
+    pub(crate) assertion_algorithm: Option<Algorithm>,
+    /// Algorithm its request objects must have, where it pinned one.
+    pub(crate) request_algorithm: Option<Algorithm>,
+    /// Whether what it pushes must be signed (RFC 9101 §10.5).
+    pub(crate) signs_requests: bool,
+    /// Whether its tokens are bound to a DPoP key (RFC 9449 §5.2).
+    pub(crate) dpop_bound: bool,
+    /// Whether introspection answers it with a signed JWT (RFC 9701 §6).
+    pub(crate) signed_introspection: bool,
+    /// Types of `authorization_details` it may use (RFC 9396 §10).
+    pub(crate) detail_types: Vec<String>,
+    pub(crate) delivery: Option<Delivery>,
 }
 
 impl Client {
@@ -102,6 +101,11 @@ impl Client {
         let raw: Metadata = serde_json::from_value(metadata.clone())
             .map_err(|_| bad("a member of the metadata has the wrong type"))?;
         let grant_types = raw.grant_types.clone().unwrap_or_else(|| vec!["authorization_code".to_owned()]);
+        if grant_types.iter().any(|known| !GRANT_TYPES.contains(&known.as_str())) {
+            return Err(bad(
+                "grant_types are authorization_code, refresh_token, client_credentials and CIBA",
+            ));
+        }
         let needs_redirect = grant_types.iter().any(|grant| grant == "authorization_code");
         if (needs_redirect && raw.redirect_uris.is_empty())
             || !raw.redirect_uris.iter().all(|uri| is_redirect_uri(uri))
@@ -115,28 +119,58 @@ impl Client {
         if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
             return Err(bad("client_name has 1 to 100 printable characters"));
         }
-        let scopes: Vec<String> = match &raw.scope {
-            Some(scope) => scope
-                .split_ascii_whitespace()
-                .filter(|scope| !TOLERATED_SCOPES.contains(scope))
-                .map(str::to_owned)
-                .collect(),
-            None => SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
-        };
-        if scopes.iter().any(|scope| !SCOPES.contains(&scope.as_str())) {
-            return Err(bad("scope holds openid, accounts and payments"));
+        let keys = keys_of(&raw)?;
+        let auth = auth_of(&raw, &keys)?;
+        let dpop_bound = raw.dpop_bound_access_tokens.unwrap_or(false);
+        if dpop_bound && raw.tls_client_certificate_bound_access_tokens == Some(true) {
+            return Err(bad("tokens are bound to a certificate or to a DPoP key, not to both"));
         }
-        let auth = auth_of(&raw)?;
-        let organization_identifier = raw.organization_identifier.clone();
+        only(&raw.id_token_signed_response_alg, &["PS256"], "id_tokens are signed with PS256")?;
+        only(&raw.authorization_signed_response_alg, &["PS256"], "responses are signed with PS256")?;
+        only(&raw.introspection_signed_response_alg, &["PS256"], "introspection is signed with PS256")?;
         Ok(Self {
             id: id.to_owned(),
             name,
-            redirect_uris: raw.redirect_uris,
-            scopes,
+            scopes: scopes_of(&raw)?,
             auth,
+            keys,
+            delivery: delivery_of(&raw, &grant_types)?,
             grant_types,
-            organization_identifier,
+            organization_identifier: raw.organization_identifier.clone(),
+            roles: raw.psd2_roles.as_ref().map(|roles| {
+                let known = |role: &&Psd2Role| roles.iter().any(|name| name == role.as_str());
+                Psd2Role::ALL.iter().filter(known).copied().collect()
+            }),
+            assertion_algorithm: algorithm_of(&raw.token_endpoint_auth_signing_alg)?,
+            request_algorithm: algorithm_of(&raw.request_object_signing_alg)?,
+            signs_requests: raw.require_signed_request_object.unwrap_or(false),
+            dpop_bound,
+            signed_introspection: raw.introspection_signed_response_alg.is_some(),
+            detail_types: detail_types_of(&raw)?,
+            redirect_uris: raw.redirect_uris,
         })
+    }
+
+    /// Metadata as it is in effect: what was given, with what we filled in
+    /// (RFC 7591 §3.2.1).
+    #[must_use]
+    pub fn effective(&self, metadata: &Value) -> Value {
+        let mut effective = metadata.clone();
+        if let Some(members) = effective.as_object_mut() {
+            members.insert("client_id".to_owned(), self.id.clone().into());
+            members.insert("client_name".to_owned(), self.name.clone().into());
+            members.insert("scope".to_owned(), self.scopes.join(" ").into());
+            members.insert("grant_types".to_owned(), json!(self.grant_types));
+            members.insert("response_types".to_owned(), json!(["code"]));
+            members.insert("redirect_uris".to_owned(), json!(self.redirect_uris));
+            members.insert("authorization_details_types".to_owned(), json!(self.detail_types));
+            members.insert("id_token_signed_response_alg".to_owned(), "PS256".into());
+            members.insert("require_pushed_authorization_requests".to_owned(), true.into());
+            members.insert("dpop_bound_access_tokens".to_owned(), self.dpop_bound.into());
+            let certificate = "tls_client_certificate_bound_access_tokens".to_owned();
+            members.insert(certificate, (!self.dpop_bound).into());
+        }
+        effective
     }
 
     /// Whether it is registered for a grant type.
@@ -148,22 +182,115 @@ impl Client {
     pub(crate) fn scope_of(&self, asked: &str) -> Option<Vec<&'static str>> {
         let asked: Vec<&str> =
             asked.split_ascii_whitespace().filter(|scope| !TOLERATED_SCOPES.contains(scope)).collect();
-        let known = asked.iter().all(|scope| self.scopes.iter().any(|may| may == scope));
-        let in_order = SCOPES.iter().copied().filter(|scope| asked.contains(scope)).collect::<Vec<_>>();
+        let known = asked
+            .iter()
+            .all(|scope| self.scopes.iter().any(|may| may == scope) || GRANT_SCOPES.contains(scope));
+        let ours = SCOPES.iter().chain(GRANT_SCOPES);
+        let in_order = ours.copied().filter(|scope| asked.contains(scope)).collect::<Vec<_>>();
         (known && !in_order.is_empty()).then_some(in_order)
+    }
+
+    /// PSD2 (ETSI TS 119 495): whether the certificate, or else the one the
+    /// client registered with, states the role that a scope needs. One that
+    /// states no roles is judged by the registration alone.
+    pub(crate) fn role_covers(&self, certificate: Option<&Certificate>, scope: &str) -> bool {
+        let role = match scope {
+            "accounts" => Psd2Role::AccountInformation,
+            "payments" => Psd2Role::PaymentInitiation,
+            "fundsconfirmations" => Psd2Role::CardIssuing,
+            _ => return true,
+        };
+        match certificate.filter(|certificate| certificate.psd2.is_some()) {
+            Some(certificate) => certificate.has_role(role),
+            None => self.roles.as_ref().is_none_or(|roles| roles.contains(&role)),
+        }
     }
 }
 
-fn auth_of(raw: &Metadata) -> Result<ClientAuth, InvalidMetadata> {
+fn only(given: &Option<String>, known: &[&str], why: &'static str) -> Result<(), InvalidMetadata> {
+    match given {
+        Some(given) if !known.contains(&given.as_str()) => Err(InvalidMetadata::Metadata(why)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn algorithm_of(given: &Option<String>) -> Result<Option<Algorithm>, InvalidMetadata> {
+    let bad = InvalidMetadata::Metadata("signatures of clients are PS256, ES256 or EdDSA");
+    given.as_deref().map(|name| Algorithm::from_name(name).ok_or(bad)).transpose()
+}
+
+fn scopes_of(raw: &Metadata) -> Result<Vec<String>, InvalidMetadata> {
+    let scopes: Vec<String> = match &raw.scope {
+        Some(scope) => scope
+            .split_ascii_whitespace()
+            .filter(|scope| !TOLERATED_SCOPES.contains(scope) && !GRANT_SCOPES.contains(scope))
+            .map(str::to_owned)
+            .collect(),
+        None => SCOPES.iter().map(|scope| (*scope).to_owned()).collect(),
+    };
+    if scopes.iter().any(|scope| !SCOPES.contains(&scope.as_str())) {
+        return Err(InvalidMetadata::Metadata(
+            "scope holds openid, accounts, payments and fundsconfirmations",
+        ));
+    }
+    Ok(scopes)
+}
+
+fn detail_types_of(raw: &Metadata) -> Result<Vec<String>, InvalidMetadata> {
+    let all = || DETAIL_TYPES.iter().map(|kind| (*kind).to_owned()).collect();
+    let types: Vec<String> = raw.authorization_details_types.clone().unwrap_or_else(all);
+    if types.iter().any(|kind| !DETAIL_TYPES.contains(&kind.as_str())) {
+        return Err(InvalidMetadata::Metadata(
+            "authorization_details_types are account_access, payment_initiation, vrp and funds_confirmation",
+        ));
+    }
+    Ok(types)
+}
+
+fn keys_of(raw: &Metadata) -> Result<Jwks, InvalidMetadata> {
+    let bad = InvalidMetadata::Metadata;
+    if raw.jwks_uri.is_some() {
+        return Err(bad("keys are registered by value: jwks, not jwks_uri"));
+    }
+    match &raw.jwks {
+        Some(jwks) => Jwks::from_value(jwks).map_err(|_| bad("jwks is not a usable set of public keys")),
+        None => Ok(Jwks::default()),
+    }
+}
+
+fn delivery_of(raw: &Metadata, grant_types: &[String]) -> Result<Option<Delivery>, InvalidMetadata> {
+    let bad = InvalidMetadata::Metadata;
+    if !grant_types.iter().any(|grant| grant == CIBA_GRANT) {
+        return Ok(None);
+    }
+    if raw.backchannel_user_code_parameter == Some(true) {
+        return Err(bad("user codes are not used here"));
+    }
+    algorithm_of(&raw.backchannel_authentication_request_signing_alg)?;
+    match raw.backchannel_token_delivery_mode.as_deref() {
+        Some("poll") => Ok(Some(Delivery::Poll)),
+        Some("ping") => {
+            let endpoint = raw.backchannel_client_notification_endpoint.as_deref().unwrap_or_default();
+            if !endpoint.starts_with("https://") || !is_redirect_uri(endpoint) {
+                return Err(bad("ping needs an https backchannel_client_notification_endpoint"));
+            }
+            Ok(Some(Delivery::Ping(endpoint.to_owned())))
+        }
+        Some(_) | None => Err(bad("backchannel_token_delivery_mode is poll or ping")),
+    }
+}
+
+fn auth_of(raw: &Metadata, keys: &Jwks) -> Result<ClientAuth, InvalidMetadata> {
     let bad = InvalidMetadata::Metadata;
     match raw.token_endpoint_auth_method.as_deref() {
         Some("private_key_jwt") => {
-            let jwks = raw.jwks.as_ref().ok_or(bad("private_key_jwt needs jwks"))?;
-            let jwks = Jwks::from_value(jwks).map_err(|_| bad("jwks is not a usable set of public keys"))?;
-            if jwks.is_empty() {
+            if raw.jwks.is_none() {
+                return Err(bad("private_key_jwt needs jwks"));
+            }
+            if keys.is_empty() {
                 return Err(bad("jwks holds no usable key: RSA of 2048 bits and more, P-256 or Ed25519"));
             }
-            Ok(ClientAuth::PrivateKeyJwt(jwks))
+            Ok(ClientAuth::PrivateKeyJwt)
         }
         Some("tls_client_auth") => {
             let ip = raw.tls_client_auth_san_ip.as_deref();
@@ -183,30 +310,16 @@ fn auth_of(raw: &Metadata) -> Result<ClientAuth, InvalidMetadata> {
                 _ => Err(bad("tls_client_auth needs exactly one tls_client_auth_ subject attribute")),
             }
         }
-        Some("self_signed_tls_client_auth") => Ok(ClientAuth::NotOffered),
-        Some(_) | None => Err(bad("token_endpoint_auth_method is private_key_jwt or tls_client_auth")),
+        Some("self_signed_tls_client_auth") => {
+            if keys.iter().any(|key| key.certificate().is_some()) {
+                return Ok(ClientAuth::SelfSigned);
+            }
+            Err(bad("self_signed_tls_client_auth needs jwks with the certificate in x5c"))
+        }
+        Some(_) | None => Err(bad(
+            "token_endpoint_auth_method is private_key_jwt, tls_client_auth or self_signed_tls_client_auth",
+        )),
     }
-}
-
-/// RFC 4514 strings, however spaced and whichever case their types have.
-fn same_dn(one: &str, other: &str) -> bool {
-    let parts = |dn: &str| -> Vec<String> {
-        dn.split(',')
-            .map(|part| match part.trim().split_once('=') {
-                Some((kind, value)) => {
-                    let kind = kind.trim().to_ascii_uppercase();
-                    let kind = match kind.as_str() {
-                        "ORGANIZATIONIDENTIFIER" | "OID.2.5.4.97" => "2.5.4.97",
-                        other => other,
-                    };
-                    format!("{kind}={}", value.trim())
-                }
-                None => part.trim().to_owned(),
-            })
-            .collect()
-    };
-    let (one, other) = (parts(one), parts(other));
-    one == other || one.iter().rev().eq(other.iter())
 }
 
 fn is_redirect_uri(text: &str) -> bool {

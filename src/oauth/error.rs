@@ -3,7 +3,8 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, StatusCode};
 use store::StoreError;
 
 /// An error of an OAuth endpoint.
@@ -41,6 +42,18 @@ impl OAuthError {
         Self::new("invalid_grant", description)
     }
 
+    /// `invalid_dpop_proof` (RFC 9449 §5).
+    #[must_use]
+    pub fn proof(description: &'static str) -> Self {
+        Self::new("invalid_dpop_proof", description)
+    }
+
+    /// `invalid_token`, status 401 (RFC 6750 §3.1): at the registration of a client.
+    #[must_use]
+    pub fn token(description: &'static str) -> Self {
+        Self { error: "invalid_token", description, status: StatusCode::UNAUTHORIZED }
+    }
+
     /// `server_error`, status 500; the log knows why.
     pub(crate) fn server() -> Self {
         Self {
@@ -68,6 +81,11 @@ impl From<flows::FlowError> for OAuthError {
 impl IntoResponse for OAuthError {
     fn into_response(self) -> Response {
         let body = serde_json::json!({ "error": self.error, "error_description": self.description });
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        if self.error == "invalid_token" {
+            let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
     }
 }

@@ -217,9 +217,7 @@ pub(crate) async fn session_of(
 
 /// Name of the client, as the PSU sees it.
 pub(crate) async fn client_name(oauth: &OAuth, client_id: &str) -> Result<String, PageError> {
-    let row = oauth.gateway.stores().global().client(client_id).await?;
-    let client = row.and_then(|row| crate::Client::from_metadata(&row.client_id, &row.metadata).ok());
-    client.map(|client| client.name).ok_or_else(|| {
+    oauth.client(client_id).await?.map(|client| client.name.clone()).ok_or_else(|| {
         PageError::new(
             ProblemCode::AuthorizationLink,
             "The application that sent you here is not known any more.",
@@ -228,7 +226,7 @@ pub(crate) async fn client_name(oauth: &OAuth, client_id: &str) -> Result<String
 }
 
 /// Whether the sandbox decides in the PSU's stead, and how.
-pub(crate) fn automatic(oauth: &OAuth, headers: &HeaderMap) -> Option<bool> {
+pub(crate) fn sandbox_decision(oauth: &OAuth, headers: &HeaderMap) -> Option<bool> {
     let deny = headers.get("x-sandbox-psu").is_some_and(|value| value == "deny");
     oauth.gateway.config().auto_approve.then_some(!deny)
 }

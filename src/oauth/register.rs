@@ -1,59 +1,288 @@
-//! Client registration (RFC 7591) by the certificate of the connection.
+//! Dynamic client registration (RFC 7591) and its management (RFC 7592), by
+//! the certificate of the connection and, where there is one, a software
+//! statement of an issuer that the operator trusts.
 
-use axum::Extension;
 use axum::Json;
-use axum::extract::State;
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request, State};
 use axum::response::{IntoResponse, Response};
-use edge::PeerIdentity;
-use http::StatusCode;
-use secrecy::ExposeSecret;
-use serde_json::{Value, json};
-use web::JsonBody;
+use edge::{PeerCertificate, PeerIdentity};
+use flows::Invalidated;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+use store::clients::ClientRow;
+use web::{AnyScope, Caller};
 
 use crate::client::InvalidMetadata;
+use crate::software::{self, Statement};
 use crate::{Client, OAuth, OAuthError};
 
-/// `POST /oauth/register`. The client becomes the organisation that its
-/// certificate names: every later certificate must name the same one.
-pub(crate) async fn register(
-    State(oauth): State<OAuth>,
-    Extension(peer): Extension<PeerIdentity>,
-    body: Result<JsonBody<serde_json::Map<String, Value>>, web::Problem>,
-) -> Result<Response, OAuthError> {
-    let certificate =
-        peer.trusted().ok_or_else(|| OAuthError::client("a trusted client certificate is needed"))?;
-    if !oauth.open_registration {
-        return Err(OAuthError::new("access_denied", "registration is not open here"));
+/// Largest registration in bytes.
+const MAX_BODY: usize = 128 * 1024;
+
+/// Metadata of a request: a JSON object, or a JWT that the client signed (UK
+/// Dynamic Client Registration 3.x).
+pub(crate) struct Wanted {
+    metadata: Map<String, Value>,
+    statement: Option<Statement>,
+    certificate: PeerCertificate,
+    parts: Parts,
+}
+
+impl FromRequest<OAuth> for Wanted {
+    type Rejection = OAuthError;
+
+    async fn from_request(request: Request, oauth: &OAuth) -> Result<Self, OAuthError> {
+        let (parts, body) = request.into_parts();
+        let certificate = certificate_of(&parts)?;
+        let (metadata, statement) = read(oauth, &parts.headers, body).await?;
+        Ok(Self { metadata, statement, certificate, parts })
     }
-    let mut metadata =
-        body.map_err(|_| OAuthError::new("invalid_client_metadata", "the body is no JSON object"))?.value;
-    let organisation = certificate.fields.organization_identifier.clone();
-    if let Some(organisation) = organisation {
-        metadata.insert("organization_identifier".to_owned(), organisation.into());
-    } else {
-        metadata.remove("organization_identifier");
+}
+
+fn certificate_of(parts: &Parts) -> Result<PeerCertificate, OAuthError> {
+    let peer = parts.extensions.get::<PeerIdentity>();
+    let trusted = peer.and_then(PeerIdentity::trusted).cloned();
+    trusted.ok_or_else(|| OAuthError::client("a trusted client certificate is needed"))
+}
+
+async fn read(
+    oauth: &OAuth,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(Map<String, Value>, Option<Statement>), OAuthError> {
+    let bad = |why| OAuthError::new("invalid_client_metadata", why);
+    let declared = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let bytes = to_bytes(body, MAX_BODY).await.map_err(|_| bad("the body is too large or ended early"))?;
+    let signed = match essence.as_str() {
+        "application/json" => None,
+        "application/jwt" | "application/jose" => {
+            let text = std::str::from_utf8(&bytes).map_err(|_| bad("the body is no JWT"))?;
+            Some(text.trim())
+        }
+        _ => return Err(bad("the body is application/json, application/jwt or application/jose")),
+    };
+    let claimed = match signed {
+        None => crypto::json::unique_object(&bytes),
+        Some(jwt) => crypto::jws::peek_claims(jwt).map_err(|_| crypto::json::InvalidJson::Malformed),
+    };
+    let mut metadata = claimed.map_err(|_| bad("the body is no JSON object whose names are unique"))?;
+    let statement = match metadata.get("software_statement") {
+        None => None,
+        Some(Value::String(statement)) => Some(software::check(oauth, statement)?),
+        Some(_) => {
+            return Err(OAuthError::new("invalid_software_statement", "a software statement is a JWT"));
+        }
+    };
+    if let Some(jwt) = signed {
+        software::signed_by_client(oauth, jwt, &metadata, statement.as_ref()).await?;
+        // Claims of the JWT itself are no metadata.
+        for name in ["iss", "aud", "iat", "exp", "nbf", "jti"] {
+            metadata.remove(name);
+        }
     }
-    let token = crypto::token(oauth.gateway.entropy(), 16);
-    let client_id = format!("tpp-{}", token.expose_secret());
-    let metadata = Value::Object(metadata);
-    let client = Client::from_metadata(&client_id, &metadata).map_err(|invalid| match invalid {
+    if let Some(statement) = &statement {
+        // RFC 7591 §2.3: what the statement says takes precedence.
+        statement.apply(&mut metadata)?;
+    }
+    Ok((metadata, statement))
+}
+
+/// What the certificate says about the client, whatever the request says.
+fn settle_organisation(metadata: &mut Map<String, Value>, certificate: &PeerCertificate) {
+    for name in ["organization_identifier", "psd2_roles", "client_id", "client_secret"] {
+        metadata.remove(name);
+    }
+    let fields = &certificate.fields;
+    if let Some(organisation) = &fields.organization_identifier {
+        metadata.insert("organization_identifier".to_owned(), organisation.as_str().into());
+    }
+    if let Some(statement) = &fields.psd2 {
+        let roles: Value = statement.roles.iter().map(|role| role.as_str()).collect();
+        metadata.insert("psd2_roles".to_owned(), roles);
+    }
+}
+
+/// C7: a scope for which the certificate states no role is not registered.
+fn check_roles(client: &Client, certificate: &PeerCertificate) -> Result<(), OAuthError> {
+    let missing = client.scopes.iter().any(|scope| !client.role_covers(Some(&certificate.fields), scope));
+    if !missing {
+        return Ok(());
+    }
+    Err(OAuthError::new(
+        "invalid_client_metadata",
+        "the certificate does not state the PSD2 role for every scope that is asked for",
+    ))
+}
+
+fn meaning(client_id: &str, metadata: &Value) -> Result<Client, OAuthError> {
+    Client::from_metadata(client_id, metadata).map_err(|invalid| match invalid {
         InvalidMetadata::RedirectUri => OAuthError::new(
             "invalid_redirect_uri",
             "redirect_uris are absolute https addresses without fragment",
         ),
         InvalidMetadata::Metadata(why) => OAuthError::new("invalid_client_metadata", why),
-    })?;
+    })
+}
+
+/// Metadata without a scope asks for what the certificate's roles allow.
+fn fill_scope(metadata: &mut Map<String, Value>, certificate: &PeerCertificate) {
+    use crypto::certificate::Psd2Role as Role;
+    if metadata.contains_key("scope") {
+        return;
+    }
+    let roles = [
+        ("accounts", Role::AccountInformation),
+        ("payments", Role::PaymentInitiation),
+        ("fundsconfirmations", Role::CardIssuing),
+    ];
+    let fields = &certificate.fields;
+    let may = |role: &Role| fields.psd2.is_none() || fields.has_role(*role);
+    let scopes = roles.iter().filter(|(_, role)| may(role)).map(|(scope, _)| *scope);
+    let scope = std::iter::once("openid").chain(scopes).collect::<Vec<_>>().join(" ");
+    metadata.insert("scope".to_owned(), scope.into());
+}
+
+/// `POST /oauth/register`. The client becomes the organisation that its
+/// certificate names: every later certificate must name the same one.
+pub(crate) async fn register(State(oauth): State<OAuth>, wanted: Wanted) -> Result<Response, OAuthError> {
+    if wanted.statement.is_none() && !oauth.open_registration {
+        return Err(OAuthError::new(
+            "invalid_software_statement",
+            "registration here needs a software statement of a trusted issuer",
+        ));
+    }
+    let Wanted { mut metadata, certificate, .. } = wanted;
+    settle_organisation(&mut metadata, &certificate);
+    fill_scope(&mut metadata, &certificate);
+    let token = crypto::token(oauth.gateway.entropy(), 16);
+    let client_id = format!("tpp-{}", token.expose_secret());
+    let metadata = Value::Object(metadata);
+    let client = meaning(&client_id, &metadata)?;
+    check_roles(&client, &certificate)?;
     let now = oauth.gateway.clock().now();
+    let management = crypto::token(oauth.gateway.entropy(), 32);
     let mut tx = oauth.gateway.stores().global().begin().await?;
     tx.put_client(&client_id, &metadata, now).await?;
+    tx.set_registration_token(&client_id, &digest(&management)).await?;
     tx.commit().await?;
     tracing::info!(client.id = client_id, "Client {client_id} registered");
-    let mut answer = metadata;
+    let row = ClientRow {
+        client_id,
+        status: "active".to_owned(),
+        metadata,
+        registration_digest: None,
+        created_at: now,
+    };
+    Ok((StatusCode::CREATED, Json(answer(&oauth, &client, &row, &management))).into_response())
+}
+
+fn digest(token: &SecretString) -> String {
+    crypto::digest::sha256_hex(token.expose_secret().as_bytes())
+}
+
+fn answer(oauth: &OAuth, client: &Client, row: &ClientRow, management: &SecretString) -> Value {
+    let mut answer = client.effective(&row.metadata);
     if let Some(members) = answer.as_object_mut() {
-        members.insert("client_id".to_owned(), client_id.into());
-        members.insert("client_id_issued_at".to_owned(), json!(now.as_second()));
-        members.insert("scope".to_owned(), client.scopes.join(" ").into());
-        members.insert("tls_client_certificate_bound_access_tokens".to_owned(), true.into());
+        let back = &oauth.gateway.config().api_origin;
+        members.insert("client_id_issued_at".to_owned(), json!(row.created_at.as_second()));
+        members.insert("registration_access_token".to_owned(), management.expose_secret().into());
+        members.insert(
+            "registration_client_uri".to_owned(),
+            format!("{back}/oauth/register/{}", row.client_id).into(),
+        );
     }
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+    answer
+}
+
+/// The registration that a request may manage: by the token it was answered
+/// with (RFC 7592 §3), or by a token of the client's own (UK), over a
+/// connection of the same organisation.
+async fn managed(
+    oauth: &OAuth,
+    parts: &mut Parts,
+    id: &str,
+) -> Result<(ClientRow, SecretString), OAuthError> {
+    let certificate = certificate_of(parts)?;
+    // RFC 7592 §2: an unknown client is told apart from a wrong token by nobody.
+    let refused = OAuthError::token("the registration access token is not valid");
+    let row = oauth.gateway.stores().global().client(id).await?;
+    let row = row.filter(|row| row.status == "active").ok_or(refused)?;
+    let client = meaning(&row.client_id, &row.metadata)?;
+    let fixed = client.organization_identifier.as_deref();
+    if fixed.is_some() && certificate.fields.organization_identifier.as_deref() != fixed {
+        return Err(OAuthError::client("the certificate belongs to another organisation"));
+    }
+    let shown = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let shown = shown.and_then(|value| value.split_once(' '));
+    let shown =
+        shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+    let shown: SecretString = shown.ok_or(refused)?.into();
+    let known = row.registration_digest.as_deref().unwrap_or_default();
+    if crypto::digest::same(digest(&shown).as_bytes(), known.as_bytes()) {
+        return Ok((row, shown));
+    }
+    let own = Caller::<AnyScope>::from_request_parts(parts, oauth).await.map_err(|_| refused)?;
+    if own.client_id != row.client_id || own.grant.is_some() {
+        return Err(refused);
+    }
+    Ok((row, shown))
+}
+
+/// `GET /oauth/register/{client_id}`.
+pub(crate) async fn show(
+    State(oauth): State<OAuth>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Json<Value>, OAuthError> {
+    let (mut parts, _) = request.into_parts();
+    let (row, token) = managed(&oauth, &mut parts, &id).await?;
+    let client = meaning(&row.client_id, &row.metadata)?;
+    Ok(Json(answer(&oauth, &client, &row, &token)))
+}
+
+/// `PUT /oauth/register/{client_id}`: replaces all metadata (RFC 7592 §2.2).
+pub(crate) async fn replace(
+    State(oauth): State<OAuth>,
+    Path(id): Path<String>,
+    wanted: Wanted,
+) -> Result<Json<Value>, OAuthError> {
+    let Wanted { mut metadata, certificate, mut parts, .. } = wanted;
+    let (row, token) = managed(&oauth, &mut parts, &id).await?;
+    if metadata.get("client_id").and_then(Value::as_str) != Some(&row.client_id) {
+        return Err(OAuthError::new("invalid_client_metadata", "client_id is the one that is replaced"));
+    }
+    for name in ["registration_access_token", "registration_client_uri", "client_id_issued_at"] {
+        metadata.remove(name);
+    }
+    settle_organisation(&mut metadata, &certificate);
+    fill_scope(&mut metadata, &certificate);
+    let metadata = Value::Object(metadata);
+    let client = meaning(&row.client_id, &metadata)?;
+    check_roles(&client, &certificate)?;
+    let mut tx = oauth.gateway.stores().global().begin().await?;
+    tx.put_client(&row.client_id, &metadata, row.created_at).await?;
+    oauth.gateway.commit_invalidating(tx, Invalidated::Client(&row.client_id)).await?;
+    let row = ClientRow { metadata, ..row };
+    Ok(Json(answer(&oauth, &client, &row, &token)))
+}
+
+/// `DELETE /oauth/register/{client_id}`: its grants and tokens end with it (C6).
+pub(crate) async fn remove(
+    State(oauth): State<OAuth>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<StatusCode, OAuthError> {
+    let (mut parts, _) = request.into_parts();
+    let (row, _) = managed(&oauth, &mut parts, &id).await?;
+    let mut tx = oauth.gateway.stores().global().begin().await?;
+    tx.set_client_status(&row.client_id, "deleted").await?;
+    tx.revoke_client(&row.client_id, oauth.gateway.clock().now()).await?;
+    oauth.gateway.commit_invalidating(tx, Invalidated::Client(&row.client_id)).await?;
+    tracing::info!(client.id = row.client_id, "Client {} deleted", row.client_id);
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -1,18 +1,29 @@
 //! Token revocation (RFC 7009).
 
 use axum::extract::State;
+use flows::Invalidated;
 use http::StatusCode;
 
 use crate::authenticate::ClientForm;
 use crate::{OAuth, OAuthError};
 
 /// `POST /oauth/revoke`. An unknown token, or one of another client, is
-/// answered like a revoked one (§2.2) and stays what it is.
+/// answered like a revoked one (§2.2) and stays what it is. Once this has
+/// answered, no process accepts the token.
 pub(crate) async fn revoke(State(oauth): State<OAuth>, asked: ClientForm) -> Result<StatusCode, OAuthError> {
     let token = asked.form.need("token", "token is missing")?;
     let digest = crypto::digest::sha256_hex(token.as_bytes());
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    tx.revoke_token(&digest, &asked.client.id, oauth.gateway.clock().now()).await?;
-    tx.commit().await?;
+    let gateway = &oauth.gateway;
+    let now = gateway.clock().now();
+    let global = gateway.stores().global();
+    let refresh = global.live_refresh_token(&digest, now).await?;
+    let mut tx = global.begin().await?;
+    if let Some(row) = refresh.filter(|row| row.client_id == asked.client.id) {
+        // §2.1: with the refresh token go the access tokens of its grant.
+        tx.revoke_tokens_of(row.grant, now).await?;
+        gateway.commit_invalidating(tx, Invalidated::Grant(row.grant)).await?;
+    } else if tx.revoke_token(&digest, &asked.client.id, now).await? {
+        gateway.commit_invalidating(tx, Invalidated::Token(&digest)).await?;
+    }
     Ok(StatusCode::OK)
 }

@@ -1,46 +1,50 @@
-//! The token endpoint: codes and client credentials become opaque access
-//! tokens, bound to the certificate of the connection (RFC 8705).
+//! The token endpoint: codes, refresh tokens, backchannel requests and client
+//! credentials become opaque access tokens, bound to the certificate of the
+//! connection (RFC 8705) or to the key of a DPoP proof (RFC 9449).
 
 use axum::Json;
 use axum::extract::State;
-use domain::GrantId;
+use crypto::Confirmation;
+use domain::{GrantId, Timestamp};
+use flows::Invalidated;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use store::StoreError;
-use store::grants::NewToken;
+use store::grants::GrantRow;
+use store::tokens::{NewToken, RefreshRow};
 
 use crate::authenticate::ClientForm;
-use crate::authorize::seconds_after;
-use crate::par::{invalid_scope, roles_cover};
-use crate::{OAuth, OAuthError, id_token};
+use crate::client::{CIBA_GRANT, GRANT_TYPES};
+use crate::par::may_use;
+use crate::{OAuth, OAuthError, backchannel, id_token, seconds_after};
 
 /// Seconds that an access token of a grant lives.
 const ACCESS_LIFE: i64 = 900;
 /// Seconds that a client's own token lives.
 const CLIENT_LIFE: i64 = 600;
+/// Seconds that a refresh token lives: as long as a consent may (180 days).
+pub(crate) const REFRESH_LIFE: i64 = 180 * 86_400;
 
 /// `POST /oauth/token`.
 pub(crate) async fn token(State(oauth): State<OAuth>, asked: ClientForm) -> Result<Json<Value>, OAuthError> {
     let grant_type = asked.form.need("grant_type", "grant_type is missing")?;
-    if !["authorization_code", "client_credentials"].contains(&grant_type) {
+    if !GRANT_TYPES.contains(&grant_type) {
         return Err(OAuthError::new(
             "unsupported_grant_type",
-            "grant_type is authorization_code or client_credentials",
+            "grant_type is authorization_code, refresh_token, client_credentials or that of CIBA",
         ));
     }
-    if !asked.client.may_use(grant_type) {
-        return Err(OAuthError::new(
-            "unauthorized_client",
-            "the client is not registered for this grant type",
-        ));
-    }
+    may_use(&asked, grant_type)?;
     match grant_type {
         "authorization_code" => redeem(&oauth, &asked).await,
+        "refresh_token" => refresh(&oauth, &asked).await,
+        CIBA_GRANT => backchannel::redeem(&oauth, &asked).await,
         _ => client_credentials(&oauth, &asked).await,
     }
+    .map(Json)
 }
 
-async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Json<Value>, OAuthError> {
+async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError> {
     let refused = OAuthError::grant("the code is not valid");
     let code = asked.form.need("code", "code is missing")?;
     let digest = crypto::digest::sha256_hex(code.as_bytes());
@@ -62,12 +66,13 @@ async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Json<Value>, OAuthE
     if !crypto::digest::pkce_matches(verifier, &row.code_challenge) {
         return Err(OAuthError::grant("code_verifier does not fit the code_challenge"));
     }
-    let (scope, details) = global.grant_details(row.grant).await?.ok_or(refused)?;
-    // The token is bound to this certificate, which need not be the one that pushed.
-    for scope in scope.split(' ') {
-        roles_cover(asked, scope)?;
+    let cnf = asked.confirmation()?;
+    // RFC 9449 §10: bound to the key that the request named.
+    if row.dpop_key.is_some_and(|key| cnf != Confirmation::Key(key)) {
+        return Err(OAuthError::grant("the code is bound to another DPoP key"));
     }
-    let access = crypto::token(oauth.gateway.entropy(), 32);
+    let grant = global.grant(row.grant).await?.filter(|grant| grant.revoked_at.is_none()).ok_or(refused)?;
+    let scope = still_covered(asked, &grant.scope)?;
     let mut tx = global.begin().await?;
     match tx.redeem_code(&digest, now).await {
         Ok(()) => {}
@@ -78,75 +83,152 @@ async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Json<Value>, OAuthE
         Err(StoreError::Conflict) => return Err(refused),
         Err(other) => return Err(other.into()),
     }
-    issue(&mut tx, asked, &access, Some(row.grant), &scope, seconds_after(now, ACCESS_LIFE)).await?;
+    let issued = issue(oauth, &mut tx, asked, cnf, &grant, &scope, row.nonce.as_deref()).await?;
     tx.commit().await?;
-    let mut body = answer(&access, ACCESS_LIFE, &scope);
-    if let Some(members) = body.as_object_mut() {
-        if details.as_array().is_some_and(|details| !details.is_empty()) {
-            members.insert("authorization_details".to_owned(), details);
-        }
-        if scope.split(' ').any(|scope| scope == "openid") {
-            let token = id_token::sign(oauth, &asked.client.id, row.grant, row.nonce.as_deref(), now)?;
-            members.insert("id_token".to_owned(), token.into());
-        }
-    }
-    Ok(Json(body))
+    Ok(issued)
 }
 
-/// RFC 6749 §4.1.2: a second use of a code revokes what the first one gave.
-async fn replayed(oauth: &OAuth, asked: &ClientForm, grant: GrantId) -> Result<Json<Value>, OAuthError> {
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    tx.revoke_grant(grant, oauth.gateway.clock().now()).await?;
-    tx.commit().await?;
-    tracing::warn!(grant.id = %grant, client.id = asked.client.id, "A code was used twice; grant {grant} is revoked");
-    Err(OAuthError::grant("the code is not valid"))
+/// The scopes of a grant for which this certificate states the role: a token is
+/// bound to it, and it need not be the one that pushed.
+fn still_covered(asked: &ClientForm, scope: &str) -> Result<String, OAuthError> {
+    let kept: Vec<_> = scope.split(' ').filter(|scope| asked.role_covers(scope)).collect();
+    if kept.is_empty() {
+        return Err(OAuthError::new(
+            "invalid_scope",
+            "the certificate does not state the PSD2 role for this scope",
+        ));
+    }
+    Ok(kept.join(" "))
 }
 
-async fn client_credentials(oauth: &OAuth, asked: &ClientForm) -> Result<Json<Value>, OAuthError> {
-    let scope = asked.form.need("scope", "scope is missing")?;
-    let scopes = asked.client.scope_of(scope).ok_or_else(invalid_scope)?;
-    // openid is about a person; a client's own token is about none.
-    let scopes: Vec<_> = scopes.into_iter().filter(|scope| *scope != "openid").collect();
-    if scopes.is_empty() {
-        return Err(invalid_scope());
-    }
-    for scope in &scopes {
-        roles_cover(asked, scope)?;
-    }
-    let scope = scopes.join(" ");
-    let access = crypto::token(oauth.gateway.entropy(), 32);
-    let end = seconds_after(oauth.gateway.clock().now(), CLIENT_LIFE);
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    issue(&mut tx, asked, &access, None, &scope, end).await?;
-    tx.commit().await?;
-    Ok(Json(answer(&access, CLIENT_LIFE, &scope)))
-}
-
-async fn issue(
+/// Tokens of a grant, and the answer that hands them out.
+pub(crate) async fn issue(
+    oauth: &OAuth,
     tx: &mut store::Tx,
     asked: &ClientForm,
-    access: &SecretString,
-    grant: Option<GrantId>,
+    cnf: Confirmation,
+    grant: &GrantRow,
     scope: &str,
-    expires_at: domain::Timestamp,
-) -> Result<(), StoreError> {
-    let digest = crypto::digest::sha256_hex(access.expose_secret().as_bytes());
+    nonce: Option<&str>,
+) -> Result<Value, OAuthError> {
+    let now = oauth.gateway.clock().now();
+    let mut body = access(oauth, tx, asked, cnf, Some(grant), scope, now).await?;
+    let Some(members) = body.as_object_mut() else { return Err(OAuthError::server()) };
+    if asked.client.may_use("refresh_token") {
+        let token = crypto::token(oauth.gateway.entropy(), 32);
+        let digest = crypto::digest::sha256_hex(token.expose_secret().as_bytes());
+        let row = RefreshRow {
+            client_id: asked.client.id.clone(),
+            grant: grant.id,
+            scope: scope.to_owned(),
+            issued_at: now,
+            expires_at: seconds_after(now, REFRESH_LIFE),
+        };
+        tx.issue_refresh_token(&digest, &row).await?;
+        members.insert("refresh_token".to_owned(), token.expose_secret().into());
+    }
+    if scope.split(' ').any(|scope| scope == "openid") {
+        members.insert("id_token".to_owned(), id_token::sign(oauth, grant, nonce, now)?.into());
+    }
+    Ok(body)
+}
+
+/// An access token, and the part of the answer that is about it.
+async fn access(
+    oauth: &OAuth,
+    tx: &mut store::Tx,
+    asked: &ClientForm,
+    cnf: Confirmation,
+    grant: Option<&GrantRow>,
+    scope: &str,
+    now: Timestamp,
+) -> Result<Value, OAuthError> {
+    let token: SecretString = crypto::token(oauth.gateway.entropy(), 32);
+    let life = if grant.is_some() { ACCESS_LIFE } else { CLIENT_LIFE };
+    let digest = crypto::digest::sha256_hex(token.expose_secret().as_bytes());
     tx.issue_token(&NewToken {
         digest: &digest,
         client_id: &asked.client.id,
-        grant,
+        grant: grant.map(|grant| grant.id),
         scope,
-        thumbprint: &asked.certificate.thumbprint,
-        expires_at,
+        cnf,
+        issued_at: now,
+        expires_at: seconds_after(now, life),
     })
-    .await
+    .await?;
+    let mut body = json!({
+        "access_token": token.expose_secret(),
+        "token_type": cnf.token_type(),
+        "expires_in": life,
+        "scope": scope,
+    });
+    if let (Some(members), Some(grant)) = (body.as_object_mut(), grant) {
+        members.insert("grant_id".to_owned(), grant.id.to_string().into());
+        // RFC 9396 §7: what was granted, which may be less than was asked for.
+        if grant.details.as_array().is_some_and(|details| !details.is_empty()) {
+            let details = oauth.gateway.details_in_full(&grant.client_id, &grant.details).await?;
+            members.insert("authorization_details".to_owned(), details);
+        }
+    }
+    Ok(body)
 }
 
-fn answer(access: &SecretString, lifetime: i64, scope: &str) -> Value {
-    json!({
-        "access_token": access.expose_secret(),
-        "token_type": "Bearer",
-        "expires_in": lifetime,
-        "scope": scope,
-    })
+/// RFC 6749 §4.1.2: a second use of a code revokes what the first one gave.
+async fn replayed(oauth: &OAuth, asked: &ClientForm, grant: GrantId) -> Result<Value, OAuthError> {
+    let mut tx = oauth.gateway.stores().global().begin().await?;
+    tx.revoke_tokens_of(grant, oauth.gateway.clock().now()).await?;
+    oauth.gateway.commit_invalidating(tx, Invalidated::Grant(grant)).await?;
+    tracing::warn!(grant.id = %grant, client.id = asked.client.id, "A code was used twice; the tokens of grant {grant} are revoked");
+    Err(OAuthError::grant("the code is not valid"))
+}
+
+/// A new access token for a refresh token, which stays as it is: FAPI 2.0 SP
+/// §5.3.2.1-10 wants no rotation.
+async fn refresh(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError> {
+    let refused = OAuthError::grant("the refresh token is not valid");
+    let token = asked.form.need("refresh_token", "refresh_token is missing")?;
+    let digest = crypto::digest::sha256_hex(token.as_bytes());
+    let global = oauth.gateway.stores().global();
+    let now = oauth.gateway.clock().now();
+    let row = global.live_refresh_token(&digest, now).await?.ok_or(refused)?;
+    if row.client_id != asked.client.id {
+        return Err(refused);
+    }
+    let cnf = asked.confirmation()?;
+    let scope = match asked.form.get("scope") {
+        // RFC 6749 §6: less than was granted, never more.
+        Some(wanted) => {
+            let more = wanted.split_ascii_whitespace().any(|one| !row.scope.split(' ').any(|had| had == one));
+            if more {
+                return Err(OAuthError::new("invalid_scope", "the refresh token does not cover this scope"));
+            }
+            wanted.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+        }
+        None => row.scope.clone(),
+    };
+    let scope = still_covered(asked, &scope)?;
+    let grant = global.grant(row.grant).await?.ok_or(refused)?;
+    let mut tx = global.begin().await?;
+    let mut body = access(oauth, &mut tx, asked, cnf, Some(&grant), &scope, now).await?;
+    tx.commit().await?;
+    if let (Some(members), true) = (body.as_object_mut(), scope.split(' ').any(|scope| scope == "openid")) {
+        // OpenID Connect Core §12.2: no nonce in an id_token of a refresh.
+        members.insert("id_token".to_owned(), id_token::sign(oauth, &grant, None, now)?.into());
+    }
+    Ok(body)
+}
+
+async fn client_credentials(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError> {
+    let scopes = asked.scopes(asked.form.need("scope", "scope is missing")?)?;
+    // openid is about a person; a client's own token is about none.
+    let scopes: Vec<_> = scopes.into_iter().filter(|scope| *scope != "openid").collect();
+    if scopes.is_empty() {
+        return Err(OAuthError::new("invalid_scope", "openid is about a person, and this token is not"));
+    }
+    let cnf = asked.confirmation()?;
+    let mut tx = oauth.gateway.stores().global().begin().await?;
+    let now = oauth.gateway.clock().now();
+    let body = access(oauth, &mut tx, asked, cnf, None, &scopes.join(" "), now).await?;
+    tx.commit().await?;
+    Ok(body)
 }

@@ -16,6 +16,21 @@ pub struct ClientRow {
     pub status: String,
     /// RFC 7591 metadata.
     pub metadata: Value,
+    /// Digest of the token that manages the registration (RFC 7592 §3).
+    pub registration_digest: Option<String>,
+    /// When it was registered.
+    pub created_at: Timestamp,
+}
+
+fn read(row: &sqlx::any::AnyRow) -> Result<ClientRow, StoreError> {
+    let columns = Columns::new(row, "clients", "client_id")?;
+    Ok(ClientRow {
+        client_id: columns.text("client_id")?,
+        status: columns.text("status")?,
+        metadata: columns.json("metadata")?,
+        registration_digest: columns.optional_text("registration_digest")?,
+        created_at: columns.time("created_at")?,
+    })
 }
 
 impl GlobalStore {
@@ -25,19 +40,21 @@ impl GlobalStore {
     ///
     /// [`StoreError`] if the database fails.
     pub async fn client(&self, client_id: &str) -> Result<Option<ClientRow>, StoreError> {
-        let row = sqlx::query("select client_id, status, metadata from clients where client_id = $1")
+        let row = sqlx::query("select * from clients where client_id = $1")
             .bind(client_id)
             .fetch_optional(self.0.pool())
             .await?;
-        row.map(|row| {
-            let columns = Columns::new(&row, "clients", "client_id")?;
-            Ok(ClientRow {
-                client_id: columns.text("client_id")?,
-                status: columns.text("status")?,
-                metadata: columns.json("metadata")?,
-            })
-        })
-        .transpose()
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Every client, by id.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn clients(&self) -> Result<Vec<ClientRow>, StoreError> {
+        let rows = sqlx::query("select * from clients order by client_id").fetch_all(self.0.pool()).await?;
+        rows.iter().map(read).collect()
     }
 
     /// Removes used assertion ids, sessions, pushed requests and tokens whose time is over.
@@ -61,7 +78,11 @@ impl GlobalStore {
             ("delete from pushed_requests where expires_at < $1", hour_ago),
             // A late replay must still find the grant that it revokes.
             ("delete from codes where expires_at < $1", hour_ago),
-            ("delete from tokens where expires_at < $1", now),
+            ("delete from access_tokens where expires_at < $1", now),
+            ("delete from refresh_tokens where expires_at < $1", now),
+            ("delete from backchannel_requests where expires_at < $1", hour_ago),
+            ("delete from instances where lease_until < $1", hour_ago),
+            ("delete from invalidations where at < $1", hour_ago),
         ] {
             sqlx::query(sql).bind(before).execute(&mut *tx.0).await?;
         }
@@ -93,6 +114,65 @@ impl Tx {
         Ok(())
     }
 
+    /// Replaces a client's metadata, provided it is still what the caller read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn change_client(&mut self, was: &ClientRow, metadata: &Value) -> Result<bool, StoreError> {
+        let done = sqlx::query("update clients set metadata = $2 where client_id = $1 and metadata = $3")
+            .bind(&was.client_id)
+            .bind(json_text(metadata)?)
+            .bind(json_text(&was.metadata)?)
+            .execute(&mut *self.0)
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Sets the token that manages a registration (RFC 7592 §3).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] if there is no such client.
+    pub async fn set_registration_token(&mut self, client_id: &str, digest: &str) -> Result<(), StoreError> {
+        let done = sqlx::query("update clients set registration_digest = $2 where client_id = $1")
+            .bind(client_id)
+            .bind(digest)
+            .execute(&mut *self.0)
+            .await?;
+        found(&done)
+    }
+
+    /// Sets the status of a client: `active`, `suspended` or `deleted`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] if there is no such client.
+    pub async fn set_client_status(&mut self, client_id: &str, status: &str) -> Result<(), StoreError> {
+        let done = sqlx::query("update clients set status = $2 where client_id = $1")
+            .bind(client_id)
+            .bind(status)
+            .execute(&mut *self.0)
+            .await?;
+        found(&done)
+    }
+
+    /// Ends everything a client holds: its grants, and with them its tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn revoke_client(&mut self, client_id: &str, at: Timestamp) -> Result<(), StoreError> {
+        for sql in [
+            "update grants set revoked_at = $2 where client_id = $1 and revoked_at is null",
+            "update access_tokens set revoked_at = $2 where client_id = $1 and revoked_at is null",
+            "update refresh_tokens set revoked_at = $2 where client_id = $1 and revoked_at is null",
+        ] {
+            sqlx::query(sql).bind(client_id).bind(micros(at)).execute(&mut *self.0).await?;
+        }
+        Ok(())
+    }
+
     /// Uses up the id of a client assertion (RFC 7523 §3 (7)).
     ///
     /// # Errors
@@ -115,4 +195,8 @@ impl Tx {
         .await?;
         crate::rows::exactly_one(&done)
     }
+}
+
+fn found(done: &sqlx::any::AnyQueryResult) -> Result<(), StoreError> {
+    if done.rows_affected() == 0 { Err(StoreError::NotFound) } else { Ok(()) }
 }

@@ -47,12 +47,16 @@ pub enum StoreError {
 pub(crate) type Schema = &'static [(i64, &'static str, &'static str)];
 
 /// Schema of the store without persons.
-pub(crate) const GLOBAL: Schema =
-    &[(1, "clients and tokens", include_str!("../../migrations/global/0001_clients_and_tokens.sql"))];
+pub(crate) const GLOBAL: Schema = &[
+    (1, "clients and tokens", include_str!("../../migrations/global/0001_clients_and_tokens.sql")),
+    (2, "authorization server", include_str!("../../migrations/global/0002_authorization_server.sql")),
+];
 
 /// Schema of a region's store.
-pub(crate) const REGION: Schema =
-    &[(1, "consents and payments", include_str!("../../migrations/region/0001_consents_and_payments.sql"))];
+pub(crate) const REGION: Schema = &[
+    (1, "consents and payments", include_str!("../../migrations/region/0001_consents_and_payments.sql")),
+    (3, "authorization details", include_str!("../../migrations/region/0003_authorization_details.sql")),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Engine {

@@ -1,4 +1,5 @@
-//! Grants, authorization codes and tokens. Secrets are kept as digests only.
+//! Grants: what a PSU allowed a client, and the codes that stand for them.
+//! Secrets are kept as digests only.
 
 use crypto::certificate::Thumbprint;
 use domain::{GrantId, Timestamp};
@@ -7,6 +8,27 @@ use serde_json::Value;
 use crate::database::micros;
 use crate::rows::{Columns, exactly_one, json_text};
 use crate::{GlobalStore, StoreError, Tx};
+
+/// What a PSU allowed a client.
+#[derive(Clone, Debug)]
+pub struct GrantRow {
+    /// The grant.
+    pub id: GrantId,
+    /// Client it was given to.
+    pub client_id: String,
+    /// Scopes, separated by spaces.
+    pub scope: String,
+    /// `authorization_details` (RFC 9396).
+    pub details: Value,
+    /// What the PSU's authentication was worth (`acr`).
+    pub acr: Option<String>,
+    /// When the PSU was authenticated.
+    pub authenticated_at: Option<Timestamp>,
+    /// When it was given.
+    pub created_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
 
 /// An authorization code (RFC 6749 §4.1.2) as it is kept.
 #[derive(Clone, Debug)]
@@ -21,44 +43,12 @@ pub struct CodeRow {
     pub code_challenge: String,
     /// Value for the id_token (OpenID Connect Core §3.1.2.1).
     pub nonce: Option<String>,
+    /// DPoP key it is bound to (RFC 9449 §10).
+    pub dpop_key: Option<Thumbprint>,
     /// End of its life.
     pub expires_at: Timestamp,
     /// When it was redeemed.
     pub redeemed_at: Option<Timestamp>,
-}
-
-/// An access token as it is kept, with the grant behind it.
-#[derive(Clone, Debug)]
-pub struct TokenRow {
-    /// Client it was issued to.
-    pub client_id: String,
-    /// Grant it stands for; none for `client_credentials`.
-    pub grant: Option<GrantId>,
-    /// Scopes, separated by spaces.
-    pub scope: String,
-    /// Certificate it is bound to (RFC 8705).
-    pub thumbprint: Thumbprint,
-    /// End of its life.
-    pub expires_at: Timestamp,
-    /// `authorization_details` (RFC 9396) of the grant.
-    pub details: Value,
-}
-
-/// A new token.
-#[derive(Clone, Debug)]
-pub struct NewToken<'a> {
-    /// Digest of the token.
-    pub digest: &'a str,
-    /// Client it is issued to.
-    pub client_id: &'a str,
-    /// Grant it stands for.
-    pub grant: Option<GrantId>,
-    /// Scopes, separated by spaces.
-    pub scope: &'a str,
-    /// Certificate it is bound to.
-    pub thumbprint: &'a Thumbprint,
-    /// End of its life.
-    pub expires_at: Timestamp,
 }
 
 impl GlobalStore {
@@ -74,12 +64,14 @@ impl GlobalStore {
             .await?;
         row.map(|row| {
             let columns = Columns::new(&row, "codes", "code_digest")?;
+            let dpop_key = columns.optional_text("dpop_key")?;
             Ok(CodeRow {
                 client_id: columns.text("client_id")?,
                 grant: columns.parsed("grant_id")?,
                 redirect_uri: columns.text("redirect_uri")?,
                 code_challenge: columns.text("code_challenge")?,
                 nonce: columns.optional_text("nonce")?,
+                dpop_key: dpop_key.map(|_| columns.parsed("dpop_key")).transpose()?,
                 expires_at: columns.time("expires_at")?,
                 redeemed_at: columns.optional_time("redeemed_at")?,
             })
@@ -87,94 +79,96 @@ impl GlobalStore {
         .transpose()
     }
 
-    /// Finds a token that lives: not expired, not revoked, its grant not
-    /// revoked, its client not suspended.
+    /// Finds a grant, revoked or not.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the database fails.
-    pub async fn live_token(&self, digest: &str, now: Timestamp) -> Result<Option<TokenRow>, StoreError> {
-        let row = sqlx::query(
-            "select t.token_digest, t.client_id, t.grant_id, t.scope, t.thumbprint, t.expires_at, \
-                    coalesce(g.details, '[]') as details \
-             from tokens t join clients c on c.client_id = t.client_id \
-             left join grants g on g.grant_id = t.grant_id \
-             where t.token_digest = $1 and t.expires_at > $2 and t.revoked_at is null \
-               and g.revoked_at is null and c.status = 'active'",
-        )
-        .bind(digest)
-        .bind(micros(now))
-        .fetch_optional(self.0.pool())
-        .await?;
-        row.map(|row| {
-            let columns = Columns::new(&row, "tokens", "token_digest")?;
-            let grant = columns.optional_text("grant_id")?;
-            Ok(TokenRow {
-                client_id: columns.text("client_id")?,
-                grant: grant.map(|_| columns.parsed("grant_id")).transpose()?,
-                scope: columns.text("scope")?,
-                thumbprint: columns.parsed("thumbprint")?,
-                expires_at: columns.time("expires_at")?,
-                details: columns.json("details")?,
-            })
-        })
-        .transpose()
-    }
-
-    /// `authorization_details` of a grant that is not revoked.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if the database fails.
-    pub async fn grant_details(&self, id: GrantId) -> Result<Option<(String, Value)>, StoreError> {
-        let row = sqlx::query("select * from grants where grant_id = $1 and revoked_at is null")
+    pub async fn grant(&self, id: GrantId) -> Result<Option<GrantRow>, StoreError> {
+        let row = sqlx::query("select * from grants where grant_id = $1")
             .bind(id.to_string())
             .fetch_optional(self.0.pool())
             .await?;
         row.map(|row| {
             let columns = Columns::new(&row, "grants", "grant_id")?;
-            Ok((columns.text("scope")?, columns.json("details")?))
+            Ok(GrantRow {
+                id: columns.parsed("grant_id")?,
+                client_id: columns.text("client_id")?,
+                scope: columns.text("scope")?,
+                details: columns.json("details")?,
+                acr: columns.optional_text("acr")?,
+                authenticated_at: columns.optional_time("authenticated_at")?,
+                created_at: columns.time("created_at")?,
+                revoked_at: columns.optional_time("revoked_at")?,
+            })
         })
         .transpose()
     }
 }
 
 impl Tx {
-    /// Records what the PSU allowed, with the code that stands for it.
+    /// Records what a PSU allowed.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the database fails.
-    pub async fn grant(
-        &mut self,
-        id: GrantId,
-        scope: &str,
-        details: &Value,
-        code_digest: &str,
-        code: &CodeRow,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
+    pub async fn give_grant(&mut self, grant: &GrantRow) -> Result<(), StoreError> {
         sqlx::query(
-            "insert into grants (grant_id, client_id, scope, details, created_at) \
-             values ($1, $2, $3, $4, $5)",
+            "insert into grants (grant_id, client_id, scope, details, acr, authenticated_at, created_at) \
+             values ($1, $2, $3, $4, $5, $6, $7)",
         )
-        .bind(id.to_string())
-        .bind(&code.client_id)
-        .bind(scope)
-        .bind(json_text(details)?)
-        .bind(micros(at))
+        .bind(grant.id.to_string())
+        .bind(&grant.client_id)
+        .bind(&grant.scope)
+        .bind(json_text(&grant.details)?)
+        .bind(&grant.acr)
+        .bind(grant.authenticated_at.map(micros))
+        .bind(micros(grant.created_at))
         .execute(&mut *self.0)
         .await?;
+        Ok(())
+    }
+
+    /// Changes what a grant covers, provided it still covers what the caller
+    /// read and was not revoked.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if it was changed or revoked meanwhile.
+    pub async fn change_grant(&mut self, was: &GrantRow, now: &GrantRow) -> Result<(), StoreError> {
+        let done = sqlx::query(
+            "update grants set scope = $2, details = $3, acr = $4, authenticated_at = $5 \
+             where grant_id = $1 and scope = $6 and details = $7 and revoked_at is null",
+        )
+        .bind(now.id.to_string())
+        .bind(&now.scope)
+        .bind(json_text(&now.details)?)
+        .bind(&now.acr)
+        .bind(now.authenticated_at.map(micros))
+        .bind(&was.scope)
+        .bind(json_text(&was.details)?)
+        .execute(&mut *self.0)
+        .await?;
+        exactly_one(&done)
+    }
+
+    /// Records a code.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn issue_code(&mut self, digest: &str, code: &CodeRow) -> Result<(), StoreError> {
         sqlx::query(
             "insert into codes (code_digest, client_id, grant_id, redirect_uri, code_challenge, nonce, \
-             expires_at) values ($1, $2, $3, $4, $5, $6, $7)",
+             dpop_key, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
-        .bind(code_digest)
+        .bind(digest)
         .bind(&code.client_id)
-        .bind(id.to_string())
+        .bind(code.grant.to_string())
         .bind(&code.redirect_uri)
         .bind(&code.code_challenge)
         .bind(&code.nonce)
+        .bind(code.dpop_key.map(|key| key.to_string()))
         .bind(micros(code.expires_at))
         .execute(&mut *self.0)
         .await?;
@@ -198,61 +192,27 @@ impl Tx {
         exactly_one(&done)
     }
 
-    /// Revokes a grant: every token of it dies with it.
+    /// Revokes a grant of a client, and with it every token of it.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the database fails.
-    pub async fn revoke_grant(&mut self, id: GrantId, at: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("update grants set revoked_at = $2 where grant_id = $1 and revoked_at is null")
-            .bind(id.to_string())
-            .bind(micros(at))
-            .execute(&mut *self.0)
-            .await?;
-        Ok(())
-    }
-
-    /// Records a token that is about to be handed out.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if the database fails.
-    pub async fn issue_token(&mut self, token: &NewToken<'_>) -> Result<(), StoreError> {
-        sqlx::query(
-            "insert into tokens (token_digest, client_id, grant_id, scope, thumbprint, expires_at) \
-             values ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(token.digest)
-        .bind(token.client_id)
-        .bind(token.grant.map(|grant| grant.to_string()))
-        .bind(token.scope)
-        .bind(token.thumbprint.to_string())
-        .bind(micros(token.expires_at))
-        .execute(&mut *self.0)
-        .await?;
-        Ok(())
-    }
-
-    /// Revokes a token of a client (RFC 7009). An unknown token is no error.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if the database fails.
-    pub async fn revoke_token(
+    /// [`StoreError::Conflict`] if the client has no such grant, or it was
+    /// revoked before.
+    pub async fn revoke_grant(
         &mut self,
-        digest: &str,
+        id: GrantId,
         client_id: &str,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "update tokens set revoked_at = $3 \
-             where token_digest = $1 and client_id = $2 and revoked_at is null",
+        let done = sqlx::query(
+            "update grants set revoked_at = $3 \
+             where grant_id = $1 and client_id = $2 and revoked_at is null",
         )
-        .bind(digest)
+        .bind(id.to_string())
         .bind(client_id)
         .bind(micros(at))
         .execute(&mut *self.0)
         .await?;
-        Ok(())
+        exactly_one(&done)
     }
 }

@@ -7,16 +7,20 @@
 //! two is in [`database`].
 
 pub mod accounts;
+pub mod backchannel;
 pub mod clients;
 pub mod consents;
 mod database;
+pub mod details;
 pub mod directory;
 pub mod events;
 pub mod grants;
 pub mod idempotency;
+pub mod instances;
 pub mod payments;
 mod rows;
 pub mod sessions;
+pub mod tokens;
 pub mod webhooks;
 
 use std::collections::BTreeMap;

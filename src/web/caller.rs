@@ -1,5 +1,6 @@
 //! Who calls, proved: an access token, bound to the certificate of the
-//! connection (RFC 8705 §3), with the scope the operation needs.
+//! connection (RFC 8705 §3) or to the key of a DPoP proof (RFC 9449 §7), with
+//! the scope the operation needs.
 //!
 //! A handler that takes a [`Caller`] cannot forget to authorise.
 
@@ -7,12 +8,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
+use crypto::Confirmation;
 use domain::{ConsentId, GrantId};
 use edge::{PeerCertificate, PeerIdentity, Trust};
-use flows::Gateway;
+use flows::{Gateway, LiveToken};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 
+use crate::dpop::{self, ProofRefused};
 use crate::{Problem, ProblemCode};
 
 /// Which scope an operation needs.
@@ -55,6 +58,8 @@ pub struct Caller<R> {
     pub grant: Option<GrantId>,
     /// Consents that the grant holds.
     pub consents: Vec<ConsentId>,
+    /// The token, for what else it covers.
+    pub token: Arc<LiveToken>,
     rule: PhantomData<R>,
 }
 
@@ -68,16 +73,11 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let gateway = Arc::<Gateway>::from_ref(state);
-        let certificate = trusted_certificate(parts)?;
-        let token = bearer_token(parts)?;
-        let digest = crypto::digest::sha256_hex(token.as_bytes());
-        let now = gateway.clock().now();
-        let token = gateway.stores().global().live_token(&digest, now).await?;
-        let token = token.ok_or_else(|| Problem::new(ProblemCode::TokenInvalid))?;
-        if token.thumbprint != certificate.thumbprint {
-            return Err(Problem::new(ProblemCode::CertificateMismatch));
-        }
-        let granted = token.scope.split(' ').any(|scope| R::ANY_OF.contains(&scope));
+        let token = match authorization(parts)? {
+            (Scheme::Bearer, token) => by_certificate(&gateway, parts, token).await?,
+            (Scheme::Dpop, token) => by_proof(&gateway, parts, token).await?,
+        };
+        let granted = token.row.scope.split(' ').any(|scope| R::ANY_OF.contains(&scope));
         if !granted && !R::ANY_OF.is_empty() {
             let wanted = R::ANY_OF.join(" or ");
             return Err(
@@ -85,30 +85,87 @@ where
             );
         }
         Ok(Self {
-            client_id: token.client_id,
-            grant: token.grant,
-            consents: consents_of(&token.details),
+            client_id: token.row.client_id.clone(),
+            grant: token.row.grant,
+            consents: token.consents.clone(),
+            token,
             rule: PhantomData,
         })
     }
 }
 
-/// The certificate of the connection, if we trust it.
-fn trusted_certificate(parts: &Parts) -> Result<PeerCertificate, Problem> {
-    let peer = parts.extensions.get::<PeerIdentity>();
-    let Some(certificate) = peer.and_then(|peer| peer.certificate.as_ref()) else {
-        return Err(Problem::new(ProblemCode::CertificateMissing));
-    };
-    match certificate.trust {
-        Trust::Trusted => Ok(certificate.clone()),
-        Trust::OutOfDate => Err(Problem::new(ProblemCode::CertificateOutOfDate)),
-        Trust::Unknown => Err(Problem::new(ProblemCode::CertificateUntrusted)),
+/// A token that is bound to the certificate of the connection.
+async fn by_certificate(gateway: &Gateway, parts: &Parts, token: &str) -> Result<Arc<LiveToken>, Problem> {
+    let certificate = certificate_of(parts)?;
+    // Looked up only for a certificate that can be some client's.
+    if certificate.trust == Trust::OutOfDate {
+        return Err(Problem::new(ProblemCode::CertificateOutOfDate));
     }
+    let found = gateway.live_token(token).await?;
+    let untrusted = certificate.trust == Trust::Unknown;
+    let Some(token) = found else {
+        let code = if untrusted { ProblemCode::CertificateUntrusted } else { ProblemCode::TokenInvalid };
+        return Err(Problem::new(code));
+    };
+    match token.row.cnf {
+        Confirmation::Certificate(_) if untrusted => Err(Problem::new(ProblemCode::CertificateUntrusted)),
+        Confirmation::SelfSigned(_) if !certificate.fields.is_valid_at(gateway.clock().now()) => {
+            Err(Problem::new(ProblemCode::CertificateOutOfDate))
+        }
+        Confirmation::Certificate(bound) | Confirmation::SelfSigned(bound)
+            if bound == certificate.thumbprint =>
+        {
+            Ok(token)
+        }
+        Confirmation::Certificate(_) | Confirmation::SelfSigned(_) => {
+            Err(Problem::new(ProblemCode::CertificateMismatch))
+        }
+        // RFC 9449 §7.1: such a token is nothing without its proof.
+        Confirmation::Key(_) => Err(Problem::new(ProblemCode::ProofInvalid)
+            .detail("The token is bound to a DPoP key: send it with the scheme DPoP and a proof.")),
+    }
+}
+
+/// A token that is bound to the key of a proof.
+async fn by_proof(gateway: &Gateway, parts: &Parts, token: &str) -> Result<Arc<LiveToken>, Problem> {
+    let invalid = |why: &str| Problem::new(ProblemCode::ProofInvalid).detail(why);
+    let proof = dpop::proof_of(gateway, &parts.headers, &parts.method, parts.uri.path(), Some(token));
+    let proof = match proof {
+        Ok(Some(proof)) => proof,
+        Ok(None) => return Err(invalid("The DPoP header is missing.")),
+        Err(ProofRefused::Invalid(why)) => return Err(invalid(&format!("Refused: {why}."))),
+        Err(ProofRefused::Nonce) => {
+            return Err(Problem::new(ProblemCode::ProofNonce).dpop_nonce(dpop::nonce(gateway)));
+        }
+    };
+    let token = gateway.live_token(token).await?;
+    let token = token.ok_or_else(|| Problem::new(ProblemCode::TokenInvalid))?;
+    if token.row.cnf != Confirmation::Key(proof.key) {
+        return Err(invalid("The token is bound to another key."));
+    }
+    // RFC 9449 §11.1: last, so that a refused request uses nothing up.
+    if !gateway.note_proof(&proof) {
+        return Err(invalid("The DPoP proof was used before."));
+    }
+    Ok(token)
+}
+
+/// The certificate of the connection.
+fn certificate_of(parts: &Parts) -> Result<&PeerCertificate, Problem> {
+    let peer = parts.extensions.get::<PeerIdentity>();
+    let certificate = peer.and_then(|peer| peer.certificate.as_ref());
+    certificate.ok_or_else(|| Problem::new(ProblemCode::CertificateMissing))
+}
+
+/// How a token is shown.
+enum Scheme {
+    Bearer,
+    Dpop,
 }
 
 /// The token of the Authorization header, and of nowhere else (FAPI 2.0 SP
 /// §5.3.4-2); the scheme's case does not matter (RFC 9110 §11.1).
-fn bearer_token(parts: &Parts) -> Result<&str, Problem> {
+fn authorization(parts: &Parts) -> Result<(Scheme, &str), Problem> {
     let missing = || Problem::new(ProblemCode::TokenMissing);
     let mut values = parts.headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or_else(missing)?;
@@ -116,15 +173,11 @@ fn bearer_token(parts: &Parts) -> Result<&str, Problem> {
         return Err(missing().detail("There is more than one Authorization header."));
     }
     let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(missing()) }
-}
-
-/// The consents that `authorization_details` name (RFC 9396).
-fn consents_of(details: &serde_json::Value) -> Vec<ConsentId> {
-    let details = details.as_array().map(Vec::as_slice).unwrap_or_default();
-    details
-        .iter()
-        .filter(|detail| detail.get("type").and_then(|kind| kind.as_str()) == Some("account_access"))
-        .filter_map(|detail| detail.get("consent_id")?.as_str()?.parse().ok())
-        .collect()
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok((Scheme::Bearer, token.trim()))
+    } else if scheme.eq_ignore_ascii_case("dpop") {
+        Ok((Scheme::Dpop, token.trim()))
+    } else {
+        Err(missing())
+    }
 }

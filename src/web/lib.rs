@@ -4,6 +4,7 @@
 mod body;
 mod caller;
 mod cursor;
+pub mod dpop;
 mod headers;
 mod problem;
 mod refusal;

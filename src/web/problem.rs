@@ -96,10 +96,13 @@ codes! {
     CertificateOutOfDate = "auth.certificate_out_of_date", UNAUTHORIZED, "client", false, "The client certificate is out of date";
     /// The token is bound to another certificate (RFC 8705).
     CertificateMismatch = "auth.certificate_mismatch", UNAUTHORIZED, "client", false, "The token belongs to another certificate";
+    /// The DPoP proof is missing, is not about this request, is not by the
+    /// token's key, or was used before (RFC 9449 §4.3).
+    ProofInvalid = "auth.dpop_proof", UNAUTHORIZED, "client", false, "The DPoP proof is not valid";
+    /// The DPoP proof needs the nonce of this answer's DPoP-Nonce (RFC 9449 §9).
+    ProofNonce = "auth.dpop_nonce", UNAUTHORIZED, "client", true, "The DPoP proof needs a nonce";
     /// The token lacks the scope.
     ScopeMissing = "auth.scope", FORBIDDEN, "client", false, "The token lacks the scope";
-    /// The token's grant holds no consent for this.
-    ConsentMissing = "consent.missing", FORBIDDEN, "client", false, "No consent covers the request";
     /// The consent has ended, or the PSU has not given it yet.
     ConsentNotInForce = "consent.not_in_force", FORBIDDEN, "psu", false, "The consent is not in force";
     /// The consent lacks the permission.
@@ -108,6 +111,9 @@ codes! {
     ConsentState = "consent.state", CONFLICT, "client", false, "The consent cannot do this now";
     /// The payment's life has no such step.
     PaymentState = "payment.state", CONFLICT, "client", false, "The payment cannot do this now";
+    /// The token was granted for a payment of another amount or payee
+    /// (dynamic linking, RTS art. 5).
+    PaymentNotGranted = "payment.not_granted", FORBIDDEN, "client", false, "The PSU approved another payment";
     /// What came from the bank does not belong to this browser or bank.
     CallbackMismatch = "callback.mismatch", BAD_REQUEST, "psu", false, "This answer from the bank does not belong here";
     /// What came from the bank was used before or came too late.
@@ -228,6 +234,9 @@ pub struct Problem {
     /// Everything that is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ProblemError>,
+    /// The nonce to use next, for the header.
+    #[serde(skip)]
+    dpop_nonce: Option<String>,
 }
 
 impl Problem {
@@ -246,7 +255,15 @@ impl Problem {
             outcome: None,
             institution: None,
             errors: Vec::new(),
+            dpop_nonce: None,
         }
+    }
+
+    /// Says which nonce a DPoP proof must carry.
+    #[must_use]
+    pub fn dpop_nonce(mut self, nonce: String) -> Self {
+        self.dpop_nonce = Some(nonce);
+        self
     }
 
     /// Says what happened.
@@ -396,6 +413,7 @@ impl From<FlowError> for Problem {
             FlowError::PaymentState(state) => {
                 Self::new(ProblemCode::PaymentState).detail(format!("The payment is {state}."))
             }
+            FlowError::OrderNotGranted => Self::new(ProblemCode::PaymentNotGranted).outcome("not_executed"),
             FlowError::CallbackMismatch => Self::new(ProblemCode::CallbackMismatch),
             FlowError::CallbackSpent => Self::new(ProblemCode::CallbackSpent),
             FlowError::KeyInFlight => Self::new(ProblemCode::KeyInFlight).retry_after(1),
@@ -434,8 +452,11 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after = self.retry_after;
         // RFC 6750 §3: a 401 names the scheme, and the error if a token was shown.
+        let nonce = self.dpop_nonce.as_deref().and_then(|nonce| HeaderValue::from_str(nonce).ok());
         let challenge = (status == StatusCode::UNAUTHORIZED).then_some(match self.code {
-            "auth.token_missing" => "Bearer",
+            "auth.token_missing" => "Bearer, DPoP algs=\"PS256 ES256 EdDSA\"",
+            "auth.dpop_proof" => "DPoP error=\"invalid_dpop_proof\", algs=\"PS256 ES256 EdDSA\"",
+            "auth.dpop_nonce" => "DPoP error=\"use_dpop_nonce\", algs=\"PS256 ES256 EdDSA\"",
             _ => "Bearer error=\"invalid_token\"",
         });
         let mut response = (status, Json(self)).into_response();
@@ -443,6 +464,9 @@ impl IntoResponse for Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(challenge) = challenge {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Some(nonce) = nonce {
+            headers.insert(crate::dpop::DPOP_NONCE, nonce);
         }
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

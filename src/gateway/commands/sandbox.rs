@@ -14,6 +14,8 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         clients: args.clients.clone(),
         trust_ca: args.trust_ca.clone(),
         banks: args.banks.clone(),
+        software_issuers: args.software_issuers.clone(),
+        require_dpop_nonce: args.require_dpop_nonce,
         database_url: args.database_url.clone(),
         ..SandboxOptions::at(&args.data_dir)
     };

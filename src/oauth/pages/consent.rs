@@ -18,11 +18,12 @@ use store::consents::ConsentRow;
 use store::sessions::SessionRow;
 
 use super::{
-    BankChoice, Browser, PageError, automatic, banks, client_name, go, page, presence, sandbox_user,
+    BankChoice, Browser, PageError, banks, client_name, go, page, presence, sandbox_decision, sandbox_user,
     session_of,
 };
 use crate::OAuth;
 use crate::authorize::{Plan, complete, refuse};
+use crate::details::{self, Shown};
 
 /// One consent on the page.
 struct Item {
@@ -44,6 +45,7 @@ struct ConsentPage<'a> {
     session: String,
     client: &'a str,
     items: Vec<Item>,
+    details: Vec<Shown>,
     ready: bool,
     search: &'a str,
     form_token: String,
@@ -76,7 +78,7 @@ pub(crate) async fn show(
     if session.status == "approved" {
         return Ok(go(&format!("/consent/{id}/next")));
     }
-    if let Some(approve) = automatic(&oauth, &headers) {
+    if let Some(approve) = sandbox_decision(&oauth, &headers) {
         let names = choose_for_nobody(&oauth, &session, &plan).await?;
         return settle(&oauth, &session, plan, approve, names, &peer, &headers).await;
     }
@@ -92,7 +94,7 @@ async fn show_page(
 ) -> Result<Response, PageError> {
     let client = client_name(oauth, &session.client_id).await?;
     let mut items = Vec::new();
-    for id in &plan.request.consents {
+    for id in &plan.request.asked.consents {
         let consent = oauth.gateway.consent(&session.client_id, *id).await?;
         items.push(item(oauth, &consent, search));
     }
@@ -101,6 +103,7 @@ async fn show_page(
         session: session.id.to_string(),
         client: &client,
         items,
+        details: details::shown(oauth, &session.client_id, &plan.request.asked.details).await?,
         ready,
         search,
         form_token: browser.form_token(session.id),
@@ -157,7 +160,8 @@ pub(crate) async fn choose(
     check_form(&form, &browser, id)?;
     let consent = form.get("consent").and_then(|id| id.parse::<ConsentId>().ok());
     let bank = form.get("bank").and_then(|id| id.parse().ok());
-    let (Some(consent), Some(bank)) = (consent.filter(|id| plan.request.consents.contains(id)), bank) else {
+    let (Some(consent), Some(bank)) = (consent.filter(|id| plan.request.asked.consents.contains(id)), bank)
+    else {
         return Err(PageError::form("Choose a bank from the list."));
     };
     oauth.gateway.choose_institution(consent, &bank).await?;
@@ -177,6 +181,7 @@ pub(crate) async fn decide(
     check_form(&form, &browser, id)?;
     let names = plan
         .request
+        .asked
         .consents
         .iter()
         .filter_map(|consent| {
@@ -206,7 +211,7 @@ async fn settle(
     if !approve {
         // The session first: a page that is stale must not end what was decided.
         let back = refuse(oauth, session, &plan, "open", "access_denied").await?;
-        for id in &plan.request.consents {
+        for id in &plan.request.asked.consents {
             if oauth.gateway.consent(&session.client_id, *id).await?.status == ConsentStatus::Authorized {
                 continue;
             }
@@ -249,7 +254,7 @@ async fn go_on(
 ) -> Result<Response, PageError> {
     let psu = presence(peer, headers);
     let mut failure = None;
-    for id in plan.request.consents.clone() {
+    for id in plan.request.asked.consents.clone() {
         match oauth.gateway.start_consent(session.id, id, &psu).await {
             Ok(NextStep::Redirect(url)) => return Ok(go(url.as_str())),
             Ok(NextStep::Wait(_)) => return Ok(go(&format!("/consent/{}/wait", session.id))),
@@ -267,7 +272,8 @@ async fn go_on(
             }
         }
     }
-    let none_left = plan.refused.len() == plan.request.consents.len() && !plan.request.consents.is_empty();
+    let none_left =
+        plan.refused.len() == plan.request.asked.consents.len() && !plan.request.asked.consents.is_empty();
     if let (Some(error), true) = (failure, none_left) {
         // The PSU learns why it came to nothing; the link back tells the application.
         let back = refuse(oauth, session, &plan, "approved", "temporarily_unavailable").await?;
@@ -291,7 +297,7 @@ pub(crate) async fn wait(
     let mut name = String::new();
     for round in 0..POLLS {
         let mut waiting = false;
-        for consent in &plan.request.consents {
+        for consent in &plan.request.asked.consents {
             let row = oauth.gateway.consent(&session.client_id, *consent).await?;
             if !matches!(row.status, ConsentStatus::AwaitingDecoupled | ConsentStatus::AwaitingRedirect) {
                 continue;
@@ -327,7 +333,7 @@ async fn choose_for_nobody(
     plan: &Plan,
 ) -> Result<HashMap<ConsentId, String>, PageError> {
     let mut names = HashMap::new();
-    for id in &plan.request.consents {
+    for id in &plan.request.asked.consents {
         let mut consent = oauth.gateway.consent(&session.client_id, *id).await?;
         if consent.institution.is_none()
             && let Some(first) = banks(oauth, id.region(), "").first()

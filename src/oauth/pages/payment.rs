@@ -19,7 +19,9 @@ use store::sessions::SessionRow;
 use url::Url;
 
 use super::consent::{WaitPage, check_form};
-use super::{Browser, PageError, automatic, client_name, go, page, presence, sandbox_user, session_of};
+use super::{
+    Browser, PageError, client_name, go, page, presence, sandbox_decision, sandbox_user, session_of,
+};
 use crate::OAuth;
 
 #[derive(Template)]
@@ -67,7 +69,7 @@ pub(crate) async fn show(
     }
     let profile = oauth.gateway.registry().profile(&payment.institution);
     let asks_name = profile.as_ref().is_some_and(|profile| profile.psu_id_required);
-    if let Some(approve) = automatic(&oauth, &headers) {
+    if let Some(approve) = sandbox_decision(&oauth, &headers) {
         let name = profile.as_deref().filter(|_| asks_name).and_then(sandbox_user);
         return settle(&oauth, &session, &payment, approve, name, &peer, &headers).await;
     }

@@ -291,12 +291,13 @@ on_both_databases! {
                 redirect_uri: "https://fintech.example".to_owned(),
                 code_challenge: "c".to_owned(),
                 nonce: None,
+                dpop_key: None,
                 expires_at: world.in_seconds(end),
                 redeemed_at: None,
             };
             let mut tx = world.global.begin().await.unwrap();
-            let details = serde_json::json!([]);
-            tx.grant(code.grant, "accounts", &details, digest, &code, world.now()).await.unwrap();
+            tx.give_grant(&world.grant(code.grant)).await.unwrap();
+            tx.issue_code(digest, &code).await.unwrap();
             tx.commit().await.unwrap();
             let (global, now) = (world.global.clone(), world.now());
             let won = winners(move || {

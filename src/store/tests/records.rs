@@ -9,7 +9,8 @@
 
 mod world;
 
-use consentry_store::grants::{CodeRow, NewToken};
+use consentry_store::grants::CodeRow;
+use consentry_store::tokens::NewToken;
 use consentry_store::{GlobalStore, RegionalStore, StoreError};
 use domain::{GrantId, PaymentState, SystemEntropy};
 use world::{World, uk};
@@ -76,19 +77,22 @@ on_both_databases! {
             redirect_uri: "https://fintech.example".to_owned(),
             code_challenge: "c".to_owned(),
             nonce: None,
+            dpop_key: None,
             expires_at: end,
             redeemed_at: None,
         };
-        let thumbprint = crypto::certificate::Thumbprint::of(b"certificate");
+        let cnf = crypto::Confirmation::Certificate(crypto::Thumbprint::of(b"certificate"));
         let mut tx = world.global.begin().await.unwrap();
-        tx.grant(grant, "accounts", &serde_json::json!([]), "code", &code, now).await.unwrap();
+        tx.give_grant(&world.grant(grant)).await.unwrap();
+        tx.issue_code("code", &code).await.unwrap();
         for digest in ["one", "two"] {
             tx.issue_token(&NewToken {
                 digest,
                 client_id: "tpp",
                 grant: Some(grant),
                 scope: "accounts",
-                thumbprint: &thumbprint,
+                cnf,
+                issued_at: now,
                 expires_at: end,
             })
             .await
@@ -98,15 +102,16 @@ on_both_databases! {
         let lives = async |digest: &str, at| world.global.live_token(digest, at).await.unwrap().is_some();
         assert!(lives("one", now).await && !lives("one", end).await && !lives("unknown", now).await);
         let mut tx = world.global.begin().await.unwrap();
-        tx.revoke_token("one", "other", now).await.unwrap();
+        assert!(!tx.revoke_token("one", "other", now).await.unwrap());
         tx.commit().await.unwrap();
         assert!(lives("one", now).await);
         let mut tx = world.global.begin().await.unwrap();
-        tx.revoke_token("one", "tpp", now).await.unwrap();
+        assert!(tx.revoke_token("one", "tpp", now).await.unwrap());
         tx.commit().await.unwrap();
         assert!(!lives("one", now).await && lives("two", now).await);
         let mut tx = world.global.begin().await.unwrap();
-        tx.revoke_grant(grant, now).await.unwrap();
+        assert!(matches!(tx.revoke_grant(grant, "other", now).await, Err(StoreError::Conflict)));
+        tx.revoke_grant(grant, "tpp", now).await.unwrap();
         tx.commit().await.unwrap();
         assert!(!lives("two", now).await);
     }

@@ -142,11 +142,14 @@ async fn a_code_is_bound_to_client_redirect_uri_and_verifier() {
 async fn other_grant_types_are_refused() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
-    for grant in ["password", "implicit", "refresh_token", "urn:ietf:params:oauth:grant-type:jwt-bearer"] {
+    for grant in ["password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer"] {
         let answer = tpp.authenticated(TOKEN, &[("grant_type", grant)]).await.unwrap();
         assert_error(&answer, 400, "unsupported_grant_type");
     }
     assert_error(&tpp.authenticated(TOKEN, &[]).await.unwrap(), 400, "invalid_request");
+    // One that exists, for a client that is not registered for it.
+    let answer = tpp.authenticated(TOKEN, &[("grant_type", "refresh_token")]).await.unwrap();
+    assert_error(&answer, 400, "unauthorized_client");
     gw.sandbox.stop().await;
 }
 

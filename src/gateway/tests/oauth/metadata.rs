@@ -36,9 +36,25 @@ async fn the_metadata_states_the_profile() {
         ("require_pushed_authorization_requests", json!(true)),
         ("authorization_response_iss_parameter_supported", json!(true)),
         ("tls_client_certificate_bound_access_tokens", json!(true)),
-        ("token_endpoint_auth_methods_supported", json!(["private_key_jwt", "tls_client_auth"])),
-        ("grant_types_supported", json!(["authorization_code", "client_credentials"])),
-        ("authorization_details_types_supported", json!(["account_access"])),
+        (
+            "token_endpoint_auth_methods_supported",
+            json!(["private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"]),
+        ),
+        (
+            "grant_types_supported",
+            json!([
+                "authorization_code",
+                "refresh_token",
+                "client_credentials",
+                "urn:openid:params:grant-type:ciba"
+            ]),
+        ),
+        (
+            "authorization_details_types_supported",
+            json!(["account_access", "payment_initiation", "vrp", "funds_confirmation"]),
+        ),
+        ("response_modes_supported", json!(["query", "query.jwt", "jwt"])),
+        ("backchannel_token_delivery_modes_supported", json!(["poll", "ping"])),
     ] {
         assert_eq!(server[name], value, "{name}");
     }
@@ -65,7 +81,13 @@ async fn every_endpoint_of_the_metadata_answers() {
         let url = url.as_str().unwrap();
         assert!(url.starts_with("https://"), "{name}");
         match name.as_str() {
-            "jwks_uri" => assert_eq!(tpp.http.get(url, &[]).await.unwrap().status, 200),
+            "jwks_uri" | "authorization_details_types_metadata_endpoint" => {
+                assert_eq!(tpp.http.get(url, &[]).await.unwrap().status, 200);
+            }
+            "grant_management_endpoint" => {
+                let answer = tpp.http.get(&format!("{url}/grt_x"), &[]).await.unwrap();
+                crate::support::assert_problem(&answer, 401, "auth.token_missing");
+            }
             "authorization_endpoint" => assert_eq!(tpp.http.get(url, &[]).await.unwrap().status, 400),
             "registration_endpoint" => {
                 let answer = tpp.http.post_json(url, &[], &json!({})).await.unwrap();
@@ -75,7 +97,7 @@ async fn every_endpoint_of_the_metadata_answers() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 10);
+    assert_eq!(seen, 17);
     gw.sandbox.stop().await;
 }
 

@@ -74,7 +74,7 @@ async fn other_response_types_and_modes_are_refused() {
         assert_error(&answer, 400, "unsupported_response_type");
     }
     assert_error(&push(&tpp, &verifier(), &[("response_type", None)]).await, 400, "invalid_request");
-    for mode in ["fragment", "form_post", "jwt"] {
+    for mode in ["fragment", "form_post", "fragment.jwt", "JWT"] {
         let answer = push(&tpp, &verifier(), &[("response_mode", Some(mode))]).await;
         assert_error(&answer, 400, "invalid_request");
     }
@@ -89,7 +89,7 @@ async fn a_reference_inside_a_push_is_refused() {
     let urn = "urn:ietf:params:oauth:request_uri:abc";
     assert_error(&push(&tpp, &verifier(), &[("request_uri", Some(urn))]).await, 400, "invalid_request");
     let answer = push(&tpp, &verifier(), &[("request", Some("e30.e30.x"))]).await;
-    assert_error(&answer, 400, "request_not_supported");
+    assert_error(&answer, 400, "invalid_request_object");
     gw.sandbox.stop().await;
 }
 

@@ -3,10 +3,11 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use consentry_store::consents::{BankAccess, ConsentRow, ConsentTerms};
+use consentry_store::grants::GrantRow;
 use consentry_store::payments::{BankPayment, PaymentRow, PaymentTerms};
 use consentry_store::{GlobalStore, RegionalStore};
 use domain::{
-    AccountIdentification, Clock, ConsentId, ConsentStatus, Entropy, ManualClock, Money, PaymentId,
+    AccountIdentification, Clock, ConsentId, ConsentStatus, Entropy, GrantId, ManualClock, Money, PaymentId,
     PaymentOrder, PaymentScheme, PaymentState, Permission, Region, RemittanceInformation, SortCodeAccount,
     SystemClock, SystemEntropy, Timestamp,
 };
@@ -94,6 +95,20 @@ impl World {
         let mut tx = self.global.begin().await.unwrap();
         tx.put_client(id, &serde_json::json!({}), self.now()).await.unwrap();
         tx.commit().await.unwrap();
+    }
+
+    /// A grant of the client `tpp`, not kept yet.
+    pub fn grant(&self, id: GrantId) -> GrantRow {
+        GrantRow {
+            id,
+            client_id: "tpp".to_owned(),
+            scope: "accounts".to_owned(),
+            details: serde_json::json!([]),
+            acr: None,
+            authenticated_at: Some(self.now()),
+            created_at: self.now(),
+            revoked_at: None,
+        }
     }
 
     pub async fn consent(&self) -> ConsentRow {

@@ -1,0 +1,132 @@
+//! What a client asked a PSU to allow beyond account access (RFC 9396): kept
+//! in its home region; grants and tokens, which are global, know its id.
+
+use connect::BankFilter;
+use domain::{AccountIdentification, DetailId, Money, PaymentOrder, Region, Timestamp};
+use serde_json::{Value, json};
+
+use crate::webhooks::later;
+use crate::{FlowError, Gateway, LiveToken};
+
+/// Seconds that a detail of a request is kept, until its PSU decides.
+const REQUEST_LIFE: i64 = 7_200;
+
+/// Members of the European Economic Area whose accounts have IBANs.
+const EEA: &[&str] = &[
+    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT",
+    "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
+];
+
+impl Gateway {
+    /// The region in which data about an account is at home: that of a bank
+    /// here that serves its country.
+    #[must_use]
+    pub fn home_of(&self, account: &AccountIdentification) -> Option<Region> {
+        let country = match account {
+            AccountIdentification::Iban(iban) => iban.as_str().get(..2)?.to_owned(),
+            AccountIdentification::SortCode(_) => "GB".to_owned(),
+            AccountIdentification::Bban(_)
+            | AccountIdentification::MaskedPan(_)
+            | AccountIdentification::Other { .. } => return None,
+        };
+        let held = |region: Region| self.parts.stores.region(region).is_ok().then_some(region);
+        let filter = BankFilter { country: country.parse().ok(), ..BankFilter::default() };
+        if let Some(bank) = self.parts.registry.list(&filter, None, 1).first() {
+            return held(bank.region);
+        }
+        // No bank of that country is set up: the area is what decides.
+        let area = if EEA.contains(&country.as_str()) { "eu" } else { return None };
+        area.parse().ok().and_then(held)
+    }
+
+    /// Keeps what a client asks for. What stands for it elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError`] if the region is not held here or its store fails.
+    pub async fn keep_detail(
+        &self,
+        client_id: &str,
+        region: Region,
+        kind: &str,
+        body: &Value,
+    ) -> Result<Value, FlowError> {
+        let id = DetailId::new(region, self.clock(), self.entropy());
+        let mut tx = self.parts.stores.region(region)?.begin().await?;
+        tx.keep_detail(id, client_id, body, later(self.now(), REQUEST_LIFE)).await?;
+        tx.commit().await?;
+        Ok(json!({ "type": kind, "detail_id": id.to_string() }))
+    }
+
+    /// Keeps the details of a grant for as long as it may be used.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError`] if a store fails.
+    pub async fn prolong_details(&self, details: &Value, until: Timestamp) -> Result<(), FlowError> {
+        for id in details.as_array().into_iter().flatten().filter_map(detail_id) {
+            let mut tx = self.parts.stores.region(id.region())?.begin().await?;
+            tx.prolong_detail(id, until).await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Details in full: each reference replaced by what it stands for. What is
+    /// not kept any more is left out.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError`] if a store fails.
+    pub async fn details_in_full(&self, client_id: &str, details: &Value) -> Result<Value, FlowError> {
+        let mut full = Vec::new();
+        for detail in details.as_array().into_iter().flatten() {
+            match detail_id(detail) {
+                Some(id) => {
+                    full.extend(self.parts.stores.region(id.region())?.detail(id, client_id).await?);
+                }
+                None => full.push(detail.clone()),
+            }
+        }
+        Ok(Value::Array(full))
+    }
+
+    /// Dynamic linking (RTS art. 5): a token that was granted for certain
+    /// payments orders no other one.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::OrderNotGranted`] if the order is none of them.
+    pub async fn check_order(&self, token: &LiveToken, order: &PaymentOrder) -> Result<(), FlowError> {
+        let named =
+            |detail: &&Value| detail.get("type").and_then(Value::as_str) == Some("payment_initiation");
+        if !token.row.details.as_array().is_some_and(|all| all.iter().any(|one| named(&one))) {
+            return Ok(());
+        }
+        let full = self.details_in_full(&token.row.client_id, &token.row.details).await?;
+        let granted =
+            full.as_array().into_iter().flatten().filter(named).any(|detail| is_order(detail, order));
+        if granted { Ok(()) } else { Err(FlowError::OrderNotGranted) }
+    }
+}
+
+fn detail_id(detail: &Value) -> Option<DetailId> {
+    detail.get("detail_id")?.as_str()?.parse().ok()
+}
+
+/// Whether a `payment_initiation` is about this order: amount and payee.
+fn is_order(detail: &Value, order: &PaymentOrder) -> bool {
+    let text = |pointer: &str| detail.pointer(pointer).and_then(Value::as_str);
+    let amount = text("/instructedAmount/amount").zip(text("/instructedAmount/currency"));
+    let amount = amount.and_then(|(amount, currency)| Money::parse(amount, currency.parse().ok()?).ok());
+    let account = match (text("/creditorAccount/iban"), text("/creditorAccount/sortCode")) {
+        (Some(iban), _) => iban.parse().ok().map(AccountIdentification::Iban),
+        (None, Some(sort_code)) => text("/creditorAccount/accountNumber")
+            .and_then(|number| domain::SortCodeAccount::new(sort_code, number).ok())
+            .map(AccountIdentification::SortCode),
+        (None, None) => None,
+    };
+    let name = text("/creditorName").is_none_or(|name| name == order.creditor_name);
+    let payee = account.is_some_and(|account| account.normalised() == order.creditor_account.normalised());
+    amount == Some(order.amount) && payee && name
+}

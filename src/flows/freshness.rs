@@ -1,0 +1,296 @@
+//! What a process keeps in memory of the authorization server's state, and how
+//! it stops using it in time.
+//!
+//! Invariant: once a revocation has returned, no process accepts what it
+//! revoked. A copy may be used only while the process's lease runs; the lease
+//! is renewed in the store together with the newest invalidation that was
+//! applied; whoever revokes waits until every running lease is past its
+//! invalidation. A process that cannot reach the store loses its lease, and
+//! asks the store (and fails) instead of trusting its memory.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use domain::{ConsentId, GrantId, Timestamp};
+use moka::sync::Cache;
+use store::tokens::TokenRow;
+use tokio::sync::Notify;
+
+use crate::webhooks::later;
+use crate::{FlowError, Gateway};
+
+/// An access token that lives, as a request needs it.
+#[derive(Clone, Debug)]
+pub struct LiveToken {
+    /// The token.
+    pub row: TokenRow,
+    /// Consents that its grant holds.
+    pub consents: Vec<ConsentId>,
+}
+
+impl LiveToken {
+    fn of(row: TokenRow) -> Self {
+        let consents = consents_of(&row.details);
+        Self { row, consents }
+    }
+}
+
+/// The consents that `authorization_details` name (RFC 9396).
+#[must_use]
+pub fn consents_of(details: &serde_json::Value) -> Vec<ConsentId> {
+    let details = details.as_array().map(Vec::as_slice).unwrap_or_default();
+    details
+        .iter()
+        .filter(|detail| detail.get("type").and_then(|kind| kind.as_str()) == Some("account_access"))
+        .filter_map(|detail| detail.get("consent_id")?.as_str()?.parse().ok())
+        .collect()
+}
+
+/// What can be revoked or changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// An access token, by its digest.
+    Token(&'a str),
+    /// A grant with all its tokens.
+    Grant(GrantId),
+    /// A client with all its tokens, or its registration.
+    Client(&'a str),
+}
+
+impl Subject<'_> {
+    /// How an invalidation names it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Token(digest) => format!("token:{digest}"),
+            Self::Grant(id) => format!("grant:{id}"),
+            Self::Client(id) => format!("client:{id}"),
+        }
+    }
+}
+
+/// Seconds that a process may use its copies without asking.
+const LEASE: i64 = 3;
+/// How often the lease is renewed.
+const RENEWAL: Duration = Duration::from_secs(1);
+/// How often the store is asked whether anything was invalidated.
+const LOOK: Duration = Duration::from_millis(100);
+/// How often a revocation looks whether all have followed.
+const WAIT: Duration = Duration::from_millis(10);
+/// Seconds by which the clocks of two processes may differ.
+const SKEW: i64 = 2;
+/// Longest time that a copy is kept, whatever happens.
+const KEEP: Duration = Duration::from_secs(60);
+/// Tokens that are kept: some 400 bytes each.
+const TOKENS: u64 = 100_000;
+/// Used DPoP proofs that are remembered.
+const PROOFS: u64 = 1_000_000;
+
+/// Copies of the store, with the lease under which they may be used.
+pub(crate) struct Freshness {
+    instance: String,
+    started: Instant,
+    /// Milliseconds from `started` until which copies may be used.
+    lease: AtomicU64,
+    seen: AtomicI64,
+    /// Invalidations applied so far, of all kinds and of clients.
+    generation: RwLock<Generation>,
+    tokens: Cache<[u8; 32], Arc<LiveToken>>,
+    proofs: Cache<[u8; 32], ()>,
+    /// Wakes the look for invalidations.
+    wake: Notify,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Generation {
+    all: u64,
+    clients: u64,
+}
+
+impl Freshness {
+    pub(crate) fn new(instance: String) -> Self {
+        Self {
+            instance,
+            started: Instant::now(),
+            lease: AtomicU64::new(0),
+            seen: AtomicI64::new(0),
+            generation: RwLock::default(),
+            tokens: Cache::builder().max_capacity(TOKENS).time_to_live(KEEP).build(),
+            proofs: Cache::builder()
+                .max_capacity(PROOFS)
+                .time_to_live(Duration::from_secs(crypto::dpop::MEMORY))
+                .build(),
+            wake: Notify::new(),
+        }
+    }
+
+    fn leased(&self) -> bool {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        now < self.lease.load(Ordering::Acquire)
+    }
+
+    fn generation(&self) -> Generation {
+        *self.generation.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps a token, unless something was invalidated since `was`.
+    fn keep(&self, was: Generation, key: [u8; 32], token: &Arc<LiveToken>) {
+        let generation = self.generation.read().unwrap_or_else(PoisonError::into_inner);
+        if *generation == was {
+            self.tokens.insert(key, Arc::clone(token));
+        }
+    }
+
+    fn drop_copies(&self, subject: &str) {
+        let mut generation = self.generation.write().unwrap_or_else(PoisonError::into_inner);
+        generation.all = generation.all.wrapping_add(1);
+        match subject.split_once(':') {
+            Some(("token", digest)) => {
+                let mut key = [0; 32];
+                if crypto::digest::from_hex(digest, &mut key) {
+                    self.tokens.invalidate(&key);
+                    return;
+                }
+            }
+            Some(("client", _)) => generation.clients = generation.clients.wrapping_add(1),
+            Some(_) | None => {}
+        }
+        // A grant or a client: rare enough to let every token be read again.
+        self.tokens.invalidate_all();
+    }
+}
+
+impl Gateway {
+    /// The access token with this text, if it lives: in force, not revoked, its
+    /// grant not revoked, its client not suspended.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if the database fails.
+    pub async fn live_token(&self, token: &str) -> Result<Option<Arc<LiveToken>>, FlowError> {
+        let key = crypto::digest::sha256(token.as_bytes());
+        let fresh = &self.freshness;
+        let now = self.now();
+        if fresh.leased()
+            && let Some(kept) = fresh.tokens.get(&key)
+            && kept.row.expires_at > now
+        {
+            return Ok(Some(kept));
+        }
+        let was = fresh.generation();
+        let digest = crypto::digest::hex(&key);
+        let row = self.parts.stores.global().live_token(&digest, now).await?;
+        let token = row.map(|row| Arc::new(LiveToken::of(row)));
+        if let Some(token) = &token
+            && fresh.leased()
+        {
+            fresh.keep(was, key, token);
+        }
+        Ok(token)
+    }
+
+    /// The state of the registrations that copies of them may be made of: as
+    /// long as this answers the same, what was read after it first did is still
+    /// true. `None` while nothing may be kept.
+    #[must_use]
+    pub fn clients_generation(&self) -> Option<u64> {
+        self.freshness.leased().then(|| self.freshness.generation().clients)
+    }
+
+    /// Remembers a DPoP proof that was used at a resource. False if it was used
+    /// before, within the time in which it could be used again (RFC 9449 §11.1).
+    #[must_use]
+    pub fn note_proof(&self, proof: &crypto::dpop::Proof) -> bool {
+        let id = format!("{} {}", proof.key, proof.jti);
+        self.freshness.proofs.entry(crypto::digest::sha256(id.as_bytes())).or_insert(()).is_fresh()
+    }
+
+    /// Makes a change after which no process may use a copy of `subject`, and
+    /// returns when none does.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if the database fails, or if `tx` changed something
+    /// that somebody else had changed.
+    pub async fn commit_invalidating(
+        &self,
+        mut tx: store::Tx,
+        subject: Subject<'_>,
+    ) -> Result<(), FlowError> {
+        let sequence = tx.invalidate(&subject.name(), self.now()).await?;
+        tx.commit().await?;
+        self.freshness.drop_copies(&subject.name());
+        self.others_follow(sequence).await
+    }
+
+    /// Waits until no other process may use what `sequence` invalidated.
+    async fn others_follow(&self, sequence: i64) -> Result<(), FlowError> {
+        let longest = Duration::from_secs(u64::try_from(LEASE.saturating_add(SKEW)).unwrap_or_default());
+        let end = Instant::now().checked_add(longest);
+        let global = self.parts.stores.global();
+        loop {
+            let at = later(self.now(), -SKEW);
+            let behind = global.instances_behind(sequence, at, &self.freshness.instance).await?;
+            // Past the end every lease that ran when we began is over.
+            if behind == 0 || end.is_none_or(|end| Instant::now() >= end) {
+                return Ok(());
+            }
+            tokio::time::sleep(WAIT).await;
+        }
+    }
+
+    /// Applies what other processes invalidated, and renews the lease; for as
+    /// long as it runs. Ends by giving the lease back.
+    pub async fn keep_fresh(&self, stop: impl Future<Output = ()>) {
+        let work = async {
+            let mut renewed: Option<Instant> = None;
+            loop {
+                if let Err(error) = self.look_for_invalidations(&mut renewed).await {
+                    tracing::warn!(error = %error, "The store cannot be asked what was revoked");
+                }
+                let _ = tokio::time::timeout(LOOK, self.freshness.wake.notified()).await;
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = stop => {}
+        }
+        self.freshness.lease.store(0, Ordering::Release);
+        if let Err(error) = self.parts.stores.global().forget_instance(&self.freshness.instance).await {
+            tracing::warn!(error = %error, "The lease could not be given back; it ends by itself");
+        }
+    }
+
+    async fn look_for_invalidations(&self, renewed: &mut Option<Instant>) -> Result<(), FlowError> {
+        let (global, fresh) = (self.parts.stores.global(), &self.freshness);
+        // Before the look: a lease counts from what was known when it began.
+        let (began, now) = (Instant::now(), self.now());
+        let seen = fresh.seen.load(Ordering::Acquire);
+        let newest = global.newest_invalidation().await?;
+        if newest > seen {
+            for invalidation in global.invalidations_after(seen).await? {
+                fresh.drop_copies(&invalidation.subject);
+                fresh.seen.store(invalidation.sequence, Ordering::Release);
+            }
+        }
+        let due = renewed.is_none_or(|at| at.elapsed() >= RENEWAL);
+        let moved = fresh.seen.load(Ordering::Acquire);
+        if !due && moved == seen {
+            return Ok(());
+        }
+        let until: Timestamp = later(now, LEASE);
+        global.note_instance(&fresh.instance, moved, until).await?;
+        let lease = began.duration_since(fresh.started).as_millis();
+        let lease = u64::try_from(lease).unwrap_or(u64::MAX);
+        let length = u64::try_from(LEASE).unwrap_or_default().saturating_mul(1_000);
+        fresh.lease.store(lease.saturating_add(length), Ordering::Release);
+        *renewed = Some(began);
+        Ok(())
+    }
+
+    /// Looks for invalidations now.
+    pub fn wake_freshness(&self) {
+        self.freshness.wake.notify_one();
+    }
+}

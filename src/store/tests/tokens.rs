@@ -1,0 +1,129 @@
+//! What the authorization server keeps: refresh tokens, backchannel requests,
+//! and which process must drop what.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod world;
+
+use consentry_store::StoreError;
+use consentry_store::backchannel::BackchannelRow;
+use consentry_store::tokens::RefreshRow;
+use domain::{GrantId, SessionId, SystemEntropy};
+use world::World;
+
+on_both_databases! {
+    /// A refresh token lives until its end, its grant's, or its client's suspension.
+    async fn a_refresh_token_ends_with_its_tokens_its_grant_or_its_client(world: World) {
+        world.client("tpp").await;
+        let now = world.now();
+        let lives = async |digest: &str| world.global.live_refresh_token(digest, now).await.unwrap().is_some();
+        let mut grants = Vec::new();
+        for digest in ["one", "two", "three"] {
+            let grant = GrantId::new(&world.clock, &SystemEntropy);
+            let token = RefreshRow {
+                client_id: "tpp".to_owned(),
+                grant,
+                scope: "accounts".to_owned(),
+                issued_at: now,
+                expires_at: world.in_seconds(60),
+            };
+            let mut tx = world.global.begin().await.unwrap();
+            tx.give_grant(&world.grant(grant)).await.unwrap();
+            tx.issue_refresh_token(digest, &token).await.unwrap();
+            tx.commit().await.unwrap();
+            assert!(lives(digest).await);
+            grants.push(grant);
+        }
+        assert!(world.global.live_refresh_token("one", world.in_seconds(60)).await.unwrap().is_none());
+        let mut tx = world.global.begin().await.unwrap();
+        tx.revoke_tokens_of(grants[0], now).await.unwrap();
+        tx.revoke_grant(grants[1], "tpp", now).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(!lives("one").await && !lives("two").await && lives("three").await);
+        assert!(world.global.grant(grants[0]).await.unwrap().unwrap().revoked_at.is_none());
+        let mut tx = world.global.begin().await.unwrap();
+        tx.set_client_status("tpp", "suspended").await.unwrap();
+        assert!(matches!(tx.set_client_status("nobody", "suspended").await, Err(StoreError::NotFound)));
+        tx.commit().await.unwrap();
+        assert!(!lives("three").await);
+    }
+
+    /// Of two merges into one grant that read the same, one happens.
+    async fn a_grant_is_changed_by_whoever_read_it_last(world: World) {
+        world.client("tpp").await;
+        let was = world.grant(GrantId::new(&world.clock, &SystemEntropy));
+        let mut now = was.clone();
+        now.details = serde_json::json!([{ "type": "account_access" }]);
+        let mut tx = world.global.begin().await.unwrap();
+        tx.give_grant(&was).await.unwrap();
+        tx.change_grant(&was, &now).await.unwrap();
+        assert!(matches!(tx.change_grant(&was, &now).await, Err(StoreError::Conflict)));
+        tx.commit().await.unwrap();
+        assert_eq!(world.global.grant(was.id).await.unwrap().unwrap().details, now.details);
+    }
+
+    /// CIBA Core §7.3, §10.1: polls keep their distance; one settles, one redeems.
+    async fn a_backchannel_request_is_settled_and_redeemed_once(world: World) {
+        world.client("tpp").await;
+        let now = world.now();
+        let request = BackchannelRow {
+            digest: "request".to_owned(),
+            client_id: "tpp".to_owned(),
+            session: SessionId::new(&world.clock, &SystemEntropy),
+            plan: serde_json::json!({}),
+            status: "pending".to_owned(),
+            grant: None,
+            poll_after: now,
+            next_look_at: Some(now),
+            expires_at: world.in_seconds(60),
+        };
+        let grant = world.grant(GrantId::new(&world.clock, &SystemEntropy));
+        let conflict = |done: Result<(), StoreError>| assert!(matches!(done, Err(StoreError::Conflict)));
+        let mut tx = world.global.begin().await.unwrap();
+        tx.give_grant(&grant).await.unwrap();
+        tx.open_backchannel(&request).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(world.global.backchannel_due(now).await.unwrap().len(), 1);
+        let mut tx = world.global.begin().await.unwrap();
+        tx.take_backchannel_look(&request, world.in_seconds(5)).await.unwrap();
+        conflict(tx.take_backchannel_look(&request, world.in_seconds(5)).await);
+        tx.note_backchannel_poll("request", now, world.in_seconds(5)).await.unwrap();
+        conflict(tx.note_backchannel_poll("request", world.in_seconds(4), world.in_seconds(9)).await);
+        conflict(tx.redeem_backchannel("request").await);
+        tx.settle_backchannel("request", "approved", Some(grant.id)).await.unwrap();
+        conflict(tx.settle_backchannel("request", "denied", None).await);
+        tx.redeem_backchannel("request").await.unwrap();
+        conflict(tx.redeem_backchannel("request").await);
+        tx.commit().await.unwrap();
+        assert!(world.global.backchannel_due(world.in_seconds(9)).await.unwrap().is_empty());
+        assert_eq!(world.global.backchannel("request").await.unwrap().unwrap().grant, Some(grant.id));
+    }
+
+    /// A process is waited for until it has seen the change or its lease is over.
+    async fn a_process_is_behind_until_it_has_seen_the_change_or_its_lease_ends(world: World) {
+        let (now, lease) = (world.now(), world.in_seconds(3));
+        assert_eq!(world.global.newest_invalidation().await.unwrap(), 0);
+        for instance in ["quick", "slow"] {
+            world.global.note_instance(instance, 0, lease).await.unwrap();
+        }
+        let mut tx = world.global.begin().await.unwrap();
+        assert_eq!(tx.invalidate("token:one", now).await.unwrap(), 1);
+        assert_eq!(tx.invalidate("grant:two", now).await.unwrap(), 2);
+        tx.commit().await.unwrap();
+        assert_eq!(world.global.newest_invalidation().await.unwrap(), 2);
+        let after: Vec<_> = world.global.invalidations_after(1).await.unwrap();
+        assert_eq!(after.iter().map(|one| one.subject.as_str()).collect::<Vec<_>>(), ["grant:two"]);
+        assert_eq!(world.global.instances_behind(2, now, "me").await.unwrap(), 2);
+        assert_eq!(world.global.instances_behind(2, now, "slow").await.unwrap(), 1);
+        world.global.note_instance("quick", 2, lease).await.unwrap();
+        assert_eq!(world.global.instances_behind(2, now, "me").await.unwrap(), 1);
+        assert_eq!(world.global.instances_behind(2, lease, "me").await.unwrap(), 0, "a dead process holds nobody up");
+        world.global.forget_instance("slow").await.unwrap();
+        assert_eq!(world.global.instances_behind(2, now, "me").await.unwrap(), 0);
+    }
+}
