@@ -24,6 +24,8 @@ pub enum Command {
     Sandbox(SandboxArgs),
     /// The banks that the gateway knows.
     Banks(BanksArgs),
+    /// The keys that sign id_tokens.
+    Keys(KeysArgs),
     /// Print the OpenAPI document of the API.
     Openapi,
 }
@@ -120,6 +122,73 @@ pub enum BanksCommand {
     },
 }
 
+/// What to do with keys.
+#[derive(Debug, Args)]
+pub struct KeysArgs {
+    /// The command.
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+/// What can be done with keys. A running sandbox takes changes up by itself.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// List the keys: next, current, retired.
+    List {
+        /// Where the sandbox keeps its state.
+        #[arg(long, default_value = "./.consentry", value_name = "FOLDER")]
+        data_dir: PathBuf,
+        /// One JSON object per line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a new key that takes over.
+    Rotate {
+        /// What the new key signs with. id_tokens are PS256, so far.
+        #[arg(long, default_value = "PS256", value_name = "ALGORITHM", value_parser = ["PS256", "ES256", "EdDSA"])]
+        alg: String,
+        /// When, and where.
+        #[command(flatten)]
+        change: KeyChangeArgs,
+    },
+    /// Let a key that is on a PKCS#11 token (an HSM) take over.
+    AddPkcs11 {
+        /// The library of the token's maker.
+        #[arg(long, value_name = "FILE")]
+        module: PathBuf,
+        /// Label of the token.
+        #[arg(long, value_name = "LABEL")]
+        token: String,
+        /// Label of the key pair on it.
+        #[arg(long, value_name = "LABEL")]
+        key: String,
+        /// File that holds the PIN. It is read again at every start.
+        #[arg(long, value_name = "FILE")]
+        pin_file: PathBuf,
+        /// When, and where.
+        #[command(flatten)]
+        change: KeyChangeArgs,
+    },
+}
+
+/// How a new key takes over.
+#[derive(Debug, Args)]
+pub struct KeyChangeArgs {
+    /// Where the sandbox keeps its state.
+    #[arg(long, default_value = "./.consentry", value_name = "FOLDER")]
+    pub data_dir: PathBuf,
+    /// How long the new key is published before it signs. Clients may keep the
+    /// key set for 300 seconds; 0 is for a key that must not sign any more.
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub publish_first: u32,
+    /// How long the former key stays published after it signed last.
+    #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
+    pub overlap: u32,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Runs a command.
 ///
 /// # Errors
@@ -129,6 +198,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Sandbox(args) => commands::sandbox::run(args).await,
         Command::Banks(args) => commands::banks::run(args.command).await,
+        Command::Keys(args) => commands::keys::run(args.command),
         Command::Openapi => commands::openapi::run(),
     }
 }

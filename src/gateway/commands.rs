@@ -1,5 +1,6 @@
 //! One module per command.
 
 pub(crate) mod banks;
+pub(crate) mod keys;
 pub(crate) mod openapi;
 pub(crate) mod sandbox;

@@ -3,4 +3,6 @@
 pub mod cli;
 mod commands;
 pub mod demo;
+mod keys;
+mod private_file;
 pub mod sandbox;

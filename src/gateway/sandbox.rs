@@ -5,7 +5,7 @@ mod banks;
 mod clients;
 pub(crate) mod directory;
 mod pki;
-mod state;
+pub(crate) mod state;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -17,7 +17,6 @@ use anyhow::{Context, anyhow, bail};
 use api::Api;
 use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
-use crypto::KeyRing;
 use domain::{Clock, Entropy, Region, SystemClock, SystemEntropy};
 use edge::{EdgeConfig, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Parts, WebhookPolicy, WebhookSender};
@@ -33,6 +32,8 @@ use tokio_util::task::TaskTracker;
 use banks::ModelBanks;
 pub use pki::Pki;
 use state::DataDir;
+
+use crate::keys::Watch;
 
 /// How a sandbox runs.
 pub struct SandboxOptions {
@@ -120,7 +121,8 @@ impl Sandbox {
     pub async fn start(options: SandboxOptions) -> anyhow::Result<Self> {
         let data = DataDir::open(&options.data_dir)?;
         let pki = Arc::new(Pki::open(data.path(), options.clock.now()).await?);
-        let keys = state::Keys::open(data.path(), &*options.entropy).await?;
+        let keys = state::Keys::open(data.path(), &*options.entropy, options.clock.now()).await?;
+        let signing = Watch::open(keys.signing, Arc::clone(&options.clock))?;
         let mut anchors = vec![pki.root.clone()];
         for file in &options.trust_ca {
             let pem = read(file)?;
@@ -192,7 +194,7 @@ impl Sandbox {
         clients::preload(&stores, options.clients.as_deref(), options.clock.now()).await?;
         let oauth = OAuth {
             gateway: Arc::clone(&gateway),
-            keys: Arc::new(KeyRing::new(Arc::new(keys.signing), &[])?),
+            keys: signing.ring(),
             open_registration: true,
             software_issuers: software_issuers(options.software_issuers.as_deref())?,
             clients: oauth::Clients::default(),
@@ -206,6 +208,7 @@ impl Sandbox {
         tasks.spawn(pages.serve(page_router, Arc::clone(&options.clock), stop.clone()));
         tasks.spawn(api.serve(api_router, Arc::clone(&options.clock), stop.clone()));
         tasks.spawn(work(oauth, stop.clone()));
+        tasks.spawn(watch_keys(signing, stop.clone()));
         let (fresh, until) = (Arc::clone(&gateway), stop.clone());
         tasks.spawn(async move { fresh.keep_fresh(until.cancelled_owned()).await });
         tasks.close();
@@ -420,6 +423,24 @@ async fn work(oauth: OAuth, stop: CancellationToken) {
         }
     };
     tokio::join!(reconciler, courier, backchannel, housekeeper);
+}
+
+/// Takes up what `consentry keys` changes.
+async fn watch_keys(mut watch: Watch, stop: CancellationToken) {
+    let mut rounds = Rounds::every(Duration::from_secs(1), &stop);
+    while rounds.next().await {
+        let looked = tokio::task::spawn_blocking(move || {
+            watch.look();
+            watch
+        });
+        match looked.await {
+            Ok(looked) => watch = looked,
+            Err(error) => {
+                tracing::error!(error = %error, "The signing keys are not watched any more");
+                return;
+            }
+        }
+    }
 }
 
 /// Rounds of background work until `stop`.

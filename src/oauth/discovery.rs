@@ -102,7 +102,7 @@ pub(crate) async fn detail_schema(Path(kind): Path<String>) -> Result<Cacheable,
 
 /// `GET /.well-known/jwks.json`.
 pub(crate) async fn keys(State(oauth): State<OAuth>) -> Cacheable {
-    cacheable((*oauth.keys.jwks()).clone())
+    cacheable(Value::clone(&oauth.keys.jwks()))
 }
 
 /// `GET /.well-known/webhook-keys.json`: the keys that sign webhooks (`v1a`).

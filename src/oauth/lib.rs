@@ -51,7 +51,8 @@ pub use software::SoftwareIssuer;
 pub struct OAuth {
     /// The use cases.
     pub gateway: Arc<Gateway>,
-    /// Keys that sign what we say; their public halves are the JWKS.
+    /// Keys that sign what we say: the current one is of PS256. Their public
+    /// halves are the JWKS.
     pub keys: Arc<KeyRing>,
     /// Lets any client with a trusted certificate register itself; without it,
     /// only with a software statement.

@@ -1,11 +1,11 @@
 //! Keys on a PKCS#11 token: SoftHSM 2, whose own cryptography is another
-//! library's. Without it these tests say so and pass; where
-//! `CONSENTRY_TEST_PKCS11` names its module, it has to be there.
+//! library's.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod softhsm;
+
+use std::path::Path;
 use std::sync::Arc;
 
 use consentry_crypto::pkcs11::{P256, Place, TokenError, TokenKey};
@@ -16,49 +16,10 @@ use cryptoki::object::Attribute;
 use cryptoki::session::{Session, UserType};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
-
-const PIN: &str = "pin-of-the-test-4711";
-
-fn module() -> Option<PathBuf> {
-    let named = std::env::var_os("CONSENTRY_TEST_PKCS11").map(PathBuf::from);
-    if let Some(named) = &named {
-        assert!(named.exists(), "CONSENTRY_TEST_PKCS11 names {}", named.display());
-    }
-    let usual = ["/usr/lib/softhsm/libsofthsm2.so", "/opt/homebrew/lib/softhsm/libsofthsm2.so"];
-    named.or_else(|| usual.into_iter().map(PathBuf::from).find(|path| path.exists()))
-}
-
-/// Runs a test of this file again as a process of its own with an empty token:
-/// SoftHSM reads where its tokens are from the environment.
-fn with_token(test: &str) {
-    let Some(module) = module() else {
-        eprintln!("SKIPPED: SoftHSM (Debian package softhsm2) is not here");
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let conf = folder.path().join("softhsm2.conf");
-    std::fs::create_dir(folder.path().join("tokens")).unwrap();
-    let tokens = format!("directories.tokendir = {}\n", folder.path().join("tokens").display());
-    std::fs::write(&conf, tokens).unwrap();
-    let made = Command::new("softhsm2-util")
-        .args(["--init-token", "--free", "--label", "test", "--so-pin", "12345678", "--pin", PIN])
-        .env("SOFTHSM2_CONF", &conf)
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{made:?}");
-    let run = Command::new(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--ignored", "--nocapture"])
-        .env("SOFTHSM2_CONF", &conf)
-        .env("CONSENTRY_TEST_PKCS11", module)
-        .output()
-        .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    assert!(run.status.success() && said.contains("1 passed"), "{said}");
-    assert!(!said.contains(PIN), "the PIN was printed: {said}");
-}
+use softhsm::{PIN, TOKEN, module, with_token};
 
 fn place(key: &str) -> Place {
-    Place { module: module().unwrap(), token: "test".into(), key: key.into() }
+    Place { module: module().unwrap(), token: TOKEN.into(), key: key.into() }
 }
 
 fn pin() -> SecretString {

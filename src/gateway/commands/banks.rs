@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use connect::{BankFilter, Profile, Registry};
 use dialects::recorded::{ReadOutcome, Tally, read_exchange};
 use domain::InstitutionId;
@@ -17,6 +17,7 @@ use store::GlobalStore;
 
 use crate::cli::BanksCommand;
 use crate::sandbox::directory;
+use crate::sandbox::state::require_sandbox;
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: BanksCommand) -> anyhow::Result<ExitCode> {
@@ -183,12 +184,7 @@ fn open(file: &Path) -> anyhow::Result<Box<dyn Read>> {
 }
 
 async fn import(file: &Path, data_dir: &Path) -> anyhow::Result<ExitCode> {
-    if !data_dir.join("state.json").exists() {
-        bail!(
-            "{} holds no sandbox: start `consentry sandbox` once, or name its --data-dir",
-            data_dir.display()
-        );
-    }
+    require_sandbox(data_dir)?;
     let opened = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let bar = Bar::new(opened.metadata()?.len());
     let reader = BufReader::new(Counted { inner: opened, read: Arc::clone(&bar.read) });

@@ -10,7 +10,7 @@ use crypto::pki::{Authority, Issued, Psd2Subject};
 use crypto::{Certificate, Psd2Role, SigningKey};
 use domain::Timestamp;
 
-use super::state::write_private;
+use crate::private_file;
 
 /// `organizationIdentifier` of the gateway's certificates.
 pub(super) const GATEWAY_ORGANISATION: &str = "PSDGB-FCA-900100";
@@ -117,10 +117,10 @@ fn make(home: &Path, now: Timestamp) -> anyhow::Result<()> {
         root.issue_qseal(&gateway, true)?,
     ];
     for (name, leaf) in LEAVES.iter().zip(&issued) {
-        write_private(&home.join(format!("{name}.pem")), &leaf.certificate_pem)?;
-        write_private(&home.join(format!("{name}.key")), &leaf.key_pem)?;
+        private_file::write(&home.join(format!("{name}.pem")), &leaf.certificate_pem)?;
+        private_file::write(&home.join(format!("{name}.key")), &leaf.key_pem)?;
     }
-    write_private(&home.join("root.pem"), root.certificate_pem())?;
-    write_private(&home.join("root.key"), &root.key_pem())?;
+    private_file::write(&home.join("root.pem"), root.certificate_pem())?;
+    private_file::write(&home.join("root.key"), &root.key_pem())?;
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! The data folder: private, whole or refused.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use crypto::SigningKey;
-use domain::Entropy;
+use domain::{Entropy, Timestamp};
+
+use crate::keys::KeyStore;
+use crate::private_file;
 
 /// The folder with all state of a sandbox, held by this process alone.
 pub(super) struct DataDir {
@@ -74,33 +76,42 @@ impl DataDir {
     pub(super) fn finished(&self) -> anyhow::Result<()> {
         let mark = self.path.join(MARK);
         if !mark.exists() {
-            write_private(&mark, VERSION)?;
+            private_file::write(&mark, VERSION)?;
         }
         Ok(())
     }
+}
+
+/// Refuses a folder without the state of a sandbox.
+pub(crate) fn require_sandbox(path: &Path) -> anyhow::Result<()> {
+    if !path.join(MARK).exists() {
+        bail!("{} holds no sandbox: start `consentry sandbox` once, or name its --data-dir", path.display());
+    }
+    Ok(())
 }
 
 /// Keys of the gateway that are no certificates.
 pub(super) struct Keys {
     pub(super) id_key: [u8; 32],
     pub(super) webhook: SigningKey,
-    pub(super) signing: SigningKey,
+    /// Those that sign id_tokens.
+    pub(super) signing: KeyStore,
 }
 
 impl Keys {
     /// Reads the keys, or makes them.
-    pub(super) async fn open(folder: &Path, entropy: &dyn Entropy) -> anyhow::Result<Self> {
+    pub(super) async fn open(folder: &Path, entropy: &dyn Entropy, now: Timestamp) -> anyhow::Result<Self> {
         let keys = folder.join("keys");
         if !keys.exists() {
             let partial = folder.join("keys.partial");
             fs::create_dir_all(&partial)?;
             let mut id_key = [0; 32];
             entropy.fill(&mut id_key);
-            write_private(&partial.join("ids.hex"), &hex::encode(id_key))?;
-            write_private(&partial.join("webhook.pem"), &crypto::pki::generate_ed25519()?)?;
+            private_file::write(&partial.join("ids.hex"), &hex::encode(id_key))?;
+            private_file::write(&partial.join("webhook.pem"), &crypto::pki::generate_ed25519()?)?;
             // RSA takes long enough to find that the runtime should not wait for it.
-            let rsa = tokio::task::spawn_blocking(crypto::pki::generate_rsa).await??;
-            write_private(&partial.join("signing.pem"), &rsa)?;
+            let signing = partial.clone();
+            tokio::task::spawn_blocking(move || KeyStore::begin(&signing, now)).await??;
             fs::rename(&partial, &keys)?;
         }
         let read = |name: &str| {
@@ -112,27 +123,10 @@ impl Keys {
         let mut id_key = [0; 32];
         hex::decode_to_slice(read("ids.hex")?.trim(), &mut id_key)
             .context("keys/ids.hex is damaged: remove the data folder and start again")?;
-        let key = |name: &str| -> anyhow::Result<SigningKey> {
-            let pem = read(name)?;
-            let kid = crypto::digest::sha256_b64url(pem.as_bytes());
-            let kid = kid.get(..16).unwrap_or_default();
-            SigningKey::from_pem(&pem, kid)
-                .with_context(|| format!("keys/{name} is damaged: remove the data folder and start again"))
-        };
-        Ok(Self { id_key, webhook: key("webhook.pem")?, signing: key("signing.pem")? })
+        let pem = read("webhook.pem")?;
+        let kid: String = crypto::digest::sha256_b64url(pem.as_bytes()).chars().take(16).collect();
+        let webhook = SigningKey::from_pem(&pem, kid)
+            .context("keys/webhook.pem is damaged: remove the data folder and start again")?;
+        Ok(Self { id_key, webhook, signing: KeyStore::open(folder, now)? })
     }
-}
-
-/// Writes a file that only its owner can read.
-pub(super) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("{} cannot be written", path.display()))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    Ok(())
 }

@@ -161,9 +161,13 @@ fn private_keys_are_private() {
     assert!(demo(&data, &[]).status.success());
     let mode = |path: &str| std::fs::metadata(data.join(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(""), 0o700);
-    for key in ["pki/root.key", "pki/fintech.key", "keys/signing.pem", "keys/ids.hex"] {
+    for key in ["pki/root.key", "pki/fintech.key", "keys/signing.toml", "keys/ids.hex"] {
         assert_eq!(mode(key), 0o600, "{key}");
     }
+    let signing = std::fs::read_dir(data.join("keys/signing")).unwrap();
+    let signing: Vec<_> =
+        signing.map(|file| file.unwrap().metadata().unwrap().permissions().mode()).collect();
+    assert_eq!(signing.iter().map(|mode| mode & 0o777).collect::<Vec<_>>(), [0o600]);
 }
 
 #[test]

@@ -11,9 +11,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../../../crypto/tests/softhsm/mod.rs"]
+mod softhsm;
+
 mod assertions;
 mod codes;
 mod fintech;
+mod keys;
 mod metadata;
 mod pages;
 mod push;

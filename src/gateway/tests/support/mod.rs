@@ -141,8 +141,14 @@ impl TestGateway {
 
     /// Stops the sandbox and starts it again on the same state.
     pub async fn restarted(self) -> Self {
+        self.restarted_after(|| {}).await
+    }
+
+    /// The same, with a change to the state in between.
+    pub async fn restarted_after(self, change: impl FnOnce()) -> Self {
         let Self { sandbox, clock, folder, database_url } = self;
         sandbox.stop().await;
+        change();
         Self::on(folder, database_url, Wanted { clock, ..Wanted::default() }).await
     }
 }

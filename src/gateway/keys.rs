@@ -1,0 +1,281 @@
+//! The signing keys of the authorization server, on disk: `keys/signing.toml`
+//! lists them, `keys/signing/` holds those that are files.
+//!
+//! Who changes the list holds `keys/lock` and replaces it as a whole, so a
+//! running gateway reads the old list or the new one. When a key signs is
+//! written down beforehand and decided by the clock: every process that reads
+//! the list changes keys at the same instant, and none has to be told.
+
+mod manifest;
+mod watch;
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use crypto::pkcs11::TokenKey;
+use crypto::{Algorithm, SigningKey, pki};
+use domain::Timestamp;
+
+pub(crate) use manifest::{Entry, Manifest, Source, State};
+pub(crate) use watch::Watch;
+
+use crate::private_file;
+
+/// What id_tokens are signed with, and what clients registered for.
+pub(crate) const SIGNS: Algorithm = Algorithm::Ps256;
+
+/// The folder of the keys.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyStore {
+    folder: PathBuf,
+}
+
+/// How a new key takes over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// Seconds that it is published before it signs.
+    pub(crate) publish_first: u32,
+    /// Seconds that the former key stays published after it.
+    pub(crate) overlap: u32,
+}
+
+/// What a change did.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// The key that signs next, or now.
+    pub(crate) key: Entry,
+    /// The key that signed before.
+    pub(crate) former: Option<Entry>,
+    /// Keys whose time was over.
+    pub(crate) dropped: Vec<Entry>,
+}
+
+impl KeyStore {
+    /// The keys of a data folder. A folder of an earlier version, with one key
+    /// in `keys/signing.pem`, gets its list.
+    pub(crate) fn open(data: &Path, now: Timestamp) -> anyhow::Result<Self> {
+        let store = Self { folder: data.join("keys") };
+        if !store.list().exists() {
+            let _lock = store.lock()?;
+            store.take_in_single_key(now)?;
+        }
+        Ok(store)
+    }
+
+    /// Makes the first key in the folder of the keys. Takes a while.
+    pub(crate) fn begin(folder: &Path, now: Timestamp) -> anyhow::Result<()> {
+        let store = Self { folder: folder.to_owned() };
+        let key = store.generate(now)?;
+        store.write(&Manifest { keys: vec![key] })
+    }
+
+    /// The list of keys.
+    pub(crate) fn read(&self) -> anyhow::Result<Manifest> {
+        let file = self.list();
+        let text = fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+        Manifest::parse(&text).with_context(|| format!("{} is damaged", file.display()))
+    }
+
+    /// Reads the key itself.
+    pub(crate) fn load(&self, entry: &Entry) -> anyhow::Result<SigningKey> {
+        let key = match &entry.source {
+            Source::File(file) => {
+                let file = self.folder.join(file);
+                let pem = fs::read_to_string(&file)
+                    .with_context(|| format!("{} cannot be read", file.display()))?;
+                SigningKey::from_pem(&pem, &*entry.kid)
+                    .with_context(|| format!("{} is damaged", file.display()))?
+            }
+            Source::Token { .. } => {
+                let key = open_on_token(&entry.source)?;
+                SigningKey::on_token(key, &*entry.kid)
+            }
+        };
+        if key.algorithm() != entry.algorithm {
+            bail!("key {} is listed as {} and is one of {}", entry.kid, entry.algorithm, key.algorithm());
+        }
+        Ok(key)
+    }
+
+    /// Makes a new key that takes over. With `publish_first` of 0 a key that
+    /// is published already takes over at once instead.
+    pub(crate) fn rotate(&self, plan: Plan, now: Timestamp) -> anyhow::Result<Change> {
+        let _lock = self.lock()?;
+        let manifest = self.read()?;
+        let waiting = manifest.next(now).cloned();
+        let key = match waiting {
+            Some(next) if plan.publish_first == 0 => next,
+            _ => {
+                refuse_while_one_waits(&manifest, now)?;
+                self.generate(now)?
+            }
+        };
+        self.take_over(manifest, key, plan, now)
+    }
+
+    /// Lets a key on a token take over.
+    pub(crate) fn add_token(&self, source: Source, plan: Plan, now: Timestamp) -> anyhow::Result<Change> {
+        let _lock = self.lock()?;
+        let manifest = self.read()?;
+        refuse_while_one_waits(&manifest, now)?;
+        let key = open_on_token(&source)?;
+        let public = key.public_key();
+        if public.algorithm() != SIGNS {
+            bail!("the key on the token is one of {}; {}", public.algorithm(), why_only_one());
+        }
+        let entry = Entry {
+            kid: kid_of(&public.thumbprint()),
+            algorithm: public.algorithm(),
+            signs_from: now,
+            published_until: None,
+            source,
+        };
+        if manifest.keys.iter().any(|listed| listed.kid == entry.kid) {
+            bail!("key {} is listed already", entry.kid);
+        }
+        self.take_over(manifest, entry, plan, now)
+    }
+
+    /// Forgets the keys whose time is over, and removes their files.
+    pub(crate) fn drop_over(&self, now: Timestamp) -> anyhow::Result<()> {
+        let _lock = self.lock()?;
+        let mut manifest = self.read()?;
+        let dropped = manifest.drop_over(now);
+        if !dropped.is_empty() {
+            self.write(&manifest)?;
+            self.remove_files(&dropped);
+        }
+        Ok(())
+    }
+
+    /// Where the list is.
+    pub(crate) fn list(&self) -> PathBuf {
+        self.folder.join("signing.toml")
+    }
+
+    fn take_over(
+        &self,
+        mut manifest: Manifest,
+        key: Entry,
+        plan: Plan,
+        now: Timestamp,
+    ) -> anyhow::Result<Change> {
+        let dropped = manifest.drop_over(now);
+        let signs_from = later(now, plan.publish_first)?;
+        let until = later(signs_from, plan.overlap)?;
+        let key = Entry { signs_from, ..key };
+        let former = manifest.take_over(key.clone(), until, now);
+        self.write(&manifest)?;
+        self.remove_files(&dropped);
+        Ok(Change { key, former, dropped })
+    }
+
+    fn generate(&self, now: Timestamp) -> anyhow::Result<Entry> {
+        let pem = pki::generate_rsa()?;
+        let public = SigningKey::from_pem(&pem, "")?;
+        let kid = kid_of(&public.public_key().thumbprint());
+        let file = Path::new("signing").join(format!("{kid}.pem"));
+        let path = self.folder.join(&file);
+        if let Some(folder) = path.parent() {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
+        private_file::replace(&path, &pem)?;
+        let algorithm = public.algorithm();
+        Ok(Entry {
+            kid,
+            algorithm,
+            signs_from: later(now, 0)?,
+            published_until: None,
+            source: Source::File(file),
+        })
+    }
+
+    fn take_in_single_key(&self, now: Timestamp) -> anyhow::Result<()> {
+        if self.list().exists() {
+            return Ok(());
+        }
+        let file = PathBuf::from("signing.pem");
+        let path = self.folder.join(&file);
+        let pem = fs::read_to_string(&path).with_context(|| {
+            format!("{} is missing: remove the data folder and start again", self.list().display())
+        })?;
+        let kid: String = crypto::digest::sha256_b64url(pem.as_bytes()).chars().take(16).collect();
+        let key = SigningKey::from_pem(&pem, &*kid).with_context(|| {
+            format!("{} is damaged: remove the data folder and start again", path.display())
+        })?;
+        let algorithm = key.algorithm();
+        let source = Source::File(file);
+        let key = Entry { kid, algorithm, signs_from: later(now, 0)?, published_until: None, source };
+        self.write(&Manifest { keys: vec![key] })
+    }
+
+    fn write(&self, manifest: &Manifest) -> anyhow::Result<()> {
+        private_file::replace(&self.list(), &manifest.to_toml()?)
+    }
+
+    /// The list no longer names them; one that cannot be removed harms nobody.
+    fn remove_files(&self, dropped: &[Entry]) {
+        for entry in dropped {
+            if let Source::File(file) = &entry.source
+                && let Err(error) = fs::remove_file(self.folder.join(file))
+            {
+                tracing::warn!(key.id = %entry.kid, error = %error, "The file of key {} stays", entry.kid);
+            }
+        }
+    }
+
+    /// Waits until nobody else changes the keys.
+    fn lock(&self) -> anyhow::Result<fs::File> {
+        let path = self.folder.join("lock");
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        file.lock().with_context(|| format!("{} cannot be locked", path.display()))?;
+        Ok(file)
+    }
+}
+
+/// Why keys of other algorithms are refused.
+pub(crate) fn why_only_one() -> String {
+    format!(
+        "clients registered for id_tokens signed with {SIGNS}, so the key that signs has to be one of {SIGNS}"
+    )
+}
+
+fn refuse_while_one_waits(manifest: &Manifest, now: Timestamp) -> anyhow::Result<()> {
+    if let Some(next) = manifest.next(now) {
+        bail!(
+            "key {} is published already and signs from {}: wait for it, or let it sign at once with \
+             `consentry keys rotate --publish-first 0`",
+            next.kid,
+            next.signs_from
+        );
+    }
+    Ok(())
+}
+
+fn open_on_token(source: &Source) -> anyhow::Result<TokenKey> {
+    let Source::Token { place, pin_file } = source else { bail!("the key is in a file") };
+    let mut pin = fs::read_to_string(pin_file)
+        .with_context(|| format!("the PIN file {} cannot be read", pin_file.display()))?;
+    pin.truncate(pin.trim_end_matches(['\r', '\n']).len());
+    TokenKey::open(place.clone(), pin.into()).with_context(|| {
+        format!("key {} of token {} by {} cannot be used", place.key, place.token, place.module.display())
+    })
+}
+
+/// A name that says nothing, and that a file may have.
+fn kid_of(thumbprint: &str) -> String {
+    crypto::digest::sha256_hex(thumbprint.as_bytes()).chars().take(16).collect()
+}
+
+/// `seconds` after `at`, whole seconds.
+fn later(at: Timestamp, seconds: u32) -> anyhow::Result<Timestamp> {
+    Ok(Timestamp::from_second(at.as_second().saturating_add(seconds.into()))?)
+}

@@ -1,0 +1,34 @@
+//! Files that only their owner can read.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::Context;
+
+/// Writes a file.
+pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("{} cannot be written", path.display()))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    Ok(())
+}
+
+/// Puts a file in the place of another in one step: who reads sees the old one
+/// or the new one, also after a crash.
+pub(crate) fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
+    let new = path.with_added_extension("new");
+    write(&new, text)?;
+    fs::rename(&new, path).with_context(|| format!("{} cannot be replaced", path.display()))?;
+    if let Some(folder) = path.parent() {
+        fs::File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
