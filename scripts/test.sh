@@ -35,10 +35,20 @@ chromium_bin() {
   done
 }
 
+# The module of SoftHSM, a PKCS#11 token in software.
+softhsm_module() {
+  local place
+  for place in ${CONSENTRY_TEST_PKCS11:+"$CONSENTRY_TEST_PKCS11"} /usr/lib/softhsm/libsofthsm2.so \
+    /usr/lib/*/softhsm/libsofthsm2.so /opt/homebrew/lib/softhsm/libsofthsm2.so /usr/local/lib/softhsm/libsofthsm2.so; do
+    if [ -e "$place" ]; then echo "$place"; return; fi
+  done
+}
+
 missing=()
 if [ -z "${DATABASE_URL:-}" ] && [ -z "$(postgres_bin)" ]; then missing+=(postgresql-15); fi
 if [ -z "${REDIS_URL:-}" ] && ! has redis-server; then missing+=(redis-server); fi
 if [ -z "$(chromium_bin)" ]; then missing+=(chromium); fi
+if [ -z "$(softhsm_module)" ] || ! has softhsm2-util; then missing+=(softhsm2); fi
 if ! has openssl; then missing+=(openssl); fi
 if ! has cc; then missing+=(build-essential); fi
 if ! has node; then missing+=(nodejs); fi
@@ -175,6 +185,10 @@ else
 fi
 
 # --- Tests -----------------------------------------------------------------
+
+# Named, so that its tests fail without it instead of being skipped.
+CONSENTRY_TEST_PKCS11=$(softhsm_module)
+export CONSENTRY_TEST_PKCS11
 
 failed=0
 if cargo nextest --version >/dev/null 2>&1; then runner=(nextest run); else runner=(test); fi
