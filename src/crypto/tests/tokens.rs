@@ -37,8 +37,12 @@ fn operator() -> Session {
 }
 
 fn generate(session: &Session, label: &str, mechanism: &Mechanism<'_>, shape: &[Attribute]) {
-    let label = Attribute::Label(label.into());
-    let mut public = vec![Attribute::Token(true), Attribute::Verify(true), label.clone()];
+    generate_as(session, [label; 2], mechanism, shape);
+}
+
+fn generate_as(session: &Session, labels: [&str; 2], mechanism: &Mechanism<'_>, shape: &[Attribute]) {
+    let [of_public, of_private] = labels.map(|label| Attribute::Label(label.into()));
+    let mut public = vec![Attribute::Token(true), Attribute::Verify(true), of_public];
     public.extend_from_slice(shape);
     let private = [
         Attribute::Token(true),
@@ -46,7 +50,7 @@ fn generate(session: &Session, label: &str, mechanism: &Mechanism<'_>, shape: &[
         Attribute::Sensitive(true),
         Attribute::Extractable(false),
         Attribute::Sign(true),
-        label,
+        of_private,
     ];
     session.generate_key_pair(mechanism, &public, &private).unwrap();
 }
@@ -123,6 +127,9 @@ fn refuses_what_is_missing() {
     for _ in 0..2 {
         generate(&session, "twice", &Mechanism::EccKeyPairGen, &[Attribute::EcParams(P256.to_vec())]);
     }
+    for labels in [["mixed", "other"], ["another", "mixed"]] {
+        generate_as(&session, labels, &Mechanism::EccKeyPairGen, &[Attribute::EcParams(P256.to_vec())]);
+    }
     // Another curve: P-384.
     let p384 = vec![0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
     generate(&session, "p384", &Mechanism::EccKeyPairGen, &[Attribute::EcParams(p384)]);
@@ -135,6 +142,7 @@ fn refuses_what_is_missing() {
     assert!(!format!("{wrong} {wrong:?}").contains("pin-that-is-wrong"));
     assert!(matches!(TokenKey::open(place("nobody"), pin()), Err(TokenError::NoKey)));
     assert!(matches!(TokenKey::open(place("twice"), pin()), Err(TokenError::NoKey)));
+    assert!(matches!(TokenKey::open(place("mixed"), pin()), Err(TokenError::NoPair)));
     assert!(matches!(TokenKey::open(place("weak"), pin()), Err(TokenError::Key(_))));
     assert!(matches!(TokenKey::open(place("p384"), pin()), Err(TokenError::Key(_))));
     let elsewhere = Place { token: "other".into(), ..place("key") };
@@ -168,4 +176,29 @@ fn signs_again() {
     let gone = key.sign(b"x").unwrap_err();
     assert!(matches!(gone, SigningFailed::Token(_)), "{gone}");
     assert_eq!(gone.to_string(), "the token could not sign (KeyHandleInvalid)");
+}
+
+/// Tokens count wrong PINs, and lock.
+#[test]
+fn a_pin_that_was_refused_is_not_tried_again() {
+    with_token("tries_a_refused_pin_once");
+}
+
+#[test]
+#[ignore = "runs in a process of its own, with a token"]
+fn tries_a_refused_pin_once() {
+    let session = operator();
+    generate(&session, "ec", &Mechanism::EccKeyPairGen, &[Attribute::EcParams(P256.to_vec())]);
+    let key = SigningKey::on_token(TokenKey::open(place("ec"), pin()).unwrap(), "ec");
+    let other: SecretString = "another-pin-0815".into();
+    session.set_pin(&pin(), &other).unwrap();
+    session.logout().unwrap();
+    assert_eq!(key.sign(b"x").unwrap_err().to_string(), "the token could not sign (PinIncorrect)");
+
+    session.login(UserType::User, Some(&other)).unwrap();
+    session.set_pin(&other, &pin()).unwrap();
+    session.logout().unwrap();
+    assert!(key.sign(b"x").is_err(), "the PIN would be right again, and is not tried");
+    let again = SigningKey::on_token(TokenKey::open(place("ec"), pin()).unwrap(), "ec");
+    assert!(again.sign(b"x").is_ok(), "a key that is opened anew tries");
 }

@@ -276,6 +276,8 @@ async fn signs_id_tokens_on_the_token() {
     let report = done(&output);
     assert!(!said(&output.stdout).contains(PIN) && !said(&output.stderr).contains(PIN));
     let new = report["key"]["kid"].as_str().unwrap().to_owned();
+    let twice = add("signing", &pin);
+    assert!(said(&twice.stderr).contains("--publish-first 0"), "one key waits at a time: {twice:?}");
     takes_over(&gw, &tpp, async |seconds| clock.advance(seconds), &old, &new).await;
     let list = std::fs::read_to_string(gw.folder().join("data/keys/signing.toml")).unwrap();
     assert!(list.contains("pkcs11") && !list.contains(PIN), "{list}");
