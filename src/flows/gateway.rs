@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, Semaphore};
 use url::Url;
 
 use crate::webhooks::WebhookSender;
-use crate::{FlowError, IdKey};
+use crate::{FlowError, IdKey, Jurisdictions};
 
 /// Where the gateway is and how it behaves.
 #[derive(Clone, Debug)]
@@ -27,8 +27,6 @@ pub struct GatewayConfig {
     pub auto_approve: bool,
     /// Longest time an aggregated read waits for its banks.
     pub read_deadline: Duration,
-    /// Longest life of a consent in days, whatever is asked for.
-    pub max_consent_days: u16,
 }
 
 /// What a [`Gateway`] is made of.
@@ -39,6 +37,8 @@ pub struct Parts {
     pub stores: Stores,
     /// The banks.
     pub registry: Arc<Registry>,
+    /// The rules of consents by country.
+    pub jurisdictions: Jurisdictions,
     /// The way to them.
     pub transport: Arc<Transport>,
     /// Time.
@@ -64,13 +64,16 @@ pub struct Gateway {
     pub(crate) servers: Mutex<HashMap<InstitutionId, Arc<connect::bank_oauth::Metadata>>>,
     /// One refresh at a time per consent: banks burn a token that is used twice.
     pub(crate) refreshing: moka::future::Cache<ConsentId, Arc<Mutex<()>>>,
+    /// Places for questions to banks about consents.
+    pub(crate) asking: Arc<Semaphore>,
     /// Places for steps of the reconciler.
     pub(crate) reconciling: Arc<Semaphore>,
     /// Places for webhook deliveries.
     pub(crate) delivering: Arc<Semaphore>,
 }
 
-/// Steps of the reconciler, and webhook deliveries, at the same time.
+/// Steps of the reconciler, webhook deliveries, and questions about consents, at
+/// the same time.
 const AT_ONCE: usize = 32;
 
 /// A token with its end.
@@ -98,6 +101,7 @@ impl Gateway {
                 .max_capacity(10_000)
                 .time_to_idle(Duration::from_secs(300))
                 .build(),
+            asking: Arc::new(Semaphore::new(AT_ONCE)),
             reconciling: Arc::new(Semaphore::new(AT_ONCE)),
             delivering: Arc::new(Semaphore::new(AT_ONCE)),
         })

@@ -6,14 +6,19 @@
 
 mod accounts;
 mod bank;
+mod consent_bank;
+mod consent_life;
 mod consents;
 mod error;
 mod events;
 mod gateway;
 mod ids;
+mod jurisdiction;
 mod payments;
 mod placing;
+mod psu;
 mod reconcile;
+mod unattended;
 mod webhooks;
 
 pub use accounts::{AccountData, Read, Reading, SourceReport, SourceStatus, TransactionWindow};
@@ -22,5 +27,8 @@ pub use consents::{ConsentRequest, NextStep};
 pub use error::FlowError;
 pub use gateway::{Gateway, GatewayConfig, Parts};
 pub use ids::{IdKey, TransactionProvenance};
+pub use jurisdiction::{ConsentRules, InvalidRules, Jurisdictions};
 pub use payments::{PaymentReply, PaymentRequest};
+pub use psu::PsuConsent;
+pub use unattended::Unattended;
 pub use webhooks::{WebhookPolicy, WebhookRefused, WebhookSender};

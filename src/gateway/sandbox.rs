@@ -19,7 +19,7 @@ use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
 use domain::{Clock, Entropy, Region, SystemClock, SystemEntropy};
 use edge::{EdgeConfig, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
-use flows::{Gateway, GatewayConfig, IdKey, Parts, WebhookPolicy, WebhookSender};
+use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
 use modelbank::{Faults, Journal};
 use oauth::OAuth;
 use rustls::pki_types::CertificateDer;
@@ -169,10 +169,10 @@ impl Sandbox {
                 api_origin: api_origin.clone(),
                 auto_approve: options.auto_approve,
                 read_deadline: options.read_deadline,
-                max_consent_days: 180,
             },
             stores: stores.clone(),
             registry,
+            jurisdictions: Jurisdictions::embedded()?,
             transport: Arc::new(transport),
             clock: Arc::clone(&options.clock),
             entropy: Arc::clone(&options.entropy),
@@ -355,12 +355,19 @@ fn trusting(root_pem: &str) -> anyhow::Result<ClientConfig> {
         .with_no_client_auth())
 }
 
-/// The worker: reconciles payments, delivers webhooks, forgets what is over.
+/// The worker: reconciles payments, keeps consents, delivers webhooks, forgets
+/// what is over.
 async fn work(gateway: Arc<Gateway>, stop: CancellationToken) {
     let reconciler = async {
         let mut rounds = Rounds::every(Duration::from_millis(100), &stop);
         while rounds.next().await {
             rounds.note(gateway.reconcile().await.map(|_| ()));
+        }
+    };
+    let keeper = async {
+        let mut rounds = Rounds::every(Duration::from_secs(1), &stop);
+        while rounds.next().await {
+            rounds.note(gateway.keep_consents().await.map(|_| ()));
         }
     };
     let courier = async {
@@ -376,7 +383,7 @@ async fn work(gateway: Arc<Gateway>, stop: CancellationToken) {
             rounds.note(gateway.stores().global().forget_expired(now).await.map_err(Into::into));
         }
     };
-    tokio::join!(reconciler, courier, housekeeper);
+    tokio::join!(reconciler, keeper, courier, housekeeper);
 }
 
 /// Rounds of background work until `stop`.

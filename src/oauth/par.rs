@@ -175,7 +175,9 @@ async fn consents_of(oauth: &OAuth, asked: &ClientForm, text: &str) -> Result<Ve
             ConsentStatus::Created
             | ConsentStatus::AwaitingRedirect
             | ConsentStatus::AwaitingDecoupled
-            | ConsentStatus::Authorized => consents.push(id),
+            | ConsentStatus::PartiallyAuthorized
+            | ConsentStatus::Authorized
+            | ConsentStatus::Suspended => consents.push(id),
             ConsentStatus::Rejected
             | ConsentStatus::RevokedByPsu
             | ConsentStatus::RevokedByClient

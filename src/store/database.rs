@@ -51,8 +51,10 @@ pub(crate) const GLOBAL: Schema =
     &[(1, "clients and tokens", include_str!("../../migrations/global/0001_clients_and_tokens.sql"))];
 
 /// Schema of a region's store.
-pub(crate) const REGION: Schema =
-    &[(1, "consents and payments", include_str!("../../migrations/region/0001_consents_and_payments.sql"))];
+pub(crate) const REGION: Schema = &[
+    (1, "consents and payments", include_str!("../../migrations/region/0001_consents_and_payments.sql")),
+    (2, "consent life", include_str!("../../migrations/region/0002_consent_life.sql")),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Engine {

@@ -17,6 +17,7 @@ pub mod idempotency;
 pub mod payments;
 mod rows;
 pub mod sessions;
+pub mod usage;
 pub mod webhooks;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@ mod body;
 mod caller;
 mod cursor;
 mod headers;
+mod limits;
 mod problem;
 mod refusal;
 
@@ -12,5 +13,6 @@ pub use body::{JsonBody, QueryParams, from_text};
 pub use caller::{Accounts, AccountsOrPayments, AnyScope, Caller, Payments, ScopeRule};
 pub use cursor::Cursor;
 pub use headers::{IdempotencyKey, Psu};
-pub use problem::{Problem, ProblemCode, ProblemError, ProblemInstitution};
+pub use limits::RateLimits;
+pub use problem::{NextAction, Problem, ProblemCode, ProblemError, ProblemInstitution};
 pub use refusal::{no_such_method, no_such_path, refuse};
