@@ -61,10 +61,15 @@ impl Gateway {
             Ok(B::RevokedByPsu) => (ConsentStatus::RevokedByPsu, Note::because("psu", "revoked-at-bank")),
             Ok(B::TerminatedByTpp) => (ConsentStatus::RevokedByClient, Note::by("institution")),
             Ok(B::Expired | B::Consumed) => (ConsentStatus::Expired, Note::by("institution")),
-            Err(FlowError::Bank(error)) => match ended_by(error.kind) {
-                Some(status) => (status, Note::because("institution", error.kind.code())),
-                None => return Err(error.into()),
-            },
+            Err(FlowError::Bank(error)) => {
+                // A 404 without a code of the standard's may be any server's on the way.
+                let unknown = error.kind == BankErrorKind::ResourceUnknown && error.bank_code.is_some();
+                let unknown = unknown.then_some(ConsentStatus::RevokedByInstitution);
+                match ended_by(error.kind).or(unknown) {
+                    Some(status) => (status, Note::because("institution", error.kind.code())),
+                    None => return Err(error.into()),
+                }
+            }
             Err(other) => return Err(other),
         };
         tracing::info!(consent.id = %consent.id, status = %status, "The bank ended consent {}", consent.id);

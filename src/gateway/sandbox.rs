@@ -220,6 +220,12 @@ impl Sandbox {
         self.banks.handles(id)
     }
 
+    /// Address of the pages of a model bank, without a trailing slash.
+    #[must_use]
+    pub fn bank_pages(&self, id: &str) -> Option<String> {
+        self.banks.pages(id)
+    }
+
     /// Ends everything: open requests get their answers first.
     pub async fn stop(self) {
         self.stop.cancel();
