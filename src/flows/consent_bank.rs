@@ -1,6 +1,8 @@
 //! A consent as its bank sees it: asked, followed, told of an end.
 
-use connect::{BankConsentStatus, BankErrorKind, Operation, Profile};
+use std::sync::Arc;
+
+use connect::{BankConsentStatus, BankError, BankErrorKind, Operation, Profile};
 use domain::{ConsentId, ConsentStatus};
 use store::StoreError;
 use store::consents::{Authorisations, ConsentRow, Note};
@@ -49,6 +51,10 @@ impl Gateway {
     /// Asks the bank how a consent stands there, and moves ours to the same.
     pub(crate) async fn follow_bank(&self, consent: ConsentRow) -> Result<ConsentRow, FlowError> {
         use BankConsentStatus as B;
+        if consent.bank.consent_id.is_none() {
+            // The bank has not heard of it.
+            return Ok(consent);
+        }
         let given = matches!(consent.status, ConsentStatus::Authorized | ConsentStatus::Suspended);
         let (status, note) = match self.consent_at_bank(&consent).await {
             Ok(B::AwaitingAuthorisation) => return Ok(consent),
@@ -61,15 +67,10 @@ impl Gateway {
             Ok(B::RevokedByPsu) => (ConsentStatus::RevokedByPsu, Note::because("psu", "revoked-at-bank")),
             Ok(B::TerminatedByTpp) => (ConsentStatus::RevokedByClient, Note::by("institution")),
             Ok(B::Expired | B::Consumed) => (ConsentStatus::Expired, Note::by("institution")),
-            Err(FlowError::Bank(error)) => {
-                // A 404 without a code of the standard's may be any server's on the way.
-                let unknown = error.kind == BankErrorKind::ResourceUnknown && error.bank_code.is_some();
-                let unknown = unknown.then_some(ConsentStatus::RevokedByInstitution);
-                match ended_by(error.kind).or(unknown) {
-                    Some(status) => (status, Note::because("institution", error.kind.code())),
-                    None => return Err(error.into()),
-                }
-            }
+            Err(FlowError::Bank(error)) => match ended_by(&error, given) {
+                Some(status) => (status, Note::because("institution", error.kind.code())),
+                None => return Err(error.into()),
+            },
             Err(other) => return Err(other),
         };
         tracing::info!(consent.id = %consent.id, status = %status, "The bank ended consent {}", consent.id);
@@ -79,8 +80,15 @@ impl Gateway {
     /// Heeds a bank's refusal that may be about the consent itself. Returns how
     /// the consent stands after the bank was asked.
     pub(crate) async fn heed(&self, consent: &ConsentRow, kind: BankErrorKind) -> Option<ConsentRow> {
-        // A bank that deleted a consent may say no more than that our token is none.
-        if kind != BankErrorKind::TokenInvalid && ended_by(kind).is_none() {
+        let about_consent = matches!(
+            kind,
+            BankErrorKind::ConsentExpired
+                | BankErrorKind::ConsentRevoked
+                | BankErrorKind::ConsentMissing
+                // A bank that deleted a consent may say no more than that our token is none.
+                | BankErrorKind::TokenInvalid
+        );
+        if !about_consent {
             return None;
         }
         let asked = async { self.follow_bank(self.any_consent(consent.id).await?).await };
@@ -197,18 +205,21 @@ impl Gateway {
         Ok(accounts.revoked(&cx, &response)?)
     }
 
-    fn bank_of(&self, consent: &ConsentRow) -> Result<std::sync::Arc<Profile>, FlowError> {
+    fn bank_of(&self, consent: &ConsentRow) -> Result<Arc<Profile>, FlowError> {
         self.bank(consent.institution.as_ref().ok_or(FlowError::NotFound("institution"))?)
     }
 }
 
 /// The end of a consent that a bank's refusal to speak of it means.
-fn ended_by(kind: BankErrorKind) -> Option<ConsentStatus> {
+fn ended_by(error: &BankError, given: bool) -> Option<ConsentStatus> {
+    let kind = error.kind;
     if kind == BankErrorKind::ConsentExpired {
-        Some(ConsentStatus::Expired)
-    } else if kind == BankErrorKind::ConsentRevoked || kind == BankErrorKind::ConsentMissing {
-        Some(ConsentStatus::RevokedByInstitution)
-    } else {
-        None
+        return Some(ConsentStatus::Expired);
     }
+    // A 404 without a code of the standard's may be any server's on the way; and a
+    // consent that is new may not be known everywhere in the bank.
+    let unknown = kind == BankErrorKind::ConsentMissing
+        || (kind == BankErrorKind::ResourceUnknown && error.bank_code.is_some());
+    let over = kind == BankErrorKind::ConsentRevoked || (unknown && given);
+    over.then_some(ConsentStatus::RevokedByInstitution)
 }

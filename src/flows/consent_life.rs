@@ -1,6 +1,7 @@
 //! What becomes of a consent after it was given: confirmed again, renewed,
 //! suspended, ended by time; and who is told.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use domain::{ConsentId, ConsentStatus, SuspensionCause};
@@ -139,8 +140,7 @@ impl Gateway {
         for store in self.parts.stores.regions() {
             found.extend(store.consents_of_client(client_id, filter, limit).await?);
         }
-        let age = |row: &ConsentRow| (row.created_at, row.id.to_string());
-        found.sort_by(|one, other| age(other).cmp(&age(one)));
+        found.sort_by_key(|row| Reverse((row.created_at, row.id.to_string())));
         found.truncate(limit);
         Ok(found)
     }

@@ -34,8 +34,8 @@ impl Unattended {
     /// Seconds until the next day; at least 1.
     #[must_use]
     pub fn resets_in(&self) -> u64 {
-        let seconds = self.resets_at.duration_since(self.as_of).as_secs();
-        u64::try_from(seconds).unwrap_or(0).saturating_add(1)
+        let left = self.resets_at.duration_since(self.as_of).as_millis();
+        u64::try_from(left).unwrap_or(0).div_ceil(1_000).max(1)
     }
 }
 

@@ -1,12 +1,13 @@
 //! `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers):
 //! calls without the PSU, one item per consent, which is the partition key.
 
+use std::convert::Infallible;
+
 use axum::response::{IntoResponseParts, ResponseParts};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flows::{Reading, Unattended};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use std::convert::Infallible;
 
 /// What is left of the day's calls without the PSU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,7 +73,7 @@ mod tests {
         };
         let key = STANDARD.encode("con_uk_0197f0c2a7c07d3e8a3b5d1f20c4e6a8");
         for (used, as_of, expected) in [
-            (1, "2026-11-25T23:59:50Z", "r=3;t=11"),
+            (1, "2026-11-25T23:59:50Z", "r=3;t=10"),
             (4, "2026-11-26T00:00:00Z", "r=0;t=1"),
             (9, "2026-11-26T00:00:09Z", "r=0;t=1"),
         ] {

@@ -60,7 +60,7 @@ async fn renewal_in_time_keeps_every_id_at_every_bank() {
         assert_eq!(ended["superseded_by"], new, "{bank}");
         event(&receiver, &old[0], "consent.expired").await;
         gw.read(&tpp, &old, Read::Accounts).await.unwrap_err();
-        assert_eq!(ids(&gw, &tpp, &[new.clone()]).await, before, "{bank}");
+        assert_eq!(ids(&gw, &tpp, std::slice::from_ref(&new)).await, before, "{bank}");
         let told = gw.sandbox.bank(bank).unwrap().1.entries();
         assert!(told.iter().any(|entry| entry.method == "DELETE" && entry.status == 204), "{bank} was told");
 
