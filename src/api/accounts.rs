@@ -9,7 +9,7 @@ use domain::{AccountId, AccountStatus, AccountUsage, BalanceType, CreditDebit, D
 use flows::{AccountData, Gateway, Read, Reading, TransactionProvenance, TransactionWindow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use web::{Accounts, Caller, Cursor, Problem, ProblemCode, Psu, QueryParams, from_text};
+use web::{Accounts, Caller, Cursor, Problem, ProblemCode, Psu, QueryParams, RateLimits, from_text};
 
 use crate::view::{AccountName, Amount, Page, Provenance, Source, limit_of};
 
@@ -231,11 +231,17 @@ pub(crate) struct TransactionParams {
     cursor: Option<String>,
 }
 
+/// What was read, with what is left of the day's calls without the PSU in the
+/// headers `RateLimit` and `RateLimit-Policy`.
+type Answer<T> = Result<(RateLimits, Json<T>), Problem>;
+
 /// List accounts.
 ///
 /// Reads the accounts of every consent of the token, at all banks at the same
 /// time. Answers 200 if at least one bank answered; `sources` tells how each did.
 /// A token without consents, such as a client's own, reads an empty list.
+/// Without `PSU-IP-Address` it is one of the day's calls without the PSU, of which
+/// the header `RateLimit` tells what is left under each consent.
 #[utoipa::path(get, operation_id = "listAccounts", path = "/v1/accounts", tag = "accounts", security(("mtls_oauth" = ["accounts"])),
     params(("PSU-IP-Address" = Option<String>, Header, description = "Address of the person, if present")),
     responses((status = 200, description = "What was asked for", body = AccountList),
@@ -244,11 +250,13 @@ pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<Accounts>,
     Psu(psu): Psu,
-) -> Result<Json<AccountList>, Problem> {
+) -> Answer<AccountList> {
     let reading =
         gateway.read(&caller.client_id, &caller.consents, None, Read::Accounts, psu.as_ref()).await?;
+    let limits = RateLimits::of(&reading);
     let data = reading.accounts.iter().filter_map(account_view).collect();
-    Ok(Json(AccountList { data, sources: reading.sources.into_iter().map(Source::from).collect() }))
+    let sources = reading.sources.into_iter().map(Source::from).collect();
+    Ok((limits, Json(AccountList { data, sources })))
 }
 
 /// Show one account.
@@ -261,13 +269,14 @@ pub(crate) async fn show(
     caller: Caller<Accounts>,
     Psu(psu): Psu,
     Path(account): Path<String>,
-) -> Result<Json<AccountView>, Problem> {
+) -> Answer<AccountView> {
     let account = account_id(&account)?;
     let reading = gateway
         .read(&caller.client_id, &caller.consents, Some(account), Read::Accounts, psu.as_ref())
         .await?;
     let view = reading.accounts.first().and_then(account_view);
-    view.map(Json).ok_or_else(|| Problem::new(ProblemCode::NotFound))
+    let view = view.ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
+    Ok((RateLimits::of(&reading), Json(view)))
 }
 
 /// List balances of all accounts.
@@ -278,10 +287,10 @@ pub(crate) async fn balances(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<Accounts>,
     Psu(psu): Psu,
-) -> Result<Json<BalanceList>, Problem> {
+) -> Answer<BalanceList> {
     let reading =
         gateway.read(&caller.client_id, &caller.consents, None, Read::Balances, psu.as_ref()).await?;
-    Ok(Json(balance_list(reading)))
+    Ok((RateLimits::of(&reading), Json(balance_list(reading))))
 }
 
 /// List balances of one account.
@@ -294,12 +303,12 @@ pub(crate) async fn account_balances(
     caller: Caller<Accounts>,
     Psu(psu): Psu,
     Path(account): Path<String>,
-) -> Result<Json<BalanceList>, Problem> {
+) -> Answer<BalanceList> {
     let account = account_id(&account)?;
     let reading = gateway
         .read(&caller.client_id, &caller.consents, Some(account), Read::Balances, psu.as_ref())
         .await?;
-    Ok(Json(balance_list(reading)))
+    Ok((RateLimits::of(&reading), Json(balance_list(reading))))
 }
 
 /// List transactions of all accounts.
@@ -315,8 +324,8 @@ pub(crate) async fn transactions(
     caller: Caller<Accounts>,
     Psu(psu): Psu,
     QueryParams(params): QueryParams<TransactionParams>,
-) -> Result<Json<TransactionList>, Problem> {
-    transaction_page(&gateway, &caller, psu, None, &params).await.map(Json)
+) -> Answer<TransactionList> {
+    transaction_page(&gateway, &caller, psu, None, &params).await
 }
 
 /// List transactions of one account.
@@ -330,9 +339,9 @@ pub(crate) async fn account_transactions(
     Psu(psu): Psu,
     Path(account): Path<String>,
     QueryParams(params): QueryParams<TransactionParams>,
-) -> Result<Json<TransactionList>, Problem> {
+) -> Answer<TransactionList> {
     let account = account_id(&account)?;
-    transaction_page(&gateway, &caller, psu, Some(account), &params).await.map(Json)
+    transaction_page(&gateway, &caller, psu, Some(account), &params).await
 }
 
 fn account_id(text: &str) -> Result<AccountId, Problem> {
@@ -402,7 +411,7 @@ async fn transaction_page(
     psu: Option<connect::PsuPresence>,
     only: Option<AccountId>,
     params: &TransactionParams,
-) -> Result<TransactionList, Problem> {
+) -> Answer<TransactionList> {
     let limit = limit_of(params.limit, 500, 1_000)?;
     if let (Some(from), Some(to)) = (params.from, params.to)
         && from > to
@@ -422,6 +431,7 @@ async fn transaction_page(
     let window = TransactionWindow { from: params.from, to: params.to };
     let read = Read::Transactions(window);
     let reading = gateway.read(&caller.client_id, &caller.consents, only, read, psu.as_ref()).await?;
+    let limits = RateLimits::of(&reading);
     let mut entries: Vec<(Position, TransactionView)> = Vec::new();
     for account in &reading.accounts {
         for (id, provenance, entry) in &account.transactions {
@@ -436,11 +446,12 @@ async fn transaction_page(
     let page: Vec<_> = rest.by_ref().take(limit).collect();
     let has_more = rest.next().is_some();
     let last = page.last().map(|(position, _)| cursors.write(position));
-    Ok(TransactionList {
+    let list = TransactionList {
         data: page.into_iter().map(|(_, view)| view).collect(),
         sources: reading.sources.into_iter().map(Source::from).collect(),
         page: Page { next_cursor: last.filter(|_| has_more), has_more },
-    })
+    };
+    Ok((limits, Json(list)))
 }
 
 fn transaction_view(

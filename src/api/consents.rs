@@ -1,20 +1,21 @@
-//! Consents: lodged, shown, withdrawn.
+//! Consents: lodged, listed, shown, confirmed again, renewed, withdrawn.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use domain::{ConsentId, Date, InstitutionId, Permission, Region, Violations};
+use domain::{ConsentId, ConsentStatus, Date, InstitutionId, Permission, Region, Timestamp, Violations};
 use flows::{ConsentRequest, Gateway};
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use store::consents::ConsentRow;
+use store::consents::{ConsentFilter, ConsentRow};
 use store::idempotency::ClaimKey;
-use utoipa::ToSchema;
-use web::{Accounts, Caller, IdempotencyKey, JsonBody, Problem, ProblemCode};
+use utoipa::{IntoParams, ToSchema};
+use web::{Accounts, Caller, Cursor, IdempotencyKey, JsonBody, Problem, ProblemCode, QueryParams, from_text};
 
-use crate::view::Step;
+use crate::consent_view::{ConsentHistory, ConsentList, ConsentView};
+use crate::view::{Page, Step, limit_of};
 
 /// How far the access goes.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -23,7 +24,8 @@ pub(crate) struct Access {
     /// More than once? Default true.
     #[serde(default)]
     recurring: Option<bool>,
-    /// Last day, `YYYY-MM-DD`; default 90 days ahead. Banks may shorten it.
+    /// Last day, `YYYY-MM-DD`; default 90 days ahead. The rules of the
+    /// institution's country, and the bank, may shorten it.
     #[serde(default)]
     #[schema(format = Date)]
     valid_until: Option<String>,
@@ -59,85 +61,6 @@ pub(crate) struct ConsentCreate {
     #[serde(default)]
     #[schema(max_length = 64)]
     client_reference: Option<String>,
-}
-
-/// How far the access goes.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-struct AccessView {
-    /// More than once?
-    recurring: bool,
-    /// Last day.
-    valid_until: String,
-    /// Earliest booking date.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    history_from: Option<String>,
-    /// Accesses a day without the PSU.
-    frequency_per_day: u8,
-}
-
-/// A consent.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct ConsentView {
-    /// The consent.
-    #[schema(example = "con_uk_0197f0c2a7c07d3e8a3b5d1f20c4e6a8")]
-    id: String,
-    /// `ACCOUNT_INFORMATION`.
-    #[serde(rename = "type")]
-    kind: &'static str,
-    /// The institution, once chosen.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    institution_id: Option<String>,
-    /// Home region of everything read under it.
-    region: String,
-    /// What may be read.
-    permissions: Vec<&'static str>,
-    /// How far.
-    access: AccessView,
-    /// Where it stands. Accept unknown values.
-    #[schema(example = "CREATED")]
-    status: &'static str,
-    /// Why, where that needs saying.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status_reason: Option<String>,
-    /// Your own name for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_reference: Option<String>,
-    /// When it was lodged (RFC 3339).
-    created_at: String,
-    /// When the PSU gave it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    authorized_at: Option<String>,
-    /// End of its life.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<String>,
-    /// Its life so far, oldest first.
-    history: Vec<Step>,
-}
-
-impl ConsentView {
-    fn of(consent: &ConsentRow, history: Vec<Step>) -> Self {
-        let terms = &consent.terms;
-        Self {
-            id: consent.id.to_string(),
-            kind: "ACCOUNT_INFORMATION",
-            institution_id: consent.institution.as_ref().map(ToString::to_string),
-            region: consent.id.region().to_string(),
-            permissions: terms.permissions.iter().map(|permission| permission.as_str()).collect(),
-            access: AccessView {
-                recurring: terms.recurring,
-                valid_until: terms.valid_until.to_string(),
-                history_from: terms.history_from.map(|day| day.to_string()),
-                frequency_per_day: terms.frequency_per_day,
-            },
-            status: consent.status.as_str(),
-            status_reason: terms.status_reason.clone(),
-            client_reference: terms.client_reference.clone(),
-            created_at: consent.created_at.to_string(),
-            authorized_at: terms.authorized_at.map(|at| at.to_string()),
-            expires_at: consent.expires_at.map(|at| at.to_string()),
-            history,
-        }
-    }
 }
 
 impl ConsentCreate {
@@ -218,18 +141,69 @@ pub(crate) async fn lodge(
         fingerprint,
         region,
     };
-    let answer = |consent: &ConsentRow| {
-        let first = Step {
-            at: consent.created_at.to_string(),
-            from: String::new(),
-            to: consent.status.as_str().to_owned(),
-            actor: "client".to_owned(),
-            reason: None,
-        };
-        serde_json::to_string(&ConsentView::of(consent, vec![first])).unwrap_or_default()
-    };
-    let (status, body, replayed) = gateway.lodge_consent(&client_id, &request, claim, answer).await?;
+    let (status, body, replayed) = gateway.lodge_consent(&client_id, &request, claim, lodged).await?;
     Ok(stored_answer(status, body, replayed, "/v1/consents"))
+}
+
+/// Which consents.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ConsentParams {
+    /// Only those that stand there, such as `AUTHORIZED`.
+    #[serde(default)]
+    status: Option<String>,
+    /// Only those at this institution.
+    #[serde(default)]
+    institution_id: Option<String>,
+    /// Consents on a page, 1 to 500.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u16>,
+    /// Where the page starts, from the page before.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+/// Position of a consent in the list: when it was lodged, and its id.
+type Position = (Timestamp, ConsentId);
+
+/// List consents.
+///
+/// Those of the client, in every region held here, the newest first.
+#[utoipa::path(get, operation_id = "listConsents", path = "/v1/consents", tag = "consents",
+    security(("mtls_oauth" = ["accounts"])), params(ConsentParams),
+    responses((status = 200, description = "What was asked for", body = ConsentList),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<Accounts>,
+    QueryParams(params): QueryParams<ConsentParams>,
+) -> Result<Json<ConsentList>, Problem> {
+    let limit = limit_of(params.limit, 100, 500)?;
+    let wrong = |name: &str, detail: String| {
+        Problem::new(ProblemCode::Query).error(name, "parameter.invalid", detail)
+    };
+    let status = params.status.as_deref().map(|word| {
+        let known = || ConsentStatus::ALL.iter().map(|known| known.as_str()).collect::<Vec<_>>().join(", ");
+        ConsentStatus::from_word(word).ok_or_else(|| wrong("status", known()))
+    });
+    let institution = params
+        .institution_id
+        .as_deref()
+        .map(|id| id.parse::<InstitutionId>().map_err(|error| wrong("institution_id", error.to_string())));
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let bound = [caller.client_id.as_str(), &text(&params.status), &text(&params.institution_id)];
+    let cursors = Cursor::new(gateway.id_key(), "consents", &bound);
+    let before: Option<Position> = params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
+    let filter = ConsentFilter { status: status.transpose()?, institution: institution.transpose()?, before };
+    let more = limit.saturating_add(1);
+    let mut found = gateway.consents_of_client(&caller.client_id, &filter, more).await?;
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().filter(|_| has_more).map(|row| cursors.write(&(row.created_at, row.id)));
+    let data = found.iter().map(|row| ConsentView::of(row, Vec::new())).collect();
+    Ok(Json(ConsentList { data, page: Page { next_cursor: last, has_more } }))
 }
 
 /// Show a consent.
@@ -242,10 +216,107 @@ pub(crate) async fn show(
     caller: Caller<Accounts>,
     Path(consent): Path<String>,
 ) -> Result<Json<ConsentView>, Problem> {
-    let consent = gateway.consent(&caller.client_id, consent_id(&consent)?).await?;
-    let store = gateway.stores().region(consent.id.region())?;
-    let history = store.changes(&consent.id.to_string()).await?;
-    Ok(Json(ConsentView::of(&consent, history.into_iter().map(Step::from).collect())))
+    let id = consent_id(&consent)?;
+    let consent = gateway.consent(&caller.client_id, id).await?;
+    let history = steps(&gateway, &caller, id).await?;
+    let left = gateway.unattended(&consent).await?;
+    Ok(Json(ConsentView::of(&consent, history).with_usage(left)))
+}
+
+/// Show the life of a consent.
+#[utoipa::path(get, operation_id = "showConsentHistory", path = "/v1/consents/{consent_id}/history", tag = "consents",
+    security(("mtls_oauth" = ["accounts"])), params(("consent_id" = String, Path)),
+    responses((status = 200, description = "What was asked for", body = ConsentHistory),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn history(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<Accounts>,
+    Path(consent): Path<String>,
+) -> Result<Json<ConsentHistory>, Problem> {
+    let data = steps(&gateway, &caller, consent_id(&consent)?).await?;
+    Ok(Json(ConsentHistory { data }))
+}
+
+async fn steps(gateway: &Gateway, caller: &Caller<Accounts>, id: ConsentId) -> Result<Vec<Step>, Problem> {
+    let changes = gateway.consent_history(&caller.client_id, id).await?;
+    Ok(changes.into_iter().map(Step::from).collect())
+}
+
+/// Confirm a consent.
+///
+/// Where the institution's country wants it (`reconfirm_by`): you have asked
+/// the PSU, who wants to go on. It may be done at any time before; done after, it
+/// lifts the suspension.
+#[utoipa::path(post, operation_id = "reconfirmConsent", path = "/v1/consents/{consent_id}/reconfirm", tag = "consents",
+    security(("mtls_oauth" = ["accounts"])),
+    params(("consent_id" = String, Path), ("Idempotency-Key" = String, Header, description = "Quoted or bare; kept for 24 hours")),
+    responses((status = 200, description = "Confirmed", body = ConsentView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn reconfirm(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<Accounts>,
+    key: IdempotencyKey,
+    Path(consent): Path<String>,
+) -> Result<Response, Problem> {
+    let id = consent_id(&consent)?;
+    let claim = claim_on(&caller, id, "POST /v1/consents/{consent_id}/reconfirm", key);
+    let answer = |consent: &ConsentRow| body_of(&ConsentView::of(consent, Vec::new()));
+    let (status, body, replayed) = gateway.reconfirm_consent(&caller.client_id, id, &claim, answer).await?;
+    Ok(stored_answer(status, body, replayed, "/v1/consents"))
+}
+
+/// Renew a consent.
+///
+/// Lodges a consent on the same terms, for as long as the old one was lodged for.
+/// Ask the PSU for it like for any other; once it is in force, the old one has
+/// ended (`superseded`), and accounts and transactions keep their ids.
+#[utoipa::path(post, operation_id = "renewConsent", path = "/v1/consents/{consent_id}/renew", tag = "consents",
+    security(("mtls_oauth" = ["accounts"])),
+    params(("consent_id" = String, Path), ("Idempotency-Key" = String, Header, description = "Quoted or bare; kept for 24 hours")),
+    responses((status = 201, description = "Made", body = ConsentView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn renew(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<Accounts>,
+    key: IdempotencyKey,
+    Path(consent): Path<String>,
+) -> Result<Response, Problem> {
+    let id = consent_id(&consent)?;
+    let claim = claim_on(&caller, id, "POST /v1/consents/{consent_id}/renew", key);
+    let (status, body, replayed) = gateway.renew_consent(&caller.client_id, id, &claim, lodged).await?;
+    Ok(stored_answer(status, body, replayed, "/v1/consents"))
+}
+
+/// A claim on a key that belongs to one consent.
+fn claim_on(
+    caller: &Caller<Accounts>,
+    id: ConsentId,
+    operation: &'static str,
+    key: IdempotencyKey,
+) -> ClaimKey {
+    ClaimKey {
+        client_id: caller.client_id.clone(),
+        operation,
+        key: key.0,
+        fingerprint: crypto::digest::sha256_hex(id.to_string().as_bytes()),
+        region: id.region(),
+    }
+}
+
+fn body_of(view: &ConsentView) -> String {
+    serde_json::to_string(view).unwrap_or_default()
+}
+
+/// The answer to whoever lodged a consent.
+fn lodged(consent: &ConsentRow) -> String {
+    let first = Step {
+        at: consent.created_at.to_string(),
+        from: String::new(),
+        to: consent.status.as_str().to_owned(),
+        actor: "client".to_owned(),
+        reason: None,
+    };
+    body_of(&ConsentView::of(consent, vec![first]))
 }
 
 /// Withdraw a consent.
@@ -273,13 +344,14 @@ pub(crate) fn stored_answer(status: u16, body: String, replayed: bool, collectio
     let id = serde_json::from_str::<serde_json::Value>(&body).ok();
     let id = id.as_ref().and_then(|body| body.get("id")?.as_str()).unwrap_or_default();
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::CREATED);
-    let headers = [
-        (header::CONTENT_TYPE, "application/json".to_owned()),
-        (header::LOCATION, format!("{collection}/{id}")),
-    ];
-    let mut response = (status, headers, body).into_response();
+    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    if status == StatusCode::CREATED
+        && let Ok(place) = HeaderValue::try_from(format!("{collection}/{id}"))
+    {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
     if replayed {
-        let value = http::HeaderValue::from_static("true");
+        let value = HeaderValue::from_static("true");
         response.headers_mut().insert(HeaderName::from_static("idempotency-replayed"), value);
     }
     response

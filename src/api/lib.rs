@@ -2,6 +2,7 @@
 //! from this code and checked in under `openapi/`.
 
 mod accounts;
+mod consent_view;
 mod consents;
 mod institutions;
 mod payments;
@@ -87,8 +88,11 @@ fn documented() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(institutions::list))
         .routes(routes!(institutions::show))
-        .routes(routes!(consents::lodge))
+        .routes(routes!(consents::lodge, consents::list))
         .routes(routes!(consents::show, consents::revoke))
+        .routes(routes!(consents::history))
+        .routes(routes!(consents::reconfirm))
+        .routes(routes!(consents::renew))
         .routes(routes!(accounts::list))
         .routes(routes!(accounts::show))
         .routes(routes!(accounts::balances))

@@ -4,6 +4,7 @@ use domain::{AccountIdentification, Currency, Iban, Money, SortCodeAccount, Viol
 use flows::{SourceReport, SourceStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use web::ProblemCode;
 
 /// An amount without a sign.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -173,7 +174,7 @@ pub(crate) struct Source {
     pub(crate) institution_id: Option<String>,
     /// Home region of the data.
     pub(crate) region: String,
-    /// `OK`, `FAILED`, `TIMED_OUT`, `NOT_IN_FORCE` or `NOT_ALLOWED`.
+    /// `OK`, `FAILED`, `TIMED_OUT`, `NOT_IN_FORCE`, `NOT_ALLOWED` or `QUOTA_USED_UP`.
     pub(crate) status: &'static str,
     /// Why, where it is not `OK`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,8 +192,14 @@ impl From<SourceReport> for Source {
             SourceStatus::Ok => ("OK", None),
             SourceStatus::Failed(kind) => ("FAILED", Some(kind.code().to_owned())),
             SourceStatus::TimedOut => ("TIMED_OUT", None),
-            SourceStatus::NotInForce(status) => ("NOT_IN_FORCE", Some(status.as_str().to_owned())),
+            SourceStatus::NotInForce { status, .. } => ("NOT_IN_FORCE", Some(status.as_str().to_owned())),
             SourceStatus::NotAllowed => ("NOT_ALLOWED", None),
+            SourceStatus::HistoryNeedsPsu => {
+                ("NOT_ALLOWED", Some(ProblemCode::HistoryNeedsPsu.code().to_owned()))
+            }
+            SourceStatus::UnattendedUsedUp(_) => {
+                ("QUOTA_USED_UP", Some(ProblemCode::UnattendedQuota.code().to_owned()))
+            }
         };
         Self {
             consent_id: report.consent.to_string(),
@@ -225,7 +232,7 @@ pub(crate) struct Step {
     pub(crate) from: String,
     /// To which.
     pub(crate) to: String,
-    /// `client`, `psu`, `institution` or `gateway`.
+    /// `client`, `psu`, `institution`, `gateway` or `operator`.
     pub(crate) actor: String,
     /// Why, where that needs saying.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -251,7 +258,7 @@ pub(crate) fn limit_of(limit: Option<u16>, default: usize, most: usize) -> Resul
         Some(limit) if (1..=most).contains(&limit) => Ok(limit),
         Some(_) => {
             let detail = format!("a limit is 1 to {most}");
-            Err(web::Problem::new(web::ProblemCode::Query).error("limit", "parameter.invalid", detail))
+            Err(web::Problem::new(ProblemCode::Query).error("limit", "parameter.invalid", detail))
         }
     }
 }

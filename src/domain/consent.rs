@@ -31,8 +31,12 @@ words!(
         AwaitingRedirect = "AWAITING_REDIRECT",
         /// The bank asks the PSU in its app.
         AwaitingDecoupled = "AWAITING_DECOUPLED",
+        /// Approved by some of those who must; the bank waits for the others.
+        PartiallyAuthorized = "PARTIALLY_AUTHORIZED",
         /// In force.
         Authorized = "AUTHORIZED",
+        /// Given, and out of force until what stopped it is lifted.
+        Suspended = "SUSPENDED",
         /// Refused by the PSU or the bank.
         Rejected = "REJECTED",
         /// Withdrawn by the PSU.
@@ -45,6 +49,40 @@ words!(
         Expired = "EXPIRED",
         /// Never came about, by a fault of ours or the bank's.
         Failed = "FAILED",
+    }
+);
+
+words!(
+    /// What stops a consent that was given.
+    SuspensionCause {
+        /// The TPP has not confirmed in time that the PSU wants to go on.
+        ReconfirmationOverdue = "reconfirmation-overdue",
+        /// An operator of the gateway stopped it.
+        Operator = "operator",
+    }
+);
+
+words!(
+    /// Whose word the end of a consent is.
+    ExpirySource {
+        /// The TPP's, or ours where it named none.
+        Requested = "REQUESTED",
+        /// The bank's: it gives consents for less.
+        BankCapped = "BANK_CAPPED",
+        /// The rules' of the institution's country.
+        RuleCapped = "RULE_CAPPED",
+    }
+);
+
+words!(
+    /// What was read under a consent.
+    ReadKind {
+        /// Accounts and their details.
+        Accounts = "ACCOUNTS",
+        /// Balances.
+        Balances = "BALANCES",
+        /// Transactions.
+        Transactions = "TRANSACTIONS",
     }
 );
 
@@ -63,7 +101,12 @@ impl ConsentStatus {
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
-            Self::Created | Self::AwaitingRedirect | Self::AwaitingDecoupled | Self::Authorized => false,
+            Self::Created
+            | Self::AwaitingRedirect
+            | Self::AwaitingDecoupled
+            | Self::PartiallyAuthorized
+            | Self::Authorized
+            | Self::Suspended => false,
             Self::Rejected
             | Self::RevokedByPsu
             | Self::RevokedByClient
@@ -80,15 +123,20 @@ impl ConsentStatus {
     /// [`WrongTransition`] if the step is not one a consent can take.
     pub fn step(self, to: Self) -> Result<Self, WrongTransition> {
         use ConsentStatus as S;
+        // What was given ends; it is not refused, and does not fail to come about.
+        let ends_given = to.is_final() && !matches!(to, S::Rejected | S::Failed);
         let allowed = match self {
-            S::Created => {
-                matches!(to, S::AwaitingRedirect | S::AwaitingDecoupled | S::Authorized) || to.is_final()
-            }
-            S::AwaitingRedirect | S::AwaitingDecoupled => {
+            S::Created | S::AwaitingRedirect | S::AwaitingDecoupled => {
                 // A PSU who comes back to our page may start again.
-                matches!(to, S::Authorized | S::AwaitingRedirect | S::AwaitingDecoupled) || to.is_final()
+                matches!(
+                    to,
+                    S::AwaitingRedirect | S::AwaitingDecoupled | S::PartiallyAuthorized | S::Authorized
+                ) || to.is_final()
             }
-            S::Authorized => to.is_final() && to != S::Rejected && to != S::Failed,
+            // The others approve at the bank, not on our page.
+            S::PartiallyAuthorized => to == S::Authorized || to.is_final(),
+            S::Authorized => to == S::Suspended || ends_given,
+            S::Suspended => to == S::Authorized || ends_given,
             S::Rejected
             | S::RevokedByPsu
             | S::RevokedByClient
@@ -97,11 +145,6 @@ impl ConsentStatus {
             | S::Failed => false,
         };
         if allowed { Ok(to) } else { Err(WrongTransition { from: self, to }) }
-    }
-
-    /// The statuses from which a consent may become `to`.
-    pub fn sources_of(to: Self) -> impl Iterator<Item = Self> {
-        Self::ALL.iter().copied().filter(move |from| from.step(to).is_ok())
     }
 }
 
@@ -118,10 +161,33 @@ mod tests {
         }
     }
 
+    /// Every pair of statuses: the steps below are legal and no other is.
     #[test]
-    fn only_a_consent_on_its_way_becomes_authorized() {
-        let sources: Vec<_> = ConsentStatus::sources_of(ConsentStatus::Authorized).collect();
-        use ConsentStatus::{AwaitingDecoupled, AwaitingRedirect, Created};
-        assert_eq!(sources, [Created, AwaitingRedirect, AwaitingDecoupled]);
+    fn a_consent_takes_these_steps_and_no_others() {
+        use ConsentStatus::{
+            Authorized, AwaitingDecoupled, AwaitingRedirect, Created, Expired, Failed, PartiallyAuthorized,
+            Rejected, RevokedByClient, RevokedByInstitution, RevokedByPsu, Suspended,
+        };
+        let ends = [RevokedByPsu, RevokedByClient, RevokedByInstitution, Expired];
+        let begins = [AwaitingRedirect, AwaitingDecoupled, PartiallyAuthorized, Authorized, Rejected, Failed];
+        let legal = |from: ConsentStatus| -> Vec<ConsentStatus> {
+            match from {
+                Created | AwaitingRedirect | AwaitingDecoupled => [&begins[..], &ends].concat(),
+                PartiallyAuthorized => [&[Authorized, Rejected, Failed][..], &ends].concat(),
+                Authorized => [&[Suspended][..], &ends].concat(),
+                Suspended => [&[Authorized][..], &ends].concat(),
+                Rejected | RevokedByPsu | RevokedByClient | RevokedByInstitution | Expired | Failed => {
+                    Vec::new()
+                }
+            }
+        };
+        for from in ConsentStatus::ALL {
+            for to in ConsentStatus::ALL {
+                // A PSU who begins again is where they were.
+                let again = from == to && matches!(from, AwaitingRedirect | AwaitingDecoupled);
+                let wanted = legal(*from).contains(to) || again;
+                assert_eq!(from.step(*to).is_ok(), wanted, "{from} -> {to}");
+            }
+        }
     }
 }

@@ -19,7 +19,7 @@ pub use account::{
     Account, AccountStatus, AccountUsage, Balance, BalanceType, BookingStatus, CreditDebit, Transaction,
 };
 pub use clock::{Clock, Entropy, ManualClock, SystemClock, SystemEntropy};
-pub use consent::{ConsentStatus, Permission, WrongTransition};
+pub use consent::{ConsentStatus, ExpirySource, Permission, ReadKind, SuspensionCause, WrongTransition};
 pub use id::{
     AccountId, ConsentId, DetailId, EventId, GrantId, InstitutionId, InvalidId, PaymentId, RequestId,
     SessionId, TransactionId, WebhookId,

@@ -11,16 +11,17 @@ use connect::{
     PageGuard, Profile, PsuPresence, TransactionQuery, TransactionSelection,
 };
 use domain::{
-    Account, AccountId, Balance, ConsentId, ConsentStatus, Date, InstitutionId, Permission, Region,
-    Timestamp, Transaction, TransactionId,
+    Account, AccountId, Balance, ConsentId, ConsentStatus, Date, InstitutionId, Permission, ReadKind, Region,
+    SuspensionCause, Timestamp, Transaction, TransactionId,
 };
 use futures_util::future::join_all;
 use secrecy::SecretString;
 use store::accounts::AccountLink;
 use store::consents::ConsentRow;
 
+use crate::consents::date_of;
 use crate::ids::TransactionProvenance;
-use crate::{FlowError, Gateway};
+use crate::{FlowError, Gateway, Unattended};
 
 /// Days of a bank's transactions that are read at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +49,14 @@ pub enum Read {
 }
 
 impl Read {
+    fn kind(self) -> ReadKind {
+        match self {
+            Self::Accounts => ReadKind::Accounts,
+            Self::Balances => ReadKind::Balances,
+            Self::Transactions(_) => ReadKind::Transactions,
+        }
+    }
+
     fn allowed_by(self, permissions: &[Permission]) -> bool {
         let any = |wanted: &[Permission]| wanted.iter().any(|permission| permissions.contains(permission));
         match self {
@@ -67,10 +76,19 @@ pub enum SourceStatus {
     Ok,
     /// Not at all.
     Failed(BankErrorKind),
-    /// It was not asked: the consent is not in force.
-    NotInForce(ConsentStatus),
+    /// It was not asked, or refused: the consent is not in force.
+    NotInForce {
+        /// Where the consent stands.
+        status: ConsentStatus,
+        /// What stops it, if it only is suspended.
+        suspended_for: Option<SuspensionCause>,
+    },
     /// It was not asked: the consent does not allow this.
     NotAllowed,
+    /// It was not asked: transactions that old need the PSU to be present.
+    HistoryNeedsPsu,
+    /// It was not asked: the day's calls without the PSU are used up.
+    UnattendedUsedUp(Unattended),
     /// It did not answer before the deadline.
     TimedOut,
 }
@@ -90,6 +108,8 @@ pub struct SourceReport {
     pub as_of: Timestamp,
     /// Standard that the bank speaks.
     pub standard: Option<String>,
+    /// Calls without the PSU that are left under the consent.
+    pub unattended: Option<Unattended>,
 }
 
 /// One account with what was read of it.
@@ -173,8 +193,13 @@ impl Gateway {
         // A single reason that the caller can act on is worth more than "no bank answered".
         if let [only] = reading.sources.as_slice() {
             match only.status {
-                SourceStatus::NotInForce(status) => return Err(FlowError::ConsentNotInForce(status)),
+                SourceStatus::NotInForce { status, suspended_for } => {
+                    let consent = only.consent;
+                    return Err(FlowError::ConsentNotInForce { consent, status, suspended_for });
+                }
                 SourceStatus::NotAllowed => return Err(FlowError::ConsentScope),
+                SourceStatus::HistoryNeedsPsu => return Err(FlowError::HistoryNeedsPsu),
+                SourceStatus::UnattendedUsedUp(used_up) => return Err(FlowError::UnattendedUsedUp(used_up)),
                 SourceStatus::Ok | SourceStatus::Failed(_) | SourceStatus::TimedOut => {}
             }
         }
@@ -197,6 +222,7 @@ impl Gateway {
             status: SourceStatus::Failed(BankErrorKind::Internal),
             as_of: self.now(),
             standard: None,
+            unattended: None,
         };
         let work = self.share_of(client_id, id, only, read, psu, &mut report);
         let result = tokio::time::timeout(self.parts.config.read_deadline, work).await;
@@ -204,8 +230,15 @@ impl Gateway {
             Ok(Ok(accounts)) => accounts,
             Ok(Err(error)) => {
                 report.status = match &error {
-                    FlowError::ConsentNotInForce(status) => SourceStatus::NotInForce(*status),
+                    FlowError::ConsentNotInForce { status, suspended_for, .. } => {
+                        SourceStatus::NotInForce { status: *status, suspended_for: *suspended_for }
+                    }
                     FlowError::ConsentScope => SourceStatus::NotAllowed,
+                    FlowError::HistoryNeedsPsu => SourceStatus::HistoryNeedsPsu,
+                    FlowError::UnattendedUsedUp(used_up) => {
+                        report.unattended = Some(*used_up);
+                        SourceStatus::UnattendedUsedUp(*used_up)
+                    }
                     FlowError::Bank(error) => SourceStatus::Failed(error.kind),
                     FlowError::NotFound(_)
                     | FlowError::Invalid(_)
@@ -213,6 +246,8 @@ impl Gateway {
                     | FlowError::Unsupported(_)
                     | FlowError::RegionNotHeld(_)
                     | FlowError::ConsentState(_)
+                    | FlowError::NothingToReconfirm
+                    | FlowError::OtherPsu
                     | FlowError::PaymentState(_)
                     | FlowError::OrderNotGranted
                     | FlowError::CallbackMismatch
@@ -249,7 +284,7 @@ impl Gateway {
         let consent = self.consent(client_id, id).await?;
         report.institution.clone_from(&consent.institution);
         if !consent.is_in_force(self.now()) {
-            return Err(FlowError::ConsentNotInForce(consent.status));
+            return Err(not_in_force(&consent));
         }
         if !read.allowed_by(&consent.terms.permissions) {
             return Err(FlowError::ConsentScope);
@@ -259,44 +294,53 @@ impl Gateway {
         let unsupported = || FlowError::Unsupported(institution.clone());
         let dialect = self.parts.registry.dialect(&profile).ok_or_else(unsupported)?;
         let information = dialect.accounts().ok_or_else(unsupported)?;
-        let psu_token = self.psu_token(&profile, &consent).await?;
-        let kind = dialect.token_for(&profile, Operation::AccountData);
-        let token = self.bank_token(&profile, kind, psu_token).await?;
         let standard = dialect.standard(&profile);
         report.standard = Some(standard.clone());
-        let source = Source { profile, consent, token, psu, standard };
-        let accounts = self.read_source(information, &source, only, read).await;
-        if let Err(FlowError::Bank(error)) = &accounts {
-            self.heed(&source.consent, error.kind).await;
+        let store = self.parts.stores.region(id.region())?;
+        let known = store.account_links(id).await?;
+        let held = |only: AccountId| known.iter().any(|link| link.account == only);
+        if only.is_some_and(|only| !known.is_empty() && !held(only)) {
+            // Nothing of it is here: the bank is not asked, and nothing is counted.
+            report.status = SourceStatus::Ok;
+            return Ok(Vec::new());
         }
-        let accounts = accounts?;
+        report.unattended = Some(if psu.is_some() {
+            self.unattended(&consent).await?
+        } else {
+            self.check_history(&consent, read)?;
+            self.take_unattended(&consent).await?
+        });
+        let work = async {
+            let psu_token = self.psu_token(&profile, &consent).await?;
+            let kind = dialect.token_for(&profile, Operation::AccountData);
+            let token = self.bank_token(&profile, kind, psu_token).await?;
+            let (profile, consent) = (Arc::clone(&profile), consent.clone());
+            let source = Source { profile, consent, token, psu, standard };
+            self.read_source(information, &source, known, only, read).await
+        };
+        let accounts = match work.await {
+            Err(FlowError::Bank(error)) => {
+                let heeded = self.heed(&consent, error.kind).await;
+                let over = heeded.filter(|consent| !consent.is_in_force(self.now()));
+                return Err(over.map_or_else(|| error.into(), |consent| not_in_force(&consent)));
+            }
+            other => other?,
+        };
+        // What is not in the ledger does not leave the house.
+        let now = self.now();
+        store.note_read(id, read.kind(), date_of(now), psu.is_some(), now).await?;
         report.status = SourceStatus::Ok;
         Ok(accounts)
-    }
-
-    /// What a bank's refusal says about the consent itself.
-    async fn heed(&self, consent: &ConsentRow, kind: BankErrorKind) {
-        let status = if kind == BankErrorKind::ConsentExpired {
-            ConsentStatus::Expired
-        } else if kind == BankErrorKind::ConsentRevoked {
-            ConsentStatus::RevokedByInstitution
-        } else {
-            return;
-        };
-        if let Err(error) = self.end_consent(consent.id, status, kind.code()).await {
-            tracing::warn!(consent.id = %consent.id, error = %chain(&error), "The end of a consent could not be noted");
-        }
     }
 
     async fn read_source(
         &self,
         information: &dyn AccountInformation,
         source: &Source<'_>,
+        known: Vec<AccountLink>,
         only: Option<AccountId>,
         read: Read,
     ) -> Result<Vec<AccountData>, FlowError> {
-        let store = self.parts.stores.region(source.consent.id.region())?;
-        let known = store.account_links(source.consent.id).await?;
         if read != Read::Accounts && !known.is_empty() {
             return self.read_links(information, source, &known, only, read).await;
         }
@@ -309,6 +353,7 @@ impl Gateway {
             })
             .collect();
         if links.iter().any(|link| !known.contains(link)) {
+            let store = self.parts.stores.region(source.consent.id.region())?;
             store.link_accounts(source.consent.id, &links).await?;
         }
         if read == Read::Accounts {
@@ -398,7 +443,8 @@ impl Gateway {
                 data.balances = information.balances_read(&cx, &response)?;
             }
             Read::Transactions(window) => {
-                let from = window.from.max(source.consent.terms.history_from);
+                let earliest = source.psu.is_none().then(|| self.earliest(&source.consent));
+                let from = window.from.max(source.consent.terms.history_from).max(earliest);
                 let query = TransactionQuery { from, to: window.to, status: TransactionSelection::Both };
                 let first = information.transactions(&cx, &link.resource_id, &query)?;
                 let read = |response: &BankResponse| information.transactions_read(&cx, response);
@@ -440,6 +486,14 @@ impl Gateway {
             source.token.as_ref(),
             source.consent.bank.consent_id.as_deref(),
         )
+    }
+}
+
+fn not_in_force(consent: &ConsentRow) -> FlowError {
+    FlowError::ConsentNotInForce {
+        consent: consent.id,
+        status: consent.status,
+        suspended_for: consent.life.suspended_for,
     }
 }
 

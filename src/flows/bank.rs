@@ -17,7 +17,7 @@ use connect::{
 use domain::{ConsentId, InstitutionId, PaymentId, SessionId, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use store::consents::ConsentRow;
+use store::consents::{ConsentRow, Note};
 use store::sessions::BankState;
 use tokio::sync::Mutex;
 use url::Url;
@@ -296,13 +296,16 @@ impl Gateway {
                     domain::ConsentStatus::Failed
                 };
                 tracing::warn!(consent.id = %id, error = %chain(&error), "The bank did not grant consent {id}");
-                self.end_consent(id, status, reason.code()).await?;
-                if status == domain::ConsentStatus::Rejected { Ok(()) } else { Err(error) }
+                let rejected = status == domain::ConsentStatus::Rejected;
+                let actor = if rejected { "psu" } else { "gateway" };
+                self.end_consent(id, status, Note::because(actor, reason.code())).await?;
+                if rejected { Ok(()) } else { Err(error) }
             }
             (LegSubject::Consent(id), None) => {
                 let step = self.poll_consent(id).await?;
                 if nok && matches!(step, NextStep::Wait(_)) {
-                    self.end_consent(id, domain::ConsentStatus::Rejected, "psu-cancelled").await?;
+                    let note = Note::because("psu", "psu-cancelled");
+                    self.end_consent(id, domain::ConsentStatus::Rejected, note).await?;
                 }
                 Ok(())
             }

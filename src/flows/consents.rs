@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 
-use connect::{BankConsentStatus, BankErrorKind, ConsentOrder, Operation, Profile, PsuPresence, ScaStart};
+use connect::{BankErrorKind, ConsentOrder, Operation, Profile, PsuPresence, ScaStart};
 use domain::{
-    ConsentId, ConsentStatus, Date, InstitutionId, Permission, Region, SessionId, Timestamp, Violations,
+    ConsentId, ConsentStatus, Date, ExpirySource, InstitutionId, Permission, Region, SessionId,
+    SuspensionCause, Timestamp, Violations,
 };
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
 use secrecy::ExposeSecret;
-use store::StoreError;
-use store::consents::{BankAccess, ConsentRow, ConsentTerms};
+use store::consents::{BankAccess, ConsentLife, ConsentRow, ConsentTerms, Note};
 use store::idempotency::{Claim, ClaimKey};
+use store::{StoreError, Tx};
 use url::Url;
 
 use crate::bank::{BankLeg, LegSubject};
@@ -45,14 +46,12 @@ pub enum NextStep {
     Redirect(Url),
     /// Nowhere: the bank asks in its app; our page waits.
     Wait(Option<String>),
-    /// The bank said yes.
+    /// The bank said yes, if only to this PSU: where others must approve too,
+    /// there is nothing more for this one to do.
     Authorized,
     /// It came to nothing.
     Ended(ConsentStatus),
 }
-
-/// Accesses a day without the PSU that we ask for (RTS art. 36(5)(b)).
-const FREQUENCY_PER_DAY: u8 = 4;
 
 impl Gateway {
     /// Lodges a consent. With an idempotency key that was used before, answers
@@ -71,6 +70,13 @@ impl Gateway {
     where
         F: FnOnce(&ConsentRow) -> String,
     {
+        let consent = self.draft(client_id, request)?;
+        let claim = claim(consent.id.region());
+        self.lodge_draft(&consent, &claim, None, answer).await
+    }
+
+    /// A consent as it is asked for, capped by the rules of its country.
+    pub(crate) fn draft(&self, client_id: &str, request: &ConsentRequest) -> Result<ConsentRow, FlowError> {
         let now = self.now();
         let today = date_of(now);
         let mut violations = Violations::default();
@@ -96,10 +102,7 @@ impl Gateway {
             return Err(violations.into());
         }
         self.holds(region)?;
-        let longest = today.saturating_add(i64::from(self.parts.config.max_consent_days).days());
-        let valid_until = valid_until.min(longest);
-
-        let consent = ConsentRow {
+        let mut consent = ConsentRow {
             id: ConsentId::new(region, self.clock(), self.entropy()),
             client_id: client_id.to_owned(),
             institution: request.institution.clone(),
@@ -109,29 +112,51 @@ impl Gateway {
                 recurring: request.recurring,
                 valid_until,
                 history_from: request.history_from,
-                frequency_per_day: if request.recurring { FREQUENCY_PER_DAY } else { 1 },
+                frequency_per_day: 1,
                 client_reference: request.client_reference.clone(),
                 status_reason: None,
                 authorized_at: None,
             },
             bank: BankAccess::default(),
+            life: ConsentLife::default(),
+            psu_digest: None,
             expires_at: end_of(valid_until),
             created_at: now,
             updated_at: now,
+            revision: 0,
         };
-        let claim = claim(region);
-        let mut tx = self.parts.stores.region(region)?.begin().await?;
-        match tx.claim(&claim, now, crate::webhooks::later(now, DAY)).await? {
+        self.cap(&mut consent);
+        Ok(consent)
+    }
+
+    /// Keeps a draft, its event and the answer in one transaction, unless it is
+    /// refused: a key that was answered before is answered the same.
+    pub(crate) async fn lodge_draft<F>(
+        &self,
+        consent: &ConsentRow,
+        claim: &ClaimKey,
+        refused: Option<FlowError>,
+        answer: F,
+    ) -> Result<(u16, String, bool), FlowError>
+    where
+        F: FnOnce(&ConsentRow) -> String,
+    {
+        let now = consent.created_at;
+        let mut tx = self.parts.stores.region(consent.id.region())?.begin().await?;
+        match tx.claim(claim, now, crate::webhooks::later(now, DAY)).await? {
             Claim::Replay { status, body } => return Ok((status, body, true)),
             Claim::InFlight => return Err(FlowError::KeyInFlight),
             Claim::Mismatch => return Err(FlowError::KeyReused),
             Claim::New => {}
         }
-        tx.lodge_consent(&consent).await?;
-        let subject = Subject::Consent(consent.id, consent.status);
-        tx.emit(&self.event(client_id, &subject, 1, now)).await?;
-        let body = answer(&consent);
-        tx.answer_claim(&claim, 201, &body).await?;
+        if let Some(refused) = refused {
+            return Err(refused);
+        }
+        tx.lodge_consent(consent).await?;
+        let subject = Subject::Consent(consent.id, consent.status, "created");
+        tx.emit(&self.event(&consent.client_id, &subject, 1, now)).await?;
+        let body = answer(consent);
+        tx.answer_claim(claim, 201, &body).await?;
         tx.commit().await?;
         Ok((201, body, false))
     }
@@ -146,20 +171,34 @@ impl Gateway {
         if consent.client_id == client_id { Ok(consent) } else { Err(FlowError::NotFound("consent")) }
     }
 
-    /// A consent, whoever's it is; a consent past its end is moved there first.
+    /// A consent, whoever's it is, as it stands now: one past its end, or that
+    /// nobody confirmed in time, is moved there first.
     pub(crate) async fn any_consent(&self, id: ConsentId) -> Result<ConsentRow, FlowError> {
-        let consent = self
-            .parts
-            .stores
-            .region(id.region())?
-            .consent(id)
-            .await?
-            .ok_or(FlowError::NotFound("consent"))?;
-        let over = consent.expires_at.is_some_and(|end| end <= self.now());
-        if over && !consent.status.is_final() {
-            return self.move_consent(consent, "gateway", |row| row.status = ConsentStatus::Expired).await;
+        let store = self.parts.stores.region(id.region())?;
+        let mut tries = 0;
+        loop {
+            let consent = store.consent(id).await?.ok_or(FlowError::NotFound("consent"))?;
+            let Some(moved) = self.caught_up(consent.clone()).await else { return Ok(consent) };
+            match moved {
+                // Somebody else moved it there, or elsewhere.
+                Err(FlowError::Store(StoreError::Conflict)) if tries < TRIES => tries += 1,
+                moved => return moved,
+            }
         }
-        Ok(consent)
+    }
+
+    /// Moves a consent to where time has brought it; none if it is there.
+    pub(crate) async fn caught_up(&self, consent: ConsentRow) -> Option<Result<ConsentRow, FlowError>> {
+        let now = self.now();
+        if consent.status.is_final() {
+            return None;
+        }
+        if consent.is_over(now) {
+            let note = Note::by("gateway");
+            return Some(self.move_consent(consent, note, |row| row.status = ConsentStatus::Expired).await);
+        }
+        let overdue = consent.status == ConsentStatus::Authorized && consent.is_overdue(now);
+        if overdue { Some(self.suspend(consent, SuspensionCause::ReconfirmationOverdue).await) } else { None }
     }
 
     /// Sets the institution that the PSU chose on our page.
@@ -180,7 +219,11 @@ impl Gateway {
         if consent.status != ConsentStatus::Created {
             return Err(FlowError::ConsentState(consent.status));
         }
-        self.move_consent(consent, "psu", |row| row.institution = Some(institution.clone())).await
+        self.move_consent(consent, Note::by("psu"), |row| {
+            row.institution = Some(institution.clone());
+            self.cap(row);
+        })
+        .await
     }
 
     /// Notes the PSU's login name at a bank whose interface wants it.
@@ -190,7 +233,7 @@ impl Gateway {
     /// [`FlowError`] if the store fails.
     pub async fn note_psu_name(&self, id: ConsentId, name: &str) -> Result<(), FlowError> {
         let consent = self.any_consent(id).await?;
-        self.move_consent(consent, "psu", |row| row.bank.psu_id = Some(name.to_owned())).await?;
+        self.move_consent(consent, Note::by("psu"), |row| row.bank.psu_id = Some(name.to_owned())).await?;
         Ok(())
     }
 
@@ -210,7 +253,9 @@ impl Gateway {
         match consent.status {
             ConsentStatus::Created | ConsentStatus::AwaitingRedirect => {}
             ConsentStatus::AwaitingDecoupled => return self.poll_consent(id).await,
-            ConsentStatus::Authorized => return Ok(NextStep::Authorized),
+            ConsentStatus::PartiallyAuthorized | ConsentStatus::Authorized | ConsentStatus::Suspended => {
+                return Ok(NextStep::Authorized);
+            }
             ended @ (ConsentStatus::Rejected
             | ConsentStatus::RevokedByPsu
             | ConsentStatus::RevokedByClient
@@ -229,7 +274,8 @@ impl Gateway {
                     BankErrorKind::PsuCancelled | BankErrorKind::PsuAuthenticationFailed
                 );
                 let status = if rejected { ConsentStatus::Rejected } else { ConsentStatus::Failed };
-                self.end_consent(id, status, error.kind.code()).await?;
+                let actor = if rejected { "psu" } else { "gateway" };
+                self.end_consent(id, status, Note::because(actor, error.kind.code())).await?;
                 Err(FlowError::Bank(error))
             }
             Err(other) => Err(other),
@@ -266,6 +312,7 @@ impl Gateway {
             // The bank may shorten a consent, never lengthen it.
             consent.terms.valid_until = until;
             consent.expires_at = end_of(until);
+            consent.life.expires_at_source = ExpirySource::BankCapped;
         }
         let mut sca = lodged.sca;
         if let ScaStart::Explicit { link } = &sca {
@@ -279,68 +326,8 @@ impl Gateway {
             BankLeg::Decoupled(message) => (ConsentStatus::AwaitingDecoupled, NextStep::Wait(message)),
             BankLeg::Done => (ConsentStatus::AwaitingDecoupled, NextStep::Wait(None)),
         };
-        let was = consent.status;
-        let lodged = consent.clone();
-        self.save_consent(was, "psu", lodged, |row| row.status = status).await?;
+        self.move_consent(consent.clone(), Note::by("psu"), |row| row.status = status).await?;
         Ok(step)
-    }
-
-    /// Asks the bank how a consent stands, and moves ours along.
-    ///
-    /// # Errors
-    ///
-    /// [`FlowError`] if the bank fails; the consent stays where it is.
-    pub async fn poll_consent(&self, id: ConsentId) -> Result<NextStep, FlowError> {
-        let consent = self.any_consent(id).await?;
-        if consent.status == ConsentStatus::Authorized {
-            return Ok(NextStep::Authorized);
-        }
-        if consent.status.is_final() {
-            return Ok(NextStep::Ended(consent.status));
-        }
-        let institution = consent.institution.clone().ok_or(FlowError::NotFound("institution"))?;
-        let profile = self.bank(&institution)?;
-        match self.consent_at_bank(&profile, &consent).await? {
-            BankConsentStatus::AwaitingAuthorisation | BankConsentStatus::PartiallyAuthorised => {
-                Ok(NextStep::Wait(None))
-            }
-            BankConsentStatus::Authorised => {
-                let now = self.now();
-                self.move_consent(consent, "psu", |row| {
-                    row.status = ConsentStatus::Authorized;
-                    row.terms.authorized_at = Some(now);
-                })
-                .await?;
-                tracing::info!(consent.id = %id, bank.code = %institution, "Consent {id} is authorized at {institution}");
-                Ok(NextStep::Authorized)
-            }
-            BankConsentStatus::Rejected => self.ended(id, ConsentStatus::Rejected).await,
-            BankConsentStatus::RevokedByPsu => self.ended(id, ConsentStatus::RevokedByPsu).await,
-            BankConsentStatus::TerminatedByTpp => self.ended(id, ConsentStatus::RevokedByClient).await,
-            BankConsentStatus::Expired | BankConsentStatus::Consumed => {
-                self.ended(id, ConsentStatus::Expired).await
-            }
-        }
-    }
-
-    async fn ended(&self, id: ConsentId, status: ConsentStatus) -> Result<NextStep, FlowError> {
-        self.end_consent(id, status, "institution").await?;
-        Ok(NextStep::Ended(status))
-    }
-
-    async fn consent_at_bank(
-        &self,
-        profile: &Profile,
-        consent: &ConsentRow,
-    ) -> Result<BankConsentStatus, FlowError> {
-        let unsupported = || FlowError::Unsupported(profile.id.clone());
-        let dialect = self.parts.registry.dialect(profile).ok_or_else(unsupported)?;
-        let accounts = dialect.accounts().ok_or_else(unsupported)?;
-        let token = self.bank_token(profile, dialect.token_for(profile, Operation::Consent), None).await?;
-        let psu_id = consent.bank.psu_id.as_deref();
-        let cx = self.context(profile, None, psu_id, token.as_ref(), consent.bank.consent_id.as_deref());
-        let response = self.call(profile, accounts.status(&cx)?).await?;
-        Ok(accounts.status_read(&cx, &response)?)
     }
 
     /// Keeps the tokens that a bank gave for a consent.
@@ -353,7 +340,7 @@ impl Gateway {
         let mut tries = 0;
         loop {
             let consent = self.any_consent(id).await?;
-            let kept = self.move_consent(consent, "gateway", |row| {
+            let kept = self.move_consent(consent, Note::by("gateway"), |row| {
                 row.bank.access_token = Some(token.access_token.expose_secret().to_owned());
                 row.bank.access_token_expires_at = expires_at;
                 if let Some(refresh) = &token.refresh_token {
@@ -363,39 +350,41 @@ impl Gateway {
             match kept.await {
                 // Changed meanwhile by another step. The bank gives these
                 // tokens once, so they are put into what it is now.
-                Err(FlowError::Store(StoreError::Conflict)) if tries < 5 => tries += 1,
+                Err(FlowError::Store(StoreError::Conflict)) if tries < TRIES => tries += 1,
                 kept => return kept.map(|_| ()),
             }
         }
     }
 
-    /// The PSU said no on our page.
+    /// The PSU said no on our page. What was given before stays given.
     ///
     /// # Errors
     ///
     /// [`FlowError`] if the store fails.
     pub async fn decline_consent(&self, id: ConsentId) -> Result<(), FlowError> {
-        self.end_consent(id, ConsentStatus::Rejected, "psu-declined").await
+        self.end_consent(id, ConsentStatus::Rejected, Note::because("psu", "psu-declined")).await?;
+        Ok(())
     }
 
-    /// Ends a consent that has not ended.
+    /// Ends a consent, if its life has that end still before it. Returns how it
+    /// stands then.
     pub(crate) async fn end_consent(
         &self,
         id: ConsentId,
         status: ConsentStatus,
-        reason: &str,
-    ) -> Result<(), FlowError> {
-        let consent = self.any_consent(id).await?;
-        if consent.status.is_final() {
-            return Ok(());
+        note: Note<'_>,
+    ) -> Result<ConsentRow, FlowError> {
+        let mut tries = 0;
+        loop {
+            let consent = self.any_consent(id).await?;
+            if consent.status.step(status).is_err() {
+                return Ok(consent);
+            }
+            match self.move_consent(consent, note, |row| row.status = status).await {
+                Err(FlowError::Store(StoreError::Conflict)) if tries < TRIES => tries += 1,
+                ended => return ended,
+            }
         }
-        let actor = if status == ConsentStatus::Failed { "gateway" } else { "psu" };
-        self.move_consent(consent, actor, |row| {
-            row.status = status;
-            row.terms.status_reason = Some(reason.to_owned());
-        })
-        .await?;
-        Ok(())
     }
 
     /// Withdraws a consent: at once here, then at the bank.
@@ -406,61 +395,85 @@ impl Gateway {
     /// cannot be told is no error: nothing is read under the consent any more.
     pub async fn revoke_consent(&self, client_id: &str, id: ConsentId) -> Result<(), FlowError> {
         let consent = self.consent(client_id, id).await?;
+        self.withdraw(consent, ConsentStatus::RevokedByClient, Note::by("client")).await
+    }
+
+    /// Ends a consent at once here, then at the bank.
+    pub(crate) async fn withdraw(
+        &self,
+        consent: ConsentRow,
+        status: ConsentStatus,
+        note: Note<'_>,
+    ) -> Result<(), FlowError> {
         if consent.status.is_final() {
             return Ok(());
         }
-        let revoked =
-            self.move_consent(consent, "client", |row| row.status = ConsentStatus::RevokedByClient).await?;
-        if let Err(error) = self.revoke_at_bank(&revoked).await {
-            tracing::warn!(consent.id = %id, error = %error, "The bank could not be told that consent {id} ended");
-        }
+        let ended = self.end_consent(consent.id, status, note).await?;
+        self.tell_bank_of_end(&ended).await;
         Ok(())
-    }
-
-    async fn revoke_at_bank(&self, consent: &ConsentRow) -> Result<(), FlowError> {
-        let (Some(institution), Some(bank_id)) = (&consent.institution, &consent.bank.consent_id) else {
-            return Ok(());
-        };
-        let profile = self.bank(institution)?;
-        let unsupported = || FlowError::Unsupported(profile.id.clone());
-        let dialect = self.parts.registry.dialect(&profile).ok_or_else(unsupported)?;
-        let accounts = dialect.accounts().ok_or_else(unsupported)?;
-        let token = self.bank_token(&profile, dialect.token_for(&profile, Operation::Consent), None).await?;
-        let psu_id = consent.bank.psu_id.as_deref();
-        let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(bank_id));
-        let response = self.call(&profile, accounts.revoke(&cx)?).await?;
-        Ok(accounts.revoked(&cx, &response)?)
     }
 
     /// Changes a consent in one transaction with its event.
     pub(crate) async fn move_consent(
         &self,
         consent: ConsentRow,
-        actor: &str,
+        note: Note<'_>,
+        change: impl FnOnce(&mut ConsentRow),
+    ) -> Result<ConsentRow, FlowError> {
+        let mut tx = self.parts.stores.region(consent.id.region())?.begin().await?;
+        let moved = self.change_consent(&mut tx, consent, note, None, change).await?;
+        tx.commit().await?;
+        Ok(moved)
+    }
+
+    /// Changes a consent. `told` is the event of a change that leaves the status
+    /// where it is.
+    pub(crate) async fn change_consent(
+        &self,
+        tx: &mut Tx,
+        mut consent: ConsentRow,
+        note: Note<'_>,
+        told: Option<&'static str>,
         change: impl FnOnce(&mut ConsentRow),
     ) -> Result<ConsentRow, FlowError> {
         let was = consent.status;
-        self.save_consent(was, actor, consent, change).await
-    }
-
-    async fn save_consent(
-        &self,
-        was: ConsentStatus,
-        actor: &str,
-        mut consent: ConsentRow,
-        change: impl FnOnce(&mut ConsentRow),
-    ) -> Result<ConsentRow, FlowError> {
         change(&mut consent);
         let now = self.now();
-        let mut tx = self.parts.stores.region(consent.id.region())?.begin().await?;
-        let sequence = tx.update_consent(was, &consent, actor, now).await?;
-        if sequence > 0 {
-            let subject = Subject::Consent(consent.id, consent.status);
+        let moved = (was != consent.status).then(|| news(was, consent.status));
+        if moved.is_some() {
+            let why = note.reason.filter(|_| consent.status != ConsentStatus::Authorized);
+            consent.terms.status_reason = why.map(str::to_owned);
+            self.plan(was, &mut consent);
+        }
+        let sequence = tx.update_consent(was, &consent, note, now).await?;
+        if let Some(word) = moved.or(told) {
+            let subject = Subject::Consent(consent.id, consent.status, word);
             tx.emit(&self.event(&consent.client_id, &subject, sequence, now)).await?;
         }
-        tx.commit().await?;
         consent.updated_at = now;
+        consent.revision = consent.revision.saturating_add(1);
         Ok(consent)
+    }
+}
+
+/// Times that a change is tried again on what the consent is meanwhile.
+pub(crate) const TRIES: usize = 5;
+
+/// The event of a step.
+fn news(from: ConsentStatus, to: ConsentStatus) -> &'static str {
+    match to {
+        ConsentStatus::Created => "created",
+        ConsentStatus::AwaitingRedirect | ConsentStatus::AwaitingDecoupled => "awaiting_authorization",
+        ConsentStatus::PartiallyAuthorized => "partially_authorized",
+        ConsentStatus::Authorized if from == ConsentStatus::Suspended => "resumed",
+        ConsentStatus::Authorized => "authorized",
+        ConsentStatus::Suspended => "suspended",
+        ConsentStatus::Rejected => "rejected",
+        ConsentStatus::RevokedByPsu
+        | ConsentStatus::RevokedByClient
+        | ConsentStatus::RevokedByInstitution => "revoked",
+        ConsentStatus::Expired => "expired",
+        ConsentStatus::Failed => "failed",
     }
 }
 
@@ -473,6 +486,6 @@ pub(crate) fn date_of(at: Timestamp) -> Date {
 }
 
 /// The instant at which a day is over, UTC.
-fn end_of(day: Date) -> Option<Timestamp> {
+pub(crate) fn end_of(day: Date) -> Option<Timestamp> {
     day.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok().map(|start| start.timestamp())
 }

@@ -1,7 +1,7 @@
 //! Why a use case did not do what it was asked.
 
 use connect::BankError;
-use domain::{ConsentStatus, InstitutionId, PaymentState, Region, Violations};
+use domain::{ConsentId, ConsentStatus, InstitutionId, PaymentState, Region, SuspensionCause, Violations};
 use store::StoreError;
 
 /// Why a use case did not do what it was asked. `web` gives each its HTTP form.
@@ -23,14 +23,33 @@ pub enum FlowError {
     #[error("region {0} is not held here")]
     RegionNotHeld(Region),
     /// The consent is not in force.
-    #[error("the consent is {0}")]
-    ConsentNotInForce(ConsentStatus),
+    #[error("the consent is {status}")]
+    ConsentNotInForce {
+        /// The consent.
+        consent: ConsentId,
+        /// Where it stands.
+        status: ConsentStatus,
+        /// What stops it, if it only is suspended.
+        suspended_for: Option<SuspensionCause>,
+    },
     /// The consent is in force but does not allow this.
     #[error("the consent does not allow this")]
     ConsentScope,
+    /// The day's calls without the PSU are used up.
+    #[error("the day's calls without the customer are used up")]
+    UnattendedUsedUp(crate::Unattended),
+    /// Transactions that old are given with the PSU present only.
+    #[error("transactions that old need the customer to be present")]
+    HistoryNeedsPsu,
     /// The consent's life has no such step.
     #[error("a consent that is {0} cannot do this")]
     ConsentState(ConsentStatus),
+    /// Nobody has to confirm a consent in the institution's country.
+    #[error("a consent at this institution needs no reconfirmation")]
+    NothingToReconfirm,
+    /// The consent was given by another person.
+    #[error("the consent is another person's")]
+    OtherPsu,
     /// The payment's life has no such step.
     #[error("a payment that is {0} cannot do this")]
     PaymentState(PaymentState),

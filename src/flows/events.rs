@@ -14,36 +14,22 @@ const LEASE: i64 = 60;
 
 /// The consent or payment an event tells of.
 pub(crate) enum Subject {
-    Consent(ConsentId, ConsentStatus),
+    /// The consent, where it stands, and what happened.
+    Consent(ConsentId, ConsentStatus, &'static str),
     Payment(PaymentId, PaymentState),
 }
 
 impl Subject {
     fn region(&self) -> Region {
         match self {
-            Self::Consent(id, _) => id.region(),
+            Self::Consent(id, ..) => id.region(),
             Self::Payment(id, _) => id.region(),
         }
     }
 
     fn event_type(&self) -> String {
         match self {
-            Self::Consent(_, status) => {
-                let word = match status {
-                    ConsentStatus::Created => "created",
-                    ConsentStatus::AwaitingRedirect | ConsentStatus::AwaitingDecoupled => {
-                        "awaiting_authorization"
-                    }
-                    ConsentStatus::Authorized => "authorized",
-                    ConsentStatus::Rejected => "rejected",
-                    ConsentStatus::RevokedByPsu
-                    | ConsentStatus::RevokedByClient
-                    | ConsentStatus::RevokedByInstitution => "revoked",
-                    ConsentStatus::Expired => "expired",
-                    ConsentStatus::Failed => "failed",
-                };
-                format!("consent.{word}")
-            }
+            Self::Consent(_, _, word) => format!("consent.{word}"),
             Self::Payment(_, state) => {
                 let word = match state {
                     PaymentState::Unknown => "status_unknown".to_owned(),
@@ -71,7 +57,7 @@ impl Gateway {
         let region = subject.region();
         let id = EventId::new(region, self.clock(), self.entropy());
         let (kind, resource_id, path, status) = match subject {
-            Subject::Consent(id, status) => ("consent", id.to_string(), "consents", status.as_str()),
+            Subject::Consent(id, status, _) => ("consent", id.to_string(), "consents", status.as_str()),
             Subject::Payment(id, state) => ("payment", id.to_string(), "payments", state.as_str()),
         };
         let event_type = subject.event_type();

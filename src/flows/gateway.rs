@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::freshness::Freshness;
 use crate::webhooks::WebhookSender;
-use crate::{FlowError, IdKey};
+use crate::{FlowError, IdKey, Jurisdictions};
 
 /// Where the gateway is and how it behaves.
 #[derive(Clone, Debug)]
@@ -30,8 +30,6 @@ pub struct GatewayConfig {
     pub read_deadline: Duration,
     /// Refuse DPoP proofs without a nonce of ours (RFC 9449 §8, §9).
     pub require_dpop_nonce: bool,
-    /// Longest life of a consent in days, whatever is asked for.
-    pub max_consent_days: u16,
 }
 
 /// What a [`Gateway`] is made of.
@@ -42,6 +40,8 @@ pub struct Parts {
     pub stores: Stores,
     /// The banks.
     pub registry: Arc<Registry>,
+    /// The rules of consents by country.
+    pub jurisdictions: Jurisdictions,
     /// The way to them.
     pub transport: Arc<Transport>,
     /// Time.
@@ -69,13 +69,16 @@ pub struct Gateway {
     pub(crate) refreshing: moka::future::Cache<ConsentId, Arc<Mutex<()>>>,
     /// Copies of what the store holds, and the right to use them.
     pub(crate) freshness: Freshness,
+    /// Places for questions to banks about consents.
+    pub(crate) asking: Arc<Semaphore>,
     /// Places for steps of the reconciler.
     pub(crate) reconciling: Arc<Semaphore>,
     /// Places for webhook deliveries.
     pub(crate) delivering: Arc<Semaphore>,
 }
 
-/// Steps of the reconciler, and webhook deliveries, at the same time.
+/// Steps of the reconciler, webhook deliveries, and questions about consents, at
+/// the same time.
 const AT_ONCE: usize = 32;
 
 /// A token with its end.
@@ -105,6 +108,7 @@ impl Gateway {
                 .max_capacity(10_000)
                 .time_to_idle(Duration::from_secs(300))
                 .build(),
+            asking: Arc::new(Semaphore::new(AT_ONCE)),
             reconciling: Arc::new(Semaphore::new(AT_ONCE)),
             delivering: Arc::new(Semaphore::new(AT_ONCE)),
         })

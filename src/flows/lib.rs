@@ -6,6 +6,8 @@
 
 mod accounts;
 mod bank;
+mod consent_bank;
+mod consent_life;
 mod consents;
 mod details;
 mod error;
@@ -13,9 +15,12 @@ mod events;
 mod freshness;
 mod gateway;
 mod ids;
+mod jurisdiction;
 mod payments;
 mod placing;
+mod psu;
 mod reconcile;
+mod unattended;
 mod webhooks;
 
 pub use accounts::{AccountData, Read, Reading, SourceReport, SourceStatus, TransactionWindow};
@@ -25,5 +30,8 @@ pub use error::FlowError;
 pub use freshness::{LiveToken, Subject as Invalidated, consents_of};
 pub use gateway::{Gateway, GatewayConfig, Parts};
 pub use ids::{IdKey, TransactionProvenance};
+pub use jurisdiction::{ConsentRules, InvalidRules, Jurisdictions};
 pub use payments::{PaymentReply, PaymentRequest};
+pub use psu::PsuConsent;
+pub use unattended::Unattended;
 pub use webhooks::{WebhookPolicy, WebhookRefused, WebhookSender};

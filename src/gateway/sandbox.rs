@@ -19,7 +19,7 @@ use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
 use domain::{Clock, Entropy, Region, SystemClock, SystemEntropy};
 use edge::{EdgeConfig, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
-use flows::{Gateway, GatewayConfig, IdKey, Parts, WebhookPolicy, WebhookSender};
+use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
 use modelbank::{Faults, Journal};
 use oauth::{OAuth, SoftwareIssuer};
 use rustls::pki_types::CertificateDer;
@@ -179,10 +179,10 @@ impl Sandbox {
                 auto_approve: options.auto_approve,
                 read_deadline: options.read_deadline,
                 require_dpop_nonce: options.require_dpop_nonce,
-                max_consent_days: 180,
             },
             stores: stores.clone(),
             registry,
+            jurisdictions: Jurisdictions::embedded()?,
             transport: Arc::new(transport),
             clock: Arc::clone(&options.clock),
             entropy: Arc::clone(&options.entropy),
@@ -233,6 +233,12 @@ impl Sandbox {
     #[must_use]
     pub fn bank(&self, id: &str) -> Option<(Faults, Journal)> {
         self.banks.handles(id)
+    }
+
+    /// Address of the pages of a model bank, without a trailing slash.
+    #[must_use]
+    pub fn bank_pages(&self, id: &str) -> Option<String> {
+        self.banks.pages(id)
     }
 
     /// Ends everything: open requests get their answers first.
@@ -391,13 +397,20 @@ fn trusting(root_pem: &str) -> anyhow::Result<ClientConfig> {
         .with_no_client_auth())
 }
 
-/// The worker: reconciles payments, delivers webhooks, forgets what is over.
+/// The worker: reconciles payments, keeps consents, delivers webhooks, forgets
+/// what is over.
 async fn work(oauth: OAuth, stop: CancellationToken) {
     let gateway = &oauth.gateway;
     let reconciler = async {
         let mut rounds = Rounds::every(Duration::from_millis(100), &stop);
         while rounds.next().await {
             rounds.note(gateway.reconcile().await.map(|_| ()));
+        }
+    };
+    let keeper = async {
+        let mut rounds = Rounds::every(Duration::from_secs(1), &stop);
+        while rounds.next().await {
+            rounds.note(gateway.keep_consents().await.map(|_| ()));
         }
     };
     let courier = async {
@@ -422,7 +435,7 @@ async fn work(oauth: OAuth, stop: CancellationToken) {
             }
         }
     };
-    tokio::join!(reconciler, courier, backchannel, housekeeper);
+    tokio::join!(reconciler, keeper, courier, backchannel, housekeeper);
 }
 
 /// Takes up what `consentry keys` changes.

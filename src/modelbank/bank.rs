@@ -103,7 +103,7 @@ impl Bank {
     }
 
     pub(crate) fn accounts_of<'a>(&self, user: &'a str) -> impl Iterator<Item = &'static Account> + use<'a> {
-        accounts(self.kind).iter().filter(move |account| account.user == user)
+        accounts(self.kind).iter().filter(move |account| account.is_of(user))
     }
 
     /// The user as we spell it, if there is one.

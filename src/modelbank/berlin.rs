@@ -21,7 +21,7 @@ use axum::routing::{get, post};
 use serde_json::Value;
 
 use crate::bank::Bank;
-use crate::engine::{Book, Subject, accounts};
+use crate::engine::{Book, ConsentState, Subject, accounts};
 
 pub(crate) fn router(_: &Arc<Bank>) -> Router<Arc<Bank>> {
     let v1 = Router::new()
@@ -64,7 +64,12 @@ pub(crate) fn asked_accounts(book: &Book, bank: &Bank, subject: &Subject) -> Opt
             Some(ids(vec![iban]))
         }
         Subject::Consent(id) => {
-            let access = book.consents.get(id)?.body.get("access")?;
+            let consent = book.consents.get(id)?;
+            if consent.state == ConsentState::Partly {
+                // The first customer has chosen.
+                return Some(consent.accounts.clone());
+            }
+            let access = consent.body.get("access")?;
             let lists = ["accounts", "balances", "transactions"].into_iter();
             let lists = lists.filter_map(|name| access.get(name).and_then(Value::as_array));
             let ibans: Vec<&str> =

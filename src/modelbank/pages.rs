@@ -48,7 +48,7 @@ pub(crate) fn router(kind: BankKind) -> Router<Arc<Bank>> {
             .route("/.well-known/oauth-authorization-server", get(oauth::metadata))
             .route("/jwks.json", get(oauth::keys))
             .route("/authorize", get(authorize)),
-        BankKind::BerlinGroupRedirect => router.route("/sca/{id}", get(approval)),
+        BankKind::BerlinGroupRedirect => router.route("/sca/{id}", get(approval)).route("/app", get(app)),
         BankKind::BerlinGroupDecoupled => router.route("/app", get(app)),
     };
     router.layer(DefaultBodyLimit::max(MAX_FORM)).layer(from_fn(guarded))
@@ -69,7 +69,10 @@ async fn front(State(bank): State<Arc<Bank>>) -> Response {
         BankKind::BerlinGroupDecoupled => {
             "A bank of the sandbox. Requests wait in its app, under /app; /consents shows what you share."
         }
-        BankKind::UkOpenBanking | BankKind::BerlinGroupRedirect => {
+        BankKind::BerlinGroupRedirect => {
+            "A bank of the sandbox. You come here when someone asks for your approval; what waits for a second holder is under /app, and /consents shows what you share."
+        }
+        BankKind::UkOpenBanking => {
             "A bank of the sandbox. You come here when someone asks for your approval; /consents shows what you share."
         }
     };

@@ -261,7 +261,9 @@ async fn is_open(oauth: &OAuth, asked: &ClientForm, id: ConsentId) -> Result<(),
         ConsentStatus::Created
         | ConsentStatus::AwaitingRedirect
         | ConsentStatus::AwaitingDecoupled
-        | ConsentStatus::Authorized => Ok(()),
+        | ConsentStatus::PartiallyAuthorized
+        | ConsentStatus::Authorized
+        | ConsentStatus::Suspended => Ok(()),
         ConsentStatus::Rejected
         | ConsentStatus::RevokedByPsu
         | ConsentStatus::RevokedByClient

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use domain::{ConsentId, ConsentStatus, Date, InstitutionId, Permission, Timestamp};
+use domain::{
+    ConsentId, ConsentStatus, Date, ExpirySource, InstitutionId, Permission, SuspensionCause, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::database::micros;
@@ -28,6 +30,58 @@ pub struct ConsentTerms {
     pub status_reason: Option<String>,
     /// When the PSU authorised it.
     pub authorized_at: Option<Timestamp>,
+}
+
+/// How many have approved, where the bank wants more than one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorisations {
+    /// How many must, as far as the bank says.
+    pub required: u8,
+    /// How many have, as far as the bank says.
+    pub received: u8,
+}
+
+/// What has become of a consent since it was lodged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConsentLife {
+    /// Whose word its end is.
+    pub expires_at_source: ExpirySource,
+    /// The TPP must have confirmed by then that the PSU wants to go on.
+    pub reconfirm_by: Option<Timestamp>,
+    /// When the TPP last did.
+    pub last_reconfirmed_at: Option<Timestamp>,
+    /// What stops it.
+    pub suspended_for: Option<SuspensionCause>,
+    /// Who has approved, where one is not enough.
+    pub authorisations: Option<Authorisations>,
+    /// The consent that this one takes the place of.
+    pub renews: Option<ConsentId>,
+    /// The consent that took its place.
+    pub superseded_by: Option<ConsentId>,
+    /// When the TPP is told that it ends soon; none where there is nothing to tell.
+    pub expiring_at: Option<Timestamp>,
+    /// When the TPP is told that it must confirm soon; the same.
+    pub reconfirm_due_at: Option<Timestamp>,
+    /// When the bank is asked how it stands there.
+    pub ask_bank_at: Option<Timestamp>,
+}
+
+impl Default for ConsentLife {
+    fn default() -> Self {
+        Self {
+            expires_at_source: ExpirySource::Requested,
+            reconfirm_by: None,
+            last_reconfirmed_at: None,
+            suspended_for: None,
+            authorisations: None,
+            renews: None,
+            superseded_by: None,
+            expiring_at: None,
+            reconfirm_due_at: None,
+            ask_bank_at: None,
+        }
+    }
 }
 
 /// What opens the bank's interface under a consent. Never printed.
@@ -66,20 +120,88 @@ pub struct ConsentRow {
     pub terms: ConsentTerms,
     /// What opens the bank.
     pub bank: BankAccess,
+    /// What has become of it.
+    pub life: ConsentLife,
+    /// Whose it is, under a name that only the hosted pages can make.
+    pub psu_digest: Option<String>,
     /// End of its life.
     pub expires_at: Option<Timestamp>,
     /// When it was lodged.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// How often it was changed.
+    pub revision: i64,
 }
 
 impl ConsentRow {
     /// Whether data may be read under it now.
     #[must_use]
     pub fn is_in_force(&self, now: Timestamp) -> bool {
-        self.status == ConsentStatus::Authorized && self.expires_at.is_none_or(|end| now < end)
+        self.status == ConsentStatus::Authorized && !self.is_over(now) && !self.is_overdue(now)
     }
+
+    /// Whether it is past its end.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// Whether the TPP should have confirmed it by now.
+    #[must_use]
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.life.reconfirm_by.is_some_and(|end| end <= now)
+    }
+
+    /// When somebody must look at it again.
+    fn next_step_at(&self) -> Option<Timestamp> {
+        if self.status.is_final() {
+            return None;
+        }
+        let reconfirm_by = self.life.reconfirm_by.filter(|_| self.status == ConsentStatus::Authorized);
+        let steps = [
+            self.expires_at,
+            reconfirm_by,
+            self.life.expiring_at,
+            self.life.reconfirm_due_at,
+            self.life.ask_bank_at,
+        ];
+        steps.into_iter().flatten().min()
+    }
+}
+
+/// Who changes a consent, and why.
+#[derive(Clone, Copy, Debug)]
+pub struct Note<'a> {
+    /// `client`, `psu`, `institution`, `gateway` or `operator`.
+    pub actor: &'a str,
+    /// Why. A change with a reason is noted even where the status stays.
+    pub reason: Option<&'a str>,
+}
+
+impl<'a> Note<'a> {
+    /// A change that explains itself.
+    #[must_use]
+    pub fn by(actor: &'a str) -> Self {
+        Self { actor, reason: None }
+    }
+
+    /// A change that needs saying why.
+    #[must_use]
+    pub fn because(actor: &'a str, reason: &'a str) -> Self {
+        Self { actor, reason: Some(reason) }
+    }
+}
+
+/// Which consents of a client are listed.
+#[derive(Clone, Debug, Default)]
+pub struct ConsentFilter {
+    /// Only those that stand there.
+    pub status: Option<ConsentStatus>,
+    /// Only those at this institution.
+    pub institution: Option<InstitutionId>,
+    /// Only those lodged before this one.
+    pub before: Option<(Timestamp, ConsentId)>,
 }
 
 /// One step in the life of a consent or payment.
@@ -93,7 +215,7 @@ pub struct Change {
     pub from: String,
     /// To which.
     pub to: String,
-    /// Who moved it: `client`, `psu`, `institution` or `gateway`.
+    /// Who moved it: `client`, `psu`, `institution`, `gateway` or `operator`.
     pub actor: String,
     /// Why, where that needs saying.
     pub reason: Option<String>,
@@ -111,6 +233,90 @@ impl RegionalStore {
             .fetch_optional(self.database.pool())
             .await?;
         row.as_ref().map(read).transpose()
+    }
+
+    /// Consents of a client, the newest first, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn consents_of_client(
+        &self,
+        client_id: &str,
+        filter: &ConsentFilter,
+        limit: usize,
+    ) -> Result<Vec<ConsentRow>, StoreError> {
+        let before = filter.before.map_or(i64::MAX, |(at, _)| micros(at));
+        let rows = sqlx::query(
+            "select * from consents where client_id = $1 and ($2 = '' or status = $2) \
+             and ($3 = '' or institution_id = $3) \
+             and (created_at < $4 or (created_at = $4 and consent_id < $5)) \
+             order by created_at desc, consent_id desc limit $6",
+        )
+        .bind(client_id)
+        .bind(filter.status.map_or("", ConsentStatus::as_str))
+        .bind(filter.institution.as_ref().map_or("", InstitutionId::as_str))
+        .bind(before)
+        .bind(filter.before.map(|(_, id)| id.to_string()).unwrap_or_default())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(self.database.pool())
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Consents that a person gave, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn consents_of_psu(&self, psu_digest: &str) -> Result<Vec<ConsentRow>, StoreError> {
+        let rows = sqlx::query("select * from consents where psu_digest = $1 order by created_at desc")
+            .bind(psu_digest)
+            .fetch_all(self.database.pool())
+            .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Consents that somebody must look at now, the longest due first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn consents_due(&self, now: Timestamp) -> Result<Vec<ConsentRow>, StoreError> {
+        let rows =
+            sqlx::query("select * from consents where next_step_at <= $1 order by next_step_at limit 200")
+                .bind(micros(now))
+                .fetch_all(self.database.pool())
+                .await?;
+        let consents = rows.iter().map(read).filter_map(|row| {
+            row.map_err(|error| tracing::error!(error = %error, "A consent cannot be read and is left out"))
+                .ok()
+        });
+        Ok(consents.collect())
+    }
+
+    /// Takes a consent for this process until `until`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if another has it, or if it changed meanwhile.
+    pub async fn lease_consent(
+        &self,
+        consent: &ConsentRow,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), StoreError> {
+        let done = sqlx::query(
+            "update consents set next_step_at = $4 \
+             where consent_id = $1 and revision = $2 and next_step_at <= $3",
+        )
+        .bind(consent.id.to_string())
+        .bind(consent.revision)
+        .bind(micros(now))
+        .bind(micros(until))
+        .execute(self.database.pool())
+        .await?;
+        exactly_one(&done)
     }
 
     /// The steps of a consent or payment, oldest first.
@@ -148,7 +354,8 @@ impl Tx {
     pub async fn lodge_consent(&mut self, consent: &ConsentRow) -> Result<(), StoreError> {
         sqlx::query(
             "insert into consents (consent_id, client_id, institution_id, status, terms, bank, \
-             expires_at, created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
+             expires_at, created_at, updated_at, life, next_step_at) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10)",
         )
         .bind(consent.id.to_string())
         .bind(&consent.client_id)
@@ -158,6 +365,8 @@ impl Tx {
         .bind(json_text(&consent.bank)?)
         .bind(consent.expires_at.map(micros))
         .bind(micros(consent.created_at))
+        .bind(json_text(&consent.life)?)
+        .bind(consent.next_step_at().map(micros))
         .execute(&mut *self.0)
         .await?;
         self.note_change(
@@ -173,8 +382,8 @@ impl Tx {
     }
 
     /// Keeps what changed in a consent, provided nobody changed it since the
-    /// caller read it, and notes the step if its status moved. Returns the
-    /// place of the step in the consent's life.
+    /// caller read it, and notes the step if its status moved or the note says
+    /// why. Returns the place of the step in the consent's life, 0 for none.
     ///
     /// # Errors
     ///
@@ -184,7 +393,7 @@ impl Tx {
         &mut self,
         was: ConsentStatus,
         consent: &ConsentRow,
-        actor: &str,
+        note: Note<'_>,
         at: Timestamp,
     ) -> Result<i64, StoreError> {
         if was != consent.status {
@@ -192,7 +401,8 @@ impl Tx {
         }
         let done = sqlx::query(
             "update consents set status = $3, terms = $4, bank = $5, expires_at = $6, updated_at = $7, \
-             institution_id = $8 where consent_id = $1 and status = $2 and updated_at = $9",
+             institution_id = $8, life = $10, psu_digest = $11, next_step_at = $12, \
+             revision = revision + 1 where consent_id = $1 and status = $2 and revision = $9",
         )
         .bind(consent.id.to_string())
         .bind(was.as_str())
@@ -202,16 +412,18 @@ impl Tx {
         .bind(consent.expires_at.map(micros))
         .bind(micros(at))
         .bind(consent.institution.as_ref().map(ToString::to_string))
-        .bind(micros(consent.updated_at))
+        .bind(consent.revision)
+        .bind(json_text(&consent.life)?)
+        .bind(&consent.psu_digest)
+        .bind(consent.next_step_at().map(micros))
         .execute(&mut *self.0)
         .await?;
         exactly_one(&done)?;
-        if was == consent.status {
+        if was == consent.status && note.reason.is_none() {
             return Ok(0);
         }
-        let reason = consent.terms.status_reason.as_deref();
-        self.note_change(&consent.id.to_string(), was.as_str(), consent.status.as_str(), actor, reason, at)
-            .await
+        let (from, to) = (was.as_str(), consent.status.as_str());
+        self.note_change(&consent.id.to_string(), from, to, note.actor, note.reason, at).await
     }
 
     /// Notes one step of a life; returns its place.
@@ -258,8 +470,11 @@ fn read(row: &sqlx::any::AnyRow) -> Result<ConsentRow, StoreError> {
         status: columns.word("status", ConsentStatus::from_word)?,
         terms: columns.json("terms")?,
         bank: columns.json("bank")?,
+        life: columns.json("life")?,
+        psu_digest: columns.optional_text("psu_digest")?,
         expires_at: columns.optional_time("expires_at")?,
         created_at: columns.time("created_at")?,
         updated_at: columns.time("updated_at")?,
+        revision: columns.number("revision")?,
     })
 }

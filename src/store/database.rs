@@ -55,6 +55,7 @@ pub(crate) const GLOBAL: Schema = &[
 /// Schema of a region's store.
 pub(crate) const REGION: Schema = &[
     (1, "consents and payments", include_str!("../../migrations/region/0001_consents_and_payments.sql")),
+    (2, "consent life", include_str!("../../migrations/region/0002_consent_life.sql")),
     (3, "authorization details", include_str!("../../migrations/region/0003_authorization_details.sql")),
 ];
 

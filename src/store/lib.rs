@@ -21,6 +21,7 @@ pub mod payments;
 mod rows;
 pub mod sessions;
 pub mod tokens;
+pub mod usage;
 pub mod webhooks;
 
 use std::collections::BTreeMap;

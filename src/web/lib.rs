@@ -6,6 +6,7 @@ mod caller;
 mod cursor;
 pub mod dpop;
 mod headers;
+mod limits;
 mod problem;
 mod refusal;
 
@@ -13,5 +14,6 @@ pub use body::{JsonBody, QueryParams, from_text};
 pub use caller::{Accounts, AccountsOrPayments, AnyScope, Caller, Payments, ScopeRule};
 pub use cursor::Cursor;
 pub use headers::{IdempotencyKey, Psu};
-pub use problem::{Problem, ProblemCode, ProblemError, ProblemInstitution};
+pub use limits::RateLimits;
+pub use problem::{NextAction, Problem, ProblemCode, ProblemError, ProblemInstitution};
 pub use refusal::{no_such_method, no_such_path, refuse};

@@ -3,12 +3,14 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use connect::{BankError, BankErrorKind, Outcome};
-use domain::Violations;
-use flows::{FlowError, SourceReport, SourceStatus};
+use domain::{ConsentId, ConsentStatus, SuspensionCause, Violations};
+use flows::{FlowError, SourceReport, SourceStatus, Unattended};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::RateLimits;
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])* $name:ident = $code:literal, $status:ident, $source:literal, $retry:literal, $title:literal;)+) => {
@@ -109,6 +111,14 @@ codes! {
     ConsentScope = "consent.scope", FORBIDDEN, "client", false, "The consent does not allow this";
     /// The consent's life has no such step.
     ConsentState = "consent.state", CONFLICT, "client", false, "The consent cannot do this now";
+    /// The TPP has not confirmed in time that the PSU wants to go on; do it, and reads go on.
+    ReconfirmationDue = "consent.reconfirmation_due", FORBIDDEN, "client", false, "The consent must be confirmed again";
+    /// Nobody has to confirm consents again in the institution's country.
+    NothingToReconfirm = "consent.nothing_to_reconfirm", CONFLICT, "client", false, "The consent needs no confirmation";
+    /// Transactions that old are given only while the PSU is present (RTS art. 10).
+    HistoryNeedsPsu = "consent.history_needs_psu", FORBIDDEN, "psu", false, "Transactions that old need the customer";
+    /// The consent was given by another person than the one who is here.
+    OtherPsu = "consent.other_person", FORBIDDEN, "psu", false, "The consent is another person's";
     /// The payment's life has no such step.
     PaymentState = "payment.state", CONFLICT, "client", false, "The payment cannot do this now";
     /// The token was granted for a payment of another amount or payee
@@ -166,6 +176,8 @@ codes! {
     RegionNotHeld = "region.not_held", UNPROCESSABLE_ENTITY, "client", false, "That region is not held here";
     /// The webhook address or an event type is refused.
     WebhookRefused = "webhook.refused", UNPROCESSABLE_ENTITY, "client", false, "The webhook is refused";
+    /// The consent's calls without the PSU of this day are used up (RTS art. 36(5)(b)); the bank was not asked.
+    UnattendedQuota = "quota.unattended", TOO_MANY_REQUESTS, "client", true, "The day's calls without the customer are used up";
     /// Too many requests.
     TooMany = "quota.exceeded", TOO_MANY_REQUESTS, "client", true, "Too many requests";
     /// The gateway is busy.
@@ -203,6 +215,16 @@ pub struct ProblemInstitution {
     pub field: Option<String>,
 }
 
+/// What helps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct NextAction {
+    /// `reconfirm` or `renew`. Accept unknown values.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Where to POST it.
+    pub href: String,
+}
+
 /// A problem document (RFC 9457, `application/problem+json`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Problem {
@@ -237,6 +259,12 @@ pub struct Problem {
     /// The nonce to use next, for the header.
     #[serde(skip)]
     dpop_nonce: Option<String>,
+    /// What helps, where one request does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_action: Option<Box<NextAction>>,
+    /// Limits that the answer's headers tell of.
+    #[serde(skip)]
+    pub limits: Option<Box<RateLimits>>,
 }
 
 impl Problem {
@@ -256,6 +284,8 @@ impl Problem {
             institution: None,
             errors: Vec::new(),
             dpop_nonce: None,
+            next_action: None,
+            limits: None,
         }
     }
 
@@ -298,6 +328,33 @@ impl Problem {
         self
     }
 
+    /// Says what to do about a consent.
+    fn next(mut self, kind: &'static str, consent: ConsentId) -> Self {
+        self.next_action =
+            Some(Box::new(NextAction { kind, href: format!("/v1/consents/{consent}/{kind}") }));
+        self
+    }
+
+    fn of_consent(consent: ConsentId, status: ConsentStatus, suspended_for: Option<SuspensionCause>) -> Self {
+        let problem = Self::new(ProblemCode::ConsentNotInForce).detail(format!("The consent is {status}."));
+        match (suspended_for, status) {
+            (Some(SuspensionCause::ReconfirmationOverdue), _) => {
+                Self::new(ProblemCode::ReconfirmationDue).next("reconfirm", consent)
+            }
+            (Some(SuspensionCause::Operator), _) => {
+                problem.detail("The consent was stopped by the operator of the gateway.")
+            }
+            (None, ended) if ended.is_final() => problem.next("renew", consent),
+            (None, _) => problem,
+        }
+    }
+
+    fn of_unattended(used_up: Unattended) -> Self {
+        let mut problem = Self::new(ProblemCode::UnattendedQuota).retry_after(used_up.resets_in());
+        problem.limits = Some(Box::new(RateLimits::one(used_up)));
+        problem
+    }
+
     fn of_bank(error: &BankError) -> Self {
         let mut problem = Self::new(bank_code(error.kind)).detail(error.to_string());
         problem.retry_after = error.retry_after.map(|wait| wait.as_secs().max(1));
@@ -319,8 +376,12 @@ impl Problem {
             problem = match only.status {
                 SourceStatus::Failed(kind) => Self::new(bank_code(kind)),
                 SourceStatus::TimedOut => Self::new(ProblemCode::BankTimeout),
-                SourceStatus::NotInForce(_) => Self::new(ProblemCode::ConsentNotInForce),
+                SourceStatus::NotInForce { status, suspended_for } => {
+                    Self::of_consent(only.consent, status, suspended_for)
+                }
                 SourceStatus::NotAllowed => Self::new(ProblemCode::ConsentScope),
+                SourceStatus::HistoryNeedsPsu => Self::new(ProblemCode::HistoryNeedsPsu),
+                SourceStatus::UnattendedUsedUp(used_up) => Self::of_unattended(used_up),
                 SourceStatus::Ok => problem,
             };
             problem.institution = only.institution.as_ref().map(|id| ProblemInstitution {
@@ -336,8 +397,12 @@ impl Problem {
                 SourceStatus::Ok => continue,
                 SourceStatus::Failed(kind) => kind.code().to_owned(),
                 SourceStatus::TimedOut => "bank-timeout".to_owned(),
-                SourceStatus::NotInForce(status) => format!("consent-{}", status.as_str().to_lowercase()),
+                SourceStatus::NotInForce { status, .. } => {
+                    format!("consent-{}", status.as_str().to_lowercase())
+                }
                 SourceStatus::NotAllowed => "consent-scope".to_owned(),
+                SourceStatus::HistoryNeedsPsu => ProblemCode::HistoryNeedsPsu.code().to_owned(),
+                SourceStatus::UnattendedUsedUp(_) => ProblemCode::UnattendedQuota.code().to_owned(),
             };
             problem = problem.error(&format!("/sources/{}", source.consent), &code, bank);
         }
@@ -403,10 +468,14 @@ impl From<FlowError> for Problem {
             FlowError::RegionNotHeld(region) => {
                 Self::new(ProblemCode::RegionNotHeld).detail(format!("Region {region} is not held here."))
             }
-            FlowError::ConsentNotInForce(status) => {
-                Self::new(ProblemCode::ConsentNotInForce).detail(format!("The consent is {status}."))
+            FlowError::ConsentNotInForce { consent, status, suspended_for } => {
+                Self::of_consent(consent, status, suspended_for)
             }
             FlowError::ConsentScope => Self::new(ProblemCode::ConsentScope),
+            FlowError::NothingToReconfirm => Self::new(ProblemCode::NothingToReconfirm),
+            FlowError::HistoryNeedsPsu => Self::new(ProblemCode::HistoryNeedsPsu),
+            FlowError::OtherPsu => Self::new(ProblemCode::OtherPsu),
+            FlowError::UnattendedUsedUp(used_up) => Self::of_unattended(used_up),
             FlowError::ConsentState(status) => {
                 Self::new(ProblemCode::ConsentState).detail(format!("The consent is {status}."))
             }
@@ -451,6 +520,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after = self.retry_after;
+        let limits = self.limits.clone();
         // RFC 6750 §3: a 401 names the scheme, and the error if a token was shown.
         let nonce = self.dpop_nonce.as_deref().and_then(|nonce| HeaderValue::from_str(nonce).ok());
         let challenge = (status == StatusCode::UNAUTHORIZED).then_some(match self.code {
@@ -470,6 +540,9 @@ impl IntoResponse for Problem {
         }
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(limits) = limits {
+            limits.write(headers);
         }
         response
     }

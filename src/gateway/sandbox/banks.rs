@@ -132,6 +132,11 @@ impl ModelBanks {
         Some((bank.faults(), bank.journal()))
     }
 
+    pub(super) fn pages(&self, id: &str) -> Option<String> {
+        let (_, bank) = self.0.iter().find(|(plan, _)| plan.id == id)?;
+        Some(bank.pages_url.clone())
+    }
+
     pub(super) async fn stopped(&self) {
         for (_, bank) in &self.0 {
             bank.stopped().await;

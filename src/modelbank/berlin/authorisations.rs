@@ -95,7 +95,7 @@ pub(super) async fn start_consent(
 ) -> Result<Response, Refusal> {
     caller.demand_signature(&bank, &body)?;
     let consent = own_consent(&bank, &caller, &id)?;
-    if !matches!(consent.state, ConsentState::Awaiting) {
+    if !matches!(consent.state, ConsentState::Awaiting | ConsentState::Partly) {
         return Err(Refusal::new(StatusCode::CONFLICT, "STATUS_INVALID", "The consent is decided"));
     }
     start(&bank, &caller, Subject::Consent(id.clone()), &format!("/v1/consents/{id}")).await

@@ -1,6 +1,6 @@
 //! All that changes at the bank and outlives a restart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Timestamp;
 use jiff::ToSpan;
@@ -42,6 +42,8 @@ pub(crate) struct Book {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ConsentState {
     Awaiting,
+    /// Approved, but not by all who must.
+    Partly,
     Authorised,
     Rejected,
     /// Its payment was made.
@@ -63,7 +65,11 @@ pub(crate) struct Consent {
     pub(crate) created: Timestamp,
     pub(crate) changed: Timestamp,
     pub(crate) expires: Option<Timestamp>,
+    /// The customer who approved first.
     pub(crate) user: Option<String>,
+    /// Every customer who approved.
+    #[serde(default)]
+    pub(crate) approvals: BTreeSet<String>,
     pub(crate) accounts: Vec<String>,
     pub(crate) frequency: u32,
     /// As requested.
@@ -81,6 +87,17 @@ impl Consent {
 
     pub(crate) fn covers(&self, account: &str) -> bool {
         self.accounts.iter().any(|covered| covered == account)
+    }
+
+    /// True if the customer gave it, alone or with another.
+    pub(crate) fn is_of(&self, user: &str) -> bool {
+        self.user.as_deref() == Some(user) || self.approvals.contains(user)
+    }
+
+    /// Those who must approve and have not.
+    fn missing(&self, kind: BankKind) -> Vec<&'static str> {
+        let shared = accounts(kind).iter().filter(|account| self.covers(account.id));
+        shared.flat_map(Account::signers).filter(|signer| !self.approvals.contains(*signer)).collect()
     }
 
     pub(crate) fn becomes(&mut self, state: ConsentState, now: Timestamp) {
@@ -366,7 +383,10 @@ impl Book {
         authorisation.state = if decision.approved { ScaState::Finalised } else { ScaState::Failed };
         authorisation.user = Some(decision.user.clone());
         match authorisation.subject.clone() {
-            Subject::Consent(id) => self.decide_consent(&id, decision, now),
+            Subject::Consent(consent) => {
+                self.decide_consent(kind, &consent, decision, now);
+                self.ask_cosigners(kind, id, &consent, now);
+            }
             Subject::Order(id) => {
                 let debtor = decision.accounts.first().cloned();
                 if let Some(order) = self.orders.get_mut(&id) {
@@ -383,15 +403,22 @@ impl Book {
     }
 
     /// Decides a consent that waits, or confirms one again.
-    pub(crate) fn decide_consent(&mut self, id: &str, decision: &Decision, now: Timestamp) {
+    pub(crate) fn decide_consent(&mut self, kind: BankKind, id: &str, decision: &Decision, now: Timestamp) {
         let Some(consent) = self.consents.get_mut(id) else { return };
         match (consent.state, decision.approved) {
-            (ConsentState::Awaiting | ConsentState::Authorised, true) => {
-                consent.user = Some(decision.user.clone());
-                consent.accounts.clone_from(&decision.accounts);
-                consent.becomes(ConsentState::Authorised, now);
+            (ConsentState::Awaiting | ConsentState::Partly | ConsentState::Authorised, true) => {
+                // Whoever comes second agrees to what the first chose.
+                if consent.state != ConsentState::Partly {
+                    consent.user = Some(decision.user.clone());
+                    consent.accounts.clone_from(&decision.accounts);
+                }
+                consent.approvals.insert(decision.user.clone());
+                let whole = consent.missing(kind).is_empty();
+                consent.becomes(if whole { ConsentState::Authorised } else { ConsentState::Partly }, now);
             }
-            (ConsentState::Awaiting, false) => consent.becomes(ConsentState::Rejected, now),
+            (ConsentState::Awaiting | ConsentState::Partly, false) => {
+                consent.becomes(ConsentState::Rejected, now);
+            }
             (
                 ConsentState::Authorised
                 | ConsentState::Rejected
@@ -400,6 +427,28 @@ impl Book {
                 | ConsentState::Withdrawn,
                 _,
             ) => {}
+        }
+    }
+
+    /// Puts a consent that needs others before them, in the bank's app.
+    fn ask_cosigners(&mut self, kind: BankKind, first: &str, id: &str, now: Timestamp) {
+        let Some(consent) = self.consents.get(id).filter(|consent| consent.state == ConsentState::Partly)
+        else {
+            return;
+        };
+        for user in consent.missing(kind) {
+            // As unguessable as the authorisation that it follows.
+            let asked = format!("{first}-{user}");
+            self.authorisations.entry(asked.clone()).or_insert(Authorisation {
+                id: asked,
+                subject: Subject::Consent(id.to_owned()),
+                user: Some(user.to_owned()),
+                state: ScaState::Received,
+                created: now,
+                redirect: None,
+                nok_redirect: None,
+                decides_itself: None,
+            });
         }
     }
 

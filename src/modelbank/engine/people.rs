@@ -20,6 +20,8 @@ pub(crate) enum Product {
 pub(crate) struct Account {
     pub(crate) id: &'static str,
     pub(crate) user: &'static str,
+    /// Who must agree beside the user before its data is shared.
+    pub(crate) cosigner: Option<&'static str>,
     pub(crate) owner: &'static str,
     pub(crate) name: &'static str,
     pub(crate) product: Product,
@@ -32,6 +34,16 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) fn opening(&self) -> Decimal {
         Decimal::new(self.cents, 2)
+    }
+
+    /// True if the customer holds it, alone or with another.
+    pub(crate) fn is_of(&self, user: &str) -> bool {
+        self.user == user || self.cosigner == Some(user)
+    }
+
+    /// Who must agree before its data is shared.
+    pub(crate) fn signers(&self) -> impl Iterator<Item = &'static str> {
+        [Some(self.user), self.cosigner].into_iter().flatten()
     }
 
     /// Sort code and account number in one, as the UK writes it.
@@ -47,13 +59,19 @@ const fn account(
     (currency, iban): (&'static str, &'static str),
     cents: i64,
 ) -> Account {
-    Account { id, user, owner, name, product, currency, iban, cents }
+    Account { id, user, cosigner: None, owner, name, product, currency, iban, cents }
+}
+
+/// An account that two customers hold together.
+const fn joint(account: Account, cosigner: &'static str) -> Account {
+    Account { cosigner: Some(cosigner), ..account }
 }
 
 const ANNA_UK: (&str, &str) = ("anna", "Anna Whitfield");
 const BEN_UK: (&str, &str) = ("ben", "Ben Okafor");
 const ANNA_DE: (&str, &str) = ("anna", "Anna Lindner");
 const BEN_DE: (&str, &str) = ("ben", "Ben Yilmaz");
+const CLARA_DE: (&str, &str) = ("clara", "Clara und David Sommer");
 const ANNA_FR: (&str, &str) = ("anna", "Anna Moreau");
 const BEN_FR: (&str, &str) = ("ben", "Ben Garnier");
 
@@ -70,7 +88,7 @@ static UK: [Account; 4] = [
     account("alb-20026", BEN_UK, ("Holiday", Product::Savings), ("GBP", "GB21ALBN99001120000026"), 64_000),
 ];
 
-static DE: [Account; 5] = [
+static DE: [Account; 6] = [
     account(
         "rhb-10017",
         ANNA_DE,
@@ -88,6 +106,16 @@ static DE: [Account; 5] = [
     account("rhb-10033", ANNA_DE, ("Haushalt", Product::Current), ("EUR", "DE70999100001000000033"), 54_210),
     account("rhb-20018", BEN_DE, ("Girokonto", Product::Current), ("EUR", "DE42999100002000000018"), 167_905),
     account("rhb-20026", BEN_DE, ("Tagesgeld", Product::Savings), ("EUR", "DE20999100002000000026"), 420_000),
+    joint(
+        account(
+            "rhb-30017",
+            CLARA_DE,
+            ("Gemeinschaftskonto", Product::Current),
+            ("EUR", "DE24999100003000000017"),
+            310_075,
+        ),
+        "david",
+    ),
 ];
 
 static FR: [Account; 4] = [
@@ -130,9 +158,9 @@ pub(crate) fn accounts(kind: BankKind) -> &'static [Account] {
     }
 }
 
-/// The customers of a bank: the owners of its accounts.
+/// The customers of a bank: the holders of its accounts.
 pub(crate) fn users(kind: BankKind) -> Vec<&'static str> {
-    let mut users: Vec<&'static str> = accounts(kind).iter().map(|account| account.user).collect();
+    let mut users: Vec<&'static str> = accounts(kind).iter().flat_map(Account::signers).collect();
     users.dedup();
     users
 }
@@ -152,6 +180,7 @@ mod tests {
             assert!(seen.insert(account.iban) && seen.insert(account.id));
         }
         assert_eq!(UK[0].sort_code_account(), "99001110000017");
-        assert!(kinds.iter().all(|kind| users(*kind) == ["anna", "ben"]));
+        let both = ["anna", "ben"];
+        assert_eq!(kinds.map(users), [both.to_vec(), [both, ["clara", "david"]].concat(), both.to_vec()]);
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn withdraw(State(bank): State<Arc<Bank>>, body: Bytes) -> Resp
         let ticket = book.tickets.get(name).filter(|ticket| ticket.expires > now)?;
         let user = ticket.user.clone();
         let consent = book.consents.get_mut(id)?;
-        let theirs = consent.user.as_ref() == Some(&user) && consent.is_live(now);
+        let theirs = consent.is_of(&user) && consent.is_live(now);
         if ticket.about.as_deref() != Some(ABOUT) || !theirs {
             return None;
         }
@@ -52,9 +52,10 @@ pub(super) fn page_of(bank: &Bank, user: &str, ticket: &str) -> Response {
     bank.settle();
     let now = bank.now();
     let shared: Vec<Shared> = bank.vault.read(|book| {
-        let live = book.consents.values().filter(|consent| {
-            !consent.for_payment && consent.user.as_deref() == Some(user) && consent.is_live(now)
-        });
+        let live = book
+            .consents
+            .values()
+            .filter(|consent| !consent.for_payment && consent.is_of(user) && consent.is_live(now));
         live.map(|consent| Shared { id: consent.id.clone(), facts: sharing(book, consent) }).collect()
     });
     page(StatusCode::OK, &Consents { bank: &bank.name, shared: &shared, ticket })

@@ -412,3 +412,39 @@ async fn a_customer_withdraws_a_consent_at_the_bank_and_only_their_own() {
     withdraw(&anna).await.expect(400);
     bank.stop().await;
 }
+
+/// XS2A consentStatus: "partiallyAuthorised - the consent is due to a multi-level
+/// authorisation, some but not all mandated authorisations have been performed yet."
+#[tokio::test]
+async fn a_joint_account_is_shared_when_both_holders_agree() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
+    let (browser, pages) = (world.browser(), bank.running.pages_url.clone());
+    for (decision, status) in [("approve", "valid"), ("decline", "rejected")] {
+        let made = tpp.berlin(&bank, "POST", "/v1/consents", &REDIRECTED, &consent_body()).await.expect(201);
+        let id = made.at("/consentId");
+        let consent = async |path: &str| tpp.berlin(&bank, "GET", path, &[("consent-id", &id)], "").await;
+        browser
+            .send("GET", &made.at("/_links/scaRedirect/href"), &[("x-sandbox-psu", "clara")], "")
+            .await
+            .expect(303);
+        let path = format!("/v1/consents/{id}/status");
+        assert_eq!(consent(&path).await.at("/consentStatus"), "partiallyAuthorised");
+        consent("/v1/accounts").await.expect(401);
+
+        let fields = [("about", ""), ("user", "david"), ("password", "sandbox")];
+        let app = browser.form(&format!("{pages}/login"), &fields).await.expect(200);
+        let (ticket, about) = (hidden(&app, "ticket"), hidden(&app, "about"));
+        let fields = [
+            ("ticket", ticket.as_str()),
+            ("about", about.as_str()),
+            ("decision", decision),
+            ("account", "rhb-30017"),
+        ];
+        browser.form(&format!("{pages}/decide"), &fields).await.expect(200);
+        assert_eq!(consent(&path).await.at("/consentStatus"), status);
+        consent("/v1/accounts").await.expect(if decision == "approve" { 200 } else { 401 });
+    }
+    bank.stop().await;
+}

@@ -66,6 +66,7 @@ pub(super) async fn create(
         changed: now,
         expires,
         user: None,
+        approvals: Default::default(),
         accounts: Vec::new(),
         frequency: 4,
         body,
@@ -167,7 +168,7 @@ fn expiration(body: &Value) -> Result<Option<Timestamp>, Refusal> {
 fn view(bank: &Bank, consent: &Consent, now: Timestamp) -> Value {
     let status = match consent.state {
         _ if consent.has_expired(now) => "EXPD",
-        ConsentState::Awaiting => "AWAU",
+        ConsentState::Awaiting | ConsentState::Partly => "AWAU",
         ConsentState::Authorised | ConsentState::Consumed => "AUTH",
         ConsentState::Rejected => "RJCT",
         ConsentState::Ended | ConsentState::Withdrawn => "CANC",

@@ -218,7 +218,7 @@ pub(crate) fn conclude(bank: &Bank, name: &str, decision: &Decision) -> Option<S
     let code = bank.fresh("");
     let pushed = bank.vault.change(|book| {
         let pushed = book.pushed.remove(name)?;
-        book.decide_consent(&pushed.consent, decision, now);
+        book.decide_consent(bank.kind, &pushed.consent, decision, now);
         if decision.approved {
             let digest = crypto::digest::sha256_hex(code.as_bytes());
             let expires = now.checked_add(CODE_SECONDS.seconds()).unwrap_or(now);

@@ -54,6 +54,7 @@ pub(super) async fn create_consent(
         changed: now,
         expires: now.checked_add(24.hours()).ok(),
         user: None,
+        approvals: Default::default(),
         accounts: Vec::new(),
         frequency: 0,
         body,
@@ -312,7 +313,7 @@ fn data(body: &Value) -> Map<String, Value> {
 fn consent_view(bank: &Bank, consent: &Consent) -> Value {
     let status = match consent.state {
         ConsentState::Awaiting if consent.has_expired(bank.now()) => "RJCT",
-        ConsentState::Awaiting => "AWAU",
+        ConsentState::Awaiting | ConsentState::Partly => "AWAU",
         ConsentState::Authorised => "AUTH",
         ConsentState::Rejected | ConsentState::Ended | ConsentState::Withdrawn => "RJCT",
         ConsentState::Consumed => "COND",

@@ -10,6 +10,7 @@
 mod world;
 
 use consentry_store::StoreError;
+use consentry_store::consents::Note;
 use consentry_store::events::EventRow;
 use consentry_store::idempotency::{Claim, ClaimKey};
 use consentry_store::sessions::{BankState, SessionRow};
@@ -90,16 +91,15 @@ on_both_databases! {
     /// A consent is not changed by someone who read it before another change.
     async fn a_consent_is_not_overwritten_by_a_stale_reader(world: World) {
         let stale = world.consent().await;
-        world.clock.advance(1);
         let mut fresh = stale.clone();
         fresh.bank.access_token = Some("kept".to_owned());
         let mut tx = world.region.begin().await.unwrap();
-        tx.update_consent(fresh.status, &fresh, "gateway", world.now()).await.unwrap();
+        tx.update_consent(fresh.status, &fresh, Note::by("gateway"), world.now()).await.unwrap();
         tx.commit().await.unwrap();
         let mut late = stale.clone();
         late.status = ConsentStatus::Authorized;
         let mut tx = world.region.begin().await.unwrap();
-        let refused = tx.update_consent(stale.status, &late, "psu", world.now()).await;
+        let refused = tx.update_consent(stale.status, &late, Note::by("psu"), world.now()).await;
         drop(tx);
         assert!(matches!(refused, Err(StoreError::Conflict)));
         let kept = world.region.consent(stale.id).await.unwrap().unwrap();

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+pub mod consents;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,9 +108,15 @@ impl TestGateway {
     pub async fn granted(&self, tpp: &Tpp, banks: &[&str]) -> Granted {
         let own = tpp.own_token("accounts payments").await.unwrap();
         let consents = tpp.lodge(&own, banks).await.unwrap();
+        self.given(tpp, consents, self.person()).await
+    }
+
+    /// The same, of consents that were lodged.
+    pub async fn given(&self, tpp: &Tpp, consents: Vec<String>, mut person: Browser) -> Granted {
+        let own = tpp.own_token("accounts payments").await.unwrap();
         let verifier = verifier();
         let pushed = tpp.push(&consents, &verifier).await.unwrap().expect(201).unwrap();
-        let visit = self.person().walk(&tpp.start_of(&pushed).unwrap(), RETURN).await.unwrap();
+        let visit = person.walk(&tpp.start_of(&pushed).unwrap(), RETURN).await.unwrap();
         let code = parameter(&visit, "code");
         let answer = tpp.redeem(&code, &verifier).await.unwrap().expect(200).unwrap();
         Granted { own, consents, code, verifier, token: answer.text("/access_token").into() }

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
-use consentry_store::consents::{BankAccess, ConsentRow, ConsentTerms};
+use consentry_store::consents::{BankAccess, ConsentLife, ConsentRow, ConsentTerms};
 use consentry_store::grants::GrantRow;
 use consentry_store::payments::{BankPayment, PaymentRow, PaymentTerms};
 use consentry_store::{GlobalStore, RegionalStore};
@@ -129,9 +129,12 @@ impl World {
                 authorized_at: None,
             },
             bank: BankAccess::default(),
+            life: ConsentLife::default(),
+            psu_digest: None,
             expires_at: None,
             created_at: now,
             updated_at: now,
+            revision: 0,
         };
         let mut tx = self.region.begin().await.unwrap();
         tx.lodge_consent(&consent).await.unwrap();

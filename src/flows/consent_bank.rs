@@ -1,0 +1,225 @@
+//! A consent as its bank sees it: asked, followed, told of an end.
+
+use std::sync::Arc;
+
+use connect::{BankConsentStatus, BankError, BankErrorKind, Operation, Profile};
+use domain::{ConsentId, ConsentStatus};
+use store::StoreError;
+use store::consents::{Authorisations, ConsentRow, Note};
+
+use crate::accounts::chain;
+use crate::consents::{DAY, NextStep, TRIES};
+use crate::jurisdiction::OTHERS_EVERY;
+use crate::webhooks::later;
+use crate::{FlowError, Gateway};
+
+/// What a bank that wants several PSUs lets us know: one has approved, and at
+/// least one has not.
+const SOME: Authorisations = Authorisations { required: 2, received: 1 };
+
+impl Gateway {
+    /// Asks the bank how a consent that waits stands, and moves ours along.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError`] if the bank fails; the consent stays where it is.
+    pub async fn poll_consent(&self, id: ConsentId) -> Result<NextStep, FlowError> {
+        let mut consent = self.any_consent(id).await?;
+        let waits = matches!(
+            consent.status,
+            ConsentStatus::Created | ConsentStatus::AwaitingRedirect | ConsentStatus::AwaitingDecoupled
+        );
+        if waits {
+            consent = self.follow_bank(consent).await?;
+        }
+        Ok(match consent.status {
+            ConsentStatus::Created | ConsentStatus::AwaitingRedirect | ConsentStatus::AwaitingDecoupled => {
+                NextStep::Wait(None)
+            }
+            ConsentStatus::PartiallyAuthorized | ConsentStatus::Authorized | ConsentStatus::Suspended => {
+                NextStep::Authorized
+            }
+            ended @ (ConsentStatus::Rejected
+            | ConsentStatus::RevokedByPsu
+            | ConsentStatus::RevokedByClient
+            | ConsentStatus::RevokedByInstitution
+            | ConsentStatus::Expired
+            | ConsentStatus::Failed) => NextStep::Ended(ended),
+        })
+    }
+
+    /// Asks the bank how a consent stands there, and moves ours to the same.
+    pub(crate) async fn follow_bank(&self, consent: ConsentRow) -> Result<ConsentRow, FlowError> {
+        use BankConsentStatus as B;
+        if consent.bank.consent_id.is_none() {
+            // The bank has not heard of it.
+            return Ok(consent);
+        }
+        let given = matches!(consent.status, ConsentStatus::Authorized | ConsentStatus::Suspended);
+        let (status, note) = match self.consent_at_bank(&consent).await {
+            Ok(B::AwaitingAuthorisation) => return Ok(consent),
+            Ok(B::PartiallyAuthorised) if !given => return self.wait_for_others(consent).await,
+            Ok(B::Authorised) if !given => return self.authorize(consent.id).await,
+            // In force here and there.
+            Ok(B::Authorised | B::PartiallyAuthorised) => return self.ask_again(consent, DAY).await,
+            Ok(B::Rejected) if given => (ConsentStatus::RevokedByInstitution, Note::by("institution")),
+            Ok(B::Rejected) => (ConsentStatus::Rejected, Note::by("institution")),
+            Ok(B::RevokedByPsu) => (ConsentStatus::RevokedByPsu, Note::because("psu", "revoked-at-bank")),
+            Ok(B::TerminatedByTpp) => (ConsentStatus::RevokedByClient, Note::by("institution")),
+            Ok(B::Expired | B::Consumed) => (ConsentStatus::Expired, Note::by("institution")),
+            Err(FlowError::Bank(error)) => match ended_by(&error, given) {
+                Some(status) => (status, Note::because("institution", error.kind.code())),
+                None => return Err(error.into()),
+            },
+            Err(other) => return Err(other),
+        };
+        tracing::info!(consent.id = %consent.id, status = %status, "The bank ended consent {}", consent.id);
+        self.end_consent(consent.id, status, note).await
+    }
+
+    /// Heeds a bank's refusal that may be about the consent itself. Returns how
+    /// the consent stands after the bank was asked.
+    pub(crate) async fn heed(&self, consent: &ConsentRow, kind: BankErrorKind) -> Option<ConsentRow> {
+        let about_consent = matches!(
+            kind,
+            BankErrorKind::ConsentExpired
+                | BankErrorKind::ConsentRevoked
+                | BankErrorKind::ConsentMissing
+                // A bank that deleted a consent may say no more than that our token is none.
+                | BankErrorKind::TokenInvalid
+        );
+        if !about_consent {
+            return None;
+        }
+        let asked = async { self.follow_bank(self.any_consent(consent.id).await?).await };
+        match asked.await {
+            Ok(consent) => Some(consent),
+            Err(error) => {
+                tracing::warn!(consent.id = %consent.id, error = %chain(&error), "The bank could not be asked about a consent");
+                None
+            }
+        }
+    }
+
+    /// The bank said yes: the consent is in force, and the one it renews ends in
+    /// the same transaction.
+    async fn authorize(&self, id: ConsentId) -> Result<ConsentRow, FlowError> {
+        let mut tries = 0;
+        let (consent, replaced) = loop {
+            match self.authorize_once(id).await {
+                Err(FlowError::Store(StoreError::Conflict)) if tries < TRIES => tries += 1,
+                authorized => break authorized?,
+            }
+        };
+        tracing::info!(consent.id = %id, "Consent {id} is authorized");
+        if let Some(replaced) = replaced {
+            // Where a new consent ends the old one, this is the same thing.
+            self.tell_bank_of_end(&replaced).await;
+        }
+        Ok(consent)
+    }
+
+    async fn authorize_once(&self, id: ConsentId) -> Result<(ConsentRow, Option<ConsentRow>), FlowError> {
+        let consent = self.any_consent(id).await?;
+        if consent.status == ConsentStatus::Authorized || consent.status.is_final() {
+            return Ok((consent, None));
+        }
+        let store = self.parts.stores.region(id.region())?;
+        let old = match consent.life.renews {
+            Some(old) => store.consent(old).await?.filter(|old| old.life.superseded_by.is_none()),
+            None => None,
+        };
+        let mut tx = store.begin().await?;
+        let consent = self
+            .change_consent(&mut tx, consent, Note::by("psu"), None, |row| {
+                row.status = ConsentStatus::Authorized;
+                if let Some(authorisations) = &mut row.life.authorisations {
+                    authorisations.received = authorisations.required;
+                }
+            })
+            .await?;
+        let mut replaced = None;
+        if let Some(old) = old {
+            let ends = !old.status.is_final();
+            let note = Note::because("gateway", "superseded");
+            let old = self
+                .change_consent(&mut tx, old, note, None, |row| {
+                    row.life.superseded_by = Some(id);
+                    if ends {
+                        row.status = ConsentStatus::Expired;
+                    }
+                })
+                .await?;
+            replaced = ends.then_some(old);
+        }
+        tx.commit().await?;
+        Ok((consent, replaced))
+    }
+
+    async fn wait_for_others(&self, consent: ConsentRow) -> Result<ConsentRow, FlowError> {
+        if consent.status == ConsentStatus::PartiallyAuthorized {
+            return self.ask_again(consent, OTHERS_EVERY).await;
+        }
+        self.move_consent(consent, Note::by("psu"), |row| {
+            row.status = ConsentStatus::PartiallyAuthorized;
+            row.life.authorisations = Some(SOME);
+        })
+        .await
+    }
+
+    async fn ask_again(&self, consent: ConsentRow, seconds: i64) -> Result<ConsentRow, FlowError> {
+        let at = later(self.now(), seconds);
+        self.move_consent(consent, Note::by("gateway"), |row| row.life.ask_bank_at = Some(at)).await
+    }
+
+    async fn consent_at_bank(&self, consent: &ConsentRow) -> Result<BankConsentStatus, FlowError> {
+        let profile = self.bank_of(consent)?;
+        let unsupported = || FlowError::Unsupported(profile.id.clone());
+        let dialect = self.parts.registry.dialect(&profile).ok_or_else(unsupported)?;
+        let accounts = dialect.accounts().ok_or_else(unsupported)?;
+        let token = self.bank_token(&profile, dialect.token_for(&profile, Operation::Consent), None).await?;
+        let psu_id = consent.bank.psu_id.as_deref();
+        let cx = self.context(&profile, None, psu_id, token.as_ref(), consent.bank.consent_id.as_deref());
+        let response = self.call(&profile, accounts.status(&cx)?).await?;
+        Ok(accounts.status_read(&cx, &response)?)
+    }
+
+    /// Tells the bank that a consent ended here. A bank that cannot be told is no
+    /// error: nothing is read under the consent any more.
+    pub(crate) async fn tell_bank_of_end(&self, consent: &ConsentRow) {
+        if let Err(error) = self.revoke_at_bank(consent).await {
+            tracing::warn!(consent.id = %consent.id, error = %chain(&error), "The bank could not be told that consent {} ended", consent.id);
+        }
+    }
+
+    async fn revoke_at_bank(&self, consent: &ConsentRow) -> Result<(), FlowError> {
+        let Some(bank_id) = &consent.bank.consent_id else { return Ok(()) };
+        let profile = self.bank_of(consent)?;
+        let unsupported = || FlowError::Unsupported(profile.id.clone());
+        let dialect = self.parts.registry.dialect(&profile).ok_or_else(unsupported)?;
+        let accounts = dialect.accounts().ok_or_else(unsupported)?;
+        let token = self.bank_token(&profile, dialect.token_for(&profile, Operation::Consent), None).await?;
+        let psu_id = consent.bank.psu_id.as_deref();
+        let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(bank_id));
+        let response = self.call(&profile, accounts.revoke(&cx)?).await?;
+        Ok(accounts.revoked(&cx, &response)?)
+    }
+
+    fn bank_of(&self, consent: &ConsentRow) -> Result<Arc<Profile>, FlowError> {
+        self.bank(consent.institution.as_ref().ok_or(FlowError::NotFound("institution"))?)
+    }
+}
+
+/// The end of a consent that a bank's refusal to speak of it means.
+fn ended_by(error: &BankError, given: bool) -> Option<ConsentStatus> {
+    let kind = error.kind;
+    if kind == BankErrorKind::ConsentExpired {
+        return Some(ConsentStatus::Expired);
+    }
+    // A 404 without a code of the standard's may be any server's on the way; and a
+    // consent that is new may not be known everywhere in the bank.
+    let unknown = kind == BankErrorKind::ConsentMissing
+        || (kind == BankErrorKind::ResourceUnknown && error.bank_code.is_some());
+    let over = kind == BankErrorKind::ConsentRevoked || (unknown && given);
+    over.then_some(ConsentStatus::RevokedByInstitution)
+}

@@ -1,0 +1,90 @@
+//! Calls without the PSU: counted before the bank is called, at most so many a
+//! day (RTS art. 36(5)(b)).
+
+use domain::{ConsentId, Timestamp};
+use jiff::ToSpan;
+use store::consents::ConsentRow;
+
+use crate::accounts::Read;
+use crate::consents::{date_of, end_of};
+use crate::{FlowError, Gateway};
+
+/// How many calls without the PSU a consent has left today.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unattended {
+    /// The consent.
+    pub consent: ConsentId,
+    /// Calls a day, of all kinds together.
+    pub limit: u8,
+    /// Calls of today.
+    pub used: u8,
+    /// When the next day begins (UTC).
+    pub resets_at: Timestamp,
+    /// When this was so.
+    pub as_of: Timestamp,
+}
+
+impl Unattended {
+    /// Calls that are left.
+    #[must_use]
+    pub fn remaining(&self) -> u8 {
+        self.limit.saturating_sub(self.used)
+    }
+
+    /// Seconds until the next day; at least 1.
+    #[must_use]
+    pub fn resets_in(&self) -> u64 {
+        let left = self.resets_at.duration_since(self.as_of).as_millis();
+        u64::try_from(left).unwrap_or(0).div_ceil(1_000).max(1)
+    }
+}
+
+impl Gateway {
+    /// How many calls without the PSU a consent has left today.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if the store fails.
+    pub async fn unattended(&self, consent: &ConsentRow) -> Result<Unattended, FlowError> {
+        let store = self.parts.stores.region(consent.id.region())?;
+        let used = store.unattended_calls(consent.id, date_of(self.now())).await?;
+        Ok(self.count(consent, used))
+    }
+
+    /// Takes one of the day's calls without the PSU.
+    pub(crate) async fn take_unattended(&self, consent: &ConsentRow) -> Result<Unattended, FlowError> {
+        let store = self.parts.stores.region(consent.id.region())?;
+        let limit = consent.terms.frequency_per_day;
+        match store.take_unattended_call(consent.id, date_of(self.now()), limit).await? {
+            Some(used) => Ok(self.count(consent, used)),
+            None => Err(FlowError::UnattendedUsedUp(self.count(consent, i64::from(limit)))),
+        }
+    }
+
+    /// Refuses transactions from before what is given without the PSU (RTS art. 10).
+    pub(crate) fn check_history(&self, consent: &ConsentRow, read: Read) -> Result<(), FlowError> {
+        match read {
+            Read::Transactions(window) if window.from.is_some_and(|from| from < self.earliest(consent)) => {
+                Err(FlowError::HistoryNeedsPsu)
+            }
+            Read::Accounts | Read::Balances | Read::Transactions(_) => Ok(()),
+        }
+    }
+
+    /// The first day of transactions that is given without the PSU.
+    pub(crate) fn earliest(&self, consent: &ConsentRow) -> domain::Date {
+        let days = self.rules_of(consent).history_days_without_sca;
+        date_of(self.now()).saturating_sub(i64::from(days).days())
+    }
+
+    fn count(&self, consent: &ConsentRow, used: i64) -> Unattended {
+        let now = self.now();
+        Unattended {
+            consent: consent.id,
+            limit: consent.terms.frequency_per_day,
+            used: u8::try_from(used).unwrap_or(u8::MAX),
+            resets_at: end_of(date_of(now)).unwrap_or(now),
+            as_of: now,
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What happens to a consent at its bank: withdrawn, run out, forgotten, given by
+//! one of two. It is noticed here and passed on.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod support;
+
+use consentry::demo::Client;
+use flows::{FlowError, Read};
+use serde_json::json;
+use store::consents::Note;
+use support::consents::{event, events, steps};
+use support::{DECOUPLED, EU, TestGateway, UK, assert_problem, rows};
+
+/// A customer at the pages of a model bank.
+struct Customer {
+    http: Client,
+    pages: String,
+    user: &'static str,
+}
+
+impl Customer {
+    fn of(gw: &TestGateway, bank: &str, user: &'static str) -> Self {
+        Self { http: gw.anybody(), pages: gw.sandbox.bank_pages(bank).unwrap(), user }
+    }
+
+    async fn post(&self, path: &str, form: &[(&str, &str)]) -> String {
+        let answer = self.http.post_form(&format!("{}{path}", self.pages), form).await.unwrap();
+        String::from_utf8_lossy(&answer.expect(200).unwrap().body).into_owned()
+    }
+
+    async fn log_in(&self, about: &str) -> String {
+        self.post("/login", &[("about", about), ("user", self.user), ("password", "sandbox")]).await
+    }
+
+    /// Takes back the only consent that is shown.
+    async fn withdraw(&self) {
+        let page = self.log_in("consents").await;
+        let form = [("ticket", hidden(&page, "ticket")), ("consent", hidden(&page, "consent"))];
+        let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert!(self.post("/withdraw", &form).await.contains("You share nothing"));
+    }
+
+    /// Decides the only thing that waits in the app.
+    async fn decide(&self, decision: &str, account: &str) {
+        let page = self.log_in("").await;
+        let (ticket, about) = (hidden(&page, "ticket"), hidden(&page, "about"));
+        let form = [
+            ("ticket", ticket.as_str()),
+            ("about", about.as_str()),
+            ("decision", decision),
+            ("account", account),
+        ];
+        self.post("/decide", &form).await;
+    }
+}
+
+fn hidden(page: &str, name: &str) -> String {
+    let start = page.find(&format!("name=\"{name}\"")).unwrap_or_else(|| panic!("{name} is on the page"));
+    let value = page[start..].split("value=\"").nth(1).unwrap();
+    value.split('"').next().unwrap().to_owned()
+}
+
+/// The PSU withdraws at the bank; the next read notices, tells the TPP, and is
+/// the last that goes there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawal_at_the_bank_is_noticed_by_the_next_read() {
+    for bank in [UK, EU, DECOUPLED] {
+        let gw = TestGateway::start().await;
+        let tpp = gw.tpp().await;
+        let receiver = gw.listening(&tpp).await;
+        let granted = gw.granted(&tpp, &[bank]).await;
+        let id = &granted.consents[0];
+        tpp.get(&granted.token, "/v1/accounts").await.unwrap().expect(200).unwrap();
+        Customer::of(&gw, bank, "anna").withdraw().await;
+        let refused = tpp.get(&granted.token, "/v1/balances").await.unwrap();
+        assert_problem(&refused, 403, "consent.not_in_force");
+        assert_eq!(refused.text("/next_action/href"), format!("/v1/consents/{id}/renew"));
+        let shown = gw.shown(&tpp, id).await;
+        assert_eq!(shown["status"], "REVOKED_BY_PSU", "{bank}");
+        let last = shown["history"].as_array().unwrap().last().unwrap().clone();
+        assert_eq!((&last["actor"], &last["reason"]), (&json!("psu"), &json!("revoked-at-bank")), "{bank}");
+        event(&receiver, id, "consent.revoked").await;
+        let journal = gw.sandbox.bank(bank).unwrap().1;
+        let calls = journal.entries().len();
+        tpp.get(&granted.token, "/v1/balances").await.unwrap().expect(403).unwrap();
+        assert_eq!(journal.entries().len(), calls, "{bank} was not asked again");
+        assert_eq!(events(&receiver, id).iter().filter(|kind| *kind == "consent.revoked").count(), 1);
+        gw.sandbox.stop().await;
+    }
+}
+
+/// A consent that nobody reads under is asked about once a day.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawal_at_the_bank_is_noticed_without_a_read() {
+    for bank in [UK, EU] {
+        let (gw, clock) = TestGateway::with_shifted_clock().await;
+        let tpp = gw.tpp().await;
+        let receiver = gw.listening(&tpp).await;
+        let granted = gw.granted(&tpp, &[bank]).await;
+        Customer::of(&gw, bank, "anna").withdraw().await;
+        assert_eq!(gw.shown(&tpp, &granted.consents[0]).await["status"], "AUTHORIZED");
+        clock.advance_days(1);
+        event(&receiver, &granted.consents[0], "consent.revoked").await;
+        assert_eq!(gw.shown(&tpp, &granted.consents[0]).await["status"], "REVOKED_BY_PSU", "{bank}");
+        gw.sandbox.stop().await;
+    }
+}
+
+/// A bank that knows our consent no more has ended it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_that_the_bank_knows_no_more_is_over() {
+    for bank in [UK, EU] {
+        let (gw, clock) = TestGateway::with_shifted_clock().await;
+        let tpp = gw.tpp().await;
+        let granted = gw.granted(&tpp, &[bank]).await;
+        let id: domain::ConsentId = granted.consents[0].parse().unwrap();
+        let store = gw.sandbox.gateway().stores().region(id.region()).unwrap();
+        let mut row = store.consent(id).await.unwrap().unwrap();
+        row.bank.consent_id = Some("forgotten".to_owned());
+        let mut tx = store.begin().await.unwrap();
+        tx.update_consent(row.status, &row, Note::by("gateway"), gw.clock.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        clock.advance_days(1);
+        gw.until_status(&tpp, &granted.consents[0], "REVOKED_BY_INSTITUTION").await;
+        let refused = gw.read(&tpp, &granted.consents, Read::Accounts).await.unwrap_err();
+        assert!(matches!(refused, FlowError::ConsentNotInForce { .. }), "{bank}");
+        gw.sandbox.stop().await;
+    }
+}
+
+/// A bank that is down ends nothing: the consent goes on when it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bank_that_is_down_ends_no_consent() {
+    let (gw, clock) = TestGateway::with_shifted_clock().await;
+    let tpp = gw.tpp().await;
+    let granted = gw.granted(&tpp, &[EU]).await;
+    let faults = gw.sandbox.bank(EU).unwrap().0;
+    faults.arm("GET", "/", modelbank::Fault::Unavailable, 1_000);
+    clock.advance_days(1);
+    gw.sandbox.gateway().keep_consents().await.unwrap();
+    gw.read(&tpp, &granted.consents, Read::Accounts).await.unwrap_err();
+    faults.clear();
+    gw.read(&tpp, &granted.consents, Read::Accounts).await.unwrap();
+    assert_eq!(gw.shown(&tpp, &granted.consents[0]).await["status"], "AUTHORIZED");
+    gw.sandbox.stop().await;
+}
+
+/// XS2A consentStatus `partiallyAuthorised`: one holder of a joint account has
+/// approved, nothing is read until the other has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_joint_account_is_read_when_both_holders_have_approved() {
+    for (decision, becomes, told) in
+        [("approve", "AUTHORIZED", "consent.authorized"), ("decline", "REJECTED", "consent.rejected")]
+    {
+        let (gw, clock) = TestGateway::with_shifted_clock().await;
+        let tpp = gw.tpp().await;
+        let receiver = gw.listening(&tpp).await;
+        let own = tpp.own_token("accounts").await.unwrap();
+        let consents = tpp.lodge(&own, &[EU]).await.unwrap();
+        let mut clara = gw.person();
+        clara.headers.push(("x-sandbox-psu", "clara"));
+        let granted = gw.given(&tpp, consents, clara).await;
+        let id = &granted.consents[0];
+        let waiting = gw.shown(&tpp, id).await;
+        assert_eq!(waiting["status"], "PARTIALLY_AUTHORIZED");
+        assert_eq!(waiting["authorisations"], json!({ "required": 2, "received": 1 }));
+        event(&receiver, id, "consent.partially_authorized").await;
+        let refused = tpp.get(&granted.token, "/v1/accounts").await.unwrap();
+        assert_problem(&refused, 403, "consent.not_in_force");
+
+        Customer::of(&gw, EU, "david").decide(decision, "rhb-30017").await;
+        clock.advance(61);
+        event(&receiver, id, told).await;
+        let decided = gw.until_status(&tpp, id, becomes).await;
+        let answer = tpp.get(&granted.token, "/v1/accounts").await.unwrap();
+        if decision == "approve" {
+            assert_eq!(decided["authorisations"], json!({ "required": 2, "received": 2 }));
+            let names: Vec<_> = rows(&answer).iter().map(|row| row["display_name"].clone()).collect();
+            assert_eq!(names, ["Gemeinschaftskonto"]);
+        } else {
+            assert_problem(&answer, 403, "consent.not_in_force");
+        }
+        assert_eq!(steps(&decided)[2..], ["PARTIALLY_AUTHORIZED", becomes]);
+        gw.sandbox.stop().await;
+    }
+}

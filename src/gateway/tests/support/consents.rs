@@ -1,0 +1,131 @@
+//! Time that goes on and can be moved, and what a consent's life is read from.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use consentry::demo::{Receiver, Tpp};
+use domain::{Clock, ConsentId, SystemClock, Timestamp};
+use flows::{FlowError, Read, Reading};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::{TestGateway, Wanted};
+
+/// Longest time that a test waits for a condition.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The machine's clock, moved ahead: what takes time still takes it.
+#[derive(Debug, Default)]
+pub struct ShiftedClock(AtomicI64);
+
+impl ShiftedClock {
+    pub fn advance_days(&self, days: i64) {
+        self.advance(days * 86_400);
+    }
+
+    pub fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ShiftedClock {
+    fn now(&self) -> Timestamp {
+        let now = SystemClock.now().as_microsecond();
+        Timestamp::from_microsecond(now + self.0.load(Ordering::SeqCst) * 1_000_000).unwrap()
+    }
+}
+
+impl TestGateway {
+    /// A sandbox whose clock can be moved ahead.
+    pub async fn with_shifted_clock() -> (Self, Arc<ShiftedClock>) {
+        let clock = Arc::new(ShiftedClock::default());
+        let wanted = Wanted { clock: clock.clone(), ..Wanted::default() };
+        (Self::wanted(wanted).await, clock)
+    }
+
+    /// Reads as the TPP does, whatever has become of its tokens meanwhile.
+    pub async fn read(&self, tpp: &Tpp, consents: &[String], read: Read) -> Result<Reading, FlowError> {
+        let ids: Vec<ConsentId> = consents.iter().map(|id| id.parse().unwrap()).collect();
+        let psu = connect::PsuPresence {
+            ip_address: "192.0.2.10".parse().unwrap(),
+            user_agent: None,
+            accept_language: None,
+            last_authenticated: None,
+        };
+        self.sandbox.gateway().read(&tpp.client_id, &ids, None, read, Some(&psu)).await
+    }
+
+    /// A consent as the TPP sees it now.
+    pub async fn shown(&self, tpp: &Tpp, consent: &str) -> Value {
+        let own = tpp.own_token("accounts").await.unwrap();
+        tpp.get(&own, &format!("/v1/consents/{consent}")).await.unwrap().expect(200).unwrap().json()
+    }
+
+    /// Waits until the TPP sees a consent in a status.
+    pub async fn until_status(&self, tpp: &Tpp, consent: &str, status: &str) -> Value {
+        let look = async {
+            let mut beat = tokio::time::interval(Duration::from_millis(50));
+            loop {
+                beat.tick().await;
+                let shown = self.shown(tpp, consent).await;
+                if shown["status"] == status {
+                    return shown;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, look).await.expect("the consent gets there")
+    }
+
+    /// A receiver of every event of the TPP.
+    pub async fn listening(&self, tpp: &Tpp) -> Receiver {
+        let pki = self.sandbox.access().pki;
+        let receiver = Receiver::start(&pki.server.certificate_pem, &pki.server.key_pem).await.unwrap();
+        let own = tpp.own_token("accounts").await.unwrap();
+        let endpoint = json!({ "url": receiver.url });
+        tpp.post(&own, "/v1/webhook-endpoints", &endpoint).await.unwrap().expect(201).unwrap();
+        receiver
+    }
+}
+
+/// Lodges a consent with these terms.
+pub async fn lodge_until(tpp: &Tpp, own: &SecretString, bank: &str, days: i64, clock: &dyn Clock) -> Value {
+    let until = Timestamp::from_second(clock.now().as_second() + days * 86_400).unwrap();
+    let body = json!({
+        "type": "ACCOUNT_INFORMATION",
+        "institution_id": bank,
+        "permissions": consentry::demo::PERMISSIONS,
+        "access": { "valid_until": until.to_string()[..10] },
+    });
+    tpp.post(own, "/v1/consents", &body).await.unwrap().expect(201).unwrap().json()
+}
+
+/// Why each step of a life was taken, or where it led.
+pub fn steps(consent: &Value) -> Vec<String> {
+    let history = consent["history"].as_array().unwrap().iter();
+    history
+        .map(|step| {
+            let to = step["to"].as_str().unwrap();
+            step["reason"].as_str().map_or_else(|| to.to_owned(), |reason| format!("{to} {reason}"))
+        })
+        .collect()
+}
+
+/// The types of the events about a consent that have arrived.
+pub fn events(receiver: &Receiver, consent: &str) -> Vec<String> {
+    let bodies =
+        receiver.arrived().into_iter().map(|one| serde_json::from_slice::<Value>(&one.body).unwrap());
+    let about = bodies.filter(|event| event["resource"]["id"] == consent);
+    let mut about: Vec<_> = about.map(|event| (event["sequence"].as_i64(), event["type"].clone())).collect();
+    about.sort_by_key(|(sequence, _)| *sequence);
+    about.into_iter().map(|(_, kind)| kind.as_str().unwrap().to_owned()).collect()
+}
+
+/// Waits for an event about a consent.
+pub async fn event(receiver: &Receiver, consent: &str, kind: &str) {
+    let wanted = |one: &consentry::demo::Delivery| {
+        let event: Value = serde_json::from_slice(&one.body).unwrap();
+        event["resource"]["id"] == consent && event["type"] == kind
+    };
+    receiver.wait_for(wanted, PATIENCE).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
+}

@@ -1,0 +1,113 @@
+//! Consents that are due, listed, and read under; whatever the database.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod world;
+
+use consentry_store::StoreError;
+use consentry_store::consents::{ConsentFilter, Note};
+use domain::{ConsentStatus, Date, ReadKind};
+use world::World;
+
+fn day(text: &str) -> Date {
+    text.parse().unwrap()
+}
+
+on_both_databases! {
+    /// RTS art. 36(5)(b): "no more than four times in a 24-hour period" without the PSU.
+    async fn fifty_racing_calls_take_four_of_four(world: World) {
+        let consent = world.consent().await.id;
+        let today = day("2026-11-25");
+        let mut racing = tokio::task::JoinSet::new();
+        for _ in 0..50 {
+            let region = world.region.clone();
+            racing.spawn(async move { region.take_unattended_call(consent, today, 4).await.unwrap() });
+        }
+        let mut taken: Vec<i64> = racing.join_all().await.into_iter().flatten().collect();
+        taken.sort_unstable();
+        assert_eq!(taken, [1, 2, 3, 4]);
+        assert_eq!(world.region.unattended_calls(consent, today).await.unwrap(), 4);
+    }
+
+    /// A day begins with none taken, and an earlier one does not come back.
+    async fn a_day_begins_anew_and_a_late_clock_gets_none_of_it(world: World) {
+        let consent = world.consent().await.id;
+        let take = async |on: &str| world.region.take_unattended_call(consent, day(on), 1).await.unwrap();
+        assert_eq!(take("2026-11-25").await, Some(1));
+        assert_eq!(take("2026-11-25").await, None);
+        assert_eq!(take("2026-11-26").await, Some(1));
+        assert_eq!(take("2026-11-25").await, None);
+        assert_eq!(world.region.unattended_calls(consent, day("2026-11-27")).await.unwrap(), 0);
+    }
+
+    /// What was read is summed by kind, with and without the PSU.
+    async fn what_was_read_is_kept_by_kind(world: World) {
+        let consent = world.consent().await.id;
+        let (first, last) = (world.now(), world.in_seconds(90_000));
+        for (kind, on, attended, at) in [
+            (ReadKind::Balances, "2026-11-25", true, first),
+            (ReadKind::Balances, "2026-11-25", false, first),
+            (ReadKind::Balances, "2026-11-26", false, last),
+            (ReadKind::Accounts, "2026-11-26", true, last),
+        ] {
+            world.region.note_read(consent, kind, day(on), attended, at).await.unwrap();
+        }
+        let usage = world.region.usage(consent).await.unwrap();
+        let kinds: Vec<_> = usage.iter().map(|u| (u.kind, u.attended, u.unattended)).collect();
+        assert_eq!(kinds, [(ReadKind::Accounts, 1, 0), (ReadKind::Balances, 1, 2)]);
+        assert_eq!((usage[1].first_at, usage[1].last_at), (first, last));
+    }
+
+    /// The newest first, cut where the page before ended, and filtered.
+    async fn a_client_lists_its_consents_page_by_page(world: World) {
+        let mut lodged = Vec::new();
+        for _ in 0..5 {
+            lodged.push(world.consent().await);
+            world.clock.advance(1);
+        }
+        lodged.reverse();
+        let mut listed = Vec::new();
+        let mut filter = ConsentFilter::default();
+        loop {
+            let page = world.region.consents_of_client("tpp", &filter, 2).await.unwrap();
+            let Some(last) = page.last() else { break };
+            filter.before = Some((last.created_at, last.id));
+            listed.extend(page.into_iter().map(|row| row.id));
+        }
+        assert_eq!(listed, lodged.iter().map(|row| row.id).collect::<Vec<_>>());
+        let count = async |client: &str, filter: ConsentFilter| {
+            world.region.consents_of_client(client, &filter, 10).await.unwrap().len()
+        };
+        let standing = |status| ConsentFilter { status: Some(status), ..ConsentFilter::default() };
+        let at = |bank: &str| ConsentFilter { institution: Some(bank.parse().unwrap()), ..ConsentFilter::default() };
+        assert_eq!(count("other", ConsentFilter::default()).await, 0);
+        assert_eq!(count("tpp", standing(ConsentStatus::Created)).await, 5);
+        assert_eq!(count("tpp", standing(ConsentStatus::Expired)).await, 0);
+        assert_eq!(count("tpp", at("gb-albion-bank")).await, 5);
+        assert_eq!(count("tpp", at("de-rheinbank")).await, 0);
+    }
+
+    /// A consent is due when something is, to one of those who look.
+    async fn a_due_consent_is_leased_to_one(world: World) {
+        let mut consent = world.consent().await;
+        assert!(world.region.consents_due(world.now()).await.unwrap().is_empty());
+        consent.life.ask_bank_at = Some(world.in_seconds(10));
+        let mut tx = world.region.begin().await.unwrap();
+        tx.update_consent(consent.status, &consent, Note::by("gateway"), world.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        world.clock.advance(10);
+        let due = world.region.consents_due(world.now()).await.unwrap();
+        let until = world.in_seconds(60);
+        let (one, other) = (
+            world.region.lease_consent(&due[0], world.now(), until).await,
+            world.region.lease_consent(&due[0], world.now(), until).await,
+        );
+        assert!(one.is_ok() && matches!(other, Err(StoreError::Conflict)));
+        assert!(world.region.consents_due(world.now()).await.unwrap().is_empty());
+    }
+}

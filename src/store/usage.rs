@@ -1,0 +1,127 @@
+//! What was read under a consent, and how often without the PSU.
+
+use domain::{ConsentId, Date, ReadKind, Timestamp};
+
+use crate::database::micros;
+use crate::rows::Columns;
+use crate::{RegionalStore, StoreError};
+
+/// What was read of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Of which kind.
+    pub kind: ReadKind,
+    /// Times with the PSU present.
+    pub attended: i64,
+    /// Times without.
+    pub unattended: i64,
+    /// The first time.
+    pub first_at: Timestamp,
+    /// The last time.
+    pub last_at: Timestamp,
+}
+
+impl RegionalStore {
+    /// Takes one of the day's calls without the PSU, in one statement: however
+    /// many ask at the same time, `limit` of them succeed. Returns how many are
+    /// taken, or none if there was none left.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn take_unattended_call(
+        &self,
+        consent: ConsentId,
+        day: Date,
+        limit: u8,
+    ) -> Result<Option<i64>, StoreError> {
+        // A clock that is behind another one's never gives a day a second time.
+        let row = sqlx::query(
+            "insert into unattended_calls (consent_id, day, used) values ($1, $2, 1) \
+             on conflict (consent_id) do update set \
+             used = case when unattended_calls.day < excluded.day then 1 else unattended_calls.used + 1 end, \
+             day = case when unattended_calls.day < excluded.day then excluded.day \
+             else unattended_calls.day end \
+             where unattended_calls.day < excluded.day or unattended_calls.used < $3 returning used",
+        )
+        .bind(consent.to_string())
+        .bind(day.to_string())
+        .bind(i64::from(limit))
+        .fetch_optional(self.database.pool())
+        .await?;
+        row.map(|row| Ok(sqlx::Row::try_get(&row, "used")?)).transpose()
+    }
+
+    /// Calls without the PSU that were taken on a day.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn unattended_calls(&self, consent: ConsentId, day: Date) -> Result<i64, StoreError> {
+        let row = sqlx::query("select used from unattended_calls where consent_id = $1 and day >= $2")
+            .bind(consent.to_string())
+            .bind(day.to_string())
+            .fetch_optional(self.database.pool())
+            .await?;
+        row.map_or(Ok(0), |row| Ok(sqlx::Row::try_get(&row, "used")?))
+    }
+
+    /// Notes that data of a kind was read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn note_read(
+        &self,
+        consent: ConsentId,
+        kind: ReadKind,
+        day: Date,
+        attended: bool,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into consent_usage (consent_id, kind, day, attended, unattended, first_at, last_at) \
+             values ($1, $2, $3, $4, $5, $6, $6) on conflict (consent_id, kind, day) do update set \
+             attended = consent_usage.attended + excluded.attended, \
+             unattended = consent_usage.unattended + excluded.unattended, last_at = excluded.last_at",
+        )
+        .bind(consent.to_string())
+        .bind(kind.as_str())
+        .bind(day.to_string())
+        .bind(i64::from(attended))
+        .bind(i64::from(!attended))
+        .bind(micros(at))
+        .execute(self.database.pool())
+        .await?;
+        Ok(())
+    }
+
+    /// What was read under a consent since it was given, by kind.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn usage(&self, consent: ConsentId) -> Result<Vec<Usage>, StoreError> {
+        // A sum of bigints is a numeric in PostgreSQL.
+        let rows = sqlx::query(
+            "select kind, cast(sum(attended) as bigint) as attended, \
+             cast(sum(unattended) as bigint) as unattended, min(first_at) as first_at, \
+             max(last_at) as last_at from consent_usage where consent_id = $1 group by kind order by kind",
+        )
+        .bind(consent.to_string())
+        .fetch_all(self.database.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let columns = Columns::new(row, "consent_usage", "kind")?;
+                Ok(Usage {
+                    kind: columns.word("kind", ReadKind::from_word)?,
+                    attended: columns.number("attended")?,
+                    unattended: columns.number("unattended")?,
+                    first_at: columns.time("first_at")?,
+                    last_at: columns.time("last_at")?,
+                })
+            })
+            .collect()
+    }
+}
