@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use domain::{ConsentId, GrantId, Timestamp};
+use domain::{Clock, ConsentId, GrantId, Timestamp};
 use moka::sync::Cache;
+use store::GlobalStore;
 use store::tokens::TokenRow;
 use tokio::sync::Notify;
 
@@ -161,6 +162,44 @@ impl Freshness {
     }
 }
 
+/// Makes a change from outside every gateway, after which none may use a copy
+/// of `subject`, and returns when none does.
+///
+/// # Errors
+///
+/// [`FlowError::Store`] if the database fails.
+pub async fn commit_invalidating(
+    global: &GlobalStore,
+    clock: &dyn Clock,
+    mut tx: store::Tx,
+    subject: Subject<'_>,
+) -> Result<(), FlowError> {
+    let sequence = tx.invalidate(&subject.name(), clock.now()).await?;
+    tx.commit().await?;
+    followed(global, clock, sequence, "").await
+}
+
+/// Waits until no process but the asking one may use what `sequence`
+/// invalidated.
+async fn followed(
+    global: &GlobalStore,
+    clock: &dyn Clock,
+    sequence: i64,
+    asking: &str,
+) -> Result<(), FlowError> {
+    let longest = Duration::from_secs(u64::try_from(LEASE.saturating_add(SKEW)).unwrap_or_default());
+    let end = Instant::now().checked_add(longest);
+    loop {
+        let at = later(clock.now(), -SKEW);
+        let behind = global.instances_behind(sequence, at, asking).await?;
+        // Past the end every lease that ran when we began is over.
+        if behind == 0 || end.is_none_or(|end| Instant::now() >= end) {
+            return Ok(());
+        }
+        tokio::time::sleep(WAIT).await;
+    }
+}
+
 impl Gateway {
     /// The access token with this text, if it lives: in force, not revoked, its
     /// grant not revoked, its client not suspended.
@@ -221,23 +260,8 @@ impl Gateway {
         let sequence = tx.invalidate(&subject.name(), self.now()).await?;
         tx.commit().await?;
         self.freshness.drop_copies(&subject.name());
-        self.others_follow(sequence).await
-    }
-
-    /// Waits until no other process may use what `sequence` invalidated.
-    async fn others_follow(&self, sequence: i64) -> Result<(), FlowError> {
-        let longest = Duration::from_secs(u64::try_from(LEASE.saturating_add(SKEW)).unwrap_or_default());
-        let end = Instant::now().checked_add(longest);
         let global = self.parts.stores.global();
-        loop {
-            let at = later(self.now(), -SKEW);
-            let behind = global.instances_behind(sequence, at, &self.freshness.instance).await?;
-            // Past the end every lease that ran when we began is over.
-            if behind == 0 || end.is_none_or(|end| Instant::now() >= end) {
-                return Ok(());
-            }
-            tokio::time::sleep(WAIT).await;
-        }
+        followed(global, &*self.parts.clock, sequence, &self.freshness.instance).await
     }
 
     /// Applies what other processes invalidated, and renews the lease; for as

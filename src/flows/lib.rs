@@ -27,7 +27,7 @@ pub use accounts::{AccountData, Read, Reading, SourceReport, SourceStatus, Trans
 pub use bank::BankReturn;
 pub use consents::{ConsentRequest, NextStep};
 pub use error::FlowError;
-pub use freshness::{LiveToken, Subject as Invalidated, consents_of};
+pub use freshness::{LiveToken, Subject as Invalidated, commit_invalidating, consents_of};
 pub use gateway::{Gateway, GatewayConfig, Parts};
 pub use ids::{IdKey, TransactionProvenance};
 pub use jurisdiction::{ConsentRules, InvalidRules, Jurisdictions};

@@ -26,6 +26,8 @@ pub enum Command {
     Banks(BanksArgs),
     /// The keys that sign id_tokens.
     Keys(KeysArgs),
+    /// The clients (TPPs) that are registered.
+    Clients(ClientsArgs),
     /// Print the OpenAPI document of the API.
     Openapi,
 }
@@ -189,6 +191,91 @@ pub struct KeyChangeArgs {
     pub json: bool,
 }
 
+/// What to do with clients.
+#[derive(Debug, Args)]
+pub struct ClientsArgs {
+    /// The command.
+    #[command(subcommand)]
+    pub command: ClientsCommand,
+}
+
+/// What can be done with clients. A running sandbox takes changes up by itself:
+/// what a command took away is taken away when the command ends.
+#[derive(Debug, Subcommand)]
+pub enum ClientsCommand {
+    /// Register a client.
+    Add {
+        /// RFC 7591 metadata: a JSON object, or an array of them; - for the
+        /// standard input. Without a client_id, one is made.
+        file: PathBuf,
+        /// The client's certificate (PEM). The organisation and the PSD2 roles
+        /// are then what it states, and tls_client_auth means its subject.
+        #[arg(long, value_name = "FILE")]
+        certificate: Option<PathBuf>,
+        /// Replace the metadata of a client that is there already.
+        #[arg(long)]
+        replace: bool,
+        /// Print the metadata in effect, one JSON object per line.
+        #[arg(long)]
+        json: bool,
+        /// Where it is kept.
+        #[command(flatten)]
+        at: StoreArgs,
+    },
+    /// List the clients.
+    List {
+        /// One JSON object per line.
+        #[arg(long)]
+        json: bool,
+        /// Where they are kept.
+        #[command(flatten)]
+        at: StoreArgs,
+    },
+    /// Show the metadata of a client.
+    Show {
+        /// Its client_id.
+        id: String,
+        /// Where it is kept.
+        #[command(flatten)]
+        at: StoreArgs,
+    },
+    /// Refuse a client and all its tokens, from now until it is activated.
+    Suspend {
+        /// Its client_id.
+        id: String,
+        /// Where it is kept.
+        #[command(flatten)]
+        at: StoreArgs,
+    },
+    /// Let a suspended client in again.
+    Activate {
+        /// Its client_id.
+        id: String,
+        /// Where it is kept.
+        #[command(flatten)]
+        at: StoreArgs,
+    },
+    /// Remove a client for good, with its grants and tokens.
+    Remove {
+        /// Its client_id.
+        id: String,
+        /// Where it is kept.
+        #[command(flatten)]
+        at: StoreArgs,
+    },
+}
+
+/// Where clients are kept.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// Where the sandbox keeps its state.
+    #[arg(long, default_value = "./.consentry", value_name = "FOLDER")]
+    pub data_dir: PathBuf,
+    /// The PostgreSQL that the sandbox keeps its state in, if it does.
+    #[arg(long, env = "CONSENTRY_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+}
+
 /// Runs a command.
 ///
 /// # Errors
@@ -199,6 +286,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sandbox(args) => commands::sandbox::run(args).await,
         Command::Banks(args) => commands::banks::run(args.command).await,
         Command::Keys(args) => commands::keys::run(args.command),
+        Command::Clients(args) => commands::clients::run(args.command).await,
         Command::Openapi => commands::openapi::run(),
     }
 }

@@ -1,6 +1,7 @@
 //! One module per command.
 
 pub(crate) mod banks;
+pub(crate) mod clients;
 pub(crate) mod keys;
 pub(crate) mod openapi;
 pub(crate) mod sandbox;

@@ -22,6 +22,7 @@ mod introspect;
 mod pages;
 mod par;
 mod register;
+mod registration;
 mod request_object;
 mod response;
 mod revoke;
@@ -44,6 +45,7 @@ use store::StoreError;
 
 pub use client::{Client, InvalidMetadata};
 pub use error::OAuthError;
+pub use registration::{Registration, new_client_id};
 pub use software::SoftwareIssuer;
 
 /// What the authorization server works with.

@@ -17,6 +17,7 @@ use store::clients::ClientRow;
 use web::{AnyScope, Caller};
 
 use crate::client::InvalidMetadata;
+use crate::registration::{Registration, new_client_id};
 use crate::software::{self, Statement};
 use crate::{Client, OAuth, OAuthError};
 
@@ -92,59 +93,19 @@ async fn read(
     Ok((metadata, statement))
 }
 
-/// What the certificate says about the client, whatever the request says.
-fn settle_organisation(metadata: &mut Map<String, Value>, certificate: &PeerCertificate) {
-    for name in ["organization_identifier", "psd2_roles", "client_id", "client_secret"] {
-        metadata.remove(name);
-    }
-    let fields = &certificate.fields;
-    if let Some(organisation) = &fields.organization_identifier {
-        metadata.insert("organization_identifier".to_owned(), organisation.as_str().into());
-    }
-    if let Some(statement) = &fields.psd2 {
-        let roles: Value = statement.roles.iter().map(|role| role.as_str()).collect();
-        metadata.insert("psd2_roles".to_owned(), roles);
-    }
-}
-
-/// C7: a scope for which the certificate states no role is not registered.
-fn check_roles(client: &Client, certificate: &PeerCertificate) -> Result<(), OAuthError> {
-    let missing = client.scopes.iter().any(|scope| !client.role_covers(Some(&certificate.fields), scope));
-    if !missing {
-        return Ok(());
-    }
-    Err(OAuthError::new(
-        "invalid_client_metadata",
-        "the certificate does not state the PSD2 role for every scope that is asked for",
-    ))
-}
-
-fn meaning(client_id: &str, metadata: &Value) -> Result<Client, OAuthError> {
-    Client::from_metadata(client_id, metadata).map_err(|invalid| match invalid {
+/// What is wrong with metadata (RFC 7591 §3.2.2).
+fn refused(invalid: InvalidMetadata) -> OAuthError {
+    match invalid {
         InvalidMetadata::RedirectUri => OAuthError::new(
             "invalid_redirect_uri",
             "redirect_uris are absolute https addresses without fragment",
         ),
         InvalidMetadata::Metadata(why) => OAuthError::new("invalid_client_metadata", why),
-    })
+    }
 }
 
-/// Metadata without a scope asks for what the certificate's roles allow.
-fn fill_scope(metadata: &mut Map<String, Value>, certificate: &PeerCertificate) {
-    use crypto::certificate::Psd2Role as Role;
-    if metadata.contains_key("scope") {
-        return;
-    }
-    let roles = [
-        ("accounts", Role::AccountInformation),
-        ("payments", Role::PaymentInitiation),
-        ("fundsconfirmations", Role::CardIssuing),
-    ];
-    let fields = &certificate.fields;
-    let may = |role: &Role| fields.psd2.is_none() || fields.has_role(*role);
-    let scopes = roles.iter().filter(|(_, role)| may(role)).map(|(scope, _)| *scope);
-    let scope = std::iter::once("openid").chain(scopes).collect::<Vec<_>>().join(" ");
-    metadata.insert("scope".to_owned(), scope.into());
+fn meaning(row: &ClientRow) -> Result<Client, OAuthError> {
+    Client::from_metadata(&row.client_id, &row.metadata).map_err(refused)
 }
 
 /// `POST /oauth/register`. The client becomes the organisation that its
@@ -156,14 +117,10 @@ pub(crate) async fn register(State(oauth): State<OAuth>, wanted: Wanted) -> Resu
             "registration here needs a software statement of a trusted issuer",
         ));
     }
-    let Wanted { mut metadata, certificate, .. } = wanted;
-    settle_organisation(&mut metadata, &certificate);
-    fill_scope(&mut metadata, &certificate);
-    let token = crypto::token(oauth.gateway.entropy(), 16);
-    let client_id = format!("tpp-{}", token.expose_secret());
-    let metadata = Value::Object(metadata);
-    let client = meaning(&client_id, &metadata)?;
-    check_roles(&client, &certificate)?;
+    let Wanted { metadata, certificate, .. } = wanted;
+    let client_id = new_client_id(oauth.gateway.entropy());
+    let registration = Registration::new(&client_id, metadata, Some(&certificate.fields));
+    let Registration { client, metadata } = registration.map_err(refused)?;
     let now = oauth.gateway.clock().now();
     let management = crypto::token(oauth.gateway.entropy(), 32);
     let mut tx = oauth.gateway.stores().global().begin().await?;
@@ -209,10 +166,10 @@ async fn managed(
 ) -> Result<(ClientRow, SecretString), OAuthError> {
     let certificate = certificate_of(parts)?;
     // RFC 7592 §2: an unknown client is told apart from a wrong token by nobody.
-    let refused = OAuthError::token("the registration access token is not valid");
+    let unknown = OAuthError::token("the registration access token is not valid");
     let row = oauth.gateway.stores().global().client(id).await?;
-    let row = row.filter(|row| row.status == "active").ok_or(refused)?;
-    let client = meaning(&row.client_id, &row.metadata)?;
+    let row = row.filter(|row| row.status == "active").ok_or(unknown)?;
+    let client = meaning(&row)?;
     let fixed = client.organization_identifier.as_deref();
     if fixed.is_some() && certificate.fields.organization_identifier.as_deref() != fixed {
         return Err(OAuthError::client("the certificate belongs to another organisation"));
@@ -221,14 +178,14 @@ async fn managed(
     let shown = shown.and_then(|value| value.split_once(' '));
     let shown =
         shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-    let shown: SecretString = shown.ok_or(refused)?.into();
+    let shown: SecretString = shown.ok_or(unknown)?.into();
     let known = row.registration_digest.as_deref().unwrap_or_default();
     if crypto::digest::same(digest(&shown).as_bytes(), known.as_bytes()) {
         return Ok((row, shown));
     }
-    let own = Caller::<AnyScope>::from_request_parts(parts, oauth).await.map_err(|_| refused)?;
+    let own = Caller::<AnyScope>::from_request_parts(parts, oauth).await.map_err(|_| unknown)?;
     if own.client_id != row.client_id || own.grant.is_some() {
-        return Err(refused);
+        return Err(unknown);
     }
     Ok((row, shown))
 }
@@ -241,7 +198,7 @@ pub(crate) async fn show(
 ) -> Result<Json<Value>, OAuthError> {
     let (mut parts, _) = request.into_parts();
     let (row, token) = managed(&oauth, &mut parts, &id).await?;
-    let client = meaning(&row.client_id, &row.metadata)?;
+    let client = meaning(&row)?;
     Ok(Json(answer(&oauth, &client, &row, &token)))
 }
 
@@ -259,11 +216,8 @@ pub(crate) async fn replace(
     for name in ["registration_access_token", "registration_client_uri", "client_id_issued_at"] {
         metadata.remove(name);
     }
-    settle_organisation(&mut metadata, &certificate);
-    fill_scope(&mut metadata, &certificate);
-    let metadata = Value::Object(metadata);
-    let client = meaning(&row.client_id, &metadata)?;
-    check_roles(&client, &certificate)?;
+    let registration = Registration::new(&row.client_id, metadata, Some(&certificate.fields));
+    let Registration { client, metadata } = registration.map_err(refused)?;
     let mut tx = oauth.gateway.stores().global().begin().await?;
     tx.put_client(&row.client_id, &metadata, row.created_at).await?;
     oauth.gateway.commit_invalidating(tx, Invalidated::Client(&row.client_id)).await?;

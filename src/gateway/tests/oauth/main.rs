@@ -19,6 +19,7 @@ mod codes;
 mod fintech;
 mod keys;
 mod metadata;
+mod operator;
 mod pages;
 mod push;
 mod tls_clients;

@@ -143,6 +143,11 @@ impl TestGateway {
         tokio::time::timeout(Duration::from_secs(10), look).await.expect("the payment gets there")
     }
 
+    /// The database it keeps its state in, where that is no file.
+    pub fn database_url(&self) -> Option<&str> {
+        self.database_url.as_deref()
+    }
+
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }

@@ -1,0 +1,89 @@
+//! What a registration becomes: the metadata that is kept, and its meaning.
+//! The same rules for a client that registers itself and for one that the
+//! operator adds.
+
+use crypto::Certificate;
+use crypto::certificate::Psd2Role;
+use domain::Entropy;
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value};
+
+use crate::Client;
+use crate::client::InvalidMetadata;
+
+/// A registration that holds.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The client.
+    pub client: Client,
+    /// Its metadata (RFC 7591), as it is kept.
+    pub metadata: Value,
+}
+
+impl Registration {
+    /// The registration of a client by what it asks for. With a certificate,
+    /// the organisation and the PSD2 roles are what that one states, whatever
+    /// the metadata says, and a scope needs its role (ETSI TS 119 495).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidMetadata`] with the first thing that is wrong.
+    pub fn new(
+        client_id: &str,
+        mut metadata: Map<String, Value>,
+        certificate: Option<&Certificate>,
+    ) -> Result<Self, InvalidMetadata> {
+        for name in ["client_id", "client_secret"] {
+            metadata.remove(name);
+        }
+        if let Some(certificate) = certificate {
+            settle_organisation(&mut metadata, certificate);
+            fill_scope(&mut metadata, certificate);
+        }
+        let metadata = Value::Object(metadata);
+        let client = Client::from_metadata(client_id, &metadata)?;
+        let missing = |scope: &String| !client.role_covers(certificate, scope);
+        if client.scopes.iter().any(missing) {
+            return Err(InvalidMetadata::Metadata(
+                "the certificate does not state the PSD2 role for every scope that is asked for",
+            ));
+        }
+        Ok(Self { client, metadata })
+    }
+}
+
+/// A client identifier nobody had before.
+#[must_use]
+pub fn new_client_id(entropy: &dyn Entropy) -> String {
+    format!("tpp-{}", crypto::token(entropy, 16).expose_secret())
+}
+
+/// What the certificate says about the client, whatever the request says.
+fn settle_organisation(metadata: &mut Map<String, Value>, certificate: &Certificate) {
+    for name in ["organization_identifier", "psd2_roles"] {
+        metadata.remove(name);
+    }
+    if let Some(organisation) = &certificate.organization_identifier {
+        metadata.insert("organization_identifier".to_owned(), organisation.as_str().into());
+    }
+    if let Some(statement) = &certificate.psd2 {
+        let roles: Value = statement.roles.iter().map(|role| role.as_str()).collect();
+        metadata.insert("psd2_roles".to_owned(), roles);
+    }
+}
+
+/// Metadata without a scope asks for what the certificate's roles allow.
+fn fill_scope(metadata: &mut Map<String, Value>, certificate: &Certificate) {
+    if metadata.contains_key("scope") {
+        return;
+    }
+    let roles = [
+        ("accounts", Psd2Role::AccountInformation),
+        ("payments", Psd2Role::PaymentInitiation),
+        ("fundsconfirmations", Psd2Role::CardIssuing),
+    ];
+    let may = |role: &Psd2Role| certificate.psd2.is_none() || certificate.has_role(*role);
+    let scopes = roles.iter().filter(|(_, role)| may(role)).map(|(scope, _)| *scope);
+    let scope = std::iter::once("openid").chain(scopes).collect::<Vec<_>>().join(" ");
+    metadata.insert("scope".to_owned(), scope.into());
+}
