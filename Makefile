@@ -6,8 +6,7 @@
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Starts PostgreSQL 15 and Redis of its own. Redis is for the limits that
-# several gateways will share; nothing uses it yet.
+# Starts PostgreSQL 15 and Redis of its own.
 test: ## Run all tests: Rust, certified OAuth software, a browser
 	@scripts/test.sh
 

@@ -168,7 +168,7 @@ else
 fi
 export CONSENTRY_TEST_POSTGRES="$DATABASE_URL"
 
-# Nothing uses Redis yet: it is here for the limits that gateways will share.
+# Through Redis several gateways tell each other what was revoked.
 if [ -z "${REDIS_URL:-}" ]; then
   say "Starting Redis of its own"
   port=$(free_port)

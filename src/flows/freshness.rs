@@ -8,13 +8,14 @@
 //! invalidation. A process that cannot reach the store loses its lease, and
 //! asks the store (and fails) instead of trusting its memory.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use domain::{Clock, ConsentId, GrantId, Timestamp};
 use moka::sync::Cache;
 use store::GlobalStore;
+use store::bell::Heard;
 use store::tokens::TokenRow;
 use tokio::sync::Notify;
 
@@ -75,7 +76,8 @@ impl Subject<'_> {
 const LEASE: i64 = 3;
 /// How often the lease is renewed.
 const RENEWAL: Duration = Duration::from_secs(1);
-/// How often the store is asked whether anything was invalidated.
+/// How often the store is asked whether anything was invalidated, while nobody
+/// would tell.
 const LOOK: Duration = Duration::from_millis(100);
 /// How often a revocation looks whether all have followed.
 const WAIT: Duration = Duration::from_millis(10);
@@ -101,6 +103,8 @@ pub(crate) struct Freshness {
     proofs: Cache<[u8; 32], ()>,
     /// Wakes the look for invalidations.
     wake: Notify,
+    /// Whether somebody will tell us when there is something to look for.
+    listening: AtomicBool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,6 +127,7 @@ impl Freshness {
                 .time_to_live(Duration::from_secs(crypto::dpop::MEMORY))
                 .build(),
             wake: Notify::new(),
+            listening: AtomicBool::new(false),
         }
     }
 
@@ -260,6 +265,7 @@ impl Gateway {
         let sequence = tx.invalidate(&subject.name(), self.now()).await?;
         tx.commit().await?;
         self.freshness.drop_copies(&subject.name());
+        self.ring().await;
         let global = self.parts.stores.global();
         followed(global, &*self.parts.clock, sequence, &self.freshness.instance).await
     }
@@ -273,16 +279,47 @@ impl Gateway {
                 if let Err(error) = self.look_for_invalidations(&mut renewed).await {
                     tracing::warn!(error = %error, "The store cannot be asked what was revoked");
                 }
-                let _ = tokio::time::timeout(LOOK, self.freshness.wake.notified()).await;
+                let told = self.freshness.listening.load(Ordering::Acquire);
+                let rest = if told { RENEWAL } else { LOOK };
+                let _ = tokio::time::timeout(rest, self.freshness.wake.notified()).await;
             }
         };
         tokio::select! {
             () = work => {}
+            () = self.listen() => {}
             () = stop => {}
         }
         self.freshness.lease.store(0, Ordering::Release);
         if let Err(error) = self.parts.stores.global().forget_instance(&self.freshness.instance).await {
             tracing::warn!(error = %error, "The lease could not be given back; it ends by itself");
+        }
+    }
+
+    /// Looks whenever another process rings. Without a bell, or while it is out
+    /// of order, the look every [`LOOK`] does.
+    async fn listen(&self) {
+        let Some(bell) = &self.parts.bell else { return std::future::pending().await };
+        loop {
+            let listening = bell.listen(|heard| {
+                if heard == Heard::Listening {
+                    self.freshness.listening.store(true, Ordering::Release);
+                }
+                self.freshness.wake.notify_one();
+            });
+            let ended = listening.await;
+            self.freshness.listening.store(false, Ordering::Release);
+            if let Err(error) = ended {
+                tracing::warn!(error = %error, "Redis does not tell what was revoked; the store is asked instead");
+            }
+            tokio::time::sleep(RENEWAL).await;
+        }
+    }
+
+    async fn ring(&self) {
+        if let Some(bell) = &self.parts.bell
+            && let Err(error) = bell.ring().await
+        {
+            tracing::warn!(error = %error, "Redis tells nobody what was revoked; they ask the store instead");
         }
     }
 
@@ -311,10 +348,5 @@ impl Gateway {
         fresh.lease.store(lease.saturating_add(length), Ordering::Release);
         *renewed = Some(began);
         Ok(())
-    }
-
-    /// Looks for invalidations now.
-    pub fn wake_freshness(&self) {
-        self.freshness.wake.notify_one();
     }
 }

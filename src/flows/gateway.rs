@@ -10,6 +10,7 @@ use crypto::SigningKey;
 use domain::{Clock, ConsentId, Entropy, InstitutionId, Region, Timestamp};
 use secrecy::SecretString;
 use store::Stores;
+use store::bell::Bell;
 use tokio::sync::{Mutex, Semaphore};
 use url::Url;
 
@@ -38,6 +39,9 @@ pub struct Parts {
     pub config: GatewayConfig,
     /// What must not be lost.
     pub stores: Stores,
+    /// Tells other processes at once what was revoked; without it they find out
+    /// by asking the store.
+    pub bell: Option<Bell>,
     /// The banks.
     pub registry: Arc<Registry>,
     /// The rules of consents by country.

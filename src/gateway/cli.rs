@@ -65,6 +65,10 @@ pub struct SandboxArgs {
     /// NAME_uk and NAME_eu are made beside the one named.
     #[arg(long, env = "CONSENTRY_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// Tell other gateways on the same PostgreSQL through this Redis what was
+    /// revoked; without it they ask the database ten times a second.
+    #[arg(long, env = "CONSENTRY_REDIS_URL", value_name = "URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
     /// Play the whole journey through the public interface, then stop.
     #[arg(long)]
     pub demo: bool,

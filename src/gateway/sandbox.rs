@@ -25,6 +25,7 @@ use oauth::{OAuth, SoftwareIssuer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use store::bell::Bell;
 use store::{GlobalStore, RegionalStore, Stores};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -57,6 +58,9 @@ pub struct SandboxOptions {
     pub read_deadline: Duration,
     /// PostgreSQL instead of SQLite.
     pub database_url: Option<String>,
+    /// The Redis through which several gateways on one database tell each other
+    /// what was revoked.
+    pub redis_url: Option<String>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -79,6 +83,7 @@ impl SandboxOptions {
             require_dpop_nonce: false,
             read_deadline: Duration::from_secs(20),
             database_url: None,
+            redis_url: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
         }
@@ -172,6 +177,8 @@ impl Sandbox {
             }),
             clock: Arc::clone(&options.clock),
         })?;
+        let bell = options.redis_url.as_deref().map(Bell::at).transpose();
+        let bell = bell.context("--redis-url is no address of a Redis, such as redis://127.0.0.1:6379")?;
         let gateway = Gateway::new(Parts {
             config: GatewayConfig {
                 issuer: issuer.clone(),
@@ -181,6 +188,7 @@ impl Sandbox {
                 require_dpop_nonce: options.require_dpop_nonce,
             },
             stores: stores.clone(),
+            bell,
             registry,
             jurisdictions: Jurisdictions::embedded()?,
             transport: Arc::new(transport),

@@ -8,6 +8,7 @@
 
 pub mod accounts;
 pub mod backchannel;
+pub mod bell;
 pub mod clients;
 pub mod consents;
 mod database;

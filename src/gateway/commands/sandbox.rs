@@ -17,6 +17,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         software_issuers: args.software_issuers.clone(),
         require_dpop_nonce: args.require_dpop_nonce,
         database_url: args.database_url.clone(),
+        redis_url: args.redis_url.clone(),
         ..SandboxOptions::at(&args.data_dir)
     };
     let started = std::time::Instant::now();

@@ -26,6 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Crates of others that belong to some layers only.
 const OTHERS: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
+    ("redis", &["store"]),
     ("axum", &["edge", "web", "oauth", "api", "modelbank", "consentry"]),
     ("tokio-rustls", &["edge", "connect", "flows", "modelbank", "consentry"]),
 ];

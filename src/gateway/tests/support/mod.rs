@@ -42,7 +42,7 @@ impl Default for Wanted {
 /// Whether the tests run on PostgreSQL: `CONSENTRY_TEST_ON=postgres`, with the
 /// address of a database in `CONSENTRY_TEST_POSTGRES`. The whole suite runs on
 /// each database in turn; a single run is on one.
-fn postgres() -> Option<String> {
+pub fn postgres() -> Option<String> {
     match std::env::var("CONSENTRY_TEST_ON").as_deref() {
         Ok("postgres") => {
             Some(std::env::var("CONSENTRY_TEST_POSTGRES").expect("CONSENTRY_TEST_POSTGRES names a database"))
@@ -204,7 +204,7 @@ pub fn rows(answer: &Answer) -> Vec<Value> {
 }
 
 /// A database name of this test alone, beside the given one.
-async fn fresh_database(url: &str) -> String {
+pub async fn fresh_database(url: &str) -> String {
     let mut random = [0_u8; 8];
     domain::Entropy::fill(&SystemEntropy, &mut random);
     let suffix = format!("t{}", hex::encode(random));
