@@ -10,7 +10,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 NEXTEST=0.9.143
-NODE=22.23.3
 say() { printf '==> %s\n' "$*"; }
 die() { printf 'make test: %s\n' "$*" >&2; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -80,15 +79,9 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 has cargo || die "missing: Rust 1.95 — see https://rustup.rs"
-recent_node() { node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)'; }
-if ! recent_node; then
-  platform=$(node -p 'process.platform + "-" + process.arch')
-  say "Installing Node $NODE into target/tools, as $(node --version) is too old"
-  npm install --prefix target/tools --no-save --no-package-lock --no-audit --no-fund --loglevel=error \
-    "node-$platform@$NODE" >/dev/null || die "Node 20 or newer is needed, $(node --version) is here"
-  export PATH="$PWD/target/tools/node_modules/node-$platform/bin:$PATH"
-  recent_node || die "Node 20 or newer is needed, $(node --version) is here"
-fi
+# shellcheck source=scripts/node.sh
+. scripts/node.sh
+need_node 20 18
 
 if ! cargo nextest --version >/dev/null 2>&1; then
   say "Installing cargo-nextest $NEXTEST into target/tools"

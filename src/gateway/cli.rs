@@ -61,6 +61,9 @@ pub struct SandboxArgs {
     /// Refuse DPoP proofs without a nonce of ours (RFC 9449 §8).
     #[arg(long)]
     pub require_dpop_nonce: bool,
+    /// Requests that one peer may make per second, twice as many at once.
+    #[arg(long, default_value_t = 500, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub peer_rate: u32,
     /// Keep state in PostgreSQL instead of SQLite: the databases NAME_global,
     /// NAME_uk and NAME_eu are made beside the one named.
     #[arg(long, env = "CONSENTRY_DATABASE_URL", value_name = "URL", hide_env_values = true)]

@@ -58,6 +58,8 @@ pub struct SandboxOptions {
     pub read_deadline: Duration,
     /// PostgreSQL instead of SQLite.
     pub database_url: Option<String>,
+    /// Requests that one peer may make per second, twice as many at once.
+    pub peer_rate: u32,
     /// The Redis through which several gateways on one database tell each other
     /// what was revoked.
     pub redis_url: Option<String>,
@@ -82,6 +84,7 @@ impl SandboxOptions {
             software_issuers: None,
             require_dpop_nonce: false,
             read_deadline: Duration::from_secs(20),
+            peer_rate: 500,
             database_url: None,
             redis_url: None,
             clock: Arc::new(SystemClock),
@@ -355,8 +358,8 @@ fn port_hint(address: SocketAddr) -> String {
 }
 
 fn edge_config(options: &SandboxOptions) -> EdgeConfig {
-    let per_second = NonZeroU32::new(500).unwrap_or(NonZeroU32::MIN);
-    let burst = NonZeroU32::new(1_000).unwrap_or(NonZeroU32::MIN);
+    let per_second = NonZeroU32::new(options.peer_rate).unwrap_or(NonZeroU32::MIN);
+    let burst = per_second.saturating_add(options.peer_rate);
     EdgeConfig {
         refuse: web::refuse,
         max_body: 256 * 1024,

@@ -79,6 +79,24 @@ impl FromRequest<OAuth> for ClientForm {
     type Rejection = OAuthError;
 
     async fn from_request(request: Request, oauth: &OAuth) -> Result<Self, OAuthError> {
+        let Unspent { asked, ids } = Unspent::from_request(request, oauth).await?;
+        ids.spend(oauth).await?;
+        Ok(asked)
+    }
+}
+
+/// A form from a client that proved who it is, by proofs that may have been
+/// used before: nothing is answered, and nothing that matters is done, before
+/// they are spent.
+pub(crate) struct Unspent {
+    pub(crate) asked: ClientForm,
+    pub(crate) ids: ProofIds,
+}
+
+impl FromRequest<OAuth> for Unspent {
+    type Rejection = OAuthError;
+
+    async fn from_request(request: Request, oauth: &OAuth) -> Result<Self, OAuthError> {
         let (parts, body) = request.into_parts();
         let peer = parts.extensions.get::<PeerIdentity>().cloned();
         let peer = peer.ok_or_else(|| OAuthError::client("the connection is not known"))?;
@@ -97,8 +115,9 @@ impl FromRequest<OAuth> for ClientForm {
         if certificate.is_none() && proof.is_none() && !client.dpop_bound {
             return Err(OAuthError::client("a trusted client certificate or a DPoP proof is needed"));
         }
-        use_up(oauth, &client, assertion, proof.as_ref(), now).await?;
-        Ok(Self { client, certificate, proof, address: peer.address.ip().to_canonical(), form })
+        let ids = ProofIds::of(&client, assertion, proof.as_ref(), now);
+        let address = peer.address.ip().to_canonical();
+        Ok(Self { asked: ClientForm { client, certificate, proof, address, form }, ids })
     }
 }
 
@@ -168,42 +187,48 @@ fn registered(client: &Client, peer: &PeerIdentity, now: Timestamp) -> Result<Pe
     Ok(PeerCertificate { trust: Trust::Unknown, ..shown.clone() })
 }
 
-/// Uses up the ids of the assertion (RFC 7523 §3 (7)) and of the DPoP proof
-/// (RFC 9449 §11.1): each has not been seen before.
-async fn use_up(
-    oauth: &OAuth,
-    client: &Client,
-    assertion: Option<AssertionId>,
-    proof: Option<&Proof>,
-    now: Timestamp,
-) -> Result<(), OAuthError> {
-    if assertion.is_none() && proof.is_none() {
-        return Ok(());
-    }
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    if let Some((jti, end)) = assertion {
-        let digest = crypto::digest::sha256_hex(jti.as_bytes());
-        claim(&mut tx, &client.id, &digest, end, OAuthError::client("the client assertion was used before"))
-            .await?;
-    }
-    if let Some(proof) = proof {
-        let digest = crypto::digest::sha256_hex(format!("{} {}", proof.key, proof.jti).as_bytes());
-        let memory = i64::try_from(crypto::dpop::MEMORY).unwrap_or(i64::MAX);
-        let end = crate::seconds_after(now, memory);
-        claim(&mut tx, "dpop", &digest, end, OAuthError::proof("the DPoP proof was used before")).await?;
-    }
-    tx.commit().await?;
-    Ok(())
+/// The ids of the assertion (RFC 7523 §3 (7)) and of the DPoP proof (RFC 9449
+/// §11.1) of a request: each must not have been seen before.
+#[must_use = "a proof that is not spent can be used again"]
+pub(crate) struct ProofIds {
+    assertion: Option<(String, AssertionId)>,
+    proof: Option<AssertionId>,
 }
 
-async fn claim(
-    tx: &mut store::Tx,
+impl ProofIds {
+    fn of(client: &Client, assertion: Option<AssertionId>, proof: Option<&Proof>, now: Timestamp) -> Self {
+        let memory = i64::try_from(crypto::dpop::MEMORY).unwrap_or(i64::MAX);
+        let end = crate::seconds_after(now, memory);
+        Self {
+            assertion: assertion.map(|assertion| (client.id.clone(), assertion)),
+            proof: proof.map(|proof| (format!("{} {}", proof.key, proof.jti), end)),
+        }
+    }
+
+    /// Uses them up.
+    pub(crate) async fn spend(self, oauth: &OAuth) -> Result<(), OAuthError> {
+        if let Some((owner, (jti, end))) = self.assertion {
+            let digest = crypto::digest::sha256_hex(jti.as_bytes());
+            let used = OAuthError::client("the client assertion was used before");
+            claim(oauth, &owner, &digest, end, used).await?;
+        }
+        if let Some((id, end)) = self.proof {
+            let digest = crypto::digest::sha256_hex(id.as_bytes());
+            claim(oauth, "dpop", &digest, end, OAuthError::proof("the DPoP proof was used before")).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Uses up an id of `owner`, or fails with `used` if that was done before.
+pub(crate) async fn claim(
+    oauth: &OAuth,
     owner: &str,
     digest: &str,
     end: Timestamp,
     used: OAuthError,
 ) -> Result<(), OAuthError> {
-    match tx.claim_assertion(owner, digest, end).await {
+    match oauth.gateway.stores().global().claim_id(owner, digest, end).await {
         Ok(()) => Ok(()),
         Err(StoreError::Conflict) => Err(used),
         Err(error) => Err(error.into()),

@@ -19,7 +19,7 @@ use store::backchannel::BackchannelRow;
 use store::sessions::SessionRow;
 use url::Url;
 
-use crate::authenticate::ClientForm;
+use crate::authenticate::{ClientForm, claim};
 use crate::client::{CIBA_GRANT, Delivery};
 use crate::form::Form;
 use crate::granting::{self, NotGranted};
@@ -120,12 +120,9 @@ pub(crate) async fn authorize(
         next_look_at: Some(now),
         expires_at: end,
     };
+    let used = OAuthError::request("the signed request was used before");
+    claim(&oauth, &client.id, &jti, seconds_after(now, 7_200), used).await?;
     let mut tx = gateway.stores().global().begin().await?;
-    match tx.claim_assertion(&client.id, &jti, seconds_after(now, 7_200)).await {
-        Ok(()) => {}
-        Err(StoreError::Conflict) => return Err(OAuthError::request("the signed request was used before")),
-        Err(error) => return Err(error.into()),
-    }
     tx.open_session(&SessionRow {
         id: row.session,
         kind: "backchannel".to_owned(),

@@ -68,11 +68,12 @@ pub struct OAuth {
 /// Registered clients, parsed, each with the state of the registrations that
 /// it was read in.
 #[derive(Clone, Debug)]
-pub struct Clients(Cache<String, (u64, Arc<Client>)>);
+pub struct Clients(Arc<Cache<String, (u64, Arc<Client>)>>);
 
 impl Default for Clients {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(10_000).time_to_live(std::time::Duration::from_secs(60)).build())
+        let cache = Cache::builder().max_capacity(10_000).time_to_live(std::time::Duration::from_secs(60));
+        Self(Arc::new(cache.build()))
     }
 }
 

@@ -3,8 +3,8 @@
 
 use crypto::{Algorithm, Jwks, jws};
 use serde_json::{Map, Value, json};
-use store::StoreError;
 
+use crate::authenticate::claim;
 use crate::{OAuth, OAuthError, seconds_after};
 
 /// Somebody whose software statements are believed, by configuration.
@@ -175,10 +175,6 @@ pub(crate) async fn signed_by_client(
     let jti = text("jti").filter(|jti| !jti.is_empty() && jti.len() <= 512);
     let jti = jti.ok_or_else(|| bad("the registration has no jti"))?;
     let digest = crypto::digest::sha256_hex(format!("{issuer} {jti}").as_bytes());
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    match tx.claim_assertion("registration", &digest, seconds_after(now, MAX_LIFE)).await {
-        Ok(()) => Ok(tx.commit().await?),
-        Err(StoreError::Conflict) => Err(bad("the registration was used before")),
-        Err(error) => Err(error.into()),
-    }
+    let used = bad("the registration was used before");
+    claim(oauth, "registration", &digest, seconds_after(now, MAX_LIFE), used).await
 }

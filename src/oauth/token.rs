@@ -13,7 +13,7 @@ use store::StoreError;
 use store::grants::GrantRow;
 use store::tokens::{NewToken, RefreshRow};
 
-use crate::authenticate::ClientForm;
+use crate::authenticate::{ClientForm, ProofIds, Unspent};
 use crate::client::{CIBA_GRANT, GRANT_TYPES};
 use crate::par::may_use;
 use crate::{OAuth, OAuthError, backchannel, id_token, seconds_after};
@@ -26,7 +26,12 @@ const CLIENT_LIFE: i64 = 600;
 pub(crate) const REFRESH_LIFE: i64 = 180 * 86_400;
 
 /// `POST /oauth/token`.
-pub(crate) async fn token(State(oauth): State<OAuth>, asked: ClientForm) -> Result<Json<Value>, OAuthError> {
+pub(crate) async fn token(State(oauth): State<OAuth>, request: Unspent) -> Result<Json<Value>, OAuthError> {
+    let Unspent { asked, ids } = request;
+    if asked.form.get("grant_type") == Some("client_credentials") {
+        return client_credentials(&oauth, &asked, ids).await.map(Json);
+    }
+    ids.spend(&oauth).await?;
     let grant_type = asked.form.need("grant_type", "grant_type is missing")?;
     if !GRANT_TYPES.contains(&grant_type) {
         return Err(OAuthError::new(
@@ -36,10 +41,9 @@ pub(crate) async fn token(State(oauth): State<OAuth>, asked: ClientForm) -> Resu
     }
     may_use(&asked, grant_type)?;
     match grant_type {
-        "authorization_code" => redeem(&oauth, &asked).await,
         "refresh_token" => refresh(&oauth, &asked).await,
         CIBA_GRANT => backchannel::redeem(&oauth, &asked).await,
-        _ => client_credentials(&oauth, &asked).await,
+        _ => redeem(&oauth, &asked).await,
     }
     .map(Json)
 }
@@ -112,7 +116,7 @@ pub(crate) async fn issue(
     nonce: Option<&str>,
 ) -> Result<Value, OAuthError> {
     let now = oauth.gateway.clock().now();
-    let mut body = access(oauth, tx, asked, cnf, Some(grant), scope, now).await?;
+    let mut body = access(oauth, Some(tx), asked, cnf, Some(grant), scope, now).await?;
     let Some(members) = body.as_object_mut() else { return Err(OAuthError::server()) };
     if asked.client.may_use("refresh_token") {
         let token = crypto::token(oauth.gateway.entropy(), 32);
@@ -133,10 +137,11 @@ pub(crate) async fn issue(
     Ok(body)
 }
 
-/// An access token, and the part of the answer that is about it.
+/// An access token, and the part of the answer that is about it. Without a
+/// transaction the token is all that changes.
 async fn access(
     oauth: &OAuth,
-    tx: &mut store::Tx,
+    tx: Option<&mut store::Tx>,
     asked: &ClientForm,
     cnf: Confirmation,
     grant: Option<&GrantRow>,
@@ -146,7 +151,7 @@ async fn access(
     let token: SecretString = crypto::token(oauth.gateway.entropy(), 32);
     let life = if grant.is_some() { ACCESS_LIFE } else { CLIENT_LIFE };
     let digest = crypto::digest::sha256_hex(token.expose_secret().as_bytes());
-    tx.issue_token(&NewToken {
+    let new = NewToken {
         digest: &digest,
         client_id: &asked.client.id,
         grant: grant.map(|grant| grant.id),
@@ -154,8 +159,11 @@ async fn access(
         cnf,
         issued_at: now,
         expires_at: seconds_after(now, life),
-    })
-    .await?;
+    };
+    match tx {
+        Some(tx) => tx.issue_token(&new).await?,
+        None => oauth.gateway.stores().global().issue_token(&new).await?,
+    }
     let mut body = json!({
         "access_token": token.expose_secret(),
         "token_type": cnf.token_type(),
@@ -208,9 +216,7 @@ async fn refresh(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError>
     };
     let scope = still_covered(asked, &scope)?;
     let grant = global.grant(row.grant).await?.ok_or(refused)?;
-    let mut tx = global.begin().await?;
-    let mut body = access(oauth, &mut tx, asked, cnf, Some(&grant), &scope, now).await?;
-    tx.commit().await?;
+    let mut body = access(oauth, None, asked, cnf, Some(&grant), &scope, now).await?;
     if let (Some(members), true) = (body.as_object_mut(), scope.split(' ').any(|scope| scope == "openid")) {
         // OpenID Connect Core §12.2: no nonce in an id_token of a refresh.
         members.insert("id_token".to_owned(), id_token::sign(oauth, &grant, None, now)?.into());
@@ -218,17 +224,22 @@ async fn refresh(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError>
     Ok(body)
 }
 
-async fn client_credentials(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError> {
-    let scopes = asked.scopes(asked.form.need("scope", "scope is missing")?)?;
-    // openid is about a person; a client's own token is about none.
-    let scopes: Vec<_> = scopes.into_iter().filter(|scope| *scope != "openid").collect();
-    if scopes.is_empty() {
-        return Err(OAuthError::new("invalid_scope", "openid is about a person, and this token is not"));
-    }
-    let cnf = asked.confirmation()?;
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    let now = oauth.gateway.clock().now();
-    let body = access(oauth, &mut tx, asked, cnf, None, &scopes.join(" "), now).await?;
-    tx.commit().await?;
-    Ok(body)
+/// A token of the client's own. It is written together with the ids of the
+/// proofs, in one commit; if one of those was used before, nobody gets to know
+/// the token.
+async fn client_credentials(oauth: &OAuth, asked: &ClientForm, ids: ProofIds) -> Result<Value, OAuthError> {
+    let given = async {
+        may_use(asked, "client_credentials")?;
+        let scopes = asked.scopes(asked.form.need("scope", "scope is missing")?)?;
+        // openid is about a person; a client's own token is about none.
+        let scopes: Vec<_> = scopes.into_iter().filter(|scope| *scope != "openid").collect();
+        if scopes.is_empty() {
+            return Err(OAuthError::new("invalid_scope", "openid is about a person, and this token is not"));
+        }
+        let cnf = asked.confirmation()?;
+        access(oauth, None, asked, cnf, None, &scopes.join(" "), oauth.gateway.clock().now()).await
+    };
+    let (spent, given) = tokio::join!(ids.spend(oauth), given);
+    spent?;
+    given
 }

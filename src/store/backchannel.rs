@@ -55,7 +55,7 @@ impl GlobalStore {
     pub async fn backchannel(&self, digest: &str) -> Result<Option<BackchannelRow>, StoreError> {
         let row = sqlx::query("select * from backchannel_requests where request_digest = $1")
             .bind(digest)
-            .fetch_optional(self.0.pool())
+            .fetch_optional(self.database.pool())
             .await?;
         row.as_ref().map(read).transpose()
     }
@@ -71,7 +71,7 @@ impl GlobalStore {
              order by next_look_at limit 100",
         )
         .bind(micros(now))
-        .fetch_all(self.0.pool())
+        .fetch_all(self.database.pool())
         .await?;
         rows.iter().map(read).collect()
     }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::database::micros;
 use crate::rows::{Columns, json_text};
+use crate::together::{Claim, Entry};
 use crate::{GlobalStore, StoreError, Tx};
 
 /// A registered client as it is kept; `oauth` gives the metadata its meaning.
@@ -42,7 +43,7 @@ impl GlobalStore {
     pub async fn client(&self, client_id: &str) -> Result<Option<ClientRow>, StoreError> {
         let row = sqlx::query("select * from clients where client_id = $1")
             .bind(client_id)
-            .fetch_optional(self.0.pool())
+            .fetch_optional(self.database.pool())
             .await?;
         row.as_ref().map(read).transpose()
     }
@@ -53,8 +54,20 @@ impl GlobalStore {
     ///
     /// [`StoreError`] if the database fails.
     pub async fn clients(&self) -> Result<Vec<ClientRow>, StoreError> {
-        let rows = sqlx::query("select * from clients order by client_id").fetch_all(self.0.pool()).await?;
+        let rows =
+            sqlx::query("select * from clients order by client_id").fetch_all(self.database.pool()).await?;
         rows.iter().map(read).collect()
+    }
+
+    /// Uses up the id of a client assertion (RFC 7523 §3 (7)), or another one
+    /// of `owner`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if it was used before.
+    pub async fn claim_id(&self, owner: &str, digest: &str, expires_at: Timestamp) -> Result<(), StoreError> {
+        let claim = Claim { owner: owner.to_owned(), digest: digest.to_owned(), until: micros(expires_at) };
+        self.together.write(Entry::Claim(claim)).await
     }
 
     /// Removes used assertion ids, sessions, pushed requests and tokens whose time is over.
@@ -171,29 +184,6 @@ impl Tx {
             sqlx::query(sql).bind(client_id).bind(micros(at)).execute(&mut *self.0).await?;
         }
         Ok(())
-    }
-
-    /// Uses up the id of a client assertion (RFC 7523 §3 (7)).
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Conflict`] if it was used before.
-    pub async fn claim_assertion(
-        &mut self,
-        client_id: &str,
-        jti_digest: &str,
-        expires_at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let done = sqlx::query(
-            "insert into assertion_ids (client_id, jti_digest, expires_at) values ($1, $2, $3) \
-             on conflict (client_id, jti_digest) do nothing",
-        )
-        .bind(client_id)
-        .bind(jti_digest)
-        .bind(micros(expires_at))
-        .execute(&mut *self.0)
-        .await?;
-        crate::rows::exactly_one(&done)
     }
 }
 

@@ -12,7 +12,7 @@ impl GlobalStore {
     /// [`StoreError`] if the database fails.
     pub async fn directory(&self) -> Result<Vec<String>, StoreError> {
         let rows = sqlx::query("select institution_id, entry from directory order by institution_id")
-            .fetch_all(self.0.pool())
+            .fetch_all(self.database.pool())
             .await?;
         rows.iter().map(|row| Columns::new(row, "directory", "institution_id")?.text("entry")).collect()
     }

@@ -60,7 +60,7 @@ impl GlobalStore {
     pub async fn code(&self, digest: &str) -> Result<Option<CodeRow>, StoreError> {
         let row = sqlx::query("select * from codes where code_digest = $1")
             .bind(digest)
-            .fetch_optional(self.0.pool())
+            .fetch_optional(self.database.pool())
             .await?;
         row.map(|row| {
             let columns = Columns::new(&row, "codes", "code_digest")?;
@@ -87,7 +87,7 @@ impl GlobalStore {
     pub async fn grant(&self, id: GrantId) -> Result<Option<GrantRow>, StoreError> {
         let row = sqlx::query("select * from grants where grant_id = $1")
             .bind(id.to_string())
-            .fetch_optional(self.0.pool())
+            .fetch_optional(self.database.pool())
             .await?;
         row.map(|row| {
             let columns = Columns::new(&row, "grants", "grant_id")?;

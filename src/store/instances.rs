@@ -28,7 +28,7 @@ impl GlobalStore {
     /// [`StoreError`] if the database fails.
     pub async fn newest_invalidation(&self) -> Result<i64, StoreError> {
         let row = sqlx::query("select name, value from counters where name = 'invalidations'")
-            .fetch_one(self.0.pool())
+            .fetch_one(self.database.pool())
             .await?;
         Columns::new(&row, "counters", "name")?.number("value")
     }
@@ -41,7 +41,7 @@ impl GlobalStore {
     pub async fn invalidations_after(&self, seen: i64) -> Result<Vec<Invalidation>, StoreError> {
         let rows = sqlx::query("select * from invalidations where sequence > $1 order by sequence")
             .bind(seen)
-            .fetch_all(self.0.pool())
+            .fetch_all(self.database.pool())
             .await?;
         rows.iter()
             .map(|row| {
@@ -71,7 +71,7 @@ impl GlobalStore {
         .bind(instance)
         .bind(micros(lease_until))
         .bind(seen)
-        .execute(self.0.pool())
+        .execute(self.database.pool())
         .await?;
         Ok(())
     }
@@ -84,7 +84,7 @@ impl GlobalStore {
     pub async fn forget_instance(&self, instance: &str) -> Result<(), StoreError> {
         sqlx::query("delete from instances where instance_id = $1")
             .bind(instance)
-            .execute(self.0.pool())
+            .execute(self.database.pool())
             .await?;
         Ok(())
     }
@@ -104,8 +104,12 @@ impl GlobalStore {
     ) -> Result<usize, StoreError> {
         let sql = "select instance_id from instances \
                    where seen < $1 and lease_until > $2 and instance_id <> $3";
-        let rows =
-            sqlx::query(sql).bind(sequence).bind(micros(at)).bind(except).fetch_all(self.0.pool()).await?;
+        let rows = sqlx::query(sql)
+            .bind(sequence)
+            .bind(micros(at))
+            .bind(except)
+            .fetch_all(self.database.pool())
+            .await?;
         Ok(rows.len())
     }
 }

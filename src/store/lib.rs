@@ -21,6 +21,7 @@ pub mod instances;
 pub mod payments;
 mod rows;
 pub mod sessions;
+mod together;
 pub mod tokens;
 pub mod usage;
 pub mod webhooks;
@@ -29,11 +30,16 @@ use std::collections::BTreeMap;
 
 use domain::Region;
 
+use together::Together;
+
 pub use database::{Database, StoreError, Tx, postgres_databases};
 
 /// The store without persons.
 #[derive(Clone, Debug)]
-pub struct GlobalStore(Database);
+pub struct GlobalStore {
+    database: Database,
+    together: Together,
+}
 
 impl GlobalStore {
     /// Opens the store at `url` (`sqlite://…` or `postgres://…`) and brings its
@@ -43,7 +49,8 @@ impl GlobalStore {
     ///
     /// [`StoreError`] if the database cannot be reached or migrated.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        Database::open(url, database::GLOBAL).await.map(Self)
+        let database = Database::open(url, database::GLOBAL).await?;
+        Ok(Self { together: Together::on(database.clone()), database })
     }
 
     /// Starts a transaction that may write.
@@ -52,12 +59,12 @@ impl GlobalStore {
     ///
     /// [`StoreError`] if the database cannot be reached.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        self.0.begin().await
+        self.database.begin().await
     }
 
     /// Closes all connections.
     pub async fn close(&self) {
-        self.0.close().await;
+        self.database.close().await;
     }
 }
 
@@ -135,7 +142,7 @@ impl Stores {
     ///
     /// [`StoreError`] of the first one that does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.global.0.ping().await?;
+        self.global.database.ping().await?;
         for store in self.regions.values() {
             store.database.ping().await?;
         }

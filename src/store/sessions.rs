@@ -62,7 +62,7 @@ impl GlobalStore {
     pub async fn pushed_request(&self, digest: &str) -> Result<Option<PushedRequest>, StoreError> {
         let row = sqlx::query("select * from pushed_requests where request_digest = $1")
             .bind(digest)
-            .fetch_optional(self.0.pool())
+            .fetch_optional(self.database.pool())
             .await?;
         row.map(|row| {
             let columns = Columns::new(&row, "pushed_requests", "request_digest")?;
@@ -84,7 +84,7 @@ impl GlobalStore {
     pub async fn session(&self, id: SessionId) -> Result<Option<SessionRow>, StoreError> {
         let row = sqlx::query("select * from sessions where session_id = $1")
             .bind(id.to_string())
-            .fetch_optional(self.0.pool())
+            .fetch_optional(self.database.pool())
             .await?;
         row.map(|row| {
             let columns = Columns::new(&row, "sessions", "session_id")?;
@@ -109,7 +109,7 @@ impl GlobalStore {
     pub async fn bank_state(&self, state_digest: &str) -> Result<Option<BankState>, StoreError> {
         let row = sqlx::query("select * from bank_states where state_digest = $1 and used_at is null")
             .bind(state_digest)
-            .fetch_optional(self.0.pool())
+            .fetch_optional(self.database.pool())
             .await?;
         row.map(|row| {
             let columns = Columns::new(&row, "bank_states", "state_digest")?;

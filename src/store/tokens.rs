@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::database::micros;
 use crate::rows::Columns;
+use crate::together::{Entry, TokenRecord, insert_tokens};
 use crate::{GlobalStore, StoreError, Tx};
 
 /// An access token that lives, with what its grant covers.
@@ -61,7 +62,31 @@ pub struct NewToken<'a> {
     pub expires_at: Timestamp,
 }
 
+impl NewToken<'_> {
+    fn record(&self) -> TokenRecord {
+        TokenRecord {
+            digest: self.digest.to_owned(),
+            client_id: self.client_id.to_owned(),
+            grant: self.grant.map(|grant| grant.to_string()),
+            scope: self.scope.to_owned(),
+            cnf: self.cnf.to_string(),
+            issued_at: micros(self.issued_at),
+            expires_at: micros(self.expires_at),
+        }
+    }
+}
+
 impl GlobalStore {
+    /// Records an access token that is about to be handed out and that nothing
+    /// else changes with.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn issue_token(&self, token: &NewToken<'_>) -> Result<(), StoreError> {
+        self.together.write(Entry::Token(token.record())).await
+    }
+
     /// Finds an access token that lives: not expired, not revoked, its grant
     /// not revoked, its client not suspended.
     ///
@@ -79,7 +104,7 @@ impl GlobalStore {
         )
         .bind(digest)
         .bind(micros(now))
-        .fetch_optional(self.0.pool())
+        .fetch_optional(self.database.pool())
         .await?;
         row.map(|row| {
             let columns = Columns::new(&row, "access_tokens", "token_digest")?;
@@ -115,7 +140,7 @@ impl GlobalStore {
         )
         .bind(digest)
         .bind(micros(now))
-        .fetch_optional(self.0.pool())
+        .fetch_optional(self.database.pool())
         .await?;
         row.map(|row| {
             let columns = Columns::new(&row, "refresh_tokens", "token_digest")?;
@@ -138,20 +163,7 @@ impl Tx {
     ///
     /// [`StoreError`] if the database fails.
     pub async fn issue_token(&mut self, token: &NewToken<'_>) -> Result<(), StoreError> {
-        sqlx::query(
-            "insert into access_tokens (token_digest, client_id, grant_id, scope, cnf, issued_at, expires_at) \
-             values ($1, $2, $3, $4, $5, $6, $7)",
-        )
-        .bind(token.digest)
-        .bind(token.client_id)
-        .bind(token.grant.map(|grant| grant.to_string()))
-        .bind(token.scope)
-        .bind(token.cnf.to_string())
-        .bind(micros(token.issued_at))
-        .bind(micros(token.expires_at))
-        .execute(&mut *self.0)
-        .await?;
-        Ok(())
+        insert_tokens(&mut self.0, &[&token.record()]).await
     }
 
     /// Records a refresh token that is about to be handed out.

@@ -32,7 +32,7 @@ impl GlobalStore {
     pub async fn webhooks(&self, client_id: &str) -> Result<Vec<WebhookRow>, StoreError> {
         let rows = sqlx::query("select * from webhook_endpoints where client_id = $1 order by webhook_id")
             .bind(client_id)
-            .fetch_all(self.0.pool())
+            .fetch_all(self.database.pool())
             .await?;
         rows.iter().map(read).collect()
     }
@@ -45,7 +45,7 @@ impl GlobalStore {
     pub async fn webhook(&self, id: WebhookId) -> Result<Option<WebhookRow>, StoreError> {
         let row = sqlx::query("select * from webhook_endpoints where webhook_id = $1")
             .bind(id.to_string())
-            .fetch_optional(self.0.pool())
+            .fetch_optional(self.database.pool())
             .await?;
         row.as_ref().map(read).transpose()
     }
@@ -58,7 +58,7 @@ impl GlobalStore {
     pub async fn disable_webhook(&self, id: WebhookId) -> Result<(), StoreError> {
         sqlx::query("update webhook_endpoints set status = 'disabled' where webhook_id = $1")
             .bind(id.to_string())
-            .execute(self.0.pool())
+            .execute(self.database.pool())
             .await?;
         Ok(())
     }

@@ -16,6 +16,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         banks: args.banks.clone(),
         software_issuers: args.software_issuers.clone(),
         require_dpop_nonce: args.require_dpop_nonce,
+        peer_rate: args.peer_rate,
         database_url: args.database_url.clone(),
         redis_url: args.redis_url.clone(),
         ..SandboxOptions::at(&args.data_dir)

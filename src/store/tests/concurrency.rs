@@ -233,11 +233,7 @@ on_both_databases! {
         let global = world.global.clone();
         let won = winners(move || {
             let global = global.clone();
-            async move {
-                let mut tx = global.begin().await?;
-                tx.claim_assertion("tpp", "digest", end).await?;
-                tx.commit().await
-            }
+            async move { global.claim_id("tpp", "digest", end).await }
         });
         assert_eq!(won.await, 1);
 

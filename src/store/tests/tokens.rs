@@ -12,7 +12,8 @@ mod world;
 
 use consentry_store::StoreError;
 use consentry_store::backchannel::BackchannelRow;
-use consentry_store::tokens::RefreshRow;
+use consentry_store::tokens::{NewToken, RefreshRow};
+use crypto::Confirmation;
 use domain::{GrantId, SessionId, SystemEntropy};
 use world::World;
 
@@ -51,6 +52,44 @@ on_both_databases! {
         assert!(matches!(tx.set_client_status("nobody", "suspended").await, Err(StoreError::NotFound)));
         tx.commit().await.unwrap();
         assert!(!lives("three").await);
+    }
+
+    /// What is written at the same time is committed together, and each is told
+    /// how its own fared: a spent id and a token of nobody spoil no other write.
+    async fn writes_at_the_same_time_fare_each_on_its_own(world: World) {
+        world.client("tpp").await;
+        let (now, end) = (world.now(), world.in_seconds(60));
+        let mut all = tokio::task::JoinSet::new();
+        for number in 0..150 {
+            let global = world.global.clone();
+            let digest = format!("token {number}");
+            all.spawn(async move {
+                // Every id three times, every tenth token of a client that is not there.
+                let claimed = global.claim_id("tpp", &format!("id {}", number % 50), end).await;
+                let token = NewToken {
+                    digest: &digest,
+                    client_id: if number % 10 == 0 { "nobody" } else { "tpp" },
+                    grant: None,
+                    scope: "accounts",
+                    cnf: Confirmation::Certificate("A".repeat(43).parse().unwrap()),
+                    issued_at: now,
+                    expires_at: end,
+                };
+                let issued = global.issue_token(&token).await;
+                let lives = global.live_token(&digest, now).await.unwrap().is_some();
+                assert_eq!(lives, issued.is_ok());
+                (number, claimed, issued)
+            });
+        }
+        let mut claims = 0;
+        for (number, claimed, issued) in all.join_all().await {
+            assert!(matches!(claimed, Ok(()) | Err(StoreError::Conflict)));
+            claims += usize::from(claimed.is_ok());
+            assert_eq!(issued.is_ok(), number % 10 != 0, "{number}");
+        }
+        assert_eq!(claims, 50);
+        assert!(matches!(world.global.claim_id("tpp", "id 0", end).await, Err(StoreError::Conflict)));
+        world.global.claim_id("other", "id 0", end).await.unwrap();
     }
 
     /// Of two merges into one grant that read the same, one happens.

@@ -1,0 +1,204 @@
+//! Group commit: what many requests write at the same time goes into one
+//! transaction, and each is answered once that is on the disk.
+//!
+//! A commit waits for the disk, whatever it holds. Only writes that are part of
+//! no larger change go this way: ids that are used up, and tokens.
+
+use std::collections::HashSet;
+
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::database::Database;
+use crate::{StoreError, Tx};
+
+/// Entries in one transaction at most. SQLite takes 32,766 parameters.
+const AT_ONCE: usize = 128;
+/// Entries that may wait; then whoever writes waits to wait.
+const QUEUE: usize = 1_024;
+
+/// What can be written together.
+#[derive(Clone, Debug)]
+pub(crate) enum Entry {
+    Claim(Claim),
+    Token(TokenRecord),
+}
+
+/// An id that is used up, and the microsecond until which that is remembered.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub(crate) owner: String,
+    pub(crate) digest: String,
+    pub(crate) until: i64,
+}
+
+/// A row of `access_tokens`.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenRecord {
+    pub(crate) digest: String,
+    pub(crate) client_id: String,
+    pub(crate) grant: Option<String>,
+    pub(crate) scope: String,
+    pub(crate) cnf: String,
+    pub(crate) issued_at: i64,
+    pub(crate) expires_at: i64,
+}
+
+struct Waiting {
+    entry: Entry,
+    done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// Where such entries are handed in.
+#[derive(Clone, Debug)]
+pub(crate) struct Together(mpsc::Sender<Waiting>);
+
+impl Together {
+    /// Writes to this database for as long as anybody hands entries in.
+    pub(crate) fn on(database: Database) -> Self {
+        let (sender, mut receiver) = mpsc::channel(QUEUE);
+        tokio::spawn(async move {
+            let mut batch = Vec::with_capacity(AT_ONCE);
+            while receiver.recv_many(&mut batch, AT_ONCE).await > 0 {
+                write(&database, std::mem::take(&mut batch)).await;
+            }
+        });
+        Self(sender)
+    }
+
+    /// Writes an entry, and returns when it is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if a claim was made before.
+    pub(crate) async fn write(&self, entry: Entry) -> Result<(), StoreError> {
+        let closed = || StoreError::Database(sqlx::Error::PoolClosed);
+        let (done, answer) = oneshot::channel();
+        self.0.send(Waiting { entry, done }).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+}
+
+async fn write(database: &Database, batch: Vec<Waiting>) {
+    let (entries, asking): (Vec<_>, Vec<_>) = batch.into_iter().map(|one| (one.entry, one.done)).unzip();
+    match try_write(database, &entries).await {
+        Ok(outcomes) => asking.into_iter().zip(outcomes).for_each(|(done, outcome)| tell(done, outcome)),
+        // The fault of one is not the fault of all. What is on the disk although
+        // the commit seemed to fail is then refused: safe, if not kind.
+        Err(_) => {
+            for (entry, done) in entries.into_iter().zip(asking) {
+                let alone = try_write(database, &[entry]).await;
+                tell(done, alone.and_then(|outcomes| outcomes.into_iter().collect()));
+            }
+        }
+    }
+}
+
+/// Whoever does not wait any more is not told.
+fn tell(done: oneshot::Sender<Result<(), StoreError>>, outcome: Result<(), StoreError>) {
+    let _ = done.send(outcome);
+}
+
+/// All in one transaction; the outcome of each.
+async fn try_write(
+    database: &Database,
+    entries: &[Entry],
+) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+    let (mut claims, mut tokens) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match entry {
+            Entry::Claim(claim) => claims.push(claim),
+            Entry::Token(token) => tokens.push(token),
+        }
+    }
+    let Tx(mut tx) = database.begin().await?;
+    if insert_claims(&mut tx, &claims).await? {
+        insert_tokens(&mut tx, &tokens).await?;
+        tx.commit().await?;
+        return Ok(entries.iter().map(|_| Ok(())).collect());
+    }
+    tx.rollback().await?;
+    // Somebody uses something twice. Who, costs a row for each.
+    let Tx(mut tx) = database.begin().await?;
+    let mut made = insert_claims_by_name(&mut tx, &claims).await?;
+    insert_tokens(&mut tx, &tokens).await?;
+    tx.commit().await?;
+    let outcomes = entries.iter().map(|entry| match entry {
+        Entry::Token(_) => Ok(()),
+        // Of two equal claims at the same time, the first one was made.
+        Entry::Claim(claim) if made.remove(&(claim.owner.clone(), claim.digest.clone())) => Ok(()),
+        Entry::Claim(_) => Err(StoreError::Conflict),
+    });
+    Ok(outcomes.collect())
+}
+
+const INSERT_CLAIMS: &str = "insert into assertion_ids (client_id, jti_digest, expires_at) values";
+const UNLESS_MADE: &str = "on conflict (client_id, jti_digest) do nothing";
+
+fn bound<'q>(sql: String, claims: &[&'q Claim]) -> Query<'q, Any, AnyArguments> {
+    claims.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, claim| {
+        query.bind(&claim.owner).bind(&claim.digest).bind(claim.until)
+    })
+}
+
+/// Whether all of the claims could be made.
+async fn insert_claims(tx: &mut Transaction<'static, Any>, claims: &[&Claim]) -> Result<bool, StoreError> {
+    if claims.is_empty() {
+        return Ok(true);
+    }
+    let sql = format!("{INSERT_CLAIMS} {} {UNLESS_MADE}", placeholders(claims.len(), 3));
+    let done = bound(sql, claims).execute(&mut **tx).await?;
+    Ok(usize::try_from(done.rows_affected()) == Ok(claims.len()))
+}
+
+/// Makes the claims that were not made before; which ones those are.
+async fn insert_claims_by_name(
+    tx: &mut Transaction<'static, Any>,
+    claims: &[&Claim],
+) -> Result<HashSet<(String, String)>, StoreError> {
+    let places = placeholders(claims.len(), 3);
+    let sql = format!("{INSERT_CLAIMS} {places} {UNLESS_MADE} returning client_id, jti_digest");
+    let rows = bound(sql, claims).fetch_all(&mut **tx).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+/// Records access tokens.
+pub(crate) async fn insert_tokens(
+    tx: &mut Transaction<'static, Any>,
+    tokens: &[&TokenRecord],
+) -> Result<(), StoreError> {
+    if tokens.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "insert into access_tokens (token_digest, client_id, grant_id, scope, cnf, issued_at, expires_at) \
+         values {}",
+        placeholders(tokens.len(), 7)
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for token in tokens {
+        query = query
+            .bind(&token.digest)
+            .bind(&token.client_id)
+            .bind(token.grant.as_ref())
+            .bind(&token.scope)
+            .bind(&token.cnf)
+            .bind(token.issued_at)
+            .bind(token.expires_at);
+    }
+    query.execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// `($1, $2), ($3, $4)`: places for the values of rows. No value goes into SQL.
+fn placeholders(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let first = row.saturating_mul(columns);
+        let places: Vec<_> =
+            (1..=columns).map(|column| format!("${}", first.saturating_add(column))).collect();
+        format!("({})", places.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+}
