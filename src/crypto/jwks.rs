@@ -187,7 +187,7 @@ fn usable_key(jwk: &Map<String, Value>) -> Option<Jwk> {
         return None;
     }
     let key = public_key(jwk).ok()?;
-    if jwk.contains_key("alg") && text("alg") != Some(key.algorithm().as_str()) {
+    if jwk.contains_key("alg") && text("alg").and_then(Algorithm::from_name) != Some(key.algorithm()) {
         return None;
     }
     let kid = match jwk.get("kid") {

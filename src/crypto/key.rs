@@ -48,8 +48,12 @@ impl Algorithm {
     }
 
     /// The algorithm of an `alg` value (case-sensitive, RFC 7515 §4.1.1).
+    /// `Ed25519` is the name that RFC 9864 gives to what `EdDSA` means here.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
+        if name == "Ed25519" {
+            return Some(Self::EdDsa);
+        }
         Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
     }
 }

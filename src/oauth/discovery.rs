@@ -33,7 +33,7 @@ pub(crate) async fn metadata(State(oauth): State<OAuth>) -> Cacheable {
         "registration_endpoint": format!("{back}/oauth/register"),
         "grant_management_endpoint": format!("{back}/oauth/grants"),
     });
-    let algorithms = json!(["PS256", "ES256", "EdDSA"]);
+    let algorithms = json!(["PS256", "ES256", "EdDSA", "Ed25519"]);
     let methods = json!(["private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"]);
     let scopes: Vec<_> = SCOPES.iter().chain(GRANT_SCOPES).collect();
     let mut metadata = json!({

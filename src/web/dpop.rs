@@ -78,7 +78,7 @@ fn refused(why: InvalidProof) -> ProofRefused {
     ProofRefused::Invalid(match why {
         InvalidProof::Malformed => "the DPoP proof is no JWT with jti, htm, htu and iat",
         InvalidProof::Type => "typ of the DPoP proof is dpop+jwt",
-        InvalidProof::Algorithm => "the DPoP proof is signed with PS256, ES256 or EdDSA",
+        InvalidProof::Algorithm => "the DPoP proof is signed with PS256, ES256 or Ed25519",
         InvalidProof::Signature => "the DPoP proof is not signed by the public key in its jwk header",
         InvalidProof::Method => "htm of the DPoP proof is not the method of the request",
         InvalidProof::Uri => "htu of the DPoP proof is not the address of the request",

@@ -524,9 +524,9 @@ impl IntoResponse for Problem {
         // RFC 6750 §3: a 401 names the scheme, and the error if a token was shown.
         let nonce = self.dpop_nonce.as_deref().and_then(|nonce| HeaderValue::from_str(nonce).ok());
         let challenge = (status == StatusCode::UNAUTHORIZED).then_some(match self.code {
-            "auth.token_missing" => "Bearer, DPoP algs=\"PS256 ES256 EdDSA\"",
-            "auth.dpop_proof" => "DPoP error=\"invalid_dpop_proof\", algs=\"PS256 ES256 EdDSA\"",
-            "auth.dpop_nonce" => "DPoP error=\"use_dpop_nonce\", algs=\"PS256 ES256 EdDSA\"",
+            "auth.token_missing" => "Bearer, DPoP algs=\"PS256 ES256 EdDSA Ed25519\"",
+            "auth.dpop_proof" => "DPoP error=\"invalid_dpop_proof\", algs=\"PS256 ES256 EdDSA Ed25519\"",
+            "auth.dpop_nonce" => "DPoP error=\"use_dpop_nonce\", algs=\"PS256 ES256 EdDSA Ed25519\"",
             _ => "Bearer error=\"invalid_token\"",
         });
         let mut response = (status, Json(self)).into_response();

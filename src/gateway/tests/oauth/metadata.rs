@@ -61,7 +61,7 @@ async fn the_metadata_states_the_profile() {
     // FAPI 2.0 SP §5.4: PS256, ES256, EdDSA only.
     for (name, list) in server.as_object().unwrap().iter().filter(|(name, _)| name.contains("_alg_values_")) {
         for algorithm in list.as_array().unwrap() {
-            assert!(["PS256", "ES256", "EdDSA"].contains(&algorithm.as_str().unwrap()), "{name}");
+            assert!(["PS256", "ES256", "EdDSA", "Ed25519"].contains(&algorithm.as_str().unwrap()), "{name}");
         }
     }
     gw.sandbox.stop().await;
