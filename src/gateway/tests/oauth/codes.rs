@@ -252,7 +252,7 @@ async fn one_request_gives_one_code_in_however_many_browsers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_person_is_not_turned_away_at_the_end() {
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
-    let wanted = Wanted { auto_approve: false, clock: clock.clone() };
+    let wanted = Wanted { auto_approve: false, clock: clock.clone(), ..Wanted::default() };
     let gw = TestGateway::wanted(wanted).await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts").await.unwrap();

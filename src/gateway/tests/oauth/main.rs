@@ -16,10 +16,13 @@ mod softhsm;
 
 mod assertions;
 mod codes;
+mod dpop_resource;
+mod dpop_tokens;
 mod fintech;
 mod keys;
 mod metadata;
 mod pages;
+mod prover;
 mod push;
 mod tls_clients;
 mod tokens;

@@ -31,11 +31,21 @@ pub struct TestGateway {
 pub struct Wanted {
     pub auto_approve: bool,
     pub clock: Arc<dyn Clock>,
+    pub require_dpop_nonce: bool,
+    pub open_registration: bool,
+    /// Issuers of software statements: an array of `{issuer, jwks}`.
+    pub software_issuers: Value,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { auto_approve: true, clock: Arc::new(SystemClock) }
+        Self {
+            auto_approve: true,
+            clock: Arc::new(SystemClock),
+            require_dpop_nonce: false,
+            open_registration: true,
+            software_issuers: Value::Array(Vec::new()),
+        }
     }
 }
 
@@ -75,8 +85,13 @@ impl TestGateway {
     }
 
     async fn on(folder: TempDir, database_url: Option<String>, wanted: Wanted) -> Self {
+        let issuers = folder.path().join("issuers.json");
+        std::fs::write(&issuers, wanted.software_issuers.to_string()).unwrap();
         let sandbox = Sandbox::start(SandboxOptions {
             auto_approve: wanted.auto_approve,
+            require_dpop_nonce: wanted.require_dpop_nonce,
+            open_registration: wanted.open_registration,
+            software_issuers: Some(issuers),
             read_deadline: Duration::from_secs(2),
             database_url: database_url.clone(),
             clock: Arc::clone(&wanted.clock),
