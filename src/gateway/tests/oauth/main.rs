@@ -15,7 +15,9 @@ mod support;
 mod softhsm;
 
 mod assertions;
+mod ciba;
 mod codes;
+mod details;
 mod dpop_resource;
 mod dpop_tokens;
 mod fintech;
