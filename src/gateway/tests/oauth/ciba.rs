@@ -7,7 +7,8 @@ use domain::{Entropy, SystemEntropy};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
-use crate::fintech::{TOKEN, assert_error, ec_key, raw_jws, signed, tpp_as};
+use crate::fintech::{TOKEN, assert_error, signed, tpp_as};
+use crate::forgeries::forgeries;
 use crate::support::consents::{PATIENCE, ShiftedClock};
 use crate::support::{DECOUPLED, TestGateway, UK, Wanted};
 
@@ -216,9 +217,9 @@ async fn a_request_is_signed_and_says_all_that_it_must() {
         .collect();
     let unsigned: Vec<_> = unsigned.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_error(&tpp.authenticated(ASK, &unsigned).await.unwrap(), 400, "invalid_request");
-    let none = raw_jws(&tpp.key, &json!({ "alg": "none" }), good.to_string().as_bytes());
-    for request in [none, signed(&ec_key("demo-1"), &good)] {
+    for (case, request) in forgeries(&tpp.key, &good) {
         let answer = tpp.authenticated(ASK, &[("request", &request)]).await.unwrap();
+        assert_eq!(answer.status, 400, "{case}");
         assert_error(&answer, 400, "invalid_request_object");
     }
     let request = signed(&tpp.key, &good);

@@ -79,7 +79,7 @@ async fn a_code_redeemed_many_times_at_once_leaves_no_token() {
     let verifier = verifier();
     let code = parameter(&authorise(&gw, &tpp, &verifier, &[]).await, "code");
     let mut tries = tokio::task::JoinSet::new();
-    for _ in 0..8 {
+    for _ in 0..50 {
         let (tpp, code, verifier) = (tpp.clone(), code.clone(), verifier.clone());
         tries.spawn(async move { tpp.redeem(&code, &verifier).await.unwrap() });
     }
@@ -236,7 +236,7 @@ async fn one_request_gives_one_code_in_however_many_browsers() {
     let tpp = gw.tpp().await;
     let start = tpp.start_of(&push(&tpp, &verifier(), &[]).await).unwrap();
     let mut walks = tokio::task::JoinSet::new();
-    for _ in 0..4 {
+    for _ in 0..50 {
         let (mut person, start) = (gw.person(), start.clone());
         walks.spawn(async move { person.walk(&start, RETURN).await.unwrap() });
     }
