@@ -90,7 +90,12 @@ pub fn check(proof: &str, request: Proven<'_>) -> Result<Proof, InvalidProof> {
     let algorithm = header.get("alg").and_then(Value::as_str).and_then(Algorithm::from_name);
     algorithm.ok_or(InvalidProof::Algorithm)?;
     // (7) no private key in the header, (6) the key there made the signature
-    let jwk = header.get("jwk").ok_or(InvalidProof::Signature)?;
+    let mut jwk = header.get("jwk").cloned().ok_or(InvalidProof::Signature)?;
+    // The key in the header is the one, whatever the header calls it.
+    if let Some(members) = jwk.as_object_mut() {
+        members.remove("kid");
+        members.extend(header.get("kid").map(|kid| ("kid".to_owned(), kid.clone())));
+    }
     let keys = Jwks::from_value(&json!({ "keys": [jwk] })).map_err(|_| InvalidProof::Signature)?;
     let key = keys.iter().next().ok_or(InvalidProof::Signature)?.key().thumbprint();
     let verified = jws::verify_compact(proof, &keys, &Algorithm::ALL).map_err(|_| InvalidProof::Signature)?;
@@ -136,7 +141,7 @@ pub fn check(proof: &str, request: Proven<'_>) -> Result<Proof, InvalidProof> {
 /// (RFC 3986 §6.2.2, §6.2.3), without query and fragment.
 fn same_resource(one: &str, other: &str) -> bool {
     let parts = |text: &str| {
-        let url = Url::parse(text).ok()?;
+        let url = Url::parse(text).ok().filter(|url| url.username().is_empty())?;
         Some((
             url.scheme().to_owned(),
             url.host_str()?.to_owned(),
@@ -147,5 +152,38 @@ fn same_resource(one: &str, other: &str) -> bool {
     match (parts(one), parts(other)) {
         (Some(one), Some(other)) => one == other,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 9449 §4.3 (9), RFC 3986 §6.2 (RS5): scheme, host and port are compared
+    /// normalised, query and fragment not at all, everything else exactly.
+    #[test]
+    fn an_address_is_compared_as_what_it_names() {
+        let request = "https://api.example/v1/accounts";
+        for same in [
+            request,
+            "https://api.example:443/v1/accounts",
+            "HTTPS://API.Example/v1/accounts",
+            "https://api.example/v1/./accounts",
+            "https://api.example/v1/accounts?limit=1#top",
+        ] {
+            assert!(same_resource(same, request), "{same}");
+        }
+        for other in [
+            "http://api.example/v1/accounts",
+            "https://api.example:8443/v1/accounts",
+            "https://api.example/v1/Accounts",
+            "https://api.example/v1/accounts/",
+            "https://api.example.evil/v1/accounts",
+            "https://evil@api.example/v1/accounts",
+            "/v1/accounts",
+            "",
+        ] {
+            assert!(!same_resource(other, request), "{other}");
+        }
     }
 }

@@ -50,6 +50,8 @@ pub struct SandboxOptions {
     pub trust_ca: Vec<PathBuf>,
     /// Further banks: profile files.
     pub banks: Vec<PathBuf>,
+    /// Let clients register without a software statement.
+    pub open_registration: bool,
     /// Issuers of software statements: a JSON array of `{issuer, jwks}`.
     pub software_issuers: Option<PathBuf>,
     /// Refuse DPoP proofs without a nonce.
@@ -81,6 +83,7 @@ impl SandboxOptions {
             clients: None,
             trust_ca: Vec::new(),
             banks: Vec::new(),
+            open_registration: true,
             software_issuers: None,
             require_dpop_nonce: false,
             read_deadline: Duration::from_secs(20),
@@ -206,7 +209,7 @@ impl Sandbox {
         let oauth = OAuth {
             gateway: Arc::clone(&gateway),
             keys: signing.ring(),
-            open_registration: true,
+            open_registration: options.open_registration,
             software_issuers: software_issuers(options.software_issuers.as_deref())?,
             clients: oauth::Clients::default(),
         };

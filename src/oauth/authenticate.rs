@@ -164,8 +164,10 @@ async fn authenticate(
         }
     };
     let fixed = client.organization_identifier.as_deref();
-    let shown = certificate.as_ref().map(|shown| shown.fields.organization_identifier.as_deref());
     // PSD2: a client is one organisation; a certificate of another is not its.
+    // One that the client registered itself was vouched for by the registration.
+    let stated = certificate.as_ref().filter(|shown| shown.trust == Trust::Trusted);
+    let shown = stated.map(|shown| shown.fields.organization_identifier.as_deref());
     if fixed.is_some() && shown.is_some_and(|shown| shown != fixed) {
         return Err(OAuthError::client("the certificate belongs to another organisation"));
     }

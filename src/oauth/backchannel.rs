@@ -84,7 +84,8 @@ pub(crate) async fn authorize(
         ));
     }
     let jti = jti.ok_or_else(|| OAuthError::request("the signed request has no jti"))?;
-    let jti = crypto::digest::sha256_hex(jti.as_bytes());
+    // Beside the ids of client assertions, which are other ones.
+    let jti = crypto::digest::sha256_hex(format!("backchannel {jti}").as_bytes());
     let form = Form::of_claims(claims);
     let login = hint(&form)?;
     message_is_plain(&form)?;
@@ -117,7 +118,8 @@ pub(crate) async fn authorize(
         status: "pending".to_owned(),
         grant: None,
         poll_after: now,
-        next_look_at: Some(now),
+        // The first look is this process's, which knows where the PSU is.
+        next_look_at: Some(seconds_after(now, LOOK_LEASE)),
         expires_at: end,
     };
     let used = OAuthError::request("the signed request was used before");
@@ -392,13 +394,14 @@ pub(crate) async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Value, O
     let cnf = asked.confirmation()?;
     let grant = row.grant.ok_or(refused)?;
     let grant = global.grant(grant).await?.filter(|grant| grant.revoked_at.is_none()).ok_or(refused)?;
+    let scope = token::still_covered(asked, &grant.scope)?;
     let mut tx = global.begin().await?;
     match tx.redeem_backchannel(&digest).await {
         Ok(()) => {}
         Err(StoreError::Conflict) => return Err(refused),
         Err(error) => return Err(error.into()),
     }
-    let issued = token::issue(oauth, &mut tx, asked, cnf, &grant, &grant.scope, None).await?;
+    let issued = token::issue(oauth, &mut tx, asked, cnf, &grant, &scope, None).await?;
     tx.commit().await?;
     Ok(issued)
 }

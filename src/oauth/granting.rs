@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{ConsentId, ConsentStatus, GrantId};
+use domain::{ConsentId, ConsentStatus, GrantId, Timestamp};
 use flows::{FlowError, Invalidated};
 use serde_json::Value;
 use store::grants::GrantRow;
@@ -40,8 +40,16 @@ impl From<StoreError> for NotGranted {
 pub(crate) enum Granted {
     /// A new one.
     New(GrantRow),
-    /// An earlier one, as it was and as it is to be.
-    Changed(Box<(GrantRow, GrantRow)>),
+    /// An earlier one.
+    Changed(Box<Change>),
+}
+
+/// An earlier grant, as it was and as it is to be.
+pub(crate) struct Change {
+    was: GrantRow,
+    is: GrantRow,
+    /// When what it was ends, if nothing of that stays.
+    replaced_at: Option<Timestamp>,
 }
 
 impl Granted {
@@ -49,7 +57,7 @@ impl Granted {
     pub(crate) fn id(&self) -> GrantId {
         match self {
             Self::New(row) => row.id,
-            Self::Changed(rows) => rows.1.id,
+            Self::Changed(change) => change.is.id,
         }
     }
 
@@ -57,10 +65,13 @@ impl Granted {
     pub(crate) async fn record(&self, tx: &mut Tx) -> Result<Option<Invalidated<'static>>, StoreError> {
         match self {
             Self::New(row) => tx.give_grant(row).await.map(|()| None),
-            Self::Changed(rows) => {
-                let (was, now) = &**rows;
-                tx.change_grant(was, now).await?;
-                Ok(Some(Invalidated::Grant(now.id)))
+            Self::Changed(change) => {
+                tx.change_grant(&change.was, &change.is).await?;
+                // Tokens of what was replaced would go on with its scopes.
+                if let Some(at) = change.replaced_at {
+                    tx.revoke_tokens_of(change.is.id, at).await?;
+                }
+                Ok(Some(Invalidated::Grant(change.is.id)))
             }
         }
     }
@@ -113,14 +124,14 @@ pub(crate) async fn of(
     let was = gateway.stores().global().grant(id).await?;
     let was = was.filter(|was| was.client_id == client_id && was.revoked_at.is_none());
     let was = was.ok_or(NotGranted::GrantGone)?;
-    let mut now = GrantRow { id, created_at: was.created_at, ..fresh };
+    let mut is = GrantRow { id, created_at: was.created_at, ..fresh };
     if merges {
-        now.scope = union_of_scopes(&was.scope, &now.scope);
-        now.details = union(&was.details, &now.details);
-        now.acr = now.acr.or_else(|| was.acr.clone());
-        now.authenticated_at = now.authenticated_at.or(was.authenticated_at);
+        is.scope = union_of_scopes(&was.scope, &is.scope);
+        is.details = union(&was.details, &is.details);
+        is.acr = is.acr.or_else(|| was.acr.clone());
+        is.authenticated_at = is.authenticated_at.or(was.authenticated_at);
     }
-    Ok(Granted::Changed(Box::new((was, now))))
+    Ok(Granted::Changed(Box::new(Change { was, is, replaced_at: (!merges).then_some(now) })))
 }
 
 fn union_of_scopes(one: &str, other: &str) -> String {

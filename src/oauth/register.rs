@@ -44,6 +44,18 @@ impl FromRequest<OAuth> for Wanted {
     }
 }
 
+/// Where registration is not open, somebody trusted vouches for the client: when
+/// it registers, and whenever its metadata changes.
+fn may_register(oauth: &OAuth, statement: Option<&Statement>) -> Result<(), OAuthError> {
+    if statement.is_some() || oauth.open_registration {
+        return Ok(());
+    }
+    Err(OAuthError::new(
+        "invalid_software_statement",
+        "registration here needs a software statement of a trusted issuer",
+    ))
+}
+
 fn certificate_of(parts: &Parts) -> Result<PeerCertificate, OAuthError> {
     let peer = parts.extensions.get::<PeerIdentity>();
     let trusted = peer.and_then(PeerIdentity::trusted).cloned();
@@ -111,12 +123,7 @@ fn meaning(row: &ClientRow) -> Result<Client, OAuthError> {
 /// `POST /oauth/register`. The client becomes the organisation that its
 /// certificate names: every later certificate must name the same one.
 pub(crate) async fn register(State(oauth): State<OAuth>, wanted: Wanted) -> Result<Response, OAuthError> {
-    if wanted.statement.is_none() && !oauth.open_registration {
-        return Err(OAuthError::new(
-            "invalid_software_statement",
-            "registration here needs a software statement of a trusted issuer",
-        ));
-    }
+    may_register(&oauth, wanted.statement.as_ref())?;
     let Wanted { metadata, certificate, .. } = wanted;
     let client_id = new_client_id(oauth.gateway.entropy());
     let registration = Registration::new(&client_id, metadata, Some(&certificate.fields));
@@ -208,8 +215,9 @@ pub(crate) async fn replace(
     Path(id): Path<String>,
     wanted: Wanted,
 ) -> Result<Json<Value>, OAuthError> {
-    let Wanted { mut metadata, certificate, mut parts, .. } = wanted;
+    let Wanted { mut metadata, certificate, mut parts, statement } = wanted;
     let (row, token) = managed(&oauth, &mut parts, &id).await?;
+    may_register(&oauth, statement.as_ref())?;
     if metadata.get("client_id").and_then(Value::as_str) != Some(&row.client_id) {
         return Err(OAuthError::new("invalid_client_metadata", "client_id is the one that is replaced"));
     }

@@ -94,7 +94,7 @@ async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError> 
 
 /// The scopes of a grant for which this certificate states the role: a token is
 /// bound to it, and it need not be the one that pushed.
-fn still_covered(asked: &ClientForm, scope: &str) -> Result<String, OAuthError> {
+pub(crate) fn still_covered(asked: &ClientForm, scope: &str) -> Result<String, OAuthError> {
     let kept: Vec<_> = scope.split(' ').filter(|scope| asked.role_covers(scope)).collect();
     if kept.is_empty() {
         return Err(OAuthError::new(
@@ -203,17 +203,13 @@ async fn refresh(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError>
         return Err(refused);
     }
     let cnf = asked.confirmation()?;
-    let scope = match asked.form.get("scope") {
-        // RFC 6749 §6: less than was granted, never more.
-        Some(wanted) => {
-            let more = wanted.split_ascii_whitespace().any(|one| !row.scope.split(' ').any(|had| had == one));
-            if more {
-                return Err(OAuthError::new("invalid_scope", "the refresh token does not cover this scope"));
-            }
-            wanted.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
-        }
-        None => row.scope.clone(),
-    };
+    // RFC 6749 §6: less than was granted, never more.
+    let wanted: Vec<_> = asked.form.get("scope").unwrap_or(&row.scope).split_ascii_whitespace().collect();
+    let had: Vec<_> = row.scope.split(' ').collect();
+    if wanted.is_empty() || !wanted.iter().all(|one| had.contains(one)) {
+        return Err(OAuthError::new("invalid_scope", "the refresh token does not cover this scope"));
+    }
+    let scope = had.into_iter().filter(|one| wanted.contains(one)).collect::<Vec<_>>().join(" ");
     let scope = still_covered(asked, &scope)?;
     let grant = global.grant(row.grant).await?.ok_or(refused)?;
     let mut body = access(oauth, None, asked, cnf, Some(&grant), &scope, now).await?;

@@ -139,7 +139,7 @@ async fn by_proof(gateway: &Gateway, parts: &Parts, token: &str) -> Result<Arc<L
         }
     };
     let token = gateway.live_token(token).await?;
-    let token = token.ok_or_else(|| Problem::new(ProblemCode::TokenInvalid))?;
+    let token = token.ok_or_else(|| Problem::new(ProblemCode::TokenInvalid).shown_by_dpop())?;
     if token.row.cnf != Confirmation::Key(proof.key) {
         return Err(invalid("The token is bound to another key."));
     }

@@ -259,6 +259,9 @@ pub struct Problem {
     /// The nonce to use next, for the header.
     #[serde(skip)]
     dpop_nonce: Option<String>,
+    /// Whether the token was shown with the scheme DPoP.
+    #[serde(skip)]
+    shown_by_dpop: bool,
     /// What helps, where one request does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_action: Option<Box<NextAction>>,
@@ -284,6 +287,7 @@ impl Problem {
             institution: None,
             errors: Vec::new(),
             dpop_nonce: None,
+            shown_by_dpop: false,
             next_action: None,
             limits: None,
         }
@@ -293,6 +297,13 @@ impl Problem {
     #[must_use]
     pub fn dpop_nonce(mut self, nonce: String) -> Self {
         self.dpop_nonce = Some(nonce);
+        self
+    }
+
+    /// Challenges with the scheme DPoP, with which the token was shown (RFC 9449 §7.1).
+    #[must_use]
+    pub fn shown_by_dpop(mut self) -> Self {
+        self.shown_by_dpop = true;
         self
     }
 
@@ -527,6 +538,7 @@ impl IntoResponse for Problem {
             "auth.token_missing" => "Bearer, DPoP algs=\"PS256 ES256 EdDSA Ed25519\"",
             "auth.dpop_proof" => "DPoP error=\"invalid_dpop_proof\", algs=\"PS256 ES256 EdDSA Ed25519\"",
             "auth.dpop_nonce" => "DPoP error=\"use_dpop_nonce\", algs=\"PS256 ES256 EdDSA Ed25519\"",
+            _ if self.shown_by_dpop => "DPoP error=\"invalid_token\", algs=\"PS256 ES256 EdDSA Ed25519\"",
             _ => "Bearer error=\"invalid_token\"",
         });
         let mut response = (status, Json(self)).into_response();

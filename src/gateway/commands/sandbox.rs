@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use crate::cli::SandboxArgs;
 use crate::demo;
 use crate::sandbox::{Sandbox, SandboxOptions};
@@ -33,8 +35,9 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         }
         if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     } else {
+        let mut signals = StopSignals::catch()?;
         println!("{}", sandbox.welcome(ready_ms));
-        stop_signal().await?;
+        signals.wait().await;
         println!("Stopping …");
         ExitCode::SUCCESS
     };
@@ -42,12 +45,23 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-/// Ctrl-C, or the signal by which service managers stop a process.
-async fn stop_signal() -> anyhow::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result?,
-        _ = terminate.recv() => {}
+/// Ctrl-C, and the signal by which service managers stop a process.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// Catches them from now on.
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    Ok(())
+
+    /// Waits for the first one since they are caught.
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

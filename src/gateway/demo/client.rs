@@ -158,8 +158,24 @@ impl Client {
     ///
     /// If no answer comes.
     pub async fn post_form(&self, url: &str, form: &[(&str, &str)]) -> anyhow::Result<Answer> {
+        self.post_form_with(url, &[], form).await
+    }
+
+    /// Posts a form with further headers.
+    ///
+    /// # Errors
+    ///
+    /// If no answer comes.
+    pub async fn post_form_with(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        form: &[(&str, &str)],
+    ) -> anyhow::Result<Answer> {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        self.send(Method::POST, url, &[("content-type", "application/x-www-form-urlencoded")], body).await
+        let mut headers = headers.to_vec();
+        headers.push(("content-type", "application/x-www-form-urlencoded"));
+        self.send(Method::POST, url, &headers, body).await
     }
 
     /// Posts JSON.

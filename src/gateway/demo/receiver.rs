@@ -24,6 +24,8 @@ pub struct Delivery {
     pub timestamp: i64,
     /// `webhook-signature`.
     pub signature: String,
+    /// `authorization`.
+    pub authorization: String,
     /// The exact body.
     pub body: Bytes,
 }
@@ -110,6 +112,7 @@ async fn take(State(inbox): State<Arc<Inbox>>, headers: HeaderMap, body: Bytes) 
         id: text("webhook-id"),
         timestamp: text("webhook-timestamp").parse().unwrap_or(0),
         signature: text("webhook-signature"),
+        authorization: text("authorization"),
         body,
     };
     // Decided before anybody hears of the arrival and may decide otherwise.

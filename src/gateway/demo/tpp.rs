@@ -28,8 +28,10 @@ pub struct Tpp {
     pub client_id: String,
     /// Origin of the API.
     pub api: String,
-    key: Arc<SigningKey>,
-    clock: Arc<dyn Clock>,
+    /// Signs its assertions and requests.
+    pub key: Arc<SigningKey>,
+    /// Its time.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Tpp {
@@ -66,7 +68,16 @@ impl Tpp {
     ///
     /// If it is refused.
     pub async fn register(&mut self) -> anyhow::Result<()> {
-        let metadata = json!({
+        self.register_as(&Value::Null).await.map(|_| ())
+    }
+
+    /// Registers with some metadata changed; the answer.
+    ///
+    /// # Errors
+    ///
+    /// If it is refused.
+    pub async fn register_as(&mut self, changes: &Value) -> anyhow::Result<Value> {
+        let mut metadata = json!({
             "client_name": "Demo Fintech",
             "redirect_uris": [RETURN],
             "grant_types": ["authorization_code", "client_credentials"],
@@ -75,10 +86,13 @@ impl Tpp {
             "jwks": Jwks::of([&*self.key]).to_value(),
             "scope": "openid accounts payments",
         });
+        if let (Some(members), Some(changes)) = (metadata.as_object_mut(), changes.as_object()) {
+            members.extend(changes.clone());
+        }
         let endpoint = self.endpoint("registration_endpoint")?;
         let answer = self.http.post_json(endpoint, &[], &metadata).await?.expect(201)?;
         self.client_id = answer.text("/client_id");
-        Ok(())
+        Ok(answer.json())
     }
 
     /// RFC 7523 client assertion, fresh for every request; `change` may spoil it.
@@ -106,12 +120,26 @@ impl Tpp {
     ///
     /// If no answer comes.
     pub async fn authenticated(&self, endpoint: &str, form: &[(&str, &str)]) -> anyhow::Result<Answer> {
+        self.authenticated_with(endpoint, &[], form).await
+    }
+
+    /// The same, with further headers.
+    ///
+    /// # Errors
+    ///
+    /// If no answer comes.
+    pub async fn authenticated_with(
+        &self,
+        endpoint: &str,
+        headers: &[(&str, &str)],
+        form: &[(&str, &str)],
+    ) -> anyhow::Result<Answer> {
         let assertion = self.assertion(|_| {})?;
         let mut form = form.to_vec();
         form.push(("client_id", &self.client_id));
         form.push(("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"));
         form.push(("client_assertion", &assertion));
-        self.http.post_form(self.endpoint(endpoint)?, &form).await
+        self.http.post_form_with(self.endpoint(endpoint)?, headers, &form).await
     }
 
     /// A token of its own (`client_credentials`).

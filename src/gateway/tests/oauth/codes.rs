@@ -79,7 +79,7 @@ async fn a_code_redeemed_many_times_at_once_leaves_no_token() {
     let verifier = verifier();
     let code = parameter(&authorise(&gw, &tpp, &verifier, &[]).await, "code");
     let mut tries = tokio::task::JoinSet::new();
-    for _ in 0..8 {
+    for _ in 0..50 {
         let (tpp, code, verifier) = (tpp.clone(), code.clone(), verifier.clone());
         tries.spawn(async move { tpp.redeem(&code, &verifier).await.unwrap() });
     }
@@ -236,7 +236,7 @@ async fn one_request_gives_one_code_in_however_many_browsers() {
     let tpp = gw.tpp().await;
     let start = tpp.start_of(&push(&tpp, &verifier(), &[]).await).unwrap();
     let mut walks = tokio::task::JoinSet::new();
-    for _ in 0..4 {
+    for _ in 0..50 {
         let (mut person, start) = (gw.person(), start.clone());
         walks.spawn(async move { person.walk(&start, RETURN).await.unwrap() });
     }
@@ -252,7 +252,7 @@ async fn one_request_gives_one_code_in_however_many_browsers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_person_is_not_turned_away_at_the_end() {
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
-    let wanted = Wanted { auto_approve: false, clock: clock.clone() };
+    let wanted = Wanted { auto_approve: false, clock: clock.clone(), ..Wanted::default() };
     let gw = TestGateway::wanted(wanted).await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts").await.unwrap();

@@ -1,5 +1,9 @@
 //! A fintech that can also be wrong: spoilt requests, assertions, certificates.
 
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use consentry::demo::{Answer, Client, RETURN, Tpp, Visit};
 use crypto::pki::{Authority, Issued, Psd2Subject};
 use crypto::{Psd2Role, SigningKey};
@@ -7,11 +11,12 @@ use domain::{Clock, SystemClock};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
-use crate::support::TestGateway;
+use crate::support::{TestGateway, parameter};
 
 pub const PAR: &str = "pushed_authorization_request_endpoint";
 pub const TOKEN: &str = "token_endpoint";
 pub const REVOKE: &str = "revocation_endpoint";
+pub const INTROSPECT: &str = "introspection_endpoint";
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A change to a form: a parameter with its new value, or without.
@@ -81,6 +86,41 @@ pub fn claims(tpp: &Tpp) -> Value {
 /// A compact JWS by another key than the fintech's.
 pub fn signed(key: &SigningKey, claims: &Value) -> String {
     crypto::jws::sign_compact(key, &Map::new(), claims.to_string().as_bytes()).unwrap()
+}
+
+/// A compact JWS with exactly this header, whatever it says.
+pub fn raw_jws(key: &SigningKey, header: &Value, payload: &[u8]) -> String {
+    let signed = format!("{}.{}", base64url(header.to_string()), base64url(payload));
+    let signature = key.sign(signed.as_bytes()).unwrap();
+    format!("{signed}.{}", base64url(signature))
+}
+
+pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// A fresh P-256 key.
+pub fn ec_key(kid: &str) -> SigningKey {
+    SigningKey::from_pem(&crypto::pki::generate_p256().unwrap(), kid).unwrap()
+}
+
+/// A fintech that registers with some metadata changed.
+pub async fn tpp_as(gw: &TestGateway, changes: &Value) -> Tpp {
+    let mut tpp = Tpp::discover(&gw.sandbox.access(), Arc::clone(&gw.clock)).await.unwrap();
+    tpp.register_as(changes).await.unwrap();
+    tpp
+}
+
+/// A code for a request that is in order but for `changes`, redeemed: the answer.
+pub async fn tokens(gw: &TestGateway, tpp: &Tpp, changes: &[Change<'_>]) -> Answer {
+    let verifier = consentry::demo::verifier();
+    let visit = authorise(gw, tpp, &verifier, changes).await;
+    tpp.redeem(&parameter(&visit, "code"), &verifier).await.unwrap().expect(200).unwrap()
+}
+
+/// What introspection says about a token to this client.
+pub async fn introspected(tpp: &Tpp, token: &str) -> Value {
+    tpp.authenticated(INTROSPECT, &[("token", token)]).await.unwrap().expect(200).unwrap().json()
 }
 
 /// Asks for a token of the client's own with this assertion.

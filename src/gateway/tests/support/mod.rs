@@ -31,11 +31,21 @@ pub struct TestGateway {
 pub struct Wanted {
     pub auto_approve: bool,
     pub clock: Arc<dyn Clock>,
+    pub require_dpop_nonce: bool,
+    pub open_registration: bool,
+    /// Issuers of software statements: an array of `{issuer, jwks}`.
+    pub software_issuers: Value,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { auto_approve: true, clock: Arc::new(SystemClock) }
+        Self {
+            auto_approve: true,
+            clock: Arc::new(SystemClock),
+            require_dpop_nonce: false,
+            open_registration: true,
+            software_issuers: Value::Array(Vec::new()),
+        }
     }
 }
 
@@ -75,8 +85,13 @@ impl TestGateway {
     }
 
     async fn on(folder: TempDir, database_url: Option<String>, wanted: Wanted) -> Self {
+        let issuers = folder.path().join("issuers.json");
+        std::fs::write(&issuers, wanted.software_issuers.to_string()).unwrap();
         let sandbox = Sandbox::start(SandboxOptions {
             auto_approve: wanted.auto_approve,
+            require_dpop_nonce: wanted.require_dpop_nonce,
+            open_registration: wanted.open_registration,
+            software_issuers: Some(issuers),
             read_deadline: Duration::from_secs(2),
             database_url: database_url.clone(),
             clock: Arc::clone(&wanted.clock),
@@ -152,6 +167,19 @@ impl TestGateway {
         self.folder.path()
     }
 
+    /// A second gateway, with banks of its own, on the same keys and stores.
+    pub async fn twin(&self) -> Sandbox {
+        let (from, to) = (self.folder().join("data"), self.folder().join("twin"));
+        share(&from, &to);
+        let options = SandboxOptions {
+            auto_approve: true,
+            database_url: self.database_url.clone(),
+            clock: Arc::clone(&self.clock),
+            ..SandboxOptions::at(to)
+        };
+        Sandbox::start(options).await.unwrap()
+    }
+
     /// Stops the sandbox and starts it again on the same state.
     pub async fn restarted(self) -> Self {
         self.restarted_after(|| {}).await
@@ -201,6 +229,23 @@ pub fn assert_problem(answer: &Answer, status: u16, code: &str) {
 /// The rows of a list.
 pub fn rows(answer: &Answer) -> Vec<Value> {
     answer.json()["data"].as_array().cloned().unwrap_or_default()
+}
+
+/// Copies a data folder but for its databases, which become links to the originals.
+fn share(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        let name = entry.file_name().into_string().unwrap();
+        if path.is_dir() {
+            share(&path, &target);
+        } else if name.ends_with(".sqlite") {
+            std::os::unix::fs::symlink(&path, &target).unwrap();
+        } else if name != "lock" && !name.contains(".sqlite-") {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
 }
 
 /// A database name of this test alone, beside the given one.

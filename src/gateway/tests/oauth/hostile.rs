@@ -1,0 +1,229 @@
+//! Those who send what no client of good will would send.
+
+use consentry::demo::{RETURN, verifier};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::ciba::{asked, polled, polling, until_decided};
+use crate::fintech::{
+    INTROSPECT, JWT_BEARER, PAR, REVOKE, TOKEN, assert_error, push, registered, signed, tpp_as,
+};
+use crate::prover::{Prover, right};
+use crate::support::consents::ShiftedClock;
+use crate::support::{DECOUPLED, EU, TestGateway, UK, Wanted, parameter};
+
+/// RFC 9700 §2.1, §4.1, FAPI 2.0 SP §5.3.2.2-6 (AS6, AS21, MS5): an address that a parser
+/// may take for the registered one is not it, pushed plainly or signed; nobody is sent
+/// there.
+/// [module: ensure-registered-redirect-uri]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_only_looks_like_the_registered_one_is_refused() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let (host, path) = ("fintech.consentry.example", "/return");
+    let now = gw.clock.now().as_second();
+    for uri in [
+        format!("https://{host}.{path}"),
+        format!("https://{host}{}", path.to_uppercase()),
+        format!("https://{}{path}", host.to_uppercase()),
+        format!("https://evil@{host}{path}"),
+        format!("https://{host}@evil.example{path}"),
+        format!("https://{host}:443{path}"),
+        format!("https://{host}:8443{path}"),
+        format!("https://{host}%2Freturn"),
+        format!("https://{host}/%72eturn"),
+        format!("https://{host}/./return"),
+        format!("https://{host}/x/..{path}"),
+        format!("https://{host}/{path}"),
+        format!("https://{host}\\return"),
+        format!("https://{host}{path}?"),
+        format!("https://{host}{path}?code=x"),
+        format!("https://{host}{path}#"),
+        format!("https://{host}{path};a=b"),
+        format!("{RETURN} "),
+        format!(" {RETURN}"),
+        format!("{RETURN}\u{0}"),
+        format!("{RETURN}\r\nset-cookie: a=b"),
+        format!("https://sub.{host}{path}"),
+        format!("https://{host}.evil.example{path}"),
+        format!("https://fintech.consentry.examp\u{4cf}e{path}"),
+        format!("http://{host}{path}"),
+        format!("//{host}{path}"),
+        "javascript:alert(1)//https://fintech.consentry.example/return".to_owned(),
+        "data:text/html,x".to_owned(),
+    ] {
+        let answer = push(&tpp, &verifier(), &[("redirect_uri", Some(&uri))]).await;
+        assert_eq!(answer.status, 400, "{uri:?}");
+        assert_error(&answer, 400, "invalid_request");
+        let request = json!({
+            "iss": tpp.client_id, "aud": tpp.server["issuer"], "nbf": now, "exp": now + 60,
+            "response_type": "code", "scope": "accounts", "redirect_uri": uri,
+            "code_challenge": "x".repeat(43), "code_challenge_method": "S256",
+        });
+        let request = signed(&tpp.key, &request);
+        let form = [("request", request.as_str()), ("redirect_uri", RETURN)];
+        assert_error(&tpp.authenticated(PAR, &form).await.unwrap(), 400, "invalid_request");
+    }
+    gw.sandbox.stop().await;
+}
+
+/// RFC 6749 §3.2, RFC 9700 §4.2 (AS21, AS26): what is in the address of a back-channel
+/// request does not count, what is there twice is refused, and a form is a form.
+/// [module: par-attempt-invalid-http-method]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parameters_come_once_and_in_the_body() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = [("grant_type", "client_credentials"), ("scope", "accounts")];
+    for endpoint in [TOKEN, PAR, REVOKE, INTROSPECT] {
+        let url = tpp.endpoint(endpoint).unwrap();
+        // Everything in the address, nothing in the body.
+        let assertion = tpp.assertion(|_| {}).unwrap();
+        let mut address = url::Url::parse(url).unwrap();
+        address.query_pairs_mut().extend_pairs(own).extend_pairs([
+            ("token", "x"),
+            ("client_id", tpp.client_id.as_str()),
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", &assertion),
+        ]);
+        let answer = tpp.http.post_form(address.as_str(), &[]).await.unwrap();
+        assert_error(&answer, 401, "invalid_client");
+        for name in ["client_id", "grant_type", "token", "scope", "unheard_of"] {
+            let form = [(name, tpp.client_id.as_str()), (name, &tpp.client_id)];
+            assert_error(&tpp.authenticated(endpoint, &form).await.unwrap(), 400, "invalid_request");
+        }
+        for (kind, body) in [
+            ("application/json", json!({ "grant_type": "client_credentials" }).to_string()),
+            ("multipart/form-data; boundary=x", "--x--".to_owned()),
+            ("text/plain", "grant_type=client_credentials".to_owned()),
+            ("", "grant_type=client_credentials".to_owned()),
+        ] {
+            let headers = [("content-type", kind)];
+            let answer = tpp.http.send(Method::POST, url, &headers, body).await.unwrap();
+            assert_error(&answer, 400, "invalid_request");
+        }
+        let large = "x".repeat(70_000);
+        let answer = tpp.authenticated(endpoint, &[("state", &large)]).await.unwrap();
+        assert_error(&answer, 400, "invalid_request");
+        for method in [Method::GET, Method::PUT, Method::DELETE, Method::PATCH] {
+            assert_eq!(tpp.http.send(method, url, &[], "").await.unwrap().status, 405);
+        }
+    }
+    // The body says accounts; the address may say what it likes.
+    let assertion = tpp.assertion(|_| {}).unwrap();
+    let form = [own[0], own[1], ("client_assertion_type", JWT_BEARER), ("client_assertion", &assertion)];
+    let url = format!("{}?scope=payments&grant_type=password", tpp.endpoint(TOKEN).unwrap());
+    let answer = tpp.http.post_form(&url, &form).await.unwrap().expect(200).unwrap();
+    assert_eq!(answer.text("/scope"), "accounts");
+    // RFC 6749 §2.3: nor is there a second way to authenticate, in a header.
+    let basic = [("authorization", "Basic ZGVtby1maW50ZWNoOnNlY3JldA==")];
+    let answer = tpp.http.post_form_with(tpp.endpoint(TOKEN).unwrap(), &basic, &own).await.unwrap();
+    assert_error(&answer, 401, "invalid_client");
+    gw.sandbox.stop().await;
+}
+
+/// AS10, RFC 9700 §4.7 (AS9, CL8): of fifty that come back from the bank with one answer,
+/// one counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_banks_answer_that_comes_fifty_times_counts_once() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("accounts").await.unwrap();
+    for bank in [UK, EU] {
+        let consents = tpp.lodge(&own, &[bank]).await.unwrap();
+        let pushed = tpp.push(&consents, &verifier()).await.unwrap();
+        let mut person = gw.person();
+        let callback = format!("{}/callback/", gw.sandbox.access().issuer);
+        let returned = person.walk(&tpp.start_of(&pushed).unwrap(), &callback).await.unwrap().url;
+        let mut tries = tokio::task::JoinSet::new();
+        for _ in 0..50 {
+            let (mut tab, returned) = (person.clone(), returned.clone());
+            tries.spawn(async move { tab.request(Method::GET, &returned, None).await.unwrap() });
+        }
+        let answers = tries.join_all().await;
+        let taken: Vec<_> = answers.iter().filter(|answer| answer.status == 303).collect();
+        assert_eq!(taken.len(), 1, "{bank}");
+        assert!(answers.iter().filter(|answer| answer.status != 303).all(|answer| answer.status == 400));
+        let next = returned.join(taken[0].header("location").unwrap()).unwrap();
+        let visit = person.walk(next.as_str(), RETURN).await.unwrap();
+        assert_eq!(parameter(&visit, "code").len(), 43);
+    }
+    gw.sandbox.stop().await;
+}
+
+/// RFC 9449 §11.1, CIBA Core §11 (AS15, B3): of fifty with one proof, and of fifty with one
+/// auth_req_id, one gets a token.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proof_and_an_auth_req_id_that_come_fifty_times_give_one_token() {
+    let clock = std::sync::Arc::new(ShiftedClock::default());
+    let gw = TestGateway::wanted(Wanted { clock: clock.clone(), ..Wanted::default() }).await;
+    let tpp = tpp_as(&gw, &polling()).await;
+    let prover = Prover::new(&gw);
+    let proof = prover.proof("POST", tpp.endpoint(TOKEN).unwrap(), None, right);
+    let own = tpp.own_token("accounts").await.unwrap();
+    let consents = tpp.lodge(&own, &[DECOUPLED]).await.unwrap();
+    let id = asked(&tpp, &consents, &Value::Null).await.expect(200).unwrap().text("/auth_req_id");
+    let mut tries = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (tpp, proof) = (tpp.clone(), proof.clone());
+        tries.spawn(async move {
+            let form = [("grant_type", "client_credentials"), ("scope", "accounts")];
+            tpp.authenticated_with(TOKEN, &[("dpop", &proof)], &form).await.unwrap()
+        });
+    }
+    let answers = tries.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    let refused = answers.iter().filter(|answer| answer.status != 200);
+    refused.for_each(|answer| assert_error(answer, 400, "invalid_dpop_proof"));
+
+    // The sandbox approves by itself; this is seen without fetching the token.
+    gw.until_status(&tpp, &consents[0], "AUTHORIZED").await;
+    let other = tpp_as(&gw, &polling()).await;
+    assert_error(&polled(&other, &id).await, 400, "invalid_grant");
+    let mut tries = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (tpp, clock, id) = (tpp.clone(), clock.clone(), id.clone());
+        tries.spawn(async move { until_decided(&tpp, &clock, &id).await });
+    }
+    let answers = tries.join_all().await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    let refused = answers.iter().filter(|answer| answer.status != 200);
+    refused.for_each(|answer| assert_error(answer, 400, "invalid_grant"));
+    gw.sandbox.stop().await;
+}
+
+/// RFC 6749 §5.2, §10.12 (AS26): errors are of the registry, in one line of ASCII, not to
+/// be cached, and say nothing back of what came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_says_nothing_back_of_what_came() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let marker = "m\u{e4}rker\r\nx<script>";
+    for (endpoint, form) in [
+        (TOKEN, vec![("grant_type", marker)]),
+        (
+            TOKEN,
+            vec![
+                ("grant_type", "authorization_code"),
+                ("code", marker),
+                ("redirect_uri", marker),
+                ("code_verifier", marker),
+            ],
+        ),
+        (TOKEN, vec![("grant_type", "client_credentials"), ("scope", marker)]),
+        (PAR, vec![("response_type", marker)]),
+        (PAR, vec![("response_type", "code"), ("redirect_uri", marker)]),
+        (PAR, vec![("request", marker)]),
+    ] {
+        let answer = tpp.authenticated(endpoint, &form).await.unwrap();
+        assert_error(&answer, 400, &answer.text("/error"));
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(!body.contains("rker") && !body.contains("<script"), "{body}");
+    }
+    let id = registered(&tpp.http, &tpp, &crate::fintech::metadata(&json!({}))).await;
+    for client in [marker, "", "tpp-unknown", &id.to_uppercase(), &format!("{id} "), "' or '1'='1"] {
+        let answer = crate::fintech::own_token_of(&tpp.http, &tpp, client, "accounts").await;
+        assert_error(&answer, 401, "invalid_client");
+    }
+    gw.sandbox.stop().await;
+}
