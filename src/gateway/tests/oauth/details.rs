@@ -66,17 +66,10 @@ async fn samples(tpp: &Tpp) -> Vec<Value> {
 
 /// Every `$ref` of a schema.
 fn references(schema: &Value) -> Vec<String> {
-    match schema {
-        Value::Object(members) => members
-            .iter()
-            .flat_map(|(name, value)| match value {
-                Value::String(target) if name == "$ref" => vec![target.clone()],
-                other => references(other),
-            })
-            .collect(),
-        Value::Array(values) => values.iter().flat_map(references).collect(),
-        _ => Vec::new(),
-    }
+    let own = schema.get("$ref").and_then(Value::as_str).map(str::to_owned);
+    let members = schema.as_object().into_iter().flat_map(|members| members.values());
+    let inside = members.chain(schema.as_array().into_iter().flatten());
+    own.into_iter().chain(inside.flat_map(references)).collect()
 }
 
 /// RFC 9396 §5, §9.2, §10 (AS28): each type of the metadata is published with a

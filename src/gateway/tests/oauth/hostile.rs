@@ -122,7 +122,7 @@ async fn parameters_come_once_and_in_the_body() {
     gw.sandbox.stop().await;
 }
 
-/// AS10, RFC 9700 §4.7 (AS9, CL8): of fifty that come back from the bank with one answer,
+/// RFC 9700 §4.7 (CL8): of fifty that come back from the bank with one answer,
 /// one counts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_banks_answer_that_comes_fifty_times_counts_once() {
