@@ -62,7 +62,7 @@ async fn pages_cannot_be_framed_scripted_or_cached() {
     gw.sandbox.stop().await;
 }
 
-/// AS29: the client's name is shown, as text.
+/// RFC 7591 §5 (AS29): the client's name is shown, as text.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hostile_client_name_is_shown_as_text() {
     let gw = by_hand().await;
