@@ -1,10 +1,10 @@
 # What there is to do here. Each target says what it needs when that is missing.
 
-.PHONY: help test lint openapi bench demo
+.PHONY: help test lint openapi security-profile bench demo
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # Starts PostgreSQL 15 and Redis of its own.
 test: ## Run all tests: Rust, certified OAuth software, a browser
@@ -19,6 +19,9 @@ lint: ## Check formatting, lints, bank profiles and the API document
 openapi: ## Write the API document anew
 	cargo run --quiet -p consentry -- openapi > openapi/consentry.json.new
 	mv openapi/consentry.json.new openapi/consentry.json
+
+security-profile: ## Write docs/security-profile.md anew, by running the Rust tests
+	@scripts/test.sh --security-profile
 
 bench: ## Measure the release build; writes docs/measurements.md
 	@scripts/measure.sh

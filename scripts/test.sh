@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test: Rust, then the outside judges in Node, then a real browser.
+# With --security-profile it stops after the Rust tests and writes
+# docs/security-profile.md anew.
 #
 # Installs what is missing where apt-get is at hand. Starts PostgreSQL and Redis
 # of its own in .test/ on free ports, unless DATABASE_URL and REDIS_URL name some
@@ -188,9 +190,22 @@ if cargo nextest --version >/dev/null 2>&1; then runner=(nextest run); else runn
 say "Building"
 cargo "${runner[@]}" --workspace --no-run || die "the build failed"
 say "Running the Rust tests, the gateway on SQLite"
+junit="${CARGO_TARGET_DIR:-$PWD/target}/nextest/default/junit.xml"
 cargo "${runner[@]}" --workspace --no-fail-fast || failed=1
+if [ "${runner[0]}" = nextest ]; then cp "$junit" "$run/sqlite.xml"; fi
 say "Running the gateway's tests again, on PostgreSQL"
 CONSENTRY_TEST_ON=postgres cargo "${runner[@]}" -p consentry --no-fail-fast || failed=1
+if [ "${runner[0]}" = nextest ]; then
+  cp "$junit" "$run/postgres.xml"
+  say "Holding the security profile to the tests"
+  if [ "${1:-}" = --security-profile ]; then
+    node scripts/security-profile.mjs "$run/sqlite.xml" "$run/postgres.xml" || failed=1
+    exit "$failed"
+  fi
+  node scripts/security-profile.mjs --check "$run/sqlite.xml" "$run/postgres.xml" || failed=1
+else
+  say "SKIPPED: the security profile is compared where cargo-nextest is"
+fi
 
 # Built together with the Rust tests: the judges drive the same binary.
 export CONSENTRY_BIN="${CARGO_TARGET_DIR:-$PWD/target}/debug/consentry"

@@ -15,7 +15,11 @@ async fn refused(tpp: &Tpp, change: impl FnOnce(&mut Value)) {
     assert_error(&own_token_by(tpp, &tpp.assertion(change).unwrap()).await, 401, "invalid_client");
 }
 
-/// RFC 7523 §3 (3), FAPI 2.0 SP §5.3.2.1-8: aud is the issuer, one string.
+/// RFC 7523 §3 (3), FAPI 2.0 SP §5.3.2.1-8 (AS12): aud is the issuer, one string.
+/// [module: ensure-client-assertion-with-wrong-aud-fails]
+/// [module: par-test-array-as-audience-fails]
+/// [module: par-test-par-endpoint-url-as-audience-fails]
+/// [module: par-test-token-endpoint-url-as-audience-fails]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assertion_for_another_audience_is_refused() {
     let gw = TestGateway::start().await;
@@ -35,7 +39,8 @@ async fn an_assertion_for_another_audience_is_refused() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 7523 §3 (1), (2), (4), (7): issuer, subject, end and id are there.
+/// RFC 7523 §3 (1), (2), (4), (7) (AS12): issuer, subject, end and id are there.
+/// [module: ensure-client-assertion-with-no-sub-fails]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assertion_without_a_needed_claim_is_refused() {
     let gw = TestGateway::start().await;
@@ -50,8 +55,11 @@ async fn an_assertion_without_a_needed_claim_is_refused() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 7523 §3 (4) to (6), FAPI 2.0 SP §5.3.2.1: neither from the past nor
+/// RFC 7523 §3 (4) to (6), FAPI 2.0 SP §5.3.2.1 (AS12): neither from the past nor
 /// from the future; a clock that is 8 seconds ahead is let through.
+/// [module: ensure-client-assertion-with-exp-is-5-minutes-in-past-fails]
+/// [module: par-ensure-jwt-client-assertions-nbf-8-seconds-in-the-future-is-accepted]
+/// [module: par-ensure-jwt-client-assertions-nbf-over-60-seconds-in-the-future-fails]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assertion_out_of_its_time_is_refused() {
     let gw = TestGateway::start().await;
@@ -70,7 +78,7 @@ async fn an_assertion_out_of_its_time_is_refused() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 7523 §3 (7): an id is used once, at whichever endpoint.
+/// RFC 7523 §3 (7) (AS12): an id is used once, at whichever endpoint.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assertion_is_used_once() {
     let gw = TestGateway::start().await;
@@ -89,7 +97,7 @@ async fn an_assertion_is_used_once() {
     gw.sandbox.stop().await;
 }
 
-/// Of many who use one assertion at the same time, one gets a token.
+/// FAPI 2.0 SP (AS12): of many who use one assertion at the same time, one gets a token.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assertion_sent_many_times_at_once_is_used_once() {
     let gw = TestGateway::start().await;
@@ -130,8 +138,9 @@ async fn a_forged_assertion_is_refused() {
     gw.sandbox.stop().await;
 }
 
-/// AS12: the key of another client, a tampered signature, and another
+/// FAPI 2.0 SP (AS12): the key of another client, a tampered signature, and another
 /// client's name in the form.
+/// [module: ensure-client-id-in-token-endpoint]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assertion_by_another_key_or_for_another_client_is_refused() {
     let gw = TestGateway::start().await;
@@ -157,7 +166,8 @@ async fn an_assertion_by_another_key_or_for_another_client_is_refused() {
     gw.sandbox.stop().await;
 }
 
-/// FAPI 2.0 SP §5.3.2.1, AS11: by the registered method only.
+/// FAPI 2.0 SP §5.3.2.1 (AS11): by the registered method only.
+/// [module: ensure-client-assertion-in-token-endpoint]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_authenticates_by_its_registered_method_only() {
     let gw = TestGateway::start().await;
@@ -184,7 +194,7 @@ async fn a_client_authenticates_by_its_registered_method_only() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 7521 §4.2: the assertion says what it is.
+/// RFC 7521 §4.2 (AS12): the assertion says what it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_assertion_of_another_type_is_refused() {
     let gw = TestGateway::start().await;

@@ -114,6 +114,10 @@ async fn an_approval_in_the_app_of_the_bank_gives_a_token_once() {
     // B3: 256 bits in base64url.
     assert_eq!(id.len(), 43);
     assert_eq!((&answer.json()["expires_in"], &answer.json()["interval"]), (&json!(300), &json!(5)));
+    // Invariant 3: whose login name it is stands at home, with the consent.
+    let digest = crypto::digest::sha256_hex(id.as_bytes());
+    let row = gw.sandbox.gateway().stores().global().backchannel(&digest).await.unwrap().unwrap();
+    assert!(!row.plan.to_string().contains("anna"));
     assert_error(&polled(&tpp, &id).await, 400, "authorization_pending");
     assert_error(&polled(&tpp, &id).await, 400, "slow_down");
     clock.advance(5);
@@ -271,6 +275,16 @@ async fn exactly_one_hint_is_taken() {
         assert_error(&asked(&tpp, &consents, &changes).await, 400, error);
     }
     assert_eq!(asked(&tpp, &consents, &Value::Null).await.status, 200);
+    gw.sandbox.stop().await;
+}
+
+/// CIBA Core §13, §11 (B2, B4): whom the bank does not know is nobody's to approve for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_whom_the_bank_does_not_know_approves_nothing() {
+    let (gw, clock, tpp, _, consents) = ready(&Value::Null).await;
+    let answer = asked(&tpp, &consents, &json!({ "login_hint": "nobody" })).await.expect(200).unwrap();
+    let answer = until_decided(&tpp, &clock, &answer.text("/auth_req_id")).await;
+    assert_error(&answer, 400, "access_denied");
     gw.sandbox.stop().await;
 }
 

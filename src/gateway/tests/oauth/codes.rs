@@ -12,7 +12,9 @@ use serde_json::json;
 use crate::fintech::{TOKEN, assert_error, authorise, push};
 use crate::support::{TestGateway, UK, Wanted, assert_problem, parameter};
 
-/// RFC 9207 §2, RFC 6749 §4.1.2: code, state and iss, and nothing else.
+/// RFC 9207 §2, RFC 6749 §4.1.2 (AS7, AS19, AS22): code, state and iss, and nothing else.
+/// [module: happy-flow]
+/// [module: ensure-authorization-request-without-state-success]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_approval_answers_with_code_state_and_iss() {
     let gw = TestGateway::start().await;
@@ -29,8 +31,9 @@ async fn an_approval_answers_with_code_state_and_iss() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 6749 §4.1.2.1, RFC 9207 §2 (AS23): a refusal is access_denied with
+/// RFC 6749 §4.1.2.1, RFC 9207 §2 (AS7, AS23): a refusal is access_denied with
 /// state and iss, and ends the consent.
+/// [module: user-rejects-authentication]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_answers_with_access_denied_state_and_iss() {
     let gw = TestGateway::wanted(Wanted { auto_approve: false, ..Wanted::default() }).await;
@@ -54,6 +57,7 @@ async fn a_refusal_answers_with_access_denied_state_and_iss() {
 }
 
 /// RFC 6749 §4.1.2 (AS9): a code used twice revokes what the first use gave.
+/// [module: attempt-reuse-authorization-code-after-one-second]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replayed_code_revokes_the_token_it_gave() {
     let (gw, clock) = TestGateway::with_manual_clock().await;
@@ -70,7 +74,7 @@ async fn a_replayed_code_revokes_the_token_it_gave() {
     gw.sandbox.stop().await;
 }
 
-/// AS9: of many who redeem one code at the same time at most one gets a token,
+/// FAPI 2.0 SP (AS9): of many who redeem one code at the same time at most one gets a token,
 /// and whatever was given is revoked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_redeemed_many_times_at_once_leaves_no_token() {
@@ -91,7 +95,8 @@ async fn a_code_redeemed_many_times_at_once_leaves_no_token() {
     gw.sandbox.stop().await;
 }
 
-/// FAPI 2.0 SP §5.3.2.1-11: a code lives 60 seconds at most.
+/// FAPI 2.0 SP §5.3.2.1-11 (AS9): a code lives 60 seconds at most.
+/// [module: ensure-token-endpoint-fails-with-expired-auth-code]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_older_than_a_minute_is_refused() {
     let (gw, clock) = TestGateway::with_manual_clock().await;
@@ -106,8 +111,11 @@ async fn a_code_older_than_a_minute_is_refused() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 6749 §4.1.3, RFC 7636 §4.6: bound to client, redirect_uri and verifier.
+/// RFC 6749 §4.1.3, RFC 7636 §4.6 (AS5, AS9): bound to client, redirect_uri and verifier.
 /// A wrong try does not use the code up, so nobody can burn another's.
+/// [module: ensure-authorization-code-is-bound-to-client]
+/// [module: ensure-pkce-code-verifier-required]
+/// [module: incorrect-pkce-code-verifier-rejected]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_is_bound_to_client_redirect_uri_and_verifier() {
     let gw = TestGateway::start().await;
@@ -178,7 +186,7 @@ async fn a_token_answer_says_what_was_granted() {
     gw.sandbox.stop().await;
 }
 
-/// OpenID Connect Core §2, §3.1.3.7 (AS25): signed by a published key, for
+/// OpenID Connect Core §2, §3.1.3.7 (AS20, AS25, RS9): signed by a published key, for
 /// this client, with its nonce whole.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_id_token_is_signed_for_this_client_and_nonce() {
@@ -206,6 +214,10 @@ async fn an_id_token_is_signed_for_this_client_and_nonce() {
 
 /// RFC 9126 §4, FAPI 2.0 SP §5.3.2.2 note 3 (AS10): a reference belongs to its
 /// client, expires, may be reloaded until it is answered, and not after.
+/// [module: par-ensure-reused-request-uri-prior-to-auth-completion-succeeds]
+/// [module: par-attempt-reuse-request_uri]
+/// [module: par-attempt-to-use-expired-request_uri]
+/// [module: par-attempt-to-use-request_uri-for-different-client]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_uri_is_reloaded_until_answered_and_then_over() {
     let (gw, clock) = TestGateway::with_manual_clock().await;
@@ -229,7 +241,7 @@ async fn a_request_uri_is_reloaded_until_answered_and_then_over() {
     gw.sandbox.stop().await;
 }
 
-/// AS10: two browsers on one request: one answer.
+/// FAPI 2.0 SP (AS10): two browsers on one request: one answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_request_gives_one_code_in_however_many_browsers() {
     let gw = TestGateway::wanted(Wanted { auto_approve: false, ..Wanted::default() }).await;
@@ -248,7 +260,7 @@ async fn one_request_gives_one_code_in_however_many_browsers() {
     gw.sandbox.stop().await;
 }
 
-/// A PSU who takes longer to decide than the reference lives still ends well.
+/// FAPI 2.0 SP (AS10): a PSU who takes longer to decide than the reference lives still ends well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_person_is_not_turned_away_at_the_end() {
     let clock = Arc::new(ManualClock::at(SystemClock.now()));

@@ -68,8 +68,8 @@ async fn samples(tpp: &Tpp) -> Vec<Value> {
 fn references(schema: &Value) -> Vec<String> {
     let own = schema.get("$ref").and_then(Value::as_str).map(str::to_owned);
     let members = schema.as_object().into_iter().flat_map(|members| members.values());
-    let values = schema.as_array().into_iter().flatten();
-    own.into_iter().chain(members.chain(values).flat_map(references)).collect()
+    let inside = members.chain(schema.as_array().into_iter().flatten());
+    own.into_iter().chain(inside.flat_map(references)).collect()
 }
 
 /// RFC 9396 §5, §9.2, §10 (AS28): each type of the metadata is published with a

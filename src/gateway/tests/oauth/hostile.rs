@@ -122,7 +122,7 @@ async fn parameters_come_once_and_in_the_body() {
     gw.sandbox.stop().await;
 }
 
-/// AS10, RFC 9700 §4.7 (AS9, CL8): of fifty that come back from the bank with one answer,
+/// RFC 9700 §4.7 (CL8): of fifty that come back from the bank with one answer,
 /// one counts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_banks_answer_that_comes_fifty_times_counts_once() {
@@ -189,6 +189,80 @@ async fn a_proof_and_an_auth_req_id_that_come_fifty_times_give_one_token() {
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
     let refused = answers.iter().filter(|answer| answer.status != 200);
     refused.for_each(|answer| assert_error(answer, 400, "invalid_grant"));
+    gw.sandbox.stop().await;
+}
+
+/// RFC 9207 §2.4, RFC 9700 §4.4 (CL2, CL8): what comes back from a bank in the name of
+/// another issuer, without one, or with a parameter twice, authorises nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_of_another_issuer_authorises_nothing() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("accounts").await.unwrap();
+    for spoil in ["https://other.example", "", "twice"] {
+        let consents = tpp.lodge(&own, &[UK]).await.unwrap();
+        let pushed = tpp.push(&consents, &verifier()).await.unwrap();
+        let mut person = gw.person();
+        let callback = format!("{}/callback/", gw.sandbox.access().issuer);
+        let mut returned = person.walk(&tpp.start_of(&pushed).unwrap(), &callback).await.unwrap().url;
+        let pairs: Vec<_> = returned.query_pairs().into_owned().collect();
+        assert!(pairs.iter().any(|(name, _)| name == "iss"), "the bank names itself");
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &pairs {
+            match (name.as_str(), spoil) {
+                ("iss", "") => {}
+                ("iss", "twice") => {
+                    query.append_pair(name, value).append_pair("code", "another");
+                }
+                ("iss", other) => {
+                    query.append_pair(name, other);
+                }
+                (name, _) => {
+                    query.append_pair(name, value);
+                }
+            }
+        }
+        returned.set_query(Some(&query.finish()));
+        let visit = person.walk(returned.as_str(), RETURN).await.unwrap();
+        assert_eq!(parameter(&visit, "code"), "", "{spoil}");
+        assert_ne!(gw.shown(&tpp, &consents[0]).await["status"], "AUTHORIZED", "{spoil}");
+    }
+    gw.sandbox.stop().await;
+}
+
+/// FAPI 2.0 SP §5.3.4, RTS art. 36(5) (RS10): the PSU is present if the client says so in
+/// the header for it; addresses that proxies add say nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_psu_is_present_by_the_header_for_it_only() {
+    let (gw, clock) = TestGateway::with_shifted_clock().await;
+    // Not so near midnight that the day ends under the test.
+    if gw.clock.now().as_second() % 86_400 > 86_000 {
+        clock.advance(1_000);
+    }
+    let tpp = gw.tpp().await;
+    let granted = gw.granted(&tpp, &[UK]).await;
+    let bearer = consentry::demo::bearer(&granted.token);
+    let url = format!("{}/v1/accounts", tpp.api);
+    let read = async |name: &str, value: &str| {
+        tpp.http.get(&url, &[("authorization", bearer.as_str()), (name, value)]).await.unwrap()
+    };
+    let counted =
+        async || gw.shown(&tpp, &granted.consents[0]).await["usage"]["unattended_calls_today"].clone();
+    let proxies = [
+        ("x-forwarded-for", "192.0.2.10"),
+        ("forwarded", "for=192.0.2.10"),
+        ("x-real-ip", "192.0.2.10"),
+        ("psu-user-agent", "Browser/1.0"),
+    ];
+    for (n, (name, value)) in (1..).zip(proxies) {
+        read(name, value).await.expect(200).unwrap();
+        assert_eq!(counted().await, n, "{name}");
+    }
+    for name in ["psu-ip-address", "PSU-IP-Address", "x-fapi-customer-ip-address"] {
+        read(name, "192.0.2.10").await.expect(200).unwrap();
+        assert_eq!(counted().await, 4, "{name}");
+        crate::support::assert_problem(&read(name, "somewhere").await, 400, "request.header");
+    }
     gw.sandbox.stop().await;
 }
 

@@ -125,7 +125,7 @@ async fn takes_over(
     both
 }
 
-/// OpenID Connect Core §10.1.1: rotation "can be accomplished" with the old
+/// OpenID Connect Core §10.1.1 (AS20, AS25): rotation "can be accomplished" with the old
 /// key published for a while. No request fails, no id_token is without its key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rotation_leaves_no_moment_without_the_key_of_an_id_token() {

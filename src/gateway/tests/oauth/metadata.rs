@@ -8,8 +8,9 @@ use serde_json::json;
 use crate::fintech::assert_error;
 use crate::support::TestGateway;
 
-/// RFC 8414 §3, OpenID Connect Discovery §4: both locations say the same, on
+/// RFC 8414 §3, OpenID Connect Discovery §4 (AS1): both locations say the same, on
 /// both listeners, and the issuer is the address that was asked.
+/// [module: discovery-end-point-verification]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_metadata_is_the_same_everywhere_and_names_its_issuer() {
     let gw = TestGateway::start().await;
@@ -25,7 +26,8 @@ async fn the_metadata_is_the_same_everywhere_and_names_its_issuer() {
     gw.sandbox.stop().await;
 }
 
-/// FAPI 2.0 SP §5.3.2.2: what the profile demands is what the metadata says.
+/// FAPI 2.0 SP §5.3.2.2 (AS3, AS4, AS7, AS18, M2): what the profile demands is what the metadata says.
+/// [module: discovery-end-point-verification]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_metadata_states_the_profile() {
     let gw = TestGateway::start().await;
@@ -67,8 +69,9 @@ async fn the_metadata_states_the_profile() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 8414 §2: an address in the metadata is one that answers, over https;
+/// RFC 8414 §2 (AS2, M1): an address in the metadata is one that answers, over https;
 /// RFC 8705 §5: so are its aliases.
+/// [module: discovery-end-point-verification]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_endpoint_of_the_metadata_answers() {
     let gw = TestGateway::start().await;
@@ -101,7 +104,7 @@ async fn every_endpoint_of_the_metadata_answers() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 7517 §5, FAPI 2.0 SP §5.4: public halves only, each with a name of its own.
+/// RFC 7517 §5, FAPI 2.0 SP §5.4 (AS18, AS20): public halves only, each with a name of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_published_keys_are_public_and_named_once() {
     let gw = TestGateway::start().await;

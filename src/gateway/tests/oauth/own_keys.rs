@@ -207,7 +207,7 @@ async fn a_key_that_cannot_be_used_is_not_added() {
     gw.sandbox.stop().await;
 }
 
-/// AS12: keys that are added at the same time are all there in the end (AS12).
+/// RFC 7592 §2.2 (AS12): keys that are added at the same time are all there in the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_added_at_the_same_time_do_not_undo_each_other() {
     let gw = TestGateway::start().await;

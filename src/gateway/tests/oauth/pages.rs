@@ -34,7 +34,7 @@ async fn opened(gw: &TestGateway, person: &mut consentry::demo::Browser, start: 
     (page, answer)
 }
 
-/// RFC 9700 §4.7, §4.16: pages are framed by nobody, run no script, are
+/// RFC 9700 §4.7, §4.16 (AS8, AS21): pages are framed by nobody, run no script, are
 /// cached nowhere and tell no other site where the person came from.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_cannot_be_framed_scripted_or_cached() {
@@ -62,7 +62,7 @@ async fn pages_cannot_be_framed_scripted_or_cached() {
     gw.sandbox.stop().await;
 }
 
-/// AS29: the client's name is shown, as text.
+/// RFC 7591 §5 (AS29): the client's name is shown, as text.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hostile_client_name_is_shown_as_text() {
     let gw = by_hand().await;
@@ -83,7 +83,7 @@ async fn a_hostile_client_name_is_shown_as_text() {
     gw.sandbox.stop().await;
 }
 
-/// A session belongs to the browser that opened it; neither looking nor
+/// RFC 9700 §4.7 (AS21): a session belongs to the browser that opened it; neither looking nor
 /// deciding works in another one, or with a form that is not ours.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_belongs_to_one_browser_and_its_own_forms() {
@@ -117,7 +117,7 @@ async fn a_session_belongs_to_one_browser_and_its_own_forms() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 9700 §4.7 (CSRF): a bank's answer counts in the browser that was sent
+/// RFC 9700 §4.7 (CSRF) (CL3, CL8): a bank's answer counts in the browser that was sent
 /// out, once; trying it elsewhere uses nothing up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_banks_answer_counts_once_and_in_the_right_browser() {
@@ -276,7 +276,7 @@ async fn a_page_loaded_many_times_at_once_does_not_end_the_session() {
     gw.sandbox.stop().await;
 }
 
-/// An unknown page, session or bank is a 4xx that is for people, without detail.
+/// RFC 9700 §4.11 (AS21): an unknown page, session or bank is a 4xx that is for people, without detail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nonsense_addresses_are_refused() {
     let gw = by_hand().await;

@@ -7,8 +7,9 @@ use serde_json::json;
 use crate::fintech::{PAR, assert_error, authority, push, registered, request, subject, tpp_with};
 use crate::support::{EU, TestGateway, UK, parameter};
 
-/// FAPI 2.0 SP §5.3.2.2-3: whatever the address holds, a request that was not
+/// FAPI 2.0 SP §5.3.2.2-3 (AS4, AS22): whatever the address holds, a request that was not
 /// pushed is refused, and nobody is sent anywhere.
+/// [module: ensure-unsigned-authorization-request-without-using-par-fails]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_was_not_pushed_is_refused() {
     let gw = TestGateway::start().await;
@@ -21,7 +22,9 @@ async fn a_request_that_was_not_pushed_is_refused() {
     gw.sandbox.stop().await;
 }
 
-/// FAPI 2.0 SP §5.3.2.2-5: PKCE, S256 only.
+/// FAPI 2.0 SP §5.3.2.2-5 (AS5): PKCE, S256 only.
+/// [module: par-ensure-pkce-required]
+/// [module: par-plain-pkce-rejected]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_push_without_pkce_or_with_another_method_is_refused() {
     let gw = TestGateway::start().await;
@@ -41,8 +44,11 @@ async fn a_push_without_pkce_or_with_another_method_is_refused() {
     gw.sandbox.stop().await;
 }
 
-/// FAPI 2.0 SP §5.3.2.2-6, RFC 9700 §2.1: a redirect_uri is there, registered,
+/// FAPI 2.0 SP §5.3.2.2-6, RFC 9700 §2.1 (AS6): a redirect_uri is there, registered,
 /// and compared byte by byte.
+/// [module: ensure-registered-redirect-uri]
+/// [module: plain-fapi-tolerate-unregistered-redirect-uri]
+/// [module: ensure-redirect-uri-in-authorization-request]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redirect_uri_that_is_not_exactly_registered_is_refused() {
     let gw = TestGateway::start().await;
@@ -65,6 +71,8 @@ async fn a_redirect_uri_that_is_not_exactly_registered_is_refused() {
 }
 
 /// FAPI 2.0 SP §5.3.2.2-1 (AS3, AS17): code, in the query; nothing else.
+/// [module: ensure-response-type-code-idtoken-fails]
+/// [module: ensure-response-type-token-fails]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_response_types_and_modes_are_refused() {
     let gw = TestGateway::start().await;
@@ -81,7 +89,8 @@ async fn other_response_types_and_modes_are_refused() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 9126 §2.1: a pushed request is whole, and refers to nothing.
+/// RFC 9126 §2.1 (AS4, MS5): a pushed request is whole, and refers to nothing.
+/// [module: par-authorization-request-containing-request_uri-form-param]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reference_inside_a_push_is_refused() {
     let gw = TestGateway::start().await;
@@ -93,7 +102,7 @@ async fn a_reference_inside_a_push_is_refused() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 9126 §2.2, FAPI 2.0 SP §5.3.2.2: 5 s ≤ expires_in < 600 s, an integer;
+/// RFC 9126 §2.2, FAPI 2.0 SP §5.3.2.2 (AS10, AS21, AS27): 5 s ≤ expires_in < 600 s, an integer;
 /// the reference cannot be guessed; nothing is cached.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_push_answers_with_a_short_lived_unguessable_reference() {
@@ -110,7 +119,7 @@ async fn a_push_answers_with_a_short_lived_unguessable_reference() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 6749 §3.1: a parameter is not repeated, not even with the same value.
+/// RFC 6749 §3.1 (AS21): a parameter is not repeated, not even with the same value.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repeated_parameter_is_refused() {
     let gw = TestGateway::start().await;
@@ -134,6 +143,7 @@ async fn a_repeated_parameter_is_refused() {
 
 /// RFC 6749 §3.3 (AS24): the order of scopes means nothing; one that the
 /// client is not registered for is refused.
+/// [module: ensure-other-scope-order-succeeds]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scopes_have_no_order_and_unknown_ones_are_refused() {
     let gw = TestGateway::start().await;
@@ -148,6 +158,7 @@ async fn scopes_have_no_order_and_unknown_ones_are_refused() {
 }
 
 /// RFC 6749 §4.1.2 (AS22): state comes back as it went, or the request is refused.
+/// [module: ensure-authorization-request-with-long-state]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_state_comes_back_intact_or_is_refused() {
     let gw = TestGateway::start().await;
@@ -163,7 +174,7 @@ async fn a_long_state_comes_back_intact_or_is_refused() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 9396 §5: an array of objects of a known type, with known members.
+/// RFC 9396 §5 (AS28): an array of objects of a known type, with known members.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn authorization_details_that_break_the_schema_are_refused() {
     let gw = TestGateway::start().await;
@@ -193,8 +204,9 @@ async fn authorization_details_that_break_the_schema_are_refused() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 9396 §5, AS28: a consent of another client, or one that has ended, is
+/// RFC 9396 §5 (AS28): a consent of another client, or one that has ended, is
 /// not there to be asked for; both are answered like one that never was.
+/// [module: ensure-server-handles-non-matching-intent-id]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_an_own_consent_that_still_lives_can_be_asked_for() {
     let gw = TestGateway::start().await;
@@ -212,7 +224,7 @@ async fn only_an_own_consent_that_still_lives_can_be_asked_for() {
     gw.sandbox.stop().await;
 }
 
-/// ETSI TS 119 495: a certificate without PSP_PI asks for no payments, one
+/// ETSI TS 119 495 (C7): a certificate without PSP_PI asks for no payments, one
 /// without PSP_AI for no accounts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scope_needs_the_role_in_the_certificate() {
@@ -242,7 +254,7 @@ async fn a_scope_needs_the_role_in_the_certificate() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 7591 §2: a client registered for its own tokens only asks no PSU.
+/// RFC 7591 §2 (C2): a client registered for its own tokens only asks no PSU.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_asks_only_by_the_grants_it_is_registered_for() {
     let gw = TestGateway::start().await;

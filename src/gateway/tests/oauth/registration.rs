@@ -267,7 +267,7 @@ async fn a_client_registers_no_scope_without_its_role() {
     gw.sandbox.stop().await;
 }
 
-/// RS3, C6 (RS3, C6): a client that the operator suspends is stopped at once, with
+/// FAPI 2.0 SP §5.3.4, RFC 7592 §2.3 (RS3, C6): a client that the operator suspends is stopped at once, with
 /// every token; when it is let in again, what was not revoked works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_suspended_client_is_stopped_at_once() {

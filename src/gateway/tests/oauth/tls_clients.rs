@@ -62,7 +62,7 @@ async fn a_certificate_of_another_organisation_does_not_speak_for_a_client() {
     gw.sandbox.stop().await;
 }
 
-/// Nor can it say at registration that it is another organisation.
+/// ETSI TS 119 495 (C7): nor can it say at registration that it is another organisation.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_organisation_of_a_client_is_that_of_its_certificate() {
     let gw = TestGateway::start().await;
@@ -76,7 +76,7 @@ async fn the_organisation_of_a_client_is_that_of_its_certificate() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 8705 §2.1.2, RFC 7591 §3.2.2: what cannot work is refused at registration.
+/// RFC 8705 §2.1.2, RFC 7591 §3.2.2 (C2): what cannot work is refused at registration.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metadata_that_cannot_work_is_refused() {
     let gw = TestGateway::start().await;
@@ -105,7 +105,7 @@ async fn metadata_that_cannot_work_is_refused() {
     gw.sandbox.stop().await;
 }
 
-/// RS4, RS7: the API tells what is wrong with a certificate, with a challenge.
+/// FAPI 2.0 SP (RS4, RS7): the API tells what is wrong with a certificate, with a challenge.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_api_says_what_is_wrong_with_a_certificate() {
     let gw = TestGateway::start().await;

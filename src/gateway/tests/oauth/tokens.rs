@@ -18,6 +18,8 @@ async fn get(tpp: &Tpp, path: &str, headers: &[(&str, &str)]) -> Answer {
 
 /// RFC 6750 §2.1, FAPI 2.0 SP §5.3.4-2 (RS2): a token is in the header, once;
 /// not in the address, not in a form; the scheme's case does not matter.
+/// [module: access-token-type-header-case-sensitivity]
+/// [module: happy-flow]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_is_taken_from_the_authorization_header_only() {
     let gw = TestGateway::start().await;
@@ -42,7 +44,7 @@ async fn a_token_is_taken_from_the_authorization_header_only() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 6750 §3 (RS7), RS3: an unknown token is refused with a challenge.
+/// RFC 6750 §3 (RS3, RS7): an unknown token is refused with a challenge.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_token_is_refused_with_a_challenge() {
     let gw = TestGateway::start().await;
@@ -86,7 +88,7 @@ async fn a_token_is_bound_to_the_certificate_it_was_issued_over() {
     gw.sandbox.stop().await;
 }
 
-/// RS6: one's own token and a grant without consents read nothing, a token for
+/// FAPI 2.0 SP (RS6): one's own token and a grant without consents read nothing, a token for
 /// payments no consents, and one for accounts orders no payment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scope_and_consent_are_both_needed() {
@@ -109,7 +111,7 @@ async fn scope_and_consent_are_both_needed() {
     gw.sandbox.stop().await;
 }
 
-/// Invariant 2: what belongs to one client is not there for another, not even
+/// Invariant 2 (RS6): what belongs to one client is not there for another, not even
 /// one of the same organisation with the same certificate.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_clients_consents_and_payments_are_not_there() {
@@ -126,7 +128,7 @@ async fn another_clients_consents_and_payments_are_not_there() {
     gw.sandbox.stop().await;
 }
 
-/// RS8, RS11: account data is not cached, and every answer can be named.
+/// FAPI 2.0 SP (RS8, RS11): account data is not cached, and every answer can be named.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn account_data_is_not_cached_and_every_answer_has_an_id_and_a_date() {
     let gw = TestGateway::start().await;
@@ -161,8 +163,9 @@ async fn a_client_revokes_its_own_tokens_only() {
     gw.sandbox.stop().await;
 }
 
-/// FAPI 2.0 SP §5.3.2.1-4 (AS14): no certificate, no token; and openid is
+/// FAPI 2.0 SP §5.3.2.1-4 (AS14, AS24): no certificate, no token; and openid is
 /// about a person, which a client's own token is not.
+/// [module: ensure-holder-of-key-required]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_own_token_needs_a_certificate_and_a_scope_of_its_own() {
     let gw = TestGateway::start().await;
@@ -179,7 +182,7 @@ async fn an_own_token_needs_a_certificate_and_a_scope_of_its_own() {
     gw.sandbox.stop().await;
 }
 
-/// Invariant 7: tokens and codes are kept as digests; the files do not hold them.
+/// Invariant 7 (AS19): tokens and codes are kept as digests; the files do not hold them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn issued_tokens_and_codes_are_not_in_the_database() {
     let gw = TestGateway::start().await;

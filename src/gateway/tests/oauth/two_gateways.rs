@@ -118,7 +118,7 @@ async fn whatever_ends_tokens_at_one_gateway_ends_them_at_the_other() {
     stopped(gw, twin).await;
 }
 
-/// AS12 (AS9, AS12): fifty redemptions of one code at two gateways give one token at most,
+/// RFC 6749 §4.1.2 (AS9, AS12): fifty redemptions of one code at two gateways give one token at most,
 /// and it is revoked; a key that is removed at one authenticates at neither.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_is_redeemed_once_at_however_many_gateways() {
