@@ -9,6 +9,7 @@ mod bank;
 mod consent_bank;
 mod consent_life;
 mod consents;
+mod departed;
 mod details;
 mod error;
 mod events;

@@ -425,6 +425,7 @@ async fn work(oauth: OAuth, stop: CancellationToken) {
         let mut rounds = Rounds::every(Duration::from_secs(1), &stop);
         while rounds.next().await {
             rounds.note(gateway.keep_consents().await.map(|_| ()));
+            rounds.note(gateway.clear_up_after_clients().await);
         }
     };
     let courier = async {

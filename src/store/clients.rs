@@ -13,7 +13,7 @@ use crate::{GlobalStore, StoreError, Tx};
 pub struct ClientRow {
     /// The client identifier.
     pub client_id: String,
-    /// `active` or `suspended`.
+    /// `active`, `suspended`, `deleted` or `departed`.
     pub status: String,
     /// RFC 7591 metadata.
     pub metadata: Value,
@@ -57,6 +57,18 @@ impl GlobalStore {
         let rows =
             sqlx::query("select * from clients order by client_id").fetch_all(self.database.pool()).await?;
         rows.iter().map(read).collect()
+    }
+
+    /// Ids of the clients that were deleted and may have left something behind.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn deleted_clients(&self) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query("select client_id from clients where status = 'deleted' order by client_id")
+            .fetch_all(self.database.pool())
+            .await?;
+        rows.iter().map(|row| Columns::new(row, "clients", "client_id")?.text("client_id")).collect()
     }
 
     /// Uses up the id of a client assertion (RFC 7523 §3 (7)), or another one
@@ -156,7 +168,8 @@ impl Tx {
         found(&done)
     }
 
-    /// Sets the status of a client: `active`, `suspended` or `deleted`.
+    /// Sets the status of a client: `active`, `suspended`, `deleted`, or
+    /// `departed` when a deleted one has left nothing behind.
     ///
     /// # Errors
     ///

@@ -32,7 +32,8 @@ pub(crate) async fn run(command: ClientsCommand) -> anyhow::Result<ExitCode> {
             let store = open(&at).await?;
             let rows = store.clients().await;
             store.close().await;
-            list(&rows?, json)
+            let rows: Vec<_> = rows?.into_iter().filter(|row| !is_gone(row)).collect();
+            list(&rows, json)
         }
         ClientsCommand::Show { id, at } => {
             let store = open(&at).await?;
@@ -64,6 +65,10 @@ impl Status {
             Self::Deleted => "deleted",
         }
     }
+}
+
+fn is_gone(row: &ClientRow) -> bool {
+    ![Status::Active, Status::Suspended].iter().any(|status| row.status == status.as_str())
 }
 
 async fn open(at: &StoreArgs) -> anyhow::Result<GlobalStore> {
@@ -139,7 +144,7 @@ async fn add(
             bail!("client {id} is named twice");
         }
         match store.client(&id).await? {
-            Some(row) if row.status == Status::Deleted.as_str() => {
+            Some(row) if is_gone(&row) => {
                 bail!("client {id} was removed, and its id is not used again: choose another one")
             }
             Some(_) if !replace => {
@@ -191,7 +196,7 @@ async fn change(at: &StoreArgs, id: &str, to: Status) -> anyhow::Result<ExitCode
 
 async fn change_in(store: &GlobalStore, id: &str, to: Status) -> anyhow::Result<()> {
     let row = existing(store, id).await?;
-    if row.status == Status::Deleted.as_str() {
+    if is_gone(&row) {
         bail!("client {id} was removed");
     }
     let mut tx: Tx = store.begin().await?;

@@ -3,13 +3,15 @@
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use crypto::Psd2Role;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use store::consents::ConsentFilter;
 
 use crate::fintech::{assert_error, authority, own_token_of, subject, tpp_with, with};
-use crate::support::{EU, TestGateway, assert_problem};
+use crate::support::{EU, TestGateway, UK, assert_problem};
 
 fn clients(gw: &TestGateway, arguments: &[&str], input: &Value) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_consentry"));
@@ -83,15 +85,45 @@ async fn what_the_operator_does_to_a_client_takes_effect_at_once() {
 }
 
 /// A grant of a PSU ends with its client: the token that was read with a moment
-/// ago is refused, whichever process kept a copy of it.
+/// ago is refused, whichever process kept a copy of it; and its consents end,
+/// here and at the bank (C6).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_removed_client_leaves_no_grant() {
+async fn a_removed_client_leaves_no_grant_and_no_consent() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
-    let granted = gw.granted(&tpp, &[EU]).await;
+    let granted = gw.granted(&tpp, &[EU, UK]).await;
     tpp.get(&granted.token, "/v1/accounts").await.unwrap().expect(200).unwrap();
+    tpp.lodge(&granted.own, &[UK]).await.unwrap();
+    let open = async || {
+        let filter = ConsentFilter::default();
+        let mut open = 0;
+        for store in gw.sandbox.gateway().stores().regions() {
+            let all = store.consents_of_client(&tpp.client_id, &filter, 100).await.unwrap();
+            open += all.iter().filter(|consent| !consent.status.is_final()).count();
+        }
+        open
+    };
+    assert_eq!(open().await, 3);
     done(&gw, &["remove", &tpp.client_id], &Value::Null);
     assert_problem(&tpp.get(&granted.token, "/v1/accounts").await.unwrap(), 401, "auth.token_invalid");
+    let cleared = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(30));
+        while open().await > 0 {
+            beat.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), cleared).await.expect("the consents end");
+    for bank in [EU, UK] {
+        let told = async {
+            let mut beat = tokio::time::interval(Duration::from_millis(30));
+            while !gw.sandbox.bank(bank).unwrap().1.entries().iter().any(|call| call.method == "DELETE") {
+                beat.tick().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), told).await.expect("the bank is told");
+    }
+    let list = String::from_utf8(clients(&gw, &["list"], &Value::Null).stdout).unwrap();
+    assert!(!list.contains(&tpp.client_id), "{list}");
     gw.sandbox.stop().await;
 }
 
