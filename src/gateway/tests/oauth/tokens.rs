@@ -44,6 +44,27 @@ async fn a_token_is_taken_from_the_authorization_header_only() {
     gw.sandbox.stop().await;
 }
 
+/// RFC 9110 §12.5.1 (RS2): whatever a client says it accepts, the API answers JSON, as the
+/// token endpoint does.
+/// [module: happy-flow]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_answer_is_json_whatever_is_accepted() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("accounts").await.unwrap();
+    let bearer = consentry::demo::bearer(&own);
+    for accept in ["application/json", "application/json;charset=utf-8", "*/*", "text/html, */*;q=0.8", ""] {
+        let headers = [("authorization", bearer.as_str()), ("accept", accept)];
+        let answer = get(&tpp, PATH, &headers).await;
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some("application/json")));
+        let form = [("grant_type", "client_credentials"), ("scope", "accounts")];
+        let answer =
+            tpp.authenticated_with(crate::fintech::TOKEN, &[("accept", accept)], &form).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, Some("application/json")));
+    }
+    gw.sandbox.stop().await;
+}
+
 /// RFC 6750 §3 (RS3, RS7): an unknown token is refused with a challenge.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_token_is_refused_with_a_challenge() {

@@ -152,3 +152,23 @@ async fn a_code_is_redeemed_once_at_however_many_gateways() {
     here.own_token("accounts").await.unwrap_err();
     stopped(gw, twin).await;
 }
+
+/// Invariant (RS3): a revocation waits for every process that may still use its copy: for a
+/// silent one until its lease is over, for one that has followed not at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_outwaits_the_lease_of_a_silent_gateway() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let global = gw.sandbox.gateway().stores().global().clone();
+    let in_seconds = |n| domain::Timestamp::from_second(gw.clock.now().as_second() + n).unwrap();
+    let revoke = async || {
+        let token = tpp.own_token("accounts").await.unwrap();
+        tpp.authenticated(REVOKE, &[("token", token.expose_secret())]).await.unwrap().expect(200).unwrap();
+    };
+    let (silent, far) = (in_seconds(2), in_seconds(600));
+    global.note_instance("followed", i64::MAX, far).await.unwrap();
+    global.note_instance("silent", 0, silent).await.unwrap();
+    revoke().await;
+    assert!(gw.clock.now() >= silent && gw.clock.now() < far);
+    gw.sandbox.stop().await;
+}
