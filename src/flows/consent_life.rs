@@ -145,6 +145,20 @@ impl Gateway {
         Ok(found)
     }
 
+    /// Withdraws every consent of a client that is gone: each at once here, then at
+    /// its bank.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if a store fails.
+    pub async fn withdraw_consents_of(&self, client_id: &str) -> Result<(), FlowError> {
+        let all = self.consents_of_client(client_id, &ConsentFilter::default(), usize::MAX).await?;
+        for consent in all {
+            self.withdraw(consent, ConsentStatus::RevokedByClient, Note::by("client")).await?;
+        }
+        Ok(())
+    }
+
     /// An operator stops a consent: nothing is read under it until it is resumed.
     ///
     /// # Errors

@@ -279,7 +279,8 @@ pub(crate) async fn replace(
     Ok(Json(answer(&oauth, &client, &row, &token)))
 }
 
-/// `DELETE /oauth/register/{client_id}`: its grants and tokens end with it (C6).
+/// `DELETE /oauth/register/{client_id}`: its grants and tokens end with it (C6), and
+/// so do its consents; the answer does not wait for the banks to be told.
 pub(crate) async fn remove(
     State(oauth): State<OAuth>,
     Path(id): Path<String>,
@@ -292,5 +293,10 @@ pub(crate) async fn remove(
     tx.revoke_client(&row.client_id, oauth.gateway.clock().now()).await?;
     oauth.gateway.commit_invalidating(tx, Invalidated::Client(&row.client_id)).await?;
     tracing::info!(client.id = row.client_id, "Client {} deleted", row.client_id);
+    tokio::spawn(async move {
+        if let Err(error) = oauth.gateway.withdraw_consents_of(&row.client_id).await {
+            tracing::error!(error = %error, client.id = row.client_id, "Consents of a deleted client could not be withdrawn");
+        }
+    });
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::fintech::{
     TOKEN, assert_error, authority, introspected, metadata, own_token_of, push, subject, tokens, with,
 };
-use crate::support::{TestGateway, assert_problem};
+use crate::support::consents::PATIENCE;
+use crate::support::{TestGateway, UK, assert_problem};
 
 const REGISTER: &str = "registration_endpoint";
 
@@ -208,13 +209,15 @@ async fn a_put_replaces_all_metadata() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 7592 §2.3 (C4, C6): a deleted client is gone, with its tokens and grants.
+/// RFC 7592 §2.3 (C4, C6): a deleted client is gone, with its tokens, grants and consents.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_client_is_gone_with_all_it_held() {
     let gw = TestGateway::start().await;
     let (tpp, registration) = registered(&gw).await;
     let own = tpp.own_token("accounts").await.unwrap();
-    let answer = tokens(&gw, &tpp, &[]).await;
+    let consent = tpp.lodge(&own, &[UK]).await.unwrap().remove(0);
+    let details = json!([{ "type": "account_access", "consent_id": consent }]).to_string();
+    let answer = tokens(&gw, &tpp, &[("authorization_details", Some(&details))]).await;
     let token = SecretString::from(answer.text("/access_token"));
     assert_eq!(tpp.get(&token, "/v1/accounts").await.unwrap().status, 200);
     let manage = |method| managed(&tpp, &registration, method, management(&registration), &Value::Null);
@@ -235,6 +238,19 @@ async fn a_deleted_client_is_gone_with_all_it_held() {
     let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
     assert_error(&tpp.authenticated(TOKEN, &form).await.unwrap(), 401, "invalid_client");
     assert_error(&push(&tpp, &verifier(), &[]).await, 401, "invalid_client");
+    let withdrawn = async {
+        let mut beat = tokio::time::interval(std::time::Duration::from_millis(20));
+        loop {
+            beat.tick().await;
+            let every = store::consents::ConsentFilter::default();
+            let all = gw.sandbox.gateway().consents_of_client(&tpp.client_id, &every, 10).await.unwrap();
+            assert_eq!(all.len(), 1);
+            if all[0].status == domain::ConsentStatus::RevokedByClient {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, withdrawn).await.expect("its consents are withdrawn");
     gw.sandbox.stop().await;
 }
 
