@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use store::clients::ClientRow;
 use web::{AnyScope, Caller, JsonBody, Problem, ProblemCode};
 
+use crate::registration::forget_certificates;
 use crate::{Client, OAuth};
 
 /// Keys of one client at most.
@@ -54,12 +55,15 @@ async fn put(oauth: &OAuth, row: &ClientRow, keys: Vec<Value>) -> Result<(), Pro
     if let Some(members) = metadata.as_object_mut() {
         members.insert("jwks".to_owned(), json!({ "keys": keys }));
     }
-    Client::from_metadata(&row.client_id, &metadata)
+    let now = Client::from_metadata(&row.client_id, &metadata)
         .map_err(|why| refused("key.needed", &why.to_string()))?;
     let mut tx = oauth.gateway.stores().global().begin().await?;
     if !tx.change_client(row, &metadata).await? {
         // Another change came between; the caller looks and tries again.
         return Err(Problem::new(ProblemCode::Busy).retry_after(1));
+    }
+    if let Ok(was) = Client::from_metadata(&row.client_id, &row.metadata) {
+        forget_certificates(&mut tx, &was, &now, oauth.gateway.clock().now()).await?;
     }
     oauth.gateway.commit_invalidating(tx, Invalidated::Client(&row.client_id)).await?;
     Ok(())

@@ -17,7 +17,7 @@ use store::clients::ClientRow;
 use web::{AnyScope, Caller};
 
 use crate::client::InvalidMetadata;
-use crate::registration::{Registration, new_client_id};
+use crate::registration::{Registration, forget_certificates, new_client_id};
 use crate::software::{self, Statement};
 use crate::{Client, OAuth, OAuthError};
 
@@ -228,12 +228,14 @@ pub(crate) async fn replace(
     let Registration { client, metadata } = registration.map_err(refused)?;
     let mut tx = oauth.gateway.stores().global().begin().await?;
     tx.put_client(&row.client_id, &metadata, row.created_at).await?;
+    forget_certificates(&mut tx, &meaning(&row)?, &client, oauth.gateway.clock().now()).await?;
     oauth.gateway.commit_invalidating(tx, Invalidated::Client(&row.client_id)).await?;
     let row = ClientRow { metadata, ..row };
     Ok(Json(answer(&oauth, &client, &row, &token)))
 }
 
-/// `DELETE /oauth/register/{client_id}`: its grants and tokens end with it (C6).
+/// `DELETE /oauth/register/{client_id}`: its grants and tokens end with it (C6), and
+/// so do its consents; the answer does not wait for the banks to be told.
 pub(crate) async fn remove(
     State(oauth): State<OAuth>,
     Path(id): Path<String>,

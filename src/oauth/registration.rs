@@ -2,11 +2,12 @@
 //! The same rules for a client that registers itself and for one that the
 //! operator adds.
 
-use crypto::Certificate;
-use crypto::certificate::Psd2Role;
-use domain::Entropy;
+use crypto::certificate::{Psd2Role, Thumbprint};
+use crypto::{Certificate, Confirmation};
+use domain::{Entropy, Timestamp};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
+use store::StoreError;
 
 use crate::Client;
 use crate::client::InvalidMetadata;
@@ -50,6 +51,24 @@ impl Registration {
         }
         Ok(Self { client, metadata })
     }
+}
+
+/// Ends the tokens that are bound to certificates of its own that a client has
+/// registered no more (RFC 8705 §6.3).
+pub(crate) async fn forget_certificates(
+    tx: &mut store::Tx,
+    was: &Client,
+    now: &Client,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let certificates = |client: &Client| -> Vec<Thumbprint> {
+        client.keys.iter().filter_map(|key| key.certificate().copied()).collect()
+    };
+    let kept = certificates(now);
+    for gone in certificates(was).into_iter().filter(|shown| !kept.contains(shown)) {
+        tx.revoke_tokens_bound_to(&was.id, Confirmation::SelfSigned(gone), at).await?;
+    }
+    Ok(())
 }
 
 /// A client identifier nobody had before.

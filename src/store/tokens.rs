@@ -210,6 +210,29 @@ impl Tx {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Revokes the access tokens of a client that are bound to this.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn revoke_tokens_bound_to(
+        &mut self,
+        client_id: &str,
+        cnf: Confirmation,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "update access_tokens set revoked_at = $3 \
+             where client_id = $1 and cnf = $2 and revoked_at is null",
+        )
+        .bind(client_id)
+        .bind(cnf.to_string())
+        .bind(micros(at))
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
+    }
+
     /// Revokes every access and refresh token of a grant; the grant stays.
     ///
     /// # Errors

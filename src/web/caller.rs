@@ -122,7 +122,8 @@ async fn by_certificate(gateway: &Gateway, parts: &Parts, token: &str) -> Result
         }
         // RFC 9449 §7.1: such a token is nothing without its proof.
         Confirmation::Key(_) => Err(Problem::new(ProblemCode::ProofInvalid)
-            .detail("The token is bound to a DPoP key: send it with the scheme DPoP and a proof.")),
+            .detail("The token is bound to a DPoP key: send it with the scheme DPoP and a proof.")
+            .token_of_dpop()),
     }
 }
 
@@ -139,9 +140,9 @@ async fn by_proof(gateway: &Gateway, parts: &Parts, token: &str) -> Result<Arc<L
         }
     };
     let token = gateway.live_token(token).await?;
-    let token = token.ok_or_else(|| Problem::new(ProblemCode::TokenInvalid).shown_by_dpop())?;
+    let token = token.ok_or_else(|| Problem::new(ProblemCode::TokenInvalid).token_of_dpop())?;
     if token.row.cnf != Confirmation::Key(proof.key) {
-        return Err(invalid("The token is bound to another key."));
+        return Err(invalid("The token is bound to another key.").token_of_dpop());
     }
     // RFC 9449 §11.1: last, so that a refused request uses nothing up.
     if !gateway.note_proof(&proof) {

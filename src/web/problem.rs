@@ -259,9 +259,9 @@ pub struct Problem {
     /// The nonce to use next, for the header.
     #[serde(skip)]
     dpop_nonce: Option<String>,
-    /// Whether the token was shown with the scheme DPoP.
+    /// Whether it is the token that is wrong, and a proof was wanted with it.
     #[serde(skip)]
-    shown_by_dpop: bool,
+    token_of_dpop: bool,
     /// What helps, where one request does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_action: Option<Box<NextAction>>,
@@ -287,7 +287,7 @@ impl Problem {
             institution: None,
             errors: Vec::new(),
             dpop_nonce: None,
-            shown_by_dpop: false,
+            token_of_dpop: false,
             next_action: None,
             limits: None,
         }
@@ -300,10 +300,11 @@ impl Problem {
         self
     }
 
-    /// Challenges with the scheme DPoP, with which the token was shown (RFC 9449 §7.1).
+    /// Says in the challenge that the token is not valid with this proof, or without
+    /// one (RFC 9449 §7.1).
     #[must_use]
-    pub fn shown_by_dpop(mut self) -> Self {
-        self.shown_by_dpop = true;
+    pub fn token_of_dpop(mut self) -> Self {
+        self.token_of_dpop = true;
         self
     }
 
@@ -536,9 +537,9 @@ impl IntoResponse for Problem {
         let nonce = self.dpop_nonce.as_deref().and_then(|nonce| HeaderValue::from_str(nonce).ok());
         let challenge = (status == StatusCode::UNAUTHORIZED).then_some(match self.code {
             "auth.token_missing" => "Bearer, DPoP algs=\"PS256 ES256 EdDSA Ed25519\"",
+            _ if self.token_of_dpop => "DPoP error=\"invalid_token\", algs=\"PS256 ES256 EdDSA Ed25519\"",
             "auth.dpop_proof" => "DPoP error=\"invalid_dpop_proof\", algs=\"PS256 ES256 EdDSA Ed25519\"",
             "auth.dpop_nonce" => "DPoP error=\"use_dpop_nonce\", algs=\"PS256 ES256 EdDSA Ed25519\"",
-            _ if self.shown_by_dpop => "DPoP error=\"invalid_token\", algs=\"PS256 ES256 EdDSA Ed25519\"",
             _ => "Bearer error=\"invalid_token\"",
         });
         let mut response = (status, Json(self)).into_response();

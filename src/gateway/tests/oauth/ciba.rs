@@ -13,7 +13,7 @@ use crate::support::consents::{PATIENCE, ShiftedClock};
 use crate::support::{DECOUPLED, TestGateway, UK, Wanted};
 
 const CIBA: &str = "urn:openid:params:grant-type:ciba";
-pub const ASK: &str = "backchannel_authentication_endpoint";
+const ASK: &str = "backchannel_authentication_endpoint";
 
 /// Metadata of a client that asks in the background.
 pub fn polling() -> Value {
@@ -87,7 +87,7 @@ async fn decide(gw: &TestGateway, tpp: &Tpp, consent: &str, decision: &'static s
 }
 
 /// Polls, in time, until the request is decided.
-pub async fn until_decided(tpp: &Tpp, clock: &ShiftedClock, id: &str) -> Answer {
+async fn until_decided(tpp: &Tpp, clock: &ShiftedClock, id: &str) -> Answer {
     let look = async {
         let mut beat = tokio::time::interval(std::time::Duration::from_millis(100));
         loop {

@@ -24,11 +24,23 @@ async fn ready() -> (TestGateway, Tpp, Prover, SecretString, String) {
 
 /// A request with this proof is refused, and told how to prove (RFC 9449 §7.1).
 async fn refused(tpp: &Tpp, token: &SecretString, url: &str, proofs: &[&str], case: &str) {
+    refused_as(tpp, token, url, proofs, ("invalid_dpop_proof", case)).await;
+}
+
+/// The same, with the error of the challenge.
+async fn refused_as(
+    tpp: &Tpp,
+    token: &SecretString,
+    url: &str,
+    proofs: &[&str],
+    (error, case): (&str, &str),
+) {
     let answer = shown(tpp, "DPoP", token, url, proofs).await;
     assert_eq!(answer.status, 401, "{case}: {}", answer.json());
     assert_problem(&answer, 401, "auth.dpop_proof");
     let challenge = answer.header("www-authenticate").unwrap();
-    assert_eq!(challenge, "DPoP error=\"invalid_dpop_proof\", algs=\"PS256 ES256 EdDSA Ed25519\"", "{case}");
+    let algorithms = "algs=\"PS256 ES256 EdDSA Ed25519\"";
+    assert_eq!(challenge, format!("DPoP error=\"{error}\", {algorithms}"), "{case}");
 }
 
 type Change = Box<dyn Fn(&mut Value, &mut Value)>;
@@ -104,7 +116,7 @@ async fn a_proof_that_is_wrong_in_one_thing_opens_nothing() {
     assert_eq!(prover.get(&tpp, &token, PATH, right).await.status, 200);
     // By another key, whole.
     let proof = other.proof("GET", &url, Some(token.expose_secret()), right);
-    refused(&tpp, &token, &url, &[&proof], "by another key").await;
+    refused_as(&tpp, &token, &url, &[&proof], ("invalid_token", "by another key")).await;
     gw.sandbox.stop().await;
 }
 
@@ -243,6 +255,7 @@ async fn a_bound_token_is_shown_with_its_own_scheme_and_once() {
     let certified = gw.tpp().await;
     let answer = shown(&certified, "Bearer", &token, &url, &[]).await;
     assert_problem(&answer, 401, "auth.dpop_proof");
+    assert!(answer.header("www-authenticate").unwrap().starts_with("DPoP error=\"invalid_token\""));
     // A token of a certificate is no DPoP token, whoever proves.
     let bearer = certified.own_token("accounts").await.unwrap();
     let answer = shown(&certified, "DPoP", &bearer, &url, &[&proof(&bearer)]).await;

@@ -4,13 +4,13 @@ use consentry::demo::{RETURN, verifier};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::ciba::{asked, polled, polling, until_decided};
+use crate::ciba::{asked, polled, polling};
 use crate::fintech::{
     INTROSPECT, JWT_BEARER, PAR, REVOKE, TOKEN, assert_error, push, registered, signed, tpp_as,
 };
 use crate::prover::{Prover, right};
-use crate::support::consents::ShiftedClock;
-use crate::support::{DECOUPLED, EU, TestGateway, UK, Wanted, parameter};
+use crate::support::consents::PATIENCE;
+use crate::support::{DECOUPLED, EU, TestGateway, UK, parameter};
 
 /// RFC 9700 §2.1, §4.1, FAPI 2.0 SP §5.3.2.2-6 (AS6, AS21, MS5): an address that a parser
 /// may take for the registered one is not it, pushed plainly or signed; nobody is sent
@@ -155,8 +155,7 @@ async fn a_banks_answer_that_comes_fifty_times_counts_once() {
 /// auth_req_id, one gets a token.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proof_and_an_auth_req_id_that_come_fifty_times_give_one_token() {
-    let clock = std::sync::Arc::new(ShiftedClock::default());
-    let gw = TestGateway::wanted(Wanted { clock: clock.clone(), ..Wanted::default() }).await;
+    let gw = TestGateway::start().await;
     let tpp = tpp_as(&gw, &polling()).await;
     let prover = Prover::new(&gw);
     let proof = prover.proof("POST", tpp.endpoint(TOKEN).unwrap(), None, right);
@@ -177,13 +176,24 @@ async fn a_proof_and_an_auth_req_id_that_come_fifty_times_give_one_token() {
     refused.for_each(|answer| assert_error(answer, 400, "invalid_dpop_proof"));
 
     // The sandbox approves by itself; this is seen without fetching the token.
-    gw.until_status(&tpp, &consents[0], "AUTHORIZED").await;
+    let digest = crypto::digest::sha256_hex(id.as_bytes());
+    let approved = async {
+        let mut beat = tokio::time::interval(std::time::Duration::from_millis(50));
+        loop {
+            beat.tick().await;
+            let row = gw.sandbox.gateway().stores().global().backchannel(&digest).await.unwrap();
+            if row.unwrap().status == "approved" {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, approved).await.expect("the request is approved");
     let other = tpp_as(&gw, &polling()).await;
     assert_error(&polled(&other, &id).await, 400, "invalid_grant");
     let mut tries = tokio::task::JoinSet::new();
     for _ in 0..50 {
-        let (tpp, clock, id) = (tpp.clone(), clock.clone(), id.clone());
-        tries.spawn(async move { until_decided(&tpp, &clock, &id).await });
+        let (tpp, id) = (tpp.clone(), id.clone());
+        tries.spawn(async move { polled(&tpp, &id).await });
     }
     let answers = tries.join_all().await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);

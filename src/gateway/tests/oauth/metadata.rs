@@ -57,9 +57,19 @@ async fn the_metadata_states_the_profile() {
         ),
         ("response_modes_supported", json!(["query", "query.jwt", "jwt"])),
         ("backchannel_token_delivery_modes_supported", json!(["poll", "ping"])),
+        ("request_parameter_supported", json!(true)),
+        ("dpop_signing_alg_values_supported", json!(["PS256", "ES256", "EdDSA"])),
+        ("request_object_signing_alg_values_supported", json!(["PS256", "ES256", "EdDSA"])),
+        ("token_endpoint_auth_signing_alg_values_supported", json!(["PS256", "ES256", "EdDSA"])),
+        ("authorization_signing_alg_values_supported", json!(["PS256"])),
+        ("introspection_signing_alg_values_supported", json!(["PS256"])),
+        ("id_token_signing_alg_values_supported", json!(["PS256"])),
+        ("subject_types_supported", json!(["pairwise"])),
+        ("grant_management_actions_supported", json!(["query", "revoke", "create", "merge", "replace"])),
     ] {
         assert_eq!(server[name], value, "{name}");
     }
+    assert!(server["scopes_supported"].as_array().unwrap().contains(&json!("openid")));
     // FAPI 2.0 SP §5.4: PS256, ES256, EdDSA only.
     for (name, list) in server.as_object().unwrap().iter().filter(|(name, _)| name.contains("_alg_values_")) {
         for algorithm in list.as_array().unwrap() {

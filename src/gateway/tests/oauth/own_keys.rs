@@ -147,7 +147,8 @@ async fn a_client_rotates_its_signing_key_with_an_overlap() {
     gw.sandbox.stop().await;
 }
 
-/// RFC 8705 §2.2.2 (M3, M4): the same with certificates of its own.
+/// RFC 8705 §2.2.2, §6.3 (M3, M4): the same with certificates of its own; with the
+/// removed one its tokens end, and with no other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_rotates_its_own_certificate_with_an_overlap() {
     let gw = TestGateway::start().await;
@@ -158,10 +159,14 @@ async fn a_client_rotates_its_own_certificate_with_an_overlap() {
     tpp.http = by_old.clone();
     assert_error(&token_over(&by_new, &tpp, &id).await, 401, "invalid_client");
     add(&tpp, &own, &with_x5c(&new, "tls-2")).await.expect(201).unwrap();
-    for either in [&by_old, &by_new] {
-        assert_eq!(token_over(either, &tpp, &id).await.status, 200);
-    }
+    assert_eq!(token_over(&by_old, &tpp, &id).await.status, 200);
+    let mut renewed = tpp.clone();
+    renewed.http = by_new.clone();
+    let kept = SecretString::from(token_over(&by_new, &tpp, &id).await.text("/access_token"));
+    assert_eq!(tpp.get(&own, "/v1/accounts").await.unwrap().status, 200);
     assert_eq!(remove(&tpp, &own, "tls-1").await.status, 204);
+    assert_eq!(tpp.get(&own, "/v1/accounts").await.unwrap().status, 401);
+    assert_eq!(renewed.get(&kept, "/v1/accounts").await.unwrap().status, 200);
     assert_error(&token_over(&by_old, &tpp, &id).await, 401, "invalid_client");
     assert_eq!(token_over(&by_new, &tpp, &id).await.status, 200);
     gw.sandbox.stop().await;
