@@ -32,19 +32,20 @@ pub struct PsuConsent {
 
 impl Gateway {
     /// Notes whose consent it is. `psu_digest` is a digest that tells nobody who
-    /// the person is; the hosted pages make it.
+    /// the person is; the hosted pages make it. Until it is given it belongs to
+    /// whoever was asked last: the journey may begin again in another browser.
     ///
     /// # Errors
     ///
-    /// [`FlowError::OtherPsu`] if it is another person's.
+    /// [`FlowError::OtherPsu`] if it was given, and is another person's.
     pub async fn bind_psu(&self, id: ConsentId, psu_digest: &str) -> Result<(), FlowError> {
         let mut tries = 0;
         loop {
             let consent = self.any_consent(id).await?;
             match consent.psu_digest.as_deref() {
                 Some(bound) if bound == psu_digest => return Ok(()),
-                Some(_) => return Err(FlowError::OtherPsu),
-                None => {}
+                Some(_) if consent.terms.authorized_at.is_some() => return Err(FlowError::OtherPsu),
+                Some(_) | None => {}
             }
             let bound = self.move_consent(consent, Note::by("psu"), |row| {
                 row.psu_digest = Some(psu_digest.to_owned());

@@ -77,6 +77,8 @@ impl Statement {
     /// bounds what the request may add.
     pub(crate) fn apply(&self, metadata: &mut Map<String, Value>) -> Result<(), OAuthError> {
         if let Some(name) = self.text(&["software_client_name", "client_name"]) {
+            // One name: the request does not add others by language.
+            metadata.retain(|member, _| !member.starts_with("client_name#"));
             metadata.insert("client_name".into(), name.into());
         }
         if let Some(id) = self.text(&["software_id"]) {
