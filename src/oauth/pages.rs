@@ -80,6 +80,12 @@ pub(crate) fn banks(oauth: &OAuth, region: Region, text: &str) -> Vec<BankChoice
     choices
 }
 
+/// An address of ours with a query.
+pub(crate) fn address(path: &str, query: &[(&str, &str)]) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    format!("{path}?{query}")
+}
+
 /// Sends the browser on (303: a form's method does not go along).
 pub(crate) fn go(address: &str) -> Response {
     Redirect::to(address).into_response()

@@ -14,7 +14,7 @@ use flows::PsuConsent;
 use http::HeaderMap;
 use serde::Deserialize;
 
-use super::{Frame, PageError, Person, Reason, go, with_cookies};
+use super::{Frame, PageError, Person, Reason, address, go, with_cookies};
 use crate::OAuth;
 use crate::locale::Locale;
 use crate::texts::Text;
@@ -183,11 +183,10 @@ fn sender(form: &HashMap<String, String>, headers: &HeaderMap) -> Result<Person,
 
 /// The dashboard again, in the language that it was in.
 fn again(form: &HashMap<String, String>, name: &str, value: &str) -> Response {
-    let mut query = url::form_urlencoded::Serializer::new("/access?".to_owned());
-    if let Some(locale) = form.get("ui_locales").and_then(|locale| Locale::of_range(locale)) {
-        query.append_pair("ui_locales", locale.tag());
-    }
-    go(&query.append_pair(name, value).finish())
+    let locale = form.get("ui_locales").and_then(|locale| Locale::of_range(locale));
+    let locale = locale.map(|locale| ("ui_locales", locale.tag()));
+    let query: Vec<_> = locale.into_iter().chain([(name, value)]).collect();
+    go(&address("/access", &query))
 }
 
 /// `POST /access/withdraw`: at once here, then at the bank.

@@ -19,7 +19,7 @@ use store::sessions::SessionRow;
 
 use super::session::{Visit, decline, plan_of, visit};
 use super::{
-    BankChoice, Browser, Frame, PageError, Person, Reason, banks, go, presence, sandbox_decision,
+    BankChoice, Browser, Frame, PageError, Person, Reason, address, banks, go, presence, sandbox_decision,
     sandbox_user, time, with_cookies,
 };
 use crate::OAuth;
@@ -139,8 +139,8 @@ async fn show_page(oauth: &OAuth, visit: &Visit, plan: &Plan, search: &str) -> R
         form_token: browser.form_token(),
     };
     // Shown again with what was searched for.
-    let mut again = url::form_urlencoded::Serializer::new(format!("/consent/{}?", session.id));
-    Ok(frame.timed_page(&shown, &again.append_pair("q", search).finish()))
+    let again = address(&format!("/consent/{}", session.id), &[("q", search)]);
+    Ok(frame.timed_page(&shown, &again))
 }
 
 fn item(oauth: &OAuth, t: &'static Texts, consent: &ConsentRow, search: &str) -> Item {

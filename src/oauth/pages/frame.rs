@@ -11,8 +11,8 @@ use http::header::{
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 
-use super::PageError;
 use super::time::TimeLeft;
+use super::{PageError, address};
 use crate::locale::Locale;
 use crate::texts::{Text, Texts};
 use crate::{Client, OAuth};
@@ -53,9 +53,7 @@ impl Frame {
     /// The client's style sheet.
     pub(crate) fn theme(&self) -> Option<String> {
         let client = self.client.as_deref().filter(|client| client.presentation.theme.is_some())?;
-        let mut query = url::form_urlencoded::Serializer::new("/assets/theme.css?".to_owned());
-        query.append_pair("client", &client.id);
-        Some(query.finish())
+        Some(address("/assets/theme.css", &[("client", &client.id)]))
     }
 
     /// Where the client says more about itself.
