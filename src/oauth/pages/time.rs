@@ -43,7 +43,7 @@ impl TimeLeft {
     /// The time left of a session.
     pub(crate) fn of(session: &SessionRow, browser: &Browser, now: Timestamp) -> Self {
         let left = session.expires_at.as_second().saturating_sub(now.as_second()).max(0);
-        let more = later(session.id, now) > session.expires_at;
+        let more = session.expires_at < last(session.id, now);
         Self {
             minutes: left.saturating_add(59).checked_div(60).unwrap_or_default(),
             until: session.expires_at,
@@ -73,11 +73,16 @@ fn later(session: SessionId, now: Timestamp) -> Timestamp {
 }
 
 fn later_by(session: SessionId, now: Timestamp, seconds: i64) -> Timestamp {
+    seconds_after(now, seconds).min(last(session, now))
+}
+
+/// The last instant of a session, whatever is asked for.
+fn last(session: SessionId, now: Timestamp) -> Timestamp {
     // The id says when the session began (UUIDv7).
     let began = session.uuid().get_timestamp().map(|began| began.to_unix().0);
     let began = began.and_then(|began| i64::try_from(began).ok());
     let began = began.and_then(|began| Timestamp::from_second(began).ok()).unwrap_or(now);
-    seconds_after(now, seconds).min(seconds_after(began, LONGEST))
+    seconds_after(began, LONGEST)
 }
 
 /// Before the PSU goes to a bank: our session is to outlast the bank's page.
