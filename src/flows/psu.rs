@@ -24,7 +24,7 @@ pub struct PsuConsent {
     pub permissions: Vec<Permission>,
     /// Since when; none if it was never given.
     pub since: Option<Timestamp>,
-    /// Until when.
+    /// Until when: its end, or when it ended before.
     pub until: Option<Timestamp>,
     /// What was read so far, by kind.
     pub reads: Vec<Usage>,
@@ -69,6 +69,7 @@ impl Gateway {
                 // One that is past its end is shown as what it is.
                 let row = self.any_consent(row.id).await?;
                 let reads = store.usage(row.id).await?;
+                let ended = row.status.is_final().then_some(row.updated_at);
                 found.push(PsuConsent {
                     id: row.id,
                     client_id: row.client_id,
@@ -76,7 +77,7 @@ impl Gateway {
                     status: row.status,
                     permissions: row.terms.permissions,
                     since: row.terms.authorized_at,
-                    until: row.expires_at,
+                    until: ended.into_iter().chain(row.expires_at).min(),
                     reads,
                 });
             }

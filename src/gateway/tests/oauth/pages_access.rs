@@ -64,6 +64,8 @@ async fn one_click_withdraws_what_was_given_in_this_browser() {
     assert_eq!(done.status, 303);
     let after = html(&look(&mut person, &at(&gw, done.header("location").unwrap())).await);
     assert!(after.contains("Access was withdrawn: Demo Fintech at Albion Bank"));
+    // Not until the day that was once agreed, but until today.
+    assert_eq!(after.matches(&now.strftime("<dt>Until</dt><dd>%-d %B %Y</dd>").to_string()).count(), 1);
     assert!(after.contains("Withdrawn by you") && after.matches("action=\"/access/withdraw\"").count() == 1);
     assert_eq!(gw.shown(&tpp, &consents[0]).await["status"], "REVOKED_BY_PSU");
     assert_eq!(gw.shown(&tpp, &consents[1]).await["status"], "AUTHORIZED");
