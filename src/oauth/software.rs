@@ -184,3 +184,22 @@ pub(crate) async fn signed_by_client(
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(value: Value) -> Map<String, Value> {
+        value.as_object().cloned().unwrap_or_default()
+    }
+
+    /// RFC 7591 §2.3: what the statement says takes precedence, in every language.
+    #[test]
+    fn a_name_that_a_statement_gives_is_the_only_one() {
+        let mut metadata =
+            members(json!({ "client_name": "x", "client_name#de": "Ihre Bank", "tos_uri#de": "y" }));
+        let statement = Statement { claims: members(json!({ "software_client_name": "Harbour Budget" })) };
+        statement.apply(&mut metadata).unwrap();
+        assert_eq!(Value::Object(metadata), json!({ "client_name": "Harbour Budget", "tos_uri#de": "y" }));
+    }
+}

@@ -1,5 +1,6 @@
 //! The dashboard of a PSU: who has access, since when, until when, what was
-//! read; and one click that withdraws it (PSD2 art. 66, 67; PSD3 draft art. 43).
+//! read; and one click that withdraws it (what art. 43 of the PSR proposal asks of
+//! banks).
 //!
 //! The person is whoever uses this browser. Nobody logs in here, so the page
 //! shows what was given in this browser, and says so.

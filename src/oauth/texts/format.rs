@@ -97,7 +97,7 @@ mod tests {
             (
                 Locale::It,
                 "1º marzo 2026",
-                "4 maggio 2026 alle 9:05 UTC",
+                "4 maggio 2026, ore 9:05 UTC",
                 ["1.234,50", "1.234.567,00", "12,34"],
             ),
             (

@@ -1,8 +1,9 @@
 //! Nobody is stranded: time that is said, given and over, and the ways back.
 
-use consentry::demo::{Answer, RETURN, Tpp};
+use consentry::demo::{Answer, RETURN, Tpp, verifier};
 use url::Url;
 
+use crate::fintech::push;
 use crate::pages_person::{
     at, by_hand_at_a_clock, form_token, html, journey, link, look, opened, parameter_of, payment, send,
 };
@@ -15,7 +16,7 @@ async fn status(tpp: &Tpp, consent: &str) -> String {
 
 /// Holds an answer to RFC 6749 §4.1.2.1 and RFC 9207.
 #[track_caller]
-fn assert_ran_out(gw: &TestGateway, answer: &Answer) {
+fn assert_sent_back(gw: &TestGateway, answer: &Answer) {
     assert_eq!(answer.status, 303, "{}", html(answer));
     assert!(answer.header("location").unwrap().starts_with(RETURN));
     for (name, value) in
@@ -90,7 +91,7 @@ async fn a_consent_page_whose_time_is_over_leads_back_with_an_oauth_error() {
         } else {
             look(&mut person, &Url::parse(&format!("{page}{step}")).unwrap()).await
         };
-        assert_ran_out(&gw, &answer);
+        assert_sent_back(&gw, &answer);
         assert_eq!(status(&tpp, &consents[0]).await, "CREATED", "may be asked for again");
         let again = look(&mut person, &page).await;
         assert_eq!(again.status, 400);
@@ -182,7 +183,7 @@ async fn a_person_who_stays_too_long_at_the_bank_finds_the_way_back() {
     assert!(!stranger.contains("/leave") && stranger.contains("https://fintech.consentry.example/"));
     let leave = Url::parse(&format!("{page}/leave")).unwrap();
     let left = send(&mut person, &leave, &[("form_token", &*form_token(&text))]).await;
-    assert_ran_out(&gw, &left);
+    assert_sent_back(&gw, &left);
     gw.sandbox.stop().await;
 }
 
@@ -208,7 +209,7 @@ async fn waiting_for_a_banks_app_can_be_left_and_ends_in_time() {
             clock.advance(1_801);
             look(&mut person, &waits).await
         };
-        assert_ran_out(&gw, &answer);
+        assert_sent_back(&gw, &answer);
         let wanted = if leaves { "REJECTED" } else { "AWAITING_DECOUPLED" };
         assert_eq!(status(&tpp, &consents[0]).await, wanted);
     }
@@ -229,5 +230,64 @@ async fn a_link_that_is_too_old_leads_to_the_application() {
     let guessed = start.replace("request_uri%3A", "request_uri%3Ax");
     let guessed = html(&look(&mut gw.person(), &Url::parse(&guessed).unwrap()).await);
     assert!(guessed.contains("authorization.request_uri") && !guessed.contains("fintech.consentry.example"));
+    gw.sandbox.stop().await;
+}
+
+/// JARM §2.3.1: a client that wants signed answers gets this one signed too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_the_time_is_signed_where_answers_are() {
+    let (gw, clock) = by_hand_at_a_clock().await;
+    let tpp = gw.tpp().await;
+    let start = tpp.start_of(&push(&tpp, &verifier(), &[("response_mode", Some("jwt"))]).await).unwrap();
+    let mut person = gw.person();
+    let (page, _) = opened(&gw, &mut person, &start).await;
+    clock.advance(1_801);
+    let over = look(&mut person, &page).await;
+    assert!(parameter_of(&over, "error").is_none());
+    let claims = crypto::jws::peek_claims(&parameter_of(&over, "response").unwrap()).unwrap();
+    for (name, value) in [
+        ("error", "access_denied"),
+        ("state", "s"),
+        ("iss", &gw.sandbox.access().issuer),
+        ("aud", &tpp.client_id),
+    ] {
+        assert_eq!(claims[name], value);
+    }
+    gw.sandbox.stop().await;
+}
+
+/// An error while there is time leads back to the page, or out: of a consent
+/// with an OAuth error, of a payment with its id, and declined it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_on_the_way_leads_back_to_the_page_or_to_the_application() {
+    let (gw, _) = by_hand_at_a_clock().await;
+    let tpp = gw.tpp().await;
+    let (consents, start) = journey(&tpp, &[UK]).await;
+    let (id, pay) = payment(&tpp, UK).await;
+    for (start, pays) in [(start, false), (pay, true)] {
+        let mut person = gw.person();
+        let (page, shown) = opened(&gw, &mut person, &start).await;
+        let token = form_token(&html(&shown));
+        let wrong = send(&mut person, &page, &[("form_token", &token), ("decision", "perhaps")]).await;
+        let text = html(&wrong);
+        assert_eq!(wrong.status, 422);
+        assert!(text.contains("Neither button was pressed. Go back and approve or decline."));
+        assert_eq!(link(&text, "Go back to where you were").as_deref(), Some(page.path()));
+        assert!(text.contains(">Back to Demo Fintech</button>"));
+        // A form that is none is refused in the same words as any other.
+        let unreadable = person.request(http::Method::POST, &page, Some("%".repeat(9))).await.unwrap();
+        assert!(unreadable.status.is_client_error() && html(&unreadable).contains("<h1>"));
+        let leave = Url::parse(&format!("{page}/leave")).unwrap();
+        let left = send(&mut person, &leave, &[("form_token", &*form_token(&text))]).await;
+        if pays {
+            assert_eq!(parameter_of(&left, "payment_id").as_deref(), Some(&*id));
+            let own = tpp.own_token("payments").await.unwrap();
+            let payment = tpp.get(&own, &format!("/v1/payments/{id}")).await.unwrap();
+            assert_eq!(payment.text("/state"), "REJECTED");
+        } else {
+            assert_sent_back(&gw, &left);
+            assert_eq!(status(&tpp, &consents[0]).await, "REJECTED");
+        }
+    }
     gw.sandbox.stop().await;
 }
