@@ -101,8 +101,11 @@ pub(crate) async fn show(
 ) -> Result<Response, PageError> {
     let visit = visit(&oauth, id, "authorization", &headers).await?;
     let plan = plan_of(&visit.session)?;
-    if visit.session.status == "approved" {
-        return Ok(go(&format!("/consent/{id}/next")));
+    match visit.session.status.as_str() {
+        "open" => {}
+        "approved" => return Ok(go(&format!("/consent/{id}/next"))),
+        // Nothing is left to decide.
+        _ => return Err(PageError::taken()),
     }
     if let Some(approve) = sandbox_decision(&oauth, &headers) {
         let names = choose_for_nobody(&oauth, &visit.session, &plan).await?;

@@ -287,6 +287,15 @@ async fn an_error_on_the_way_leads_back_to_the_page_or_to_the_application() {
         } else {
             assert_sent_back(&gw, &left);
             assert_eq!(status(&tpp, &consents[0]).await, "REJECTED");
+            // The browser's back button shows nothing that could still be decided.
+            let again = look(&mut person, &page).await;
+            assert_eq!(again.status, 400);
+            let again = html(&again);
+            assert!(again.contains("session.spent") && !again.contains("value=\"approve\""));
+            assert_eq!(
+                link(&again, "Back to Demo Fintech").as_deref(),
+                Some("https://fintech.consentry.example/")
+            );
         }
     }
     gw.sandbox.stop().await;
