@@ -194,7 +194,7 @@ describe('a person with a browser', { timeout: 240_000 }, () => {
     const page = await context.newPage();
     await page.goto(placed.body.authorization.href);
     await sound(page);
-    assert.match(await page.locator('h1').textContent(), /12\.34 GBP to Corner Bookshop/);
+    assert.match(await page.locator('h1').textContent(), /12\.34\sGBP to Corner Bookshop/);
     assert.match(await page.locator('main').textContent(), /Invoice 2041[\s\S]*Albion Bank[\s\S]*Harbour Budget/);
     await page.getByRole('button', { name: 'Approve' }).click();
     await approveAtBank(page);

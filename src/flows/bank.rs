@@ -103,7 +103,7 @@ pub struct BankReturn {
 }
 
 /// Seconds that a PSU may be at a bank.
-const LEG_TIME: i64 = 1_800;
+pub const LEG_TIME: i64 = 1_800;
 
 impl Gateway {
     pub(crate) fn context<'a>(
@@ -230,11 +230,7 @@ impl Gateway {
         institution: &InstitutionId,
         query: &str,
     ) -> Result<BankReturn, FlowError> {
-        let mut states = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "state");
-        let (Some((_, state)), None) = (states.next(), states.next()) else {
-            return Err(FlowError::CallbackMismatch);
-        };
-        let state_digest = digest_of(&state);
+        let state_digest = digest_of(&state_of(query).ok_or(FlowError::CallbackMismatch)?);
         let known = self.parts.stores.global().bank_state(&state_digest).await?;
         let known = known.ok_or(FlowError::CallbackSpent)?;
         if known.expires_at <= self.now() {
@@ -248,6 +244,19 @@ impl Gateway {
             return Err(FlowError::CallbackMismatch);
         }
         Ok(BankReturn { session: known.session, state_digest, query: query.to_owned(), subject, secrets })
+    }
+
+    /// The session that an answer of a bank belongs to, also if it is spent: so
+    /// that a PSU who comes too late finds the way back.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if the store fails.
+    pub async fn session_of_return(&self, query: &str) -> Result<Option<SessionId>, FlowError> {
+        match state_of(query) {
+            Some(state) => Ok(self.parts.stores.global().session_of_bank_state(&digest_of(&state)).await?),
+            None => Ok(None),
+        }
     }
 
     /// Takes in what a bank sent along with the PSU. Once; the work goes on if
@@ -476,6 +485,15 @@ fn fresh_token(consent: &ConsentRow, now: Timestamp) -> Option<SecretString> {
     let soon = later(now, 30);
     let fresh = consent.bank.access_token_expires_at.is_none_or(|end| end > soon);
     consent.bank.access_token.clone().filter(|_| fresh).map(SecretString::from)
+}
+
+/// The one `state` of a bank's answer.
+fn state_of(query: &str) -> Option<std::borrow::Cow<'_, str>> {
+    let mut states = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "state");
+    match (states.next(), states.next()) {
+        (Some((_, state)), None) => Some(state),
+        _ => None,
+    }
 }
 
 fn digest_of(state: &str) -> String {

@@ -25,7 +25,7 @@ mod unattended;
 mod webhooks;
 
 pub use accounts::{AccountData, Read, Reading, SourceReport, SourceStatus, TransactionWindow};
-pub use bank::BankReturn;
+pub use bank::{BankReturn, LEG_TIME};
 pub use consents::{ConsentRequest, NextStep};
 pub use error::FlowError;
 pub use freshness::{LiveToken, Subject as Invalidated, commit_invalidating, consents_of};

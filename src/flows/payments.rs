@@ -7,7 +7,8 @@
 //! the bank nothing is sent again, the bank is only asked.
 
 use domain::{
-    Capability, InstitutionId, PaymentId, PaymentOrder, PaymentState, Region, SessionId, Violations,
+    Capability, InstitutionId, PaymentId, PaymentOrder, PaymentState, Region, SessionId, Timestamp,
+    Violations,
 };
 use store::idempotency::{Claim, ClaimKey};
 use store::payments::{BankPayment, Failure, PaymentRow, PaymentTerms};
@@ -156,6 +157,19 @@ impl Gateway {
     /// [`FlowError::NotFound`] if there is no such payment.
     pub async fn any_payment(&self, id: PaymentId) -> Result<PaymentRow, FlowError> {
         self.parts.stores.region(id.region())?.payment(id).await?.ok_or(FlowError::NotFound("payment"))
+    }
+
+    /// Leaves the PSU more time to approve.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if the store fails, or another step came first.
+    pub async fn prolong_approval(&self, payment: PaymentRow, until: Timestamp) -> Result<(), FlowError> {
+        let sooner = payment.next_poll_at.is_none_or(|end| end < until);
+        if payment.state == PaymentState::AuthorizationRequired && sooner {
+            self.move_payment(payment, "psu", |row| row.next_poll_at = Some(until)).await?;
+        }
+        Ok(())
     }
 
     /// The PSU said no: on our page or at the bank. Ends a payment only while

@@ -24,7 +24,7 @@ pub struct PsuConsent {
     pub permissions: Vec<Permission>,
     /// Since when; none if it was never given.
     pub since: Option<Timestamp>,
-    /// Until when.
+    /// Until when: its end, or when it ended before.
     pub until: Option<Timestamp>,
     /// What was read so far, by kind.
     pub reads: Vec<Usage>,
@@ -32,19 +32,20 @@ pub struct PsuConsent {
 
 impl Gateway {
     /// Notes whose consent it is. `psu_digest` is a digest that tells nobody who
-    /// the person is; the hosted pages make it.
+    /// the person is; the hosted pages make it. Until it is given it belongs to
+    /// whoever was asked last: the journey may begin again in another browser.
     ///
     /// # Errors
     ///
-    /// [`FlowError::OtherPsu`] if it is another person's.
+    /// [`FlowError::OtherPsu`] if it was given, and is another person's.
     pub async fn bind_psu(&self, id: ConsentId, psu_digest: &str) -> Result<(), FlowError> {
         let mut tries = 0;
         loop {
             let consent = self.any_consent(id).await?;
             match consent.psu_digest.as_deref() {
                 Some(bound) if bound == psu_digest => return Ok(()),
-                Some(_) => return Err(FlowError::OtherPsu),
-                None => {}
+                Some(_) if consent.terms.authorized_at.is_some() => return Err(FlowError::OtherPsu),
+                Some(_) | None => {}
             }
             let bound = self.move_consent(consent, Note::by("psu"), |row| {
                 row.psu_digest = Some(psu_digest.to_owned());
@@ -68,6 +69,7 @@ impl Gateway {
                 // One that is past its end is shown as what it is.
                 let row = self.any_consent(row.id).await?;
                 let reads = store.usage(row.id).await?;
+                let ended = row.status.is_final().then_some(row.updated_at);
                 found.push(PsuConsent {
                     id: row.id,
                     client_id: row.client_id,
@@ -75,7 +77,7 @@ impl Gateway {
                     status: row.status,
                     permissions: row.terms.permissions,
                     since: row.terms.authorized_at,
-                    until: row.expires_at,
+                    until: ended.into_iter().chain(row.expires_at).min(),
                     reads,
                 });
             }

@@ -1,10 +1,9 @@
 //! The front channel: a PSU arrives with a pushed request.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use domain::{ConsentId, SessionId};
 use http::HeaderMap;
-use http::header::SET_COOKIE;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use store::grants::CodeRow;
@@ -13,7 +12,9 @@ use url::Url;
 use web::ProblemCode;
 
 use crate::granting::{self, NotGranted};
-use crate::pages::{Browser, PageError};
+use crate::locale::Locale;
+use crate::pages::time::STAY;
+use crate::pages::{Browser, PageError, Reason, go, with_cookies};
 use crate::par::{self, Pushed};
 use crate::{OAuth, response, seconds_after};
 
@@ -26,8 +27,18 @@ pub(crate) struct Plan {
     pub(crate) refused: Vec<ConsentId>,
 }
 
-/// Seconds that a PSU has for our pages and the banks.
-const SESSION_LIFE: i64 = 1_800;
+/// Parameters of an answer without a code (RFC 6749 §4.1.2.1).
+pub(crate) type Refusal = &'static [(&'static str, &'static str)];
+/// The PSU or the bank refused.
+pub(crate) const DECLINED: Refusal = &[("error", "access_denied")];
+/// The PSU did not decide while there was time.
+pub(crate) const RAN_OUT: Refusal =
+    &[("error", "access_denied"), ("error_description", "the PSU did not decide in time")];
+/// No bank answered.
+pub(crate) const UNAVAILABLE: Refusal = &[("error", "temporarily_unavailable")];
+/// The grant that was to change is gone (FAPI Grant Management §5).
+const GRANT_GONE: Refusal = &[("error", "invalid_grant_id")];
+
 /// Seconds that a code lives (FAPI 2.0 SP §5.3.2.1-11: at most 60).
 const CODE_LIFE: i64 = 60;
 
@@ -43,39 +54,41 @@ pub(crate) async fn authorize(
         let mut found = url::form_urlencoded::parse(query.as_bytes()).filter(|(given, _)| given == name);
         match (found.next(), found.next()) {
             (Some((_, value)), None) => Ok(value.into_owned()),
-            _ => Err(PageError::new(
-                ProblemCode::AuthorizationLink,
-                "The link lacks client_id or request_uri, or repeats one.",
-            )),
+            _ => Err(PageError::new(ProblemCode::AuthorizationLink, Reason::Link)),
         }
     };
     let (client_id, request_uri) = (once("client_id")?, once("request_uri")?);
-    let gone =
-        || PageError::new(ProblemCode::RequestUri, "This link is not valid, was used before, or is too old.");
+    let gone = || PageError::new(ProblemCode::RequestUri, Reason::RequestUri);
     let digest = par::digest_of(&request_uri).ok_or_else(gone)?;
     let global = oauth.gateway.stores().global();
     let pushed = global.pushed_request(&digest).await?.ok_or_else(gone)?;
     let now = oauth.gateway.clock().now();
-    if pushed.client_id != client_id || pushed.expires_at <= now || pushed.completed_at.is_some() {
+    if pushed.client_id != client_id {
         return Err(gone());
     }
+    if pushed.expires_at <= now || pushed.completed_at.is_some() {
+        // Known, if too late: to where the application can be started again.
+        let locale = Locale::choose(pushed.params.get("locales").and_then(|all| all.as_str()), &headers);
+        let client = oauth.client(&client_id).await?;
+        return Err(gone().back_to(client.and_then(|client| client.home(locale))));
+    }
     let request: Pushed = serde_json::from_value(pushed.params).map_err(|_| gone())?;
-    let browser = Browser::of(&headers, oauth.gateway.entropy());
+    let id = SessionId::new(oauth.gateway.clock(), oauth.gateway.entropy());
+    let browser = Browser::opens(id, oauth.gateway.entropy());
     let plan = Plan { request_digest: digest, request, refused: Vec::new() };
     let session = SessionRow {
-        id: SessionId::new(oauth.gateway.clock(), oauth.gateway.entropy()),
+        id,
         kind: "authorization".to_owned(),
         client_id,
         browser_digest: Some(browser.digest()),
         plan: serde_json::to_value(&plan).map_err(|_| gone())?,
         status: "open".to_owned(),
-        expires_at: seconds_after(now, SESSION_LIFE),
+        expires_at: seconds_after(now, STAY),
     };
     let mut tx = global.begin().await?;
     tx.open_session(&session).await?;
     tx.commit().await?;
-    let page = format!("/consent/{}", session.id);
-    Ok(([(SET_COOKIE, browser.cookie())], Redirect::to(&page)).into_response())
+    Ok(with_cookies(go(&format!("/consent/{id}")), browser.cookies(&headers)))
 }
 
 /// Ends a session with a code for what the PSU allowed. The address the
@@ -85,9 +98,9 @@ pub(crate) async fn complete(oauth: &OAuth, session: &SessionRow, plan: &Plan) -
     let client_id = &session.client_id;
     let granted = match granting::of(oauth, client_id, &request.asked, &plan.refused).await {
         Ok(granted) => granted,
-        Err(NotGranted::Denied) => return refuse(oauth, session, plan, "approved", "access_denied").await,
+        Err(NotGranted::Denied) => return refuse(oauth, session, plan, "approved", DECLINED).await,
         Err(NotGranted::GrantGone) => {
-            return refuse(oauth, session, plan, "approved", "invalid_grant_id").await;
+            return refuse(oauth, session, plan, "approved", GRANT_GONE).await;
         }
         Err(NotGranted::Store(error)) => return Err(error.into()),
     };
@@ -115,7 +128,7 @@ pub(crate) async fn complete(oauth: &OAuth, session: &SessionRow, plan: &Plan) -
         None => tx.commit().await?,
     }
     tracing::info!(grant.id = %row.grant, client.id = client_id, "Grant {} given", row.grant);
-    response::to(oauth, client_id, request, &[("code", code.expose_secret())])
+    response::to(oauth, client_id, request, &[("code", code.expose_secret())]).await
 }
 
 /// Ends a session with an error.
@@ -124,11 +137,11 @@ pub(crate) async fn refuse(
     session: &SessionRow,
     plan: &Plan,
     from: &str,
-    error: &str,
+    answer: Refusal,
 ) -> Result<Url, PageError> {
     let mut tx = oauth.gateway.stores().global().begin().await?;
     tx.complete_request(&plan.request_digest, oauth.gateway.clock().now()).await.map_err(PageError::spent)?;
     tx.move_session(session.id, from, "declined", &session.plan).await.map_err(PageError::spent)?;
     tx.commit().await?;
-    response::to(oauth, &session.client_id, &plan.request, &[("error", error)])
+    response::to(oauth, &session.client_id, &plan.request, answer).await
 }

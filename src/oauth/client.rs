@@ -1,7 +1,9 @@
 //! A registered client: RFC 7591 metadata with its meaning.
 
 mod metadata;
+mod presentation;
 mod subject;
+mod theme;
 
 use crypto::certificate::Psd2Role;
 use crypto::{Algorithm, Certificate, Jwks};
@@ -9,9 +11,11 @@ use serde_json::{Value, json};
 use url::Url;
 
 use metadata::Metadata;
+use presentation::Presentation;
 pub(crate) use subject::SubjectMatch;
 
 use crate::details::DETAIL_TYPES;
+use crate::locale::Locale;
 
 /// Scopes that a client can be registered for.
 pub(crate) const SCOPES: &[&str] = &["openid", "accounts", "payments", "fundsconfirmations"];
@@ -61,7 +65,7 @@ pub(crate) enum Delivery {
 pub struct Client {
     /// Its identifier.
     pub id: String,
-    /// Its name, as the PSU sees it.
+    /// Its name, where it has none in the PSU's language.
     pub name: String,
     /// Addresses that answers may go to; compared exactly.
     pub redirect_uris: Vec<String>,
@@ -88,6 +92,8 @@ pub struct Client {
     /// Types of `authorization_details` it may use (RFC 9396 §10).
     pub(crate) detail_types: Vec<String>,
     pub(crate) delivery: Option<Delivery>,
+    /// How it presents itself to a PSU.
+    pub(crate) presentation: Presentation,
 }
 
 impl Client {
@@ -115,10 +121,7 @@ impl Client {
         if raw.response_types.as_ref().is_some_and(|types| types.iter().any(|kind| kind != "code")) {
             return Err(bad("response_types is [\"code\"]"));
         }
-        let name = raw.client_name.clone().unwrap_or_else(|| id.to_owned());
-        if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-            return Err(bad("client_name has 1 to 100 printable characters"));
-        }
+        let presentation = Presentation::read(metadata)?;
         let keys = keys_of(&raw)?;
         let auth = auth_of(&raw, &keys)?;
         let dpop_bound = raw.dpop_bound_access_tokens.unwrap_or(false);
@@ -130,7 +133,8 @@ impl Client {
         only(&raw.introspection_signed_response_alg, &["PS256"], "introspection is signed with PS256")?;
         Ok(Self {
             id: id.to_owned(),
-            name,
+            name: raw.client_name.clone().unwrap_or_else(|| id.to_owned()),
+            presentation,
             scopes: scopes_of(&raw)?,
             auth,
             keys,
@@ -171,6 +175,21 @@ impl Client {
             members.insert(certificate, (!self.dpop_bound).into());
         }
         effective
+    }
+
+    /// Its name, as the PSU sees it.
+    pub(crate) fn name_in(&self, locale: Locale) -> &str {
+        self.presentation.name(locale).unwrap_or(&self.name)
+    }
+
+    /// Where the application can be started again: its home page, or the root
+    /// of the address that answers go to.
+    pub(crate) fn home(&self, locale: Locale) -> Option<Url> {
+        let website = self.presentation.website(locale).and_then(|home| Url::parse(home).ok());
+        website.or_else(|| {
+            let answers = self.redirect_uris.iter().filter_map(|uri| Url::parse(uri).ok());
+            answers.filter(|uri| uri.scheme() == "https").find_map(|uri| uri.join("/").ok())
+        })
     }
 
     /// Whether it is registered for a grant type.

@@ -3,7 +3,7 @@
 //! Each type is a closed struct; its JSON Schema is made of it and published,
 //! so that what is written there is what is taken.
 
-use domain::{AccountIdentification, ConsentId, Iban, Money, SortCodeAccount};
+use domain::{AccountIdentification, ConsentId, Date, Iban, Money, SortCodeAccount};
 use flows::FlowError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -166,20 +166,29 @@ pub(crate) enum Detail {
 /// What the PSU is shown of a detail that is no account access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
-    /// `payment`, `vrp` or `funds`.
-    pub(crate) kind: &'static str,
-    /// Amount: of the payment, or the most in one.
-    pub(crate) amount: Option<String>,
+    /// What is asked for.
+    pub(crate) kind: ShownKind,
     /// Payee.
     pub(crate) payee: Option<String>,
     /// Account of the payee; for funds, the account asked about.
     pub(crate) account: String,
-    /// Limits per period: amount and period.
-    pub(crate) limits: Vec<(String, String)>,
+    /// Limits: the period's type and the most in one.
+    pub(crate) limits: Vec<(String, Money)>,
     /// Text for the payee.
     pub(crate) purpose: Option<String>,
     /// Last day.
-    pub(crate) until: Option<String>,
+    pub(crate) until: Option<Date>,
+}
+
+/// What a detail on a page asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShownKind {
+    /// One payment.
+    Payment(Money),
+    /// Payments again and again, each up to an amount.
+    Recurring(Money),
+    /// Whether an account covers amounts.
+    Funds,
 }
 
 impl Detail {
@@ -196,12 +205,11 @@ impl Detail {
     pub(crate) fn shown(&self) -> Option<Shown> {
         let account =
             |name: &AccountName| name.identification().map(|account| spoken(&account)).unwrap_or_default();
-        let amount = |amount: &Amount| amount.money().map(|money| money.to_string()).unwrap_or_default();
+        let day = |day: &Option<String>| day.as_ref().and_then(|day| day.parse().ok());
         match self {
             Self::AccountAccess(_) => None,
             Self::PaymentInitiation(payment) => Some(Shown {
-                kind: "payment",
-                amount: Some(amount(&payment.instructed_amount)),
+                kind: ShownKind::Payment(payment.instructed_amount.money().ok()?),
                 payee: payment.creditor_name.clone(),
                 account: account(&payment.creditor_account),
                 limits: Vec::new(),
@@ -209,26 +217,24 @@ impl Detail {
                 until: None,
             }),
             Self::Vrp(vrp) => Some(Shown {
-                kind: "vrp",
-                amount: Some(amount(&vrp.maximum_individual_amount)),
+                kind: ShownKind::Recurring(vrp.maximum_individual_amount.money().ok()?),
                 payee: Some(vrp.creditor_name.clone()),
                 account: account(&vrp.creditor_account),
                 limits: vrp
                     .periodic_limits
                     .iter()
-                    .map(|limit| (amount(&limit.amount), limit.period_type.clone()))
+                    .filter_map(|limit| Some((limit.period_type.clone(), limit.amount.money().ok()?)))
                     .collect(),
                 purpose: None,
-                until: vrp.valid_to.clone(),
+                until: day(&vrp.valid_to),
             }),
             Self::FundsConfirmation(funds) => Some(Shown {
-                kind: "funds",
-                amount: None,
+                kind: ShownKind::Funds,
                 payee: None,
                 account: account(&funds.debtor_account),
                 limits: Vec::new(),
                 purpose: None,
-                until: funds.valid_to.clone(),
+                until: day(&funds.valid_to),
             }),
         }
     }

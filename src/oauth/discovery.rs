@@ -9,10 +9,8 @@ use web::{Problem, ProblemCode};
 use crate::OAuth;
 use crate::client::{GRANT_SCOPES, GRANT_TYPES, SCOPES};
 use crate::details::{self, DETAIL_TYPES};
+use crate::locale::Locale;
 use crate::par::ACR_SCA;
-
-/// Languages of the hosted pages.
-const LOCALES: &[&str] = &["en"];
 
 type Cacheable = ([(http::HeaderName, &'static str); 1], Json<Value>);
 
@@ -77,7 +75,7 @@ pub(crate) async fn metadata(State(oauth): State<OAuth>) -> Cacheable {
         "request_uri_parameter_supported": true,
         "require_request_uri_registration": false,
         "claims_parameter_supported": true,
-        "ui_locales_supported": LOCALES,
+        "ui_locales_supported": Locale::ALL.map(Locale::tag),
     });
     if let (Some(all), Value::Object(endpoints)) = (metadata.as_object_mut(), endpoints) {
         all.extend(endpoints);

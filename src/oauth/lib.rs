@@ -19,6 +19,7 @@ mod granting;
 mod grants;
 mod id_token;
 mod introspect;
+mod locale;
 mod pages;
 mod par;
 mod register;
@@ -27,13 +28,14 @@ mod request_object;
 mod response;
 mod revoke;
 mod software;
+mod texts;
 mod token;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRef, Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use crypto::KeyRing;
@@ -114,11 +116,19 @@ impl OAuth {
             .route("/consent/{session}/bank", post(pages::consent::choose))
             .route("/consent/{session}/next", get(pages::consent::next))
             .route("/consent/{session}/wait", get(pages::consent::wait))
+            .route("/consent/{session}/extend", post(pages::time::extend_consent))
+            .route("/consent/{session}/leave", post(pages::session::leave_consent))
             .route("/pay/{session}", get(pages::payment::show).post(pages::payment::decide))
             .route("/pay/{session}/wait", get(pages::payment::wait))
+            .route("/pay/{session}/extend", post(pages::time::extend_payment))
+            .route("/pay/{session}/leave", post(pages::session::leave_payment))
             .route("/callback/{institution}", get(pages::callback::callback))
-            .route("/assets/page.css", get(pages::stylesheet))
-            .layer(from_fn(pages::negotiate))
+            .route("/access", get(pages::access::show))
+            .route("/access/withdraw", post(pages::access::withdraw))
+            .route("/access/forget", post(pages::access::forget))
+            .route("/assets/page.css", get(pages::style_sheet))
+            .route("/assets/theme.css", get(pages::theme))
+            .layer(from_fn_with_state(self.clone(), pages::negotiate))
             .with_state(self.clone())
             .merge(self.discovery_routes())
     }

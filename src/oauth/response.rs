@@ -1,26 +1,23 @@
 //! Authorization responses: with `iss` (RFC 9207), or as one signed JWT (JARM).
 
+use crate::OAuth;
+use crate::pages::{PageError, Reason};
+use crate::par::Pushed;
 use serde_json::{Map, Value, json};
 use url::Url;
-use web::ProblemCode;
-
-use crate::OAuth;
-use crate::pages::PageError;
-use crate::par::Pushed;
 
 /// Seconds that a signed response lives (MS7: at most 600).
 const LIFE: i64 = 300;
 
-/// Where the browser goes, with `parameters` and the `state` as it came.
-pub(crate) fn to(
+/// Where the browser goes, with `parameters` and the `state` as it came: an
+/// address that is still registered, or nowhere (RFC 9700 §4.1).
+pub(crate) async fn to(
     oauth: &OAuth,
     client_id: &str,
     request: &Pushed,
     parameters: &[(&str, &str)],
 ) -> Result<Url, PageError> {
-    let mut url = Url::parse(&request.redirect_uri).map_err(|_| {
-        PageError::new(ProblemCode::AuthorizationLink, "The application's address is not one.")
-    })?;
+    let mut url = registered(oauth, client_id, &request.redirect_uri).await?;
     let issuer = &oauth.gateway.config().issuer;
     if request.signed_response {
         let now = oauth.gateway.clock().now().as_second();
@@ -50,12 +47,20 @@ pub(crate) fn to(
     Ok(url)
 }
 
+/// An address of a client, if it is registered for it now.
+pub(crate) async fn registered(oauth: &OAuth, client_id: &str, address: &str) -> Result<Url, PageError> {
+    let client = oauth.client(client_id).await?;
+    let known = client.is_some_and(|client| client.redirect_uris.iter().any(|known| known == address));
+    let url = Url::parse(address).ok().filter(|_| known);
+    url.ok_or_else(PageError::unknown_client)
+}
+
 /// Signing failed; the log knows why.
 pub(crate) struct NotSigned;
 
 impl From<NotSigned> for PageError {
     fn from(_: NotSigned) -> Self {
-        Self::new(ProblemCode::Internal, "Something went wrong on our side. Try again later.")
+        Self::new(web::ProblemCode::Internal, Reason::Ours)
     }
 }
 

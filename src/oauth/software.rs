@@ -77,6 +77,8 @@ impl Statement {
     /// bounds what the request may add.
     pub(crate) fn apply(&self, metadata: &mut Map<String, Value>) -> Result<(), OAuthError> {
         if let Some(name) = self.text(&["software_client_name", "client_name"]) {
+            // One name: the request does not add others by language.
+            metadata.retain(|member, _| !member.starts_with("client_name#"));
             metadata.insert("client_name".into(), name.into());
         }
         if let Some(id) = self.text(&["software_id"]) {
@@ -177,4 +179,23 @@ pub(crate) async fn signed_by_client(
     let digest = crypto::digest::sha256_hex(format!("{issuer} {jti}").as_bytes());
     let used = bad("the registration was used before");
     claim(oauth, "registration", &digest, seconds_after(now, MAX_LIFE), used).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(value: Value) -> Map<String, Value> {
+        value.as_object().cloned().unwrap_or_default()
+    }
+
+    /// RFC 7591 §2.3: what the statement says takes precedence, in every language.
+    #[test]
+    fn a_name_that_a_statement_gives_is_the_only_one() {
+        let mut metadata =
+            members(json!({ "client_name": "x", "client_name#de": "Ihre Bank", "tos_uri#de": "y" }));
+        let statement = Statement { claims: members(json!({ "software_client_name": "Harbour Budget" })) };
+        statement.apply(&mut metadata).unwrap();
+        assert_eq!(Value::Object(metadata), json!({ "client_name": "Harbour Budget", "tos_uri#de": "y" }));
+    }
 }

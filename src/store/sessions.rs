@@ -101,6 +101,19 @@ impl GlobalStore {
         .transpose()
     }
 
+    /// The session that a bank state belongs to, used or not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn session_of_bank_state(&self, state_digest: &str) -> Result<Option<SessionId>, StoreError> {
+        let row = sqlx::query("select session_id from bank_states where state_digest = $1")
+            .bind(state_digest)
+            .fetch_optional(self.database.pool())
+            .await?;
+        row.map(|row| Columns::new(&row, "bank_states", "session_id")?.parsed("session_id")).transpose()
+    }
+
     /// Looks at a bank state without using it up.
     ///
     /// # Errors
@@ -226,6 +239,23 @@ impl Tx {
                 .execute(&mut *self.0)
                 .await?;
         exactly_one(&done)
+    }
+
+    /// Gives a session that is not over more time; one that has more keeps it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn prolong_session(&mut self, id: SessionId, expires_at: Timestamp) -> Result<(), StoreError> {
+        sqlx::query(
+            "update sessions set expires_at = $2 where session_id = $1 and expires_at < $2 \
+             and status in ('open', 'approved')",
+        )
+        .bind(id.to_string())
+        .bind(micros(expires_at))
+        .execute(&mut *self.0)
+        .await?;
+        Ok(())
     }
 
     /// Remembers what goes to a bank along with the PSU.

@@ -5,6 +5,7 @@ import { accessSync, constants } from 'node:fs';
 import https from 'node:https';
 import path from 'node:path';
 
+import axe from 'axe-core';
 import { chromium } from 'playwright-core';
 
 function executable() {
@@ -59,12 +60,12 @@ export async function openApplication(sandbox) {
 }
 
 // What every page must have, whoever looks at it and however.
-export async function complaintsAbout(page) {
-  return page.evaluate(() => {
+export async function complaintsAbout(page, language = 'en') {
+  return page.evaluate((language) => {
     const complaints = [];
     const say = (wrong, text) => wrong && complaints.push(text);
     say(!document.title.trim(), 'no title');
-    say(document.documentElement.lang !== 'en', 'no language');
+    say(document.documentElement.lang !== language, 'no language');
     say(document.querySelectorAll('h1').length !== 1, 'not one h1');
     say(document.querySelectorAll('main').length !== 1, 'not one main');
     say(document.scripts.length > 0, 'a script');
@@ -85,7 +86,20 @@ export async function complaintsAbout(page) {
     const width = document.documentElement.scrollWidth;
     say(width > window.innerWidth, `wider than the window: ${width}`);
     return complaints;
-  });
+  }, language);
+}
+
+const WCAG_22_AA = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+
+// What axe finds against WCAG 2.2 AA. Its script comes by the debugger, which no
+// policy of a page keeps out; it needs a context in which scripts run.
+export async function violationsOf(page) {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(
+    (tags) => globalThis.axe.run(document, { runOnly: tags, resultTypes: ['violations'] }),
+    WCAG_22_AA,
+  );
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' ')}`);
 }
 
 // Tabs until the focus is on a control with this text, and says whether one sees it there.

@@ -104,6 +104,7 @@ export async function push(config, consents, more = {}) {
   const openid = scope.split(' ').includes('openid');
   if (openid) Object.assign(expected, { expectedNonce: oauth.randomNonce(), idTokenExpected: true });
   const details = consents.map((id) => ({ type: 'account_access', consent_id: id }));
+  details.push(...(more.details ?? []));
   const url = await oauth.buildAuthorizationUrlWithPAR(config, {
     redirect_uri: more.redirectUri ?? RETURN,
     scope,
@@ -111,7 +112,8 @@ export async function push(config, consents, more = {}) {
     code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
     code_challenge_method: 'S256',
     ...(openid ? { nonce: expected.expectedNonce } : {}),
-    ...(consents.length ? { authorization_details: JSON.stringify(details) } : {}),
+    ...(details.length ? { authorization_details: JSON.stringify(details) } : {}),
+    ...(more.locales ? { ui_locales: more.locales } : {}),
   });
   return { url, expected };
 }

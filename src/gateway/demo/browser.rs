@@ -34,6 +34,8 @@ pub struct Visit {
     pub page: Option<Answer>,
 }
 
+/// Seconds for which the person looks on when a page is about to move by itself.
+const PATIENCE: u32 = 5;
 /// Pages of one walk.
 const MAX_STEPS: usize = 40;
 
@@ -75,9 +77,12 @@ impl Browser {
         }
         let answer = self.client.send(method, url.as_str(), &headers, form.unwrap_or_default()).await?;
         for value in answer.headers.get_all(http::header::SET_COOKIE) {
-            let pair = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-            if let Some((name, value)) = pair.split_once('=') {
-                jar.insert(name.trim().to_owned(), value.trim().to_owned());
+            let mut parts = value.to_str().unwrap_or_default().split(';').map(str::trim);
+            let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { continue };
+            if parts.any(|attribute| attribute.eq_ignore_ascii_case("max-age=0")) {
+                jar.remove(name);
+            } else {
+                jar.insert(name.to_owned(), value.to_owned());
             }
         }
         Ok(answer)
@@ -103,12 +108,12 @@ impl Browser {
                 method = Method::GET;
                 continue;
             }
-            let html = String::from_utf8_lossy(&answer.body).into_owned();
-            if let Some(wait) = refresh(&html) {
-                url = url.join(&wait)?;
+            if let Some(next) = refresh(&answer) {
+                url = url.join(next)?;
                 method = Method::GET;
                 continue;
             }
+            let html = String::from_utf8_lossy(&answer.body).into_owned();
             let Some(found) = Form::find(&html) else { return Ok(Visit { url, page: Some(answer) }) };
             url = url.join(&found.action)?;
             form = Some(found.filled(self));
@@ -185,11 +190,12 @@ impl Form {
     }
 }
 
-/// Where a page sends a browser by itself.
-fn refresh(html: &str) -> Option<String> {
-    let tag =
-        html.split('<').find(|tag| tag.starts_with("meta") && tag.contains("http-equiv=\"refresh\""))?;
-    attribute(tag, "content")?.split("url=").nth(1).map(str::to_owned)
+/// Where a page soon sends a browser by itself. One that would do so later
+/// waits for the person.
+fn refresh(answer: &Answer) -> Option<&str> {
+    let (seconds, address) = answer.header("refresh")?.split_once("; url=")?;
+    let soon = seconds.parse::<u32>().is_ok_and(|seconds| seconds <= PATIENCE);
+    soon.then_some(address)
 }
 
 fn attribute(tag: &str, name: &str) -> Option<String> {

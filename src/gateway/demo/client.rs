@@ -131,8 +131,11 @@ impl Client {
         let connection = tokio::spawn(connection);
         let mut request = Request::builder()
             .method(method)
-            .uri(url[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
-            .header(http::header::HOST, url[url::Position::BeforeHost..url::Position::AfterPort].to_owned());
+            .uri(url[url::Position::BeforePath..url::Position::AfterQuery].to_owned());
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+            let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+            request = request.header(http::header::HOST, host);
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -156,7 +156,7 @@ async fn a_bank_that_is_down_at_authorization_sends_the_psu_back() {
     let html = String::from_utf8_lossy(&page.body).into_owned();
     assert_eq!(page.status, 502);
     assert!(html.contains("institution.unavailable"));
-    assert!(html.contains("error=temporarily_unavailable") && html.contains("Back to the application"));
+    assert!(html.contains("error=temporarily_unavailable") && html.contains("Back to Demo Fintech"));
     let consent = tpp.get(&own, &format!("/v1/consents/{}", consents[0])).await.unwrap();
     assert_eq!(consent.text("/status"), "FAILED");
     gw.sandbox.stop().await;

@@ -14,8 +14,14 @@ use flows::FlowError;
 use support::consents::event;
 use support::{EU, TestGateway, UK, assert_problem};
 
-const ANNA: &str = "digest-of-anna";
 const BEN: &str = "digest-of-ben";
+
+/// The person to whom the pages gave a consent.
+async fn giver(gw: &TestGateway, consent: &str) -> String {
+    let id: ConsentId = consent.parse().unwrap();
+    let store = gw.sandbox.gateway().stores().region(id.region()).unwrap();
+    store.consent(id).await.unwrap().unwrap().psu_digest.unwrap()
+}
 
 /// A dashboard's data: who has access, since when, until when, and what was read,
 /// over all regions.
@@ -25,9 +31,9 @@ async fn a_person_sees_who_has_access_and_what_was_read() {
     let tpp = gw.tpp().await;
     let granted = gw.granted(&tpp, &[UK, EU]).await;
     let gateway = gw.sandbox.gateway();
+    let anna = giver(&gw, &granted.consents[0]).await;
     for id in &granted.consents {
-        gateway.bind_psu(id.parse().unwrap(), ANNA).await.unwrap();
-        gateway.bind_psu(id.parse().unwrap(), ANNA).await.unwrap();
+        gateway.bind_psu(id.parse().unwrap(), &anna).await.unwrap();
     }
     let bens = gateway.bind_psu(granted.consents[0].parse().unwrap(), BEN).await;
     assert!(matches!(bens, Err(FlowError::OtherPsu)));
@@ -38,7 +44,7 @@ async fn a_person_sees_who_has_access_and_what_was_read() {
     let bearer = consentry::demo::bearer(&granted.token);
     tpp.http.get(&url, &[("authorization", &bearer)]).await.unwrap().expect(200).unwrap();
 
-    let shared = gateway.consents_of_psu(ANNA).await.unwrap();
+    let shared = gateway.consents_of_psu(&anna).await.unwrap();
     assert_eq!(shared.len(), 2);
     for (consent, bank) in shared.iter().zip([EU, UK]) {
         assert_eq!(
@@ -66,14 +72,12 @@ async fn a_person_withdraws_a_consent_of_theirs_and_no_other() {
         let granted = gw.granted(&tpp, &[bank]).await;
         let id: ConsentId = granted.consents[0].parse().unwrap();
         let gateway = gw.sandbox.gateway();
-        let nobodys = gateway.withdraw_by_psu(ANNA, id).await;
-        assert!(matches!(nobodys, Err(FlowError::NotFound("consent"))));
-        gateway.bind_psu(id, ANNA).await.unwrap();
+        let anna = giver(&gw, &granted.consents[0]).await;
         let bens = gateway.withdraw_by_psu(BEN, id).await;
         assert!(matches!(bens, Err(FlowError::NotFound("consent"))));
         tpp.get(&granted.token, "/v1/accounts").await.unwrap().expect(200).unwrap();
 
-        gateway.withdraw_by_psu(ANNA, id).await.unwrap();
+        gateway.withdraw_by_psu(&anna, id).await.unwrap();
         let refused = tpp.get(&granted.token, "/v1/accounts").await.unwrap();
         assert_problem(&refused, 403, "consent.not_in_force");
         assert_eq!(gw.shown(&tpp, &granted.consents[0]).await["status"], "REVOKED_BY_PSU");
@@ -81,10 +85,27 @@ async fn a_person_withdraws_a_consent_of_theirs_and_no_other() {
         let told = gw.sandbox.bank(bank).unwrap().1.entries();
         let told = told.iter().filter(|entry| entry.method == "DELETE" && entry.path.contains(path));
         assert_eq!(told.count(), 1, "{bank}");
-        gateway.withdraw_by_psu(ANNA, id).await.unwrap();
-        assert_eq!(gateway.consents_of_psu(ANNA).await.unwrap()[0].status, ConsentStatus::RevokedByPsu);
+        gateway.withdraw_by_psu(&anna, id).await.unwrap();
+        assert_eq!(gateway.consents_of_psu(&anna).await.unwrap()[0].status, ConsentStatus::RevokedByPsu);
         gw.sandbox.stop().await;
     }
+}
+
+/// Until it is given, a consent is whose browser was asked last: a journey that
+/// begins again elsewhere is not refused, and the dashboard follows it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_that_was_not_given_yet_goes_with_the_journey() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("accounts").await.unwrap();
+    let consents = tpp.lodge(&own, &[UK]).await.unwrap();
+    let id: ConsentId = consents[0].parse().unwrap();
+    let gateway = gw.sandbox.gateway();
+    gateway.bind_psu(id, "anna-at-work").await.unwrap();
+    gateway.bind_psu(id, BEN).await.unwrap();
+    assert!(gateway.consents_of_psu("anna-at-work").await.unwrap().is_empty());
+    assert_eq!(gateway.consents_of_psu(BEN).await.unwrap().len(), 1);
+    gw.sandbox.stop().await;
 }
 
 /// What opens the bank is forgotten with the consent.

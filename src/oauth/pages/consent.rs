@@ -1,29 +1,31 @@
 //! The consent pages: choose a bank, see what is asked, approve or decline,
 //! wait for a bank's app.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Form, Path, Query, State};
 use axum::response::Response;
-use domain::{ConsentId, ConsentStatus, Permission, Region, SessionId};
+use domain::{ConsentId, ConsentStatus, SessionId};
 use edge::PeerIdentity;
 use flows::{FlowError, NextStep};
 use http::HeaderMap;
 use serde::Deserialize;
-use std::collections::HashMap;
 use store::StoreError;
 use store::consents::ConsentRow;
 use store::sessions::SessionRow;
 
+use super::session::{Visit, decline, plan_of, visit};
 use super::{
-    BankChoice, Browser, PageError, banks, client_name, go, page, presence, sandbox_decision, sandbox_user,
-    session_of,
+    BankChoice, Browser, Frame, PageError, Person, Reason, address, banks, go, presence, sandbox_decision,
+    sandbox_user, time, with_cookies,
 };
 use crate::OAuth;
-use crate::authorize::{Plan, complete, refuse};
-use crate::details::{self, Shown};
+use crate::authorize::{Plan, UNAVAILABLE, complete, refuse};
+use crate::details::{self, Shown, ShownKind};
+use crate::texts::{Text, Texts};
 
 /// One consent on the page.
 struct Item {
@@ -31,7 +33,7 @@ struct Item {
     bank: Option<String>,
     /// The bank's interface wants the PSU's login name.
     asks_name: bool,
-    reads: Vec<&'static str>,
+    reads: Vec<&'static Text>,
     recurring: bool,
     until: String,
     history_from: Option<String>,
@@ -39,13 +41,25 @@ struct Item {
     choices: Vec<BankChoice>,
 }
 
+/// One of `authorization_details` on the page.
+struct DetailItem {
+    heading: String,
+    payee: Option<String>,
+    account: String,
+    limits: Vec<(&'static Text, String)>,
+    purpose: Option<String>,
+    until: Option<String>,
+}
+
 #[derive(Template)]
 #[template(path = "consent.html")]
 struct ConsentPage<'a> {
+    frame: &'a Frame,
+    heading: String,
     session: String,
     client: &'a str,
     items: Vec<Item>,
-    details: Vec<Shown>,
+    details: Vec<DetailItem>,
     ready: bool,
     search: &'a str,
     form_token: String,
@@ -54,9 +68,21 @@ struct ConsentPage<'a> {
 #[derive(Template)]
 #[template(path = "wait.html")]
 pub(crate) struct WaitPage<'a> {
+    pub(crate) frame: &'a Frame,
     pub(crate) bank: &'a str,
-    pub(crate) message: Option<&'a str>,
-    pub(crate) again: String,
+    pub(crate) place: String,
+    pub(crate) form_token: String,
+}
+
+impl WaitPage<'_> {
+    /// Seconds after which the page looks again.
+    const AGAIN: i64 = 2;
+
+    /// The page, which looks again by itself. A header, as an element of the
+    /// page would move on whoever reads it (WCAG 2.2 §2.2.1, F41).
+    pub(crate) fn response(&self) -> Response {
+        self.frame.page(self, Some((Self::AGAIN, &format!("{}/wait", self.place))))
+    }
 }
 
 #[derive(Deserialize)]
@@ -73,78 +99,99 @@ pub(crate) async fn show(
     Extension(peer): Extension<PeerIdentity>,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let (session, browser) = session_of(&oauth, id, "authorization", &headers).await?;
-    let plan = plan_of(&session)?;
-    if session.status == "approved" {
-        return Ok(go(&format!("/consent/{id}/next")));
+    let visit = visit(&oauth, id, "authorization", &headers).await?;
+    let plan = plan_of(&visit.session)?;
+    match visit.session.status.as_str() {
+        "open" => {}
+        "approved" => return Ok(go(&format!("/consent/{id}/next"))),
+        // Nothing is left to decide.
+        _ => return Err(PageError::taken()),
     }
     if let Some(approve) = sandbox_decision(&oauth, &headers) {
-        let names = choose_for_nobody(&oauth, &session, &plan).await?;
-        return settle(&oauth, &session, plan, approve, names, &peer, &headers).await;
+        let names = choose_for_nobody(&oauth, &visit.session, &plan).await?;
+        return settle(&oauth, &visit.session, plan, approve, names, &peer, &headers).await;
     }
-    show_page(&oauth, &session, &plan, &browser, &search.q).await
+    show_page(&oauth, &visit, &plan, &search.q).await
 }
 
-async fn show_page(
-    oauth: &OAuth,
-    session: &SessionRow,
-    plan: &Plan,
-    browser: &Browser,
-    search: &str,
-) -> Result<Response, PageError> {
-    let client = client_name(oauth, &session.client_id).await?;
+async fn show_page(oauth: &OAuth, visit: &Visit, plan: &Plan, search: &str) -> Result<Response, PageError> {
+    let Visit { session, browser, frame, .. } = visit;
+    let t = frame.t;
     let mut items = Vec::new();
     for id in &plan.request.asked.consents {
         let consent = oauth.gateway.consent(&session.client_id, *id).await?;
-        items.push(item(oauth, &consent, search));
+        items.push(item(oauth, t, &consent, search));
     }
-    let ready = items.iter().all(|item| item.bank.is_some());
-    Ok(page(&ConsentPage {
+    let details = details::shown(oauth, &session.client_id, &plan.request.asked.details).await?;
+    let details: Vec<_> = details.into_iter().map(|detail| detail_item(t, detail)).collect();
+    let heading = match (items.is_empty(), details.is_empty()) {
+        (false, _) => &t.consent.asks_accounts,
+        (true, false) => &t.consent.asks_approval,
+        (true, true) => &t.consent.asks_connection,
+    };
+    let client = frame.client_name();
+    let shown = ConsentPage {
+        frame,
+        heading: heading.with("client", client),
         session: session.id.to_string(),
-        client: &client,
+        client,
+        ready: items.iter().all(|item| item.bank.is_some()),
         items,
-        details: details::shown(oauth, &session.client_id, &plan.request.asked.details).await?,
-        ready,
+        details,
         search,
-        form_token: browser.form_token(session.id),
-    }))
+        form_token: browser.form_token(),
+    };
+    // Shown again with what was searched for.
+    let again = address(&format!("/consent/{}", session.id), &[("q", search)]);
+    Ok(frame.timed_page(&shown, &again))
 }
 
-fn item(oauth: &OAuth, consent: &ConsentRow, search: &str) -> Item {
+fn item(oauth: &OAuth, t: &'static Texts, consent: &ConsentRow, search: &str) -> Item {
     let profile = consent.institution.as_ref().and_then(|id| oauth.gateway.registry().profile(id));
     let choices = match &profile {
         Some(_) => Vec::new(),
         None => banks(oauth, consent.id.region(), search),
     };
+    let terms = &consent.terms;
     Item {
         id: consent.id.to_string(),
         asks_name: profile.as_ref().is_some_and(|profile| profile.psu_id_required),
         bank: profile.map(|profile| profile.name.clone()),
-        reads: consent.terms.permissions.iter().map(|permission| words(*permission)).collect(),
-        recurring: consent.terms.recurring,
-        until: consent.terms.valid_until.strftime("%-d %B %Y").to_string(),
-        history_from: consent.terms.history_from.map(|day| day.strftime("%-d %B %Y").to_string()),
-        region: place(consent.id.region()),
+        reads: terms.permissions.iter().map(|permission| t.permission(*permission)).collect(),
+        recurring: terms.recurring,
+        until: t.consent.until_day.with("day", t.format.date(terms.valid_until)),
+        history_from: terms.history_from.map(|day| t.format.date(day)),
+        region: t.region(consent.id.region()),
         choices,
     }
 }
 
-/// A region in words for people.
-fn place(region: Region) -> String {
-    match region.as_str() {
-        "uk" => "the United Kingdom".to_owned(),
-        "eu" => "the European Union".to_owned(),
-        other => other.to_uppercase(),
-    }
-}
-
-fn words(permission: Permission) -> &'static str {
-    match permission {
-        Permission::ReadAccountsBasic => "The list of your accounts",
-        Permission::ReadAccountsDetail => "Your accounts with their numbers and holders",
-        Permission::ReadBalances => "Balances",
-        Permission::ReadTransactionsBasic => "Transactions, without names and purposes",
-        Permission::ReadTransactionsDetail => "Transactions in full",
+fn detail_item(t: &'static Texts, shown: Shown) -> DetailItem {
+    let texts = &t.detail;
+    let heading = match shown.kind {
+        ShownKind::Payment(amount) => texts.pay.with("amount", t.format.amount(&amount)),
+        ShownKind::Recurring(amount) => texts.recurring.with("amount", t.format.amount(&amount)),
+        ShownKind::Funds => texts.funds.to_string(),
+    };
+    let most = |period: &str| match period {
+        "Day" => &texts.per_day,
+        "Week" => &texts.per_week,
+        "Fortnight" => &texts.per_fortnight,
+        "Month" => &texts.per_month,
+        "Half-year" => &texts.per_half_year,
+        _ => &texts.per_year,
+    };
+    DetailItem {
+        heading,
+        payee: shown.payee,
+        account: shown.account,
+        limits: shown
+            .limits
+            .iter()
+            .map(|(period, most_in)| (most(period), t.format.amount(most_in)))
+            .collect(),
+        purpose: shown.purpose,
+        until: shown.until.map(|day| t.format.date(day)),
     }
 }
 
@@ -155,14 +202,14 @@ pub(crate) async fn choose(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Result<Response, PageError> {
-    let (session, browser) = session_of(&oauth, id, "authorization", &headers).await?;
+    let Visit { session, browser, .. } = visit(&oauth, id, "authorization", &headers).await?;
     let plan = plan_of(&session)?;
-    check_form(&form, &browser, id)?;
+    check_form(&form, &browser)?;
     let consent = form.get("consent").and_then(|id| id.parse::<ConsentId>().ok());
     let bank = form.get("bank").and_then(|id| id.parse().ok());
     let (Some(consent), Some(bank)) = (consent.filter(|id| plan.request.asked.consents.contains(id)), bank)
     else {
-        return Err(PageError::form("Choose a bank from the list."));
+        return Err(PageError::form(Reason::ChooseBank));
     };
     oauth.gateway.choose_institution(consent, &bank).await?;
     Ok(go(&format!("/consent/{id}")))
@@ -176,9 +223,9 @@ pub(crate) async fn decide(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Result<Response, PageError> {
-    let (session, browser) = session_of(&oauth, id, "authorization", &headers).await?;
+    let Visit { session, browser, .. } = visit(&oauth, id, "authorization", &headers).await?;
     let plan = plan_of(&session)?;
-    check_form(&form, &browser, id)?;
+    check_form(&form, &browser)?;
     let names = plan
         .request
         .asked
@@ -190,12 +237,17 @@ pub(crate) async fn decide(
             plain.then(|| (*consent, name.to_owned()))
         })
         .collect();
-    let approve = match form.get("decision").map(String::as_str) {
-        Some("approve") => true,
-        Some("decline") => false,
-        _ => return Err(PageError::form("Choose one of the two buttons.")),
-    };
+    let approve = decision_of(&form)?;
     settle(&oauth, &session, plan, approve, names, &peer, &headers).await
+}
+
+/// Which of the two buttons was pressed.
+pub(crate) fn decision_of(form: &HashMap<String, String>) -> Result<bool, PageError> {
+    match form.get("decision").map(String::as_str) {
+        Some("approve") => Ok(true),
+        Some("decline") => Ok(false),
+        _ => Err(PageError::form(Reason::ChooseButton)),
+    }
 }
 
 /// Takes in the PSU's decision.
@@ -209,15 +261,19 @@ async fn settle(
     headers: &HeaderMap,
 ) -> Result<Response, PageError> {
     if !approve {
-        // The session first: a page that is stale must not end what was decided.
-        let back = refuse(oauth, session, &plan, "open", "access_denied").await?;
-        for id in &plan.request.asked.consents {
-            if oauth.gateway.consent(&session.client_id, *id).await?.status == ConsentStatus::Authorized {
-                continue;
-            }
-            oauth.gateway.decline_consent(*id).await?;
+        return Ok(go(decline(oauth, session, "open").await?.as_str()));
+    }
+    if session.status != "open" {
+        return Err(PageError::taken());
+    }
+    let person = Person::of(headers, oauth.gateway.entropy());
+    for consent in &plan.request.asked.consents {
+        match oauth.gateway.bind_psu(*consent, &person.digest()).await {
+            // Given before in another browser, whose dashboard keeps it: the
+            // same person, as far as anybody can tell, with another device.
+            Ok(()) | Err(FlowError::OtherPsu) => {}
+            Err(error) => return Err(error.into()),
         }
-        return Ok(go(back.as_str()));
     }
     let mut tx = oauth.gateway.stores().global().begin().await?;
     tx.move_session(session.id, "open", "approved", &session.plan).await.map_err(PageError::spent)?;
@@ -226,7 +282,8 @@ async fn settle(
         oauth.gateway.note_psu_name(*consent, name).await?;
     }
     let session = SessionRow { status: "approved".to_owned(), ..session.clone() };
-    go_on(oauth, &session, plan, peer, headers).await
+    let next = go_on(oauth, &session, plan, peer, headers).await;
+    Ok(with_cookies(axum::response::IntoResponse::into_response(next), [person.cookie()]))
 }
 
 /// `GET /consent/{session}/next`: on to the next bank, or back to the application.
@@ -236,7 +293,7 @@ pub(crate) async fn next(
     Extension(peer): Extension<PeerIdentity>,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let (session, _) = session_of(&oauth, id, "authorization", &headers).await?;
+    let Visit { session, .. } = visit(&oauth, id, "authorization", &headers).await?;
     let plan = plan_of(&session)?;
     if session.status != "approved" {
         return Err(PageError::taken());
@@ -256,7 +313,10 @@ async fn go_on(
     let mut failure = None;
     for id in plan.request.asked.consents.clone() {
         match oauth.gateway.start_consent(session.id, id, &psu).await {
-            Ok(NextStep::Redirect(url)) => return Ok(go(url.as_str())),
+            Ok(NextStep::Redirect(url)) => {
+                time::before_bank(oauth, session.id).await?;
+                return Ok(go(url.as_str()));
+            }
             Ok(NextStep::Wait(_)) => return Ok(go(&format!("/consent/{}/wait", session.id))),
             Ok(NextStep::Authorized) => {}
             Ok(NextStep::Ended(_)) => plan.refused.push(id),
@@ -276,7 +336,7 @@ async fn go_on(
         plan.refused.len() == plan.request.asked.consents.len() && !plan.request.asked.consents.is_empty();
     if let (Some(error), true) = (failure, none_left) {
         // The PSU learns why it came to nothing; the link back tells the application.
-        let back = refuse(oauth, session, &plan, "approved", "temporarily_unavailable").await?;
+        let back = refuse(oauth, session, &plan, "approved", UNAVAILABLE).await?;
         return Err(PageError::from(error).back_to(Some(back)));
     }
     Ok(go(complete(oauth, session, &plan).await?.as_str()))
@@ -292,7 +352,7 @@ pub(crate) async fn wait(
     Path(id): Path<SessionId>,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let (session, _) = session_of(&oauth, id, "authorization", &headers).await?;
+    let Visit { session, browser, frame, .. } = visit(&oauth, id, "authorization", &headers).await?;
     let plan = plan_of(&session)?;
     let mut name = String::new();
     for round in 0..POLLS {
@@ -323,7 +383,8 @@ pub(crate) async fn wait(
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
-    Ok(page(&WaitPage { bank: &name, message: None, again: format!("/consent/{id}/wait") }))
+    let form_token = browser.form_token();
+    Ok(WaitPage { frame: &frame, bank: &name, place: time::place(&session), form_token }.response())
 }
 
 /// What the sandbox fills in when nobody is there.
@@ -349,18 +410,10 @@ async fn choose_for_nobody(
     Ok(names)
 }
 
-fn plan_of(session: &SessionRow) -> Result<Plan, PageError> {
-    serde_json::from_value(session.plan.clone()).map_err(|_| PageError::over())
-}
-
-/// A form of ours, from this browser, for this session.
-pub(crate) fn check_form(
-    form: &HashMap<String, String>,
-    browser: &Browser,
-    session: SessionId,
-) -> Result<(), PageError> {
+/// A form of ours, from this browser, for its session.
+pub(crate) fn check_form(form: &HashMap<String, String>, browser: &Browser) -> Result<(), PageError> {
     let shown = form.get("form_token").map(String::as_bytes).unwrap_or_default();
-    if crypto::digest::same(shown, browser.form_token(session).as_bytes()) {
+    if crypto::digest::same(shown, browser.form_token().as_bytes()) {
         Ok(())
     } else {
         Err(PageError::other_browser())

@@ -8,25 +8,25 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Form, Path, State};
 use axum::response::{IntoResponse, Response};
-use domain::{AccountIdentification, PaymentId, PaymentState, SessionId};
+use domain::{PaymentId, PaymentState, SessionId};
 use edge::PeerIdentity;
-use flows::NextStep;
-use http::header::SET_COOKIE;
+use flows::{FlowError, NextStep};
 use http::{HeaderMap, Method, StatusCode};
 use store::StoreError;
 use store::payments::PaymentRow;
 use store::sessions::SessionRow;
 use url::Url;
 
-use super::consent::{WaitPage, check_form};
-use super::{
-    Browser, PageError, client_name, go, page, presence, sandbox_decision, sandbox_user, session_of,
-};
-use crate::OAuth;
+use super::consent::{WaitPage, check_form, decision_of};
+use super::session::{Visit, visit};
+use super::{Browser, Frame, PageError, go, presence, sandbox_decision, sandbox_user, time, with_cookies};
+use crate::{OAuth, details, response};
 
 #[derive(Template)]
 #[template(path = "payment.html")]
 struct PaymentPage<'a> {
+    frame: &'a Frame,
+    heading: String,
     session: String,
     client: &'a str,
     bank: &'a str,
@@ -50,19 +50,18 @@ pub(crate) async fn show(
         // A look at the link by whoever passed it on: not the person.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let browser = Browser::of(&headers, oauth.gateway.entropy());
+    let browser = Browser::opens(id, oauth.gateway.entropy());
     let mut tx = oauth.gateway.stores().global().begin().await?;
     match tx.bind_browser(id, &browser.digest()).await {
         Ok(()) => {
             tx.commit().await?;
-            let again = go(&format!("/pay/{id}"));
-            return Ok(([(SET_COOKIE, browser.cookie())], again).into_response());
+            return Ok(with_cookies(go(&format!("/pay/{id}")), browser.cookies(&headers)));
         }
         // Bound before, or not there at all: the session itself will tell.
         Err(StoreError::Conflict) => drop(tx),
         Err(error) => return Err(error.into()),
     }
-    let (session, browser) = session_of(&oauth, id, "payment", &headers).await?;
+    let Visit { session, browser, frame, .. } = visit(&oauth, id, "payment", &headers).await?;
     let payment = payment_of(&oauth, &session).await?;
     if payment.state != PaymentState::AuthorizationRequired {
         return Ok(go(&format!("/pay/{id}/wait")));
@@ -71,30 +70,25 @@ pub(crate) async fn show(
     let asks_name = profile.as_ref().is_some_and(|profile| profile.psu_id_required);
     if let Some(approve) = sandbox_decision(&oauth, &headers) {
         let name = profile.as_deref().filter(|_| asks_name).and_then(sandbox_user);
-        return settle(&oauth, &session, &payment, approve, name, &peer, &headers).await;
+        return settle(&oauth, &session, payment, approve, name, &peer, &headers).await;
     }
-    let client = client_name(&oauth, &session.client_id).await?;
     let order = &payment.terms.order;
-    let account = match &order.creditor_account {
-        AccountIdentification::Iban(iban) => spaced(iban.as_str()),
-        AccountIdentification::SortCode(account) => {
-            format!("{} {}", account.sort_code(), account.account_number())
-        }
-        AccountIdentification::Bban(text)
-        | AccountIdentification::MaskedPan(text)
-        | AccountIdentification::Other { identification: text, .. } => text.clone(),
-    };
-    Ok(page(&PaymentPage {
+    let amount = frame.t.format.amount(&order.amount);
+    let page = PaymentPage {
+        frame: &frame,
+        heading: frame.t.payment.title.fill(&[("amount", &amount), ("payee", &order.creditor_name)]),
         session: id.to_string(),
-        client: &client,
-        bank: profile.as_ref().map_or("your bank", |profile| profile.name.as_str()),
-        amount: order.amount.to_string(),
+        client: frame.client_name(),
+        // A bank that is not set up any more goes by its id.
+        bank: profile.as_ref().map_or(payment.institution.as_str(), |profile| profile.name.as_str()),
+        amount,
         payee: &order.creditor_name,
-        account,
+        account: details::spoken(&order.creditor_account),
         purpose: order.remittance.unstructured.as_deref().or(order.remittance.reference.as_deref()),
         asks_name,
-        form_token: browser.form_token(id),
-    }))
+        form_token: browser.form_token(),
+    };
+    Ok(frame.timed_page(&page, &format!("/pay/{id}")))
 }
 
 /// `POST /pay/{session}`.
@@ -105,45 +99,49 @@ pub(crate) async fn decide(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Result<Response, PageError> {
-    let (session, browser) = session_of(&oauth, id, "payment", &headers).await?;
-    check_form(&form, &browser, id)?;
+    let Visit { session, browser, .. } = visit(&oauth, id, "payment", &headers).await?;
+    check_form(&form, &browser)?;
     let payment = payment_of(&oauth, &session).await?;
-    let approve = match form.get("decision").map(String::as_str) {
-        Some("approve") => true,
-        Some("decline") => false,
-        _ => return Err(PageError::form("Choose one of the two buttons.")),
-    };
+    let approve = decision_of(&form)?;
     let name = form.get("psu_id").map(|name| name.trim().to_owned());
     let name =
         name.filter(|name| !name.is_empty() && name.len() <= 100 && !name.chars().any(char::is_control));
-    settle(&oauth, &session, &payment, approve, name, &peer, &headers).await
+    settle(&oauth, &session, payment, approve, name, &peer, &headers).await
 }
 
 async fn settle(
     oauth: &OAuth,
     session: &SessionRow,
-    payment: &PaymentRow,
+    payment: PaymentRow,
     approve: bool,
     name: Option<String>,
     peer: &PeerIdentity,
     headers: &HeaderMap,
 ) -> Result<Response, PageError> {
+    let waiting = || Ok(go(&format!("/pay/{}/wait", session.id)));
     // A page that is stale: the order is at the bank, and what comes of it the
     // bank decides. Declining there would not stop it.
     if payment.state != PaymentState::AuthorizationRequired {
-        return Ok(go(&format!("/pay/{}/wait", session.id)));
+        return waiting();
     }
+    let id = payment.id;
+    let way_back = back(oauth, &payment).await?;
     if !approve {
-        oauth.gateway.decline_payment(payment.id).await?;
-        return Ok(go(back(payment)?.as_str()));
+        oauth.gateway.decline_payment(id).await?;
+        return Ok(go(way_back.as_str()));
+    }
+    let end = time::before_bank(oauth, session.id).await?;
+    match oauth.gateway.prolong_approval(payment, end).await {
+        Ok(()) => {}
+        // The same page in another tab was first; its step counts.
+        Err(FlowError::Store(StoreError::Conflict)) => return waiting(),
+        Err(error) => return Err(error.into()),
     }
     let psu = presence(peer, headers);
-    match oauth.gateway.start_payment(session.id, payment.id, &psu, name).await {
+    match oauth.gateway.start_payment(session.id, id, &psu, name).await {
         Ok(NextStep::Redirect(url)) => Ok(go(url.as_str())),
-        Ok(NextStep::Wait(_) | NextStep::Authorized | NextStep::Ended(_)) => {
-            Ok(go(&format!("/pay/{}/wait", session.id)))
-        }
-        Err(error) => Err(PageError::from(error).back_to(back(payment).ok())),
+        Ok(NextStep::Wait(_) | NextStep::Authorized | NextStep::Ended(_)) => waiting(),
+        Err(error) => Err(PageError::from(error).back_to(Some(way_back))),
     }
 }
 
@@ -156,22 +154,24 @@ pub(crate) async fn wait(
     Path(id): Path<SessionId>,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let (session, _) = session_of(&oauth, id, "payment", &headers).await?;
+    let Visit { session, browser, frame, .. } = visit(&oauth, id, "payment", &headers).await?;
     for look in 0..LOOKS {
         let payment = payment_of(&oauth, &session).await?;
         let undecided = matches!(payment.state, PaymentState::Authorizing | PaymentState::Authorized);
         if !undecided {
-            return Ok(go(back(&payment)?.as_str()));
+            return Ok(go(back(&oauth, &payment).await?.as_str()));
         }
         if look + 1 < LOOKS {
             // The reconciler asks the bank; this only looks at what it found.
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
-    Ok(page(&WaitPage { bank: "", message: None, again: format!("/pay/{id}/wait") }))
+    let form_token = browser.form_token();
+    Ok(WaitPage { frame: &frame, bank: "", place: time::place(&session), form_token }.response())
 }
 
-async fn payment_of(oauth: &OAuth, session: &SessionRow) -> Result<PaymentRow, PageError> {
+/// The payment of a session.
+pub(crate) async fn payment_of(oauth: &OAuth, session: &SessionRow) -> Result<PaymentRow, PageError> {
     let id =
         session.plan.get("payment").and_then(|id| id.as_str()).and_then(|id| id.parse::<PaymentId>().ok());
     let gone = || PageError::over();
@@ -180,23 +180,11 @@ async fn payment_of(oauth: &OAuth, session: &SessionRow) -> Result<PaymentRow, P
 
 /// Where the PSU's browser goes in the end. What became of the payment the
 /// application asks us, not the address.
-fn back(payment: &PaymentRow) -> Result<Url, PageError> {
-    let mut url = Url::parse(&payment.terms.redirect_uri)
-        .map_err(|_| PageError::form("The application's address is not one."))?;
+pub(crate) async fn back(oauth: &OAuth, payment: &PaymentRow) -> Result<Url, PageError> {
+    let mut url = response::registered(oauth, &payment.client_id, &payment.terms.redirect_uri).await?;
     url.query_pairs_mut().append_pair("payment_id", &payment.id.to_string());
     if let Some(state) = &payment.terms.state {
         url.query_pairs_mut().append_pair("state", state);
     }
     Ok(url)
-}
-
-fn spaced(iban: &str) -> String {
-    let mut text = String::new();
-    for (index, letter) in iban.chars().enumerate() {
-        if index > 0 && index % 4 == 0 {
-            text.push(' ');
-        }
-        text.push(letter);
-    }
-    text
 }

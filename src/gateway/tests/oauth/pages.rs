@@ -1,38 +1,14 @@
 //! The hosted pages: one browser, forms of ours only, nothing of a client's
 //! rendered as markup.
 
-use consentry::demo::{Answer, RETURN, verifier};
+use consentry::demo::{RETURN, verifier};
 use http::Method;
 use serde_json::json;
 use url::Url;
 
 use crate::fintech::{metadata, push, registered, request};
-use crate::support::{TestGateway, UK, Wanted, parameter};
-
-async fn by_hand() -> TestGateway {
-    TestGateway::wanted(Wanted { auto_approve: false, ..Wanted::default() }).await
-}
-
-fn html(answer: &Answer) -> String {
-    String::from_utf8_lossy(&answer.body).into_owned()
-}
-
-/// The value of the first hidden form token of a page.
-fn form_token(page: &str) -> String {
-    let from = page.split("name=\"form_token\" value=\"").nth(1).unwrap();
-    from.split('"').next().unwrap().to_owned()
-}
-
-/// Opens a pushed request; where the browser is sent, and the page there.
-async fn opened(gw: &TestGateway, person: &mut consentry::demo::Browser, start: &str) -> (Url, Answer) {
-    let first = person.request(Method::GET, &Url::parse(start).unwrap(), None).await.unwrap();
-    // AS8: 303, so that no form is sent on.
-    assert_eq!(first.status, 303);
-    let page =
-        Url::parse(&gw.sandbox.access().issuer).unwrap().join(first.header("location").unwrap()).unwrap();
-    let answer = person.request(Method::GET, &page, None).await.unwrap();
-    (page, answer)
-}
+use crate::pages_person::{at, by_hand, form_token, html, journey, look, opened, payment, send};
+use crate::support::{TestGateway, UK, parameter};
 
 /// RFC 9700 §4.7, §4.16 (AS8, AS21): pages are framed by nobody, run no script, are
 /// cached nowhere and tell no other site where the person came from.
@@ -47,10 +23,13 @@ async fn pages_cannot_be_framed_scripted_or_cached() {
     for attribute in ["__Host-", "; Secure", "; HttpOnly", "; SameSite=Lax", "; Path=/"] {
         assert!(cookie.contains(attribute), "{cookie}");
     }
-    let (_, page) = opened(&gw, &mut person, &start).await;
-    let endpoint = Url::parse(tpp.endpoint("authorization_endpoint").unwrap()).unwrap();
-    let lost = person.request(Method::GET, &endpoint, None).await.unwrap();
-    for answer in [page, lost] {
+    let (consent, page) = opened(&gw, &mut person, &start).await;
+    let (_, pay) = opened(&gw, &mut person, &payment(&tpp, UK).await.1).await;
+    let access = look(&mut person, &at(&gw, "/access")).await;
+    let lost = look(&mut person, &at(&gw, "/oauth/authorize")).await;
+    let elsewhere = look(&mut gw.person(), &consent).await;
+    let unreadable = look(&mut person, &at(&gw, "/consent/nonsense")).await;
+    for answer in [page, pay, access, lost, elsewhere, unreadable] {
         let policy = answer.header("content-security-policy").unwrap();
         assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
         assert!(!policy.contains("script-src") && !policy.contains("unsafe"));
@@ -80,6 +59,129 @@ async fn a_hostile_client_name_is_shown_as_text() {
     let page = html(&page);
     assert!(!page.contains("<script") && !page.contains("onload='x'"));
     assert!(page.contains("&#60;script&#62;") || page.contains("&lt;script&gt;"));
+    gw.sandbox.stop().await;
+}
+
+/// Session fixation: what somebody planted before the journey, of whatever
+/// value, opens nothing of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cookie_planted_before_the_journey_is_not_enough() {
+    let gw = by_hand().await;
+    let tpp = gw.tpp().await;
+    let first = gw.anybody().get(&journey(&tpp, &[UK]).await.1, &[]).await.unwrap();
+    let planted = first.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let secret = planted.split_once('=').unwrap().1;
+    let start = journey(&tpp, &[UK]).await.1;
+    let opened = gw.anybody().get(&start, &[("cookie", &planted)]).await.unwrap();
+    let cookie = opened.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    assert!(!cookie.contains(secret), "a secret of its own");
+    let page = at(&gw, opened.header("location").unwrap());
+    let name = cookie.split_once('=').unwrap().0;
+    for (shown, status) in [(planted.clone(), 400), (format!("{name}={secret}"), 400), (cookie.clone(), 200)]
+    {
+        let answer = gw.anybody().get(page.as_str(), &[("cookie", &shown)]).await.unwrap();
+        assert_eq!(answer.status, status, "{shown}");
+    }
+    gw.sandbox.stop().await;
+}
+
+/// RFC 9700 §4.7: a form is of its own session, also in the same browser.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_form_token_of_another_session_is_refused() {
+    let gw = by_hand().await;
+    let tpp = gw.tpp().await;
+    let mut person = gw.person();
+    let (one, shown) = opened(&gw, &mut person, &journey(&tpp, &[UK]).await.1).await;
+    let (_, other) = opened(&gw, &mut person, &payment(&tpp, UK).await.1).await;
+    let others = form_token(&html(&other));
+    for path in ["", "/bank", "/extend", "/leave"] {
+        let url = Url::parse(&format!("{one}{path}")).unwrap();
+        for form in
+            [&[("form_token", others.as_str()), ("decision", "approve")][..], &[("decision", "approve")]]
+        {
+            let refused = send(&mut person, &url, form).await;
+            assert_eq!(refused.status, 400, "{path}");
+            assert!(html(&refused).contains("session.browser"));
+        }
+    }
+    // Both journeys are as they were.
+    assert_eq!(look(&mut person, &one).await.status, 200);
+    assert_ne!(form_token(&html(&shown)), others);
+    gw.sandbox.stop().await;
+}
+
+/// RFC 9700 §4.11: no page of ours leads to an address that the client did not
+/// register, whatever stands in a link.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_page_leads_to_an_address_that_is_not_registered() {
+    let gw = by_hand().await;
+    let tpp = gw.tpp().await;
+    let mut person = gw.person();
+    let evil = "https://evil.example/";
+    let start = journey(&tpp, &[UK]).await.1;
+    let more = format!("{start}&redirect_uri={evil}&state=evil&client_uri={evil}");
+    let (page, shown) = opened(&gw, &mut person, &more).await;
+    let token = form_token(&html(&shown));
+    let mut answers = vec![shown];
+    for path in [
+        format!("/oauth/authorize?client_id={}&redirect_uri={evil}", tpp.client_id),
+        format!("/oauth/authorize?client_id={}&request_uri=urn:x&redirect_uri={evil}", tpp.client_id),
+        format!("{page}?redirect_uri={evil}"),
+        format!("{page}/wait?again={evil}"),
+        format!("/callback/{UK}?state=x&redirect_uri={evil}"),
+        format!("/access?back={evil}&ui_locales={evil}"),
+    ] {
+        answers.push(look(&mut person, &at(&gw, &path)).await);
+    }
+    let forms = [("form_token", token.as_str()), ("decision", "decline"), ("redirect_uri", evil)];
+    let declined = send(&mut person, &page, &forms).await;
+    assert!(declined.header("location").unwrap().starts_with(RETURN));
+    answers.push(declined);
+    for answer in answers {
+        assert!(!html(&answer).contains("href=\"https://evil"), "{}", html(&answer));
+        assert!(answer.header("location").is_none_or(|to| !to.starts_with(evil) && !to.starts_with("//")));
+    }
+    gw.sandbox.stop().await;
+}
+
+/// An address that the client gave up meanwhile is not gone to any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_was_given_up_meanwhile_is_not_gone_to() {
+    let gw = by_hand().await;
+    let tpp = gw.tpp().await;
+    let mut person = gw.person();
+    let (page, shown) = opened(&gw, &mut person, &journey(&tpp, &[UK]).await.1).await;
+    let gateway = gw.sandbox.gateway();
+    let row = gateway.stores().global().client(&tpp.client_id).await.unwrap().unwrap();
+    let mut metadata = row.metadata.clone();
+    metadata["redirect_uris"] = json!(["https://fintech.consentry.example/elsewhere"]);
+    let mut tx = gateway.stores().global().begin().await.unwrap();
+    tx.put_client(&row.client_id, &metadata, row.created_at).await.unwrap();
+    gateway.commit_invalidating(tx, flows::Invalidated::Client(&row.client_id)).await.unwrap();
+    let form = [("form_token", &*form_token(&html(&shown))), ("decision", "decline")];
+    let declined = send(&mut person, &page, &form).await;
+    assert_eq!(declined.status, 400);
+    assert!(!html(&declined).contains(RETURN));
+    gw.sandbox.stop().await;
+}
+
+/// What a browser claims to have asked for names no link, cookie or redirect.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unlisted_host_is_never_repeated() {
+    let gw = by_hand().await;
+    let tpp = gw.tpp().await;
+    let start = journey(&tpp, &[UK]).await.1;
+    let other = [("host", "evil.example"), ("accept", "text/html")];
+    let opened = gw.anybody().get(&start, &other).await.unwrap();
+    assert!(opened.header("location").unwrap().starts_with("/consent/"));
+    assert!(!opened.header("set-cookie").unwrap().to_lowercase().contains("domain"));
+    let cookie = opened.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let page = at(&gw, opened.header("location").unwrap());
+    for url in [page.as_str(), at(&gw, "/access").as_str(), at(&gw, "/oauth/authorize").as_str()] {
+        let shown = gw.anybody().get(url, &[other[0], other[1], ("cookie", &cookie)]).await.unwrap();
+        assert!(!html(&shown).contains("evil.example"));
+        assert!(shown.header("refresh").is_none_or(|refresh| refresh.contains("url=/consent/")));
+    }
     gw.sandbox.stop().await;
 }
 
