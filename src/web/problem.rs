@@ -382,26 +382,37 @@ impl Problem {
         problem
     }
 
+    fn of_source(source: &SourceReport) -> Self {
+        match source.status {
+            SourceStatus::Failed(kind) => Self::new(bank_code(kind)),
+            SourceStatus::TimedOut => Self::new(ProblemCode::BankTimeout),
+            SourceStatus::NotInForce { status, suspended_for } => {
+                Self::of_consent(source.consent, status, suspended_for)
+            }
+            SourceStatus::NotAllowed => Self::new(ProblemCode::ConsentScope),
+            SourceStatus::HistoryNeedsPsu => Self::new(ProblemCode::HistoryNeedsPsu),
+            SourceStatus::UnattendedUsedUp(used_up) => Self::of_unattended(used_up),
+            SourceStatus::Ok => Self::new(ProblemCode::AllBanksFailed),
+        }
+    }
+
+    /// What is wrong with all of them, where that is no bank's fault and the same;
+    /// otherwise that none answered.
     fn of_sources(sources: &[SourceReport]) -> Self {
-        let mut problem = Self::new(ProblemCode::AllBanksFailed);
+        let mut each = sources.iter().map(Self::of_source);
+        let mut problem = each.next().unwrap_or_else(|| Self::new(ProblemCode::AllBanksFailed));
         if let [only] = sources {
-            problem = match only.status {
-                SourceStatus::Failed(kind) => Self::new(bank_code(kind)),
-                SourceStatus::TimedOut => Self::new(ProblemCode::BankTimeout),
-                SourceStatus::NotInForce { status, suspended_for } => {
-                    Self::of_consent(only.consent, status, suspended_for)
-                }
-                SourceStatus::NotAllowed => Self::new(ProblemCode::ConsentScope),
-                SourceStatus::HistoryNeedsPsu => Self::new(ProblemCode::HistoryNeedsPsu),
-                SourceStatus::UnattendedUsedUp(used_up) => Self::of_unattended(used_up),
-                SourceStatus::Ok => problem,
-            };
             problem.institution = only.institution.as_ref().map(|id| ProblemInstitution {
                 id: id.to_string(),
                 http_status: None,
                 code: None,
                 field: None,
             });
+        } else if problem.source != "institution" && each.all(|other| other.code == problem.code) {
+            // What helps one of them does not help the others.
+            (problem.detail, problem.next_action) = (None, None);
+        } else {
+            problem = Self::new(ProblemCode::AllBanksFailed);
         }
         for source in sources {
             let bank = source.institution.as_ref().map_or_else(String::new, ToString::to_string);

@@ -91,6 +91,26 @@ async fn a_person_withdraws_a_consent_of_theirs_and_no_other() {
     }
 }
 
+/// With all of a grant's consents withdrawn, no bank is to blame, and trying
+/// again helps nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_grant_whose_consents_are_all_withdrawn_says_so() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let granted = gw.granted(&tpp, &[UK, EU]).await;
+    for id in &granted.consents {
+        let psu = giver(&gw, id).await;
+        gw.sandbox.gateway().withdraw_by_psu(&psu, id.parse().unwrap()).await.unwrap();
+    }
+    let refused = tpp.get(&granted.token, "/v1/accounts").await.unwrap();
+    assert_problem(&refused, 403, "consent.not_in_force");
+    let problem = refused.json();
+    assert_eq!(problem["retryable"], false);
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 2);
+    assert!(problem["next_action"].is_null(), "what helps one does not help the other");
+    gw.sandbox.stop().await;
+}
+
 /// Until it is given, a consent is whose browser was asked last: a journey that
 /// begins again elsewhere is not refused, and the dashboard follows it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
