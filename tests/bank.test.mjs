@@ -2,6 +2,7 @@
 // server: what it sends there, and that a person's data comes back.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
@@ -11,7 +12,7 @@ import * as oauth from 'openid-client';
 import { Bank, profileOf } from './judge/bank.mjs';
 import { Api, connections, discover, push } from './judge/fintech.mjs';
 import { Person } from './judge/person.mjs';
-import { startSandbox } from './judge/sandbox.mjs';
+import { binary, startSandbox } from './judge/sandbox.mjs';
 
 const BRANDS = [
   { id: 'gb-judge-tls', client: 'consentry-tls', auth: 'certificate', method: 'tls_client_auth' },
@@ -66,6 +67,47 @@ describe('a certified bank', { timeout: 180_000 }, () => {
 
   const events = (event) => bank.seen.filter((seen) => seen.event === event);
   const errors = () => bank.seen.filter((seen) => seen.error);
+
+  // What `consentry banks probe` says of a brand, with the gateway's own keys.
+  const probe = (id, more = []) => {
+    const file = path.join(sandbox.dataDir, '..', 'judge-bank.toml');
+    const callback = `${sandbox.issuer}/callback/${id}`;
+    const who = ['--data-dir', sandbox.dataDir, '--redirect-uri', callback];
+    const args = ['banks', 'probe', '--profile', file, '--bank', id, ...who, '--json', ...more];
+    return new Promise((resolve) => {
+      execFile(binary, args, (error, stdout) => resolve({ code: error?.code ?? 0, ...JSON.parse(stdout || '{}') }));
+    });
+  };
+
+  for (const { id } of BRANDS) {
+    test(`authorises a probe of ${id}, step by step`, async () => {
+      const report = await probe(id);
+      assert.deepEqual([report.code, report.authorised, report.refused_because], [0, true, null], JSON.stringify(report));
+      assert.deepEqual(
+        report.steps.map(({ step }) => step),
+        ['discovery', 'consent', 'push', 'browser', 'callback', 'token', 'id_token', 'consent status', 'accounts'],
+      );
+      assert.deepEqual(errors(), []);
+    });
+  }
+
+  test('is told apart by a probe when it refuses, or answers what it must not', async () => {
+    bank.psu = 'deny';
+    const denied = await probe('gb-judge-jwt');
+    assert.deepEqual([denied.code, denied.refused_because, denied.refused_at], [1, 'psu-cancelled', 'callback']);
+    bank.psu = 'approve';
+    bank.wrongIntent = 'another-consent';
+    const wrong = await probe('gb-judge-jwt');
+    assert.deepEqual([wrong.code, wrong.refused_because, wrong.refused_at], [1, 'authorization-invalid', 'id_token']);
+    bank.wrongIntent = undefined;
+    const pki = path.join(sandbox.dataDir, 'pki');
+    const stranger = await probe('gb-judge-jwt', ['--trust-ca', path.join(pki, 'fintech.pem')]);
+    assert.deepEqual([stranger.code, stranger.authorised, stranger.refused_at], [1, false, 'discovery']);
+    const unknown = await probe('gb-judge-tls', [
+      '--certificate', path.join(pki, 'fintech.pem'), '--key', path.join(pki, 'fintech.key'),
+    ]);
+    assert.deepEqual([unknown.code, unknown.authorised, unknown.refused_at], [1, false, 'consent']);
+  });
 
   for (const { id, client, method } of BRANDS) {
     test(`gives accounts, balances and transactions to a gateway that uses ${method}`, async () => {

@@ -121,6 +121,9 @@ pub enum BanksCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Make one authorisation at a bank, with a browser that approves by
+    /// itself, and say whether the bank gave it and if not why.
+    Probe(Box<ProbeArgs>),
     /// Import an institution directory (JSON Lines, gzip or plain).
     Import {
         /// The file.
@@ -129,6 +132,42 @@ pub enum BanksCommand {
         #[arg(long, default_value = "./.consentry", value_name = "FOLDER")]
         data_dir: PathBuf,
     },
+}
+
+/// Which bank is probed, and as whom.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// Profile of the bank (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub profile: PathBuf,
+    /// Which bank of the file, if it holds several.
+    #[arg(long, value_name = "ID")]
+    pub bank: Option<String>,
+    /// Where the sandbox keeps its state: who we are, if nothing else says it.
+    #[arg(long, default_value = "./.consentry", value_name = "FOLDER")]
+    pub data_dir: PathBuf,
+    /// Our certificate for TLS (PEM).
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub certificate: Option<PathBuf>,
+    /// Its key (PEM). It signs, too, if no other key is named.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub key: Option<PathBuf>,
+    /// Key that signs request objects and assertions (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub signing_key: Option<PathBuf>,
+    /// Name of that key, as the bank knows it.
+    #[arg(long, value_name = "KID")]
+    pub signing_kid: Option<String>,
+    /// Who signs the bank's certificate (PEM); may be given more than once.
+    #[arg(long, value_name = "FILE")]
+    pub trust_ca: Vec<PathBuf>,
+    /// Where the bank sends the browser back to, as registered there. Nothing
+    /// has to listen.
+    #[arg(long, value_name = "URL")]
+    pub redirect_uri: Option<url::Url>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to do with keys.

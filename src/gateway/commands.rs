@@ -4,4 +4,5 @@ pub(crate) mod banks;
 pub(crate) mod clients;
 pub(crate) mod keys;
 pub(crate) mod openapi;
+pub(crate) mod probe;
 pub(crate) mod sandbox;

@@ -5,4 +5,5 @@ mod commands;
 pub mod demo;
 mod keys;
 mod private_file;
+mod probe;
 pub mod sandbox;

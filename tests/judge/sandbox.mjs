@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 
 const root = path.resolve(import.meta.dirname, '../..');
-const binary = process.env.CONSENTRY_BIN ?? path.join(root, 'target/debug/consentry');
+export const binary = process.env.CONSENTRY_BIN ?? path.join(root, 'target/debug/consentry');
 const READY = /Consentry sandbox is ready/;
 const PORTS = 16;
 

@@ -15,6 +15,7 @@ use flate2::read::GzDecoder;
 use serde_json::json;
 use store::GlobalStore;
 
+use super::probe;
 use crate::cli::BanksCommand;
 use crate::sandbox::directory;
 use crate::sandbox::state::require_sandbox;
@@ -26,6 +27,7 @@ pub(crate) async fn run(command: BanksCommand) -> anyhow::Result<ExitCode> {
         BanksCommand::Show { id } => show(&id),
         BanksCommand::Lint { files } => lint(&files),
         BanksCommand::Read { file, json } => read(&file, json),
+        BanksCommand::Probe(args) => probe::run(*args).await,
         BanksCommand::Import { file, data_dir } => import(&file, &data_dir).await,
     }
 }

@@ -170,6 +170,36 @@ fn private_keys_are_private() {
     assert_eq!(signing.iter().map(|mode| mode & 0o777).collect::<Vec<_>>(), [0o600]);
 }
 
+/// What is missing to probe a bank is named in one line.
+#[test]
+fn a_probe_says_what_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.display().to_string()
+    };
+    let brand = |id: &str| {
+        format!(
+            "\n[[brand]]\nid = \"{id}\"\nname = \"B\"\nenvironment = \"sandbox\"\ncapabilities = [\"accounts\"]\n"
+        )
+    };
+    let defaults = "group = \"G\"\n[defaults]\ndialect = \"berlin-group\"\nregion = \"eu\"\ncountries = [\"DE\"]\nsca = [\"redirect\"]\nclient_auth = \"certificate\"\nsigning = { method = \"none\" }\n";
+    let two = file("two.toml", &[defaults, &brand("de-one"), &brand("de-two")].concat());
+    let missing = folder.path().join("missing").display().to_string();
+    for (arguments, said) in [
+        (&["--profile", &missing][..], "cannot be read"),
+        (&["--profile", &two], "--bank (de-one, de-two)"),
+        (&["--profile", &two, "--bank", "de-three"], "holds no such bank"),
+        (&["--profile", &two, "--bank", "de-one", "--data-dir", &missing], "holds no sandbox"),
+    ] {
+        let output = consentry(&[&["banks", "probe"], arguments].concat());
+        let told = text(&output.stderr);
+        assert!(!output.status.success() && told.contains(said), "{told}");
+        assert_eq!(told.trim().lines().count(), 1, "{told}");
+    }
+}
+
 #[test]
 fn banks_are_listed_shown_and_linted() {
     let list = text(&consentry(&["banks", "list"]).stdout);

@@ -1,0 +1,396 @@
+//! One authorisation at a bank, with nothing in between: our connectors, the
+//! bank that a profile names, and a browser that approves by itself. What a bank
+//! does wrong is found where it does it, and ends the probe.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use connect::bank_oauth::{
+    AuthorizationRequest, BankTokens, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role,
+    metadata_read, metadata_request,
+};
+use connect::{
+    AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
+    ConsentOrder, Dialect, Operation, Profile, PsuPresence, RedirectUris, ScaStart, TokenKind, Transport,
+};
+use crypto::SigningKey;
+use domain::{Clock, Entropy, Permission, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::demo::Browser;
+
+/// What a probe is made with.
+pub(crate) struct Probe<'a> {
+    /// The bank.
+    pub(crate) profile: &'a Profile,
+    /// Its standard.
+    pub(crate) dialect: &'a dyn Dialect,
+    /// The way to it.
+    pub(crate) transport: &'a Transport,
+    /// Signs request objects and assertions.
+    pub(crate) key: &'a SigningKey,
+    /// Where the bank sends the browser back to. Nothing listens there.
+    pub(crate) redirect_uri: Url,
+    /// Time.
+    pub(crate) clock: &'a dyn Clock,
+    /// Chance.
+    pub(crate) entropy: &'a dyn Entropy,
+}
+
+/// A step that was taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    /// What was done.
+    pub(crate) name: &'static str,
+    /// How long it took.
+    pub(crate) ms: u128,
+    /// What came of it, where that is worth saying.
+    pub(crate) note: Option<String>,
+}
+
+/// What came of a probe.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    /// The bank.
+    pub(crate) bank: String,
+    /// The steps that went well, in their order.
+    pub(crate) steps: Vec<Step>,
+    /// The step that did not, and why: our word for it, never the bank's.
+    pub(crate) refused: Option<(&'static str, Refusal)>,
+}
+
+/// Why a probe ended.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// The bank's answer, or a check of ours.
+    #[error(transparent)]
+    Bank(#[from] BankError),
+    /// The browser got nowhere.
+    #[error("the browser did not come back: {0}")]
+    Browser(String),
+    /// The bank wants something that nobody is here to do.
+    #[error("{0}")]
+    Needs(&'static str),
+}
+
+impl Refusal {
+    /// A word for programs.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Bank(error) => error.kind.code(),
+            Self::Browser(_) => "browser-lost",
+            Self::Needs(_) => "needs-a-person",
+        }
+    }
+}
+
+impl Report {
+    /// One JSON object.
+    pub(crate) fn json(&self) -> Value {
+        let steps =
+            self.steps.iter().map(|step| json!({ "step": step.name, "ms": step.ms, "note": step.note }));
+        let refused = self.refused.as_ref();
+        json!({
+            "bank": self.bank,
+            "authorised": refused.is_none(),
+            "refused_because": refused.map(|(_, why)| why.code()),
+            "refused_at": refused.map(|(step, _)| *step),
+            "detail": refused.map(|(_, why)| why.to_string()),
+            "steps": steps.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Takes notes of steps.
+struct Log {
+    steps: Vec<Step>,
+    at: &'static str,
+    since: Instant,
+}
+
+impl Log {
+    fn begin(&mut self, name: &'static str) {
+        (self.at, self.since) = (name, Instant::now());
+    }
+
+    fn done(&mut self, note: Option<String>) {
+        self.steps.push(Step { name: self.at, ms: self.since.elapsed().as_millis(), note });
+    }
+}
+
+/// What the authorisation gave.
+struct Given {
+    psu_token: Option<SecretString>,
+}
+
+impl Probe<'_> {
+    /// Goes all the way, or as far as the bank's answers are right.
+    pub(crate) async fn run(&self, browser: &mut Browser) -> Report {
+        let mut log = Log { steps: Vec::new(), at: "profile", since: Instant::now() };
+        let outcome = self.go(&mut log, browser).await;
+        let refused = outcome.err().map(|why| (log.at, why));
+        Report { bank: self.profile.id.to_string(), steps: log.steps, refused }
+    }
+
+    async fn go(&self, log: &mut Log, browser: &mut Browser) -> Result<(), Refusal> {
+        let accounts = self.dialect.accounts().ok_or_else(|| self.error(BankErrorKind::Unsupported))?;
+        let server = match &self.profile.authorization_server {
+            Some(_) => {
+                log.begin("discovery");
+                let server = self.server(None).await?;
+                log.done(None);
+                Some(server)
+            }
+            None => None,
+        };
+        let psu = PsuPresence {
+            ip_address: IpAddr::from([127, 0, 0, 1]),
+            user_agent: None,
+            accept_language: None,
+            last_authenticated: None,
+        };
+        let user = self.profile.sandbox_users.first().map(|user| user.username.clone());
+        let cx = CallContext {
+            profile: self.profile,
+            request_id: self.entropy.uuid_v4(),
+            now: self.clock.now(),
+            psu: Some(&psu),
+            psu_id: user.as_deref(),
+            access_token: None,
+            bank_consent_id: None,
+        };
+        let (consent, sca) = if self.profile.accounts_api.is_some() {
+            self.lodge(log, accounts, &cx, server.as_ref()).await?
+        } else {
+            // A server without an interface behind it: the authorisation alone.
+            (None, ScaStart::OAuth { scope: "openid accounts".to_owned(), intent_id: None, metadata: None })
+        };
+        let given = self.authorise(log, browser, sca, server).await?;
+        let Some(consent) = consent else { return Ok(()) };
+        self.read(log, accounts, CallContext { bank_consent_id: Some(&consent), ..cx }, given).await
+    }
+
+    async fn lodge(
+        &self,
+        log: &mut Log,
+        accounts: &dyn AccountInformation,
+        cx: &CallContext<'_>,
+        server: Option<&Metadata>,
+    ) -> Result<(Option<String>, ScaStart), Refusal> {
+        log.begin("consent");
+        let own = self.own_token(server, self.dialect.token_for(self.profile, Operation::Consent)).await?;
+        let cx = CallContext { access_token: own.as_ref(), ..*cx };
+        let redirects = RedirectUris { ok: self.redirect_uri.clone(), nok: self.redirect_uri.clone() };
+        let order = ConsentOrder {
+            permissions: vec![Permission::ReadAccountsDetail, Permission::ReadBalances],
+            accounts: Vec::new(),
+            valid_until: None,
+            recurring: true,
+            frequency_per_day: 4,
+            transactions_from: None,
+            redirects: redirects.clone(),
+        };
+        let lodged = accounts.lodged(&cx, &self.call(accounts.lodge(&cx, &order)?).await?)?;
+        let mut sca = lodged.sca;
+        if let ScaStart::Explicit { link } = &sca {
+            let cx = CallContext { bank_consent_id: Some(&lodged.bank_id), ..cx };
+            let request = accounts.authorise(&cx, link, &redirects)?;
+            sca = accounts.authorised(&cx, &self.call(request).await?)?;
+        }
+        log.done(None);
+        Ok((Some(lodged.bank_id), sca))
+    }
+
+    async fn authorise(
+        &self,
+        log: &mut Log,
+        browser: &mut Browser,
+        sca: ScaStart,
+        server: Option<Metadata>,
+    ) -> Result<Given, Refusal> {
+        match sca {
+            ScaStart::Redirect(url) => {
+                log.begin("browser");
+                self.walk(browser, &url).await?;
+                log.done(None);
+                Ok(Given { psu_token: None })
+            }
+            ScaStart::OAuth { scope, intent_id, metadata } => {
+                let server = match server {
+                    Some(server) => server,
+                    None => self.server(metadata.as_ref()).await?,
+                };
+                self.authorise_by_oauth(log, browser, &server, scope, intent_id).await
+            }
+            ScaStart::NotNeeded => Ok(Given { psu_token: None }),
+            ScaStart::Decoupled { .. } => {
+                Err(Refusal::Needs("the bank asks in its app, and nobody is there"))
+            }
+            ScaStart::Explicit { .. } | ScaStart::Embedded => {
+                Err(self.error(BankErrorKind::ScaMethodUnsupported).into())
+            }
+        }
+    }
+
+    async fn authorise_by_oauth(
+        &self,
+        log: &mut Log,
+        browser: &mut Browser,
+        server: &Metadata,
+        scope: String,
+        intent_id: Option<String>,
+    ) -> Result<Given, Refusal> {
+        let client = self.client(server);
+        let redirect_uri = self.redirect_uri.clone();
+        let asked = AuthorizationRequest::new(self.entropy, Role::Accounts, redirect_uri, scope, intent_id);
+        let request_uri = match client.push(&asked) {
+            Some(push) => {
+                log.begin("push");
+                let pushed = client.pushed(&self.call(push?).await?)?;
+                log.done(None);
+                Some(pushed)
+            }
+            None => None,
+        };
+        log.begin("browser");
+        let back = self.walk(browser, &client.authorize_url(&asked, request_uri.as_deref())?).await?;
+        log.done(None);
+        log.begin("callback");
+        let parameters = back.fragment().or(back.query()).unwrap_or_default().to_owned();
+        let callback = client.callback_check(&parameters, &asked)?;
+        log.done(None);
+        let code = Some(callback.code.expose_secret());
+        if let Some(token) = &callback.id_token {
+            let expected = ExpectedIdToken { step: IdTokenStep::Callback, request: &asked, code };
+            self.check_id_token(log, &client, token, &expected).await?;
+        }
+        log.begin("token");
+        let tokens = client.token_read(&self.call(client.exchange_code(&asked, &callback.code)?).await?)?;
+        log.done(None);
+        self.judge_tokens(log, &client, &asked, code, &tokens).await?;
+        Ok(Given { psu_token: Some(tokens.access_token) })
+    }
+
+    async fn judge_tokens(
+        &self,
+        log: &mut Log,
+        client: &OAuthClient<'_>,
+        request: &AuthorizationRequest,
+        code: Option<&str>,
+        tokens: &BankTokens,
+    ) -> Result<(), Refusal> {
+        let expected = ExpectedIdToken { step: IdTokenStep::Code, request, code };
+        match &tokens.id_token {
+            Some(token) => self.check_id_token(log, client, token, &expected).await,
+            None if client.expects_id_token(&expected) => {
+                log.begin("id_token");
+                Err(self.error(BankErrorKind::AuthorizationInvalid).at("id_token").into())
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn check_id_token(
+        &self,
+        log: &mut Log,
+        client: &OAuthClient<'_>,
+        token: &str,
+        expected: &ExpectedIdToken<'_>,
+    ) -> Result<(), Refusal> {
+        log.begin("id_token");
+        let keys = client.keys_read(&self.call(client.keys()?).await?)?;
+        client.verify_id_token(token, &keys, expected)?;
+        log.done(None);
+        Ok(())
+    }
+
+    /// The consent is in force, and opens the accounts.
+    async fn read(
+        &self,
+        log: &mut Log,
+        accounts: &dyn AccountInformation,
+        cx: CallContext<'_>,
+        given: Given,
+    ) -> Result<(), Refusal> {
+        log.begin("consent status");
+        let server = match &self.profile.authorization_server {
+            Some(_) => Some(self.server(None).await?),
+            None => None,
+        };
+        let own =
+            self.own_token(server.as_ref(), self.dialect.token_for(self.profile, Operation::Consent)).await?;
+        let asking = CallContext { access_token: own.as_ref(), ..cx };
+        let status = accounts.status_read(&asking, &self.call(accounts.status(&asking)?).await?)?;
+        if status != BankConsentStatus::Authorised {
+            return Err(self.error(BankErrorKind::ConsentRevoked).into());
+        }
+        log.done(None);
+        log.begin("accounts");
+        let token = match self.dialect.token_for(self.profile, Operation::AccountData) {
+            TokenKind::Psu | TokenKind::PsuIfHeld => given.psu_token,
+            other @ (TokenKind::None | TokenKind::Client(_)) => {
+                self.own_token(server.as_ref(), other).await?
+            }
+        };
+        let cx = CallContext { access_token: token.as_ref(), request_id: self.entropy.uuid_v4(), ..cx };
+        let page = accounts.accounts_read(&cx, &self.call(accounts.accounts(&cx)?).await?)?;
+        log.done(Some(format!("{} on the first page", page.items.len())));
+        Ok(())
+    }
+
+    /// A token of our own at the bank, where the standard wants one.
+    async fn own_token(
+        &self,
+        server: Option<&Metadata>,
+        kind: TokenKind,
+    ) -> Result<Option<SecretString>, BankError> {
+        match (kind, server) {
+            (TokenKind::Client(scope), Some(server)) => {
+                let client = self.client(server);
+                let answer = self.call(client.client_credentials(scope)?).await?;
+                Ok(Some(client.token_read(&answer)?.access_token))
+            }
+            (TokenKind::Client(_), None) => Err(BankError::profile(&self.profile.id, "authorization_server")),
+            (TokenKind::None | TokenKind::Psu | TokenKind::PsuIfHeld, _) => Ok(None),
+        }
+    }
+
+    async fn walk(&self, browser: &mut Browser, start: &Url) -> Result<Url, Refusal> {
+        let visit = browser.walk(start.as_str(), self.redirect_uri.as_str()).await;
+        let visit = visit.map_err(|error| Refusal::Browser(format!("{error:#}")))?;
+        match visit.page {
+            None => Ok(visit.url),
+            Some(page) => {
+                Err(Refusal::Browser(format!("a page with status {} asks for nothing", page.status)))
+            }
+        }
+    }
+
+    async fn server(&self, named: Option<&Url>) -> Result<Metadata, BankError> {
+        if let Some(stated) = Metadata::of_profile(self.profile) {
+            return Ok(stated);
+        }
+        let request = metadata_request(self.profile, named)?;
+        let from = request.url.clone();
+        metadata_read(self.profile, &from, &self.call(request).await?)
+    }
+
+    fn client<'a>(&'a self, metadata: &'a Metadata) -> OAuthClient<'a> {
+        let (profile, now) = (self.profile, self.now());
+        OAuthClient { profile, metadata, signing_key: Some(self.key), now, entropy: self.entropy }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    async fn call(&self, request: BankRequest) -> Result<BankResponse, BankError> {
+        self.transport.call(self.profile, request).await
+    }
+
+    fn error(&self, kind: BankErrorKind) -> BankError {
+        BankError::new(&self.profile.id, kind)
+    }
+}
