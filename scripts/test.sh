@@ -194,7 +194,10 @@ junit="${CARGO_TARGET_DIR:-$PWD/target}/nextest/default/junit.xml"
 cargo "${runner[@]}" --workspace --no-fail-fast || failed=1
 if [ "${runner[0]}" = nextest ]; then cp "$junit" "$run/sqlite.xml"; fi
 say "Running the gateway's tests again, on PostgreSQL"
-CONSENTRY_TEST_ON=postgres cargo "${runner[@]}" -p consentry --no-fail-fast || failed=1
+# With nextest as part of the workspace: alone it would be built anew, with fewer features.
+gateway=(-p consentry)
+if [ "${runner[0]}" = nextest ]; then gateway=(--workspace -E 'package(consentry)'); fi
+CONSENTRY_TEST_ON=postgres cargo "${runner[@]}" "${gateway[@]}" --no-fail-fast || failed=1
 if [ "${runner[0]}" = nextest ]; then
   cp "$junit" "$run/postgres.xml"
   say "Holding the security profile to the tests"

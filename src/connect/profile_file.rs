@@ -5,6 +5,7 @@
 //! The value `deployment` stands for what only an operator knows: such a bank
 //! is listed, and cannot be called until a [`Deployment`] fills it in.
 
+mod lines;
 mod table;
 
 use std::time::Duration;
@@ -48,25 +49,44 @@ pub(crate) const EMBEDDED: &[(&str, &str)] = &[
 pub struct ProfileProblem {
     /// The file.
     pub file: String,
+    /// The line, from 1, where it can be told.
+    pub line: Option<usize>,
     /// The key, from the top of the file (`brand[2].accounts_api.use`).
     pub key: String,
     /// Why.
     pub why: String,
 }
 
+impl ProfileProblem {
+    fn new(file: &str, key: String, why: String) -> Self {
+        Self { file: file.to_owned(), line: None, key, why }
+    }
+}
+
 impl std::fmt::Display for ProfileProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}: {}", self.file, self.key, self.why)
+        write!(f, "{}", self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.why)
     }
 }
 
 /// Reads one file. Brands with problems are left out of the profiles.
 #[must_use]
 pub fn read_profiles(file: &str, text: &str) -> (Vec<Profile>, Vec<ProfileProblem>) {
-    let problem = |key: &str, why: String| ProfileProblem { file: file.to_owned(), key: key.to_owned(), why };
+    let problem = |key: &str, why: String| ProfileProblem::new(file, key.to_owned(), why);
     let mut root: toml::Table = match text.parse() {
         Ok(table) => table,
-        Err(error) => return (Vec::new(), vec![problem("", format!("not TOML: {}", error.message()))]),
+        Err(error) => {
+            let mut wrong = problem("", format!("not TOML: {}", error.message()));
+            wrong.line = error.span().and_then(|span| lines::line_at(text, span.start));
+            return (Vec::new(), vec![wrong]);
+        }
     };
     let mut problems = Vec::new();
     let group = match root.remove("group") {
@@ -112,6 +132,9 @@ pub fn read_profiles(file: &str, text: &str) -> (Vec<Profile>, Vec<ProfileProble
                 profiles.push(profile);
             }
         }
+    }
+    for problem in &mut problems {
+        problem.line = lines::line_of(text, &problem.key);
     }
     (profiles, problems)
 }

@@ -44,11 +44,19 @@ fn same_bank(one: &str, other: &str) -> bool {
     (one.len() == 8 || other.len() == 8) && head(one).is_some() && head(one) == head(other)
 }
 
+#[derive(Default)]
+struct Shelf {
+    /// What is always there.
+    fixed: BTreeMap<InstitutionId, Arc<Profile>>,
+    /// All banks: what was loaded goes before what is always there.
+    all: BTreeMap<InstitutionId, Arc<Profile>>,
+}
+
 /// All connected banks. Profiles can be added and replaced while running; a
 /// reader keeps the profile it holds.
 #[derive(Default)]
 pub struct Registry {
-    profiles: RwLock<BTreeMap<InstitutionId, Arc<Profile>>>,
+    shelf: RwLock<Shelf>,
     dialects: Vec<Box<dyn Dialect>>,
 }
 
@@ -56,7 +64,7 @@ impl Registry {
     /// No banks yet, these dialects.
     #[must_use]
     pub fn new(dialects: Vec<Box<dyn Dialect>>) -> Self {
-        Self { profiles: RwLock::default(), dialects }
+        Self { shelf: RwLock::default(), dialects }
     }
 
     /// All banks that ship with the gateway.
@@ -72,16 +80,27 @@ impl Registry {
         registry
     }
 
-    /// Adds or replaces a bank.
+    /// Adds or replaces a bank that is always there.
     pub fn put(&self, profile: Profile) {
-        let mut profiles = self.profiles.write().unwrap_or_else(PoisonError::into_inner);
-        profiles.insert(profile.id.clone(), Arc::new(profile));
+        let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+        let profile = Arc::new(profile);
+        shelf.fixed.insert(profile.id.clone(), Arc::clone(&profile));
+        shelf.all.insert(profile.id.clone(), profile);
+    }
+
+    /// Puts these in the place of all that were loaded before, in one step: a
+    /// bank that is not among them is again what it always is, or gone.
+    pub fn replace_loaded(&self, profiles: Vec<Profile>) {
+        let mut shelf = self.shelf.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = shelf.fixed.clone();
+        all.extend(profiles.into_iter().map(|profile| (profile.id.clone(), Arc::new(profile))));
+        shelf.all = all;
     }
 
     /// The bank, if there is one of this name.
     #[must_use]
     pub fn profile(&self, id: &InstitutionId) -> Option<Arc<Profile>> {
-        self.profiles.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.shelf.read().unwrap_or_else(PoisonError::into_inner).all.get(id).cloned()
     }
 
     /// The dialect a bank speaks, if it is registered.
@@ -98,8 +117,9 @@ impl Registry {
         after: Option<&InstitutionId>,
         limit: usize,
     ) -> Vec<Arc<Profile>> {
-        let profiles = self.profiles.read().unwrap_or_else(PoisonError::into_inner);
-        profiles
+        let shelf = self.shelf.read().unwrap_or_else(PoisonError::into_inner);
+        shelf
+            .all
             .values()
             .filter(|profile| after.is_none_or(|after| profile.id > *after))
             .filter(|profile| filter.admits(profile))
@@ -111,7 +131,7 @@ impl Registry {
     /// How many banks.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.profiles.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.shelf.read().unwrap_or_else(PoisonError::into_inner).all.len()
     }
 
     /// True if there is no bank.

@@ -24,7 +24,7 @@ use url::Url;
 
 use crate::accounts::chain;
 use crate::consents::NextStep;
-use crate::gateway::CachedToken;
+use crate::gateway::{CachedServer, CachedToken};
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -401,8 +401,11 @@ impl Gateway {
 
     /// Metadata of a bank's authorization server, read once.
     async fn server(&self, profile: &Profile, named: Option<&Url>) -> Result<Arc<Metadata>, FlowError> {
-        if let Some(known) = self.servers.lock().await.get(&profile.id) {
-            return Ok(Arc::clone(known));
+        let stated = &profile.authorization_server;
+        if let Some(known) = self.servers.lock().await.get(&profile.id)
+            && known.stated == *stated
+        {
+            return Ok(Arc::clone(&known.metadata));
         }
         let metadata = match Metadata::of_profile(profile) {
             Some(stated) => stated,
@@ -413,7 +416,8 @@ impl Gateway {
             }
         };
         let metadata = Arc::new(metadata);
-        self.servers.lock().await.insert(profile.id.clone(), Arc::clone(&metadata));
+        let known = CachedServer { stated: stated.clone(), metadata: Arc::clone(&metadata) };
+        self.servers.lock().await.insert(profile.id.clone(), known);
         Ok(metadata)
     }
 
@@ -440,6 +444,8 @@ impl Gateway {
         let key = (profile.id.clone(), scope);
         if let Some(cached) = self.client_tokens.lock().await.get(&key)
             && cached.expires_at > later(self.now(), 30)
+            && cached.server == profile.authorization_server
+            && cached.client_id == profile.client_id
         {
             return Ok(cached.token.clone());
         }
@@ -448,7 +454,12 @@ impl Gateway {
         let response = self.call(profile, client.client_credentials(scope)?).await?;
         let tokens = client.token_read(&response)?;
         let expires_at = self.after(tokens.expires_in.unwrap_or(Duration::from_secs(60)));
-        let cached = CachedToken { token: tokens.access_token.clone(), expires_at };
+        let cached = CachedToken {
+            token: tokens.access_token.clone(),
+            expires_at,
+            server: profile.authorization_server.clone(),
+            client_id: profile.client_id.clone(),
+        };
         self.client_tokens.lock().await.insert(key, cached);
         Ok(tokens.access_token)
     }

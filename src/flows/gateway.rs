@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect::{Profile, Registry, Transport};
+use connect::{AuthorizationServer, Profile, Registry, Transport};
 use crypto::SigningKey;
 use domain::{Clock, ConsentId, Entropy, InstitutionId, Region, Timestamp};
 use secrecy::SecretString;
@@ -68,7 +68,7 @@ pub struct Gateway {
     /// Tokens of ours at banks (`client_credentials`), by bank and scope.
     pub(crate) client_tokens: Mutex<HashMap<(InstitutionId, &'static str), CachedToken>>,
     /// Metadata of banks' authorization servers.
-    pub(crate) servers: Mutex<HashMap<InstitutionId, Arc<connect::bank_oauth::Metadata>>>,
+    pub(crate) servers: Mutex<HashMap<InstitutionId, CachedServer>>,
     /// One refresh at a time per consent: banks burn a token that is used twice.
     pub(crate) refreshing: moka::future::Cache<ConsentId, Arc<Mutex<()>>>,
     /// Copies of what the store holds, and the right to use them.
@@ -85,11 +85,20 @@ pub struct Gateway {
 /// the same time.
 const AT_ONCE: usize = 32;
 
-/// A token with its end.
+/// A token with its end, and what the profile said when it was got: profiles
+/// change while we run.
 #[derive(Clone)]
 pub(crate) struct CachedToken {
     pub(crate) token: SecretString,
     pub(crate) expires_at: Timestamp,
+    pub(crate) server: Option<AuthorizationServer>,
+    pub(crate) client_id: Option<String>,
+}
+
+/// Metadata of a server, and what the profile said of it.
+pub(crate) struct CachedServer {
+    pub(crate) stated: Option<AuthorizationServer>,
+    pub(crate) metadata: Arc<connect::bank_oauth::Metadata>,
 }
 
 impl fmt::Debug for Gateway {

@@ -51,8 +51,9 @@ pub struct SandboxArgs {
     /// Trust client certificates of another CA (PEM); may be given more than once.
     #[arg(long, value_name = "FILE")]
     pub trust_ca: Vec<PathBuf>,
-    /// Add banks: a profile file (TOML); may be given more than once.
-    #[arg(long, value_name = "FILE")]
+    /// Add banks: a profile file (TOML), or a folder of them; may be given more
+    /// than once. Changes are taken up while the sandbox runs.
+    #[arg(long, value_name = "PATH")]
     pub banks: Vec<PathBuf>,
     /// Believe software statements (RFC 7591) of these issuers: a JSON array of
     /// `{"issuer": …, "jwks": …}`.

@@ -1,6 +1,7 @@
 //! Everything on one machine: a PKI, the gateway, three model banks, two
 //! regions and a demo fintech. Needs nothing but a folder and free ports.
 
+mod bank_files;
 mod banks;
 mod clients;
 pub(crate) mod directory;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use api::Api;
 use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
@@ -30,6 +31,7 @@ use store::{GlobalStore, RegionalStore, Stores};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use bank_files::BankFiles;
 use banks::ModelBanks;
 pub use pki::Pki;
 use state::DataDir;
@@ -160,14 +162,8 @@ impl Sandbox {
         for profile in banks.profiles() {
             registry.put(profile);
         }
-        for file in &options.banks {
-            let name = file.display().to_string();
-            let (profiles, problems) = connect::read_profiles(&name, &read(file)?);
-            if let Some(problem) = problems.first() {
-                bail!("{problem}");
-            }
-            profiles.into_iter().for_each(|profile| registry.put(profile));
-        }
+        let (bank_files, loaded) = BankFiles::open(&options.banks)?;
+        registry.replace_loaded(loaded);
 
         let stores = open_stores(&options, data.path()).await?;
         let transport = Transport::new(TransportConfig {
@@ -223,6 +219,7 @@ impl Sandbox {
         tasks.spawn(api.serve(api_router, Arc::clone(&options.clock), stop.clone()));
         tasks.spawn(work(oauth, stop.clone()));
         tasks.spawn(watch_keys(signing, stop.clone()));
+        tasks.spawn(bank_files::watch(bank_files, Arc::clone(&gateway), stop.clone()));
         let (fresh, until) = (Arc::clone(&gateway), stop.clone());
         tasks.spawn(async move { fresh.keep_fresh(until.cancelled_owned()).await });
         tasks.close();

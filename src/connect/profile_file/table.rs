@@ -25,7 +25,7 @@ impl<'a> Table<'a> {
     /// Notes a problem of a key of this table.
     pub(super) fn problem(&mut self, key: &str, why: &str) {
         let key = format!("{}.{key}", self.path);
-        self.problems.push(ProfileProblem { file: self.file.to_owned(), key, why: why.to_owned() });
+        self.problems.push(ProfileProblem::new(self.file, key, why.to_owned()));
     }
 
     /// Reports the keys that nobody asked for.

@@ -1,0 +1,177 @@
+//! Banks from files and folders of the operator, taken up while the gateway
+//! runs: all of a change, or nothing of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use connect::Profile;
+use domain::InstitutionId;
+use flows::Gateway;
+use tokio_util::sync::CancellationToken;
+
+use super::Rounds;
+
+/// What tells one state of a file from another.
+type Stamp = (PathBuf, Option<SystemTime>, u64);
+
+/// The files and folders (`*.toml`) that banks come from.
+pub(super) struct BankFiles {
+    places: Vec<PathBuf>,
+    seen: Vec<Stamp>,
+}
+
+impl BankFiles {
+    /// Reads all of them.
+    ///
+    /// # Errors
+    ///
+    /// Every problem of every file, one a line, with file, line and key.
+    pub(super) fn open(places: &[PathBuf]) -> anyhow::Result<(Self, Vec<Profile>)> {
+        let mut files = Self { places: places.to_vec(), seen: Vec::new() };
+        files.seen = files.stamps()?;
+        let profiles = read_all(&files.seen)?;
+        Ok((files, profiles))
+    }
+
+    /// What the banks are now, if that has changed since the last look. A change
+    /// with a problem in it is reported, once, and is none.
+    fn look(&mut self) -> Option<Vec<Profile>> {
+        let now = match self.stamps() {
+            Ok(now) if now == self.seen => return None,
+            Ok(now) => now,
+            // As if nothing were there; what cannot be listed cannot be read.
+            Err(_) if self.seen.is_empty() => return None,
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "The banks stay as they are");
+                self.seen.clear();
+                return None;
+            }
+        };
+        let read = read_all(&now);
+        self.seen = now;
+        read.map_err(|error| tracing::error!(error = format!("{error:#}"), "The banks stay as they are")).ok()
+    }
+
+    /// Every file with what tells its state, in their order.
+    fn stamps(&self) -> anyhow::Result<Vec<Stamp>> {
+        let mut stamps = Vec::new();
+        for place in &self.places {
+            let unreadable = || format!("{} cannot be read", place.display());
+            let mut found = Vec::new();
+            if place.is_dir() {
+                for entry in fs::read_dir(place).with_context(unreadable)? {
+                    let path = entry.with_context(unreadable)?.path();
+                    if path.extension().is_some_and(|extension| extension == "toml") {
+                        found.push(path);
+                    }
+                }
+                found.sort();
+            } else {
+                found.push(place.clone());
+            }
+            for path in found {
+                let unreadable = || format!("{} cannot be read", path.display());
+                let metadata = fs::metadata(&path).with_context(unreadable)?;
+                stamps.push((path, metadata.modified().ok(), metadata.len()));
+            }
+        }
+        Ok(stamps)
+    }
+}
+
+fn read_all(stamps: &[Stamp]) -> anyhow::Result<Vec<Profile>> {
+    let mut banks: BTreeMap<InstitutionId, (&Path, Profile)> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (path, ..) in stamps {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?;
+        let (profiles, wrong) = connect::read_profiles(&name, &text);
+        problems.extend(wrong.iter().map(ToString::to_string));
+        for profile in profiles {
+            let id = profile.id.clone();
+            if let Some((other, _)) = banks.insert(id.clone(), (path, profile)) {
+                problems.push(format!("{name}: {id} is in {} already", other.display()));
+            }
+        }
+    }
+    if !problems.is_empty() {
+        bail!("{}", problems.join("\n"));
+    }
+    Ok(banks.into_values().map(|(_, profile)| profile).collect())
+}
+
+/// Looks once a second, until `stop`.
+pub(super) async fn watch(mut files: BankFiles, gateway: Arc<Gateway>, stop: CancellationToken) {
+    let mut rounds = Rounds::every(Duration::from_secs(1), &stop);
+    while rounds.next().await {
+        let looked = tokio::task::spawn_blocking(move || {
+            let changed = files.look();
+            (files, changed)
+        });
+        let changed = match looked.await {
+            Ok((looked, changed)) => {
+                files = looked;
+                changed
+            }
+            Err(error) => {
+                tracing::error!(error = %error, "The files of the banks are not watched any more");
+                return;
+            }
+        };
+        if let Some(profiles) = changed {
+            let number = profiles.len();
+            gateway.registry().replace_loaded(profiles);
+            tracing::info!(banks = number, "{number} banks were read anew");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bank(id: &str) -> String {
+        format!(
+            "group = \"G\"\n[[brand]]\nid = \"{id}\"\nname = \"B\"\ndialect = \"berlin-group\"\nregion = \"eu\"\n\
+             countries = [\"DE\"]\nenvironment = \"live\"\ncapabilities = [\"accounts\"]\nsca = [\"redirect\"]\n\
+             client_auth = \"certificate\"\nsigning = {{ method = \"none\" }}\n"
+        )
+    }
+
+    fn ids(profiles: &[Profile]) -> Vec<&str> {
+        profiles.iter().map(|profile| profile.id.as_str()).collect()
+    }
+
+    /// One mistake in one file, and nothing of the change is taken up; when it
+    /// is mended, all of it is.
+    #[test]
+    fn a_change_is_taken_up_as_a_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        write("a.toml", &bank("de-a"));
+        write("notes.txt", "no bank");
+        let (mut files, first) = BankFiles::open(&[folder.path().to_path_buf()]).unwrap();
+        assert_eq!(ids(&first), ["de-a"]);
+        assert!(files.look().is_none());
+
+        write("b.toml", &bank("de-b"));
+        write("c.toml", &bank("de-c").replace("capabilities", "abilities"));
+        assert!(files.look().is_none());
+        assert!(files.look().is_none());
+        write("c.toml", &bank("de-b"));
+        assert!(files.look().is_none(), "one bank in two files");
+        write("c.toml", &bank("de-cc"));
+        assert_eq!(ids(&files.look().unwrap()), ["de-a", "de-b", "de-cc"]);
+        assert!(files.look().is_none());
+
+        let (place, away) = (folder.path().to_path_buf(), folder.path().with_extension("away"));
+        fs::rename(&place, &away).unwrap();
+        assert!(files.look().is_none());
+        fs::rename(&away, &place).unwrap();
+        assert_eq!(files.look().unwrap().len(), 3, "what is there again is read again");
+    }
+}
