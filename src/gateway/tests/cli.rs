@@ -212,7 +212,7 @@ fn banks_are_listed_shown_and_linted() {
     std::fs::write(&file, "group = \"x\"\n[[brand]]\nid = \"no\"\nnonsense = 1\n").unwrap();
     let lint = consentry(&["banks", "lint", &file.display().to_string()]);
     assert!(!lint.status.success());
-    assert!(text(&lint.stdout).contains("bad.toml: brand[0].nonsense"), "{}", text(&lint.stdout));
+    assert!(text(&lint.stdout).contains("bad.toml:4: brand[0].nonsense"), "{}", text(&lint.stdout));
     let unknown = consentry(&["banks", "show", "gb-nobody"]);
     assert!(text(&unknown.stderr).contains("banks list"));
 }
