@@ -6,6 +6,7 @@
 
 mod bulkhead;
 mod connector;
+mod oauth;
 mod seal;
 
 use std::sync::Arc;

@@ -291,9 +291,7 @@ impl Gateway {
         }
         let institution = consent.institution.clone().ok_or(FlowError::NotFound("institution"))?;
         let profile = self.bank(&institution)?;
-        let unsupported = || FlowError::Unsupported(institution.clone());
-        let dialect = self.parts.registry.dialect(&profile).ok_or_else(unsupported)?;
-        let information = dialect.accounts().ok_or_else(unsupported)?;
+        let (dialect, information) = self.accounts_at(&profile)?;
         let standard = dialect.standard(&profile);
         report.standard = Some(standard.clone());
         let store = self.parts.stores.region(id.region())?;

@@ -6,13 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect::bank_oauth::{
-    AuthorizationRequest, BankTokens, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role,
-    metadata_read, metadata_request,
-};
+use connect::bank_oauth::{AuthorizationRequest, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role};
 use connect::{
-    BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Profile, PsuPresence, RedirectUris,
-    ScaStart, TokenKind,
+    AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect,
+    PaymentInitiation, Profile, PsuPresence, RedirectUris, ScaStart, TokenKind,
 };
 use domain::{ConsentId, InstitutionId, PaymentId, SessionId, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -117,6 +114,26 @@ impl Gateway {
         let now = self.now();
         let request_id = self.entropy().uuid_v4();
         CallContext { profile, request_id, now, psu, psu_id, access_token, bank_consent_id }
+    }
+
+    /// The dialect of a bank, and its account information.
+    pub(crate) fn accounts_at(
+        &self,
+        profile: &Profile,
+    ) -> Result<(&dyn Dialect, &dyn AccountInformation), FlowError> {
+        let dialect = self.parts.registry.dialect(profile);
+        let found = dialect.and_then(|dialect| Some((dialect, dialect.accounts()?)));
+        found.ok_or_else(|| FlowError::Unsupported(profile.id.clone()))
+    }
+
+    /// The dialect of a bank, and its payment initiation.
+    pub(crate) fn payments_at(
+        &self,
+        profile: &Profile,
+    ) -> Result<(&dyn Dialect, &dyn PaymentInitiation), FlowError> {
+        let dialect = self.parts.registry.dialect(profile);
+        let found = dialect.and_then(|dialect| Some((dialect, dialect.payments()?)));
+        found.ok_or_else(|| FlowError::Unsupported(profile.id.clone()))
     }
 
     pub(crate) async fn call(
@@ -362,31 +379,12 @@ impl Gateway {
         }
         let code = Some(callback.code.expose_secret());
         let step = IdTokenStep::Code;
-        self.check_id_token(profile, &client, &tokens, &ExpectedIdToken { step, request: &request, code })
-            .await?;
+        let expected = ExpectedIdToken { step, request: &request, code };
+        self.parts.transport.check_id_token(&client, tokens.id_token.as_deref(), &expected).await?;
         if let LegSubject::Payment(id) = returned.subject {
             self.approved_payment(id, Some(tokens.access_token)).await?;
         }
         Ok(())
-    }
-
-    async fn check_id_token(
-        &self,
-        profile: &Profile,
-        client: &OAuthClient<'_>,
-        tokens: &BankTokens,
-        expected: &ExpectedIdToken<'_>,
-    ) -> Result<(), FlowError> {
-        match &tokens.id_token {
-            Some(token) => {
-                let keys = client.keys_read(&self.call(profile, client.keys()?).await?)?;
-                Ok(client.verify_id_token(token, &keys, expected)?)
-            }
-            None if client.expects_id_token(expected) => {
-                Err(BankError::new(&profile.id, BankErrorKind::AuthorizationInvalid).at("id_token").into())
-            }
-            None => Ok(()),
-        }
     }
 
     fn client_of<'a>(&'a self, profile: &'a Profile, metadata: &'a Metadata) -> OAuthClient<'a> {
@@ -407,15 +405,7 @@ impl Gateway {
         {
             return Ok(Arc::clone(&known.metadata));
         }
-        let metadata = match Metadata::of_profile(profile) {
-            Some(stated) => stated,
-            None => {
-                let request = metadata_request(profile, named)?;
-                let from = request.url.clone();
-                metadata_read(profile, &from, &self.call(profile, request).await?)?
-            }
-        };
-        let metadata = Arc::new(metadata);
+        let metadata = Arc::new(self.parts.transport.server_metadata(profile, named).await?);
         let known = CachedServer { stated: stated.clone(), metadata: Arc::clone(&metadata) };
         self.servers.lock().await.insert(profile.id.clone(), known);
         Ok(metadata)

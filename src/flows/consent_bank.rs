@@ -174,9 +174,7 @@ impl Gateway {
 
     async fn consent_at_bank(&self, consent: &ConsentRow) -> Result<BankConsentStatus, FlowError> {
         let profile = self.bank_of(consent)?;
-        let unsupported = || FlowError::Unsupported(profile.id.clone());
-        let dialect = self.parts.registry.dialect(&profile).ok_or_else(unsupported)?;
-        let accounts = dialect.accounts().ok_or_else(unsupported)?;
+        let (dialect, accounts) = self.accounts_at(&profile)?;
         let token = self.bank_token(&profile, dialect.token_for(&profile, Operation::Consent), None).await?;
         let psu_id = consent.bank.psu_id.as_deref();
         let cx = self.context(&profile, None, psu_id, token.as_ref(), consent.bank.consent_id.as_deref());
@@ -195,9 +193,7 @@ impl Gateway {
     async fn revoke_at_bank(&self, consent: &ConsentRow) -> Result<(), FlowError> {
         let Some(bank_id) = &consent.bank.consent_id else { return Ok(()) };
         let profile = self.bank_of(consent)?;
-        let unsupported = || FlowError::Unsupported(profile.id.clone());
-        let dialect = self.parts.registry.dialect(&profile).ok_or_else(unsupported)?;
-        let accounts = dialect.accounts().ok_or_else(unsupported)?;
+        let (dialect, accounts) = self.accounts_at(&profile)?;
         let token = self.bank_token(&profile, dialect.token_for(&profile, Operation::Consent), None).await?;
         let psu_id = consent.bank.psu_id.as_deref();
         let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(bank_id));

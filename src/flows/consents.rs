@@ -289,9 +289,7 @@ impl Gateway {
         consent: &mut ConsentRow,
         psu: &PsuPresence,
     ) -> Result<NextStep, FlowError> {
-        let unsupported = || FlowError::Unsupported(profile.id.clone());
-        let dialect = self.parts.registry.dialect(profile).ok_or_else(unsupported)?;
-        let accounts = dialect.accounts().ok_or_else(unsupported)?;
+        let (dialect, accounts) = self.accounts_at(profile)?;
         let pending = self.open_leg(profile, session, LegSubject::Consent(consent.id))?;
         let token = self.bank_token(profile, dialect.token_for(profile, Operation::Consent), None).await?;
         let psu_id = consent.bank.psu_id.clone();

@@ -142,9 +142,7 @@ impl Gateway {
         bank: &mut BankPayment,
         psu: &PsuPresence,
     ) -> Result<BankLeg, FlowError> {
-        let unsupported = || FlowError::Unsupported(profile.id.clone());
-        let dialect = self.parts.registry.dialect(profile).ok_or_else(unsupported)?;
-        let payments = dialect.payments().ok_or_else(unsupported)?;
+        let (dialect, payments) = self.payments_at(profile)?;
         let pending = self.open_leg(profile, session, LegSubject::Payment(payment.id))?;
         let token =
             self.bank_token(profile, dialect.token_for(profile, Operation::PaymentLodge), None).await?;
@@ -202,9 +200,7 @@ impl Gateway {
     /// the request are committed before the first byte goes out.
     pub(crate) async fn submit_payment(&self, payment: PaymentRow) -> Result<(), FlowError> {
         let profile = self.bank(&payment.institution)?;
-        let unsupported = || FlowError::Unsupported(profile.id.clone());
-        let dialect = self.parts.registry.dialect(&profile).ok_or_else(unsupported)?;
-        let payments = dialect.payments().ok_or_else(unsupported)?;
+        let (dialect, payments) = self.payments_at(&profile)?;
         let request_id = self.entropy().uuid_v7(self.now());
         let psu_token = payment.bank.access_token.clone().map(SecretString::from);
         let bank_id = payment.bank.consent_id.clone().unwrap_or_default();
@@ -253,9 +249,7 @@ impl Gateway {
     /// Asks the bank how a payment stands, and moves ours along.
     pub(crate) async fn poll_payment(&self, payment: PaymentRow) -> Result<(), FlowError> {
         let profile = self.bank(&payment.institution)?;
-        let unsupported = || FlowError::Unsupported(profile.id.clone());
-        let dialect = self.parts.registry.dialect(&profile).ok_or_else(unsupported)?;
-        let payments = dialect.payments().ok_or_else(unsupported)?;
+        let (dialect, payments) = self.payments_at(&profile)?;
         let Some(lodged) = payment.bank.consent_id.clone() else {
             // The bank never named the order: there is nothing to ask about.
             return self.hold(payment).await;

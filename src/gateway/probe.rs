@@ -5,16 +5,13 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use connect::bank_oauth::{
-    AuthorizationRequest, BankTokens, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role,
-    metadata_read, metadata_request,
-};
+use connect::bank_oauth::{AuthorizationRequest, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role};
 use connect::{
     AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
     ConsentOrder, Dialect, Operation, Profile, PsuPresence, RedirectUris, ScaStart, TokenKind, Transport,
 };
 use crypto::SigningKey;
-use domain::{Clock, Entropy, Permission, Timestamp};
+use domain::{Clock, Entropy, Permission};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
@@ -120,11 +117,6 @@ impl Log {
     }
 }
 
-/// What the authorisation gave.
-struct Given {
-    psu_token: Option<SecretString>,
-}
-
 impl Probe<'_> {
     /// Goes all the way, or as far as the bank's answers are right.
     pub(crate) async fn run(&self, browser: &mut Browser) -> Report {
@@ -139,7 +131,7 @@ impl Probe<'_> {
         let server = match &self.profile.authorization_server {
             Some(_) => {
                 log.begin("discovery");
-                let server = self.server(None).await?;
+                let server = self.transport.server_metadata(self.profile, None).await?;
                 log.done(None);
                 Some(server)
             }
@@ -161,27 +153,43 @@ impl Probe<'_> {
             access_token: None,
             bank_consent_id: None,
         };
-        let (consent, sca) = if self.profile.accounts_api.is_some() {
-            self.lodge(log, accounts, &cx, server.as_ref()).await?
-        } else {
+        if self.profile.accounts_api.is_none() {
             // A server without an interface behind it: the authorisation alone.
-            (None, ScaStart::OAuth { scope: "openid accounts".to_owned(), intent_id: None, metadata: None })
+            let sca =
+                ScaStart::OAuth { scope: "openid accounts".to_owned(), intent_id: None, metadata: None };
+            self.authorise(log, browser, sca, server.as_ref()).await?;
+            return Ok(());
+        }
+        log.begin("consent");
+        let own =
+            self.own_token(server.as_ref(), self.dialect.token_for(self.profile, Operation::Consent)).await?;
+        let cx = CallContext { access_token: own.as_ref(), ..cx };
+        let (consent, sca) = self.lodge(accounts, &cx).await?;
+        log.done(None);
+        let cx = CallContext { bank_consent_id: Some(&consent), ..cx };
+        let psu_token = self.authorise(log, browser, sca, server.as_ref()).await?;
+        log.begin("consent status");
+        let status = accounts.status_read(&cx, &self.call(accounts.status(&cx)?).await?)?;
+        if status != BankConsentStatus::Authorised {
+            return Err(self.error(BankErrorKind::ConsentRevoked).into());
+        }
+        log.done(None);
+        log.begin("accounts");
+        let token = match self.dialect.token_for(self.profile, Operation::AccountData) {
+            TokenKind::Psu | TokenKind::PsuIfHeld => psu_token,
+            kind @ (TokenKind::None | TokenKind::Client(_)) => self.own_token(server.as_ref(), kind).await?,
         };
-        let given = self.authorise(log, browser, sca, server).await?;
-        let Some(consent) = consent else { return Ok(()) };
-        self.read(log, accounts, CallContext { bank_consent_id: Some(&consent), ..cx }, given).await
+        let cx = CallContext { access_token: token.as_ref(), request_id: self.entropy.uuid_v4(), ..cx };
+        let page = accounts.accounts_read(&cx, &self.call(accounts.accounts(&cx)?).await?)?;
+        log.done(Some(format!("{} on the first page", page.items.len())));
+        Ok(())
     }
 
     async fn lodge(
         &self,
-        log: &mut Log,
         accounts: &dyn AccountInformation,
         cx: &CallContext<'_>,
-        server: Option<&Metadata>,
-    ) -> Result<(Option<String>, ScaStart), Refusal> {
-        log.begin("consent");
-        let own = self.own_token(server, self.dialect.token_for(self.profile, Operation::Consent)).await?;
-        let cx = CallContext { access_token: own.as_ref(), ..*cx };
+    ) -> Result<(String, ScaStart), BankError> {
         let redirects = RedirectUris { ok: self.redirect_uri.clone(), nok: self.redirect_uri.clone() };
         let order = ConsentOrder {
             permissions: vec![Permission::ReadAccountsDetail, Permission::ReadBalances],
@@ -192,43 +200,43 @@ impl Probe<'_> {
             transactions_from: None,
             redirects: redirects.clone(),
         };
-        let lodged = accounts.lodged(&cx, &self.call(accounts.lodge(&cx, &order)?).await?)?;
+        let lodged = accounts.lodged(cx, &self.call(accounts.lodge(cx, &order)?).await?)?;
         let mut sca = lodged.sca;
         if let ScaStart::Explicit { link } = &sca {
-            let cx = CallContext { bank_consent_id: Some(&lodged.bank_id), ..cx };
+            let cx = CallContext { bank_consent_id: Some(&lodged.bank_id), ..*cx };
             let request = accounts.authorise(&cx, link, &redirects)?;
             sca = accounts.authorised(&cx, &self.call(request).await?)?;
         }
-        log.done(None);
-        Ok((Some(lodged.bank_id), sca))
+        Ok((lodged.bank_id, sca))
     }
 
+    /// The PSU's token, where authentication gives one.
     async fn authorise(
         &self,
         log: &mut Log,
         browser: &mut Browser,
         sca: ScaStart,
-        server: Option<Metadata>,
-    ) -> Result<Given, Refusal> {
-        match sca {
-            ScaStart::Redirect(url) => {
+        server: Option<&Metadata>,
+    ) -> Result<Option<SecretString>, Refusal> {
+        match (sca, server) {
+            (ScaStart::Redirect(url), _) => {
                 log.begin("browser");
                 self.walk(browser, &url).await?;
                 log.done(None);
-                Ok(Given { psu_token: None })
+                Ok(None)
             }
-            ScaStart::OAuth { scope, intent_id, metadata } => {
-                let server = match server {
-                    Some(server) => server,
-                    None => self.server(metadata.as_ref()).await?,
-                };
-                self.authorise_by_oauth(log, browser, &server, scope, intent_id).await
+            (ScaStart::OAuth { scope, intent_id, .. }, Some(server)) => {
+                self.authorise_by_oauth(log, browser, server, scope, intent_id).await.map(Some)
             }
-            ScaStart::NotNeeded => Ok(Given { psu_token: None }),
-            ScaStart::Decoupled { .. } => {
+            (ScaStart::OAuth { scope, intent_id, metadata }, None) => {
+                let server = self.transport.server_metadata(self.profile, metadata.as_ref()).await?;
+                self.authorise_by_oauth(log, browser, &server, scope, intent_id).await.map(Some)
+            }
+            (ScaStart::NotNeeded, _) => Ok(None),
+            (ScaStart::Decoupled { .. }, _) => {
                 Err(Refusal::Needs("the bank asks in its app, and nobody is there"))
             }
-            ScaStart::Explicit { .. } | ScaStart::Embedded => {
+            (ScaStart::Explicit { .. } | ScaStart::Embedded, _) => {
                 Err(self.error(BankErrorKind::ScaMethodUnsupported).into())
             }
         }
@@ -241,7 +249,7 @@ impl Probe<'_> {
         server: &Metadata,
         scope: String,
         intent_id: Option<String>,
-    ) -> Result<Given, Refusal> {
+    ) -> Result<SecretString, Refusal> {
         let client = self.client(server);
         let redirect_uri = self.redirect_uri.clone();
         let asked = AuthorizationRequest::new(self.entropy, Role::Accounts, redirect_uri, scope, intent_id);
@@ -262,81 +270,30 @@ impl Probe<'_> {
         let callback = client.callback_check(&parameters, &asked)?;
         log.done(None);
         let code = Some(callback.code.expose_secret());
-        if let Some(token) = &callback.id_token {
+        if let Some(token) = callback.id_token.as_deref() {
             let expected = ExpectedIdToken { step: IdTokenStep::Callback, request: &asked, code };
-            self.check_id_token(log, &client, token, &expected).await?;
+            self.check_id_token(log, &client, Some(token), &expected).await?;
         }
         log.begin("token");
         let tokens = client.token_read(&self.call(client.exchange_code(&asked, &callback.code)?).await?)?;
         log.done(None);
-        self.judge_tokens(log, &client, &asked, code, &tokens).await?;
-        Ok(Given { psu_token: Some(tokens.access_token) })
-    }
-
-    async fn judge_tokens(
-        &self,
-        log: &mut Log,
-        client: &OAuthClient<'_>,
-        request: &AuthorizationRequest,
-        code: Option<&str>,
-        tokens: &BankTokens,
-    ) -> Result<(), Refusal> {
-        let expected = ExpectedIdToken { step: IdTokenStep::Code, request, code };
-        match &tokens.id_token {
-            Some(token) => self.check_id_token(log, client, token, &expected).await,
-            None if client.expects_id_token(&expected) => {
-                log.begin("id_token");
-                Err(self.error(BankErrorKind::AuthorizationInvalid).at("id_token").into())
-            }
-            None => Ok(()),
-        }
+        let expected = ExpectedIdToken { step: IdTokenStep::Code, request: &asked, code };
+        self.check_id_token(log, &client, tokens.id_token.as_deref(), &expected).await?;
+        Ok(tokens.access_token)
     }
 
     async fn check_id_token(
         &self,
         log: &mut Log,
         client: &OAuthClient<'_>,
-        token: &str,
+        token: Option<&str>,
         expected: &ExpectedIdToken<'_>,
     ) -> Result<(), Refusal> {
         log.begin("id_token");
-        let keys = client.keys_read(&self.call(client.keys()?).await?)?;
-        client.verify_id_token(token, &keys, expected)?;
-        log.done(None);
-        Ok(())
-    }
-
-    /// The consent is in force, and opens the accounts.
-    async fn read(
-        &self,
-        log: &mut Log,
-        accounts: &dyn AccountInformation,
-        cx: CallContext<'_>,
-        given: Given,
-    ) -> Result<(), Refusal> {
-        log.begin("consent status");
-        let server = match &self.profile.authorization_server {
-            Some(_) => Some(self.server(None).await?),
-            None => None,
-        };
-        let own =
-            self.own_token(server.as_ref(), self.dialect.token_for(self.profile, Operation::Consent)).await?;
-        let asking = CallContext { access_token: own.as_ref(), ..cx };
-        let status = accounts.status_read(&asking, &self.call(accounts.status(&asking)?).await?)?;
-        if status != BankConsentStatus::Authorised {
-            return Err(self.error(BankErrorKind::ConsentRevoked).into());
+        self.transport.check_id_token(client, token, expected).await?;
+        if token.is_some() {
+            log.done(None);
         }
-        log.done(None);
-        log.begin("accounts");
-        let token = match self.dialect.token_for(self.profile, Operation::AccountData) {
-            TokenKind::Psu | TokenKind::PsuIfHeld => given.psu_token,
-            other @ (TokenKind::None | TokenKind::Client(_)) => {
-                self.own_token(server.as_ref(), other).await?
-            }
-        };
-        let cx = CallContext { access_token: token.as_ref(), request_id: self.entropy.uuid_v4(), ..cx };
-        let page = accounts.accounts_read(&cx, &self.call(accounts.accounts(&cx)?).await?)?;
-        log.done(Some(format!("{} on the first page", page.items.len())));
         Ok(())
     }
 
@@ -368,22 +325,9 @@ impl Probe<'_> {
         }
     }
 
-    async fn server(&self, named: Option<&Url>) -> Result<Metadata, BankError> {
-        if let Some(stated) = Metadata::of_profile(self.profile) {
-            return Ok(stated);
-        }
-        let request = metadata_request(self.profile, named)?;
-        let from = request.url.clone();
-        metadata_read(self.profile, &from, &self.call(request).await?)
-    }
-
     fn client<'a>(&'a self, metadata: &'a Metadata) -> OAuthClient<'a> {
-        let (profile, now) = (self.profile, self.now());
+        let (profile, now) = (self.profile, self.clock.now());
         OAuthClient { profile, metadata, signing_key: Some(self.key), now, entropy: self.entropy }
-    }
-
-    fn now(&self) -> Timestamp {
-        self.clock.now()
     }
 
     async fn call(&self, request: BankRequest) -> Result<BankResponse, BankError> {
