@@ -17,9 +17,9 @@ use store::StoreError;
 use store::consents::ConsentRow;
 use store::sessions::SessionRow;
 
-use super::session::{Visit, decline, plan_of, visit};
+use super::session::{Visit, decline, plan_of, posted, visit};
 use super::{
-    BankChoice, Browser, Frame, PageError, Person, Reason, address, banks, go, presence, sandbox_decision,
+    BankChoice, Frame, PageError, Person, Reason, address, banks, go, presence, sandbox_decision,
     sandbox_user, time, with_cookies,
 };
 use crate::OAuth;
@@ -202,9 +202,8 @@ pub(crate) async fn choose(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Result<Response, PageError> {
-    let Visit { session, browser, .. } = visit(&oauth, id, "authorization", &headers).await?;
+    let session = posted(&oauth, id, "authorization", &headers, &form).await?;
     let plan = plan_of(&session)?;
-    check_form(&form, &browser)?;
     let consent = form.get("consent").and_then(|id| id.parse::<ConsentId>().ok());
     let bank = form.get("bank").and_then(|id| id.parse().ok());
     let (Some(consent), Some(bank)) = (consent.filter(|id| plan.request.asked.consents.contains(id)), bank)
@@ -223,9 +222,8 @@ pub(crate) async fn decide(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Result<Response, PageError> {
-    let Visit { session, browser, .. } = visit(&oauth, id, "authorization", &headers).await?;
+    let session = posted(&oauth, id, "authorization", &headers, &form).await?;
     let plan = plan_of(&session)?;
-    check_form(&form, &browser)?;
     let names = plan
         .request
         .asked
@@ -408,14 +406,4 @@ async fn choose_for_nobody(
         }
     }
     Ok(names)
-}
-
-/// A form of ours, from this browser, for its session.
-pub(crate) fn check_form(form: &HashMap<String, String>, browser: &Browser) -> Result<(), PageError> {
-    let shown = form.get("form_token").map(String::as_bytes).unwrap_or_default();
-    if crypto::digest::same(shown, browser.form_token().as_bytes()) {
-        Ok(())
-    } else {
-        Err(PageError::other_browser())
-    }
 }

@@ -17,8 +17,8 @@ use store::payments::PaymentRow;
 use store::sessions::SessionRow;
 use url::Url;
 
-use super::consent::{WaitPage, check_form, decision_of};
-use super::session::{Visit, visit};
+use super::consent::{WaitPage, decision_of};
+use super::session::{Visit, posted, visit};
 use super::{Browser, Frame, PageError, go, presence, sandbox_decision, sandbox_user, time, with_cookies};
 use crate::{OAuth, details, response};
 
@@ -99,8 +99,7 @@ pub(crate) async fn decide(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Result<Response, PageError> {
-    let Visit { session, browser, .. } = visit(&oauth, id, "payment", &headers).await?;
-    check_form(&form, &browser)?;
+    let session = posted(&oauth, id, "payment", &headers, &form).await?;
     let payment = payment_of(&oauth, &session).await?;
     let approve = decision_of(&form)?;
     let name = form.get("psu_id").map(|name| name.trim().to_owned());

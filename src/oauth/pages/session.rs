@@ -10,7 +10,6 @@ use http::HeaderMap;
 use store::sessions::SessionRow;
 use url::Url;
 
-use super::consent::check_form;
 use super::time::TimeLeft;
 use super::{Browser, Frame, PageError, Reason, go, payment};
 use crate::authorize::{DECLINED, Plan, RAN_OUT, refuse};
@@ -61,6 +60,23 @@ pub(crate) async fn visit(
     Ok(Visit { session, browser, frame })
 }
 
+/// The same, for a form that was posted: it must be one of this session's.
+pub(crate) async fn posted(
+    oauth: &OAuth,
+    id: SessionId,
+    kind: &str,
+    headers: &HeaderMap,
+    form: &HashMap<String, String>,
+) -> Result<SessionRow, PageError> {
+    let Visit { session, browser, .. } = visit(oauth, id, kind, headers).await?;
+    let shown = form.get("form_token").map(String::as_bytes).unwrap_or_default();
+    if crypto::digest::same(shown, browser.form_token().as_bytes()) {
+        Ok(session)
+    } else {
+        Err(PageError::other_browser())
+    }
+}
+
 /// Ends a session whose time is over.
 async fn run_out(oauth: &OAuth, session: &SessionRow) -> Result<Url, PageError> {
     if session.kind == "payment" {
@@ -83,8 +99,7 @@ pub(crate) async fn leave_consent(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Result<Response, PageError> {
-    let Visit { session, browser, .. } = visit(&oauth, id, "authorization", &headers).await?;
-    check_form(&form, &browser)?;
+    let session = posted(&oauth, id, "authorization", &headers, &form).await?;
     if !is_open(&session) {
         return Err(PageError::taken());
     }
@@ -111,8 +126,7 @@ pub(crate) async fn leave_payment(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Result<Response, PageError> {
-    let Visit { session, browser, .. } = visit(&oauth, id, "payment", &headers).await?;
-    check_form(&form, &browser)?;
+    let session = posted(&oauth, id, "payment", &headers, &form).await?;
     let payment = payment::payment_of(&oauth, &session).await?;
     // Ends it only while nothing can be executed; else the bank decides.
     oauth.gateway.decline_payment(payment.id).await?;

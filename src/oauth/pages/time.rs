@@ -10,8 +10,7 @@ use http::HeaderMap;
 use store::StoreError;
 use store::sessions::SessionRow;
 
-use super::consent::check_form;
-use super::session::{Visit, visit};
+use super::session::posted;
 use super::{Browser, PageError, go, payment};
 use crate::{OAuth, seconds_after};
 
@@ -106,8 +105,7 @@ pub(crate) async fn extend_consent(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Result<Response, PageError> {
-    let Visit { session, browser, .. } = visit(&oauth, id, "authorization", &headers).await?;
-    check_form(&form, &browser)?;
+    let session = posted(&oauth, id, "authorization", &headers, &form).await?;
     prolong(&oauth, id, later(id, oauth.gateway.clock().now())).await?;
     // Whoever waits for a bank goes on waiting.
     let page = if session.status == "approved" { "/wait" } else { "" };
@@ -121,8 +119,7 @@ pub(crate) async fn extend_payment(
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Result<Response, PageError> {
-    let Visit { session, browser, .. } = visit(&oauth, id, "payment", &headers).await?;
-    check_form(&form, &browser)?;
+    let session = posted(&oauth, id, "payment", &headers, &form).await?;
     let payment = payment::payment_of(&oauth, &session).await?;
     let end = later(id, oauth.gateway.clock().now());
     let page = if payment.state == PaymentState::AuthorizationRequired { "" } else { "/wait" };
