@@ -218,8 +218,10 @@ impl Sandbox {
         tasks.spawn(pages.serve(page_router, Arc::clone(&options.clock), stop.clone()));
         tasks.spawn(api.serve(api_router, Arc::clone(&options.clock), stop.clone()));
         tasks.spawn(work(oauth, stop.clone()));
-        tasks.spawn(watch_keys(signing, stop.clone()));
-        tasks.spawn(bank_files::watch(bank_files, Arc::clone(&gateway), stop.clone()));
+        tasks.spawn(watch(signing, Watch::look, |()| {}, stop.clone()));
+        let shelf = Arc::clone(&gateway);
+        let take_up = move |banks| bank_files::take_up(&shelf, banks);
+        tasks.spawn(watch(bank_files, BankFiles::look, take_up, stop.clone()));
         let (fresh, until) = (Arc::clone(&gateway), stop.clone());
         tasks.spawn(async move { fresh.keep_fresh(until.cancelled_owned()).await });
         tasks.close();
@@ -450,18 +452,27 @@ async fn work(oauth: OAuth, stop: CancellationToken) {
     tokio::join!(reconciler, keeper, courier, backchannel, housekeeper);
 }
 
-/// Takes up what `consentry keys` changes.
-async fn watch_keys(mut watch: Watch, stop: CancellationToken) {
+/// Looks at files once a second until `stop`, off the runtime's threads, and
+/// takes up what each look finds.
+async fn watch<T: Send + 'static, R: Send + 'static>(
+    mut files: T,
+    look: fn(&mut T) -> R,
+    take_up: impl Fn(R),
+    stop: CancellationToken,
+) {
     let mut rounds = Rounds::every(Duration::from_secs(1), &stop);
     while rounds.next().await {
         let looked = tokio::task::spawn_blocking(move || {
-            watch.look();
-            watch
+            let found = look(&mut files);
+            (files, found)
         });
         match looked.await {
-            Ok(looked) => watch = looked,
+            Ok((same, found)) => {
+                files = same;
+                take_up(found);
+            }
             Err(error) => {
-                tracing::error!(error = %error, "The signing keys are not watched any more");
+                tracing::error!(error = %error, "Files that may change are not watched any more");
                 return;
             }
         }

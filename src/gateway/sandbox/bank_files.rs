@@ -4,16 +4,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::{Context, bail};
 use connect::Profile;
 use domain::InstitutionId;
 use flows::Gateway;
-use tokio_util::sync::CancellationToken;
-
-use super::Rounds;
 
 /// What tells one state of a file from another.
 type Stamp = (PathBuf, Option<SystemTime>, u64);
@@ -39,7 +35,7 @@ impl BankFiles {
 
     /// What the banks are now, if that has changed since the last look. A change
     /// with a problem in it is reported, once, and is none.
-    fn look(&mut self) -> Option<Vec<Profile>> {
+    pub(super) fn look(&mut self) -> Option<Vec<Profile>> {
         let now = match self.stamps() {
             Ok(now) if now == self.seen => return None,
             Ok(now) => now,
@@ -104,29 +100,12 @@ fn read_all(stamps: &[Stamp]) -> anyhow::Result<Vec<Profile>> {
     Ok(banks.into_values().map(|(_, profile)| profile).collect())
 }
 
-/// Looks once a second, until `stop`.
-pub(super) async fn watch(mut files: BankFiles, gateway: Arc<Gateway>, stop: CancellationToken) {
-    let mut rounds = Rounds::every(Duration::from_secs(1), &stop);
-    while rounds.next().await {
-        let looked = tokio::task::spawn_blocking(move || {
-            let changed = files.look();
-            (files, changed)
-        });
-        let changed = match looked.await {
-            Ok((looked, changed)) => {
-                files = looked;
-                changed
-            }
-            Err(error) => {
-                tracing::error!(error = %error, "The files of the banks are not watched any more");
-                return;
-            }
-        };
-        if let Some(profiles) = changed {
-            let number = profiles.len();
-            gateway.registry().replace_loaded(profiles);
-            tracing::info!(banks = number, "{number} banks were read anew");
-        }
+/// Puts what a look found in the place of what was loaded before.
+pub(super) fn take_up(gateway: &Gateway, changed: Option<Vec<Profile>>) {
+    if let Some(profiles) = changed {
+        let number = profiles.len();
+        gateway.registry().replace_loaded(profiles);
+        tracing::info!(banks = number, "{number} banks were read anew");
     }
 }
 
