@@ -2,16 +2,15 @@
 // way no mouse either.
 
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
 import * as oauth from 'openid-client';
 
-import { complaintsAbout, openApplication, openBrowser, openContext, tabTo } from './judge/browser.mjs';
-import { Api, connections, discover, push, register, signingKey } from './judge/fintech.mjs';
-import { startSandbox } from './judge/sandbox.mjs';
+import { complaintsAbout, openContext, tabTo } from './judge/browser.mjs';
+import { Api } from './judge/fintech.mjs';
+import { Stage } from './judge/stage.mjs';
 
 const SCREENSHOT = path.resolve(import.meta.dirname, '../docs/consent-page.png');
 
@@ -21,35 +20,20 @@ async function expectEventually(condition) {
 }
 
 describe('a person with a browser', { timeout: 240_000 }, () => {
+  let stage;
   let sandbox;
-  let agent;
   let config;
   let browser;
   let application;
 
   before(async () => {
-    [sandbox, browser] = await Promise.all([startSandbox(), openBrowser()]);
-    agent = connections(sandbox, 'fintech');
-    const key = await signingKey(sandbox);
-    application = await openApplication(sandbox);
-    const metadata = { client_name: 'Harbour Budget', redirect_uris: [application.address] };
-    const { body } = await register(sandbox, agent, key.public, metadata);
-    config = await discover(sandbox, agent, body.client_id, oauth.PrivateKeyJwt(key.private));
+    stage = await Stage.open();
+    ({ sandbox, config, browser, application } = stage);
   });
 
-  after(async () => {
-    await browser?.close();
-    await application?.close();
-    await agent?.close();
-    await sandbox?.stop();
-  });
+  after(() => stage?.close());
 
-  const start = async (banks) => {
-    const { access_token: token } = await oauth.clientCredentialsGrant(config, { scope: 'accounts' });
-    const api = new Api(sandbox, agent, token);
-    const consents = await api.lodge(banks);
-    return { api, consents, ...(await push(config, consents, { redirectUri: application.address })) };
-  };
+  const start = (banks) => stage.start(banks);
 
   const sound = async (page) => assert.deepEqual(await complaintsAbout(page), [], page.url());
 
@@ -69,7 +53,7 @@ describe('a person with a browser', { timeout: 240_000 }, () => {
     const back = new URL(page.url());
     assert.ok(back.href.startsWith(application.address), back.href);
     const tokens = await oauth.authorizationCodeGrant(config, back, expected);
-    return new Api(sandbox, agent, tokens.access_token).get('/v1/accounts');
+    return new Api(sandbox, stage.agent, tokens.access_token).get('/v1/accounts');
   };
 
   test('approves with the keyboard alone, at our page and at the bank', async () => {
@@ -178,17 +162,7 @@ describe('a person with a browser', { timeout: 240_000 }, () => {
   });
 
   test('pays, and sees before what is paid to whom', async () => {
-    const { access_token: token } = await oauth.clientCredentialsGrant(config, { scope: 'payments' });
-    const api = new Api(sandbox, agent, token);
-    const order = {
-      institution_id: 'gb-albion-bank',
-      amount: { amount: '12.34', currency: 'GBP' },
-      creditor: { name: 'Corner Bookshop' },
-      creditor_account: { sort_code_account_number: { sort_code: '990011', account_number: '20000018' } },
-      remittance: { unstructured: ['Invoice 2041'] },
-      redirect_uri: application.address,
-    };
-    const placed = await api.post('/v1/payments', order, { 'idempotency-key': randomUUID() });
+    const { api, placed } = await stage.order();
     assert.equal(placed.status, 201, JSON.stringify(placed.body));
     const context = await openContext(browser);
     const page = await context.newPage();

@@ -2,14 +2,10 @@
 // and large, against WCAG 2.2 AA (axe); the dashboard by keyboard alone.
 
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
-import * as oauth from 'openid-client';
-
-import { complaintsAbout, openApplication, openBrowser, openContext, tabTo, violationsOf } from './judge/browser.mjs';
-import { Api, connections, discover, push, register, signingKey } from './judge/fintech.mjs';
-import { startSandbox } from './judge/sandbox.mjs';
+import { complaintsAbout, openContext, tabTo, violationsOf } from './judge/browser.mjs';
+import { Stage } from './judge/stage.mjs';
 
 // A word of the consent page, the waiting page and the dashboard in each language.
 const LANGUAGES = {
@@ -39,61 +35,24 @@ const DETAILS = [
 ];
 
 describe('the pages for everybody', { timeout: 480_000 }, () => {
+  let stage;
   let sandbox;
-  let agent;
-  let key;
   let config;
   let browser;
   let application;
 
   before(async () => {
-    [sandbox, browser] = await Promise.all([startSandbox(), openBrowser()]);
-    agent = connections(sandbox, 'fintech');
-    key = await signingKey(sandbox);
-    application = await openApplication(sandbox);
-    config = await registered({
+    stage = await Stage.open({
       client_uri: 'https://harbour.example/',
       policy_uri: 'https://harbour.example/privacy',
       tos_uri: 'https://harbour.example/terms',
     });
+    ({ sandbox, config, browser, application } = stage);
   });
 
-  after(async () => {
-    await browser?.close();
-    await application?.close();
-    await agent?.close();
-    await sandbox?.stop();
-  });
+  after(() => stage?.close());
 
-  const registered = async (more) => {
-    const metadata = { client_name: 'Harbour Budget', redirect_uris: [application.address], ...more };
-    const { body } = await register(sandbox, agent, key.public, metadata);
-    return discover(sandbox, agent, body.client_id, oauth.PrivateKeyJwt(key.private));
-  };
-
-  const start = async (banks, more = {}, client = config) => {
-    const { access_token: token } = await oauth.clientCredentialsGrant(client, { scope: 'accounts' });
-    const api = new Api(sandbox, agent, token);
-    const consents = banks.length ? await api.lodge(banks) : [];
-    return { api, consents, ...(await push(client, consents, { redirectUri: application.address, ...more })) };
-  };
-
-  const order = async () => {
-    const { access_token: token } = await oauth.clientCredentialsGrant(config, { scope: 'payments' });
-    const placed = await new Api(sandbox, agent, token).post(
-      '/v1/payments',
-      {
-        institution_id: 'gb-albion-bank',
-        amount: { amount: '12.34', currency: 'GBP' },
-        creditor: { name: 'Corner Bookshop' },
-        creditor_account: { sort_code_account_number: { sort_code: '990011', account_number: '20000018' } },
-        remittance: { unstructured: ['Invoice 2041'] },
-        redirect_uri: application.address,
-      },
-      { 'idempotency-key': randomUUID() },
-    );
-    return placed.body.authorization.href;
-  };
+  const start = (banks, more, client) => stage.start(banks, more, client);
 
   // Scripts run in this context, for axe; the pages have none (complaintsAbout).
   const reader = (locale) => openContext(browser, { javaScriptEnabled: true, locale });
@@ -156,7 +115,7 @@ describe('the pages for everybody', { timeout: 480_000 }, () => {
       await page.goto(`${page.url()}?q=nothing`);
       await forEverybody(page, language);
 
-      await page.goto(await order());
+      await page.goto((await stage.order()).placed.body.authorization.href);
       await forEverybody(page, language);
 
       // Approved in part: the dashboard has what is in force, and what is not decided.
@@ -229,8 +188,8 @@ describe('the pages for everybody', { timeout: 480_000 }, () => {
   });
 
   test('a client has its own colours, light and dark, and nobody else has', async () => {
-    const themed = await registered({ consentry_theme: { accent: '#6a1b9a', accent_dark: '#ce93d8' } });
-    const lightOnly = await registered({ consentry_theme: { accent: '#6a1b9a' } });
+    const themed = await stage.registered({ consentry_theme: { accent: '#6a1b9a', accent_dark: '#ce93d8' } });
+    const lightOnly = await stage.registered({ consentry_theme: { accent: '#6a1b9a' } });
     const context = await reader('en');
     const page = await context.newPage();
     const colours = async (client) => {
