@@ -4,6 +4,7 @@
 mod accounts;
 mod consent_view;
 mod consents;
+mod health;
 mod institutions;
 mod payments;
 mod problems;
@@ -88,6 +89,7 @@ fn documented() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(institutions::list))
         .routes(routes!(institutions::show))
+        .routes(routes!(health::show))
         .routes(routes!(consents::lodge, consents::list))
         .routes(routes!(consents::show, consents::revoke))
         .routes(routes!(consents::history))

@@ -184,6 +184,9 @@ pub(crate) struct Source {
     /// Standard that the bank speaks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) standard: Option<String>,
+    /// Seconds after which it may answer again, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl From<SourceReport> for Source {
@@ -209,6 +212,7 @@ impl From<SourceReport> for Source {
             code,
             as_of: report.as_of.to_string(),
             standard: report.standard,
+            retry_after: report.retry_after.map(|wait| wait.as_secs().max(1)),
         }
     }
 }

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
+use crate::health::Service;
+
 /// How the transport signs a request with our seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signature {
@@ -44,6 +46,8 @@ pub struct BankRequest {
     pub signature: Signature,
     /// What it does at the bank.
     pub effect: Effect,
+    /// What it is for.
+    pub service: Service,
 }
 
 impl BankRequest {
@@ -56,7 +60,8 @@ impl BankRequest {
     /// A request of any method, without headers and body.
     #[must_use]
     pub fn of(method: Method, url: Url, effect: Effect) -> Self {
-        Self { method, url, headers: HeaderMap::new(), body: None, signature: Signature::None, effect }
+        let (headers, signature, service) = (HeaderMap::new(), Signature::None, Service::Accounts);
+        Self { method, url, headers, body: None, signature, effect, service }
     }
 
     /// Adds a header. A value that HTTP forbids is left out and reported.

@@ -9,6 +9,7 @@ mod dialect;
 pub mod directory;
 mod error;
 mod exchange;
+mod health;
 mod profile;
 mod profile_file;
 mod quirk;
@@ -22,9 +23,10 @@ pub use dialect::{
 };
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature};
+pub use health::{Health, HealthChange, HealthStatus, Service, ServiceHealth};
 pub use profile::{
-    ApiBase, AuthorizationServer, ClientAuth, Deployment, Environment, Limits, Profile, Registration,
-    ResponseType, SandboxUser, ScaFlow, Signing,
+    ApiBase, AuthorizationServer, ClientAuth, Deployment, Environment, Limits, Maintenance, Profile,
+    Registration, ResponseType, SandboxUser, ScaFlow, Signing,
 };
 pub use profile_file::{ProfileProblem, lint, lint_embedded, read_profiles};
 pub use quirk::{Quirk, QuirkName, Quirks};

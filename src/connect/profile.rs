@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use domain::{Approach, Capability, Country, InstitutionId, PaymentScheme, Region};
+use domain::{Approach, Capability, Country, InstitutionId, PaymentScheme, Region, Timestamp};
 use secrecy::SecretString;
 use url::Url;
 
@@ -122,16 +122,25 @@ pub struct Limits {
     pub max_waiting: usize,
     /// Bytes of an answer's body.
     pub max_body: usize,
+    /// Times that a read is repeated where the bank cannot be reached.
+    pub retries: u8,
+    /// After how long a read is asked a second time beside the first; never, if `None`.
+    pub hedge_after: Option<Duration>,
+    /// How long a bank that is down is left alone before a call tries it again.
+    pub open_for: Duration,
 }
 
 impl Default for Limits {
-    /// 30 s, 20 calls, 20 waiting, 8 MiB.
+    /// 30 s, 20 calls, 20 waiting, 8 MiB, two repeats, no second question, 30 s of rest.
     fn default() -> Self {
         Self {
             deadline: Duration::from_secs(30),
             max_in_flight: 20,
             max_waiting: 20,
             max_body: 8 * 1024 * 1024,
+            retries: 2,
+            hedge_after: None,
+            open_for: Duration::from_secs(30),
         }
     }
 }
@@ -240,8 +249,21 @@ pub struct Profile {
     pub extras: Vec<String>,
     /// What an operator should know.
     pub note: Option<String>,
+    /// When the bank says that it will not be there.
+    pub maintenance: Vec<Maintenance>,
     /// Keys that the deployment has to fill in before the bank can be called.
     pub missing: Vec<String>,
+}
+
+/// A time at which a bank says that it will not be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Maintenance {
+    /// From then.
+    pub from: Timestamp,
+    /// Until then.
+    pub until: Timestamp,
+    /// What the bank says of it.
+    pub note: Option<String>,
 }
 
 /// How we become a client of a bank (RFC 7591, UK DCR 3.x).
@@ -317,6 +339,7 @@ impl Profile {
             absent_paths: Vec::new(),
             extras: Vec::new(),
             note: None,
+            maintenance: Vec::new(),
             missing: Vec::new(),
         }
     }

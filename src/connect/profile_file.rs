@@ -10,12 +10,12 @@ mod table;
 
 use std::time::Duration;
 
-use domain::{Capability, InstitutionId, PaymentScheme, Region};
+use domain::{Capability, InstitutionId, PaymentScheme, Region, Timestamp};
 use url::Url;
 
 use crate::profile::{
-    ApiBase, AuthorizationServer, ClientAuth, Environment, Limits, Profile, Registration, ResponseType,
-    ScaFlow, Signing,
+    ApiBase, AuthorizationServer, ClientAuth, Environment, Limits, Maintenance, Profile, Registration,
+    ResponseType, ScaFlow, Signing,
 };
 use crate::{Quirk, QuirkName, Quirks};
 use table::Table;
@@ -235,6 +235,7 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
         (plain && bare.contains('.')).then(|| word.to_ascii_lowercase())
     });
     profile.note = table.text("note");
+    profile.maintenance = table.each_table("maintenance", maintenance);
     profile.limits = limits(table);
     profile.quirks = Quirks::new(table.each_table("quirks", quirk));
     apply_addresses(&mut profile);
@@ -374,11 +375,33 @@ fn limits(table: &mut Table<'_>) -> Limits {
             *slot = usize::from(number);
         }
     }
+    if let Some(retries) = inner.count("retries", 5) {
+        limits.retries = retries;
+    }
+    if let Some(millis) = inner.number("hedge_after_milliseconds") {
+        limits.hedge_after = Some(Duration::from_millis(u64::from(millis)));
+    }
+    if let Some(seconds) = inner.number("rest_seconds") {
+        limits.open_for = Duration::from_secs(u64::from(seconds));
+    }
     if let Some(kilobytes) = inner.number("max_body_kilobytes") {
         limits.max_body = usize::from(kilobytes).saturating_mul(1024);
     }
     inner.finish();
     limits
+}
+
+fn maintenance(mut table: Table<'_>) -> Option<Maintenance> {
+    let instant = "an instant such as \"2026-11-29T22:00:00Z\"";
+    let from: Option<Timestamp> = table.parsed("from", instant);
+    let until: Option<Timestamp> = table.parsed("until", instant);
+    let note = table.text("note");
+    let window = Maintenance { from: from?, until: until?, note };
+    if window.until <= window.from {
+        table.problem("until", "is after from");
+    }
+    table.finish();
+    Some(window)
 }
 
 fn quirk(mut table: Table<'_>) -> Option<Quirk> {

@@ -1,8 +1,13 @@
-//! The only place from which bytes go to a bank: limits, signature, pooled
-//! mutual TLS, deadline and size cap, in that order.
+//! The only place from which bytes go to a bank: circuit breaker, limits,
+//! signature, pooled mutual TLS, deadline and size cap, in that order.
 //!
-//! It never follows a redirect, never repeats a request of which a byte may
-//! have been sent, and never goes to a host that is not the profile's.
+//! It never follows a redirect, never repeats a request that writes and of which
+//! a byte may have been sent, and never goes to a host that is not the profile's.
+//! A read is repeated where the bank could not be reached or said that it is
+//! overloaded, within the deadline and a budget.
+//!
+//! A caller that gives up does not end its call: what the bank does is learned
+//! all the same, and its place stays taken as long as the bank works on it.
 
 mod bulkhead;
 mod connector;
@@ -13,18 +18,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::Clock;
+use domain::{Clock, Entropy, InstitutionId};
 use http::header::{CONTENT_LENGTH, HOST};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use secrecy::SecretString;
+use tokio::time::Instant;
 
 use bulkhead::Bulkheads;
 use connector::{ConnectFailed, Connector};
 pub use seal::Seal;
 
-use crate::{BankError, BankErrorKind, BankRequest, BankResponse, Effect, Profile};
+use crate::health::{Health, Pulse, Refusal, Sign};
+use crate::{BankError, BankErrorKind, BankRequest, BankResponse, Effect, Limits, Profile};
 
 /// Time to reach a bank: name, TCP and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,6 +39,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of an answer's head.
 const MAX_HEAD: usize = 64 * 1024;
+/// Longest pause before the first repeat of a read; it doubles with each.
+const FIRST_PAUSE_MS: u64 = 100;
 
 /// Our certificate for TLS (QWAC, OBWAC) and its key.
 pub struct TlsIdentity {
@@ -51,6 +60,8 @@ pub struct TransportConfig {
     pub seal: Option<Seal>,
     /// Time of signatures.
     pub clock: Arc<dyn Clock>,
+    /// Chance, for the pauses before repeats.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 /// The material of a transport is not usable.
@@ -70,12 +81,17 @@ pub enum InvalidTransport {
     Mismatch,
 }
 
+type Wire = Client<Connector, Full<Bytes>>;
+type Answer = Result<BankResponse, BankError>;
+
 /// Sends requests to banks over pooled connections.
 pub struct Transport {
-    client: Client<Connector, Full<Bytes>>,
+    client: Wire,
     bulkheads: Bulkheads,
+    health: Health,
     seal: Option<Seal>,
     clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
 }
 
 impl Transport {
@@ -93,7 +109,20 @@ impl Transport {
             // An idle connection that the bank closed took nothing of the request.
             .retry_canceled_requests(true)
             .build(Connector::new(tls, CONNECT_TIMEOUT));
-        Ok(Self { client, bulkheads: Bulkheads::default(), seal: config.seal, clock: config.clock })
+        Ok(Self {
+            client,
+            bulkheads: Bulkheads::default(),
+            health: Health::default(),
+            seal: config.seal,
+            clock: config.clock,
+            entropy: config.entropy,
+        })
+    }
+
+    /// How the banks are doing, seen from here.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Sends one request. Every status is an answer; what it means is the dialect's to say.
@@ -101,34 +130,29 @@ impl Transport {
     /// # Errors
     ///
     /// [`BankError`] whose outcome is `Unknown` if the request writes and may have arrived.
-    pub async fn call(&self, profile: &Profile, mut request: BankRequest) -> Result<BankResponse, BankError> {
-        let error = |kind| BankError::new(&profile.id, kind);
+    pub async fn call(&self, profile: &Profile, request: BankRequest) -> Answer {
         if !profile.permits(&request.url) {
-            return Err(error(BankErrorKind::ProfileError).at("hosts"));
+            return Err(BankError::new(&profile.id, BankErrorKind::ProfileError).at("hosts"));
         }
-        let deadline = profile.limits.deadline;
-        let started = tokio::time::Instant::now();
-        // A call that waited for half of its time has no fair chance any more,
-        // and cut off while being sent its outcome would be unknown.
-        let patience = deadline.checked_div(2).unwrap_or(deadline);
-        let place = tokio::time::timeout(patience, self.bulkheads.enter(profile))
-            .await
-            .ok()
-            .flatten()
-            .ok_or_else(|| error(BankErrorKind::Overloaded))?;
-        seal::sign(profile, self.seal.as_ref(), self.clock.now(), &mut request)?;
         let effect = request.effect;
-        let left = deadline.saturating_sub(started.elapsed());
-        let answer = tokio::time::timeout(left, self.exchange(profile, request)).await;
-        drop(place);
-        let answer = answer.unwrap_or_else(|_| Err(error(BankErrorKind::BankTimeout).unknown()));
-        tracing::debug!(
-            institution = profile.id.as_str(),
-            status = answer.as_ref().ok().map(|response| response.status.as_u16()),
-            failure = answer.as_ref().err().map(|failure| failure.kind.code()),
-            elapsed_ms = started.elapsed().as_millis(),
-            "bank called"
-        );
+        let started = Instant::now();
+        let pulse = self.health.pulse(&profile.id, request.service);
+        let mut repeats = 0;
+        let answer = loop {
+            let answer = self.hedged(profile, &pulse, &request, started).await;
+            let pause = self.pause(repeats);
+            let left = profile.limits.deadline.saturating_sub(started.elapsed());
+            let again = effect == Effect::Read
+                && repeats < profile.limits.retries
+                && passing(&answer)
+                && pause < left
+                && pulse.take_retry();
+            if !again {
+                break answer;
+            }
+            repeats = repeats.saturating_add(1);
+            tokio::time::sleep(pause).await;
+        };
         answer.map_err(|failure| BankError {
             outcome: match effect {
                 Effect::Read => crate::Outcome::NotDone,
@@ -138,34 +162,157 @@ impl Transport {
         })
     }
 
-    async fn exchange(&self, profile: &Profile, request: BankRequest) -> Result<BankResponse, BankError> {
-        let error = |kind| BankError::new(&profile.id, kind);
-        let mut wire = http::Request::new(Full::new(request.body.unwrap_or_default()));
-        *wire.method_mut() = request.method;
-        *wire.uri_mut() =
-            request.url.as_str().parse().map_err(|_| error(BankErrorKind::Internal).at("url"))?;
-        *wire.headers_mut() = request.headers;
-        wire.headers_mut().remove(HOST);
-        wire.headers_mut().remove(CONTENT_LENGTH);
+    /// A read that takes long is asked a second time, where the profile says so;
+    /// the first answer counts.
+    async fn hedged(
+        &self,
+        profile: &Profile,
+        pulse: &Arc<Pulse>,
+        request: &BankRequest,
+        started: Instant,
+    ) -> Answer {
+        let first = self.once(profile, pulse, request.clone(), started);
+        let Some(wait) = profile.limits.hedge_after.filter(|_| request.effect == Effect::Read) else {
+            return first.await;
+        };
+        tokio::pin!(first);
+        if let Ok(answer) = tokio::time::timeout(wait, &mut first).await {
+            return answer;
+        }
+        if !pulse.take_retry() {
+            return first.await;
+        }
+        let second = self.once(profile, pulse, request.clone(), started);
+        tokio::pin!(second);
+        tokio::select! {
+            answer = &mut first => if answer.is_ok() { answer } else { second.await },
+            answer = &mut second => if answer.is_ok() { answer } else { first.await },
+        }
+    }
 
-        let answer = self.client.request(wire).await.map_err(|failure| classify(profile, &failure))?;
-        let (head, body) = answer.into_parts();
-        let body = Limited::new(body, profile.limits.max_body).collect().await.map_err(|failure| {
-            // The request has arrived: the bank has begun to answer.
-            let kind = if failure.is::<LengthLimitError>() {
-                BankErrorKind::MalformedResponse
-            } else {
-                BankErrorKind::BankUnavailable
-            };
-            error(kind).at("body").with_status(head.status.as_u16()).unknown()
+    async fn once(
+        &self,
+        profile: &Profile,
+        pulse: &Arc<Pulse>,
+        mut request: BankRequest,
+        started: Instant,
+    ) -> Answer {
+        let error = |kind| BankError::new(&profile.id, kind);
+        let admission = pulse.admit(Instant::now()).map_err(|refusal| match refusal {
+            Refusal::Down(left) => {
+                error(BankErrorKind::BankUnavailable).at("breaker").with_retry_after(Some(left))
+            }
+            Refusal::Throttled(left) => error(BankErrorKind::Throttled).with_retry_after(Some(left)),
         })?;
-        Ok(BankResponse { status: head.status, headers: head.headers, body: body.to_bytes() })
+        let limits = profile.limits;
+        // A call that waited for half of its time has no fair chance any more,
+        // and cut off while being sent its outcome would be unknown.
+        let patience =
+            limits.deadline.checked_div(2).unwrap_or(limits.deadline).saturating_sub(started.elapsed());
+        let place = tokio::time::timeout(patience, self.bulkheads.enter(profile))
+            .await
+            .ok()
+            .flatten()
+            .ok_or_else(|| error(BankErrorKind::Overloaded))?;
+        seal::sign(profile, self.seal.as_ref(), self.clock.now(), &mut request)?;
+        let left = limits.deadline.saturating_sub(started.elapsed());
+        let (client, id) = (self.client.clone(), profile.id.clone());
+        let (pulse, clock) = (Arc::clone(pulse), Arc::clone(&self.clock));
+        let work = async move {
+            let sent = Instant::now();
+            let answer = tokio::time::timeout(left, exchange(&client, &id, limits, request)).await;
+            let answer =
+                answer.unwrap_or_else(|_| Err(BankError::new(&id, BankErrorKind::BankTimeout).unknown()));
+            let took = sent.elapsed();
+            tracing::debug!(
+                institution = id.as_str(),
+                status = answer.as_ref().ok().map(|response| response.status.as_u16()),
+                failure = answer.as_ref().err().map(|failure| failure.kind.code()),
+                elapsed_ms = took.as_millis(),
+                "bank called"
+            );
+            match &answer {
+                Ok(response) if matches!(response.status.as_u16(), 429 | 503) => {
+                    if let Some(wait) = response.retry_after() {
+                        pulse.throttle(Instant::now(), wait);
+                        place.too_many();
+                    }
+                }
+                Ok(_) => place.good(),
+                Err(_) => {}
+            }
+            if let Some(sign) = sign_of(&answer) {
+                admission.tell(sign, took, clock.now(), limits.open_for);
+            }
+            drop(place);
+            answer
+        };
+        tokio::spawn(work).await.unwrap_or_else(|_| Err(error(BankErrorKind::Internal).unknown()))
+    }
+
+    /// A random pause before a repeat ("full jitter"), so that many callers do
+    /// not come back at the same time.
+    fn pause(&self, repeats: u8) -> Duration {
+        let most = FIRST_PAUSE_MS.saturating_mul(1_u64.checked_shl(u32::from(repeats)).unwrap_or(1));
+        let mut random = [0; 8];
+        self.entropy.fill(&mut random);
+        Duration::from_millis(u64::from_le_bytes(random).checked_rem(most).unwrap_or(0))
     }
 }
 
+/// Whether a read may do better in a moment: the bank was not reached, or says
+/// that somebody before it was not.
+fn passing(answer: &Answer) -> bool {
+    match answer {
+        Ok(response) => matches!(response.status.as_u16(), 502..=504) && response.retry_after().is_none(),
+        Err(error) => error.kind == BankErrorKind::BankUnavailable && error.retry_after.is_none(),
+    }
+}
+
+/// What an answer tells of the bank; nothing, where the call was not its matter.
+fn sign_of(answer: &Answer) -> Option<Sign> {
+    let error = match answer {
+        Ok(response) if response.status.is_server_error() && response.status.as_u16() != 501 => {
+            return Some(Sign::Failed);
+        }
+        Ok(_) => return Some(Sign::Answered),
+        Err(error) => error,
+    };
+    if matches!(error.kind, BankErrorKind::BankUnavailable | BankErrorKind::BankTimeout) {
+        Some(Sign::Silent)
+    } else if matches!(error.kind, BankErrorKind::TlsFailed | BankErrorKind::CertificateRejected) {
+        Some(Sign::Closed)
+    } else {
+        error.kind.counts_against_bank().then_some(Sign::Failed)
+    }
+}
+
+async fn exchange(client: &Wire, id: &InstitutionId, limits: Limits, request: BankRequest) -> Answer {
+    let error = |kind| BankError::new(id, kind);
+    let mut wire = http::Request::new(Full::new(request.body.unwrap_or_default()));
+    *wire.method_mut() = request.method;
+    *wire.uri_mut() = request.url.as_str().parse().map_err(|_| error(BankErrorKind::Internal).at("url"))?;
+    *wire.headers_mut() = request.headers;
+    wire.headers_mut().remove(HOST);
+    wire.headers_mut().remove(CONTENT_LENGTH);
+
+    let answer = client.request(wire).await.map_err(|failure| classify(id, &failure))?;
+    let (head, body) = answer.into_parts();
+    let body = Limited::new(body, limits.max_body).collect().await.map_err(|failure| {
+        // The request has arrived: the bank has begun to answer.
+        let kind = if failure.is::<LengthLimitError>() {
+            BankErrorKind::MalformedResponse
+        } else {
+            BankErrorKind::BankUnavailable
+        };
+        error(kind).at("body").with_status(head.status.as_u16()).unknown()
+    })?;
+    Ok(BankResponse { status: head.status, headers: head.headers, body: body.to_bytes() })
+}
+
 /// Whether the request can have arrived, and whose fault the failure is.
-fn classify(profile: &Profile, failure: &hyper_util::client::legacy::Error) -> BankError {
-    let error = |kind| BankError::new(&profile.id, kind);
+fn classify(id: &InstitutionId, failure: &hyper_util::client::legacy::Error) -> BankError {
+    let error = |kind| BankError::new(id, kind);
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(failure);
     while let Some(cause) = source {
         if let Some(stage) = cause.downcast_ref::<ConnectFailed>() {

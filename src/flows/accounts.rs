@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use connect::{
     AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Operation, Page,
@@ -110,6 +111,8 @@ pub struct SourceReport {
     pub standard: Option<String>,
     /// Calls without the PSU that are left under the consent.
     pub unattended: Option<Unattended>,
+    /// When it may answer again, where it or the gateway says so.
+    pub retry_after: Option<Duration>,
 }
 
 /// One account with what was read of it.
@@ -223,6 +226,7 @@ impl Gateway {
             as_of: self.now(),
             standard: None,
             unattended: None,
+            retry_after: None,
         };
         let work = self.share_of(client_id, id, only, read, psu, &mut report);
         let result = tokio::time::timeout(self.parts.config.read_deadline, work).await;
@@ -239,7 +243,10 @@ impl Gateway {
                         report.unattended = Some(*used_up);
                         SourceStatus::UnattendedUsedUp(*used_up)
                     }
-                    FlowError::Bank(error) => SourceStatus::Failed(error.kind),
+                    FlowError::Bank(error) => {
+                        report.retry_after = error.retry_after;
+                        SourceStatus::Failed(error.kind)
+                    }
                     FlowError::NotFound(_)
                     | FlowError::Invalid(_)
                     | FlowError::UnknownInstitution(_)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use connect::bank_oauth::{AuthorizationRequest, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role};
 use connect::{
     AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect,
-    PaymentInitiation, Profile, PsuPresence, RedirectUris, ScaStart, TokenKind,
+    PaymentInitiation, Profile, PsuPresence, RedirectUris, ScaStart, Service, TokenKind,
 };
 use domain::{ConsentId, InstitutionId, PaymentId, SessionId, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -142,6 +142,16 @@ impl Gateway {
         request: BankRequest,
     ) -> Result<BankResponse, BankError> {
         self.parts.transport.call(profile, request).await
+    }
+
+    /// As [`Gateway::call`], for a payment: a bank can be down for payments alone.
+    pub(crate) async fn call_for_payment(
+        &self,
+        profile: &Profile,
+        mut request: BankRequest,
+    ) -> Result<BankResponse, BankError> {
+        request.service = Service::Payments;
+        self.call(profile, request).await
     }
 
     pub(crate) fn after(&self, lifetime: Duration) -> Timestamp {

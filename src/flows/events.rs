@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{ConsentId, ConsentStatus, EventId, PaymentId, PaymentState, Region, Timestamp};
+use domain::{ConsentId, ConsentStatus, EventId, InstitutionId, PaymentId, PaymentState, Region, Timestamp};
 use serde_json::json;
 use store::events::EventRow;
 
@@ -12,11 +12,19 @@ use crate::{FlowError, Gateway};
 /// Seconds that an attempt may take; longer than its own deadline.
 const LEASE: i64 = 60;
 
-/// The consent or payment an event tells of.
+/// What an event tells of.
 pub(crate) enum Subject {
     /// The consent, where it stands, and what happened.
     Consent(ConsentId, ConsentStatus, &'static str),
     Payment(PaymentId, PaymentState),
+    /// The institution, the region of the client's consents there, and what is
+    /// the matter with it.
+    Institution {
+        id: InstitutionId,
+        region: Region,
+        status: String,
+        word: &'static str,
+    },
 }
 
 impl Subject {
@@ -24,12 +32,14 @@ impl Subject {
         match self {
             Self::Consent(id, ..) => id.region(),
             Self::Payment(id, _) => id.region(),
+            Self::Institution { region, .. } => *region,
         }
     }
 
     fn event_type(&self) -> String {
         match self {
             Self::Consent(_, _, word) => format!("consent.{word}"),
+            Self::Institution { word, .. } => format!("institution.{word}"),
             Self::Payment(_, state) => {
                 let word = match state {
                     PaymentState::Unknown => "status_unknown".to_owned(),
@@ -59,6 +69,9 @@ impl Gateway {
         let (kind, resource_id, path, status) = match subject {
             Subject::Consent(id, status, _) => ("consent", id.to_string(), "consents", status.as_str()),
             Subject::Payment(id, state) => ("payment", id.to_string(), "payments", state.as_str()),
+            Subject::Institution { id, status, .. } => {
+                ("institution", id.to_string(), "institutions", status.as_str())
+            }
         };
         let event_type = subject.event_type();
         let body = json!({

@@ -150,7 +150,7 @@ impl Gateway {
         cx.request_id = payment.bank.lodge_request_id.unwrap_or(cx.request_id);
         let order = &payment.terms.order;
         let request = payments.lodge(&cx, order, &pending.redirects)?;
-        let lodged = payments.lodged(&cx, order, &self.call(profile, request).await?)?;
+        let lodged = payments.lodged(&cx, order, &self.call_for_payment(profile, request).await?)?;
         bank.submits_after_sca = lodged.submits_after_sca;
         bank.iso_status = lodged.status.map(|status| status.as_str().to_owned());
         if !lodged.submits_after_sca {
@@ -161,7 +161,7 @@ impl Gateway {
         if let ScaStart::Explicit { link } = &sca {
             cx.bank_consent_id = Some(&lodged.bank_id);
             let request = payments.authorise(&cx, link, &pending.redirects)?;
-            sca = payments.authorised(&cx, &self.call(profile, request).await?)?;
+            sca = payments.authorised(&cx, &self.call_for_payment(profile, request).await?)?;
         }
         self.leg_of(profile, &pending, sca).await
     }
@@ -233,7 +233,7 @@ impl Gateway {
                 row.next_poll_at = Some(soon);
             })
             .await?;
-        let report = match self.call(&profile, request).await {
+        let report = match self.call_for_payment(&profile, request).await {
             Ok(response) => payments.submitted(&cx, &order, &response),
             Err(error) => Err(error),
         };
@@ -262,7 +262,7 @@ impl Gateway {
         let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(&ids.lodged));
         let order = &payment.terms.order;
         let report = match payments.status(&cx, &ids, order) {
-            Ok(request) => match self.call(&profile, request).await {
+            Ok(request) => match self.call_for_payment(&profile, request).await {
                 Ok(response) => payments.status_read(&cx, &ids, order, &response),
                 Err(error) => Err(error),
             },

@@ -178,6 +178,7 @@ impl Sandbox {
                 jws_issuer: seal.certificate.subject_dn.clone(),
             }),
             clock: Arc::clone(&options.clock),
+            entropy: Arc::clone(&options.entropy),
         })?;
         let bell = options.redis_url.as_deref().map(Bell::at).transpose();
         let bell = bell.context("--redis-url is no address of a Redis, such as redis://127.0.0.1:6379")?;
@@ -424,6 +425,7 @@ async fn work(oauth: OAuth, stop: CancellationToken) {
         let mut rounds = Rounds::every(Duration::from_secs(1), &stop);
         while rounds.next().await {
             rounds.note(gateway.keep_consents().await.map(|_| ()));
+            rounds.note(gateway.tell_of_banks().await);
             rounds.note(gateway.clear_up_after_clients().await);
         }
     };
@@ -442,6 +444,7 @@ async fn work(oauth: OAuth, stop: CancellationToken) {
     let housekeeper = async {
         let mut rounds = Rounds::every(Duration::from_secs(60), &stop);
         while rounds.next().await {
+            rounds.note(gateway.tell_of_maintenance().await);
             let now = gateway.clock().now();
             rounds.note(gateway.stores().global().forget_expired(now).await.map_err(Into::into));
             for region in gateway.stores().regions() {

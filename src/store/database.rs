@@ -58,6 +58,7 @@ pub(crate) const REGION: Schema = &[
     (1, "consents and payments", include_str!("../../migrations/region/0001_consents_and_payments.sql")),
     (2, "consent life", include_str!("../../migrations/region/0002_consent_life.sql")),
     (3, "authorization details", include_str!("../../migrations/region/0003_authorization_details.sql")),
+    (4, "institution health", include_str!("../../migrations/region/0004_institution_health.sql")),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ pub struct EventRow {
     pub client_id: String,
     /// Type, such as `payment.settled`.
     pub event_type: String,
-    /// Consent or payment it tells of.
+    /// Consent, payment or institution it tells of.
     pub resource_id: String,
     /// Place in the life of the resource.
     pub sequence: i64,

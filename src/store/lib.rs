@@ -16,6 +16,7 @@ pub mod details;
 pub mod directory;
 pub mod events;
 pub mod grants;
+pub mod health;
 pub mod idempotency;
 pub mod instances;
 pub mod payments;

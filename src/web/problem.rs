@@ -414,6 +414,8 @@ impl Problem {
         } else {
             problem = Self::new(ProblemCode::AllBanksFailed);
         }
+        let again = sources.iter().filter_map(|source| source.retry_after).min();
+        problem.retry_after = problem.retry_after.or(again.map(|wait| wait.as_secs().max(1)));
         for source in sources {
             let bank = source.institution.as_ref().map_or_else(String::new, ToString::to_string);
             let code = match source.status {

@@ -118,6 +118,16 @@ impl<'a> Table<'a> {
         number
     }
 
+    /// A whole number from 0 to `most`.
+    pub(super) fn count(&mut self, key: &str, most: u8) -> Option<u8> {
+        let value = self.entries.remove(key)?;
+        let number = value.as_integer().and_then(|number| u8::try_from(number).ok()).filter(|n| *n <= most);
+        if number.is_none() {
+            self.problem(key, &format!("is a whole number from 0 to {most}"));
+        }
+        number
+    }
+
     pub(super) fn table(&mut self, key: &str) -> Option<Table<'_>> {
         let value = self.entries.remove(key)?;
         if let toml::Value::Table(entries) = value {

@@ -221,3 +221,30 @@ fn every_collected_fact_about_uk_brands_is_in_a_profile() {
     assert_eq!((held.len(), held.values().sum::<usize>()), (61, 470));
     assert_eq!(QuirkName::ALL.len(), 61);
 }
+
+/// What an operator may say about how a bank is to be treated.
+#[test]
+fn limits_and_maintenance_are_read_and_checked() {
+    let file = |more: &str| {
+        let text = format!(
+            "group = \"G\"\n[[brand]]\nid = \"de-bank\"\nname = \"B\"\nregion = \"eu\"\n\
+             dialect = \"berlin-group\"\nenvironment = \"live\"\nclient_auth = \"certificate\"\n{more}"
+        );
+        read_profiles("f.toml", &text)
+    };
+    let (profiles, problems) = file(
+        "limits = { retries = 0, rest_seconds = 5, hedge_after_milliseconds = 250 }\n\
+         maintenance = [{ from = \"2026-11-29T22:00:00Z\", until = \"2026-11-29T23:00:00Z\" }]\n",
+    );
+    assert_eq!(problems, []);
+    let limits = profiles[0].limits;
+    assert_eq!((limits.retries, limits.open_for.as_secs()), (0, 5));
+    assert_eq!(limits.hedge_after.unwrap().as_millis(), 250);
+    assert_eq!(profiles[0].maintenance[0].until.to_string(), "2026-11-29T23:00:00Z");
+    let (_, problems) = file(
+        "limits = { retries = 9 }\n\
+         maintenance = [{ from = \"2026-11-29T22:00:00Z\", until = \"2026-11-29T21:00:00Z\" }]\n",
+    );
+    let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["brand[0].maintenance[0].until", "brand[0].limits.retries"]);
+}

@@ -71,6 +71,10 @@ impl ConnectFailed {
         match self {
             Self::NoHost => BankErrorKind::ProfileError,
             Self::Tcp(_) | Self::Timeout => BankErrorKind::BankUnavailable,
+            // Whoever hangs up in the handshake says nothing about TLS.
+            Self::Tls(error) if !error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+                BankErrorKind::BankUnavailable
+            }
             Self::Tls(error) => refusal(error).unwrap_or(BankErrorKind::TlsFailed),
         }
     }

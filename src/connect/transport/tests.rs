@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crypto::pki::{Authority, Psd2Subject};
 use crypto::{Certificate, SigningKey};
-use domain::SystemClock;
+use domain::{SystemClock, SystemEntropy};
 use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -24,6 +24,7 @@ enum Manner {
     Answer(&'static str),
     AnswerAndClose,
     Late,
+    LateOnce,
     Endless,
     Reset,
 }
@@ -99,7 +100,11 @@ async fn serve(mut stream: TlsStream<TcpStream>, manner: Manner, journal: &std::
         if body.len() < length.unwrap_or(0) {
             continue;
         }
-        journal.lock().unwrap().push(text);
+        let before = {
+            let mut journal = journal.lock().unwrap();
+            journal.push(text);
+            journal.len() - 1
+        };
         request.clear();
         match manner {
             Manner::Answer(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
@@ -108,7 +113,8 @@ async fn serve(mut stream: TlsStream<TcpStream>, manner: Manner, journal: &std::
                 let _ = stream.shutdown().await;
                 return;
             }
-            Manner::Late => tokio::time::sleep(Duration::from_secs(60)).await,
+            Manner::LateOnce if before > 0 => stream.write_all(OK.as_bytes()).await.unwrap(),
+            Manner::Late | Manner::LateOnce => tokio::time::sleep(Duration::from_secs(60)).await,
             Manner::Endless => {
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
                 while stream.write_all(b"400\r\n").await.is_ok() {
@@ -143,6 +149,7 @@ fn transport(authority: &Authority, identity: bool) -> Transport {
             jws_issuer: "org/software".into(),
         }),
         clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
     })
     .unwrap()
 }
@@ -236,13 +243,13 @@ async fn nobody_listening_means_not_done() {
 #[tokio::test]
 async fn a_write_that_was_sent_and_not_answered_is_unknown() {
     let authority = authority();
-    let transport = transport(&authority, true);
     for (manner, kind) in [
         (Manner::Late, BankErrorKind::BankTimeout),
         (Manner::Reset, BankErrorKind::BankUnavailable),
         (Manner::Endless, BankErrorKind::MalformedResponse),
         (Manner::Answer("no HTTP at all\r\n\r\n"), BankErrorKind::MalformedResponse),
     ] {
+        let transport = transport(&authority, true);
         let bank = bank(&authority, manner).await;
         let profile = profile(bank.address);
         let error = transport.call(&profile, request(&profile, Effect::Write)).await.unwrap_err();
@@ -350,4 +357,97 @@ async fn the_bytes_that_go_out_are_the_bytes_that_are_signed() {
     .unwrap();
     assert_eq!(verified.header["http://openbanking.org.uk/iss"], "org/software");
     assert_eq!(verified.header["crit"], serde_json::json!(claims));
+}
+
+fn seen(bank: &Bank) -> usize {
+    bank.requests.lock().unwrap().len()
+}
+
+#[tokio::test]
+async fn a_read_that_found_nobody_is_repeated_and_a_write_is_not() {
+    let authority = authority();
+    let down = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+    for manner in [Manner::Reset, Manner::Answer(down)] {
+        let transport = transport(&authority, true);
+        let bank = bank(&authority, manner).await;
+        let mut profile = profile(bank.address);
+        let _ = transport.call(&profile, request(&profile, Effect::Write)).await;
+        assert_eq!(seen(&bank), 1);
+        let _ = transport.call(&profile, request(&profile, Effect::Read)).await;
+        assert_eq!(seen(&bank), 4);
+        profile.limits.retries = 0;
+        let _ = transport.call(&profile, request(&profile, Effect::Read)).await;
+        assert_eq!(seen(&bank), 5);
+    }
+}
+
+#[tokio::test]
+async fn a_bank_that_never_answers_is_left_alone_until_its_rest_is_over() {
+    let authority = authority();
+    let transport = transport(&authority, true);
+    let bank = bank(&authority, Manner::Reset).await;
+    let profile = profile(bank.address);
+    for _ in 0..5 {
+        transport.call(&profile, request(&profile, Effect::Write)).await.unwrap_err();
+    }
+    let error = transport.call(&profile, request(&profile, Effect::Write)).await.unwrap_err();
+    assert_eq!((error.kind, error.outcome), (BankErrorKind::BankUnavailable, Outcome::NotDone));
+    assert_eq!(error.field.as_deref(), Some("breaker"));
+    assert!(error.retry_after.unwrap() <= Duration::from_secs(30));
+    assert_eq!(seen(&bank), 5);
+    // Payments are another service of the same bank.
+    let mut payment = request(&profile, Effect::Write);
+    payment.service = crate::Service::Payments;
+    transport.call(&profile, payment).await.unwrap_err();
+    assert_eq!(seen(&bank), 6);
+    let changes: Vec<_> =
+        transport.health().changes().into_iter().map(|change| (change.service, change.to)).collect();
+    assert!(changes.contains(&(crate::Service::Accounts, crate::HealthStatus::Down)), "{changes:?}");
+    assert!(transport.health().changes().is_empty());
+}
+
+#[tokio::test]
+async fn a_bank_that_says_when_to_come_back_is_not_called_before() {
+    let authority = authority();
+    let transport = transport(&authority, true);
+    let busy = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 60\r\ncontent-length: 0\r\n\r\n";
+    let bank = bank(&authority, Manner::Answer(busy)).await;
+    let profile = profile(bank.address);
+    let first = transport.call(&profile, request(&profile, Effect::Read)).await.unwrap();
+    assert_eq!(first.status.as_u16(), 429);
+    let error = transport.call(&profile, request(&profile, Effect::Read)).await.unwrap_err();
+    assert_eq!((error.kind, error.outcome), (BankErrorKind::Throttled, Outcome::NotDone));
+    assert!(error.retry_after.unwrap() > Duration::from_secs(50));
+    assert_eq!(seen(&bank), 1);
+}
+
+#[tokio::test]
+async fn a_second_question_is_asked_only_where_the_profile_wants_it() {
+    let authority = authority();
+    let transport = transport(&authority, true);
+    let bank = bank(&authority, Manner::LateOnce).await;
+    let mut profile = profile(bank.address);
+    profile.limits.hedge_after = Some(Duration::from_millis(20));
+    let answer = transport.call(&profile, request(&profile, Effect::Read)).await.unwrap();
+    assert_eq!((answer.status.as_u16(), seen(&bank)), (200, 2));
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_does_not_hide_a_bank_that_hangs() {
+    let authority = authority();
+    let transport = Arc::new(transport(&authority, true));
+    let bank = bank(&authority, Manner::Late).await;
+    let mut profile = profile(bank.address);
+    profile.limits.deadline = Duration::from_millis(300);
+    let call = {
+        let (transport, profile) = (Arc::clone(&transport), profile.clone());
+        tokio::spawn(async move { transport.call(&profile, request(&profile, Effect::Read)).await })
+    };
+    while seen(&bank) == 0 {
+        tokio::task::yield_now().await;
+    }
+    call.abort();
+    while transport.health().of(&profile.id, crate::Service::Accounts).unanswered == 0 {
+        tokio::task::yield_now().await;
+    }
 }

@@ -33,6 +33,7 @@ pub(crate) async fn run(args: ProbeArgs) -> anyhow::Result<ExitCode> {
         }),
         seal: material.seal(&key)?,
         clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
     })?;
     let redirect_uri = match &args.redirect_uri {
         Some(url) => url.clone(),

@@ -1,5 +1,7 @@
 //! The three model banks, and how the gateway reaches them.
 
+use std::time::Duration;
+
 use anyhow::{Context, anyhow};
 use connect::{
     ApiBase, AuthorizationServer, ClientAuth, Environment, Profile, ResponseType, SandboxUser, ScaFlow,
@@ -162,6 +164,8 @@ fn profile(plan: &Plan, bank: &RunningBank) -> Option<Profile> {
             purpose: "approves or declines as the person at the page decides".to_owned(),
         })
         .collect();
+    // Whoever plays with faults does not want to wait for half a minute.
+    profile.limits.open_for = Duration::from_secs(1);
     let base = |path: &str, version: &str| {
         let url = Url::parse(&format!("{}{path}", bank.api_url)).ok()?;
         Some(ApiBase { url, version: version.to_owned() })

@@ -306,7 +306,7 @@ async fn declining_on_a_stale_page_does_not_call_an_executed_payment_rejected() 
 async fn a_payment_that_cannot_be_approved_ends_as_not_executed() {
     let gw = TestGateway::start().await;
     let faults = gw.sandbox.bank(UK).unwrap().0;
-    faults.arm("POST", "/par", modelbank::Fault::LoseAnswer, 1);
+    faults.arm("POST", "/par", modelbank::Fault::LoseAnswer, 3);
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
     let order = consentry::demo::Tpp::small_payment(UK);

@@ -158,6 +158,21 @@ impl TestGateway {
         tokio::time::timeout(Duration::from_secs(10), look).await.expect("the payment gets there")
     }
 
+    /// Reads the accounts until the banks answer: they are left alone for a
+    /// moment after they failed or asked for it.
+    pub async fn read_again(&self, tpp: &Tpp, token: &SecretString) {
+        let look = async {
+            let mut beat = tokio::time::interval(Duration::from_millis(50));
+            loop {
+                beat.tick().await;
+                if tpp.get(token, "/v1/accounts").await.unwrap().status == 200 {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), look).await.expect("the banks answer again");
+    }
+
     /// The database it keeps its state in, where that is no file.
     pub fn database_url(&self) -> Option<&str> {
         self.database_url.as_deref()

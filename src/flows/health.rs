@@ -1,0 +1,112 @@
+//! How banks are doing, told to those who have consents there.
+
+use connect::{BankFilter, HealthChange, HealthStatus, Profile, Service, ServiceHealth};
+use domain::{ConsentStatus, InstitutionId};
+
+use crate::events::Subject;
+use crate::{FlowError, Gateway};
+
+/// How both services of an institution are doing, as this process sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstitutionHealth {
+    /// Account information.
+    pub accounts: ServiceHealth,
+    /// Payment initiation.
+    pub payments: ServiceHealth,
+}
+
+/// What is told of a change; nothing of a bank that is called for the first
+/// time, or no more.
+fn word(change: &HealthChange) -> Option<&'static str> {
+    match change.to {
+        HealthStatus::Down => Some("down"),
+        HealthStatus::Degraded => Some("degraded"),
+        HealthStatus::Healthy if change.from != HealthStatus::Unknown => Some("recovered"),
+        HealthStatus::Healthy | HealthStatus::Unknown => None,
+    }
+}
+
+fn name(service: Service) -> &'static str {
+    match service {
+        Service::Accounts => "accounts",
+        Service::Payments => "payments",
+    }
+}
+
+impl Gateway {
+    /// How an institution is doing, as this process sees it.
+    #[must_use]
+    pub fn health_of(&self, institution: &InstitutionId) -> InstitutionHealth {
+        let health = self.parts.transport.health();
+        InstitutionHealth {
+            accounts: health.of(institution, Service::Accounts),
+            payments: health.of(institution, Service::Payments),
+        }
+    }
+
+    /// Writes events of what has changed with banks since this was last called,
+    /// for the clients that hold a consent in force there.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if a store fails; what was not told then is not told.
+    pub async fn tell_of_banks(&self) -> Result<(), FlowError> {
+        for change in self.parts.transport.health().changes() {
+            tracing::info!(
+                institution = change.institution.as_str(),
+                service = name(change.service),
+                from = change.from.as_str(),
+                to = change.to.as_str(),
+                "The health of a bank has changed"
+            );
+            let profile = self.parts.registry.profile(&change.institution);
+            if let (Some(profile), Some(word)) = (profile, word(&change)) {
+                self.tell_of(&profile, name(change.service), change.to.as_str(), word).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes events of the next maintenance that the profiles of banks announce.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if a store fails.
+    pub async fn tell_of_maintenance(&self) -> Result<(), FlowError> {
+        let now = self.now();
+        for profile in self.parts.registry.list(&BankFilter::default(), None, usize::MAX) {
+            let next = profile.maintenance.iter().filter(|window| window.until > now);
+            if let Some(window) = next.min_by_key(|window| window.from) {
+                self.tell_of(&profile, "maintenance", &window.from.to_string(), "maintenance_scheduled")
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell_of(
+        &self,
+        profile: &Profile,
+        service: &str,
+        what: &str,
+        word: &'static str,
+    ) -> Result<(), FlowError> {
+        let Ok(store) = self.parts.stores.region(profile.region) else { return Ok(()) };
+        let clients = store.clients_at(&profile.id, ConsentStatus::Authorized.as_str()).await?;
+        let now = self.now();
+        let mut tx = store.begin().await?;
+        if !tx.tell_of_institution(&profile.id, service, what, now).await? {
+            return Ok(());
+        }
+        for client in clients {
+            let subject = Subject::Institution {
+                id: profile.id.clone(),
+                region: profile.region,
+                status: what.to_owned(),
+                word,
+            };
+            tx.emit(&self.event(&client, &subject, now.as_microsecond(), now)).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+}
