@@ -233,7 +233,7 @@ pub(crate) struct TransactionParams {
 
 /// What was read, with what is left of the day's calls without the PSU in the
 /// headers `RateLimit` and `RateLimit-Policy`.
-type Answer<T> = Result<(RateLimits, Json<T>), Problem>;
+pub(crate) type Answer<T> = Result<(RateLimits, Json<T>), Problem>;
 
 /// List accounts.
 ///
@@ -344,7 +344,7 @@ pub(crate) async fn account_transactions(
     transaction_page(&gateway, &caller, psu, Some(account), &params).await
 }
 
-fn account_id(text: &str) -> Result<AccountId, Problem> {
+pub(crate) fn account_id(text: &str) -> Result<AccountId, Problem> {
     text.parse().map_err(|_| Problem::new(ProblemCode::NotFound).detail("There is no such account."))
 }
 

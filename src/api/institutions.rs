@@ -47,6 +47,9 @@ pub(crate) struct InstitutionView {
     standards: Vec<String>,
     /// accounts, balances, transactions, payments, …
     capabilities: Vec<&'static str>,
+    /// What is told of an account beside balances and transactions: parties,
+    /// beneficiaries, standing-orders, direct-debits, scheduled-payments, statements.
+    account_resources: Vec<&'static str>,
     /// REDIRECT, DECOUPLED or EMBEDDED.
     auth_approaches: Vec<&'static str>,
     /// SEPA_CT, SEPA_INST, FPS.
@@ -78,6 +81,13 @@ impl InstitutionView {
             environment: profile.environment.as_str(),
             standards: dialect.map(|dialect| dialect.standard(profile)).into_iter().collect(),
             capabilities: profile.capabilities.iter().map(|capability| capability.as_str()).collect(),
+            account_resources: dialect
+                .and_then(connect::Dialect::resources)
+                .map(|resources| resources.offered(profile))
+                .unwrap_or_default()
+                .iter()
+                .map(|resource| resource.as_str())
+                .collect(),
             auth_approaches: profile.approaches().iter().map(|approach| approach.as_str()).collect(),
             payment_schemes: profile.payment_schemes.iter().map(|scheme| scheme.as_str()).collect(),
             connectable: profile.connectable() && dialect.is_some(),
@@ -109,6 +119,7 @@ impl From<DirectoryHit<'_>> for InstitutionView {
             environment: "live",
             standards: Vec::new(),
             capabilities: Vec::new(),
+            account_resources: Vec::new(),
             auth_approaches: Vec::new(),
             payment_schemes: Vec::new(),
             connectable: false,

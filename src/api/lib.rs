@@ -1,6 +1,7 @@
 //! The fintech-facing REST API, version 1. Its OpenAPI document is generated
 //! from this code and checked in under `openapi/`.
 
+mod account_resources;
 mod accounts;
 mod consent_view;
 mod consents;
@@ -101,6 +102,12 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(accounts::account_balances))
         .routes(routes!(accounts::transactions))
         .routes(routes!(accounts::account_transactions))
+        .routes(routes!(account_resources::parties))
+        .routes(routes!(account_resources::beneficiaries))
+        .routes(routes!(account_resources::standing_orders))
+        .routes(routes!(account_resources::direct_debits))
+        .routes(routes!(account_resources::scheduled_payments))
+        .routes(routes!(account_resources::statements))
         .routes(routes!(payments::order))
         .routes(routes!(payments::show))
         .routes(routes!(webhooks::add, webhooks::list))

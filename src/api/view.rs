@@ -174,7 +174,8 @@ pub(crate) struct Source {
     pub(crate) institution_id: Option<String>,
     /// Home region of the data.
     pub(crate) region: String,
-    /// `OK`, `FAILED`, `TIMED_OUT`, `NOT_IN_FORCE`, `NOT_ALLOWED` or `QUOTA_USED_UP`.
+    /// `OK`, `FAILED`, `TIMED_OUT`, `NOT_IN_FORCE`, `NOT_ALLOWED`,
+    /// `NOT_OFFERED` or `QUOTA_USED_UP`.
     pub(crate) status: &'static str,
     /// Why, where it is not `OK`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -197,6 +198,7 @@ impl From<SourceReport> for Source {
             SourceStatus::TimedOut => ("TIMED_OUT", None),
             SourceStatus::NotInForce { status, .. } => ("NOT_IN_FORCE", Some(status.as_str().to_owned())),
             SourceStatus::NotAllowed => ("NOT_ALLOWED", None),
+            SourceStatus::NotOffered => ("NOT_OFFERED", None),
             SourceStatus::HistoryNeedsPsu => {
                 ("NOT_ALLOWED", Some(ProblemCode::HistoryNeedsPsu.code().to_owned()))
             }

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-use crate::{BankError, BankErrorKind, BankRequest, BankResponse, Profile, QuirkName};
+use crate::{AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, Profile, QuirkName};
 
 /// What we know of a PSU who is present. Told to the bank; its absence makes
 /// the call count against the unattended quota (RTS Art. 36(5)).
@@ -97,6 +97,11 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// Account information, if the standard has it.
     fn accounts(&self) -> Option<&dyn AccountInformation>;
+
+    /// Further information on accounts, if the standard has any.
+    fn resources(&self) -> Option<&dyn AccountResources> {
+        None
+    }
 
     /// Payment initiation, if the standard has it.
     fn payments(&self) -> Option<&dyn PaymentInitiation>;

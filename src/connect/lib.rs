@@ -4,6 +4,7 @@
 //! Dialects are pure: they build [`BankRequest`]s and read [`BankResponse`]s.
 //! What is particular about one bank is data, its [`Profile`].
 
+mod account_resources;
 pub mod bank_oauth;
 mod dialect;
 pub mod directory;
@@ -16,6 +17,7 @@ mod quirk;
 mod registry;
 mod transport;
 
+pub use account_resources::AccountResources;
 pub use dialect::{
     AccountInformation, BankConsentStatus, BankPaymentIds, CallContext, ConsentOrder, Dialect, Echo,
     LodgedConsent, LodgedPayment, NextPage, Operation, Page, PageGuard, PaymentInitiation, PaymentReport,

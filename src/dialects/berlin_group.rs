@@ -5,12 +5,14 @@ mod accounts;
 mod error;
 mod payments;
 mod reading;
+mod resources;
 mod sca;
 mod transactions;
 
 use connect::{
-    AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect, Effect,
-    Operation, PaymentInitiation, Profile, RedirectUris, ScaFlow, Signature, Signing, TokenKind,
+    AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
+    Dialect, Effect, Operation, PaymentInitiation, Profile, RedirectUris, ScaFlow, Signature, Signing,
+    TokenKind,
 };
 use http::Method;
 use secrecy::ExposeSecret;
@@ -50,6 +52,10 @@ impl Dialect for BerlinGroup {
     }
 
     fn accounts(&self) -> Option<&dyn AccountInformation> {
+        Some(self)
+    }
+
+    fn resources(&self) -> Option<&dyn AccountResources> {
         Some(self)
     }
 

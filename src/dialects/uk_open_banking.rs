@@ -4,10 +4,12 @@
 mod accounts;
 mod error;
 mod payments;
+mod resources;
 
 use connect::{
-    AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    Dialect, Effect, Operation, PaymentInitiation, Profile, Signature, Signing, TokenKind,
+    AccountInformation, AccountResources, BankConsentStatus, BankError, BankErrorKind, BankRequest,
+    BankResponse, CallContext, Dialect, Effect, Operation, PaymentInitiation, Profile, Signature, Signing,
+    TokenKind,
 };
 use domain::{AccountIdentification, SortCodeAccount};
 use http::Method;
@@ -41,6 +43,10 @@ impl Dialect for UkOpenBanking {
     }
 
     fn accounts(&self) -> Option<&dyn AccountInformation> {
+        Some(self)
+    }
+
+    fn resources(&self) -> Option<&dyn AccountResources> {
         Some(self)
     }
 

@@ -19,6 +19,18 @@ words!(
         ReadTransactionsBasic = "READ_TRANSACTIONS_BASIC",
         /// Transactions in full.
         ReadTransactionsDetail = "READ_TRANSACTIONS_DETAIL",
+        /// Who holds the accounts or may act for them.
+        ReadParty = "READ_PARTY",
+        /// Payees the PSU has stored.
+        ReadBeneficiaries = "READ_BENEFICIARIES",
+        /// Standing orders.
+        ReadStandingOrders = "READ_STANDING_ORDERS",
+        /// Mandates of direct debits.
+        ReadDirectDebits = "READ_DIRECT_DEBITS",
+        /// Payments of a day to come.
+        ReadScheduled = "READ_SCHEDULED",
+        /// Statements.
+        ReadStatements = "READ_STATEMENTS",
     }
 );
 
@@ -83,6 +95,18 @@ words!(
         Balances = "BALANCES",
         /// Transactions.
         Transactions = "TRANSACTIONS",
+        /// Holders and those who may act for them.
+        Parties = "PARTIES",
+        /// Stored payees.
+        Beneficiaries = "BENEFICIARIES",
+        /// Standing orders.
+        StandingOrders = "STANDING_ORDERS",
+        /// Mandates of direct debits.
+        DirectDebits = "DIRECT_DEBITS",
+        /// Payments of a day to come.
+        ScheduledPayments = "SCHEDULED_PAYMENTS",
+        /// Statements.
+        Statements = "STATEMENTS",
     }
 );
 

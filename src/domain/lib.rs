@@ -5,6 +5,7 @@
 //! a bank or of our own API. Every type parses, so a value that exists is valid.
 
 mod account;
+mod account_resource;
 mod clock;
 mod consent;
 mod id;
@@ -17,6 +18,10 @@ mod violation;
 
 pub use account::{
     Account, AccountStatus, AccountUsage, Balance, BalanceType, BookingStatus, CreditDebit, Transaction,
+};
+pub use account_resource::{
+    AccountResource, Beneficiary, DirectDebit, Frequency, Occurrence, OrderStatus, Party, Payee,
+    PostalAddress, ResourceEntry, ScheduledPayment, StandingOrder, Statement,
 };
 pub use clock::{Clock, Entropy, ManualClock, SystemClock, SystemEntropy};
 pub use consent::{ConsentStatus, ExpirySource, Permission, ReadKind, SuspensionCause, WrongTransition};

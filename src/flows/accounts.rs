@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connect::{
-    AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Operation, Page,
-    PageGuard, Profile, PsuPresence, TransactionQuery, TransactionSelection,
+    AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
+    Operation, Page, PageGuard, Profile, PsuPresence, TransactionQuery, TransactionSelection,
 };
 use domain::{
-    Account, AccountId, Balance, ConsentId, ConsentStatus, Date, InstitutionId, Permission, ReadKind, Region,
-    SuspensionCause, Timestamp, Transaction, TransactionId,
+    Account, AccountId, AccountResource, Balance, ConsentId, ConsentStatus, Date, InstitutionId, Permission,
+    ReadKind, Region, ResourceEntry, SuspensionCause, Timestamp, Transaction, TransactionId,
 };
 use futures_util::future::join_all;
 use secrecy::SecretString;
@@ -47,6 +47,8 @@ pub enum Read {
     Balances,
     /// Transactions of a window.
     Transactions(TransactionWindow),
+    /// Further information.
+    Resource(AccountResource),
 }
 
 impl Read {
@@ -55,6 +57,7 @@ impl Read {
             Self::Accounts => ReadKind::Accounts,
             Self::Balances => ReadKind::Balances,
             Self::Transactions(_) => ReadKind::Transactions,
+            Self::Resource(resource) => resource.read_kind(),
         }
     }
 
@@ -66,6 +69,7 @@ impl Read {
             Self::Transactions(_) => {
                 any(&[Permission::ReadTransactionsBasic, Permission::ReadTransactionsDetail])
             }
+            Self::Resource(resource) => any(&[resource.permission()]),
         }
     }
 }
@@ -86,6 +90,8 @@ pub enum SourceStatus {
     },
     /// It was not asked: the consent does not allow this.
     NotAllowed,
+    /// It was not asked: it does not offer this.
+    NotOffered,
     /// It was not asked: transactions that old need the PSU to be present.
     HistoryNeedsPsu,
     /// It was not asked: the day's calls without the PSU are used up.
@@ -133,6 +139,8 @@ pub struct AccountData {
     pub balances: Vec<Balance>,
     /// Transactions with our ids.
     pub transactions: Vec<(TransactionId, TransactionProvenance, Transaction)>,
+    /// Further information, of the kind that was read.
+    pub resources: Vec<ResourceEntry>,
     /// Where it comes from: standard, with version.
     pub standard: String,
     /// When it was read.
@@ -155,6 +163,7 @@ struct Source<'a> {
     token: Option<SecretString>,
     psu: Option<&'a PsuPresence>,
     standard: String,
+    resources: Option<&'a dyn AccountResources>,
 }
 
 impl Gateway {
@@ -201,6 +210,10 @@ impl Gateway {
                     return Err(FlowError::ConsentNotInForce { consent, status, suspended_for });
                 }
                 SourceStatus::NotAllowed => return Err(FlowError::ConsentScope),
+                SourceStatus::NotOffered => {
+                    let bank = only.institution.clone().ok_or(FlowError::NotFound("institution"))?;
+                    return Err(FlowError::Unsupported(bank));
+                }
                 SourceStatus::HistoryNeedsPsu => return Err(FlowError::HistoryNeedsPsu),
                 SourceStatus::UnattendedUsedUp(used_up) => return Err(FlowError::UnattendedUsedUp(used_up)),
                 SourceStatus::Ok | SourceStatus::Failed(_) | SourceStatus::TimedOut => {}
@@ -238,6 +251,7 @@ impl Gateway {
                         SourceStatus::NotInForce { status: *status, suspended_for: *suspended_for }
                     }
                     FlowError::ConsentScope => SourceStatus::NotAllowed,
+                    FlowError::Unsupported(_) => SourceStatus::NotOffered,
                     FlowError::HistoryNeedsPsu => SourceStatus::HistoryNeedsPsu,
                     FlowError::UnattendedUsedUp(used_up) => {
                         report.unattended = Some(*used_up);
@@ -250,7 +264,6 @@ impl Gateway {
                     FlowError::NotFound(_)
                     | FlowError::Invalid(_)
                     | FlowError::UnknownInstitution(_)
-                    | FlowError::Unsupported(_)
                     | FlowError::RegionNotHeld(_)
                     | FlowError::ConsentState(_)
                     | FlowError::NothingToReconfirm
@@ -299,6 +312,11 @@ impl Gateway {
         let institution = consent.institution.clone().ok_or(FlowError::NotFound("institution"))?;
         let profile = self.bank(&institution)?;
         let (dialect, information) = self.accounts_at(&profile)?;
+        if let Read::Resource(resource) = read
+            && !dialect.resources().is_some_and(|it| it.offered(&profile).contains(&resource))
+        {
+            return Err(FlowError::Unsupported(institution));
+        }
         let standard = dialect.standard(&profile);
         report.standard = Some(standard.clone());
         let store = self.parts.stores.region(id.region())?;
@@ -320,7 +338,8 @@ impl Gateway {
             let kind = dialect.token_for(&profile, Operation::AccountData);
             let token = self.bank_token(&profile, kind, psu_token).await?;
             let (profile, consent) = (Arc::clone(&profile), consent.clone());
-            let source = Source { profile, consent, token, psu, standard };
+            let resources = dialect.resources();
+            let source = Source { profile, consent, token, psu, standard, resources };
             self.read_source(information, &source, known, only, read).await
         };
         let accounts = match work.await {
@@ -447,6 +466,12 @@ impl Gateway {
                 let response = self.call(profile, information.balances(&cx, &link.resource_id)?).await?;
                 data.balances = information.balances_read(&cx, &response)?;
             }
+            Read::Resource(resource) => {
+                let offered = source.resources.ok_or_else(|| FlowError::Unsupported(profile.id.clone()))?;
+                let first = offered.resource(&cx, resource, &link.resource_id)?;
+                let read = |response: &BankResponse| offered.resource_read(&cx, resource, response);
+                data.resources = self.pages(information, &cx, first, read).await?;
+            }
             Read::Transactions(window) => {
                 let earliest = source.psu.is_none().then(|| self.earliest(&source.consent));
                 let from = window.from.max(source.consent.terms.history_from).max(earliest);
@@ -467,7 +492,7 @@ impl Gateway {
 
     fn bare(&self, source: &Source<'_>, id: AccountId, read: Read) -> AccountData {
         let wanted = match read {
-            Read::Accounts | Read::Balances => Permission::ReadAccountsDetail,
+            Read::Accounts | Read::Balances | Read::Resource(_) => Permission::ReadAccountsDetail,
             Read::Transactions(_) => Permission::ReadTransactionsDetail,
         };
         AccountData {
@@ -478,6 +503,7 @@ impl Gateway {
             detail: source.consent.terms.permissions.contains(&wanted),
             balances: Vec::new(),
             transactions: Vec::new(),
+            resources: Vec::new(),
             standard: source.standard.clone(),
             fetched_at: self.now(),
         }

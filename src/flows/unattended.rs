@@ -67,7 +67,7 @@ impl Gateway {
             Read::Transactions(window) if window.from.is_some_and(|from| from < self.earliest(consent)) => {
                 Err(FlowError::HistoryNeedsPsu)
             }
-            Read::Accounts | Read::Balances | Read::Transactions(_) => Ok(()),
+            Read::Accounts | Read::Balances | Read::Transactions(_) | Read::Resource(_) => Ok(()),
         }
     }
 

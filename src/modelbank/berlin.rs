@@ -37,6 +37,7 @@ pub(crate) fn router(_: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/accounts/{id}", get(accounts::one))
         .route("/accounts/{id}/balances", get(accounts::balances))
         .route("/accounts/{id}/transactions", get(accounts::transactions))
+        .route("/trusted-beneficiaries", get(accounts::trusted_beneficiaries))
         .route("/payments/{product}", post(payments::place))
         .route("/payments/{product}/{id}", get(payments::read))
         .route("/payments/{product}/{id}/status", get(payments::status))

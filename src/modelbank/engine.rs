@@ -1,6 +1,7 @@
 //! The bank behind both faces: customers, accounts, history, ledger,
 //! consents and payments. It knows no wire shape.
 
+pub(crate) mod arrangements;
 pub(crate) mod book;
 pub(crate) mod history;
 pub(crate) mod people;

@@ -7,6 +7,7 @@ mod consents;
 pub(crate) mod oauth;
 mod payments;
 mod refusal;
+mod resources;
 mod signature;
 mod token;
 
@@ -35,6 +36,12 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/accounts/{id}", get(accounts::one))
         .route("/accounts/{id}/balances", get(accounts::balances))
         .route("/accounts/{id}/transactions", get(accounts::transactions))
+        .route("/accounts/{id}/parties", get(resources::parties))
+        .route("/accounts/{id}/beneficiaries", get(resources::beneficiaries))
+        .route("/accounts/{id}/standing-orders", get(resources::standing_orders))
+        .route("/accounts/{id}/direct-debits", get(resources::direct_debits))
+        .route("/accounts/{id}/scheduled-payments", get(resources::scheduled))
+        .route("/accounts/{id}/statements", get(resources::statements))
         .route("/balances", get(accounts::all_balances))
         .route("/transactions", get(accounts::all_transactions));
     let pisp = Router::new()

@@ -112,6 +112,7 @@ sections! {
     /// What may be read.
     permission PermissionTexts {
         accounts_basic accounts_detail balances transactions_basic transactions_detail
+        party beneficiaries standing_orders direct_debits scheduled statements
     }
     /// Where a consent stands.
     status StatusTexts {
@@ -119,7 +120,10 @@ sections! {
         revoked_by_psu revoked_by_client revoked_by_institution expired failed
     }
     /// What was read.
-    read ReadTexts { accounts balances transactions }
+    read ReadTexts {
+        accounts balances transactions
+        parties beneficiaries standing_orders direct_debits scheduled_payments statements
+    }
     /// Where data stays.
     region RegionTexts { uk eu }
 }
@@ -169,6 +173,12 @@ impl Texts {
             Permission::ReadBalances => &texts.balances,
             Permission::ReadTransactionsBasic => &texts.transactions_basic,
             Permission::ReadTransactionsDetail => &texts.transactions_detail,
+            Permission::ReadParty => &texts.party,
+            Permission::ReadBeneficiaries => &texts.beneficiaries,
+            Permission::ReadStandingOrders => &texts.standing_orders,
+            Permission::ReadDirectDebits => &texts.direct_debits,
+            Permission::ReadScheduled => &texts.scheduled,
+            Permission::ReadStatements => &texts.statements,
         }
     }
 
@@ -197,6 +207,12 @@ impl Texts {
             ReadKind::Accounts => &self.read.accounts,
             ReadKind::Balances => &self.read.balances,
             ReadKind::Transactions => &self.read.transactions,
+            ReadKind::Parties => &self.read.parties,
+            ReadKind::Beneficiaries => &self.read.beneficiaries,
+            ReadKind::StandingOrders => &self.read.standing_orders,
+            ReadKind::DirectDebits => &self.read.direct_debits,
+            ReadKind::ScheduledPayments => &self.read.scheduled_payments,
+            ReadKind::Statements => &self.read.statements,
         }
     }
 

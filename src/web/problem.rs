@@ -390,6 +390,7 @@ impl Problem {
                 Self::of_consent(source.consent, status, suspended_for)
             }
             SourceStatus::NotAllowed => Self::new(ProblemCode::ConsentScope),
+            SourceStatus::NotOffered => Self::new(ProblemCode::InstitutionUnsupported),
             SourceStatus::HistoryNeedsPsu => Self::new(ProblemCode::HistoryNeedsPsu),
             SourceStatus::UnattendedUsedUp(used_up) => Self::of_unattended(used_up),
             SourceStatus::Ok => Self::new(ProblemCode::AllBanksFailed),
@@ -426,6 +427,7 @@ impl Problem {
                     format!("consent-{}", status.as_str().to_lowercase())
                 }
                 SourceStatus::NotAllowed => "consent-scope".to_owned(),
+                SourceStatus::NotOffered => "not-offered".to_owned(),
                 SourceStatus::HistoryNeedsPsu => ProblemCode::HistoryNeedsPsu.code().to_owned(),
                 SourceStatus::UnattendedUsedUp(_) => ProblemCode::UnattendedQuota.code().to_owned(),
             };

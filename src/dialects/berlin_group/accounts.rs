@@ -226,8 +226,20 @@ fn access(cx: &CallContext<'_>, order: &ConsentOrder) -> Result<Value, BankError
     if has(&[Permission::ReadTransactionsBasic, Permission::ReadTransactionsDetail]) {
         access.insert("transactions".into(), json!(references));
     }
-    if references.is_empty() && access.len() == 3 {
-        return Ok(json!({ "allPsd2": "allAccounts" }));
+    let party = has(&[Permission::ReadParty]);
+    let beneficiaries = has(&[Permission::ReadBeneficiaries]);
+    if references.is_empty() && access.len() == 3 && !beneficiaries {
+        return Ok(json!({ "allPsd2": if party { "allAccountsWithOwnerName" } else { "allAccounts" } }));
+    }
+    let mut additional = Map::new();
+    if party {
+        additional.insert("ownerName".into(), json!(references));
+    }
+    if beneficiaries {
+        additional.insert("trustedBeneficiaries".into(), json!(references));
+    }
+    if !additional.is_empty() {
+        access.insert("additionalInformation".into(), Value::Object(additional));
     }
     Ok(Value::Object(access))
 }

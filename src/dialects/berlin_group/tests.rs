@@ -297,3 +297,52 @@ fn revoking_what_the_bank_no_longer_knows_is_done() {
     assert!(BerlinGroup.revoked(&cx, &raw(204, &[], Vec::new())).is_ok());
     assert!(BerlinGroup.revoked(&cx, &raw(500, &[], Vec::new())).is_err());
 }
+
+#[test]
+fn what_a_consent_allows_beside_accounts_is_asked_for() {
+    let profile = profile();
+    let order = |permissions: Vec<Permission>| ConsentOrder {
+        permissions,
+        accounts: Vec::new(),
+        valid_until: None,
+        recurring: true,
+        frequency_per_day: 4,
+        transactions_from: None,
+        redirects: redirects(),
+    };
+    let access = |permissions: &[Permission]| {
+        let order = order(permissions.to_vec());
+        let request = AccountInformation::lodge(&BerlinGroup, &context(&profile), &order).unwrap();
+        sent(&request)["access"].clone()
+    };
+    use Permission::{
+        ReadAccountsDetail, ReadBalances, ReadBeneficiaries, ReadParty, ReadTransactionsDetail,
+    };
+    let all = [ReadAccountsDetail, ReadBalances, ReadTransactionsDetail, ReadParty];
+    assert_eq!(access(&all), json!({ "allPsd2": "allAccountsWithOwnerName" }));
+    let some = access(&[ReadAccountsDetail, ReadParty, ReadBeneficiaries]);
+    let additional = json!({ "ownerName": [], "trustedBeneficiaries": [] });
+    assert_eq!(some, json!({ "accounts": [], "additionalInformation": additional }));
+}
+
+#[test]
+fn standing_orders_are_entries_for_information() {
+    let profile = profile();
+    let resource = domain::AccountResource::StandingOrders;
+    let request = BerlinGroup.resource(&context(&profile), resource, "a-1").unwrap();
+    assert_eq!(request.url.query(), Some("bookingStatus=information"));
+    let entry = json!({
+        "transactionAmount": { "amount": "-100.00", "currency": "EUR" },
+        "creditorName": "Landlord",
+        "creditorAccount": { "iban": "DE89370400440532013000" },
+        "additionalInformationStructured": { "standingOrderDetails": {
+            "startDate": "2026-01-01", "frequency": "Quarterly", "dayOfExecution": "24", "endDate": "2027-01-01",
+        } },
+    });
+    let body = json!({ "transactions": { "information": [entry] } });
+    let page = BerlinGroup.resource_read(&context(&profile), resource, &answer(200, &[], &body)).unwrap();
+    let [domain::ResourceEntry::StandingOrder(order)] = &page.items[..] else { panic!("one standing order") };
+    assert_eq!((order.frequency.as_str(), order.day), ("QUTR", Some(24)));
+    assert_eq!(order.next.as_ref().unwrap().amount.unwrap().amount_text(), "100.00");
+    assert_eq!(order.last.as_ref().unwrap().date.unwrap().to_string(), "2027-01-01");
+}

@@ -162,7 +162,7 @@ impl AccountInformation for UkOpenBanking {
 }
 
 /// An empty list may be left out of `Data`, but `Data` itself never.
-fn required<'n>(data: &Node<'_>, list: &'n Node<'n>) -> Result<Vec<Node<'n>>, BankError> {
+pub(super) fn required<'n>(data: &Node<'_>, list: &'n Node<'n>) -> Result<Vec<Node<'n>>, BankError> {
     if data.is_object() { list.items() } else { Err(data.malformed()) }
 }
 
@@ -171,7 +171,7 @@ fn consent_url(cx: &CallContext<'_>) -> Result<Url, BankError> {
     Ok(cx.profile.accounts_api()?.join(&["account-access-consents", id]))
 }
 
-fn next(cx: &CallContext<'_>, root: &Node<'_>) -> Result<Option<NextPage>, BankError> {
+pub(super) fn next(cx: &CallContext<'_>, root: &Node<'_>) -> Result<Option<NextPage>, BankError> {
     let links = root.get("Links");
     let next = links.get("Next");
     let Some(link) = next.text()? else { return Ok(None) };
@@ -197,6 +197,12 @@ fn permissions(cx: &CallContext<'_>, order: &ConsentOrder) -> Vec<&'static str> 
             Permission::ReadAccountsBasic => &["ReadAccountsBasic"],
             Permission::ReadAccountsDetail => &["ReadAccountsDetail"],
             Permission::ReadBalances => &["ReadBalances"],
+            Permission::ReadParty => &["ReadParty"],
+            Permission::ReadBeneficiaries => &["ReadBeneficiariesDetail"],
+            Permission::ReadStandingOrders => &["ReadStandingOrdersDetail"],
+            Permission::ReadDirectDebits => &["ReadDirectDebits"],
+            Permission::ReadScheduled => &["ReadScheduledPaymentsDetail"],
+            Permission::ReadStatements => &["ReadStatementsDetail"],
             Permission::ReadTransactionsBasic => {
                 &["ReadTransactionsBasic", "ReadTransactionsCredits", "ReadTransactionsDebits"]
             }
@@ -274,7 +280,7 @@ fn direction(node: &Node<'_>) -> Result<CreditDebit, BankError> {
 }
 
 /// Amounts of the standard have no sign; the indicator beside them has.
-fn amount(node: &Node<'_>) -> Result<domain::Money, BankError> {
+pub(super) fn amount(node: &Node<'_>) -> Result<domain::Money, BankError> {
     let (money, number) = node.signed_money("Amount", "Currency")?;
     if number.is_sign_negative() && !number.is_zero() {
         return Err(node.get("Amount").malformed());

@@ -3,8 +3,8 @@ use connect::{
     RedirectUris, ScaStart, TransactionQuery,
 };
 use domain::{
-    BalanceType, BookingStatus, CreditDebit, IsoPaymentStatus, Money, PaymentOrder, PaymentScheme,
-    Permission, RemittanceInformation,
+    AccountResource, BalanceType, BookingStatus, CreditDebit, IsoPaymentStatus, Money, PaymentOrder,
+    PaymentScheme, Permission, RemittanceInformation, ResourceEntry,
 };
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
@@ -358,4 +358,66 @@ fn hostile_answers_give_typed_errors() {
     assert_eq!(error.field.as_deref(), Some("/Data/Balance/0/Amount/Amount"));
     let query = UkOpenBanking.transactions(&cx, "a/../b?c", &TransactionQuery::default()).unwrap();
     assert!(query.url.as_str().ends_with("/aisp/accounts/a%2F..%2Fb%3Fc/transactions"));
+}
+
+fn entries(resource: AccountResource, list: Value) -> Vec<ResourceEntry> {
+    let (profile, token) = (profile("4.0"), SecretString::from("t"));
+    let response = answer(200, &json!({ "Data": list, "Links": {}, "Meta": {} }));
+    UkOpenBanking.resource_read(&context(&profile, &token), resource, &response).unwrap().items
+}
+
+#[test]
+fn frequencies_of_both_versions_are_read() {
+    let of = |order: Value| {
+        let read = entries(AccountResource::StandingOrders, json!({ "StandingOrder": [order] }));
+        let Some(ResourceEntry::StandingOrder(order)) = read.into_iter().next() else { panic!("no order") };
+        (order.frequency.as_str(), order.day)
+    };
+    for (word, expected) in [
+        ("EvryDay", ("DAIL", None)),
+        ("IntrvlWkDay:01:03", ("WEEK", Some(3))),
+        ("IntrvlWkDay:02:05", ("TOWK", Some(5))),
+        ("IntrvlMnthDay:01:28", ("MNTH", Some(28))),
+        ("IntrvlMnthDay:12:01", ("YEAR", Some(1))),
+        ("IntrvlMnthDay:01:-01", ("MNTH", None)),
+        ("QtrDay:ENGLISH", ("QUTR", None)),
+        ("NotKnown", ("OTHR", None)),
+    ] {
+        assert_eq!(of(json!({ "AccountId": "1", "Frequency": word })), expected, "{word}");
+    }
+    let new =
+        json!({ "MandateRelatedInformation": { "Frequency": { "Type": "MIAN", "PointInTime": "04" } } });
+    assert_eq!(of(new), ("SEMI", Some(4)));
+}
+
+#[test]
+fn a_party_may_come_alone_where_the_bank_has_no_list() {
+    let (mut profile, token) = (profile("4.0"), SecretString::from("t"));
+    profile.absent_paths = vec!["/accounts/{id}/parties".to_owned()];
+    let request = UkOpenBanking.resource(&context(&profile, &token), AccountResource::Parties, "a1").unwrap();
+    assert!(request.url.path().ends_with("/accounts/a1/party"));
+    let response = answer(200, &json!({ "Data": { "Party": { "PartyId": "p", "Name": "N" } } }));
+    let page =
+        UkOpenBanking.resource_read(&context(&profile, &token), AccountResource::Parties, &response).unwrap();
+    assert!(matches!(&page.items[..], [ResourceEntry::Party(party)] if party.name.as_deref() == Some("N")));
+    profile.absent_paths.push("/accounts/{id}/party".to_owned());
+    assert!(!UkOpenBanking.offered(&profile).contains(&AccountResource::Parties));
+    let error =
+        UkOpenBanking.resource(&context(&profile, &token), AccountResource::Parties, "a1").unwrap_err();
+    assert_eq!(error.kind, BankErrorKind::Unsupported);
+}
+
+#[test]
+fn a_scheduled_payment_without_a_day_is_refused_by_its_place() {
+    let (profile, token) = (profile("4.0"), SecretString::from("t"));
+    let list =
+        json!({ "ScheduledPayment": [{ "InstructedAmount": { "Amount": "1.00", "Currency": "GBP" } }] });
+    let response = answer(200, &json!({ "Data": list }));
+    let read = UkOpenBanking.resource_read(
+        &context(&profile, &token),
+        AccountResource::ScheduledPayments,
+        &response,
+    );
+    let error = read.err().unwrap();
+    assert_eq!(error.field.as_deref(), Some("/Data/ScheduledPayment/0/ScheduledPaymentDateTime"));
 }

@@ -16,6 +16,7 @@ use super::caller::Caller;
 use super::consents::allows;
 use super::refusal::Refusal;
 use crate::bank::Bank;
+use crate::engine::arrangements;
 use crate::engine::people::Product;
 use crate::engine::{Account, Consent, ConsentState, Movement};
 use crate::journal::Fact;
@@ -68,11 +69,16 @@ pub(super) async fn transactions(
     Query(parameters): Parameters,
 ) -> Result<Json<Value>, Refusal> {
     let parameter = |name: &str| parameters.get(name).map(String::as_str);
+    if parameter("bookingStatus") == Some("information") {
+        return standing_orders(&bank, &caller, &id).await;
+    }
     let (booked, pending) = match parameter("bookingStatus") {
         Some("booked") => (true, false),
         Some("pending") => (false, true),
         Some("both") => (true, true),
-        Some(_) | None => return Err(Refusal::format("bookingStatus is booked, pending or both")),
+        Some(_) | None => {
+            return Err(Refusal::format("bookingStatus is booked, pending, both or information"));
+        }
     };
     let date = |name: &str| match parameter(name) {
         None => Ok(None),
@@ -125,6 +131,78 @@ pub(super) async fn transactions(
         }
     }
     Ok(Json(json!({"account": {"iban": account.iban}, "transactions": report})))
+}
+
+/// What repeats, as entries for information.
+async fn standing_orders(bank: &Bank, caller: &Caller, id: &str) -> Result<Json<Value>, Refusal> {
+    let consent = access(bank, caller, &format!("accounts/{id}/transactions"), true)?;
+    let account = covered(bank, &consent, id)?;
+    demand(&consent, "transactions")?;
+    bank.vault.keep().await?;
+    let orders = arrangements::standing_orders(account, bank.now());
+    let views: Vec<Value> = orders
+        .iter()
+        .map(|order| {
+            json!({
+                "entryReference": order.id,
+                "valueDate": order.next.to_string(),
+                "transactionAmount": money(-order.amount, account.currency),
+                "creditorName": order.name,
+                "creditorAccount": {"iban": order.account},
+                "remittanceInformationUnstructured": "Rent",
+                "bankTransactionCode": "PMNT-ICDT-STDO",
+                "additionalInformationStructured": {"standingOrderDetails": {
+                    "startDate": "2024-01-01",
+                    "frequency": "Monthly",
+                    "dayOfExecution": order.day.to_string(),
+                }},
+            })
+        })
+        .collect();
+    let report = json!({"information": views, "_links": {"account": {"href": format!("{}/v1/accounts/{id}", bank.api_url)}}});
+    Ok(Json(json!({"account": {"iban": account.iban}, "transactions": report})))
+}
+
+/// The payees that are paid without authentication, of one account or of all.
+pub(super) async fn trusted_beneficiaries(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    Query(parameters): Parameters,
+) -> Result<Json<Value>, Refusal> {
+    let consent = access(&bank, &caller, "trusted-beneficiaries", true)?;
+    demand_additional(&consent, "trustedBeneficiaries")?;
+    let wanted = match parameters.get("accountId") {
+        Some(id) => vec![covered(&bank, &consent, id)?],
+        None => consent.accounts.iter().filter_map(|id| bank.account(id)).collect(),
+    };
+    bank.vault.keep().await?;
+    let views: Vec<Value> = wanted
+        .into_iter()
+        .flat_map(|account| arrangements::payees(account).into_iter().map(move |payee| (account, payee)))
+        .filter(|(_, payee)| payee.trusted)
+        .map(|(account, payee)| {
+            let name = crypto::digest::sha256(payee.id.as_bytes());
+            let id = uuid::Builder::from_slice(name.get(..16).unwrap_or_default())
+                .map(uuid::Builder::into_uuid)
+                .unwrap_or_default();
+            json!({
+                "trustedBeneficiaryId": id.to_string(),
+                "debtorAccount": {"iban": account.iban},
+                "creditorAccount": {"iban": payee.account},
+                "creditorName": payee.name,
+            })
+        })
+        .collect();
+    Ok(Json(json!({ "trustedBeneficiaries": views })))
+}
+
+/// What the consent allows beside the accounts themselves.
+fn demand_additional(consent: &Consent, what: &str) -> Result<(), Refusal> {
+    if consent.body.pointer(&format!("/access/additionalInformation/{what}")).is_some() {
+        Ok(())
+    } else {
+        Err(Refusal::unauthorised("CONSENT_INVALID", "The consent does not cover this access"))
+    }
 }
 
 /// The live consent of the `Consent-ID` header; counts the access if the

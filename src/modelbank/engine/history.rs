@@ -43,12 +43,12 @@ const fn shop(names: [&'static str; 3], category: &'static str, from: i64, sprea
     Shop { names, category, from, spread, every }
 }
 
-struct Place {
+pub(super) struct Place {
     employer: &'static str,
     salary: i64,
-    landlord: &'static str,
-    rent: i64,
-    regular: [(i8, &'static str, i64); 4],
+    pub(super) landlord: &'static str,
+    pub(super) rent: i64,
+    pub(super) regular: [(i8, &'static str, i64); 4],
     shops: [Shop; 6],
 }
 
@@ -136,7 +136,7 @@ pub(crate) fn movements(account: &Account, now: Timestamp) -> Vec<Movement> {
     all
 }
 
-fn place(account: &Account) -> &'static Place {
+pub(super) fn place(account: &Account) -> &'static Place {
     match account.iban.get(..2) {
         Some("GB") => &UK,
         Some("FR") => &FR,

@@ -75,7 +75,7 @@ pub(super) async fn all_transactions(
 }
 
 /// The consent and the accounts it covers, if it has one of `permissions`.
-fn access(
+pub(super) fn access(
     bank: &Bank,
     caller: &Caller,
     account: Option<&str>,
@@ -107,7 +107,7 @@ fn access(
     Ok((consent, covered))
 }
 
-fn page(bank: &Bank, path: &str, data: Value) -> Value {
+pub(super) fn page(bank: &Bank, path: &str, data: Value) -> Value {
     let itself = format!("{}{AISP}{path}", bank.api_url);
     json!({"Data": data, "Links": {"Self": itself}, "Meta": {"TotalPages": 1}})
 }

@@ -1,0 +1,133 @@
+//! Account information in full: what banks tell beside balances and transactions.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod support;
+
+use consentry::demo::Tpp;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use support::{EU, Granted, TestGateway, UK, assert_problem, rows};
+
+const RESOURCES: [&str; 6] =
+    ["parties", "beneficiaries", "standing-orders", "direct-debits", "scheduled-payments", "statements"];
+
+/// A grant with a consent at one bank that allows exactly these.
+async fn granted(gw: &TestGateway, tpp: &Tpp, bank: &str, permissions: &[&str]) -> Granted {
+    let own = tpp.own_token("accounts").await.unwrap();
+    let order = json!({ "type": "ACCOUNT_INFORMATION", "institution_id": bank, "permissions": permissions });
+    let consent = tpp.post(&own, "/v1/consents", &order).await.unwrap().expect(201).unwrap();
+    gw.given(tpp, vec![consent.text("/id")], gw.person()).await
+}
+
+async fn account(tpp: &Tpp, token: &SecretString) -> String {
+    let accounts = tpp.get(token, "/v1/accounts").await.unwrap().expect(200).unwrap();
+    let current = rows(&accounts).into_iter().find(|row| row["cash_account_type"] == "CACC").unwrap();
+    current["id"].as_str().unwrap().to_owned()
+}
+
+async fn first(tpp: &Tpp, token: &SecretString, account: &str, resource: &str) -> Value {
+    let list = tpp.get(token, &format!("/v1/accounts/{account}/{resource}")).await.unwrap();
+    let list = list.expect(200).unwrap();
+    assert_eq!(list.json()["sources"][0]["status"], "OK", "{resource}");
+    let row = rows(&list).into_iter().next().unwrap_or_else(|| panic!("{resource} is empty"));
+    assert_eq!(row["account_id"], account, "{resource}");
+    assert_eq!(row["source"]["data_freshness"], "live", "{resource}");
+    row
+}
+
+/// "AISP gets the same data as the PSU online" (RTS Art. 36(1)(a)).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_uk_bank_tells_everything_the_consent_allows() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let all = [
+        "READ_ACCOUNTS_DETAIL",
+        "READ_PARTY",
+        "READ_BENEFICIARIES",
+        "READ_STANDING_ORDERS",
+        "READ_DIRECT_DEBITS",
+        "READ_SCHEDULED",
+        "READ_STATEMENTS",
+    ];
+    let granted = granted(&gw, &tpp, UK, &all).await;
+    let account = account(&tpp, &granted.token).await;
+    let read = async |resource| first(&tpp, &granted.token, &account, resource).await;
+    let party = read("parties").await;
+    assert_eq!((&party["name"], &party["role"]), (&json!("Anna Whitfield"), &json!("Sole")));
+    assert_eq!(party["addresses"][0]["country"], "GB");
+    let beneficiary = read("beneficiaries").await;
+    assert_eq!(beneficiary["trusted"], false);
+    let creditor = &beneficiary["creditor"]["account"]["sort_code_account_number"];
+    assert_eq!(creditor["sort_code"], "200000");
+    let order = read("standing-orders").await;
+    assert_eq!(
+        (&order["status"], &order["frequency"]),
+        (&json!("ACTIVE"), &json!({"code": "MNTH", "day": 1}))
+    );
+    assert_eq!(order["next"]["amount"], json!({"amount": "1150.00", "currency": "GBP"}));
+    assert_eq!(order["reference"], "Rent");
+    let debit = read("direct-debits").await;
+    assert!(debit["mandate_id"].as_str().unwrap().starts_with("M-"));
+    assert!(debit["previous"]["date"].is_string());
+    let scheduled = read("scheduled-payments").await;
+    assert_eq!(
+        (&scheduled["date_type"], &scheduled["creditor"]["name"]),
+        (&json!("EXECUTION"), &json!("Casey Morgan"))
+    );
+    let statement = read("statements").await;
+    assert!(statement["from"].as_str().unwrap() < statement["to"].as_str().unwrap());
+    gw.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_berlin_group_bank_tells_what_its_standard_has_and_no_more() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let wanted = [
+        "READ_ACCOUNTS_DETAIL",
+        "READ_TRANSACTIONS_DETAIL",
+        "READ_PARTY",
+        "READ_BENEFICIARIES",
+        "READ_STANDING_ORDERS",
+        "READ_DIRECT_DEBITS",
+    ];
+    let granted = granted(&gw, &tpp, EU, &wanted).await;
+    let account = account(&tpp, &granted.token).await;
+    assert_eq!(first(&tpp, &granted.token, &account, "parties").await["name"], "Anna Lindner");
+    let beneficiary = first(&tpp, &granted.token, &account, "beneficiaries").await;
+    assert_eq!(
+        (&beneficiary["trusted"], &beneficiary["creditor"]["name"]),
+        (&json!(true), &json!("Jonas Weber"))
+    );
+    let order = first(&tpp, &granted.token, &account, "standing-orders").await;
+    assert_eq!(order["frequency"], json!({"code": "MNTH", "day": 1}));
+    assert_eq!(order["creditor"]["account"]["iban"], "DE89370400440532013000");
+    let (_, journal) = gw.sandbox.bank(EU).unwrap();
+    let calls = journal.entries().len();
+    let debits = tpp.get(&granted.token, &format!("/v1/accounts/{account}/direct-debits")).await.unwrap();
+    assert_problem(&debits, 422, "institution.unsupported");
+    assert_eq!(journal.entries().len(), calls, "a bank is not asked for what it does not have");
+    let bank = tpp.get(&granted.token, &format!("/v1/institutions/{EU}")).await.unwrap();
+    assert_eq!(bank.json()["account_resources"], json!(["parties", "beneficiaries", "standing-orders"]));
+    gw.sandbox.stop().await;
+}
+
+/// RS6: "scope and consent: … permission".
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_consent_does_not_name_is_not_read() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let granted = granted(&gw, &tpp, UK, &["READ_ACCOUNTS_DETAIL"]).await;
+    let account = account(&tpp, &granted.token).await;
+    for resource in RESOURCES {
+        let refused = tpp.get(&granted.token, &format!("/v1/accounts/{account}/{resource}")).await.unwrap();
+        assert_problem(&refused, 403, "consent.scope");
+    }
+    gw.sandbox.stop().await;
+}
