@@ -10,6 +10,8 @@ mod institutions;
 mod payments;
 mod problems;
 mod status;
+mod sync;
+mod transactions;
 mod view;
 mod webhooks;
 
@@ -100,8 +102,9 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(accounts::show))
         .routes(routes!(accounts::balances))
         .routes(routes!(accounts::account_balances))
-        .routes(routes!(accounts::transactions))
-        .routes(routes!(accounts::account_transactions))
+        .routes(routes!(transactions::list))
+        .routes(routes!(transactions::of_account))
+        .routes(routes!(sync::sync))
         .routes(routes!(account_resources::parties))
         .routes(routes!(account_resources::beneficiaries))
         .routes(routes!(account_resources::standing_orders))

@@ -185,6 +185,10 @@ pub(crate) struct Source {
     /// Standard that the bank speaks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) standard: Option<String>,
+    /// The first day of transactions that was asked for, where there is one: later
+    /// than `from` if consent, bank or the absence of the person allow no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) history_from: Option<String>,
     /// Seconds after which it may answer again, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retry_after: Option<u64>,
@@ -214,6 +218,7 @@ impl From<SourceReport> for Source {
             code,
             as_of: report.as_of.to_string(),
             standard: report.standard,
+            history_from: report.history_from.map(|day| day.to_string()),
             retry_after: report.retry_after.map(|wait| wait.as_secs().max(1)),
         }
     }

@@ -24,7 +24,7 @@ pub(crate) use error::failure;
 pub(crate) use payments::payment_status;
 pub(crate) use reading::{account, balance, iban_or_other, identifications};
 pub(crate) use sca::{sca_start, sca_status};
-pub(crate) use transactions::{is_identifier, transactions_of};
+pub(crate) use transactions::transactions_of;
 
 /// The dialect; without state.
 #[derive(Clone, Copy, Debug, Default)]

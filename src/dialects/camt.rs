@@ -9,7 +9,8 @@ use domain::{
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use crate::berlin_group::{iban_or_other, is_identifier};
+use crate::berlin_group::iban_or_other;
+use crate::node::is_identifier;
 use crate::node::{date, decimal};
 
 /// Deepest element of these messages, with room to spare.

@@ -8,8 +8,9 @@ use domain::{
     Transaction,
 };
 
-use crate::berlin_group::{iban_or_other, is_identifier};
+use crate::berlin_group::iban_or_other;
 use crate::node::decimal;
+use crate::node::is_identifier;
 
 /// One field: its tag and its text with the line breaks it had.
 struct Field<'a> {

@@ -112,6 +112,27 @@ impl<'a> Node<'a> {
         self.text()?.ok_or_else(|| self.malformed())
     }
 
+    /// An identifier of an entry or payment; what banks write where they have
+    /// none is absent.
+    pub(crate) fn identifier(&self) -> Result<Option<String>, BankError> {
+        Ok(self.text()?.filter(|text| is_identifier(text)))
+    }
+
+    /// Texts, however they come: one text, an object whose `member` is the text,
+    /// or a list of such.
+    pub(crate) fn texts(&self, member: &str) -> Result<Vec<String>, BankError> {
+        if self.value.is_array() {
+            let mut found = Vec::new();
+            for item in self.items()? {
+                // A list in a list is nobody's remittance.
+                found.extend(if item.is_object() { item.get(member).text()? } else { item.text()? });
+            }
+            return Ok(found);
+        }
+        let text = if self.is_object() { self.get(member).text()? } else { self.text()? };
+        Ok(text.into_iter().collect())
+    }
+
     /// An identifier that will stand in an address: bounded and printable.
     pub(crate) fn required_id(&self) -> Result<String, BankError> {
         let id = self.required_text()?;
@@ -178,6 +199,15 @@ impl<'a> Node<'a> {
     }
 }
 
+/// Texts that stand for "no identifier".
+const NO_IDENTIFIER: [&str; 6] = ["NOTPROVIDED", "NOT PROVIDED", "NONREF", "NULL", "N/A", "-"];
+
+/// Whether a text is an identifier and not one of the stand-ins for none.
+pub(crate) fn is_identifier(text: &str) -> bool {
+    let zeros = text.bytes().all(|b| b == b'0');
+    !zeros && !NO_IDENTIFIER.iter().any(|none| text.eq_ignore_ascii_case(none))
+}
+
 /// A plain decimal number with an optional sign, at most 18 digits before and 10 after the point.
 pub(crate) fn decimal(text: &str) -> Option<Decimal> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -236,6 +266,41 @@ mod tests {
             let read = Node::root(&bank, &value).required_decimal().ok().map(|number| number.to_string());
             assert_eq!(read.as_deref(), expected, "{json}");
         }
+    }
+
+    #[test]
+    fn what_stands_for_no_identifier_is_none() {
+        let bank = bank();
+        for (json, expected) in [
+            (r#""NotProvided""#, None),
+            (r#""0""#, None),
+            (r#""000000""#, None),
+            ("0", None),
+            (r#"" ""#, None),
+            (r#""n/a""#, None),
+            (r#""100""#, Some("100")),
+        ] {
+            let value: Value = serde_json::from_str(json).unwrap();
+            let read = Node::root(&bank, &value).identifier().unwrap();
+            assert_eq!(read.as_deref(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn texts_come_alone_in_objects_and_in_lists() {
+        let bank = bank();
+        for (json, expected) in [
+            (r#""a""#, vec!["a"]),
+            (r#"["a", "b"]"#, vec!["a", "b"]),
+            (r#"{"reference": "r", "referenceType": "SCOR"}"#, vec!["r"]),
+            (r#"[{"reference": "r"}, "b"]"#, vec!["r", "b"]),
+            ("null", vec![]),
+        ] {
+            let value: Value = serde_json::from_str(json).unwrap();
+            assert_eq!(Node::root(&bank, &value).texts("reference").unwrap(), expected, "{json}");
+        }
+        let nested: Value = serde_json::from_str(r#"[["a"]]"#).unwrap();
+        assert!(Node::root(&bank, &nested).texts("reference").is_err());
     }
 
     #[test]

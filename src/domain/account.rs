@@ -146,6 +146,35 @@ pub struct Balance {
     pub last_change_at: Option<Timestamp>,
 }
 
+/// The balances that answer "how much is there": what is booked, and what can
+/// be spent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BalanceSummary {
+    /// What is booked.
+    pub booked: Option<Balance>,
+    /// What can be spent.
+    pub available: Option<Balance>,
+}
+
+impl BalanceSummary {
+    /// Chooses from what a bank gives: the balance of now before that of the end
+    /// of a day, and that of the latest day among equals.
+    #[must_use]
+    pub fn of(balances: &[Balance]) -> Self {
+        use BalanceType as T;
+        let booked = [T::InterimBooked, T::ClosingBooked, T::OpeningBooked, T::PreviouslyClosedBooked];
+        let available = [T::InterimAvailable, T::ClosingAvailable, T::ForwardAvailable, T::OpeningAvailable];
+        let choose = |kinds: [BalanceType; 4]| {
+            let of_kind = |kind| {
+                let of_kind = balances.iter().filter(move |balance| balance.kind == kind);
+                of_kind.max_by_key(|balance| (balance.reference_date, balance.last_change_at))
+            };
+            kinds.into_iter().find_map(of_kind).cloned()
+        };
+        Self { booked: choose(booked), available: choose(available) }
+    }
+}
+
 /// How far an entry has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BookingStatus {
@@ -215,4 +244,34 @@ pub struct Transaction {
     pub merchant_category_code: Option<String>,
     /// Balance after the entry, signed by its direction.
     pub balance_after: Option<(Money, CreditDebit)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn balance(kind: BalanceType, amount: &str, day: &str) -> Balance {
+        Balance {
+            kind,
+            amount: Money::parse(amount, "EUR".parse().unwrap()).unwrap(),
+            direction: CreditDebit::Credit,
+            credit_line_included: None,
+            reference_date: Some(day.parse().unwrap()),
+            last_change_at: None,
+        }
+    }
+
+    #[test]
+    fn the_balance_of_now_goes_before_that_of_yesterday() {
+        let yesterday = balance(BalanceType::ClosingBooked, "1.00", "2026-01-01");
+        let now = balance(BalanceType::InterimBooked, "2.00", "2026-01-02");
+        let older = balance(BalanceType::InterimBooked, "3.00", "2026-01-01");
+        let expected = balance(BalanceType::Expected, "9.00", "2026-01-02");
+        let all = [yesterday.clone(), older, now.clone(), expected.clone()];
+        let summary = BalanceSummary::of(&all);
+        assert_eq!((summary.booked, summary.available), (Some(now), None));
+        assert_eq!(BalanceSummary::of(std::slice::from_ref(&yesterday)).booked, Some(yesterday));
+        // What is expected is neither booked nor there to be spent.
+        assert_eq!(BalanceSummary::of(&[expected]), BalanceSummary::default());
+    }
 }

@@ -17,7 +17,8 @@ mod region;
 mod violation;
 
 pub use account::{
-    Account, AccountStatus, AccountUsage, Balance, BalanceType, BookingStatus, CreditDebit, Transaction,
+    Account, AccountStatus, AccountUsage, Balance, BalanceSummary, BalanceType, BookingStatus, CreditDebit,
+    Transaction,
 };
 pub use account_resource::{
     AccountResource, Beneficiary, DirectDebit, Frequency, Occurrence, OrderStatus, Party, Payee,

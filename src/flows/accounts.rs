@@ -16,6 +16,7 @@ use domain::{
     ReadKind, Region, ResourceEntry, SuspensionCause, Timestamp, Transaction, TransactionId,
 };
 use futures_util::future::join_all;
+use jiff::ToSpan;
 use secrecy::SecretString;
 use store::accounts::AccountLink;
 use store::consents::ConsentRow;
@@ -119,6 +120,10 @@ pub struct SourceReport {
     pub unattended: Option<Unattended>,
     /// When it may answer again, where it or the gateway says so.
     pub retry_after: Option<Duration>,
+    /// The first day of transactions that it was asked for, where that is known:
+    /// later than the caller wished, if the consent, the bank or the absence of
+    /// the PSU allow no more.
+    pub history_from: Option<Date>,
 }
 
 /// One account with what was read of it.
@@ -145,6 +150,13 @@ pub struct AccountData {
     pub standard: String,
     /// When it was read.
     pub fetched_at: Timestamp,
+}
+
+impl AccountData {
+    /// Its transactions, which it then has no more.
+    pub(crate) fn take_transactions(&mut self) -> Vec<(TransactionId, TransactionProvenance, Transaction)> {
+        std::mem::take(&mut self.transactions)
+    }
 }
 
 /// The merged answer.
@@ -240,6 +252,7 @@ impl Gateway {
             standard: None,
             unattended: None,
             retry_after: None,
+            history_from: None,
         };
         let work = self.share_of(client_id, id, only, read, psu, &mut report);
         let result = tokio::time::timeout(self.parts.config.read_deadline, work).await;
@@ -264,6 +277,7 @@ impl Gateway {
                     FlowError::NotFound(_)
                     | FlowError::Invalid(_)
                     | FlowError::UnknownInstitution(_)
+                    | FlowError::SnapshotGone
                     | FlowError::RegionNotHeld(_)
                     | FlowError::ConsentState(_)
                     | FlowError::NothingToReconfirm
@@ -342,6 +356,9 @@ impl Gateway {
             let source = Source { profile, consent, token, psu, standard, resources };
             self.read_source(information, &source, known, only, read).await
         };
+        if let Read::Transactions(window) = read {
+            report.history_from = self.history_from(&profile, &consent, window, psu.is_some());
+        }
         let accounts = match work.await {
             Err(FlowError::Bank(error)) => {
                 let heeded = self.heed(&consent, error.kind).await;
@@ -473,8 +490,7 @@ impl Gateway {
                 data.resources = self.pages(information, &cx, first, read).await?;
             }
             Read::Transactions(window) => {
-                let earliest = source.psu.is_none().then(|| self.earliest(&source.consent));
-                let from = window.from.max(source.consent.terms.history_from).max(earliest);
+                let from = self.history_from(profile, &source.consent, window, source.psu.is_some());
                 let query = TransactionQuery { from, to: window.to, status: TransactionSelection::Both };
                 let first = information.transactions(&cx, &link.resource_id, &query)?;
                 let read = |response: &BankResponse| information.transactions_read(&cx, response);
@@ -488,6 +504,22 @@ impl Gateway {
             }
         }
         Ok(data)
+    }
+
+    /// The first day of transactions to ask for; none, if nothing limits it.
+    fn history_from(
+        &self,
+        profile: &Profile,
+        consent: &ConsentRow,
+        window: TransactionWindow,
+        attended: bool,
+    ) -> Option<Date> {
+        let wanted = window.from.max(consent.terms.history_from);
+        let unattended = (!attended).then(|| self.earliest(consent));
+        // Only a wish can go further back than the bank's memory does.
+        let days = i64::from(profile.max_history_days).days();
+        let remembered = wanted.map(|_| date_of(self.now()).saturating_sub(days));
+        wanted.max(unattended).max(remembered)
     }
 
     fn bare(&self, source: &Source<'_>, id: AccountId, read: Read) -> AccountData {

@@ -13,6 +13,9 @@ pub enum FlowError {
     /// The input is wrong.
     #[error("the request is invalid")]
     Invalid(#[from] Violations),
+    /// The snapshot that a cursor names is not kept any more.
+    #[error("the cursor is too old")]
+    SnapshotGone,
     /// The institution is not in the directory.
     #[error("institution {0} is not known")]
     UnknownInstitution(InstitutionId),

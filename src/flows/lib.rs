@@ -22,6 +22,7 @@ mod payments;
 mod placing;
 mod psu;
 mod reconcile;
+mod sync;
 mod unattended;
 mod webhooks;
 
@@ -36,5 +37,6 @@ pub use ids::{IdKey, TransactionProvenance};
 pub use jurisdiction::{ConsentRules, InvalidRules, Jurisdictions};
 pub use payments::{PaymentReply, PaymentRequest};
 pub use psu::PsuConsent;
+pub use sync::{Changes, Confidence, Replaced};
 pub use unattended::Unattended;
 pub use webhooks::{WebhookPolicy, WebhookRefused, WebhookSender};

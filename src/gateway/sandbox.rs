@@ -445,6 +445,7 @@ async fn work(oauth: OAuth, stop: CancellationToken) {
         let mut rounds = Rounds::every(Duration::from_secs(60), &stop);
         while rounds.next().await {
             rounds.note(gateway.tell_of_maintenance().await);
+            rounds.note(gateway.forget_snapshots().await);
             let now = gateway.clock().now();
             rounds.note(gateway.stores().global().forget_expired(now).await.map_err(Into::into));
             for region in gateway.stores().regions() {

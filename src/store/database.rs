@@ -59,6 +59,7 @@ pub(crate) const REGION: Schema = &[
     (2, "consent life", include_str!("../../migrations/region/0002_consent_life.sql")),
     (3, "authorization details", include_str!("../../migrations/region/0003_authorization_details.sql")),
     (4, "institution health", include_str!("../../migrations/region/0004_institution_health.sql")),
+    (5, "snapshots", include_str!("../../migrations/region/0005_snapshots.sql")),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,6 +22,7 @@ pub mod instances;
 pub mod payments;
 mod rows;
 pub mod sessions;
+pub mod snapshots;
 mod together;
 pub mod tokens;
 pub mod usage;

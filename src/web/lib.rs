@@ -8,6 +8,7 @@ pub mod dpop;
 mod headers;
 mod limits;
 mod problem;
+mod problem_code;
 mod refusal;
 
 pub use body::{JsonBody, QueryParams, from_text};
@@ -15,5 +16,6 @@ pub use caller::{Accounts, AccountsOrPayments, AnyScope, Caller, Payments, Scope
 pub use cursor::Cursor;
 pub use headers::{IdempotencyKey, Psu};
 pub use limits::RateLimits;
-pub use problem::{NextAction, Problem, ProblemCode, ProblemError, ProblemInstitution};
+pub use problem::{NextAction, Problem, ProblemError, ProblemInstitution};
+pub use problem_code::ProblemCode;
 pub use refusal::{no_such_method, no_such_path, refuse};

@@ -8,9 +8,6 @@ use super::reading::identifications;
 use super::sca::link_text;
 use crate::node::Node;
 
-/// Texts that stand for "no identifier".
-const NO_IDENTIFIER: [&str; 5] = ["NOTPROVIDED", "NOT PROVIDED", "NONREF", "NULL", "0"];
-
 /// Reads a successful answer in whichever format it came.
 pub(crate) fn transactions_of(
     profile: &Profile,
@@ -67,10 +64,10 @@ fn transaction(node: &Node<'_>, status: BookingStatus) -> Result<Transaction, Ba
     };
     let (creditor, debtor) = (node.get("creditorAccount"), node.get("debtorAccount"));
     Ok(Transaction {
-        bank_transaction_id: identifier(&node.get("transactionId"))?,
-        entry_reference: identifier(&node.get("entryReference"))?,
-        end_to_end_id: identifier(&node.get("endToEndId"))?,
-        mandate_id: identifier(&node.get("mandateId"))?,
+        bank_transaction_id: node.get("transactionId").identifier()?,
+        entry_reference: node.get("entryReference").identifier()?,
+        end_to_end_id: node.get("endToEndId").identifier()?,
+        mandate_id: node.get("mandateId").identifier()?,
         status,
         amount,
         direction: CreditDebit::of(number),
@@ -90,35 +87,25 @@ fn transaction(node: &Node<'_>, status: BookingStatus) -> Result<Transaction, Ba
     })
 }
 
-fn identifier(node: &Node<'_>) -> Result<Option<String>, BankError> {
-    Ok(node.text()?.filter(|text| is_identifier(text)))
-}
-
-/// Whether a text is an identifier and not one of the stand-ins for none.
-pub(crate) fn is_identifier(text: &str) -> bool {
-    !NO_IDENTIFIER.iter().any(|none| text.eq_ignore_ascii_case(none))
-}
-
-/// Free texts and structured references, each alone or in a list.
+/// Free texts and structured references: a text, an object or a list of either,
+/// in the member for one as in the member for many.
 fn remittance(node: &Node<'_>) -> Result<(Vec<String>, Vec<String>), BankError> {
-    let (mut texts, mut references) = (Vec::new(), Vec::new());
-    texts.extend(node.get("remittanceInformationUnstructured").text()?);
-    for line in node.get("remittanceInformationUnstructuredArray").items()? {
-        let fresh = line.text()?.filter(|text| !texts.contains(text));
-        texts.extend(fresh);
-    }
-    let single = node.get("remittanceInformationStructured");
-    references.extend(reference(&single)?);
-    for entry in node.get("remittanceInformationStructuredArray").items()? {
-        let fresh = reference(&entry)?.filter(|text| !references.contains(text));
-        references.extend(fresh);
-    }
+    let gathered = |names: [&str; 2]| -> Result<Vec<String>, BankError> {
+        let mut found: Vec<String> = Vec::new();
+        for name in names {
+            for text in node.get(name).texts("reference")? {
+                if !found.contains(&text) {
+                    found.push(text);
+                }
+            }
+        }
+        Ok(found)
+    };
+    let mut texts =
+        gathered(["remittanceInformationUnstructured", "remittanceInformationUnstructuredArray"])?;
+    let references = gathered(["remittanceInformationStructured", "remittanceInformationStructuredArray"])?;
     if texts.is_empty() {
         texts.extend(node.get("additionalInformation").text()?);
     }
     Ok((texts, references))
-}
-
-fn reference(node: &Node<'_>) -> Result<Option<String>, BankError> {
-    if node.is_object() { node.get("reference").text() } else { node.text() }
 }

@@ -347,8 +347,8 @@ fn transaction(node: &Node<'_>) -> Result<Transaction, BankError> {
     let booked = node.get("BookingDateTime");
     let creditor_name = creditor.get("Name").text()?;
     Ok(Transaction {
-        bank_transaction_id: node.get("TransactionId").text()?,
-        entry_reference: node.get("TransactionReference").text()?,
+        bank_transaction_id: node.get("TransactionId").identifier()?,
+        entry_reference: node.get("TransactionReference").identifier()?,
         end_to_end_id: None,
         mandate_id: None,
         status,

@@ -84,6 +84,7 @@ impl Reason {
             FlowError::Bank(error) => Self::of_bank(error),
             FlowError::AllBanks(_) => Self::BankSilent,
             FlowError::Invalid(_)
+            | FlowError::SnapshotGone
             | FlowError::RegionNotHeld(_)
             | FlowError::KeyInFlight
             | FlowError::KeyReused

@@ -1,0 +1,287 @@
+//! Transactions: of all consents of a token at once, or of one account.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use domain::{AccountId, Date, Transaction};
+use flows::{AccountData, Gateway, Read, Replaced, TransactionProvenance, TransactionWindow};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use web::{Accounts, Caller, Cursor, Problem, ProblemCode, Psu, QueryParams, RateLimits, from_text};
+
+use crate::accounts::{Answer, PartyName, account_id};
+use crate::view::{AccountName, Amount, Page, Provenance, Source, limit_of};
+
+/// What a creditor was told.
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
+struct RemittanceView {
+    /// Free text, in the bank's order.
+    unstructured: Vec<String>,
+    /// Creditor references.
+    structured: Vec<StructuredRemittance>,
+}
+
+/// A creditor reference.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct StructuredRemittance {
+    /// The reference.
+    reference: String,
+}
+
+/// A bank transaction code.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct BankTransactionCode {
+    /// ISO code `DOMN-FMLY-SUBF`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iso: Option<String>,
+    /// The bank's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proprietary: Option<String>,
+}
+
+/// One entry of an account.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct TransactionView {
+    /// The same at every read and after every re-consent.
+    id: String,
+    /// The account.
+    account_id: String,
+    /// `BANK`, or `SYNTHETIC` where the bank has no usable id of its own.
+    id_provenance: &'static str,
+    /// The pending entry that this one was before; only of a booked entry that is
+    /// new in a sync.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces_transaction_id: Option<String>,
+    /// How sure that is: `EXACT` (an identifier agrees), `HIGH` (amount, and
+    /// counterparty or purpose) or `LOW` (amount).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    match_confidence: Option<&'static str>,
+    /// `BOOK`, `PDNG`, `INFO` or `RJCT`.
+    status: &'static str,
+    /// How much, without a sign.
+    amount: Amount,
+    /// `CRDT` in, `DBIT` out.
+    credit_debit_indicator: &'static str,
+    /// Day of booking.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    booking_date: Option<String>,
+    /// Day of value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_date: Option<String>,
+    /// Instant of booking, where the bank gives one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    booked_at: Option<String>,
+    /// The bank's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bank_transaction_id: Option<String>,
+    /// Position in the statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry_reference: Option<String>,
+    /// End-to-end id of the payment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_to_end_id: Option<String>,
+    /// Mandate of a direct debit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mandate_id: Option<String>,
+    /// Who was paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    creditor: Option<PartyName>,
+    /// Account that was paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    creditor_account: Option<AccountName>,
+    /// Who paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    debtor: Option<PartyName>,
+    /// Account that paid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    debtor_account: Option<AccountName>,
+    /// Purpose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remittance: Option<RemittanceView>,
+    /// Kind of entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bank_transaction_code: Option<BankTransactionCode>,
+    /// ISO 18245.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merchant_category_code: Option<String>,
+    /// Where it comes from.
+    source: Provenance,
+}
+
+impl TransactionView {
+    /// The same entry, saying what it was before.
+    pub(crate) fn replacing(mut self, old: &Replaced) -> Self {
+        self.replaces_transaction_id = Some(old.id.to_string());
+        self.match_confidence = Some(old.confidence.code());
+        self
+    }
+}
+
+/// Transactions, newest first.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct TransactionList {
+    /// The transactions.
+    data: Vec<TransactionView>,
+    /// How each bank answered.
+    sources: Vec<Source>,
+    /// Where the next page starts.
+    page: Page,
+}
+
+/// Which transactions.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct TransactionParams {
+    /// First booking date, `YYYY-MM-DD`.
+    #[serde(default)]
+    #[param(value_type = Option<String>, format = Date)]
+    from: Option<Date>,
+    /// Last booking date, `YYYY-MM-DD`.
+    #[serde(default)]
+    #[param(value_type = Option<String>, format = Date)]
+    to: Option<Date>,
+    /// Transactions on a page, 1 to 1000.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u16>,
+    /// Where the page starts, from the page before.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+/// List transactions of all accounts.
+///
+/// Newest first. A page is cut from what the banks report at the moment of
+/// the call.
+#[utoipa::path(get, operation_id = "listTransactions", path = "/v1/transactions", tag = "accounts", security(("mtls_oauth" = ["accounts"])),
+    params(TransactionParams),
+    responses((status = 200, description = "What was asked for", body = TransactionList),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn list(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<Accounts>,
+    Psu(psu): Psu,
+    QueryParams(params): QueryParams<TransactionParams>,
+) -> Answer<TransactionList> {
+    transaction_page(&gateway, &caller, psu, None, &params).await
+}
+
+/// List transactions of one account.
+#[utoipa::path(get, operation_id = "listAccountTransactions", path = "/v1/accounts/{account_id}/transactions", tag = "accounts",
+    security(("mtls_oauth" = ["accounts"])), params(("account_id" = String, Path), TransactionParams),
+    responses((status = 200, description = "What was asked for", body = TransactionList),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn of_account(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<Accounts>,
+    Psu(psu): Psu,
+    Path(account): Path<String>,
+    QueryParams(params): QueryParams<TransactionParams>,
+) -> Answer<TransactionList> {
+    let account = account_id(&account)?;
+    transaction_page(&gateway, &caller, psu, Some(account), &params).await
+}
+
+/// Position of an entry in the list: day, then id.
+type Position = (String, String);
+
+async fn transaction_page(
+    gateway: &Gateway,
+    caller: &Caller<Accounts>,
+    psu: Option<connect::PsuPresence>,
+    only: Option<AccountId>,
+    params: &TransactionParams,
+) -> Answer<TransactionList> {
+    let limit = limit_of(params.limit, 500, 1_000)?;
+    if let (Some(from), Some(to)) = (params.from, params.to)
+        && from > to
+    {
+        return Err(Problem::new(ProblemCode::Query).error(
+            "from",
+            "parameter.invalid",
+            "from is not after to",
+        ));
+    }
+    let day = |day: Option<Date>| day.map(|day| day.to_string()).unwrap_or_default();
+    let account = only.map(|id| id.to_string()).unwrap_or_default();
+    let bound = [caller.client_id.as_str(), &account, &day(params.from), &day(params.to)];
+    let cursors = Cursor::new(gateway.id_key(), "transactions", &bound);
+    let after: Option<Position> = params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
+
+    let window = TransactionWindow { from: params.from, to: params.to };
+    let read = Read::Transactions(window);
+    let reading = gateway.read(&caller.client_id, &caller.consents, only, read, psu.as_ref()).await?;
+    let limits = RateLimits::of(&reading);
+    let mut entries: Vec<(Position, TransactionView)> = Vec::new();
+    for account in &reading.accounts {
+        for (id, provenance, entry) in &account.transactions {
+            let view = transaction_view(account, &id.to_string(), *provenance, entry);
+            let day = view.booking_date.clone().or_else(|| view.value_date.clone()).unwrap_or_default();
+            entries.push(((day, id.to_string()), view));
+        }
+    }
+    entries.sort_by(|(one, _), (other, _)| other.cmp(one));
+    let mut rest =
+        entries.into_iter().filter(|(position, _)| after.as_ref().is_none_or(|after| position < after));
+    let page: Vec<_> = rest.by_ref().take(limit).collect();
+    let has_more = rest.next().is_some();
+    let last = page.last().map(|(position, _)| cursors.write(position));
+    let list = TransactionList {
+        data: page.into_iter().map(|(_, view)| view).collect(),
+        sources: reading.sources.into_iter().map(Source::from).collect(),
+        page: Page { next_cursor: last.filter(|_| has_more), has_more },
+    };
+    Ok((limits, Json(list)))
+}
+
+pub(crate) fn transaction_view(
+    account: &AccountData,
+    id: &str,
+    provenance: TransactionProvenance,
+    entry: &Transaction,
+) -> TransactionView {
+    let text = |date: Option<Date>| date.map(|date| date.to_string());
+    let party =
+        |name: &Option<String>| name.clone().filter(|_| account.detail).map(|name| PartyName { name });
+    let counterpart = |known: &Option<domain::AccountIdentification>| {
+        known.as_ref().filter(|_| account.detail).map(AccountName::from)
+    };
+    let code = entry.bank_transaction_code.is_some() || entry.proprietary_code.is_some();
+    TransactionView {
+        id: id.to_owned(),
+        account_id: account.id.to_string(),
+        id_provenance: provenance.code(),
+        replaces_transaction_id: None,
+        match_confidence: None,
+        status: entry.status.code(),
+        amount: entry.amount.into(),
+        credit_debit_indicator: entry.direction.code(),
+        booking_date: text(entry.booking_date),
+        value_date: text(entry.value_date),
+        booked_at: entry.booked_at.map(|at| at.to_string()),
+        bank_transaction_id: entry.bank_transaction_id.clone(),
+        entry_reference: entry.entry_reference.clone(),
+        end_to_end_id: entry.end_to_end_id.clone(),
+        mandate_id: entry.mandate_id.clone(),
+        creditor: party(&entry.creditor_name),
+        creditor_account: counterpart(&entry.creditor_account),
+        debtor: party(&entry.debtor_name),
+        debtor_account: counterpart(&entry.debtor_account),
+        remittance: account.detail.then(|| RemittanceView {
+            unstructured: entry.remittance.clone(),
+            structured: entry
+                .references
+                .iter()
+                .map(|reference| StructuredRemittance { reference: reference.clone() })
+                .collect(),
+        }),
+        bank_transaction_code: code.then(|| BankTransactionCode {
+            iso: entry.bank_transaction_code.clone(),
+            proprietary: entry.proprietary_code.clone(),
+        }),
+        merchant_category_code: entry.merchant_category_code.clone(),
+        source: Provenance::of(account),
+    }
+}

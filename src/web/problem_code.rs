@@ -1,0 +1,181 @@
+//! The catalogue of problems: each with its status, who must act, and what helps.
+
+use http::StatusCode;
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])* $name:ident = $code:literal, $status:ident, $source:literal, $retry:literal, $title:literal;)+) => {
+        /// Every problem the API can answer with.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum ProblemCode {
+            $($(#[doc = $doc])* $name,)+
+        }
+
+        impl ProblemCode {
+            /// Every code, in the order of the catalogue.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// Stable machine-readable code.
+            #[must_use]
+            pub fn code(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+
+            /// HTTP status.
+            #[must_use]
+            pub fn status(self) -> StatusCode {
+                match self { $(Self::$name => StatusCode::$status,)+ }
+            }
+
+            /// Who must act: `client`, `gateway`, `institution` or `psu`.
+            #[must_use]
+            pub fn source(self) -> &'static str {
+                match self { $(Self::$name => $source,)+ }
+            }
+
+            /// Whether the same request may succeed later.
+            #[must_use]
+            pub fn retryable(self) -> bool {
+                match self { $(Self::$name => $retry,)+ }
+            }
+
+            /// Short text, the same for every occurrence.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)+ }
+            }
+
+            /// What it means and what helps.
+            #[must_use]
+            pub fn documentation(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc,)+),)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The body is not JSON, or is nested deeper than 64 levels.
+    MalformedJson = "request.malformed_json", BAD_REQUEST, "client", false, "The body is not JSON";
+    /// The body is larger than this operation takes.
+    BodyTooLarge = "request.body_too_large", PAYLOAD_TOO_LARGE, "client", false, "The body is too large";
+    /// The body is not declared as application/json, or is compressed.
+    MediaType = "request.media_type", UNSUPPORTED_MEDIA_TYPE, "client", false, "The body must be application/json";
+    /// Fields are missing, unknown or wrong; `errors` names each.
+    Invalid = "request.invalid", UNPROCESSABLE_ENTITY, "client", false, "The request is invalid";
+    /// A query parameter is unknown, repeated or wrong.
+    Query = "request.query", BAD_REQUEST, "client", false, "A query parameter is wrong";
+    /// The cursor was changed, or belongs to other parameters.
+    CursorInvalid = "request.cursor", BAD_REQUEST, "client", false, "The cursor does not fit the request";
+    /// What the cursor stands for is not kept any more; begin anew without one.
+    CursorGone = "request.cursor_gone", GONE, "client", false, "The cursor is too old";
+    /// A header is missing, repeated or wrong.
+    Header = "request.header", BAD_REQUEST, "client", false, "A header is wrong";
+    /// The path is not spelled plainly (encoded slashes, dot segments, …).
+    Path = "request.path", BAD_REQUEST, "client", false, "The path is not spelled plainly";
+    /// There is no such path.
+    PathUnknown = "request.path_unknown", NOT_FOUND, "client", false, "There is no such path";
+    /// The path exists, the method does not.
+    MethodUnknown = "request.method", METHOD_NOT_ALLOWED, "client", false, "The path does not have this method";
+    /// There is no such resource for this client.
+    NotFound = "resource.not_found", NOT_FOUND, "client", false, "There is no such resource";
+    /// No access token in the Authorization header.
+    TokenMissing = "auth.token_missing", UNAUTHORIZED, "client", false, "An access token is needed";
+    /// The token is unknown, expired or revoked.
+    TokenInvalid = "auth.token_invalid", UNAUTHORIZED, "client", false, "The access token is not valid";
+    /// The connection shows no client certificate.
+    CertificateMissing = "auth.certificate_missing", UNAUTHORIZED, "client", false, "A client certificate is needed";
+    /// The client certificate chains to no authority trusted here.
+    CertificateUntrusted = "auth.certificate_untrusted", UNAUTHORIZED, "client", false, "The client certificate is not trusted";
+    /// The client certificate has expired or is not valid yet.
+    CertificateOutOfDate = "auth.certificate_out_of_date", UNAUTHORIZED, "client", false, "The client certificate is out of date";
+    /// The token is bound to another certificate (RFC 8705).
+    CertificateMismatch = "auth.certificate_mismatch", UNAUTHORIZED, "client", false, "The token belongs to another certificate";
+    /// The DPoP proof is missing, is not about this request, is not by the
+    /// token's key, or was used before (RFC 9449 §4.3).
+    ProofInvalid = "auth.dpop_proof", UNAUTHORIZED, "client", false, "The DPoP proof is not valid";
+    /// The DPoP proof needs the nonce of this answer's DPoP-Nonce (RFC 9449 §9).
+    ProofNonce = "auth.dpop_nonce", UNAUTHORIZED, "client", true, "The DPoP proof needs a nonce";
+    /// The token lacks the scope.
+    ScopeMissing = "auth.scope", FORBIDDEN, "client", false, "The token lacks the scope";
+    /// The consent has ended, or the PSU has not given it yet.
+    ConsentNotInForce = "consent.not_in_force", FORBIDDEN, "psu", false, "The consent is not in force";
+    /// The consent lacks the permission.
+    ConsentScope = "consent.scope", FORBIDDEN, "client", false, "The consent does not allow this";
+    /// The consent's life has no such step.
+    ConsentState = "consent.state", CONFLICT, "client", false, "The consent cannot do this now";
+    /// The TPP has not confirmed in time that the PSU wants to go on; do it, and reads go on.
+    ReconfirmationDue = "consent.reconfirmation_due", FORBIDDEN, "client", false, "The consent must be confirmed again";
+    /// Nobody has to confirm consents again in the institution's country.
+    NothingToReconfirm = "consent.nothing_to_reconfirm", CONFLICT, "client", false, "The consent needs no confirmation";
+    /// Transactions that old are given only while the PSU is present (RTS art. 10).
+    HistoryNeedsPsu = "consent.history_needs_psu", FORBIDDEN, "psu", false, "Transactions that old need the customer";
+    /// The consent was given by another person than the one who is here.
+    OtherPsu = "consent.other_person", FORBIDDEN, "psu", false, "The consent is another person's";
+    /// The payment's life has no such step.
+    PaymentState = "payment.state", CONFLICT, "client", false, "The payment cannot do this now";
+    /// The token was granted for a payment of another amount or payee
+    /// (dynamic linking, RTS art. 5).
+    PaymentNotGranted = "payment.not_granted", FORBIDDEN, "client", false, "The PSU approved another payment";
+    /// What came from the bank does not belong to this browser or bank.
+    CallbackMismatch = "callback.mismatch", BAD_REQUEST, "psu", false, "This answer from the bank does not belong here";
+    /// What came from the bank was used before or came too late.
+    CallbackSpent = "callback.spent", BAD_REQUEST, "psu", false, "This answer from the bank was used before";
+    /// The link to the authorization endpoint lacks a parameter or repeats one.
+    AuthorizationLink = "authorization.link", BAD_REQUEST, "client", false, "The link to this page is not complete";
+    /// The pushed request is unknown, was answered before, or is too old.
+    RequestUri = "authorization.request_uri", BAD_REQUEST, "client", false, "The request is not valid any more";
+    /// The PSU took too long, or the session never was.
+    SessionOver = "session.over", BAD_REQUEST, "psu", false, "The session is over";
+    /// The step was taken before.
+    SessionSpent = "session.spent", BAD_REQUEST, "psu", false, "The step was taken before";
+    /// Another browser began the session.
+    SessionBrowser = "session.browser", BAD_REQUEST, "psu", false, "Another browser began this";
+    /// The Idempotency-Key header is missing.
+    KeyMissing = "idempotency.missing", BAD_REQUEST, "client", false, "An Idempotency-Key is needed";
+    /// The Idempotency-Key is longer than 255 characters or not printable ASCII.
+    KeyInvalid = "idempotency.invalid", BAD_REQUEST, "client", false, "The Idempotency-Key is not usable";
+    /// A request with this key is being worked on.
+    KeyInFlight = "idempotency.in_flight", CONFLICT, "client", true, "A request with this key is being worked on";
+    /// The key was used with another body.
+    KeyReused = "idempotency.reused", UNPROCESSABLE_ENTITY, "client", false, "The key was used for another request";
+    /// No institution has this id.
+    InstitutionUnknown = "institution.unknown", UNPROCESSABLE_ENTITY, "client", false, "The institution is not known";
+    /// The institution is not set up here, or cannot do this.
+    InstitutionUnsupported = "institution.unsupported", UNPROCESSABLE_ENTITY, "client", false, "The institution cannot do this here";
+    /// The bank cannot be reached.
+    BankUnavailable = "institution.unavailable", BAD_GATEWAY, "institution", true, "The bank cannot be reached";
+    /// The bank did not answer in time.
+    BankTimeout = "institution.timeout", GATEWAY_TIMEOUT, "institution", true, "The bank did not answer in time";
+    /// The bank failed.
+    BankFailed = "institution.failed", BAD_GATEWAY, "institution", true, "The bank failed";
+    /// The bank's answer cannot be read.
+    BankMalformed = "institution.malformed", BAD_GATEWAY, "institution", true, "The bank's answer cannot be read";
+    /// The bank's answer is about something else than was ordered.
+    BankMismatch = "institution.mismatch", BAD_GATEWAY, "institution", false, "The bank answered about something else";
+    /// The bank limits how often it may be asked.
+    BankThrottled = "institution.throttled", SERVICE_UNAVAILABLE, "institution", true, "The bank limits requests";
+    /// The day's accesses without the PSU are used up (RTS art. 36(5)(b)).
+    UnattendedUsedUp = "institution.unattended_used_up", TOO_MANY_REQUESTS, "institution", true, "The day's accesses without the customer are used up";
+    /// The bank refuses us: certificate, registration or signature.
+    BankRefusesUs = "institution.configuration", BAD_GATEWAY, "gateway", false, "The bank refuses the gateway";
+    /// The bank refused the request.
+    BankRefused = "institution.refused", UNPROCESSABLE_ENTITY, "institution", false, "The bank refused the request";
+    /// The PSU did not complete the authentication at the bank.
+    BankAuthentication = "institution.authentication", FORBIDDEN, "psu", false, "The customer was not authenticated";
+    /// None of the banks of this token answered; `errors` names each.
+    AllBanksFailed = "institution.all_failed", BAD_GATEWAY, "institution", true, "None of the banks answered";
+    /// Personal data of that region is not held by this installation.
+    RegionNotHeld = "region.not_held", UNPROCESSABLE_ENTITY, "client", false, "That region is not held here";
+    /// The webhook address or an event type is refused.
+    WebhookRefused = "webhook.refused", UNPROCESSABLE_ENTITY, "client", false, "The webhook is refused";
+    /// The consent's calls without the PSU of this day are used up (RTS art. 36(5)(b)); the bank was not asked.
+    UnattendedQuota = "quota.unattended", TOO_MANY_REQUESTS, "client", true, "The day's calls without the customer are used up";
+    /// Too many requests.
+    TooMany = "quota.exceeded", TOO_MANY_REQUESTS, "client", true, "Too many requests";
+    /// The gateway is busy.
+    Busy = "gateway.busy", SERVICE_UNAVAILABLE, "gateway", true, "The gateway is busy";
+    /// The gateway did not answer in time.
+    TimedOut = "gateway.timeout", SERVICE_UNAVAILABLE, "gateway", true, "The gateway did not answer in time";
+    /// Something failed here that should not.
+    Internal = "gateway.internal", INTERNAL_SERVER_ERROR, "gateway", true, "Something failed here";
+}
