@@ -110,6 +110,23 @@ if [ -r "$DIRECTORY" ]; then
   row "Directory: search by name, five texts, each" "$(sed -n 's/.* hits in //p' "$work/directory" | paste -s -d, | sed 's/,/, /g')"
 fi
 
+# --- Banks -----------------------------------------------------------------
+
+cargo build --release --locked --quiet -p consentry-api --example mapping_speed
+"$release/examples/mapping_speed" >"$work/mapping"
+for dialect in berlin-group uk-open-banking; do
+  figure() { sed -E "s/.*\"$dialect\":\{([^}]*)\}.*/\1/; s/.*\"$1\":([0-9]+).*/\1/" "$work/mapping"; }
+  row "10,000 transactions to our API, one core, $dialect" \
+    "$(figure mb_per_second) MB/s of bank JSON; serde_json, parsed into values and written again: $(figure value_mb_per_second) MB/s"
+done
+cargo build --release --locked --quiet -p consentry --example fan_out
+"$release/examples/fan_out" "$work/fan-out" >"$work/fan"
+fan() { sed -E "s/.*\"$1\":\"?([0-9.]+)\"?.*/\1/" "$work/fan"; }
+row "Read of ten banks of 50 ms each, p50 and p99" \
+  "$(fan ten_p50_ms) ms, $(fan ten_p99_ms) ms; of one of them: $(fan one_p50_ms) ms, $(fan one_p99_ms) ms"
+row "The same with one bank that never answers, deadline 500 ms" \
+  "$(fan answered_ms) ms; the slowest of the other nine: $(fan slowest_of_the_others_ms) ms"
+
 # --- The report ------------------------------------------------------------
 
 mkdir -p docs

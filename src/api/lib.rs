@@ -27,6 +27,8 @@ use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use transactions::{TransactionView, Viewer};
+
 /// What the API works with.
 #[derive(Clone)]
 pub struct Api {

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use web::{Accounts, Caller, Cursor, Problem, Psu, QueryParams, RateLimits};
 
 use crate::accounts::{Answer, account_id};
-use crate::transactions::{TransactionView, transaction_view};
+use crate::transactions::{TransactionView, Viewer};
 use crate::view::Source;
 
 /// An entry that is no more.
@@ -81,15 +81,16 @@ pub(crate) async fn sync(
 fn view(changes: Changes, next_cursor: String) -> SyncView {
     let (mut added, mut modified) = (Vec::new(), Vec::new());
     if let Some(account) = changes.reading.accounts.first() {
+        let viewer = Viewer::of(account);
         for ((id, provenance, entry), replaced) in &changes.added {
-            let view = transaction_view(account, &id.to_string(), *provenance, entry);
+            let view = viewer.show(*id, *provenance, entry);
             added.push(match replaced {
                 Some(old) => view.replacing(old),
                 None => view,
             });
         }
         for (id, provenance, entry) in &changes.modified {
-            modified.push(transaction_view(account, &id.to_string(), *provenance, entry));
+            modified.push(viewer.show(*id, *provenance, entry));
         }
     }
     SyncView {

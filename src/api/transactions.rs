@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use domain::{AccountId, Date, Transaction};
+use domain::{AccountId, Date, Transaction, TransactionId};
 use flows::{AccountData, Gateway, Read, Replaced, TransactionProvenance, TransactionWindow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use web::{Accounts, Caller, Cursor, Problem, ProblemCode, Psu, QueryParams, RateLimits, from_text};
 
 use crate::accounts::{Answer, PartyName, account_id};
-use crate::view::{AccountName, Amount, Page, Provenance, Source, limit_of};
+use crate::view::{AccountName, Amount, Page, Provenance, Shared, Source, limit_of};
 
 /// What a creditor was told.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
@@ -42,11 +42,12 @@ struct BankTransactionCode {
 
 /// One entry of an account.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(crate) struct TransactionView {
+pub struct TransactionView {
     /// The same at every read and after every re-consent.
     id: String,
     /// The account.
-    account_id: String,
+    #[schema(value_type = String)]
+    account_id: Shared,
     /// `BANK`, or `SYNTHETIC` where the bank has no usable id of its own.
     id_provenance: &'static str,
     /// The pending entry that this one was before; only of a booked entry that is
@@ -115,6 +116,79 @@ impl TransactionView {
         self.replaces_transaction_id = Some(old.id.to_string());
         self.match_confidence = Some(old.confidence.code());
         self
+    }
+}
+
+/// Shows the entries of one account: without names and purposes, unless the
+/// consent allows the detail.
+#[derive(Debug)]
+pub struct Viewer {
+    account_id: Shared,
+    detail: bool,
+    source: Provenance,
+}
+
+impl Viewer {
+    /// For the entries of this account.
+    #[must_use]
+    pub fn of(account: &AccountData) -> Self {
+        Self {
+            account_id: account.id.to_string().as_str().into(),
+            detail: account.detail,
+            source: Provenance::of(account),
+        }
+    }
+
+    /// One entry.
+    #[must_use]
+    pub fn show(
+        &self,
+        id: TransactionId,
+        provenance: TransactionProvenance,
+        entry: &Transaction,
+    ) -> TransactionView {
+        let text = |date: Option<Date>| date.map(|date| date.to_string());
+        let party =
+            |name: &Option<String>| name.clone().filter(|_| self.detail).map(|name| PartyName { name });
+        let counterpart = |known: &Option<domain::AccountIdentification>| {
+            known.as_ref().filter(|_| self.detail).map(AccountName::from)
+        };
+        let code = entry.bank_transaction_code.is_some() || entry.proprietary_code.is_some();
+        TransactionView {
+            id: id.to_string(),
+            account_id: self.account_id.clone(),
+            id_provenance: provenance.code(),
+            replaces_transaction_id: None,
+            match_confidence: None,
+            status: entry.status.code(),
+            amount: entry.amount.into(),
+            credit_debit_indicator: entry.direction.code(),
+            booking_date: text(entry.booking_date),
+            value_date: text(entry.value_date),
+            booked_at: entry.booked_at.map(|at| at.to_string()),
+            bank_transaction_id: entry.bank_transaction_id.clone(),
+            entry_reference: entry.entry_reference.clone(),
+            end_to_end_id: entry.end_to_end_id.clone(),
+            mandate_id: entry.mandate_id.clone(),
+            creditor: party(&entry.creditor_name),
+            creditor_account: counterpart(&entry.creditor_account),
+            debtor: party(&entry.debtor_name),
+            debtor_account: counterpart(&entry.debtor_account),
+            remittance: self.detail.then(|| RemittanceView {
+                unstructured: entry.remittance.clone(),
+                structured: entry
+                    .references
+                    .iter()
+                    .map(|reference| StructuredRemittance { reference: reference.clone() })
+                    .collect(),
+            }),
+            bank_transaction_code: code.then(|| BankTransactionCode {
+                iso: entry.bank_transaction_code.clone(),
+                proprietary: entry.proprietary_code.clone(),
+            }),
+            merchant_category_code: entry.merchant_category_code.clone(),
+            source: self.source.clone(),
+        }
     }
 }
 
@@ -216,8 +290,9 @@ async fn transaction_page(
     let limits = RateLimits::of(&reading);
     let mut entries: Vec<(Position, TransactionView)> = Vec::new();
     for account in &reading.accounts {
+        let viewer = Viewer::of(account);
         for (id, provenance, entry) in &account.transactions {
-            let view = transaction_view(account, &id.to_string(), *provenance, entry);
+            let view = viewer.show(*id, *provenance, entry);
             let day = view.booking_date.clone().or_else(|| view.value_date.clone()).unwrap_or_default();
             entries.push(((day, id.to_string()), view));
         }
@@ -234,54 +309,4 @@ async fn transaction_page(
         page: Page { next_cursor: last.filter(|_| has_more), has_more },
     };
     Ok((limits, Json(list)))
-}
-
-pub(crate) fn transaction_view(
-    account: &AccountData,
-    id: &str,
-    provenance: TransactionProvenance,
-    entry: &Transaction,
-) -> TransactionView {
-    let text = |date: Option<Date>| date.map(|date| date.to_string());
-    let party =
-        |name: &Option<String>| name.clone().filter(|_| account.detail).map(|name| PartyName { name });
-    let counterpart = |known: &Option<domain::AccountIdentification>| {
-        known.as_ref().filter(|_| account.detail).map(AccountName::from)
-    };
-    let code = entry.bank_transaction_code.is_some() || entry.proprietary_code.is_some();
-    TransactionView {
-        id: id.to_owned(),
-        account_id: account.id.to_string(),
-        id_provenance: provenance.code(),
-        replaces_transaction_id: None,
-        match_confidence: None,
-        status: entry.status.code(),
-        amount: entry.amount.into(),
-        credit_debit_indicator: entry.direction.code(),
-        booking_date: text(entry.booking_date),
-        value_date: text(entry.value_date),
-        booked_at: entry.booked_at.map(|at| at.to_string()),
-        bank_transaction_id: entry.bank_transaction_id.clone(),
-        entry_reference: entry.entry_reference.clone(),
-        end_to_end_id: entry.end_to_end_id.clone(),
-        mandate_id: entry.mandate_id.clone(),
-        creditor: party(&entry.creditor_name),
-        creditor_account: counterpart(&entry.creditor_account),
-        debtor: party(&entry.debtor_name),
-        debtor_account: counterpart(&entry.debtor_account),
-        remittance: account.detail.then(|| RemittanceView {
-            unstructured: entry.remittance.clone(),
-            structured: entry
-                .references
-                .iter()
-                .map(|reference| StructuredRemittance { reference: reference.clone() })
-                .collect(),
-        }),
-        bank_transaction_code: code.then(|| BankTransactionCode {
-            iso: entry.bank_transaction_code.clone(),
-            proprietary: entry.proprietary_code.clone(),
-        }),
-        merchant_category_code: entry.merchant_category_code.clone(),
-        source: Provenance::of(account),
-    }
 }

@@ -1,5 +1,7 @@
 //! Shapes that several operations share: money, accounts, sources, pages.
 
+use std::sync::Arc;
+
 use domain::{AccountIdentification, Currency, Iban, Money, SortCodeAccount, Violations};
 use flows::{SourceReport, SourceStatus};
 use serde::{Deserialize, Serialize};
@@ -136,30 +138,49 @@ impl AccountName {
     }
 }
 
-/// Where an object comes from.
+/// A text that many objects of one answer have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared(Arc<str>);
+
+impl From<&str> for Shared {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl Serialize for Shared {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Where an object comes from; shared by all that come from there.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Provenance {
     /// The institution.
-    pub(crate) institution_id: String,
+    #[schema(value_type = String)]
+    pub(crate) institution_id: Shared,
     /// Home region of the data.
-    #[schema(example = "eu")]
-    pub(crate) region: String,
+    #[schema(value_type = String, example = "eu")]
+    pub(crate) region: Shared,
     /// When it was read from the bank (RFC 3339).
-    pub(crate) fetched_at: String,
+    #[schema(value_type = String)]
+    pub(crate) fetched_at: Shared,
     /// `live` or `cached`.
     pub(crate) data_freshness: &'static str,
     /// Standard that the bank speaks.
-    pub(crate) standard: String,
+    #[schema(value_type = String)]
+    pub(crate) standard: Shared,
 }
 
 impl Provenance {
     pub(crate) fn of(data: &flows::AccountData) -> Self {
         Self {
-            institution_id: data.institution.to_string(),
-            region: data.id.region().to_string(),
-            fetched_at: data.fetched_at.to_string(),
+            institution_id: data.institution.as_str().into(),
+            region: data.id.region().as_str().into(),
+            fetched_at: data.fetched_at.to_string().as_str().into(),
             data_freshness: "live",
-            standard: data.standard.clone(),
+            standard: data.standard.as_str().into(),
         }
     }
 }

@@ -45,12 +45,35 @@ pub fn sha256_b64url(data: &[u8]) -> String {
 /// HMAC-SHA-256 (RFC 2104).
 #[must_use]
 pub fn hmac_sha256(key: &[u8], data: &[u8]) -> [u8; 32] {
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data);
-    let mut out = [0; 32];
-    for (to, from) in out.iter_mut().zip(tag.as_ref()) {
-        *to = *from;
+    MacKey::new(key).digest(data)
+}
+
+/// A key of HMAC-SHA-256 that is used many times.
+#[derive(Clone)]
+pub struct MacKey(hmac::Key);
+
+impl MacKey {
+    /// Prepares a key.
+    #[must_use]
+    pub fn new(key: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
-    out
+
+    /// HMAC-SHA-256 of `data`.
+    #[must_use]
+    pub fn digest(&self, data: &[u8]) -> [u8; 32] {
+        let mut out = [0; 32];
+        for (to, from) in out.iter_mut().zip(hmac::sign(&self.0, data).as_ref()) {
+            *to = *from;
+        }
+        out
+    }
+}
+
+impl std::fmt::Debug for MacKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MacKey(…)")
+    }
 }
 
 /// A fresh token of `bytes` random bytes, base64url without padding.

@@ -26,6 +26,8 @@ pub(crate) use reading::{account, balance, iban_or_other, identifications};
 pub(crate) use sca::{sca_start, sca_status};
 pub(crate) use transactions::transactions_of;
 
+use crate::tree::Tree;
+
 /// The dialect; without state.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BerlinGroup;
@@ -132,7 +134,11 @@ fn with_consent(cx: &CallContext<'_>, request: BankRequest) -> Result<BankReques
 }
 
 /// The JSON of a successful answer; an unsuccessful one is the bank's error.
-fn success(cx: &CallContext<'_>, response: &BankResponse, effect: Effect) -> Result<Value, BankError> {
+fn success<'r>(
+    cx: &CallContext<'_>,
+    response: &'r BankResponse,
+    effect: Effect,
+) -> Result<Tree<'r>, BankError> {
     if !response.status.is_success() {
         return Err(failure(&cx.profile.id, response, effect));
     }

@@ -18,6 +18,7 @@ mod mt940;
 mod node;
 pub mod recorded;
 mod status;
+mod tree;
 mod uk_open_banking;
 
 pub use berlin_group::BerlinGroup;

@@ -4,15 +4,17 @@
 //! A text may be a number and a number a text: banks differ, and no check
 //! hangs on it. `null` is absent.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use connect::BankError;
 use domain::{Currency, Date, Decimal, InstitutionId, Money, Timestamp};
-use serde_json::Value;
+
+use crate::tree::Tree;
 
 /// Digits a JSON number keeps exactly on its way through a double.
 const EXACT_DIGITS: usize = 15;
-static ABSENT: Value = Value::Null;
+static ABSENT: Tree<'static> = Tree::Null;
 
 enum Place<'a> {
     Root,
@@ -23,19 +25,21 @@ enum Place<'a> {
 /// One place in an answer, present or not.
 pub(crate) struct Node<'a> {
     bank: &'a InstitutionId,
-    value: &'a Value,
+    value: &'a Tree<'a>,
     place: Place<'a>,
 }
 
 /// Parses a body. Depth is bounded by the parser.
-pub(crate) fn parse(bank: &InstitutionId, body: &[u8]) -> Result<Value, BankError> {
+pub(crate) fn parse<'b>(bank: &InstitutionId, body: &'b [u8]) -> Result<Tree<'b>, BankError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let value: Value = serde_json::from_slice(body).map_err(|_| BankError::malformed(bank, "body"))?;
-    if value.is_object() { Ok(value) } else { Err(BankError::malformed(bank, "body")) }
+    match serde_json::from_slice(body) {
+        Ok(object @ Tree::Object(_)) => Ok(object),
+        Ok(_) | Err(_) => Err(BankError::malformed(bank, "body")),
+    }
 }
 
 impl<'a> Node<'a> {
-    pub(crate) fn root(bank: &'a InstitutionId, value: &'a Value) -> Self {
+    pub(crate) fn root(bank: &'a InstitutionId, value: &'a Tree<'a>) -> Self {
         Self { bank, value, place: Place::Root }
     }
 
@@ -45,11 +49,11 @@ impl<'a> Node<'a> {
     }
 
     pub(crate) fn exists(&self) -> bool {
-        !self.value.is_null()
+        !matches!(self.value, Tree::Null)
     }
 
     pub(crate) fn is_object(&self) -> bool {
-        self.value.is_object()
+        matches!(self.value, Tree::Object(_))
     }
 
     /// The pointer to this place.
@@ -80,13 +84,13 @@ impl<'a> Node<'a> {
     /// Entries of a list; an absent list is empty.
     pub(crate) fn items<'n>(&'n self) -> Result<Vec<Node<'n>>, BankError> {
         match self.value {
-            Value::Null => Ok(Vec::new()),
-            Value::Array(items) => Ok(items
+            Tree::Null => Ok(Vec::new()),
+            Tree::List(items) => Ok(items
                 .iter()
                 .enumerate()
                 .map(|(index, value)| Node { bank: self.bank, value, place: Place::Item(self, index) })
                 .collect()),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Err(self.malformed()),
+            Tree::Bool(_) | Tree::Number(_) | Tree::Text(_) | Tree::Object(_) => Err(self.malformed()),
         }
     }
 
@@ -97,19 +101,28 @@ impl<'a> Node<'a> {
 
     /// A text; empty and blank texts are absent.
     pub(crate) fn text(&self) -> Result<Option<String>, BankError> {
-        match self.value {
-            Value::Null => Ok(None),
-            Value::String(text) => {
-                let text = text.trim();
-                Ok((!text.is_empty()).then(|| text.to_owned()))
-            }
-            Value::Number(number) => Ok(Some(number.to_string())),
-            Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(self.malformed()),
-        }
+        Ok(self.word()?.map(Cow::into_owned))
     }
 
     pub(crate) fn required_text(&self) -> Result<String, BankError> {
         self.text()?.ok_or_else(|| self.malformed())
+    }
+
+    /// As [`Node::text`], for a text that is looked at and not kept.
+    pub(crate) fn word(&self) -> Result<Option<Cow<'_, str>>, BankError> {
+        match self.value {
+            Tree::Null => Ok(None),
+            Tree::Text(text) => {
+                let text = text.trim();
+                Ok((!text.is_empty()).then_some(Cow::Borrowed(text)))
+            }
+            Tree::Number(number) => Ok(Some(Cow::Owned(number.to_string()))),
+            Tree::Bool(_) | Tree::List(_) | Tree::Object(_) => Err(self.malformed()),
+        }
+    }
+
+    pub(crate) fn required_word(&self) -> Result<Cow<'_, str>, BankError> {
+        self.word()?.ok_or_else(|| self.malformed())
     }
 
     /// An identifier of an entry or payment; what banks write where they have
@@ -121,7 +134,7 @@ impl<'a> Node<'a> {
     /// Texts, however they come: one text, an object whose `member` is the text,
     /// or a list of such.
     pub(crate) fn texts(&self, member: &str) -> Result<Vec<String>, BankError> {
-        if self.value.is_array() {
+        if matches!(self.value, Tree::List(_)) {
             let mut found = Vec::new();
             for item in self.items()? {
                 // A list in a list is nobody's remittance.
@@ -142,32 +155,32 @@ impl<'a> Node<'a> {
 
     pub(crate) fn boolean(&self) -> Result<Option<bool>, BankError> {
         match self.value {
-            Value::Null => Ok(None),
-            Value::Bool(value) => Ok(Some(*value)),
-            Value::String(text) if text == "true" => Ok(Some(true)),
-            Value::String(text) if text == "false" => Ok(Some(false)),
-            Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => Err(self.malformed()),
+            Tree::Null => Ok(None),
+            Tree::Bool(value) => Ok(Some(*value)),
+            Tree::Text(text) if text == "true" => Ok(Some(true)),
+            Tree::Text(text) if text == "false" => Ok(Some(false)),
+            Tree::Number(_) | Tree::Text(_) | Tree::List(_) | Tree::Object(_) => Err(self.malformed()),
         }
     }
 
     pub(crate) fn required_decimal(&self) -> Result<Decimal, BankError> {
         let text = match self.value {
-            Value::Number(number) => {
+            Tree::Number(number) => {
                 let text = number.to_string();
                 let digits = text.bytes().filter(u8::is_ascii_digit).count();
                 if number.is_f64() && digits > EXACT_DIGITS {
                     return Err(self.malformed());
                 }
-                text
+                Cow::Owned(text)
             }
-            Value::String(text) => text.trim().to_owned(),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Err(self.malformed()),
+            Tree::Text(text) => Cow::Borrowed(text.trim()),
+            Tree::Null | Tree::Bool(_) | Tree::List(_) | Tree::Object(_) => return Err(self.malformed()),
         };
         decimal(&text).ok_or_else(|| self.malformed())
     }
 
     pub(crate) fn currency(&self) -> Result<Option<Currency>, BankError> {
-        let Some(text) = self.text()? else { return Ok(None) };
+        let Some(text) = self.word()? else { return Ok(None) };
         text.parse().map(Some).map_err(|_| self.malformed())
     }
 
@@ -183,14 +196,14 @@ impl<'a> Node<'a> {
 
     /// A calendar day, alone or at the head of a date with time.
     pub(crate) fn date(&self) -> Result<Option<Date>, BankError> {
-        let Some(text) = self.text()? else { return Ok(None) };
+        let Some(text) = self.word()? else { return Ok(None) };
         date(&text).map(Some).ok_or_else(|| self.malformed())
     }
 
     /// An instant; a date with time but without a zone is none, since it names
     /// no instant.
     pub(crate) fn instant(&self) -> Result<Option<Timestamp>, BankError> {
-        let Some(text) = self.text()? else { return Ok(None) };
+        let Some(text) = self.word()? else { return Ok(None) };
         if let Ok(instant) = text.parse::<Timestamp>() {
             return Ok(Some(instant));
         }
@@ -239,7 +252,7 @@ mod tests {
     #[test]
     fn a_failure_names_the_place_and_not_the_value() {
         let bank = bank();
-        let value = serde_json::json!({ "list": [{ "amount": "12,50" }] });
+        let value: Tree<'_> = serde_json::from_str(r#"{ "list": [{ "amount": "12,50" }] }"#).unwrap();
         let root = Node::root(&bank, &value);
         let list = root.get("list");
         let items = list.items().unwrap();
@@ -262,7 +275,7 @@ mod tests {
             ("\"1.\"", None),
             ("true", None),
         ] {
-            let value: Value = serde_json::from_str(json).unwrap();
+            let value: Tree<'_> = serde_json::from_str(json).unwrap();
             let read = Node::root(&bank, &value).required_decimal().ok().map(|number| number.to_string());
             assert_eq!(read.as_deref(), expected, "{json}");
         }
@@ -280,7 +293,7 @@ mod tests {
             (r#""n/a""#, None),
             (r#""100""#, Some("100")),
         ] {
-            let value: Value = serde_json::from_str(json).unwrap();
+            let value: Tree<'_> = serde_json::from_str(json).unwrap();
             let read = Node::root(&bank, &value).identifier().unwrap();
             assert_eq!(read.as_deref(), expected, "{json}");
         }
@@ -296,10 +309,10 @@ mod tests {
             (r#"[{"reference": "r"}, "b"]"#, vec!["r", "b"]),
             ("null", vec![]),
         ] {
-            let value: Value = serde_json::from_str(json).unwrap();
+            let value: Tree<'_> = serde_json::from_str(json).unwrap();
             assert_eq!(Node::root(&bank, &value).texts("reference").unwrap(), expected, "{json}");
         }
-        let nested: Value = serde_json::from_str(r#"[["a"]]"#).unwrap();
+        let nested: Tree<'_> = serde_json::from_str(r#"[["a"]]"#).unwrap();
         assert!(Node::root(&bank, &nested).texts("reference").is_err());
     }
 

@@ -18,6 +18,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::node::Node;
+use crate::tree::Tree;
 use error::failure;
 
 /// The dialect; without state.
@@ -106,7 +107,11 @@ fn http_date(at: domain::Timestamp) -> String {
 }
 
 /// The JSON of a successful answer; an unsuccessful one is the bank's error.
-fn success(cx: &CallContext<'_>, response: &BankResponse, effect: Effect) -> Result<Value, BankError> {
+fn success<'r>(
+    cx: &CallContext<'_>,
+    response: &'r BankResponse,
+    effect: Effect,
+) -> Result<Tree<'r>, BankError> {
     if !response.status.is_success() {
         return Err(failure(&cx.profile.id, response, effect));
     }

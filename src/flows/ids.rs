@@ -8,13 +8,13 @@
 
 use std::collections::HashMap;
 
+use crypto::digest::MacKey;
 use domain::{Account, AccountId, AccountIdentification, InstitutionId, Region, Transaction, TransactionId};
-use secrecy::{ExposeSecret, SecretSlice};
 use uuid::Uuid;
 
 /// The key of the digests. Losing it changes every id.
 #[derive(Clone)]
-pub struct IdKey(SecretSlice<u8>);
+pub struct IdKey(MacKey);
 
 impl std::fmt::Debug for IdKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -46,19 +46,20 @@ impl IdKey {
     /// A key from 32 random bytes.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(SecretSlice::from(bytes.to_vec()))
+        Self(MacKey::new(&bytes))
     }
 
     /// Keyed digest of some parts; their borders count.
     #[must_use]
     pub fn digest(&self, parts: &[&str]) -> [u8; 32] {
-        let mut message = Vec::new();
+        let length = parts.iter().map(|part| part.len().saturating_add(8)).sum();
+        let mut message = Vec::with_capacity(length);
         for part in parts {
             let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
             message.extend_from_slice(&length.to_be_bytes());
             message.extend_from_slice(part.as_bytes());
         }
-        crypto::digest::hmac_sha256(self.0.expose_secret(), &message)
+        self.0.digest(&message)
     }
 
     fn uuid(&self, parts: &[&str]) -> Uuid {
@@ -99,20 +100,23 @@ impl IdKey {
         }
         let mut seen: HashMap<String, u32> = HashMap::new();
         let account_text = account.to_string();
+        let id = |provenance: TransactionProvenance, identity: &str, nth: &str| {
+            let parts = ["transaction", &account_text, provenance.code(), identity, nth];
+            (TransactionId::from_uuid(account.region(), self.uuid(&parts)), provenance)
+        };
         transactions
             .iter()
             .map(|entry| {
                 // An id that the bank gives to two entries identifies neither.
                 let unique = entry.bank_transaction_id.as_deref().filter(|id| bank_ids.get(id) == Some(&1));
-                let (parts, provenance) = match unique {
-                    Some(id) => (id.to_owned(), TransactionProvenance::Bank),
-                    None => (content(entry), TransactionProvenance::Synthetic),
-                };
-                let nth = seen.entry(parts.clone()).or_default();
-                *nth += 1;
-                let uuid =
-                    self.uuid(&["transaction", &account_text, provenance.code(), &parts, &nth.to_string()]);
-                (TransactionId::from_uuid(account.region(), uuid), provenance)
+                if let Some(unique) = unique {
+                    return id(TransactionProvenance::Bank, unique, "1");
+                }
+                let content = content(entry);
+                let nth = seen.get(&content).copied().unwrap_or_default().saturating_add(1);
+                let found = id(TransactionProvenance::Synthetic, &content, &nth.to_string());
+                seen.insert(content, nth);
+                found
             })
             .collect()
     }

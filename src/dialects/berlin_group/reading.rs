@@ -85,7 +85,7 @@ pub(crate) fn iban_or_other(text: String) -> AccountIdentification {
 pub(crate) fn balance(node: &Node<'_>) -> Result<Balance, BankError> {
     let (amount, number) = node.get("balanceAmount").signed_money("amount", "currency")?;
     Ok(Balance {
-        kind: balance_type(&node.get("balanceType").required_text()?),
+        kind: balance_type(&node.get("balanceType").required_word()?),
         amount,
         direction: CreditDebit::of(number),
         credit_line_included: node.get("creditLimitIncluded").boolean()?,

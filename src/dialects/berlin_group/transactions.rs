@@ -36,8 +36,11 @@ pub(crate) fn transactions_of(
         ("pending", BookingStatus::Pending),
         ("information", BookingStatus::Information),
     ] {
-        for entry in report.get(name).items()? {
-            items.push(transaction(&entry, status)?);
+        let list = report.get(name);
+        let entries = list.items()?;
+        items.reserve(entries.len());
+        for entry in &entries {
+            items.push(transaction(entry, status)?);
         }
     }
     if !report.is_object() {

@@ -152,7 +152,11 @@ impl AccountInformation for UkOpenBanking {
         }
         // The list is optional in the standard: no entries, no member.
         let list = data.get("Transaction");
-        let items = list.items()?.iter().map(transaction).collect::<Result<_, _>>()?;
+        let entries = list.items()?;
+        let mut items = Vec::with_capacity(entries.len());
+        for entry in &entries {
+            items.push(transaction(entry)?);
+        }
         Ok(Page { items, next: next(cx, &root)? })
     }
 
@@ -272,7 +276,7 @@ fn account(node: &Node<'_>) -> Result<Account, BankError> {
 }
 
 fn direction(node: &Node<'_>) -> Result<CreditDebit, BankError> {
-    match node.required_text()?.as_str() {
+    match &*node.required_word()? {
         "Credit" | "CRDT" => Ok(CreditDebit::Credit),
         "Debit" | "DBIT" => Ok(CreditDebit::Debit),
         _ => Err(node.malformed()),
@@ -296,7 +300,7 @@ fn balance(node: &Node<'_>) -> Result<Balance, BankError> {
     }
     let at = node.get("DateTime");
     Ok(Balance {
-        kind: balance_type(&node.get("Type").required_text()?),
+        kind: balance_type(&node.get("Type").required_word()?),
         amount: amount(&node.get("Amount"))?,
         direction: direction(&node.get("CreditDebitIndicator"))?,
         credit_line_included,
@@ -324,7 +328,7 @@ fn balance_type(name: &str) -> BalanceType {
 
 fn transaction(node: &Node<'_>) -> Result<Transaction, BankError> {
     let status = node.get("Status");
-    let status = match status.required_text()?.as_str() {
+    let status = match &*status.required_word()? {
         "Booked" | "BOOK" => BookingStatus::Booked,
         "Pending" | "PDNG" => BookingStatus::Pending,
         "INFO" | "FUTR" => BookingStatus::Information,

@@ -37,7 +37,7 @@ pub struct Visit {
 /// Seconds for which the person looks on when a page is about to move by itself.
 const PATIENCE: u32 = 5;
 /// Pages of one walk.
-const MAX_STEPS: usize = 40;
+const MAX_STEPS: usize = 200;
 
 impl Browser {
     /// A browser of a person who approves.
