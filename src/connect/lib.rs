@@ -26,7 +26,7 @@ pub use profile::{
     ApiBase, AuthorizationServer, ClientAuth, Deployment, Environment, Limits, Profile, Registration,
     ResponseType, SandboxUser, ScaFlow, Signing,
 };
-pub use profile_file::{ProfileProblem, lint, lint_embedded, read_profiles};
+pub use profile_file::{ProfileProblem, is_profile_file, lint, lint_embedded, profile_schema, read_profiles};
 pub use quirk::{Quirk, QuirkName, Quirks};
 pub use registry::{BankFilter, Registry};
 pub use transport::{InvalidTransport, Seal, TlsIdentity, Transport, TransportConfig};

@@ -1,13 +1,16 @@
-//! Profiles as text: one TOML file per group of brands, group defaults first,
-//! then the brands with what they override. Every problem is found, not only
+//! Profiles as text: one file per group of brands, TOML or YAML, group defaults
+//! first, then the brands with what they override. Every problem is found, not only
 //! the first, and each names file, key and reason. A key nobody knows is one.
 //!
 //! The value `deployment` stands for what only an operator knows: such a bank
 //! is listed, and cannot be called until a [`Deployment`] fills it in.
 
 mod lines;
+mod schema;
 mod table;
+mod yaml;
 
+use std::path::Path;
 use std::time::Duration;
 
 use domain::{Capability, InstitutionId, PaymentScheme, Region};
@@ -18,7 +21,15 @@ use crate::profile::{
     ScaFlow, Signing,
 };
 use crate::{Quirk, QuirkName, Quirks};
-use table::Table;
+use lines::Lines;
+pub use schema::profile_schema;
+use table::{Findings, Table};
+
+/// The dialects that a profile may name.
+const DIALECTS: &[&str] = &["uk-open-banking", "berlin-group"];
+
+/// The versions of standards that a profile may name.
+const VERSIONS: &[&str] = &["1.3", "3.1", "4.0"];
 
 /// Stands for what the operator gives.
 const FROM_DEPLOYMENT: &str = "deployment";
@@ -76,23 +87,98 @@ impl std::fmt::Display for ProfileProblem {
     }
 }
 
+/// Largest profile file, bytes.
+const LARGEST: usize = 1024 * 1024;
+
+/// A file as it stands, its keys known by their lines.
+struct Document {
+    root: toml::Table,
+    lines: Lines,
+}
+
+/// Whether a file of a folder is taken for a profile: `*.toml`, `*.yaml`, `*.yml`.
+#[must_use]
+pub fn is_profile_file(path: &Path) -> bool {
+    is_yaml(path) || path.extension().is_some_and(|extension| extension == "toml")
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+/// Takes a text apart: YAML if the file's name says so, TOML otherwise.
+fn document(file: &str, text: &str) -> Result<Document, ProfileProblem> {
+    let problem = |line, key: String, why| ProfileProblem { line, ..ProfileProblem::new(file, key, why) };
+    if text.len() > LARGEST {
+        return Err(problem(None, String::new(), "is larger than 1 MiB".into()));
+    }
+    if is_yaml(Path::new(file)) {
+        let (root, lines) =
+            yaml::read(text).map_err(|error| problem(Some(error.line), error.key, error.why))?;
+        return Ok(Document { root, lines });
+    }
+    let root = text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().and_then(|span| lines::line_at(text, span.start));
+        problem(line, String::new(), format!("not TOML: {}", error.message()))
+    })?;
+    Ok(Document { root, lines: Lines::of_toml(text) })
+}
+
 /// Reads one file. Brands with problems are left out of the profiles.
 #[must_use]
 pub fn read_profiles(file: &str, text: &str) -> (Vec<Profile>, Vec<ProfileProblem>) {
-    let problem = |key: &str, why: String| ProfileProblem::new(file, key.to_owned(), why);
-    let mut root: toml::Table = match text.parse() {
-        Ok(table) => table,
-        Err(error) => {
-            let mut wrong = problem("", format!("not TOML: {}", error.message()));
-            wrong.line = error.span().and_then(|span| lines::line_at(text, span.start));
-            return (Vec::new(), vec![wrong]);
+    match document(file, text) {
+        Ok(document) => {
+            let (profiles, findings) = read_document(file, document);
+            (profiles, findings.problems)
         }
+        Err(problem) => (Vec::new(), vec![problem]),
+    }
+}
+
+fn read_document(file: &str, document: Document) -> (Vec<Profile>, Findings) {
+    let Document { root, lines } = document;
+    let problem = |key: &str, why: &str| ProfileProblem::new(file, key.to_owned(), why.to_owned());
+    let mut findings = Findings::default();
+    let parts = parts(file, root, &mut findings.problems);
+    let mut profiles: Vec<Profile> = Vec::new();
+    for (index, brand) in parts.brands {
+        let path = format!("brand[{index}]");
+        let before = findings.problems.len();
+        let mut table = Table::new(file, path.clone(), merged(&parts.defaults, brand), &mut findings);
+        // A brand that lacks what is needed first is not read to its end.
+        let Some(profile) = profile(&mut table, &parts.group) else { continue };
+        table.finish();
+        if findings.problems.len() == before {
+            if profiles.iter().any(|known| known.id == profile.id) {
+                findings.problems.push(problem(&format!("{path}.id"), "names a brand of this file already"));
+            } else {
+                profiles.push(profile);
+            }
+        }
+    }
+    for problem in &mut findings.problems {
+        problem.line = lines.of(&problem.key);
+    }
+    findings.problems.sort_by_key(|problem| problem.line);
+    (profiles, findings)
+}
+
+/// What a file is made of.
+struct Parts {
+    group: String,
+    defaults: toml::Table,
+    brands: Vec<(usize, toml::Table)>,
+}
+
+fn parts(file: &str, mut root: toml::Table, problems: &mut Vec<ProfileProblem>) -> Parts {
+    let mut wrong = |key: &str, why: &str| {
+        problems.push(ProfileProblem::new(file, key.to_owned(), why.to_owned()));
     };
-    let mut problems = Vec::new();
     let group = match root.remove("group") {
-        Some(toml::Value::String(group)) => group,
+        Some(toml::Value::String(group)) if !group.is_empty() => group,
         _ => {
-            problems.push(problem("group", "names the group of brands, a text".into()));
+            wrong("group", "names the group of brands, a text");
             String::new()
         }
     };
@@ -100,43 +186,27 @@ pub fn read_profiles(file: &str, text: &str) -> (Vec<Profile>, Vec<ProfileProble
         None => toml::Table::new(),
         Some(toml::Value::Table(table)) => table,
         Some(_) => {
-            problems.push(problem("defaults", "is a table".into()));
+            wrong("defaults", "is a table");
             toml::Table::new()
         }
     };
-    let brands = match root.remove("brand") {
-        Some(toml::Value::Array(brands)) => brands,
-        _ => {
-            problems.push(problem("brand", "is a list of tables, [[brand]]".into()));
-            Vec::new()
-        }
-    };
-    problems.extend(root.keys().map(|key| problem(key, "is not a key of a profile file".into())));
-    let mut profiles: Vec<Profile> = Vec::new();
-    for (index, brand) in brands.into_iter().enumerate() {
-        let path = format!("brand[{index}]");
-        let toml::Value::Table(brand) = brand else {
-            problems.push(problem(&path, "is a table".into()));
-            continue;
-        };
-        let before = problems.len();
-        let mut table = Table::new(file, path.clone(), merged(&defaults, brand), &mut problems);
-        let profile = profile(&mut table, &group);
-        table.finish();
-        if let Some(profile) = profile
-            && problems.len() == before
-        {
-            if profiles.iter().any(|known| known.id == profile.id) {
-                problems.push(problem(&format!("{path}.id"), "names a brand of this file already".into()));
-            } else {
-                profiles.push(profile);
+    let mut brands = Vec::new();
+    match root.remove("brand") {
+        Some(toml::Value::Array(list)) => {
+            for (index, brand) in list.into_iter().enumerate() {
+                if let toml::Value::Table(brand) = brand {
+                    brands.push((index, brand));
+                } else {
+                    wrong(&format!("brand[{index}]"), "is a table");
+                }
             }
         }
+        _ => wrong("brand", "is a list of tables, [[brand]]"),
     }
-    for problem in &mut problems {
-        problem.line = lines::line_of(text, &problem.key);
+    for key in root.keys() {
+        wrong(key, "is not a key of a profile file");
     }
-    (profiles, problems)
+    Parts { group, defaults, brands }
 }
 
 /// Everything wrong with a file; nothing, if it can be loaded whole.
@@ -174,7 +244,7 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     let id: Option<InstitutionId> = table.parsed("id", "a slug such as \"gb-examplebank\"");
     let name = table.required_text("name");
     let region: Option<Region> = table.parsed("region", "a region such as \"uk\"");
-    let dialect = table.word("dialect", &["uk-open-banking", "berlin-group"]);
+    let dialect = table.word("dialect", DIALECTS);
     let environment = match table.word("environment", &["live", "sandbox"])?.as_str() {
         "live" => Environment::Live,
         _ => Environment::Sandbox,
@@ -264,7 +334,7 @@ fn api(table: &mut Table<'_>, key: &str, missing: &mut Vec<String>) -> Option<Ap
     let mut api = table.table(key)?;
     let version = api.required_text("use");
     let mut found = None;
-    for known in ["1.3", "3.1", "4.0"] {
+    for known in VERSIONS.iter().copied() {
         let Some(address) = api.text(known) else { continue };
         if address == FROM_DEPLOYMENT {
             if version.as_deref() == Some(known) {
@@ -389,9 +459,8 @@ fn quirk(mut table: Table<'_>) -> Option<Quirk> {
     };
     let any = |text: &str| Some(text.to_owned());
     let at = table.words("at", "a step such as \"aisp.consent.post\"", any);
-    let versions = table.words("versions", "a version", |word| {
-        ["1.3", "3.1", "4.0"].contains(&word).then(|| word.to_owned())
-    });
+    let versions =
+        table.words("versions", "a version", |word| VERSIONS.contains(&word).then(|| word.to_owned()));
     table.word_or_none("evidence", &["tests", "adjustment"]);
     let parameters = table.take_known(name.parameters());
     table.finish();

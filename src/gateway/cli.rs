@@ -51,7 +51,7 @@ pub struct SandboxArgs {
     /// Trust client certificates of another CA (PEM); may be given more than once.
     #[arg(long, value_name = "FILE")]
     pub trust_ca: Vec<PathBuf>,
-    /// Add banks: a profile file (TOML), or a folder of them; may be given more
+    /// Add banks: a profile file (TOML or YAML), or a folder of them; may be given more
     /// than once. Changes are taken up while the sandbox runs.
     #[arg(long, value_name = "PATH")]
     pub banks: Vec<PathBuf>,
@@ -111,9 +111,11 @@ pub enum BanksCommand {
     },
     /// Check profile files; without files, the embedded ones.
     Lint {
-        /// TOML files.
+        /// Profile files (TOML or YAML).
         files: Vec<PathBuf>,
     },
+    /// Print the JSON Schema of a profile file.
+    Schema,
     /// Read recorded exchanges with banks and say what became of each.
     Read {
         /// JSON Lines, one exchange each.
@@ -138,7 +140,7 @@ pub enum BanksCommand {
 /// Which bank is probed, and as whom.
 #[derive(Debug, Args)]
 pub struct ProbeArgs {
-    /// Profile of the bank (TOML).
+    /// Profile of the bank (TOML or YAML).
     #[arg(long, value_name = "FILE")]
     pub profile: PathBuf,
     /// Which bank of the file, if it holds several.

@@ -131,6 +131,54 @@ fn a_next_page_under_a_sister_brands_address_is_asked_of_the_brand_itself() {
     assert!(next("https://secure-api.lloydsbank.com/elsewhere".into()).is_err());
 }
 
+#[test]
+fn a_misspelt_key_is_answered_with_the_one_that_is_meant() {
+    let text = "group = \"G\"\n[[brand]]\nid = \"de-one\"\nname = \"One\"\ndialect = \"berlin-group\"\nregion = \"eu\"\n\
+                environment = \"live\"\nclient_auth = \"certificate\"\nmax_histroy_days = 90\nlimits = { max_inflight = 3 }\n";
+    let problems: Vec<String> = lint("x.toml", text).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "x.toml:9: brand[0].max_histroy_days: is not a key here; is max_history_days meant?",
+            "x.toml:10: brand[0].limits.max_inflight: is not a key here; is max_in_flight meant?",
+        ]
+    );
+}
+
+/// What a file says is the same in YAML and in TOML, and so is what is wrong with it.
+#[test]
+fn a_profile_in_yaml_is_the_profile_in_toml() {
+    let yaml = "group: Example\ndefaults: {dialect: berlin-group, region: eu, environment: live}\nbrand:\n\
+                - id: de-one\n  name: One\n  client_auth: certificate\n  max_history_days: 365\n  accounts_api:\n    \
+                use: '1.3'\n    '1.3': https://one.example/v1\n  quirks:\n  - name: link-ends-in-slash\n    at: [aisp]\n";
+    let toml = r#"
+        group = "Example"
+        defaults = { dialect = "berlin-group", region = "eu", environment = "live" }
+        [[brand]]
+        id = "de-one"
+        name = "One"
+        client_auth = "certificate"
+        max_history_days = 365
+        accounts_api = { use = "1.3", "1.3" = "https://one.example/v1" }
+        quirks = [{ name = "link-ends-in-slash", at = ["aisp"] }]
+    "#;
+    let [one, other] = [("x.yaml", yaml), ("x.toml", toml)].map(|(file, text)| read_profiles(file, text));
+    assert_eq!((&one.1, &other.1), (&Vec::new(), &Vec::new()));
+    assert_eq!(format!("{:?}", one.0), format!("{:?}", other.0));
+    let wrong = yaml.replace("max_history_days: 365", "max_history_days: yes").replace("at:", "when:");
+    let problems: Vec<String> = lint("x.yaml", &wrong).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "x.yaml:7: brand[0].max_history_days: is a whole number from 1 to 65535",
+            "x.yaml:13: brand[0].quirks[0].when: is not a key here",
+        ]
+    );
+    let bomb = format!("a: &a [x]\n{}", "b: [*a, *a, *a]\n");
+    assert_eq!(lint("x.yml", &bomb)[0].to_string(), "x.yml:1: a: anchors, aliases and tags are not taken");
+    assert_eq!(lint("x.toml", &" ".repeat(LARGEST + 1))[0].why, "is larger than 1 MiB");
+}
+
 /// What the collected facts call a quirk, and what we call it.
 const COLLECTED: [(&str, QuirkName); 61] = [
     ("aisp_reauth_not_used", QuirkName::NoSecondAuthorization),

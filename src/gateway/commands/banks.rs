@@ -26,6 +26,7 @@ pub(crate) async fn run(command: BanksCommand) -> anyhow::Result<ExitCode> {
         BanksCommand::List { country, q, json } => list(country.as_deref(), q, json),
         BanksCommand::Show { id } => show(&id),
         BanksCommand::Lint { files } => lint(&files),
+        BanksCommand::Schema => schema(),
         BanksCommand::Read { file, json } => read(&file, json),
         BanksCommand::Probe(args) => probe::run(*args).await,
         BanksCommand::Import { file, data_dir } => import(&file, &data_dir).await,
@@ -141,6 +142,12 @@ fn lint(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
     }
     println!("{} problems", problems.len());
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prints the document that is checked in as `openapi/bank-profile.schema.json`.
+fn schema() -> anyhow::Result<ExitCode> {
+    writeln!(std::io::stdout(), "{:#}", connect::profile_schema())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn read(file: &Path, only_tally: bool) -> anyhow::Result<ExitCode> {

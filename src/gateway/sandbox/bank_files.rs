@@ -14,7 +14,7 @@ use flows::Gateway;
 /// What tells one state of a file from another.
 type Stamp = (PathBuf, Option<SystemTime>, u64);
 
-/// The files and folders (`*.toml`) that banks come from.
+/// The files and folders that banks come from; of a folder, its profile files.
 pub(super) struct BankFiles {
     places: Vec<PathBuf>,
     seen: Vec<Stamp>,
@@ -61,7 +61,7 @@ impl BankFiles {
             if place.is_dir() {
                 for entry in fs::read_dir(place).with_context(unreadable)? {
                     let path = entry.with_context(unreadable)?.path();
-                    if path.extension().is_some_and(|extension| extension == "toml") {
+                    if connect::is_profile_file(&path) {
                         found.push(path);
                     }
                 }
@@ -144,13 +144,17 @@ mod tests {
         write("c.toml", &bank("de-b"));
         assert!(files.look().is_none(), "one bank in two files");
         write("c.toml", &bank("de-cc"));
-        assert_eq!(ids(&files.look().unwrap()), ["de-a", "de-b", "de-cc"]);
+        write(
+            "d.yaml",
+            "group: G\nbrand: [{id: de-d, name: D, dialect: berlin-group, region: eu, environment: live, client_auth: certificate}]",
+        );
+        assert_eq!(ids(&files.look().unwrap()), ["de-a", "de-b", "de-cc", "de-d"]);
         assert!(files.look().is_none());
 
         let (place, away) = (folder.path().to_path_buf(), folder.path().with_extension("away"));
         fs::rename(&place, &away).unwrap();
         assert!(files.look().is_none());
         fs::rename(&away, &place).unwrap();
-        assert_eq!(files.look().unwrap().len(), 3, "what is there again is read again");
+        assert_eq!(files.look().unwrap().len(), 4, "what is there again is read again");
     }
 }
