@@ -5,16 +5,22 @@
 //! What is particular about one bank is data, its [`Profile`].
 
 pub mod bank_oauth;
+mod berlin_group_options;
 mod dialect;
 pub mod directory;
 mod error;
 mod exchange;
+mod mapping;
 mod profile;
 mod profile_file;
+mod profile_test;
 mod quirk;
 mod registry;
 mod transport;
 
+pub use berlin_group_options::{
+    AccountReference, BerlinGroupOptions, BookingFilter, ConsentKind, PaymentField, StartAuthorisation,
+};
 pub use dialect::{
     AccountInformation, BankConsentStatus, BankPaymentIds, CallContext, ConsentOrder, Dialect, Echo,
     LodgedConsent, LodgedPayment, NextPage, Operation, Page, PageGuard, PaymentInitiation, PaymentReport,
@@ -22,11 +28,16 @@ pub use dialect::{
 };
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature};
+pub use mapping::{EntryRules, MapTarget, Mapping, RuleFailed};
 pub use profile::{
     ApiBase, AuthorizationServer, ClientAuth, Deployment, Environment, Limits, Profile, Registration,
     ResponseType, SandboxUser, ScaFlow, Signing,
 };
-pub use profile_file::{ProfileProblem, is_profile_file, lint, lint_embedded, profile_schema, read_profiles};
+pub use profile_file::{
+    ProfileKeys, ProfileProblem, embedded_profile_keys, is_profile_file, lint, lint_embedded, profile_keys,
+    profile_schema, read_profiles,
+};
+pub use profile_test::{Expected, ProfileTest};
 pub use quirk::{Quirk, QuirkName, Quirks};
 pub use registry::{BankFilter, Registry};
 pub use transport::{InvalidTransport, Seal, TlsIdentity, Transport, TransportConfig};

@@ -5,11 +5,16 @@
 //! The value `deployment` stands for what only an operator knows: such a bank
 //! is listed, and cannot be called until a [`Deployment`] fills it in.
 
+mod berlin_group;
+mod compare;
 mod lines;
+mod map;
 mod schema;
+mod selftest;
 mod table;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -21,6 +26,7 @@ use crate::profile::{
     ScaFlow, Signing,
 };
 use crate::{Quirk, QuirkName, Quirks};
+pub use compare::{ProfileKeys, embedded_profile_keys, profile_keys};
 use lines::Lines;
 pub use schema::profile_schema;
 use table::{Findings, Table};
@@ -146,10 +152,11 @@ fn read_document(file: &str, document: Document) -> (Vec<Profile>, Findings) {
         let path = format!("brand[{index}]");
         let before = findings.problems.len();
         let mut table = Table::new(file, path.clone(), merged(&parts.defaults, brand), &mut findings);
-        // A brand that lacks what is needed first is not read to its end.
-        let Some(profile) = profile(&mut table, &parts.group) else { continue };
+        let profile = profile(&mut table, &parts.group);
         table.finish();
-        if findings.problems.len() == before {
+        if let Some(profile) = profile
+            && findings.problems.len() == before
+        {
             if profiles.iter().any(|known| known.id == profile.id) {
                 findings.problems.push(problem(&format!("{path}.id"), "names a brand of this file already"));
             } else {
@@ -158,10 +165,29 @@ fn read_document(file: &str, document: Document) -> (Vec<Profile>, Findings) {
         }
     }
     for problem in &mut findings.problems {
+        problem.key = in_file(&problem.key, &parts.defaults);
         problem.line = lines.of(&problem.key);
     }
     findings.problems.sort_by_key(|problem| problem.line);
+    // What is wrong with the defaults is wrong once, not once a brand.
+    findings.problems.dedup();
     (profiles, findings)
+}
+
+/// Where an entry of a list that is added up stands in the file: those of the
+/// defaults come first.
+fn in_file(key: &str, defaults: &toml::Table) -> String {
+    let place = |list: &str| {
+        let (brand, rest) = key.split_once(&format!(".{list}["))?;
+        let (index, rest) = rest.split_once(']')?;
+        let index: usize = index.parse().ok()?;
+        let before = defaults.get(list).and_then(toml::Value::as_array).map_or(0, Vec::len);
+        Some(match index.checked_sub(before) {
+            None => format!("defaults.{list}[{index}]{rest}"),
+            Some(index) => format!("{brand}.{list}[{index}]{rest}"),
+        })
+    };
+    ADDED_UP.into_iter().find_map(place).unwrap_or_else(|| key.to_owned())
 }
 
 /// What a file is made of.
@@ -221,7 +247,10 @@ pub fn lint_embedded() -> Vec<ProfileProblem> {
     EMBEDDED.iter().flat_map(|(file, text)| lint(file, text)).collect()
 }
 
-/// Tables are merged deep, quirks are added up, anything else is replaced.
+/// Lists of which a brand's are added to those of its group.
+const ADDED_UP: [&str; 2] = ["quirks", "tests"];
+
+/// Tables are merged deep, quirks and tests are added up, anything else is replaced.
 fn merged(defaults: &toml::Table, brand: toml::Table) -> toml::Table {
     let mut whole = defaults.clone();
     for (key, value) in brand {
@@ -229,7 +258,9 @@ fn merged(defaults: &toml::Table, brand: toml::Table) -> toml::Table {
             (Some(toml::Value::Table(under)), toml::Value::Table(over)) => {
                 toml::Value::Table(merged(&under, over))
             }
-            (Some(toml::Value::Array(mut under)), toml::Value::Array(over)) if key == "quirks" => {
+            (Some(toml::Value::Array(mut under)), toml::Value::Array(over))
+                if ADDED_UP.contains(&key.as_str()) =>
+            {
                 under.extend(over);
                 toml::Value::Array(under)
             }
@@ -241,16 +272,17 @@ fn merged(defaults: &toml::Table, brand: toml::Table) -> toml::Table {
 }
 
 fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
+    // What is missing is a problem; what else is wrong is found nevertheless.
     let id: Option<InstitutionId> = table.parsed("id", "a slug such as \"gb-examplebank\"");
-    let name = table.required_text("name");
+    let name = table.required_text("name").unwrap_or_default();
     let region: Option<Region> = table.parsed("region", "a region such as \"uk\"");
-    let dialect = table.word("dialect", DIALECTS);
-    let environment = match table.word("environment", &["live", "sandbox"])?.as_str() {
-        "live" => Environment::Live,
-        _ => Environment::Sandbox,
+    let dialect = table.word("dialect", DIALECTS).unwrap_or_default();
+    let environment = match table.word("environment", &["live", "sandbox"]).as_deref() {
+        Some("live") => Environment::Live,
+        Some(_) | None => Environment::Sandbox,
     };
-    let (id, region, dialect) = (id?, region?, dialect?);
-    let mut profile = Profile::blank(id, name?, region, &dialect);
+    let (id, region) = (id.or_else(|| "xx-unread".parse().ok())?, region.or_else(|| "eu".parse().ok())?);
+    let mut profile = Profile::blank(id, name, region, &dialect);
     profile.brand_group = group.to_owned();
     profile.environment = environment;
     profile.countries = table.words("countries", "a country such as \"GB\"", |word| word.parse().ok());
@@ -274,14 +306,16 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     profile.authorization_server = server(table, &mut profile.missing);
     profile.registration = registration(table);
     profile.signing = signing(table);
-    match table.word("client_auth", &["certificate", "signed-assertion", "shared-secret"])?.as_str() {
-        "certificate" => profile.client_auth = ClientAuth::TlsClientAuth,
-        "signed-assertion" => profile.client_auth = ClientAuth::PrivateKeyJwt,
+    match table.word("client_auth", &["certificate", "signed-assertion", "shared-secret"]).as_deref() {
+        Some("certificate") | None => profile.client_auth = ClientAuth::TlsClientAuth,
+        Some("signed-assertion") => profile.client_auth = ClientAuth::PrivateKeyJwt,
         // A password between us and a bank is no strong authentication.
-        _ => profile.missing.push("client_auth".into()),
+        Some(_) => profile.missing.push("client_auth".into()),
     }
     match table.text("client_id") {
         Some(client_id) if client_id != FROM_DEPLOYMENT => profile.client_id = Some(client_id),
+        // Only OAuth knows clients.
+        None if profile.authorization_server.is_none() && !profile.sca.contains(&ScaFlow::OAuth) => {}
         _ => profile.missing.push("client_id".into()),
     }
     match table.text("financial_id") {
@@ -305,10 +339,26 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
         (plain && bare.contains('.')).then(|| word.to_ascii_lowercase())
     });
     profile.note = table.text("note");
+    profile.mapping = map::mapping(table);
+    profile.tests = table.each_table("tests", selftest::test);
     profile.limits = limits(table);
-    profile.quirks = Quirks::new(table.each_table("quirks", quirk));
+    profile.berlin_group = berlin_group::berlin_group(table, &dialect);
+    profile.allow_weaker = allow_weaker(table);
+    profile.quirks = Quirks::new(table.each_table("quirks", |inner| quirk(inner, &profile.allow_weaker)));
     apply_addresses(&mut profile);
     Some(profile)
+}
+
+/// The quirks that may weaken a check, with the reasons why.
+fn allow_weaker(table: &mut Table<'_>) -> BTreeMap<QuirkName, String> {
+    let mut allowed = BTreeMap::new();
+    if let Some(mut reasons) = table.table("allow_weaker") {
+        for name in QuirkName::ALL.iter().filter(|name| name.weakens().is_some()) {
+            allowed.extend(reasons.text(name.as_str()).map(|reason| (*name, reason)));
+        }
+        reasons.finish();
+    }
+    allowed
 }
 
 /// Quirks that move an address are written into the address itself.
@@ -377,7 +427,7 @@ fn server(table: &mut Table<'_>, missing: &mut Vec<String>) -> Option<Authorizat
         }
         None => None,
     };
-    let hybrid = inner.word("response_type", &["code", "code id_token"])? == "code id_token";
+    let hybrid = inner.word("response_type", &["code", "code id_token"]).as_deref() == Some("code id_token");
     inner.word_or_none("response_mode", &["query", "fragment"]);
     let mut address = |key: &str| {
         let text = inner.text(key)?;
@@ -451,7 +501,8 @@ fn limits(table: &mut Table<'_>) -> Limits {
     limits
 }
 
-fn quirk(mut table: Table<'_>) -> Option<Quirk> {
+/// A quirk; one that weakens a check without leave is a problem.
+fn quirk(mut table: Table<'_>, allowed: &BTreeMap<QuirkName, String>) -> Option<Quirk> {
     let word = table.required_text("name")?;
     let Some(name) = QuirkName::from_word(&word) else {
         table.problem("name", "is not the name of a quirk");
@@ -462,9 +513,15 @@ fn quirk(mut table: Table<'_>) -> Option<Quirk> {
     let versions =
         table.words("versions", "a version", |word| VERSIONS.contains(&word).then(|| word.to_owned()));
     table.word_or_none("evidence", &["tests", "adjustment"]);
-    let parameters = table.take_known(name.parameters());
+    let quirk = Quirk { name, at, versions, parameters: table.take_known(name.parameters()) };
+    if let Some(unchecked) = quirk.weakens()
+        && !allowed.contains_key(&name)
+    {
+        let why = format!("weakens a check ({unchecked}); allow_weaker.{word} must say why that may be");
+        table.problem("name", &why);
+    }
     table.finish();
-    Some(Quirk { name, at, versions, parameters })
+    Some(quirk)
 }
 
 #[cfg(test)]

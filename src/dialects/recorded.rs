@@ -109,8 +109,12 @@ fn read(profile: &Profile, exchange: &Exchange, response: &BankResponse) -> Read
     }
     let payment = has("payments") || has("periodic-payments");
     match (exchange.method.as_str(), last) {
-        ("GET", "accounts") => Some(list(profile, response, "accounts", |node| account(node).map(drop))),
-        ("GET", "balances") => Some(list(profile, response, "balances", |node| balance(node).map(drop))),
+        ("GET", "accounts") => {
+            Some(list(profile, response, "accounts", |node| account(profile, node).map(drop)))
+        }
+        ("GET", "balances") => {
+            Some(list(profile, response, "balances", |node| balance(profile, node).map(drop)))
+        }
         ("GET", "transactions") => {
             Some(transactions_of(profile, response).map(|page| ("transactions", page.items.len())))
         }

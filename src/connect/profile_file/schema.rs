@@ -4,8 +4,14 @@
 use domain::{Capability, PaymentScheme};
 use serde_json::{Map, Value, json};
 
+use super::berlin_group::PSU_HEADERS;
+use super::selftest::OPERATIONS;
 use super::{DIALECTS, FROM_DEPLOYMENT, VERSIONS};
-use crate::QuirkName;
+use crate::mapping::RULE;
+use crate::{
+    AccountReference, BankErrorKind, BookingFilter, ConsentKind, MapTarget, PaymentField, QuirkName,
+    StartAuthorisation,
+};
 
 /// The JSON Schema of a profile file.
 #[must_use]
@@ -77,6 +83,7 @@ fn what() -> Map<String, Value> {
         "refused_permissions": list("Permissions, in the words of the standard, that it refuses a consent for.", text("A permission.")),
         "absent_paths": list("Paths of the standard that it does not serve.", text("A path.")),
         "extras": list("What it offers beyond the standard.", words("An extra.", &["pots", "vrp-consent-migration"])),
+        "allow_weaker": allow_weaker(),
         "quirks": list("Deviations from the standard; everything is strict unless named here.", json!({ "$ref": "#/$defs/quirk" })),
     }))
 }
@@ -98,6 +105,9 @@ fn how() -> Map<String, Value> {
             "type": "string",
             "pattern": "^\\.?[A-Za-z0-9.-]*\\.[A-Za-z0-9.-]*$",
         })),
+        "berlin_group": berlin_group(),
+        "map": map(),
+        "tests": list("What the bank answers and what is to be read from it; run by banks test and banks lint.", test()),
         "limits": table("What we may ask of it at a time.", &[], json!({
             "deadline_seconds": number("Time for one call; 30 if absent."),
             "max_in_flight": number("Calls at the same time; 20 if absent."),
@@ -105,6 +115,90 @@ fn how() -> Map<String, Value> {
             "max_body_kilobytes": number("Size of an answer; 8192 if absent."),
         })),
     }))
+}
+
+fn berlin_group() -> Value {
+    let media = |description: &str| {
+        list(description, json!({ "type": "string", "pattern": "^[A-Za-z0-9+.-]+/[A-Za-z0-9+.-]+$" }))
+    };
+    table(
+        "What the standard leaves open, as this bank has it; for the dialect berlin-group.",
+        &[],
+        json!({
+            "consents": list("How access may be asked for; account-list, bank-offered and global if absent.", words("A way.", ConsentKind::WORDS)),
+            "recurring_only": switch("Consents for one use are refused: all are asked for as recurring."),
+            "max_frequency_per_day": {
+                "description": "Most accesses a day without the PSU that may be asked for.",
+                "type": "integer",
+                "minimum": 1,
+                "maximum": 4,
+            },
+            "booking_statuses": list("Booking statuses that can be asked for; all if absent.", words("A status.", BookingFilter::WORDS)),
+            "transactions_need_balances": switch("Transactions are given only under consents that name balances too."),
+            "transaction_formats": media("Media types of transactions, the preferred one first; JSON, XML and text if absent."),
+            "payment_status_formats": media("Media types of a payment's status, the preferred one first; JSON if absent."),
+            "account_references": list("How accounts may be named; every way if absent.", words("A way.", AccountReference::WORDS)),
+            "payment_products": list("Products of single payments; those of payment_schemes if absent.", json!({ "type": "string", "pattern": "^[a-z0-9-]+$" })),
+            "required_payment_fields": list("What a payment must have beyond the standard.", words("A field.", PaymentField::WORDS)),
+            "start_authorisation": words("Who begins authentication after lodging; auto says nothing.", StartAuthorisation::WORDS),
+            "headers": {
+                "description": "Headers of every request, as the bank fixes them.",
+                "type": "object",
+                "additionalProperties": { "type": "string" },
+            },
+            "psu_headers_together": list("Headers about the PSU that are sent together or not at all.", words("A header.", PSU_HEADERS)),
+            "psu_id_type": text("PSU-ID-Type, where the bank wants one beside the identifier."),
+            "psu_id_unwanted": switch("The identifier of the PSU must not be sent with a consent or payment."),
+        }),
+    )
+}
+
+fn map() -> Value {
+    let rule =
+        |what: &str| json!({ "description": what, "type": "string", "minLength": 1, "maxLength": RULE });
+    let rules = |target: MapTarget| {
+        let fields = target.fields().iter().map(|(field, what)| ((*field).to_owned(), rule(what)));
+        (target.as_str().to_owned(), table("Rules, one for a field.", &[], Value::Object(fields.collect())))
+    };
+    let mut keys: Map<String, Value> = MapTarget::ALL.into_iter().map(rules).collect();
+    let patterns = json!({
+        "description": "Regular expressions that rules know by these names.",
+        "type": "object",
+        "propertyNames": { "pattern": "^[a-z][a-z0-9_]*$" },
+        "additionalProperties": rule("A regular expression."),
+    });
+    keys.insert("patterns".into(), patterns);
+    table(
+        "Rules for what names cannot say, in Rhai; docs/profiles.md has what they can use.",
+        &[],
+        Value::Object(keys),
+    )
+}
+
+fn test() -> Value {
+    let kinds: Vec<_> = BankErrorKind::ALL.iter().map(|kind| kind.code()).collect();
+    let mut test = members(table(
+        "A test.",
+        &["name", "operation", "given"],
+        json!({
+            "name": text("What is tested."),
+            "operation": words("What was asked for.", OPERATIONS),
+            "status": { "description": "Status of the answer; 200 if absent.", "type": "integer", "minimum": 100, "maximum": 999 },
+            "headers": {
+                "description": "Headers of the answer; Content-Type is application/json if absent.",
+                "type": "object",
+                "additionalProperties": { "type": "string" },
+            },
+            "given": { "description": "The answer: a text, or a table for JSON.", "type": ["string", "object"] },
+            "expect": list(
+                "What is read: entries in their order, each with at least these fields; an empty text for one that is absent.",
+                json!({ "type": "object" }),
+            ),
+            "expect_error": words("Kind of the error instead.", &kinds),
+        }),
+    ));
+    test.insert("oneOf".into(), json!([{ "required": ["expect"] }, { "required": ["expect_error"] }]));
+    Value::Object(test)
 }
 
 fn authorization_server() -> Value {
@@ -172,6 +266,16 @@ fn api() -> Value {
         keys.insert((*version).to_owned(), slot("Base address in this version, an https address."));
     }
     table("An API, by version.", &["use"], Value::Object(keys))
+}
+
+fn allow_weaker() -> Value {
+    let weaker = QuirkName::ALL.iter().filter_map(|name| {
+        let unchecked = name.weakens()?;
+        Some((name.as_str().to_owned(), text(&format!("Why it may be that {unchecked}."))))
+    });
+    let description =
+        "Quirks that weaken a check, each with the reason why it may; without one the bank is not loaded.";
+    table(description, &[], Value::Object(weaker.collect()))
 }
 
 /// Every quirk with the parameters it may have.

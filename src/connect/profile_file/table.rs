@@ -183,6 +183,29 @@ impl<'a> Table<'a> {
         found
     }
 
+    /// A table of texts under names of the file's own, which `fits` judges.
+    pub(super) fn texts(
+        &mut self,
+        key: &str,
+        what: &str,
+        fits: impl Fn(&str, &str) -> bool,
+    ) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        let Some(mut inner) = self.table(key) else { return found };
+        for (name, value) in std::mem::take(&mut inner.entries) {
+            match value.as_str() {
+                Some(text) if fits(&name, text) => drop(found.insert(name, text.to_owned())),
+                Some(_) | None => inner.problem(&name, &format!("is {what}")),
+            }
+        }
+        found
+    }
+
+    /// Any value, as JSON.
+    pub(super) fn json(&mut self, key: &str) -> Option<serde_json::Value> {
+        serde_json::to_value(self.take(key)?).ok()
+    }
+
     /// Takes the entries of these names as they are.
     pub(super) fn take_known(&mut self, names: &[&str]) -> BTreeMap<String, toml::Value> {
         names.iter().filter_map(|name| Some(((*name).to_owned(), self.take(name)?))).collect()

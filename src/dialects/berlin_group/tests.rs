@@ -297,3 +297,5 @@ fn revoking_what_the_bank_no_longer_knows_is_done() {
     assert!(BerlinGroup.revoked(&cx, &raw(204, &[], Vec::new())).is_ok());
     assert!(BerlinGroup.revoked(&cx, &raw(500, &[], Vec::new())).is_err());
 }
+
+mod options;

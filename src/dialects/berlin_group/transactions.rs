@@ -1,11 +1,12 @@
 //! Transactions of the standard, and the two older formats it lets banks send:
 //! camt.05x and MT940.
 
-use connect::{BankError, BankErrorKind, BankResponse, NextPage, Page, Profile};
+use connect::{BankError, BankErrorKind, BankResponse, MapTarget, NextPage, Page, Profile};
 use domain::{BookingStatus, CreditDebit, Transaction};
 
-use super::reading::identifications;
+use super::reading::{counterparty, signed};
 use super::sca::link_text;
+use crate::mapped::{Mapped, booking_status};
 use crate::node::Node;
 
 /// Texts that stand for "no identifier".
@@ -40,7 +41,7 @@ pub(crate) fn transactions_of(
         ("information", BookingStatus::Information),
     ] {
         for entry in report.get(name).items()? {
-            items.push(transaction(&entry, status)?);
+            items.push(transaction(profile, &entry, status)?);
         }
     }
     if !report.is_object() {
@@ -55,9 +56,11 @@ pub(crate) fn transactions_of(
     Ok(Page { items, next })
 }
 
-fn transaction(node: &Node<'_>, status: BookingStatus) -> Result<Transaction, BankError> {
-    let (amount, number) = node.get("transactionAmount").signed_money("amount", "currency")?;
-    let (remittance, references) = remittance(node)?;
+fn transaction(profile: &Profile, node: &Node<'_>, status: BookingStatus) -> Result<Transaction, BankError> {
+    let mapped = Mapped::new(profile, MapTarget::Transactions, node)?;
+    let (amount, direction) = signed(&mapped, &node.get("transactionAmount"))?;
+    let text = node.get("remittanceInformationUnstructured");
+    let reference = node.get("remittanceInformationStructured");
     let after = node.get("balanceAfterTransaction");
     let balance_after = if after.exists() {
         let (money, number) = after.get("balanceAmount").signed_money("amount", "currency")?;
@@ -65,27 +68,30 @@ fn transaction(node: &Node<'_>, status: BookingStatus) -> Result<Transaction, Ba
     } else {
         None
     };
-    let (creditor, debtor) = (node.get("creditorAccount"), node.get("debtorAccount"));
+    let id = |field, name| mapped.read(field, node.get(name), identifier);
+    let text_of = |field, name| mapped.text(field, node.get(name));
+    let date = |field, name| mapped.read(field, node.get(name), |node| node.date());
+    let account = |field, name| mapped.read(field, node.get(name), counterparty);
     Ok(Transaction {
-        bank_transaction_id: identifier(&node.get("transactionId"))?,
-        entry_reference: identifier(&node.get("entryReference"))?,
-        end_to_end_id: identifier(&node.get("endToEndId"))?,
-        mandate_id: identifier(&node.get("mandateId"))?,
-        status,
+        bank_transaction_id: id("bank_transaction_id", "transactionId")?,
+        entry_reference: id("entry_reference", "entryReference")?,
+        end_to_end_id: id("end_to_end_id", "endToEndId")?,
+        mandate_id: id("mandate_id", "mandateId")?,
+        status: mapped.ruled("status", &node.get("status"), booking_status)?.unwrap_or(status),
         amount,
-        direction: CreditDebit::of(number),
-        booking_date: node.get("bookingDate").date()?,
-        value_date: node.get("valueDate").date()?,
-        booked_at: node.get("bookingDateTime").instant()?,
-        creditor_name: node.get("creditorName").text()?,
-        creditor_account: identifications(&creditor)?.into_iter().next(),
-        debtor_name: node.get("debtorName").text()?,
-        debtor_account: identifications(&debtor)?.into_iter().next(),
-        remittance,
-        references,
-        bank_transaction_code: node.get("bankTransactionCode").text()?,
-        proprietary_code: node.get("proprietaryBankTransactionCode").text()?,
-        merchant_category_code: node.get("merchantCategoryCode").text()?,
+        direction,
+        booking_date: date("booking_date", "bookingDate")?,
+        value_date: date("value_date", "valueDate")?,
+        booked_at: mapped.read("booked_at", node.get("bookingDateTime"), |node| node.instant())?,
+        creditor_name: text_of("creditor_name", "creditorName")?,
+        creditor_account: account("creditor_account", "creditorAccount")?,
+        debtor_name: text_of("debtor_name", "debtorName")?,
+        debtor_account: account("debtor_account", "debtorAccount")?,
+        remittance: mapped.read_or("remittance", &text, |node| node.texts(), || remittance(node))?,
+        references: mapped.read_or("references", &reference, |node| node.texts(), || references(node))?,
+        bank_transaction_code: text_of("bank_transaction_code", "bankTransactionCode")?,
+        proprietary_code: text_of("proprietary_code", "proprietaryBankTransactionCode")?,
+        merchant_category_code: text_of("merchant_category_code", "merchantCategoryCode")?,
         balance_after,
     })
 }
@@ -99,24 +105,29 @@ pub(crate) fn is_identifier(text: &str) -> bool {
     !NO_IDENTIFIER.iter().any(|none| text.eq_ignore_ascii_case(none))
 }
 
-/// Free texts and structured references, each alone or in a list.
-fn remittance(node: &Node<'_>) -> Result<(Vec<String>, Vec<String>), BankError> {
-    let (mut texts, mut references) = (Vec::new(), Vec::new());
+/// Free texts, alone or in a list.
+fn remittance(node: &Node<'_>) -> Result<Vec<String>, BankError> {
+    let mut texts = Vec::new();
     texts.extend(node.get("remittanceInformationUnstructured").text()?);
     for line in node.get("remittanceInformationUnstructuredArray").items()? {
         let fresh = line.text()?.filter(|text| !texts.contains(text));
         texts.extend(fresh);
     }
-    let single = node.get("remittanceInformationStructured");
-    references.extend(reference(&single)?);
+    if texts.is_empty() {
+        texts.extend(node.get("additionalInformation").text()?);
+    }
+    Ok(texts)
+}
+
+/// Structured references, alone or in a list.
+fn references(node: &Node<'_>) -> Result<Vec<String>, BankError> {
+    let mut references = Vec::new();
+    references.extend(reference(&node.get("remittanceInformationStructured"))?);
     for entry in node.get("remittanceInformationStructuredArray").items()? {
         let fresh = reference(&entry)?.filter(|text| !references.contains(text));
         references.extend(fresh);
     }
-    if texts.is_empty() {
-        texts.extend(node.get("additionalInformation").text()?);
-    }
-    Ok((texts, references))
+    Ok(references)
 }
 
 fn reference(node: &Node<'_>) -> Result<Option<String>, BankError> {
