@@ -185,6 +185,26 @@ mod tests {
         }
     }
 
+    /// A file is read while the gateway runs: whatever is in it, it is read or refused.
+    #[test]
+    fn no_slip_of_the_keyboard_stops_the_reader() {
+        let text =
+            "a: text\nb: [1, true, 'no', {c: d}]\ne:\n  - f: |\n      x\n    g: \"h\\n\"\n# i\nj: >-\n  k\n";
+        let (mut read_well, mut refused) = (0, 0);
+        for place in 0..=text.len() {
+            for typed in "[]{}:-#&*!|>'\"%@`,?\n\t \0é~".chars() {
+                let mut inserted = text.to_owned();
+                inserted.insert(place, typed);
+                let replaced: String =
+                    text.char_indices().map(|(at, c)| if at == place { typed } else { c }).collect();
+                for text in [inserted, replaced, text[place..].to_owned()] {
+                    *(if read(&text).is_ok() { &mut read_well } else { &mut refused }) += 1;
+                }
+            }
+        }
+        assert!(read_well > 100 && refused > 100, "{read_well} {refused}");
+    }
+
     #[test]
     fn what_multiplies_repeats_or_goes_deep_is_refused_with_line_and_key() {
         let anchors = "anchors, aliases and tags are not taken";
