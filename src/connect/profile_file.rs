@@ -25,6 +25,7 @@ use crate::profile::{
     ApiBase, AuthorizationServer, ClientAuth, Environment, Limits, Profile, Registration, ResponseType,
     ScaFlow, Signing,
 };
+use crate::quirk::STEP_WORDS;
 use crate::{Quirk, QuirkName, Quirks};
 pub use compare::{ProfileKeys, embedded_profile_keys, profile_keys};
 use lines::Lines;
@@ -508,8 +509,9 @@ fn quirk(mut table: Table<'_>, allowed: &BTreeMap<QuirkName, String>) -> Option<
         table.problem("name", "is not the name of a quirk");
         return None;
     };
-    let any = |text: &str| Some(text.to_owned());
-    let at = table.words("at", "a step such as \"aisp.consent.post\"", any);
+    let at = table.words("at", "a step such as \"aisp.consent.post\"", |step| {
+        step.split('.').all(|word| STEP_WORDS.contains(&word)).then(|| step.to_owned())
+    });
     let versions =
         table.words("versions", "a version", |word| VERSIONS.contains(&word).then(|| word.to_owned()));
     table.word_or_none("evidence", &["tests", "adjustment"]);

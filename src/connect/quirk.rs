@@ -191,6 +191,35 @@ quirk_names! {
         "The refund account of a recurring payment stands one level deeper.";
 }
 
+/// What steps are made of, joined by dots (`pisp.consent.post`); `*` is any.
+pub(crate) const STEP_WORDS: &[&str] = &[
+    "*",
+    "accounts",
+    "aisp",
+    "auth",
+    "balances",
+    "cbpii",
+    "cc",
+    "code",
+    "consent",
+    "dcr",
+    "direct_debits",
+    "discovery",
+    "funds_confirmation",
+    "get",
+    "manage",
+    "parties",
+    "party",
+    "payment",
+    "pisp",
+    "post",
+    "refresh",
+    "standing_orders",
+    "token",
+    "transactions",
+    "vrp",
+];
+
 /// What steps are called after: the services, and our registration for them.
 const ROLES: [&str; 5] = ["aisp", "pisp", "vrp", "cbpii", "dcr"];
 

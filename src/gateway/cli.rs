@@ -116,13 +116,13 @@ pub enum BanksCommand {
     New(NewBankArgs),
     /// Check profile files and run their tests; without files, the embedded ones.
     Lint {
-        /// Profile files (TOML or YAML).
+        /// Profile files (TOML or YAML), or folders of them.
         files: Vec<PathBuf>,
     },
     /// Run the tests that profiles bring with them and say what became of each;
     /// without files, those of the embedded ones.
     Test {
-        /// Profile files (TOML or YAML).
+        /// Profile files (TOML or YAML), or folders of them.
         files: Vec<PathBuf>,
     },
     /// Compare two profiles key by key, group defaults and brand as one. Exits

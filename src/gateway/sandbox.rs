@@ -1,7 +1,7 @@
 //! Everything on one machine: a PKI, the gateway, three model banks, two
 //! regions and a demo fintech. Needs nothing but a folder and free ports.
 
-mod bank_files;
+pub(crate) mod bank_files;
 mod banks;
 mod clients;
 pub(crate) mod directory;

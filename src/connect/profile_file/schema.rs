@@ -8,6 +8,7 @@ use super::berlin_group::PSU_HEADERS;
 use super::selftest::OPERATIONS;
 use super::{DIALECTS, FROM_DEPLOYMENT, VERSIONS};
 use crate::mapping::RULE;
+use crate::quirk::STEP_WORDS;
 use crate::{
     AccountReference, BankErrorKind, BookingFilter, ConsentKind, MapTarget, PaymentField, QuirkName,
     StartAuthorisation,
@@ -288,9 +289,10 @@ fn quirk() -> Value {
 }
 
 fn one_quirk(name: QuirkName) -> Value {
+    let step = STEP_WORDS.join("|").replace('*', "\\*");
     let mut keys = members(json!({
         "name": { "const": name.as_str() },
-        "at": list("Steps at which it shows, such as aisp.consent.post or token.refresh.*; everywhere if absent.", text("A step.")),
+        "at": list("Steps at which it shows, such as aisp.consent.post or token.refresh.*; everywhere if absent.", json!({ "type": "string", "pattern": format!("^({step})(\\.({step}))*$") })),
         "versions": list("Versions of the standard in which it shows; all if absent.", words("A version.", VERSIONS)),
         "evidence": words("How it is known.", &["tests", "adjustment"]),
     }));

@@ -7,6 +7,9 @@ use super::ProfileProblem;
 /// Edits (Damerau-Levenshtein) that make an unknown key a misspelt one.
 const MISSPELT: usize = 3;
 
+/// Bytes of a key that can be a misspelt one.
+const LONGEST_KEY: usize = 64;
+
 /// What the reading of a file brought to light.
 #[derive(Default)]
 pub(super) struct Findings {
@@ -42,6 +45,9 @@ impl<'a> Table<'a> {
 
     /// The known key of this table that an unknown one is most like.
     fn meant_by(&self, unknown: &str) -> Option<&str> {
+        if unknown.len() > LONGEST_KEY {
+            return None;
+        }
         let here = self.place("");
         let known = self.findings.known.range(here.clone()..).map_while(|key| key.strip_prefix(&here));
         known

@@ -51,7 +51,7 @@ fn every_problem_is_found_and_names_file_key_and_reason() {
         name = "One"
         shape = "round"
         accounts_api = { use = "4.0", "3.1" = "http://bank.example/aisp" }
-        quirks = [{ name = "no-such-quirk" }, { name = "scope-replaced", scoop = "x" }]
+        quirks = [{ name = "no-such-quirk" }, { name = "scope-replaced", scoop = "x", at = ["auth.*", "token.refesh.aisp"] }]
         [[brand]]
         id = "gb-two"
         name = "Two"
@@ -69,6 +69,7 @@ fn every_problem_is_found_and_names_file_key_and_reason() {
             "brand[0].accounts_api.3.1",
             "brand[0].accounts_api.use",
             "brand[0].quirks[0].name",
+            "brand[0].quirks[1].at[1]",
             "brand[0].quirks[1].scoop",
             "brand[1].countries[1]",
         ]

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::banks::embedded;
 use crate::cli::NewBankArgs;
+use crate::sandbox::bank_files::profile_files;
 
 /// Prints the document that is checked in as `openapi/bank-profile.schema.json`.
 pub(super) fn schema() -> anyhow::Result<ExitCode> {
@@ -28,8 +29,8 @@ pub(super) fn lint(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
         problems.extend(connect::lint_embedded().iter().map(ToString::to_string));
         problems.extend(failed(&registry, "", &all(&registry)));
     }
-    for file in files {
-        let (name, text) = read(file)?;
+    for file in expanded(files)? {
+        let (name, text) = read(&file)?;
         let (profiles, wrong) = connect::read_profiles(&name, &text);
         problems.extend(wrong.iter().map(ToString::to_string));
         problems.extend(failed(&registry, &format!("{name}: "), &profiles));
@@ -48,8 +49,8 @@ pub(super) fn test(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let mut profiles = Vec::new();
     let mut problems = 0_usize;
     let mut out = std::io::stdout().lock();
-    for file in files {
-        let (name, text) = read(file)?;
+    for file in expanded(files)? {
+        let (name, text) = read(&file)?;
         let (read, wrong) = connect::read_profiles(&name, &text);
         for problem in &wrong {
             writeln!(out, "{problem}")?;
@@ -186,6 +187,12 @@ fn template(args: &NewBankArgs) -> String {
         address = quoted(address),
         server = if sca == "oauth" { server } else { "" },
     )
+}
+
+/// The files, and those of folders.
+fn expanded(places: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let found: Result<Vec<_>, _> = places.iter().map(|place| profile_files(place)).collect();
+    Ok(found?.concat())
 }
 
 fn read(file: &Path) -> anyhow::Result<(String, String)> {

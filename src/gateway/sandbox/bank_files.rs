@@ -56,20 +56,7 @@ impl BankFiles {
     fn stamps(&self) -> anyhow::Result<Vec<Stamp>> {
         let mut stamps = Vec::new();
         for place in &self.places {
-            let unreadable = || format!("{} cannot be read", place.display());
-            let mut found = Vec::new();
-            if place.is_dir() {
-                for entry in fs::read_dir(place).with_context(unreadable)? {
-                    let path = entry.with_context(unreadable)?.path();
-                    if connect::is_profile_file(&path) {
-                        found.push(path);
-                    }
-                }
-                found.sort();
-            } else {
-                found.push(place.clone());
-            }
-            for path in found {
+            for path in profile_files(place)? {
                 let unreadable = || format!("{} cannot be read", path.display());
                 let metadata = fs::metadata(&path).with_context(unreadable)?;
                 stamps.push((path, metadata.modified().ok(), metadata.len()));
@@ -77,6 +64,27 @@ impl BankFiles {
         }
         Ok(stamps)
     }
+}
+
+/// The profile files of a folder, in their order; a file stands for itself.
+///
+/// # Errors
+///
+/// The folder cannot be listed.
+pub(crate) fn profile_files(place: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !place.is_dir() {
+        return Ok(vec![place.to_path_buf()]);
+    }
+    let unreadable = || format!("{} cannot be read", place.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(place).with_context(unreadable)? {
+        let path = entry.with_context(unreadable)?.path();
+        if connect::is_profile_file(&path) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 fn read_all(stamps: &[Stamp]) -> anyhow::Result<Vec<Profile>> {

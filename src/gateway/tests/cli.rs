@@ -310,6 +310,8 @@ fn profiles_are_compared_and_tested() {
     let failed = consentry(&["banks", "test", &passing, &failing]);
     assert!(!failed.status.success() && text(&failed.stdout).contains("FAILED de-one: none\n"));
     assert!(consentry(&["banks", "lint", &passing]).status.success());
+    let whole = consentry(&["banks", "test", &folder.path().display().to_string()]);
+    assert!(text(&whole.stdout).ends_with("1 passed, 1 failed\n"), "{}", text(&whole.stdout));
     let linted = consentry(&["banks", "lint", &failing]);
     assert!(!linted.status.success());
     assert!(
