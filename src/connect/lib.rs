@@ -28,7 +28,7 @@ pub use dialect::{
 };
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature};
-pub use mapping::{EntryRules, MapTarget, Mapping, RuleFailed};
+pub use mapping::{EntryRules, MapTarget, Mapping, RuleBudget, RuleFailed};
 pub use profile::{
     ApiBase, AuthorizationServer, ClientAuth, Deployment, Environment, Limits, Profile, Registration,
     ResponseType, SandboxUser, ScaFlow, Signing,

@@ -12,7 +12,7 @@
 
 mod functions;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -24,6 +24,9 @@ pub(crate) use functions::Pattern;
 
 /// Steps of one run.
 const STEPS: u64 = 5_000;
+/// Steps of all rules over one answer, so that an answer with many entries holds
+/// nobody up either.
+const ANSWER_STEPS: u64 = 2_000_000;
 /// Bytes of a text, in a rule and of an entry.
 pub(crate) const TEXT: usize = 16 * 1024;
 /// Values in an entry, and in a list or map of a rule.
@@ -34,6 +37,11 @@ pub(crate) const RULE: usize = 4_096;
 const PATTERN: usize = 256 * 1024;
 /// Digits a JSON number keeps exactly on its way through a double.
 const EXACT_DIGITS: usize = 15;
+
+thread_local! {
+    /// Steps that the rule that runs on this thread has left.
+    static LEFT: Cell<u64> = const { Cell::new(STEPS) };
+}
 
 static ENGINE: LazyLock<Engine> = LazyLock::new(engine);
 
@@ -48,6 +56,12 @@ fn engine() -> Engine {
         .set_max_map_size(VALUES)
         .set_max_variables(32)
         .set_max_expr_depths(32);
+    engine.on_progress(|_| {
+        let left = LEFT.get().checked_sub(1);
+        LEFT.set(left.unwrap_or(0));
+        // Anything here ends the run.
+        left.is_none().then_some(Dynamic::UNIT)
+    });
     for symbol in ["eval", "print", "debug"] {
         engine.disable_symbol(symbol);
     }
@@ -129,6 +143,27 @@ impl MapTarget {
     }
 }
 
+/// The steps that the rules may still take over one answer.
+#[derive(Debug)]
+pub struct RuleBudget(Cell<u64>);
+
+impl Default for RuleBudget {
+    fn default() -> Self {
+        Self(Cell::new(ANSWER_STEPS))
+    }
+}
+
+impl RuleBudget {
+    /// Runs something that takes steps, with at most [`STEPS`] of them.
+    fn spend<T>(&self, run: impl FnOnce() -> T) -> T {
+        let given = self.0.get().min(STEPS);
+        LEFT.set(given);
+        let result = run();
+        self.0.set(self.0.get().saturating_sub(given.saturating_sub(LEFT.get())));
+        result
+    }
+}
+
 /// The rules of one bank; none, as a rule.
 #[derive(Clone, Debug, Default)]
 pub struct Mapping {
@@ -160,7 +195,7 @@ impl std::fmt::Display for RuleFailed {
 impl From<Box<EvalAltResult>> for RuleFailed {
     fn from(error: Box<EvalAltResult>) -> Self {
         let root = error.unwrap_inner();
-        if matches!(root, EvalAltResult::ErrorTooManyOperations(_)) {
+        if matches!(root, EvalAltResult::ErrorTooManyOperations(_) | EvalAltResult::ErrorTerminated(..)) {
             Self::Steps
         } else if matches!(root, EvalAltResult::ErrorDataTooLarge(..)) {
             Self::Size
@@ -198,7 +233,8 @@ impl Mapping {
         let Some(rule) = self.rules.get(&target).and_then(|rules| rules.get(field)) else { return Ok(()) };
         let mut scope = self.scope();
         scope.push_constant("entry", Map::new()).push_constant("value", ());
-        ENGINE.eval_ast_with_scope::<Dynamic>(&mut scope, rule).map(drop)
+        let run = || ENGINE.eval_ast_with_scope::<Dynamic>(&mut scope, rule);
+        RuleBudget::default().spend(run).map(drop)
     }
 
     fn scope(&self) -> Scope<'static> {
@@ -209,16 +245,21 @@ impl Mapping {
         scope
     }
 
-    /// The rules for an entry; `None` where the bank has none.
+    /// The rules for an entry of an answer; `None` where the bank has none.
     ///
     /// # Errors
     ///
     /// [`RuleFailed::Size`] if the entry is larger than rules may see.
-    pub fn entry(&self, target: MapTarget, raw: &Value) -> Result<Option<EntryRules<'_>>, RuleFailed> {
+    pub fn entry<'m>(
+        &'m self,
+        target: MapTarget,
+        raw: &Value,
+        budget: &'m RuleBudget,
+    ) -> Result<Option<EntryRules<'m>>, RuleFailed> {
         let Some(rules) = self.rules.get(&target) else { return Ok(None) };
         let mut scope = self.scope();
         scope.push_constant_dynamic("entry", Room::default().value(raw)?);
-        Ok(Some(EntryRules { target, rules, scope: RefCell::new(scope) }))
+        Ok(Some(EntryRules { target, rules, budget, scope: RefCell::new(scope) }))
     }
 }
 
@@ -226,6 +267,7 @@ impl Mapping {
 pub struct EntryRules<'m> {
     target: MapTarget,
     rules: &'m BTreeMap<&'static str, AST>,
+    budget: &'m RuleBudget,
     scope: RefCell<Scope<'static>>,
 }
 
@@ -250,7 +292,7 @@ impl EntryRules<'_> {
         let mut scope = self.scope.borrow_mut();
         let before = scope.len();
         scope.push_constant_dynamic("value", value);
-        let result = ENGINE.eval_ast_with_scope::<Dynamic>(&mut scope, rule);
+        let result = self.budget.spend(|| ENGINE.eval_ast_with_scope::<Dynamic>(&mut scope, rule));
         scope.rewind(before);
         given(&result?)
     }

@@ -1,9 +1,21 @@
 //! An entry of a bank's answer, read through the rules of the bank's profile.
 
-use connect::{BankError, EntryRules, MapTarget, Profile};
+use connect::{BankError, EntryRules, MapTarget, Profile, RuleBudget};
 use domain::{BookingStatus, CreditDebit};
 
 use crate::node::Node;
+
+/// The rules of a profile over one answer.
+pub(crate) struct Rules<'p> {
+    profile: &'p Profile,
+    budget: RuleBudget,
+}
+
+impl<'p> Rules<'p> {
+    pub(crate) fn of(profile: &'p Profile) -> Self {
+        Self { profile, budget: RuleBudget::default() }
+    }
+}
 
 /// One entry. A field that has a rule is what the rule makes of it; any other is
 /// read where the standard has it. Both pass the same checks.
@@ -17,11 +29,12 @@ impl<'e> Mapped<'e> {
     ///
     /// `profile-error` if the entry is larger than the profile's rules may see.
     pub(crate) fn new(
-        profile: &'e Profile,
+        rules: &'e Rules<'_>,
         target: MapTarget,
         node: &'e Node<'e>,
     ) -> Result<Self, BankError> {
-        let rules = profile.mapping.entry(target, node.raw()).map_err(|failed| {
+        let Rules { profile, budget } = rules;
+        let rules = profile.mapping.entry(target, node.raw(), budget).map_err(|failed| {
             BankError::profile(&profile.id, format!("map.{} ({failed})", target.as_str()))
         })?;
         Ok(Self { node, rules })

@@ -14,7 +14,8 @@ fn with(patterns: &[(&str, &str)], rule: &str) -> Result<Mapping, String> {
 
 fn run(patterns: &[(&str, &str)], rule: &str, entry: &Value) -> Result<Value, RuleFailed> {
     let mapping = with(patterns, rule).unwrap();
-    let rules = mapping.entry(MapTarget::Transactions, entry)?.unwrap();
+    let budget = RuleBudget::default();
+    let rules = mapping.entry(MapTarget::Transactions, entry, &budget)?.unwrap();
     rules.read("creditor_name", entry.get("value").unwrap_or(&Value::Null)).unwrap()
 }
 
@@ -124,6 +125,20 @@ fn a_rule_that_does_not_end_or_grows_without_end_is_stopped() {
     assert_eq!(run(&[], "value", &json!({ "a": vec![0; VALUES] })), Err(RuleFailed::Size));
     let nested = (0..100).fold("value".to_owned(), |rule, _| format!("({rule} + 1)"));
     assert!(with(&[], &nested).is_err(), "deep expressions");
+}
+
+/// Many entries with rules that each keep to their limit hold nobody up.
+#[test]
+fn the_rules_over_one_answer_have_an_end_together() {
+    let mapping = with(&[], "let n = 0; while n < 400 { n += 1; } value").unwrap();
+    let (budget, entry) = (RuleBudget::default(), json!({}));
+    let run = |budget| {
+        let rules = mapping.entry(MapTarget::Transactions, &entry, budget).unwrap().unwrap();
+        rules.read("creditor_name", &json!("x")).unwrap()
+    };
+    let runs = (0..100_000).find(|_| run(&budget) == Err(RuleFailed::Steps)).unwrap();
+    assert!((500..10_000).contains(&runs), "{runs}");
+    assert_eq!(run(&RuleBudget::default()), Ok(json!("x")), "another answer begins anew");
 }
 
 /// What is slow for other engines takes time in proportion to the text.

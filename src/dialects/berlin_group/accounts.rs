@@ -17,6 +17,7 @@ use super::{
     BerlinGroup, account, after, balance, failure, need_psu_id, request, sca_start, success, transactions_of,
     with_consent, with_redirects,
 };
+use crate::mapped::Rules;
 use crate::node::Node;
 
 /// How XS2A writes "without end".
@@ -117,11 +118,12 @@ impl AccountInformation for BerlinGroup {
         cx: &CallContext<'_>,
         response: &BankResponse,
     ) -> Result<Page<Account>, BankError> {
+        let rules = Rules::of(cx.profile);
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
         let list = root.get("accounts");
         let items =
-            list.required_items()?.iter().map(|node| account(cx.profile, node)).collect::<Result<_, _>>()?;
+            list.required_items()?.iter().map(|node| account(&rules, node)).collect::<Result<_, _>>()?;
         let links = root.get("_links");
         let next = links.get("next");
         let next = match link_text(&next)? {
@@ -144,10 +146,11 @@ impl AccountInformation for BerlinGroup {
         cx: &CallContext<'_>,
         response: &BankResponse,
     ) -> Result<Vec<Balance>, BankError> {
+        let rules = Rules::of(cx.profile);
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
         let list = root.get("balances");
-        list.required_items()?.iter().map(|node| balance(cx.profile, node)).collect()
+        list.required_items()?.iter().map(|node| balance(&rules, node)).collect()
     }
 
     fn transactions(

@@ -1,21 +1,21 @@
 //! Accounts and balances of the standard.
 
-use connect::{BankError, MapTarget, Profile};
+use connect::{BankError, MapTarget};
 use domain::{
     Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BalanceType, CreditDebit, Money,
 };
 
-use crate::mapped::{Mapped, direction};
+use crate::mapped::{Mapped, Rules, direction};
 use crate::node::Node;
 
 /// `accountDetails`.
-pub(crate) fn account(profile: &Profile, node: &Node<'_>) -> Result<Account, BankError> {
-    let mapped = Mapped::new(profile, MapTarget::Accounts, node)?;
+pub(crate) fn account(rules: &Rules<'_>, node: &Node<'_>) -> Result<Account, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Accounts, node)?;
     let display = node.get("displayName");
     let display = if display.text()?.is_some() { display } else { node.get("name") };
     let mut balances = Vec::new();
     for entry in node.get("balances").items()? {
-        balances.push(balance(profile, &entry)?);
+        balances.push(balance(rules, &entry)?);
     }
     let usage = match node.get("usage").text()?.as_deref() {
         Some("PRIV") => AccountUsage::Private,
@@ -95,8 +95,8 @@ pub(super) fn counterparty(node: &Node<'_>) -> Result<Option<AccountIdentificati
 }
 
 /// `balance`.
-pub(crate) fn balance(profile: &Profile, node: &Node<'_>) -> Result<Balance, BankError> {
-    let mapped = Mapped::new(profile, MapTarget::Balances, node)?;
+pub(crate) fn balance(rules: &Rules<'_>, node: &Node<'_>) -> Result<Balance, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Balances, node)?;
     let (amount, direction) = signed(&mapped, &node.get("balanceAmount"))?;
     let kind = mapped.read("type", node.get("balanceType"), |node| node.required_text())?;
     let included = node.get("creditLimitIncluded");

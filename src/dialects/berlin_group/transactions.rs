@@ -6,7 +6,7 @@ use domain::{BookingStatus, CreditDebit, Transaction};
 
 use super::reading::{counterparty, signed};
 use super::sca::link_text;
-use crate::mapped::{Mapped, booking_status};
+use crate::mapped::{Mapped, Rules, booking_status};
 use crate::node::Node;
 
 /// Texts that stand for "no identifier".
@@ -34,6 +34,7 @@ pub(crate) fn transactions_of(
         let download = links.get("download");
         return Err(BankError::new(bank, BankErrorKind::Unsupported).at(download.pointer()));
     }
+    let rules = Rules::of(profile);
     let mut items = Vec::new();
     for (name, status) in [
         ("booked", BookingStatus::Booked),
@@ -41,7 +42,7 @@ pub(crate) fn transactions_of(
         ("information", BookingStatus::Information),
     ] {
         for entry in report.get(name).items()? {
-            items.push(transaction(profile, &entry, status)?);
+            items.push(transaction(&rules, &entry, status)?);
         }
     }
     if !report.is_object() {
@@ -56,8 +57,8 @@ pub(crate) fn transactions_of(
     Ok(Page { items, next })
 }
 
-fn transaction(profile: &Profile, node: &Node<'_>, status: BookingStatus) -> Result<Transaction, BankError> {
-    let mapped = Mapped::new(profile, MapTarget::Transactions, node)?;
+fn transaction(rules: &Rules<'_>, node: &Node<'_>, status: BookingStatus) -> Result<Transaction, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Transactions, node)?;
     let (amount, direction) = signed(&mapped, &node.get("transactionAmount"))?;
     let text = node.get("remittanceInformationUnstructured");
     let reference = node.get("remittanceInformationStructured");

@@ -2,8 +2,7 @@
 
 use connect::{
     AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    ConsentOrder, Effect, LodgedConsent, MapTarget, NextPage, Page, Profile, RedirectUris, ScaStart,
-    TransactionQuery,
+    ConsentOrder, Effect, LodgedConsent, MapTarget, NextPage, Page, RedirectUris, ScaStart, TransactionQuery,
 };
 use domain::{
     Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BalanceType, Currency, Money,
@@ -15,7 +14,7 @@ use serde_json::{Map, json};
 use url::Url;
 
 use super::{UkOpenBanking, after, consent_status, failure, identification, request, success};
-use crate::mapped::{Mapped, booking_status, direction};
+use crate::mapped::{Mapped, Rules, booking_status, direction};
 use crate::node::Node;
 
 impl AccountInformation for UkOpenBanking {
@@ -100,12 +99,13 @@ impl AccountInformation for UkOpenBanking {
         cx: &CallContext<'_>,
         response: &BankResponse,
     ) -> Result<Page<Account>, BankError> {
+        let rules = Rules::of(cx.profile);
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
         let data = root.get("Data");
         let list = data.get("Account");
         let items =
-            required(&data, &list)?.iter().map(|node| account(cx.profile, node)).collect::<Result<_, _>>()?;
+            required(&data, &list)?.iter().map(|node| account(&rules, node)).collect::<Result<_, _>>()?;
         Ok(Page { items, next: next(cx, &root)? })
     }
 
@@ -119,11 +119,12 @@ impl AccountInformation for UkOpenBanking {
         cx: &CallContext<'_>,
         response: &BankResponse,
     ) -> Result<Vec<Balance>, BankError> {
+        let rules = Rules::of(cx.profile);
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
         let data = root.get("Data");
         let list = data.get("Balance");
-        required(&data, &list)?.iter().map(|node| balance(cx.profile, node)).collect()
+        required(&data, &list)?.iter().map(|node| balance(&rules, node)).collect()
     }
 
     fn transactions(
@@ -147,6 +148,7 @@ impl AccountInformation for UkOpenBanking {
         cx: &CallContext<'_>,
         response: &BankResponse,
     ) -> Result<Page<Transaction>, BankError> {
+        let rules = Rules::of(cx.profile);
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
         let data = root.get("Data");
@@ -155,8 +157,7 @@ impl AccountInformation for UkOpenBanking {
         }
         // The list is optional in the standard: no entries, no member.
         let list = data.get("Transaction");
-        let items =
-            list.items()?.iter().map(|node| transaction(cx.profile, node)).collect::<Result<_, _>>()?;
+        let items = list.items()?.iter().map(|node| transaction(&rules, node)).collect::<Result<_, _>>()?;
         Ok(Page { items, next: next(cx, &root)? })
     }
 
@@ -219,8 +220,8 @@ fn permissions(cx: &CallContext<'_>, order: &ConsentOrder) -> Vec<&'static str> 
 }
 
 /// `OBAccount6`, in the members of 3.1 and of 4.0.
-fn account(profile: &Profile, node: &Node<'_>) -> Result<Account, BankError> {
-    let mapped = Mapped::new(profile, MapTarget::Accounts, node)?;
+fn account(rules: &Rules<'_>, node: &Node<'_>) -> Result<Account, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Accounts, node)?;
     let (mut identifications, mut holders) = (Vec::new(), Vec::new());
     for entry in node.get("Account").items()? {
         identifications.extend(identification(&entry)?);
@@ -283,8 +284,8 @@ fn amount(mapped: &Mapped<'_>, node: &Node<'_>) -> Result<Money, BankError> {
     mapped.read("amount", node.get("Amount"), |amount| unsigned(amount, unit))
 }
 
-fn balance(profile: &Profile, node: &Node<'_>) -> Result<Balance, BankError> {
-    let mapped = Mapped::new(profile, MapTarget::Balances, node)?;
+fn balance(rules: &Rules<'_>, node: &Node<'_>) -> Result<Balance, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Balances, node)?;
     let mut line_included = None;
     for line in node.get("CreditLine").items()? {
         let included = line.get("Included").boolean()?.unwrap_or(false);
@@ -319,8 +320,8 @@ fn balance_type(name: &str) -> BalanceType {
     }
 }
 
-fn transaction(profile: &Profile, node: &Node<'_>) -> Result<Transaction, BankError> {
-    let mapped = Mapped::new(profile, MapTarget::Transactions, node)?;
+fn transaction(rules: &Rules<'_>, node: &Node<'_>) -> Result<Transaction, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Transactions, node)?;
     let (creditor, debtor) = (node.get("CreditorAccount"), node.get("DebtorAccount"));
     let merchant = node.get("MerchantDetails");
     let after = node.get("Balance");
