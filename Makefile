@@ -15,10 +15,13 @@ lint: ## Check formatting, lints, bank profiles and the API document
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	cargo run --quiet -p consentry -- banks lint
 	cargo run --quiet -p consentry -- openapi | diff -u openapi/consentry.json -
+	cargo run --quiet -p consentry -- banks schema | diff -u openapi/bank-profile.schema.json -
 
-openapi: ## Write the API document anew
+openapi: ## Write the API document and the schema of bank profiles anew
 	cargo run --quiet -p consentry -- openapi > openapi/consentry.json.new
 	mv openapi/consentry.json.new openapi/consentry.json
+	cargo run --quiet -p consentry -- banks schema > openapi/bank-profile.schema.json.new
+	mv openapi/bank-profile.schema.json.new openapi/bank-profile.schema.json
 
 security-profile: ## Write docs/security-profile.md anew, by running the Rust tests
 	@scripts/test.sh --security-profile

@@ -73,6 +73,11 @@ pub(crate) struct ConsentView {
     /// Who has approved, where one person is not enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     authorisations: Option<AuthorisationsView>,
+    /// The checks on the bank that were weaker when the PSU gave it, because the bank
+    /// cannot pass them; absent where none was.
+    #[schema(example = json!(["id-token-nonce-missing"]))]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    checks_relaxed: Vec<String>,
     /// Calls without the PSU; absent in lists and in answers to POST.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageView>,
@@ -114,6 +119,8 @@ pub(crate) struct ConsentList {
 /// The life of a consent.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct ConsentHistory {
+    /// The checks on the bank that were weaker when the PSU gave the consent.
+    pub(crate) checks_relaxed: Vec<String>,
     /// Its steps, oldest first. A step that leaves the status where it is tells
     /// what happened in `reason`.
     pub(crate) data: Vec<Step>,
@@ -150,6 +157,7 @@ impl ConsentView {
                 .life
                 .authorisations
                 .map(|given| AuthorisationsView { required: given.required, received: given.received }),
+            checks_relaxed: consent.life.checks_relaxed.clone(),
             usage: None,
             history,
         }

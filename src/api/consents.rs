@@ -233,8 +233,10 @@ pub(crate) async fn history(
     caller: Caller<Accounts>,
     Path(consent): Path<String>,
 ) -> Result<Json<ConsentHistory>, Problem> {
-    let data = steps(&gateway, &caller, consent_id(&consent)?).await?;
-    Ok(Json(ConsentHistory { data }))
+    let id = consent_id(&consent)?;
+    let checks_relaxed = gateway.consent(&caller.client_id, id).await?.life.checks_relaxed;
+    let data = steps(&gateway, &caller, id).await?;
+    Ok(Json(ConsentHistory { checks_relaxed, data }))
 }
 
 async fn steps(gateway: &Gateway, caller: &Caller<Accounts>, id: ConsentId) -> Result<Vec<Step>, Problem> {

@@ -6,18 +6,24 @@
 
 mod account_resources;
 pub mod bank_oauth;
+mod berlin_group_options;
 mod dialect;
 pub mod directory;
 mod error;
 mod exchange;
 mod health;
+mod mapping;
 mod profile;
 mod profile_file;
+mod profile_test;
 mod quirk;
 mod registry;
 mod transport;
 
 pub use account_resources::AccountResources;
+pub use berlin_group_options::{
+    AccountReference, BerlinGroupOptions, BookingFilter, ConsentKind, PaymentField, StartAuthorisation,
+};
 pub use dialect::{
     AccountInformation, BankConsentStatus, BankPaymentIds, CallContext, ConsentOrder, Dialect, Echo,
     LodgedConsent, LodgedPayment, NextPage, Operation, Page, PageGuard, PaymentInitiation, PaymentReport,
@@ -26,11 +32,16 @@ pub use dialect::{
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature};
 pub use health::{Health, HealthChange, HealthStatus, Service, ServiceHealth};
+pub use mapping::{EntryRules, MapTarget, Mapping, RuleBudget, RuleFailed};
 pub use profile::{
     ApiBase, AuthorizationServer, ClientAuth, Deployment, Environment, Limits, Maintenance, Profile,
     Registration, ResponseType, SandboxUser, ScaFlow, Signing,
 };
-pub use profile_file::{ProfileProblem, lint, lint_embedded, read_profiles};
+pub use profile_file::{
+    ProfileKeys, ProfileProblem, embedded_profile_keys, is_profile_file, lint, lint_embedded, profile_keys,
+    profile_schema, read_profiles,
+};
+pub use profile_test::{Expected, ProfileTest};
 pub use quirk::{Quirk, QuirkName, Quirks};
 pub use registry::{BankFilter, Registry};
 pub use transport::{InvalidTransport, Seal, TlsIdentity, Transport, TransportConfig};

@@ -1,6 +1,6 @@
 //! A bank's profile: all that is particular about one brand, as data.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use domain::{Approach, Capability, Country, InstitutionId, PaymentScheme, Region
 use secrecy::SecretString;
 use url::Url;
 
-use crate::{BankError, Quirks};
+use crate::{BankError, BerlinGroupOptions, Mapping, ProfileTest, QuirkName, Quirks};
 
 /// Whether a profile reaches real money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -232,6 +232,14 @@ pub struct Profile {
     pub refused_permissions: Vec<String>,
     /// Deviations from its standard.
     pub quirks: Quirks,
+    /// Quirks that weaken a check and are accepted, each with the reason.
+    pub allow_weaker: BTreeMap<QuirkName, String>,
+    /// What the Berlin Group standard leaves open, as this bank has it.
+    pub berlin_group: BerlinGroupOptions,
+    /// Rules for what names cannot say.
+    pub mapping: Mapping,
+    /// Tests that it brings with it.
+    pub tests: Vec<ProfileTest>,
     /// Hosts besides those of the addresses above that calls may go to; a name
     /// that starts with a dot admits every host below it.
     pub hosts: Vec<String>,
@@ -331,6 +339,10 @@ impl Profile {
             limits: Limits::default(),
             refused_permissions: Vec::new(),
             quirks: Quirks::default(),
+            allow_weaker: BTreeMap::new(),
+            berlin_group: BerlinGroupOptions::default(),
+            mapping: Mapping::default(),
+            tests: Vec::new(),
             hosts: Vec::new(),
             sandbox_users: Vec::new(),
             recurring_api: None,
@@ -378,6 +390,13 @@ impl Profile {
     #[must_use]
     pub fn connectable(&self) -> bool {
         self.missing.is_empty()
+    }
+
+    /// The checks that are weaker when a consent to account information is given here.
+    #[must_use]
+    pub fn checks_relaxed(&self) -> Vec<&'static str> {
+        let version = self.accounts_api.as_ref().map_or("", |api| api.version.as_str());
+        self.quirks.checks_relaxed("aisp", version)
     }
 
     /// The approaches to authentication in the words of our API, without repeats.

@@ -1,13 +1,21 @@
-//! Profiles as text: one TOML file per group of brands, group defaults first,
-//! then the brands with what they override. Every problem is found, not only
+//! Profiles as text: one file per group of brands, TOML or YAML, group defaults
+//! first, then the brands with what they override. Every problem is found, not only
 //! the first, and each names file, key and reason. A key nobody knows is one.
 //!
 //! The value `deployment` stands for what only an operator knows: such a bank
 //! is listed, and cannot be called until a [`Deployment`] fills it in.
 
+mod berlin_group;
+mod compare;
 mod lines;
+mod map;
+mod schema;
+mod selftest;
 mod table;
+mod yaml;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use domain::{Capability, InstitutionId, PaymentScheme, Region, Timestamp};
@@ -17,8 +25,18 @@ use crate::profile::{
     ApiBase, AuthorizationServer, ClientAuth, Environment, Limits, Maintenance, Profile, Registration,
     ResponseType, ScaFlow, Signing,
 };
+use crate::quirk::STEP_WORDS;
 use crate::{Quirk, QuirkName, Quirks};
-use table::Table;
+pub use compare::{ProfileKeys, embedded_profile_keys, profile_keys};
+use lines::Lines;
+pub use schema::profile_schema;
+use table::{Findings, Table};
+
+/// The dialects that a profile may name.
+const DIALECTS: &[&str] = &["uk-open-banking", "berlin-group"];
+
+/// The versions of standards that a profile may name.
+const VERSIONS: &[&str] = &["1.3", "3.1", "4.0"];
 
 /// Stands for what the operator gives.
 const FROM_DEPLOYMENT: &str = "deployment";
@@ -76,23 +94,118 @@ impl std::fmt::Display for ProfileProblem {
     }
 }
 
+/// Largest profile file, bytes.
+const LARGEST: usize = 1024 * 1024;
+
+/// A file as it stands, its keys known by their lines.
+struct Document {
+    root: toml::Table,
+    lines: Lines,
+}
+
+/// Whether a file of a folder is taken for a profile: `*.toml`, `*.yaml`, `*.yml`.
+#[must_use]
+pub fn is_profile_file(path: &Path) -> bool {
+    is_yaml(path) || path.extension().is_some_and(|extension| extension == "toml")
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
+/// Takes a text apart: YAML if the file's name says so, TOML otherwise.
+fn document(file: &str, text: &str) -> Result<Document, ProfileProblem> {
+    let problem = |line, key: String, why| ProfileProblem { line, ..ProfileProblem::new(file, key, why) };
+    if text.len() > LARGEST {
+        return Err(problem(None, String::new(), "is larger than 1 MiB".into()));
+    }
+    if is_yaml(Path::new(file)) {
+        let (root, lines) =
+            yaml::read(text).map_err(|error| problem(Some(error.line), error.key, error.why))?;
+        return Ok(Document { root, lines });
+    }
+    let root = text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().and_then(|span| lines::line_at(text, span.start));
+        problem(line, String::new(), format!("not TOML: {}", error.message()))
+    })?;
+    Ok(Document { root, lines: Lines::of_toml(text) })
+}
+
 /// Reads one file. Brands with problems are left out of the profiles.
 #[must_use]
 pub fn read_profiles(file: &str, text: &str) -> (Vec<Profile>, Vec<ProfileProblem>) {
-    let problem = |key: &str, why: String| ProfileProblem::new(file, key.to_owned(), why);
-    let mut root: toml::Table = match text.parse() {
-        Ok(table) => table,
-        Err(error) => {
-            let mut wrong = problem("", format!("not TOML: {}", error.message()));
-            wrong.line = error.span().and_then(|span| lines::line_at(text, span.start));
-            return (Vec::new(), vec![wrong]);
+    match document(file, text) {
+        Ok(document) => {
+            let (profiles, findings) = read_document(file, document);
+            (profiles, findings.problems)
         }
+        Err(problem) => (Vec::new(), vec![problem]),
+    }
+}
+
+fn read_document(file: &str, document: Document) -> (Vec<Profile>, Findings) {
+    let Document { root, lines } = document;
+    let problem = |key: &str, why: &str| ProfileProblem::new(file, key.to_owned(), why.to_owned());
+    let mut findings = Findings::default();
+    let parts = parts(file, root, &mut findings.problems);
+    let mut profiles: Vec<Profile> = Vec::new();
+    for (index, brand) in parts.brands {
+        let path = format!("brand[{index}]");
+        let before = findings.problems.len();
+        let mut table = Table::new(file, path.clone(), merged(&parts.defaults, brand), &mut findings);
+        let profile = profile(&mut table, &parts.group);
+        table.finish();
+        if let Some(profile) = profile
+            && findings.problems.len() == before
+        {
+            if profiles.iter().any(|known| known.id == profile.id) {
+                findings.problems.push(problem(&format!("{path}.id"), "names a brand of this file already"));
+            } else {
+                profiles.push(profile);
+            }
+        }
+    }
+    for problem in &mut findings.problems {
+        problem.key = in_file(&problem.key, &parts.defaults);
+        problem.line = lines.of(&problem.key);
+    }
+    findings.problems.sort_by_key(|problem| problem.line);
+    // What is wrong with the defaults is wrong once, not once a brand.
+    findings.problems.dedup();
+    (profiles, findings)
+}
+
+/// Where an entry of a list that is added up stands in the file: those of the
+/// defaults come first.
+fn in_file(key: &str, defaults: &toml::Table) -> String {
+    let place = |list: &str| {
+        let (brand, rest) = key.split_once(&format!(".{list}["))?;
+        let (index, rest) = rest.split_once(']')?;
+        let index: usize = index.parse().ok()?;
+        let before = defaults.get(list).and_then(toml::Value::as_array).map_or(0, Vec::len);
+        Some(match index.checked_sub(before) {
+            None => format!("defaults.{list}[{index}]{rest}"),
+            Some(index) => format!("{brand}.{list}[{index}]{rest}"),
+        })
     };
-    let mut problems = Vec::new();
+    ADDED_UP.into_iter().find_map(place).unwrap_or_else(|| key.to_owned())
+}
+
+/// What a file is made of.
+struct Parts {
+    group: String,
+    defaults: toml::Table,
+    brands: Vec<(usize, toml::Table)>,
+}
+
+fn parts(file: &str, mut root: toml::Table, problems: &mut Vec<ProfileProblem>) -> Parts {
+    let mut wrong = |key: &str, why: &str| {
+        problems.push(ProfileProblem::new(file, key.to_owned(), why.to_owned()));
+    };
     let group = match root.remove("group") {
-        Some(toml::Value::String(group)) => group,
+        Some(toml::Value::String(group)) if !group.is_empty() => group,
         _ => {
-            problems.push(problem("group", "names the group of brands, a text".into()));
+            wrong("group", "names the group of brands, a text");
             String::new()
         }
     };
@@ -100,43 +213,27 @@ pub fn read_profiles(file: &str, text: &str) -> (Vec<Profile>, Vec<ProfileProble
         None => toml::Table::new(),
         Some(toml::Value::Table(table)) => table,
         Some(_) => {
-            problems.push(problem("defaults", "is a table".into()));
+            wrong("defaults", "is a table");
             toml::Table::new()
         }
     };
-    let brands = match root.remove("brand") {
-        Some(toml::Value::Array(brands)) => brands,
-        _ => {
-            problems.push(problem("brand", "is a list of tables, [[brand]]".into()));
-            Vec::new()
-        }
-    };
-    problems.extend(root.keys().map(|key| problem(key, "is not a key of a profile file".into())));
-    let mut profiles: Vec<Profile> = Vec::new();
-    for (index, brand) in brands.into_iter().enumerate() {
-        let path = format!("brand[{index}]");
-        let toml::Value::Table(brand) = brand else {
-            problems.push(problem(&path, "is a table".into()));
-            continue;
-        };
-        let before = problems.len();
-        let mut table = Table::new(file, path.clone(), merged(&defaults, brand), &mut problems);
-        let profile = profile(&mut table, &group);
-        table.finish();
-        if let Some(profile) = profile
-            && problems.len() == before
-        {
-            if profiles.iter().any(|known| known.id == profile.id) {
-                problems.push(problem(&format!("{path}.id"), "names a brand of this file already".into()));
-            } else {
-                profiles.push(profile);
+    let mut brands = Vec::new();
+    match root.remove("brand") {
+        Some(toml::Value::Array(list)) => {
+            for (index, brand) in list.into_iter().enumerate() {
+                if let toml::Value::Table(brand) = brand {
+                    brands.push((index, brand));
+                } else {
+                    wrong(&format!("brand[{index}]"), "is a table");
+                }
             }
         }
+        _ => wrong("brand", "is a list of tables, [[brand]]"),
     }
-    for problem in &mut problems {
-        problem.line = lines::line_of(text, &problem.key);
+    for key in root.keys() {
+        wrong(key, "is not a key of a profile file");
     }
-    (profiles, problems)
+    Parts { group, defaults, brands }
 }
 
 /// Everything wrong with a file; nothing, if it can be loaded whole.
@@ -151,7 +248,10 @@ pub fn lint_embedded() -> Vec<ProfileProblem> {
     EMBEDDED.iter().flat_map(|(file, text)| lint(file, text)).collect()
 }
 
-/// Tables are merged deep, quirks are added up, anything else is replaced.
+/// Lists of which a brand's are added to those of its group.
+const ADDED_UP: [&str; 2] = ["quirks", "tests"];
+
+/// Tables are merged deep, quirks and tests are added up, anything else is replaced.
 fn merged(defaults: &toml::Table, brand: toml::Table) -> toml::Table {
     let mut whole = defaults.clone();
     for (key, value) in brand {
@@ -159,7 +259,9 @@ fn merged(defaults: &toml::Table, brand: toml::Table) -> toml::Table {
             (Some(toml::Value::Table(under)), toml::Value::Table(over)) => {
                 toml::Value::Table(merged(&under, over))
             }
-            (Some(toml::Value::Array(mut under)), toml::Value::Array(over)) if key == "quirks" => {
+            (Some(toml::Value::Array(mut under)), toml::Value::Array(over))
+                if ADDED_UP.contains(&key.as_str()) =>
+            {
                 under.extend(over);
                 toml::Value::Array(under)
             }
@@ -171,16 +273,17 @@ fn merged(defaults: &toml::Table, brand: toml::Table) -> toml::Table {
 }
 
 fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
+    // What is missing is a problem; what else is wrong is found nevertheless.
     let id: Option<InstitutionId> = table.parsed("id", "a slug such as \"gb-examplebank\"");
-    let name = table.required_text("name");
+    let name = table.required_text("name").unwrap_or_default();
     let region: Option<Region> = table.parsed("region", "a region such as \"uk\"");
-    let dialect = table.word("dialect", &["uk-open-banking", "berlin-group"]);
-    let environment = match table.word("environment", &["live", "sandbox"])?.as_str() {
-        "live" => Environment::Live,
-        _ => Environment::Sandbox,
+    let dialect = table.word("dialect", DIALECTS).unwrap_or_default();
+    let environment = match table.word("environment", &["live", "sandbox"]).as_deref() {
+        Some("live") => Environment::Live,
+        Some(_) | None => Environment::Sandbox,
     };
-    let (id, region, dialect) = (id?, region?, dialect?);
-    let mut profile = Profile::blank(id, name?, region, &dialect);
+    let (id, region) = (id.or_else(|| "xx-unread".parse().ok())?, region.or_else(|| "eu".parse().ok())?);
+    let mut profile = Profile::blank(id, name, region, &dialect);
     profile.brand_group = group.to_owned();
     profile.environment = environment;
     profile.countries = table.words("countries", "a country such as \"GB\"", |word| word.parse().ok());
@@ -204,14 +307,16 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     profile.authorization_server = server(table, &mut profile.missing);
     profile.registration = registration(table);
     profile.signing = signing(table);
-    match table.word("client_auth", &["certificate", "signed-assertion", "shared-secret"])?.as_str() {
-        "certificate" => profile.client_auth = ClientAuth::TlsClientAuth,
-        "signed-assertion" => profile.client_auth = ClientAuth::PrivateKeyJwt,
+    match table.word("client_auth", &["certificate", "signed-assertion", "shared-secret"]).as_deref() {
+        Some("certificate") | None => profile.client_auth = ClientAuth::TlsClientAuth,
+        Some("signed-assertion") => profile.client_auth = ClientAuth::PrivateKeyJwt,
         // A password between us and a bank is no strong authentication.
-        _ => profile.missing.push("client_auth".into()),
+        Some(_) => profile.missing.push("client_auth".into()),
     }
     match table.text("client_id") {
         Some(client_id) if client_id != FROM_DEPLOYMENT => profile.client_id = Some(client_id),
+        // Only OAuth knows clients.
+        None if profile.authorization_server.is_none() && !profile.sca.contains(&ScaFlow::OAuth) => {}
         _ => profile.missing.push("client_id".into()),
     }
     match table.text("financial_id") {
@@ -236,10 +341,26 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     });
     profile.note = table.text("note");
     profile.maintenance = table.each_table("maintenance", maintenance);
+    profile.mapping = map::mapping(table);
+    profile.tests = table.each_table("tests", selftest::test);
     profile.limits = limits(table);
-    profile.quirks = Quirks::new(table.each_table("quirks", quirk));
+    profile.berlin_group = berlin_group::berlin_group(table, &dialect);
+    profile.allow_weaker = allow_weaker(table);
+    profile.quirks = Quirks::new(table.each_table("quirks", |inner| quirk(inner, &profile.allow_weaker)));
     apply_addresses(&mut profile);
     Some(profile)
+}
+
+/// The quirks that may weaken a check, with the reasons why.
+fn allow_weaker(table: &mut Table<'_>) -> BTreeMap<QuirkName, String> {
+    let mut allowed = BTreeMap::new();
+    if let Some(mut reasons) = table.table("allow_weaker") {
+        for name in QuirkName::ALL.iter().filter(|name| name.weakens().is_some()) {
+            allowed.extend(reasons.text(name.as_str()).map(|reason| (*name, reason)));
+        }
+        reasons.finish();
+    }
+    allowed
 }
 
 /// Quirks that move an address are written into the address itself.
@@ -265,7 +386,7 @@ fn api(table: &mut Table<'_>, key: &str, missing: &mut Vec<String>) -> Option<Ap
     let mut api = table.table(key)?;
     let version = api.required_text("use");
     let mut found = None;
-    for known in ["1.3", "3.1", "4.0"] {
+    for known in VERSIONS.iter().copied() {
         let Some(address) = api.text(known) else { continue };
         if address == FROM_DEPLOYMENT {
             if version.as_deref() == Some(known) {
@@ -308,7 +429,7 @@ fn server(table: &mut Table<'_>, missing: &mut Vec<String>) -> Option<Authorizat
         }
         None => None,
     };
-    let hybrid = inner.word("response_type", &["code", "code id_token"])? == "code id_token";
+    let hybrid = inner.word("response_type", &["code", "code id_token"]).as_deref() == Some("code id_token");
     inner.word_or_none("response_mode", &["query", "fragment"]);
     let mut address = |key: &str| {
         let text = inner.text(key)?;
@@ -404,21 +525,28 @@ fn maintenance(mut table: Table<'_>) -> Option<Maintenance> {
     Some(window)
 }
 
-fn quirk(mut table: Table<'_>) -> Option<Quirk> {
+/// A quirk; one that weakens a check without leave is a problem.
+fn quirk(mut table: Table<'_>, allowed: &BTreeMap<QuirkName, String>) -> Option<Quirk> {
     let word = table.required_text("name")?;
     let Some(name) = QuirkName::from_word(&word) else {
         table.problem("name", "is not the name of a quirk");
         return None;
     };
-    let any = |text: &str| Some(text.to_owned());
-    let at = table.words("at", "a step such as \"aisp.consent.post\"", any);
-    let versions = table.words("versions", "a version", |word| {
-        ["1.3", "3.1", "4.0"].contains(&word).then(|| word.to_owned())
+    let at = table.words("at", "a step such as \"aisp.consent.post\"", |step| {
+        step.split('.').all(|word| STEP_WORDS.contains(&word)).then(|| step.to_owned())
     });
+    let versions =
+        table.words("versions", "a version", |word| VERSIONS.contains(&word).then(|| word.to_owned()));
     table.word_or_none("evidence", &["tests", "adjustment"]);
-    let parameters = table.take_known(name.parameters());
+    let quirk = Quirk { name, at, versions, parameters: table.take_known(name.parameters()) };
+    if let Some(unchecked) = quirk.weakens()
+        && !allowed.contains_key(&name)
+    {
+        let why = format!("weakens a check ({unchecked}); allow_weaker.{word} must say why that may be");
+        table.problem("name", &why);
+    }
     table.finish();
-    Some(Quirk { name, at, versions, parameters })
+    Some(quirk)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 macro_rules! quirk_names {
-    ($($variant:ident = $word:literal, [$($parameter:literal),*], $text:literal;)+) => {
+    ($($variant:ident = $word:literal, [$($parameter:literal),*], $(weakens $weaker:literal,)? $text:literal;)+) => {
         /// Name of a deviation.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum QuirkName {
@@ -33,6 +33,12 @@ macro_rules! quirk_names {
                 match self { $(Self::$variant => &[$($parameter),*],)+ }
             }
 
+            /// The check that it weakens, where it does: what then goes unchecked.
+            #[must_use]
+            pub fn weakens(self) -> Option<&'static str> {
+                match self { $(Self::$variant => [$($weaker,)?].first().copied(),)+ }
+            }
+
             /// Finds a name by its word.
             #[must_use]
             pub fn from_word(word: &str) -> Option<Self> {
@@ -58,34 +64,45 @@ quirk_names! {
     ContractIndicatorMisspelt = "contract-indicator-misspelt", ["field_name"],
         "The contract indicator goes by the misspelt name that version 3.1 published.";
     ContractIndicatorUnreliable = "contract-indicator-unreliable", [],
+        weakens "the contract indicator of an answer is not compared with the one sent",
         "The answer may give another contract indicator than was sent.";
     DebtorEchoUnreliable = "debtor-echo-unreliable", ["parts"],
+        weakens "the debtor of an answer is not compared with the one sent",
         "The answer may give another debtor than was sent.";
     ExtraQuery = "extra-query", ["again", "always"],
         "The authorization request carries further fixed parameters: `always`, and `again` when a consent is confirmed again.";
     FieldLeftOut = "field-left-out", ["field"],
         "A field of the standard must not be sent.";
     FundsAnswerUnreliable = "funds-answer-unreliable", [],
+        weakens "the answer about funds is not relied on",
         "The answer about funds may be absent or untrue.";
     HybridAnswerInQuery = "hybrid-answer-in-query", [],
         "The hybrid answer comes in the query, not in the fragment.";
     IdTokenAcrMissing = "id-token-acr-missing", [],
+        weakens "how the customer authenticated is not checked",
         "An id_token does not say how the customer authenticated.";
     IdTokenAcrUnreliable = "id-token-acr-unreliable", [],
+        weakens "how the customer authenticated is not checked",
         "An id_token may name weaker authentication than took place.";
     IdTokenAuthTimeMissing = "id-token-auth-time-missing", [],
+        weakens "when the customer authenticated is not checked",
         "An id_token does not say when the customer authenticated.";
     IdTokenExpiryInMillis = "id-token-expiry-in-millis", [],
+        weakens "from when an id_token holds is not checked",
         "Times of an id_token are in milliseconds.";
     IdTokenIntentMissing = "id-token-intent-missing", [],
+        weakens "an id_token need not name the consent",
         "An id_token does not name the consent; its absence is accepted, another consent never.";
     IdTokenMissingOnRefresh = "id-token-missing-on-refresh", [],
         "A refresh answers without an id_token.";
     IdTokenNonceMissing = "id-token-nonce-missing", [],
+        weakens "an id_token need not repeat the nonce",
         "An id_token has no nonce; its absence is accepted, another nonce never.";
     IdTokenSubject = "id-token-subject", ["value"],
+        weakens "the subject of an id_token is not compared with the consent",
         "The subject of an id_token is the customer or our client, not the consent.";
     IdTokenUnreliable = "id-token-unreliable", [],
+        weakens "the id_token is not verified",
         "The id_token of a sandbox cannot be verified.";
     InvalidDateIsNone = "invalid-date-is-none", ["field"],
         "A date field that holds no date is read as absent.";
@@ -94,8 +111,10 @@ quirk_names! {
     LinkEndsInSlash = "link-ends-in-slash", [],
         "Links end in a slash.";
     LinksOfAnotherBrand = "links-of-another-brand", ["also", "stated"],
+        weakens "a link to another brand of the group is taken for the bank's own",
         "Links name the base address of another brand of the group.";
     LinksUnreliable = "links-unreliable", [],
+        weakens "links are not compared with the bank's address",
         "Links name an address that is not the bank's; they are not compared.";
     MetadataElsewhere = "metadata-elsewhere", ["address"],
         "The metadata is not below the issuer.";
@@ -104,6 +123,7 @@ quirk_names! {
     MetadataUnpublished = "metadata-unpublished", ["authorization_endpoint", "issuer", "response_modes", "response_types", "scopes", "token_endpoint", "token_endpoint_auth_methods"],
         "The bank publishes no metadata; the profile states its endpoints.";
     NoOpenIdConnect = "no-openid-connect", [],
+        weakens "no id_token ties the authorization to the consent",
         "Authorization is plain OAuth 2.0: no id_token anywhere.";
     NoSecondAuthorization = "no-second-authorization", [],
         "An authorised consent cannot be confirmed by a second visit; a new consent is lodged instead.";
@@ -124,6 +144,7 @@ quirk_names! {
     RefundAccountNotAsked = "refund-account-not-asked", [],
         "The payment consent does not ask for the refund account.";
     RefundUnreliable = "refund-unreliable", ["parts"],
+        weakens "the refund account of an answer is not checked",
         "The refund account of an answer may be absent or incomplete.";
     RegistrationAccessToken = "registration-access-token", ["token"],
         "A registration is managed with its registration access token.";
@@ -144,6 +165,7 @@ quirk_names! {
     RegistrationTokenScope = "registration-token-scope", ["scope", "scope_by_role"],
         "The token that manages a registration has a scope of its own.";
     RequestAudience = "request-audience", ["also_id_token_issuer", "audience"],
+        weakens "an id_token may name another issuer than the metadata",
         "The request object names another audience than the issuer; id_tokens may name it as their issuer.";
     SandboxSteering = "sandbox-steering", ["desired_status", "keys"],
         "The sandbox is steered by supplementary data in requests.";
@@ -154,6 +176,7 @@ quirk_names! {
     SelfLinkWithoutId = "self-link-without-id", [],
         "The link to a new resource leaves its identifier out.";
     StatusUnreliable = "status-unreliable", [],
+        weakens "the status of a fresh payment is not checked",
         "The status of a fresh payment may not be one the standard allows there.";
     TokenScopeEmpty = "token-scope-empty", [],
         "An empty scope in a token answer means that none is stated.";
@@ -162,10 +185,43 @@ quirk_names! {
     TokenScopeRequested = "token-scope-requested", ["scope"],
         "The token request names a scope.";
     TokenScopeWider = "token-scope-wider", [],
+        weakens "a token may be good for more than was asked for",
         "A token answer states further scopes.";
     VrpRefundNested = "vrp-refund-nested", ["path"],
         "The refund account of a recurring payment stands one level deeper.";
 }
+
+/// What steps are made of, joined by dots (`pisp.consent.post`); `*` is any.
+pub(crate) const STEP_WORDS: &[&str] = &[
+    "*",
+    "accounts",
+    "aisp",
+    "auth",
+    "balances",
+    "cbpii",
+    "cc",
+    "code",
+    "consent",
+    "dcr",
+    "direct_debits",
+    "discovery",
+    "funds_confirmation",
+    "get",
+    "manage",
+    "parties",
+    "party",
+    "payment",
+    "pisp",
+    "post",
+    "refresh",
+    "standing_orders",
+    "token",
+    "transactions",
+    "vrp",
+];
+
+/// What steps are called after: the services, and our registration for them.
+const ROLES: [&str; 5] = ["aisp", "pisp", "vrp", "cbpii", "dcr"];
 
 /// One deviation of one bank: where it shows and with which parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,6 +241,28 @@ impl Quirk {
     #[must_use]
     pub fn text(&self, parameter: &str) -> Option<&str> {
         self.parameters.get(parameter).and_then(toml::Value::as_str)
+    }
+
+    /// What goes unchecked because of it, if anything.
+    #[must_use]
+    pub fn weakens(&self) -> Option<&'static str> {
+        // Another audience of our own request is harmless; another issuer of theirs is not.
+        let harmless = self.name == QuirkName::RequestAudience && !self.also_issuer();
+        self.name.weakens().filter(|_| !harmless)
+    }
+
+    /// Whether id_tokens may name the audience of [`QuirkName::RequestAudience`] as their issuer.
+    pub(crate) fn also_issuer(&self) -> bool {
+        self.parameters.get("also_id_token_issuer") == Some(&toml::Value::Boolean(true))
+    }
+
+    /// Whether it can show at any step of this service in this version: nothing
+    /// in `at` keeps it to other services.
+    fn concerns(&self, role: &str, version: &str) -> bool {
+        let elsewhere =
+            |pattern: &String| pattern.split('.').any(|part| ROLES.contains(&part) && part != role);
+        let here = self.at.is_empty() || !self.at.iter().all(elsewhere);
+        here && (self.versions.is_empty() || self.versions.iter().any(|known| known == version))
     }
 
     fn shows_at(&self, step: &str, version: &str) -> bool {
@@ -217,6 +295,18 @@ impl Quirks {
         self.0.iter().find(|quirk| quirk.name == name && quirk.shows_at(step, version))
     }
 
+    /// The checks that are weaker for this service (`aisp`, `pisp`) in this
+    /// version, each named once, by the words of the quirks.
+    #[must_use]
+    pub fn checks_relaxed(&self, role: &str, version: &str) -> Vec<&'static str> {
+        let relaxed =
+            self.0.iter().filter(|quirk| quirk.weakens().is_some() && quirk.concerns(role, version));
+        let mut names: Vec<_> = relaxed.map(|quirk| quirk.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Quirk> {
         self.0.iter()
@@ -226,6 +316,27 @@ impl Quirks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_checks_that_are_weaker_are_those_of_the_service_and_version() {
+        let quirk = |name, at: &[&str], versions: &[&str]| Quirk {
+            name,
+            at: at.iter().map(ToString::to_string).collect(),
+            versions: versions.iter().map(ToString::to_string).collect(),
+            parameters: BTreeMap::new(),
+        };
+        let quirks = Quirks::new(vec![
+            quirk(QuirkName::IdTokenNonceMissing, &["auth.*"], &[]),
+            quirk(QuirkName::IdTokenNonceMissing, &["token.code.pisp", "token.code.aisp"], &[]),
+            quirk(QuirkName::LinksUnreliable, &["pisp.payment"], &[]),
+            quirk(QuirkName::StatusUnreliable, &[], &["3.1"]),
+            quirk(QuirkName::RequestAudience, &[], &[]),
+            quirk(QuirkName::BearerAnyCase, &[], &[]),
+        ]);
+        assert_eq!(quirks.checks_relaxed("aisp", "4.0"), ["id-token-nonce-missing"]);
+        let payments = ["id-token-nonce-missing", "links-unreliable", "status-unreliable"];
+        assert_eq!(quirks.checks_relaxed("pisp", "3.1"), payments);
+    }
 
     #[test]
     fn a_quirk_shows_only_at_its_steps_and_versions() {

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod error;
+mod options;
 mod payments;
 mod reading;
 mod resources;
@@ -12,7 +13,7 @@ mod transactions;
 use connect::{
     AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
     Dialect, Effect, Operation, PaymentInitiation, Profile, RedirectUris, ScaFlow, Signature, Signing,
-    TokenKind,
+    StartAuthorisation, TokenKind,
 };
 use http::Method;
 use secrecy::ExposeSecret;
@@ -80,19 +81,14 @@ fn request(
         .header("x-request-id", &cx.request_id.to_string())
         .and_then(|request| request.header("accept", "application/json"))
         .map_err(unsendable)?;
-    let psu = cx.psu;
-    let optional = [
-        ("psu-ip-address", psu.map(|psu| psu.ip_address.to_string())),
-        ("psu-user-agent", psu.and_then(|psu| psu.user_agent.clone())),
-        ("psu-accept-language", psu.and_then(|psu| psu.accept_language.clone())),
-        ("psu-id", cx.psu_id.map(str::to_owned)),
-        ("authorization", cx.access_token.map(|token| format!("Bearer {}", token.expose_secret()))),
-    ];
+    let token = cx.access_token.map(|token| format!("Bearer {}", token.expose_secret()));
+    let optional = options::psu_headers(cx).into_iter().chain([("authorization", token)]);
     for (name, value) in optional {
         if let Some(value) = value {
             request = request.header(name, &value).map_err(unsendable)?;
         }
     }
+    request.headers.extend(cx.profile.berlin_group.headers.clone());
     if cx.profile.signing == Signing::DigestSignature {
         request = request.signed(Signature::DigestAndSignature);
     }
@@ -112,11 +108,18 @@ fn with_redirects(
         Some(ScaFlow::Decoupled) => "false",
         Some(ScaFlow::Redirect | ScaFlow::OAuth) | None => "true",
     };
-    request
+    let unsendable = |name| cx.error(BankErrorKind::Internal).at(name);
+    let request = request
         .header("tpp-redirect-uri", redirects.ok.as_str())
         .and_then(|request| request.header("tpp-nok-redirect-uri", redirects.nok.as_str()))
         .and_then(|request| request.header("tpp-redirect-preferred", preferred))
-        .map_err(|name| cx.error(BankErrorKind::Internal).at(name))
+        .map_err(unsendable)?;
+    let explicit = match cx.profile.berlin_group.start_authorisation {
+        StartAuthorisation::Auto => return Ok(request),
+        StartAuthorisation::Implicit => "false",
+        StartAuthorisation::Explicit => "true",
+    };
+    request.header("tpp-explicit-authorisation-preferred", explicit).map_err(unsendable)
 }
 
 /// Some banks begin no authentication without knowing whom to ask.

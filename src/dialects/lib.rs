@@ -14,9 +14,11 @@
 mod berlin_group;
 mod camt;
 mod echo;
+mod mapped;
 mod mt940;
 mod node;
 pub mod recorded;
+pub mod selftest;
 mod status;
 mod tree;
 mod uk_open_banking;

@@ -10,6 +10,8 @@ use std::fmt::Write;
 use connect::BankError;
 use domain::{Currency, Date, Decimal, InstitutionId, Money, Timestamp};
 
+use serde_json::Value;
+
 use crate::tree::Tree;
 
 /// Digits a JSON number keeps exactly on its way through a double.
@@ -20,6 +22,8 @@ enum Place<'a> {
     Root,
     Member(&'a Node<'a>, &'a str),
     Item(&'a Node<'a>, usize),
+    /// What a rule of the profile gave, by the rule's key.
+    Rule(&'a str),
 }
 
 /// One place in an answer, present or not.
@@ -60,10 +64,11 @@ impl<'a> Node<'a> {
     pub(crate) fn pointer(&self) -> String {
         let mut pointer = match &self.place {
             Place::Root => return String::new(),
+            Place::Rule(key) => return (*key).to_owned(),
             Place::Member(parent, _) | Place::Item(parent, _) => parent.pointer(),
         };
         match &self.place {
-            Place::Root => {}
+            Place::Root | Place::Rule(_) => {}
             Place::Member(_, name) => {
                 pointer.push('/');
                 pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
@@ -76,9 +81,37 @@ impl<'a> Node<'a> {
         pointer
     }
 
-    /// The error of a place that cannot be read.
+    /// The error of a place that cannot be read: the bank's, or the profile's
+    /// where one of its rules made the value.
     pub(crate) fn malformed(&self) -> BankError {
-        BankError::malformed(self.bank, self.pointer())
+        if self.is_ruled() {
+            self.profile_error(self.pointer())
+        } else {
+            BankError::malformed(self.bank, self.pointer())
+        }
+    }
+
+    fn is_ruled(&self) -> bool {
+        match &self.place {
+            Place::Root => false,
+            Place::Rule(_) => true,
+            Place::Member(parent, _) | Place::Item(parent, _) => parent.is_ruled(),
+        }
+    }
+
+    /// The error of a key of the bank's profile.
+    pub(crate) fn profile_error(&self, key: String) -> BankError {
+        BankError::profile(self.bank, key)
+    }
+
+    /// What a rule made, in the place of what the bank sent.
+    pub(crate) fn ruled<'n>(&'n self, value: &'n Tree<'n>, key: &'n str) -> Node<'n> {
+        Node { bank: self.bank, value, place: Place::Rule(key) }
+    }
+
+    /// What stands here, as a value of its own.
+    pub(crate) fn raw(&self) -> Value {
+        self.value.to_value()
     }
 
     /// Entries of a list; an absent list is empty.
@@ -184,14 +217,20 @@ impl<'a> Node<'a> {
         text.parse().map(Some).map_err(|_| self.malformed())
     }
 
+    pub(crate) fn required_currency(&self) -> Result<Currency, BankError> {
+        self.currency()?.ok_or_else(|| self.malformed())
+    }
+
+    /// An amount in this currency, with its sign apart.
+    pub(crate) fn signed_amount(&self, currency: Currency) -> Result<(Money, Decimal), BankError> {
+        let number = self.required_decimal()?;
+        let money = Money::reported(number.abs(), currency).map_err(|_| self.malformed())?;
+        Ok((money, number))
+    }
+
     /// An amount whose members go by these names, with its sign apart.
     pub(crate) fn signed_money(&self, amount: &str, currency: &str) -> Result<(Money, Decimal), BankError> {
-        let currency = self.get(currency);
-        let unit = currency.currency()?.ok_or_else(|| currency.malformed())?;
-        let amount = self.get(amount);
-        let number = amount.required_decimal()?;
-        let money = Money::reported(number.abs(), unit).map_err(|_| amount.malformed())?;
-        Ok((money, number))
+        self.get(amount).signed_amount(self.get(currency).required_currency()?)
     }
 
     /// A calendar day, alone or at the head of a date with time.

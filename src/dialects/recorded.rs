@@ -18,6 +18,7 @@ use crate::berlin_group::{
     account, balance, consent_status, failure, identifications, payment_status, sca_start, sca_status,
     transactions_of,
 };
+use crate::mapped::Rules;
 use crate::node::Node;
 
 #[derive(Deserialize)]
@@ -109,8 +110,12 @@ fn read(profile: &Profile, exchange: &Exchange, response: &BankResponse) -> Read
     }
     let payment = has("payments") || has("periodic-payments");
     match (exchange.method.as_str(), last) {
-        ("GET", "accounts") => Some(list(profile, response, "accounts", |node| account(node).map(drop))),
-        ("GET", "balances") => Some(list(profile, response, "balances", |node| balance(node).map(drop))),
+        ("GET", "accounts") => {
+            Some(list(profile, response, "accounts", |node| account(&Rules::of(profile), node).map(drop)))
+        }
+        ("GET", "balances") => {
+            Some(list(profile, response, "balances", |node| balance(&Rules::of(profile), node).map(drop)))
+        }
         ("GET", "transactions") => {
             Some(transactions_of(profile, response).map(|page| ("transactions", page.items.len())))
         }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::Number;
+use serde_json::{Number, Value};
 
 /// One JSON value.
 #[derive(Debug)]
@@ -27,6 +27,37 @@ impl<'a> Tree<'a> {
                 members.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value)
             }
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::List(_) => None,
+        }
+    }
+}
+
+impl Tree<'_> {
+    /// The same as an owned value.
+    pub(crate) fn to_value(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Number(number) => Value::Number(number.clone()),
+            Self::Text(text) => Value::String(text.clone().into_owned()),
+            Self::List(entries) => Value::Array(entries.iter().map(Tree::to_value).collect()),
+            Self::Object(members) => Value::Object(
+                members.iter().map(|(key, value)| (key.clone().into_owned(), value.to_value())).collect(),
+            ),
+        }
+    }
+}
+
+impl From<Value> for Tree<'static> {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::Bool(value) => Self::Bool(value),
+            Value::Number(number) => Self::Number(number),
+            Value::String(text) => Self::Text(Cow::Owned(text)),
+            Value::Array(entries) => Self::List(entries.into_iter().map(Tree::from).collect()),
+            Value::Object(members) => Self::Object(
+                members.into_iter().map(|(key, value)| (Cow::Owned(key), Tree::from(value))).collect(),
+            ),
         }
     }
 }

@@ -129,10 +129,12 @@ impl Gateway {
             Some(old) => store.consent(old).await?.filter(|old| old.life.superseded_by.is_none()),
             None => None,
         };
+        let relaxed = self.bank_of(&consent)?.checks_relaxed();
         let mut tx = store.begin().await?;
         let consent = self
             .change_consent(&mut tx, consent, Note::by("psu"), None, |row| {
                 row.status = ConsentStatus::Authorized;
+                row.life.checks_relaxed = relaxed.into_iter().map(str::to_owned).collect();
                 if let Some(authorisations) = &mut row.life.authorisations {
                     authorisations.received = authorisations.required;
                 }

@@ -51,10 +51,13 @@ pub struct SandboxArgs {
     /// Trust client certificates of another CA (PEM); may be given more than once.
     #[arg(long, value_name = "FILE")]
     pub trust_ca: Vec<PathBuf>,
-    /// Add banks: a profile file (TOML), or a folder of them; may be given more
+    /// Add banks: a profile file (TOML or YAML), or a folder of them; may be given more
     /// than once. Changes are taken up while the sandbox runs.
     #[arg(long, value_name = "PATH")]
     pub banks: Vec<PathBuf>,
+    /// Leave out the banks of the binary.
+    #[arg(long)]
+    pub no_embedded_banks: bool,
     /// Believe software statements (RFC 7591) of these issuers: a JSON array of
     /// `{"issuer": …, "jwks": …}`.
     #[arg(long, value_name = "FILE")]
@@ -109,11 +112,32 @@ pub enum BanksCommand {
         /// The institution, such as gb-monzo.
         id: String,
     },
-    /// Check profile files; without files, the embedded ones.
+    /// Write the profile of a bank that keeps to its standard.
+    New(NewBankArgs),
+    /// Check profile files and run their tests; without files, the embedded ones.
     Lint {
-        /// TOML files.
+        /// Profile files (TOML or YAML), or folders of them.
         files: Vec<PathBuf>,
     },
+    /// Run the tests that profiles bring with them and say what became of each;
+    /// without files, those of the embedded ones.
+    Test {
+        /// Profile files (TOML or YAML), or folders of them.
+        files: Vec<PathBuf>,
+    },
+    /// Compare two profiles key by key, group defaults and brand as one. Exits
+    /// with 1 if they differ.
+    Diff {
+        /// A profile file, or an embedded bank by its id.
+        left: String,
+        /// The same.
+        right: String,
+        /// One JSON object per line: bank, key, left, right.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON Schema of a profile file.
+    Schema,
     /// Read recorded exchanges with banks and say what became of each.
     Read {
         /// JSON Lines, one exchange each.
@@ -135,10 +159,36 @@ pub enum BanksCommand {
     },
 }
 
+/// What a new profile says.
+#[derive(Debug, Args)]
+pub struct NewBankArgs {
+    /// Our name of the bank, such as de-examplebank.
+    #[arg(long)]
+    pub id: String,
+    /// The bank's name as its customers know it.
+    #[arg(long)]
+    pub name: String,
+    /// The standard that it speaks.
+    #[arg(long, value_parser = ["uk-open-banking", "berlin-group"])]
+    pub dialect: String,
+    /// Where its customers' data lives, such as eu or uk.
+    #[arg(long)]
+    pub region: String,
+    /// Home country (ISO 3166-1).
+    #[arg(long)]
+    pub country: Option<String>,
+    /// Base address of account information; otherwise a slot that the operator fills.
+    #[arg(long, value_name = "URL")]
+    pub accounts_api: Option<url::Url>,
+    /// Where to write it (TOML); ID.toml otherwise. What is there is not overwritten.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
 /// Which bank is probed, and as whom.
 #[derive(Debug, Args)]
 pub struct ProbeArgs {
-    /// Profile of the bank (TOML).
+    /// Profile of the bank (TOML or YAML).
     #[arg(long, value_name = "FILE")]
     pub profile: PathBuf,
     /// Which bank of the file, if it holds several.

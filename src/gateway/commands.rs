@@ -5,4 +5,5 @@ pub(crate) mod clients;
 pub(crate) mod keys;
 pub(crate) mod openapi;
 pub(crate) mod probe;
+mod profiles;
 pub(crate) mod sandbox;

@@ -1,7 +1,7 @@
 //! Everything on one machine: a PKI, the gateway, three model banks, two
 //! regions and a demo fintech. Needs nothing but a folder and free ports.
 
-mod bank_files;
+pub(crate) mod bank_files;
 mod banks;
 mod clients;
 pub(crate) mod directory;
@@ -52,6 +52,8 @@ pub struct SandboxOptions {
     pub trust_ca: Vec<PathBuf>,
     /// Further banks: profile files.
     pub banks: Vec<PathBuf>,
+    /// Whether the banks of the binary are there, too.
+    pub embedded_banks: bool,
     /// Let clients register without a software statement.
     pub open_registration: bool,
     /// Issuers of software statements: a JSON array of `{issuer, jwks}`.
@@ -85,6 +87,7 @@ impl SandboxOptions {
             clients: None,
             trust_ca: Vec::new(),
             banks: Vec::new(),
+            embedded_banks: true,
             open_registration: true,
             software_issuers: None,
             require_dpop_nonce: false,
@@ -152,10 +155,9 @@ impl Sandbox {
         let issuer = format!("https://localhost:{}", pages.local_addr()?.port());
         let api_origin = format!("https://localhost:{}", api.local_addr()?.port());
 
-        let registry = Arc::new(Registry::embedded(vec![
-            Box::new(dialects::UkOpenBanking),
-            Box::new(dialects::BerlinGroup),
-        ]));
+        let shelf = if options.embedded_banks { Registry::embedded } else { Registry::new };
+        let registry =
+            Arc::new(shelf(vec![Box::new(dialects::UkOpenBanking), Box::new(dialects::BerlinGroup)]));
         let stop = CancellationToken::new();
         let seal = pki.seal()?;
         let banks = ModelBanks::start(&options, &pki, &seal, &issuer, &stop).await?;

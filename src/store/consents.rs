@@ -65,6 +65,8 @@ pub struct ConsentLife {
     pub reconfirm_due_at: Option<Timestamp>,
     /// When the bank is asked how it stands there.
     pub ask_bank_at: Option<Timestamp>,
+    /// The checks that were weaker when the PSU gave it, as the bank's profile allows.
+    pub checks_relaxed: Vec<String>,
 }
 
 impl Default for ConsentLife {
@@ -80,6 +82,7 @@ impl Default for ConsentLife {
             expiring_at: None,
             reconfirm_due_at: None,
             ask_bank_at: None,
+            checks_relaxed: Vec::new(),
         }
     }
 }

@@ -23,7 +23,8 @@ const ROUNDS: usize = 15;
 
 fn main() -> anyhow::Result<()> {
     let mut figures = serde_json::Map::new();
-    for dialect in [&BerlinGroup as &dyn Dialect, &UkOpenBanking] {
+    let dialects: [&dyn Dialect; 2] = [&BerlinGroup, &UkOpenBanking];
+    for dialect in dialects {
         let (profile, body) = bank(dialect.name())?;
         let information = dialect.accounts().ok_or_else(|| anyhow::anyhow!("no account information"))?;
         let response = answer(&body);

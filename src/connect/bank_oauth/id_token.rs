@@ -124,7 +124,7 @@ impl OAuthClient<'_> {
             .profile
             .quirks
             .find(QuirkName::RequestAudience, &format!("auth.{}", role.word()), role.version(self.profile))
-            .filter(|quirk| quirk.parameters.get("also_id_token_issuer") == Some(&toml::Value::Boolean(true)))
+            .filter(|quirk| quirk.also_issuer())
             .and_then(|quirk| quirk.text("audience"));
         let expected = replaced.unwrap_or(&self.metadata.issuer);
         issuer == Some(expected)

@@ -1,25 +1,48 @@
 //! On which line of a file a key stands.
 
-use std::ops::Range;
+use std::collections::BTreeMap;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The line, from 1, of the key `path` (`brand[2].accounts_api.use`): where it
-/// stands; else, for a brand's, where the defaults have it; else where what
-/// should hold it begins.
-pub(super) fn line_of(text: &str, path: &str) -> Option<usize> {
-    let root = DeTable::parse(text).ok()?;
-    let (span, whole) = in_table(root.get_ref(), path, None)?;
-    let default = brand_key(path).filter(|_| !whole).map(|key| format!("defaults.{key}"));
-    let inherited = default.and_then(|path| in_table(root.get_ref(), &path, None));
-    let span = inherited.filter(|(_, whole)| *whole).map_or(span, |(span, _)| span);
-    line_at(text, span.start)
-}
+/// The line, from 1, of every key (`brand[2].accounts_api.use`) and every entry
+/// of a list (`brand[2].quirks[0]`).
+#[derive(Default)]
+pub(super) struct Lines(BTreeMap<String, usize>);
 
-/// The line that a byte is on.
-pub(super) fn line_at(text: &str, byte: usize) -> Option<usize> {
-    Some(text.get(..byte)?.matches('\n').count().saturating_add(1))
+impl Lines {
+    /// Notes where something stands.
+    pub(super) fn note(&mut self, path: String, line: usize) {
+        self.0.entry(path).or_insert(line);
+    }
+
+    /// Of a TOML file; none of what is not TOML.
+    pub(super) fn of_toml(text: &str) -> Self {
+        let mut lines = Self::default();
+        if let Ok(root) = DeTable::parse(text) {
+            let newlines = text.match_indices('\n').map(|(byte, _)| byte).collect();
+            Toml { newlines, lines: &mut lines }.table("", root.get_ref());
+        }
+        lines
+    }
+
+    /// The line of a key: where it stands; else, for a brand's, where the
+    /// defaults have it; else where what should hold it begins.
+    pub(super) fn of(&self, path: &str) -> Option<usize> {
+        let inherited = || self.0.get(&format!("defaults.{}", brand_key(path)?));
+        self.0.get(path).or_else(inherited).copied().or_else(|| self.of_holder(path))
+    }
+
+    fn of_holder(&self, path: &str) -> Option<usize> {
+        let mut rest = path;
+        while let Some(end) = rest.rfind(['.', '[']) {
+            rest = rest.get(..end)?;
+            if let Some(line) = self.0.get(rest) {
+                return Some(*line);
+            }
+        }
+        None
+    }
 }
 
 /// What follows `brand[n].`.
@@ -27,42 +50,47 @@ fn brand_key(path: &str) -> Option<&str> {
     path.strip_prefix("brand[")?.split_once("].").map(|(_, key)| key)
 }
 
-/// The span of the deepest thing on the way to `path`, and whether it is the end
-/// of it. Keys may hold dots, so each is tried as a whole.
-fn in_table(table: &DeTable<'_>, path: &str, found: Option<Range<usize>>) -> Option<(Range<usize>, bool)> {
-    let mut deepest = found.map(|span| (span, false));
-    for (key, value) in table {
-        let Some(rest) = path.strip_prefix(key.get_ref().as_ref()) else { continue };
-        let reached = match rest.strip_prefix('.') {
-            _ if rest.is_empty() => Some((key.span(), true)),
-            Some(rest) => in_value(value, rest, key.span()),
-            None if rest.starts_with('[') => in_value(value, rest, key.span()),
-            None => continue,
-        };
-        match reached {
-            Some((span, true)) => return Some((span, true)),
-            other => deepest = other.or(deepest),
-        }
-    }
-    deepest
+/// The line that a byte is on.
+pub(super) fn line_at(text: &str, byte: usize) -> Option<usize> {
+    Some(text.get(..byte)?.matches('\n').count().saturating_add(1))
 }
 
-fn in_value(value: &Spanned<DeValue<'_>>, path: &str, at: Range<usize>) -> Option<(Range<usize>, bool)> {
-    match value.get_ref() {
-        DeValue::Table(table) => in_table(table, path, Some(at)),
-        DeValue::Array(values) => {
-            let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
-            let value = values.get(index.parse::<usize>().ok()?)?;
-            match rest.strip_prefix('.') {
-                Some(rest) => in_value(value, rest, value.span()),
-                None => Some((value.span(), true)),
-            }
+struct Toml<'a> {
+    newlines: Vec<usize>,
+    lines: &'a mut Lines,
+}
+
+impl Toml<'_> {
+    fn table(&mut self, path: &str, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let name = key.get_ref();
+            let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
+            self.note(path.clone(), key.span().start);
+            self.value(&path, value);
         }
-        DeValue::String(_)
-        | DeValue::Integer(_)
-        | DeValue::Float(_)
-        | DeValue::Boolean(_)
-        | DeValue::Datetime(_) => Some((at, false)),
+    }
+
+    fn value(&mut self, path: &str, value: &Spanned<DeValue<'_>>) {
+        match value.get_ref() {
+            DeValue::Table(table) => self.table(path, table),
+            DeValue::Array(values) => {
+                for (index, value) in values.iter().enumerate() {
+                    let path = format!("{path}[{index}]");
+                    self.note(path.clone(), value.span().start);
+                    self.value(&path, value);
+                }
+            }
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_) => {}
+        }
+    }
+
+    fn note(&mut self, path: String, byte: usize) {
+        let above = self.newlines.partition_point(|newline| *newline < byte);
+        self.lines.note(path, above.saturating_add(1));
     }
 }
 
@@ -74,6 +102,7 @@ mod tests {
 
     #[test]
     fn a_key_is_found_where_it_stands_or_where_it_should() {
+        let lines = Lines::of_toml(FILE);
         for (path, line) in [
             ("group", Some(1)),
             ("brand[0].id", Some(7)),
@@ -84,8 +113,8 @@ mod tests {
             ("brand[1].nothing", Some(9)),
             ("nothing", None),
         ] {
-            assert_eq!(line_of(FILE, path), line, "{path}");
+            assert_eq!(lines.of(path), line, "{path}");
         }
-        assert_eq!(line_of("not = = toml", "x"), None);
+        assert_eq!(Lines::of_toml("not = = toml").of("x"), None);
     }
 }

@@ -1,43 +1,79 @@
 //! One table of a profile file, read key by key; what is left over is a problem.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ProfileProblem;
+
+/// Edits (Damerau-Levenshtein) that make an unknown key a misspelt one.
+const MISSPELT: usize = 3;
+
+/// Bytes of a key that can be a misspelt one.
+const LONGEST_KEY: usize = 64;
+
+/// What the reading of a file brought to light.
+#[derive(Default)]
+pub(super) struct Findings {
+    /// What is wrong.
+    pub(super) problems: Vec<ProfileProblem>,
+    /// Every key that the reader knows, where it looked for it.
+    pub(super) known: BTreeSet<String>,
+}
 
 /// A table with its place, and where its problems go.
 pub(super) struct Table<'a> {
     file: &'a str,
     path: String,
     entries: toml::Table,
-    problems: &'a mut Vec<ProfileProblem>,
+    findings: &'a mut Findings,
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn new(
-        file: &'a str,
-        path: String,
-        entries: toml::Table,
-        problems: &'a mut Vec<ProfileProblem>,
-    ) -> Self {
-        Self { file, path, entries, problems }
+    pub(super) fn new(file: &'a str, path: String, entries: toml::Table, findings: &'a mut Findings) -> Self {
+        Self { file, path, entries, findings }
+    }
+
+    /// Where a key of this table is.
+    pub(super) fn place(&self, key: &str) -> String {
+        format!("{}.{key}", self.path)
+    }
+
+    /// Takes a key out, and notes that it is one.
+    fn take(&mut self, key: &str) -> Option<toml::Value> {
+        self.findings.known.insert(self.place(key));
+        self.entries.remove(key)
+    }
+
+    /// The known key of this table that an unknown one is most like.
+    fn meant_by(&self, unknown: &str) -> Option<&str> {
+        if unknown.len() > LONGEST_KEY {
+            return None;
+        }
+        let here = self.place("");
+        let known = self.findings.known.range(here.clone()..).map_while(|key| key.strip_prefix(&here));
+        known
+            .map(|key| (strsim::damerau_levenshtein(key, unknown), key))
+            .filter(|(edits, key)| *edits <= MISSPELT && *edits < key.len().min(unknown.len()))
+            .min()
+            .map(|(_, key)| key)
     }
 
     /// Notes a problem of a key of this table.
     pub(super) fn problem(&mut self, key: &str, why: &str) {
-        let key = format!("{}.{key}", self.path);
-        self.problems.push(ProfileProblem::new(self.file, key, why.to_owned()));
+        let problem = ProfileProblem::new(self.file, self.place(key), why.to_owned());
+        self.findings.problems.push(problem);
     }
 
     /// Reports the keys that nobody asked for.
     pub(super) fn finish(mut self) {
         let unknown: Vec<String> = self.entries.keys().cloned().collect();
         for key in unknown {
-            self.problem(&key, "is not a key here");
+            let meant = self.meant_by(&key).map(|meant| format!("; is {meant} meant?"));
+            self.problem(&key, &format!("is not a key here{}", meant.unwrap_or_default()));
         }
     }
 
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
-        let value = self.entries.remove(key)?;
+        let value = self.take(key)?;
         if let toml::Value::String(text) = value
             && !text.is_empty()
         {
@@ -51,6 +87,7 @@ impl<'a> Table<'a> {
         if self.entries.contains_key(key) {
             return self.text(key);
         }
+        self.findings.known.insert(self.place(key));
         self.problem(key, "is missing");
         None
     }
@@ -69,6 +106,7 @@ impl<'a> Table<'a> {
         if self.entries.contains_key(key) {
             return self.word_or_none(key, words);
         }
+        self.findings.known.insert(self.place(key));
         self.problem(key, "is missing");
         None
     }
@@ -85,14 +123,14 @@ impl<'a> Table<'a> {
 
     /// A list of texts, each read by `read`.
     pub(super) fn words<T>(&mut self, key: &str, what: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
-        let Some(value) = self.entries.remove(key) else { return Vec::new() };
+        let Some(value) = self.take(key) else { return Vec::new() };
         let toml::Value::Array(list) = value else {
             self.problem(key, "is a list");
             return Vec::new();
         };
         let mut found = Vec::new();
         for (index, item) in list.iter().enumerate() {
-            match item.as_str().and_then(&read) {
+            match item.as_str().filter(|text| !text.is_empty()).and_then(&read) {
                 Some(value) => found.push(value),
                 None => self.problem(&format!("{key}[{index}]"), &format!("is {what}")),
             }
@@ -101,7 +139,7 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn boolean(&mut self, key: &str) -> Option<bool> {
-        let value = self.entries.remove(key)?.as_bool();
+        let value = self.take(key)?.as_bool();
         if value.is_none() {
             self.problem(key, "is true or false");
         }
@@ -110,7 +148,7 @@ impl<'a> Table<'a> {
 
     /// A whole number from 1 to 65535.
     pub(super) fn number(&mut self, key: &str) -> Option<u16> {
-        let value = self.entries.remove(key)?;
+        let value = self.take(key)?;
         let number = value.as_integer().and_then(|number| u16::try_from(number).ok()).filter(|n| *n > 0);
         if number.is_none() {
             self.problem(key, "is a whole number from 1 to 65535");
@@ -120,7 +158,7 @@ impl<'a> Table<'a> {
 
     /// A whole number from 0 to `most`.
     pub(super) fn count(&mut self, key: &str, most: u8) -> Option<u8> {
-        let value = self.entries.remove(key)?;
+        let value = self.take(key)?;
         let number = value.as_integer().and_then(|number| u8::try_from(number).ok()).filter(|n| *n <= most);
         if number.is_none() {
             self.problem(key, &format!("is a whole number from 0 to {most}"));
@@ -129,10 +167,10 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn table(&mut self, key: &str) -> Option<Table<'_>> {
-        let value = self.entries.remove(key)?;
+        let value = self.take(key)?;
         if let toml::Value::Table(entries) = value {
-            let path = format!("{}.{key}", self.path);
-            return Some(Table { file: self.file, path, entries, problems: self.problems });
+            let path = self.place(key);
+            return Some(Table { file: self.file, path, entries, findings: self.findings });
         }
         self.problem(key, "is a table");
         None
@@ -144,7 +182,7 @@ impl<'a> Table<'a> {
         key: &str,
         mut read: impl FnMut(Table<'_>) -> Option<T>,
     ) -> Vec<T> {
-        let Some(value) = self.entries.remove(key) else { return Vec::new() };
+        let Some(value) = self.take(key) else { return Vec::new() };
         let toml::Value::Array(list) = value else {
             self.problem(key, "is a list of tables");
             return Vec::new();
@@ -153,7 +191,7 @@ impl<'a> Table<'a> {
         for (index, item) in list.into_iter().enumerate() {
             let path = format!("{}.{key}[{index}]", self.path);
             if let toml::Value::Table(entries) = item {
-                found.extend(read(Table { file: self.file, path, entries, problems: self.problems }));
+                found.extend(read(Table { file: self.file, path, entries, findings: self.findings }));
             } else {
                 self.problem(&format!("{key}[{index}]"), "is a table");
             }
@@ -161,8 +199,31 @@ impl<'a> Table<'a> {
         found
     }
 
+    /// A table of texts under names of the file's own, which `fits` judges.
+    pub(super) fn texts(
+        &mut self,
+        key: &str,
+        what: &str,
+        fits: impl Fn(&str, &str) -> bool,
+    ) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        let Some(mut inner) = self.table(key) else { return found };
+        for (name, value) in std::mem::take(&mut inner.entries) {
+            match value.as_str() {
+                Some(text) if fits(&name, text) => drop(found.insert(name, text.to_owned())),
+                Some(_) | None => inner.problem(&name, &format!("is {what}")),
+            }
+        }
+        found
+    }
+
+    /// Any value, as JSON.
+    pub(super) fn json(&mut self, key: &str) -> Option<serde_json::Value> {
+        serde_json::to_value(self.take(key)?).ok()
+    }
+
     /// Takes the entries of these names as they are.
     pub(super) fn take_known(&mut self, names: &[&str]) -> BTreeMap<String, toml::Value> {
-        names.iter().filter_map(|name| self.entries.remove_entry(*name)).collect()
+        names.iter().filter_map(|name| Some(((*name).to_owned(), self.take(name)?))).collect()
     }
 }

@@ -51,7 +51,7 @@ fn every_problem_is_found_and_names_file_key_and_reason() {
         name = "One"
         shape = "round"
         accounts_api = { use = "4.0", "3.1" = "http://bank.example/aisp" }
-        quirks = [{ name = "no-such-quirk" }, { name = "scope-replaced", scoop = "x" }]
+        quirks = [{ name = "no-such-quirk" }, { name = "scope-replaced", scoop = "x", at = ["auth.*", "token.refesh.aisp"] }]
         [[brand]]
         id = "gb-two"
         name = "Two"
@@ -60,21 +60,20 @@ fn every_problem_is_found_and_names_file_key_and_reason() {
     let problems = lint("example.toml", text);
     let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
     assert!(problems.iter().all(|problem| problem.file == "example.toml" && !problem.why.is_empty()));
-    for key in ["colour", "brand[0].id", "brand[1].countries[1]"] {
-        assert!(keys.contains(&key), "{key} not in {keys:?}");
-    }
-    let mended = text.replace("Not A Slug", "gb-one");
-    let problems = lint("example.toml", &mended);
-    let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
-    for key in [
-        "brand[0].shape",
-        "brand[0].accounts_api.3.1",
-        "brand[0].accounts_api.use",
-        "brand[0].quirks[0].name",
-        "brand[0].quirks[1].scoop",
-    ] {
-        assert!(keys.contains(&key), "{key} not in {keys:?}");
-    }
+    assert_eq!(
+        keys,
+        [
+            "colour",
+            "brand[0].id",
+            "brand[0].shape",
+            "brand[0].accounts_api.3.1",
+            "brand[0].accounts_api.use",
+            "brand[0].quirks[0].name",
+            "brand[0].quirks[1].at[1]",
+            "brand[0].quirks[1].scoop",
+            "brand[1].countries[1]",
+        ]
+    );
     assert!(!lint("example.toml", "group = ").is_empty());
 }
 
@@ -129,6 +128,141 @@ fn a_next_page_under_a_sister_brands_address_is_asked_of_the_brand_itself() {
     assert_eq!(page.url().as_str(), format!("{base}/accounts/1/transactions?page=2"));
     assert!(next(format!("{sister}.evil.example/")).is_err());
     assert!(next("https://secure-api.lloydsbank.com/elsewhere".into()).is_err());
+}
+
+/// A quirk that weakens a check stands nowhere by accident: the bank loads only
+/// if the file says for that quirk why it may be, and the problem is told once,
+/// where it stands.
+#[test]
+fn a_quirk_that_weakens_a_check_loads_only_with_a_reason() {
+    let text = r#"group = "Example"
+        [defaults]
+        dialect = "uk-open-banking"
+        region = "uk"
+        environment = "live"
+        client_auth = "certificate"
+        quirks = [
+            { name = "bearer-any-case" },
+            { name = "id-token-nonce-missing", at = ["auth.aisp"] },
+        ]
+        [[brand]]
+        id = "gb-one"
+        name = "One"
+        [[brand]]
+        id = "gb-two"
+        name = "Two"
+        quirks = [{ name = "request-audience", audience = "a" }, { name = "request-audience", audience = "a", also_id_token_issuer = true }]
+    "#;
+    let (profiles, problems) = read_profiles("x.toml", text);
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(profiles.len(), 0);
+    assert_eq!(
+        problems,
+        [
+            "x.toml:9: defaults.quirks[1].name: weakens a check (an id_token need not repeat the nonce); \
+             allow_weaker.id-token-nonce-missing must say why that may be",
+            "x.toml:17: brand[1].quirks[1].name: weakens a check (an id_token may name another issuer than the \
+             metadata); allow_weaker.request-audience must say why that may be",
+        ]
+    );
+    let nonce = "id-token-nonce-missing = \"it repeats none\"";
+    let allowed = text.replace("quirks = [\n", &format!("allow_weaker = {{ {nonce} }}\nquirks = [\n"));
+    let (profiles, problems) = read_profiles("x.toml", &allowed);
+    assert_eq!((profiles.len(), problems.len()), (1, 1), "{problems:?}");
+    assert_eq!(profiles[0].allow_weaker[&QuirkName::IdTokenNonceMissing], "it repeats none");
+    assert_eq!(profiles[0].checks_relaxed(), ["id-token-nonce-missing"]);
+    // No reason is none, and what weakens nothing needs none.
+    for reason in ["id-token-nonce-missing = \"\"", "bearer-any-case = \"x\""] {
+        assert!(
+            !lint("x.toml", &allowed.replace(nonce, &format!("{nonce}, {reason}"))).is_empty(),
+            "{reason}"
+        );
+    }
+}
+
+/// Rules and patterns are compiled, and tried, when the file is read.
+#[test]
+fn a_rule_that_is_wrong_is_named_with_file_line_and_key() {
+    let text = r#"group = "G"
+        [[brand]]
+        id = "de-one"
+        name = "One"
+        dialect = "berlin-group"
+        region = "eu"
+        environment = "live"
+        client_auth = "certificate"
+        [brand.map.patterns]
+        payee = '('
+        Noise = 'x'
+        [brand.map.transactions]
+        creditor_name = 'entry.'
+        debtor_name = 'entrry.name'
+        amount = 'frobnicate(value)'
+        remittance = 'loop {}'
+        payee = 'value'
+    "#;
+    let problems: Vec<String> = lint("x.toml", text).iter().map(ToString::to_string).collect();
+    let begins = [
+        "x.toml:10: brand[0].map.patterns.payee: is no regular expression",
+        "x.toml:11: brand[0].map.patterns.Noise: is named in small letters",
+        "x.toml:13: brand[0].map.transactions.creditor_name: is no rule: ",
+        "x.toml:14: brand[0].map.transactions.debtor_name: is no rule: Undefined variable: entrry",
+        "x.toml:15: brand[0].map.transactions.amount: fails on an entry that has nothing: Function not found",
+        "x.toml:16: brand[0].map.transactions.remittance: fails on an entry that has nothing: Too many operations",
+        "x.toml:17: brand[0].map.transactions.payee: is not a key here",
+    ];
+    assert_eq!(problems.len(), begins.len(), "{problems:#?}");
+    for (problem, begin) in problems.iter().zip(begins) {
+        assert!(problem.starts_with(begin), "{problem}");
+    }
+}
+
+#[test]
+fn a_misspelt_key_is_answered_with_the_one_that_is_meant() {
+    let text = "group = \"G\"\n[[brand]]\nid = \"de-one\"\nname = \"One\"\ndialect = \"berlin-group\"\nregion = \"eu\"\n\
+                environment = \"live\"\nclient_auth = \"certificate\"\nmax_histroy_days = 90\nlimits = { max_inflight = 3 }\n";
+    let problems: Vec<String> = lint("x.toml", text).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "x.toml:9: brand[0].max_histroy_days: is not a key here; is max_history_days meant?",
+            "x.toml:10: brand[0].limits.max_inflight: is not a key here; is max_in_flight meant?",
+        ]
+    );
+}
+
+/// What a file says is the same in YAML and in TOML, and so is what is wrong with it.
+#[test]
+fn a_profile_in_yaml_is_the_profile_in_toml() {
+    let yaml = "group: Example\ndefaults: {dialect: berlin-group, region: eu, environment: live}\nbrand:\n\
+                - id: de-one\n  name: One\n  client_auth: certificate\n  max_history_days: 365\n  accounts_api:\n    \
+                use: '1.3'\n    '1.3': https://one.example/v1\n  quirks:\n  - name: link-ends-in-slash\n    at: [aisp]\n";
+    let toml = r#"
+        group = "Example"
+        defaults = { dialect = "berlin-group", region = "eu", environment = "live" }
+        [[brand]]
+        id = "de-one"
+        name = "One"
+        client_auth = "certificate"
+        max_history_days = 365
+        accounts_api = { use = "1.3", "1.3" = "https://one.example/v1" }
+        quirks = [{ name = "link-ends-in-slash", at = ["aisp"] }]
+    "#;
+    let [one, other] = [("x.yaml", yaml), ("x.toml", toml)].map(|(file, text)| read_profiles(file, text));
+    assert_eq!((&one.1, &other.1), (&Vec::new(), &Vec::new()));
+    assert_eq!(format!("{:?}", one.0), format!("{:?}", other.0));
+    let wrong = yaml.replace("max_history_days: 365", "max_history_days: yes").replace("at:", "when:");
+    let problems: Vec<String> = lint("x.yaml", &wrong).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        [
+            "x.yaml:7: brand[0].max_history_days: is a whole number from 1 to 65535",
+            "x.yaml:13: brand[0].quirks[0].when: is not a key here",
+        ]
+    );
+    let bomb = format!("a: &a [x]\n{}", "b: [*a, *a, *a]\n");
+    assert_eq!(lint("x.yml", &bomb)[0].to_string(), "x.yml:1: a: anchors, aliases and tags are not taken");
+    assert_eq!(lint("x.toml", &" ".repeat(LARGEST + 1))[0].why, "is larger than 1 MiB");
 }
 
 /// What the collected facts call a quirk, and what we call it.
@@ -246,5 +380,5 @@ fn limits_and_maintenance_are_read_and_checked() {
          maintenance = [{ from = \"2026-11-29T22:00:00Z\", until = \"2026-11-29T21:00:00Z\" }]\n",
     );
     let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
-    assert_eq!(keys, ["brand[0].maintenance[0].until", "brand[0].limits.retries"]);
+    assert_eq!(keys, ["brand[0].limits.retries", "brand[0].maintenance[0].until"]);
 }

@@ -5,17 +5,19 @@ use connect::{
     ConsentOrder, Effect, LodgedConsent, NextPage, Page, RedirectUris, ScaStart, TransactionQuery,
     TransactionSelection,
 };
-use domain::{Account, AccountIdentification, Balance, Date, Permission, Transaction};
+use domain::{Account, Balance, Date, Transaction};
 use http::Method;
 use jiff::ToSpan;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use url::Url;
 
+use super::options::{access, booking_status, frequency, transaction_formats};
 use super::sca::link_text;
 use super::{
     BerlinGroup, account, after, balance, failure, need_psu_id, request, sca_start, success, transactions_of,
     with_consent, with_redirects,
 };
+use crate::mapped::Rules;
 use crate::node::Node;
 
 /// How XS2A writes "without end".
@@ -23,11 +25,12 @@ const NO_END: Date = Date::constant(9999, 12, 31);
 
 impl AccountInformation for BerlinGroup {
     fn lodge(&self, cx: &CallContext<'_>, order: &ConsentOrder) -> Result<BankRequest, BankError> {
+        let recurring = order.recurring || cx.profile.berlin_group.recurring_only;
         let body = json!({
             "access": access(cx, order)?,
-            "recurringIndicator": order.recurring,
+            "recurringIndicator": recurring,
             "validUntil": valid_until(cx, order).to_string(),
-            "frequencyPerDay": if order.recurring { order.frequency_per_day.clamp(1, 4) } else { 1 },
+            "frequencyPerDay": if recurring { frequency(cx, order) } else { 1 },
             "combinedServiceIndicator": false,
         });
         need_psu_id(cx)?;
@@ -115,10 +118,12 @@ impl AccountInformation for BerlinGroup {
         cx: &CallContext<'_>,
         response: &BankResponse,
     ) -> Result<Page<Account>, BankError> {
+        let rules = Rules::of(cx.profile);
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
         let list = root.get("accounts");
-        let items = list.required_items()?.iter().map(account).collect::<Result<_, _>>()?;
+        let items =
+            list.required_items()?.iter().map(|node| account(&rules, node)).collect::<Result<_, _>>()?;
         let links = root.get("_links");
         let next = links.get("next");
         let next = match link_text(&next)? {
@@ -141,9 +146,11 @@ impl AccountInformation for BerlinGroup {
         cx: &CallContext<'_>,
         response: &BankResponse,
     ) -> Result<Vec<Balance>, BankError> {
+        let rules = Rules::of(cx.profile);
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
-        root.get("balances").required_items()?.iter().map(balance).collect()
+        let list = root.get("balances");
+        list.required_items()?.iter().map(|node| balance(&rules, node)).collect()
     }
 
     fn transactions(
@@ -153,11 +160,7 @@ impl AccountInformation for BerlinGroup {
         query: &TransactionQuery,
     ) -> Result<BankRequest, BankError> {
         let mut url = cx.profile.accounts_api()?.join(&["accounts", resource_id, "transactions"]);
-        let status = match query.status {
-            TransactionSelection::Both => "both",
-            TransactionSelection::Booked => "booked",
-            TransactionSelection::Pending => "pending",
-        };
+        let status = booking_status(cx, query.status)?;
         {
             let mut pairs = url.query_pairs_mut();
             pairs.append_pair("bookingStatus", status);
@@ -170,10 +173,9 @@ impl AccountInformation for BerlinGroup {
             }
         }
         let request = request(cx, Method::GET, url, Effect::Read, None)?;
-        // Banks that keep to camt or MT940 answer 406 to JSON alone.
-        let formats = "application/json, application/xml;q=0.8, text/plain;q=0.5";
+        let formats = transaction_formats(cx);
         let request =
-            request.header("accept", formats).map_err(|name| cx.error(BankErrorKind::Internal).at(name))?;
+            request.header("accept", &formats).map_err(|name| cx.error(BankErrorKind::Internal).at(name))?;
         with_consent(cx, request)
     }
 
@@ -210,50 +212,6 @@ fn valid_until(cx: &CallContext<'_>, order: &ConsentOrder) -> Date {
     let latest =
         cx.profile.max_consent_days.map_or(NO_END, |days| today.saturating_add(i32::from(days).days()));
     order.valid_until.unwrap_or(latest).min(latest)
-}
-
-/// Accounts named by the TPP, or, where it names none, an empty list for each
-/// kind of access: the PSU chooses at the bank.
-fn access(cx: &CallContext<'_>, order: &ConsentOrder) -> Result<Value, BankError> {
-    let references: Vec<Value> =
-        order.accounts.iter().map(|account| reference(cx, account)).collect::<Result<_, _>>()?;
-    let has = |wanted: &[Permission]| order.permissions.iter().any(|given| wanted.contains(given));
-    let mut access = Map::new();
-    access.insert("accounts".into(), json!(references));
-    if has(&[Permission::ReadBalances]) {
-        access.insert("balances".into(), json!(references));
-    }
-    if has(&[Permission::ReadTransactionsBasic, Permission::ReadTransactionsDetail]) {
-        access.insert("transactions".into(), json!(references));
-    }
-    let party = has(&[Permission::ReadParty]);
-    let beneficiaries = has(&[Permission::ReadBeneficiaries]);
-    if references.is_empty() && access.len() == 3 && !beneficiaries {
-        return Ok(json!({ "allPsd2": if party { "allAccountsWithOwnerName" } else { "allAccounts" } }));
-    }
-    let mut additional = Map::new();
-    if party {
-        additional.insert("ownerName".into(), json!(references));
-    }
-    if beneficiaries {
-        additional.insert("trustedBeneficiaries".into(), json!(references));
-    }
-    if !additional.is_empty() {
-        access.insert("additionalInformation".into(), Value::Object(additional));
-    }
-    Ok(Value::Object(access))
-}
-
-/// `accountReference`.
-pub(super) fn reference(cx: &CallContext<'_>, account: &AccountIdentification) -> Result<Value, BankError> {
-    match account {
-        AccountIdentification::Iban(iban) => Ok(json!({ "iban": iban.as_str() })),
-        AccountIdentification::Bban(bban) => Ok(json!({ "bban": bban })),
-        AccountIdentification::MaskedPan(pan) => Ok(json!({ "maskedPan": pan })),
-        AccountIdentification::SortCode(_) | AccountIdentification::Other { .. } => {
-            Err(cx.error(BankErrorKind::Unsupported).at("account"))
-        }
-    }
 }
 
 /// `consentStatus`.

@@ -5,12 +5,12 @@ use connect::{
     BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, Echo, Effect,
     LodgedPayment, PaymentInitiation, PaymentReport, RedirectUris, ScaStart,
 };
-use domain::{IsoPaymentStatus, PaymentOrder, PaymentScheme};
+use domain::{IsoPaymentStatus, PaymentOrder};
 use http::Method;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::accounts::reference;
+use super::options::{complete, payment_status_formats, product, reference};
 use super::{BerlinGroup, after, need_psu_id, request, sca_start, success, with_redirects};
 use crate::echo;
 use crate::node::Node;
@@ -23,6 +23,7 @@ impl PaymentInitiation for BerlinGroup {
         redirects: &RedirectUris,
     ) -> Result<BankRequest, BankError> {
         need_psu_id(cx)?;
+        complete(cx, order)?;
         let url = cx.profile.payments_api()?.join(&["payments", product(cx, order)?]);
         let request = request(cx, Method::POST, url, Effect::Write, Some(&initiation(cx, order)?))?;
         with_redirects(cx, request, redirects)
@@ -101,7 +102,9 @@ impl PaymentInitiation for BerlinGroup {
     ) -> Result<BankRequest, BankError> {
         let segments = ["payments", product(cx, order)?, &ids.lodged, "status"];
         let url = cx.profile.payments_api()?.join(&segments);
-        request(cx, Method::GET, url, Effect::Read, None)
+        request(cx, Method::GET, url, Effect::Read, None)?
+            .header("accept", &payment_status_formats(cx))
+            .map_err(|name| cx.error(BankErrorKind::Internal).at(name))
     }
 
     fn status_read(
@@ -159,14 +162,6 @@ fn echoed(root: &Node<'_>, order: &PaymentOrder) -> Result<Echo, BankError> {
     let account = super::reading::identifications(&creditor)?;
     let account = echo::account(&creditor, account.first(), order)?;
     Ok(if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent })
-}
-
-fn product(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<&'static str, BankError> {
-    match order.scheme {
-        PaymentScheme::SepaCreditTransfer => Ok("sepa-credit-transfers"),
-        PaymentScheme::SepaInstant => Ok("instant-sepa-credit-transfers"),
-        PaymentScheme::FasterPayments => Err(cx.error(BankErrorKind::Unsupported).at("scheme")),
-    }
 }
 
 fn authorisations(cx: &CallContext<'_>, order: &PaymentOrder, bank_id: &str) -> Result<Url, BankError> {

@@ -1,25 +1,21 @@
 //! Accounts and balances of the standard.
 
-use connect::BankError;
+use connect::{BankError, MapTarget};
 use domain::{
-    Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BalanceType, CreditDebit,
+    Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BalanceType, CreditDebit, Money,
 };
 
+use crate::mapped::{Mapped, Rules, direction};
 use crate::node::Node;
 
 /// `accountDetails`.
-pub(crate) fn account(node: &Node<'_>) -> Result<Account, BankError> {
-    let mut holders = Vec::new();
-    holders.extend(node.get("ownerName").text()?);
-    for owner in node.get("ownerNames").items()? {
-        let name = if owner.is_object() { owner.get("name").text()? } else { owner.text()? };
-        holders.extend(name);
-    }
-    let display = node.get("displayName").text()?;
-    let display_name = if display.is_some() { display } else { node.get("name").text()? };
+pub(crate) fn account(rules: &Rules<'_>, node: &Node<'_>) -> Result<Account, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Accounts, node)?;
+    let display = node.get("displayName");
+    let display = if display.text()?.is_some() { display } else { node.get("name") };
     let mut balances = Vec::new();
     for entry in node.get("balances").items()? {
-        balances.push(balance(&entry)?);
+        balances.push(balance(rules, &entry)?);
     }
     let usage = match node.get("usage").text()?.as_deref() {
         Some("PRIV") => AccountUsage::Private,
@@ -33,23 +29,37 @@ pub(crate) fn account(node: &Node<'_>) -> Result<Account, BankError> {
         Some(_) | None => AccountStatus::Unknown,
     };
     Ok(Account {
-        resource_id: node.get("resourceId").required_id()?,
+        resource_id: mapped.read("resource_id", node.get("resourceId"), |node| node.required_id())?,
         identifications: identifications(node)?,
-        currency: account_currency(node)?,
-        display_name,
-        product: node.get("product").text()?,
-        holders,
-        cash_account_type: node.get("cashAccountType").text()?,
+        currency: mapped.read("currency", node.get("currency"), account_currency)?,
+        display_name: mapped.text("display_name", display)?,
+        product: mapped.text("product", node.get("product"))?,
+        holders: mapped.read_or(
+            "holders",
+            &node.get("ownerName"),
+            |node| node.texts("name"),
+            || holders(node),
+        )?,
+        cash_account_type: mapped.text("cash_account_type", node.get("cashAccountType"))?,
         usage,
         status,
-        bic: node.get("bic").text()?,
+        bic: mapped.text("bic", node.get("bic"))?,
         balances,
     })
 }
 
+fn holders(node: &Node<'_>) -> Result<Vec<String>, BankError> {
+    let mut holders = Vec::new();
+    holders.extend(node.get("ownerName").text()?);
+    for owner in node.get("ownerNames").items()? {
+        let name = if owner.is_object() { owner.get("name").text()? } else { owner.text()? };
+        holders.extend(name);
+    }
+    Ok(holders)
+}
+
 /// `XXX` stands for a multi-currency account, which has none.
-fn account_currency(node: &Node<'_>) -> Result<Option<domain::Currency>, BankError> {
-    let currency = node.get("currency");
+fn account_currency(currency: &Node<'_>) -> Result<Option<domain::Currency>, BankError> {
     if currency.text()?.as_deref() == Some("XXX") { Ok(None) } else { currency.currency() }
 }
 
@@ -81,17 +91,37 @@ pub(crate) fn iban_or_other(text: String) -> AccountIdentification {
     }
 }
 
+/// An account that an entry names, or a rule by its IBAN.
+pub(super) fn counterparty(node: &Node<'_>) -> Result<Option<AccountIdentification>, BankError> {
+    if node.is_object() {
+        return Ok(identifications(node)?.into_iter().next());
+    }
+    Ok(node.text()?.map(iban_or_other))
+}
+
 /// `balance`.
-pub(crate) fn balance(node: &Node<'_>) -> Result<Balance, BankError> {
-    let (amount, number) = node.get("balanceAmount").signed_money("amount", "currency")?;
+pub(crate) fn balance(rules: &Rules<'_>, node: &Node<'_>) -> Result<Balance, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Balances, node)?;
+    let (amount, direction) = signed(&mapped, &node.get("balanceAmount"))?;
+    let kind = mapped.read("type", node.get("balanceType"), |node| node.required_text())?;
+    let included = node.get("creditLimitIncluded");
     Ok(Balance {
-        kind: balance_type(&node.get("balanceType").required_word()?),
+        kind: balance_type(&kind),
         amount,
-        direction: CreditDebit::of(number),
-        credit_line_included: node.get("creditLimitIncluded").boolean()?,
-        reference_date: node.get("referenceDate").date()?,
-        last_change_at: node.get("lastChangeDateTime").instant()?,
+        direction,
+        credit_line_included: mapped.read("credit_line_included", included, |node| node.boolean())?,
+        reference_date: mapped.read("reference_date", node.get("referenceDate"), |node| node.date())?,
+        last_change_at: mapped
+            .read("last_change_at", node.get("lastChangeDateTime"), |node| node.instant())?,
     })
+}
+
+/// An amount whose sign is its direction, unless a rule tells the direction.
+pub(super) fn signed(mapped: &Mapped<'_>, place: &Node<'_>) -> Result<(Money, CreditDebit), BankError> {
+    let unit = mapped.read("currency", place.get("currency"), |node| node.required_currency())?;
+    let (money, number) = mapped.read("amount", place.get("amount"), |amount| amount.signed_amount(unit))?;
+    let told = mapped.ruled("direction", &place.get("amount"), direction)?;
+    Ok((money, told.unwrap_or(CreditDebit::of(number))))
 }
 
 /// The names of the standard and the ISO codes some banks send instead.

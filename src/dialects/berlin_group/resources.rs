@@ -14,6 +14,7 @@ use http::Method;
 
 use super::sca::link_text;
 use super::{BerlinGroup, account, identifications, request, success, with_consent};
+use crate::mapped::Rules;
 use crate::node::Node;
 
 impl AccountResources for BerlinGroup {
@@ -71,7 +72,7 @@ impl AccountResources for BerlinGroup {
         let root = Node::root(&cx.profile.id, &body);
         match resource {
             AccountResource::Parties => {
-                let holders = account(&root.get("account"))?.holders;
+                let holders = account(&Rules::of(cx.profile), &root.get("account"))?.holders;
                 let items = holders
                     .into_iter()
                     .map(|name| ResourceEntry::Party(Party { name: Some(name), ..Party::default() }));

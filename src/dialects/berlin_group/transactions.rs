@@ -1,11 +1,12 @@
 //! Transactions of the standard, and the two older formats it lets banks send:
 //! camt.05x and MT940.
 
-use connect::{BankError, BankErrorKind, BankResponse, NextPage, Page, Profile};
+use connect::{BankError, BankErrorKind, BankResponse, MapTarget, NextPage, Page, Profile};
 use domain::{BookingStatus, CreditDebit, Transaction};
 
-use super::reading::identifications;
+use super::reading::{counterparty, signed};
 use super::sca::link_text;
+use crate::mapped::{Mapped, Rules, booking_status};
 use crate::node::Node;
 
 /// Reads a successful answer in whichever format it came.
@@ -30,6 +31,7 @@ pub(crate) fn transactions_of(
         let download = links.get("download");
         return Err(BankError::new(bank, BankErrorKind::Unsupported).at(download.pointer()));
     }
+    let rules = Rules::of(profile);
     let mut items = Vec::new();
     for (name, status) in [
         ("booked", BookingStatus::Booked),
@@ -40,7 +42,7 @@ pub(crate) fn transactions_of(
         let entries = list.items()?;
         items.reserve(entries.len());
         for entry in &entries {
-            items.push(transaction(entry, status)?);
+            items.push(transaction(&rules, entry, status)?);
         }
     }
     if !report.is_object() {
@@ -55,9 +57,11 @@ pub(crate) fn transactions_of(
     Ok(Page { items, next })
 }
 
-fn transaction(node: &Node<'_>, status: BookingStatus) -> Result<Transaction, BankError> {
-    let (amount, number) = node.get("transactionAmount").signed_money("amount", "currency")?;
-    let (remittance, references) = remittance(node)?;
+fn transaction(rules: &Rules<'_>, node: &Node<'_>, status: BookingStatus) -> Result<Transaction, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Transactions, node)?;
+    let (amount, direction) = signed(&mapped, &node.get("transactionAmount"))?;
+    let text = node.get("remittanceInformationUnstructured");
+    let reference = node.get("remittanceInformationStructured");
     let after = node.get("balanceAfterTransaction");
     let balance_after = if after.exists() {
         let (money, number) = after.get("balanceAmount").signed_money("amount", "currency")?;
@@ -65,50 +69,68 @@ fn transaction(node: &Node<'_>, status: BookingStatus) -> Result<Transaction, Ba
     } else {
         None
     };
-    let (creditor, debtor) = (node.get("creditorAccount"), node.get("debtorAccount"));
+    let id = |field, name| mapped.read(field, node.get(name), |node| node.identifier());
+    let text_of = |field, name| mapped.text(field, node.get(name));
+    let date = |field, name| mapped.read(field, node.get(name), |node| node.date());
+    let account = |field, name| mapped.read(field, node.get(name), counterparty);
     Ok(Transaction {
-        bank_transaction_id: node.get("transactionId").identifier()?,
-        entry_reference: node.get("entryReference").identifier()?,
-        end_to_end_id: node.get("endToEndId").identifier()?,
-        mandate_id: node.get("mandateId").identifier()?,
-        status,
+        bank_transaction_id: id("bank_transaction_id", "transactionId")?,
+        entry_reference: id("entry_reference", "entryReference")?,
+        end_to_end_id: id("end_to_end_id", "endToEndId")?,
+        mandate_id: id("mandate_id", "mandateId")?,
+        status: mapped.ruled("status", &node.get("status"), booking_status)?.unwrap_or(status),
         amount,
-        direction: CreditDebit::of(number),
-        booking_date: node.get("bookingDate").date()?,
-        value_date: node.get("valueDate").date()?,
-        booked_at: node.get("bookingDateTime").instant()?,
-        creditor_name: node.get("creditorName").text()?,
-        creditor_account: identifications(&creditor)?.into_iter().next(),
-        debtor_name: node.get("debtorName").text()?,
-        debtor_account: identifications(&debtor)?.into_iter().next(),
-        remittance,
-        references,
-        bank_transaction_code: node.get("bankTransactionCode").text()?,
-        proprietary_code: node.get("proprietaryBankTransactionCode").text()?,
-        merchant_category_code: node.get("merchantCategoryCode").text()?,
+        direction,
+        booking_date: date("booking_date", "bookingDate")?,
+        value_date: date("value_date", "valueDate")?,
+        booked_at: mapped.read("booked_at", node.get("bookingDateTime"), |node| node.instant())?,
+        creditor_name: text_of("creditor_name", "creditorName")?,
+        creditor_account: account("creditor_account", "creditorAccount")?,
+        debtor_name: text_of("debtor_name", "debtorName")?,
+        debtor_account: account("debtor_account", "debtorAccount")?,
+        remittance: mapped.read_or(
+            "remittance",
+            &text,
+            |node| node.texts("reference"),
+            || remittance(node),
+        )?,
+        references: mapped.read_or(
+            "references",
+            &reference,
+            |node| node.texts("reference"),
+            || references(node),
+        )?,
+        bank_transaction_code: text_of("bank_transaction_code", "bankTransactionCode")?,
+        proprietary_code: text_of("proprietary_code", "proprietaryBankTransactionCode")?,
+        merchant_category_code: text_of("merchant_category_code", "merchantCategoryCode")?,
         balance_after,
     })
 }
 
-/// Free texts and structured references: a text, an object or a list of either,
-/// in the member for one as in the member for many.
-fn remittance(node: &Node<'_>) -> Result<(Vec<String>, Vec<String>), BankError> {
-    let gathered = |names: [&str; 2]| -> Result<Vec<String>, BankError> {
-        let mut found: Vec<String> = Vec::new();
-        for name in names {
-            for text in node.get(name).texts("reference")? {
-                if !found.contains(&text) {
-                    found.push(text);
-                }
-            }
-        }
-        Ok(found)
-    };
+/// Free texts: a text, an object or a list of either, in the member for one as in
+/// the member for many.
+fn remittance(node: &Node<'_>) -> Result<Vec<String>, BankError> {
     let mut texts =
-        gathered(["remittanceInformationUnstructured", "remittanceInformationUnstructuredArray"])?;
-    let references = gathered(["remittanceInformationStructured", "remittanceInformationStructuredArray"])?;
+        gathered(node, ["remittanceInformationUnstructured", "remittanceInformationUnstructuredArray"])?;
     if texts.is_empty() {
         texts.extend(node.get("additionalInformation").text()?);
     }
-    Ok((texts, references))
+    Ok(texts)
+}
+
+/// Structured references, the same.
+fn references(node: &Node<'_>) -> Result<Vec<String>, BankError> {
+    gathered(node, ["remittanceInformationStructured", "remittanceInformationStructuredArray"])
+}
+
+fn gathered(node: &Node<'_>, names: [&str; 2]) -> Result<Vec<String>, BankError> {
+    let mut found: Vec<String> = Vec::new();
+    for name in names {
+        for text in node.get(name).texts("reference")? {
+            if !found.contains(&text) {
+                found.push(text);
+            }
+        }
+    }
+    Ok(found)
 }

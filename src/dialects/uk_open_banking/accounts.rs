@@ -2,11 +2,11 @@
 
 use connect::{
     AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    ConsentOrder, Effect, LodgedConsent, NextPage, Page, RedirectUris, ScaStart, TransactionQuery,
+    ConsentOrder, Effect, LodgedConsent, MapTarget, NextPage, Page, RedirectUris, ScaStart, TransactionQuery,
 };
 use domain::{
-    Account, AccountStatus, AccountUsage, Balance, BalanceType, BookingStatus, CreditDebit, Permission,
-    Transaction,
+    Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BalanceType, Currency, Money,
+    Permission, Transaction,
 };
 use http::Method;
 use jiff::ToSpan;
@@ -14,6 +14,7 @@ use serde_json::{Map, json};
 use url::Url;
 
 use super::{UkOpenBanking, after, consent_status, failure, identification, request, success};
+use crate::mapped::{Mapped, Rules, booking_status, direction};
 use crate::node::Node;
 
 impl AccountInformation for UkOpenBanking {
@@ -98,11 +99,13 @@ impl AccountInformation for UkOpenBanking {
         cx: &CallContext<'_>,
         response: &BankResponse,
     ) -> Result<Page<Account>, BankError> {
+        let rules = Rules::of(cx.profile);
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
         let data = root.get("Data");
         let list = data.get("Account");
-        let items = required(&data, &list)?.iter().map(account).collect::<Result<_, _>>()?;
+        let items =
+            required(&data, &list)?.iter().map(|node| account(&rules, node)).collect::<Result<_, _>>()?;
         Ok(Page { items, next: next(cx, &root)? })
     }
 
@@ -116,11 +119,12 @@ impl AccountInformation for UkOpenBanking {
         cx: &CallContext<'_>,
         response: &BankResponse,
     ) -> Result<Vec<Balance>, BankError> {
+        let rules = Rules::of(cx.profile);
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
         let data = root.get("Data");
         let list = data.get("Balance");
-        required(&data, &list)?.iter().map(balance).collect()
+        required(&data, &list)?.iter().map(|node| balance(&rules, node)).collect()
     }
 
     fn transactions(
@@ -144,6 +148,7 @@ impl AccountInformation for UkOpenBanking {
         cx: &CallContext<'_>,
         response: &BankResponse,
     ) -> Result<Page<Transaction>, BankError> {
+        let rules = Rules::of(cx.profile);
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
         let data = root.get("Data");
@@ -155,7 +160,7 @@ impl AccountInformation for UkOpenBanking {
         let entries = list.items()?;
         let mut items = Vec::with_capacity(entries.len());
         for entry in &entries {
-            items.push(transaction(entry)?);
+            items.push(transaction(&rules, entry)?);
         }
         Ok(Page { items, next: next(cx, &root)? })
     }
@@ -225,7 +230,8 @@ fn permissions(cx: &CallContext<'_>, order: &ConsentOrder) -> Vec<&'static str> 
 }
 
 /// `OBAccount6`, in the members of 3.1 and of 4.0.
-fn account(node: &Node<'_>) -> Result<Account, BankError> {
+fn account(rules: &Rules<'_>, node: &Node<'_>) -> Result<Account, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Accounts, node)?;
     let (mut identifications, mut holders) = (Vec::new(), Vec::new());
     for entry in node.get("Account").items()? {
         identifications.extend(identification(&entry)?);
@@ -258,54 +264,57 @@ fn account(node: &Node<'_>) -> Result<Account, BankError> {
     } else {
         None
     };
-    let nickname = node.get("Nickname").text()?;
-    let description = node.get("Description").text()?;
+    let nickname = node.get("Nickname");
+    let display = if nickname.text()?.is_some() { nickname } else { node.get("Description") };
     Ok(Account {
-        resource_id: node.get("AccountId").required_id()?,
+        resource_id: mapped.read("resource_id", node.get("AccountId"), |node| node.required_id())?,
         identifications,
-        currency: node.get("Currency").currency()?,
-        display_name: nickname.or_else(|| description.clone()),
-        product: description,
-        holders,
-        cash_account_type: code.or_else(|| subtype.map(str::to_owned)),
+        currency: mapped.read("currency", node.get("Currency"), |node| node.currency())?,
+        display_name: mapped.text("display_name", display)?,
+        product: mapped.text("product", node.get("Description"))?,
+        holders: mapped.ruled("holders", &node.get("Account"), |node| node.texts("Name"))?.unwrap_or(holders),
+        cash_account_type: mapped
+            .ruled("cash_account_type", &node.get("AccountTypeCode"), |node| node.text())?
+            .unwrap_or_else(|| code.or_else(|| subtype.map(str::to_owned))),
         usage,
         status,
-        bic,
+        bic: mapped.ruled("bic", &servicer.get("Identification"), |node| node.text())?.unwrap_or(bic),
         balances: Vec::new(),
     })
 }
 
-fn direction(node: &Node<'_>) -> Result<CreditDebit, BankError> {
-    match &*node.required_word()? {
-        "Credit" | "CRDT" => Ok(CreditDebit::Credit),
-        "Debit" | "DBIT" => Ok(CreditDebit::Debit),
-        _ => Err(node.malformed()),
-    }
-}
-
 /// Amounts of the standard have no sign; the indicator beside them has.
-pub(super) fn amount(node: &Node<'_>) -> Result<domain::Money, BankError> {
-    let (money, number) = node.signed_money("Amount", "Currency")?;
-    if number.is_sign_negative() && !number.is_zero() {
-        return Err(node.get("Amount").malformed());
-    }
-    Ok(money)
+fn unsigned(amount: &Node<'_>, unit: Currency) -> Result<Money, BankError> {
+    let (money, number) = amount.signed_amount(unit)?;
+    if number.is_sign_negative() && !number.is_zero() { Err(amount.malformed()) } else { Ok(money) }
 }
 
-fn balance(node: &Node<'_>) -> Result<Balance, BankError> {
-    let mut credit_line_included = None;
+/// An amount that no rule touches.
+pub(super) fn amount(node: &Node<'_>) -> Result<Money, BankError> {
+    unsigned(&node.get("Amount"), node.get("Currency").required_currency()?)
+}
+
+fn mapped_amount(mapped: &Mapped<'_>, node: &Node<'_>) -> Result<Money, BankError> {
+    let unit = mapped.read("currency", node.get("Currency"), |node| node.required_currency())?;
+    mapped.read("amount", node.get("Amount"), |amount| unsigned(amount, unit))
+}
+
+fn balance(rules: &Rules<'_>, node: &Node<'_>) -> Result<Balance, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Balances, node)?;
+    let mut line_included = None;
     for line in node.get("CreditLine").items()? {
         let included = line.get("Included").boolean()?.unwrap_or(false);
-        credit_line_included = Some(credit_line_included.unwrap_or(false) || included);
+        line_included = Some(line_included.unwrap_or(false) || included);
     }
-    let at = node.get("DateTime");
+    let kind = mapped.read("type", node.get("Type"), |node| node.required_text())?;
+    let told = mapped.ruled("credit_line_included", &node.get("CreditLine"), |node| node.boolean())?;
     Ok(Balance {
-        kind: balance_type(&node.get("Type").required_word()?),
-        amount: amount(&node.get("Amount"))?,
-        direction: direction(&node.get("CreditDebitIndicator"))?,
-        credit_line_included,
-        reference_date: at.date()?,
-        last_change_at: at.instant()?,
+        kind: balance_type(&kind),
+        amount: mapped_amount(&mapped, &node.get("Amount"))?,
+        direction: mapped.read("direction", node.get("CreditDebitIndicator"), direction)?,
+        credit_line_included: told.unwrap_or(line_included),
+        reference_date: mapped.read("reference_date", node.get("DateTime"), |node| node.date())?,
+        last_change_at: mapped.read("last_change_at", node.get("DateTime"), |node| node.instant())?,
     })
 }
 
@@ -326,20 +335,15 @@ fn balance_type(name: &str) -> BalanceType {
     }
 }
 
-fn transaction(node: &Node<'_>) -> Result<Transaction, BankError> {
-    let status = node.get("Status");
-    let status = match &*status.required_word()? {
-        "Booked" | "BOOK" => BookingStatus::Booked,
-        "Pending" | "PDNG" => BookingStatus::Pending,
-        "INFO" | "FUTR" => BookingStatus::Information,
-        "Rejected" | "RJCT" => BookingStatus::Rejected,
-        _ => return Err(status.malformed()),
-    };
+fn transaction(rules: &Rules<'_>, node: &Node<'_>) -> Result<Transaction, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Transactions, node)?;
     let (creditor, debtor) = (node.get("CreditorAccount"), node.get("DebtorAccount"));
     let merchant = node.get("MerchantDetails");
     let after = node.get("Balance");
     let balance_after = if after.exists() {
-        Some((amount(&after.get("Amount"))?, direction(&after.get("CreditDebitIndicator"))?))
+        let money = after.get("Amount");
+        let money = unsigned(&money.get("Amount"), money.get("Currency").required_currency()?)?;
+        Some((money, direction(&after.get("CreditDebitIndicator"))?))
     } else {
         None
     };
@@ -348,28 +352,43 @@ fn transaction(node: &Node<'_>) -> Result<Transaction, BankError> {
         (Some(code), Some(sub)) => Some(format!("{code}-{sub}")),
         (code, _) => code,
     };
-    let booked = node.get("BookingDateTime");
-    let creditor_name = creditor.get("Name").text()?;
+    let payee = creditor.get("Name");
+    let payee = if payee.text()?.is_some() { payee } else { merchant.get("MerchantName") };
+    let id = |field, name| mapped.read(field, node.get(name), |node| node.identifier());
+    let absent = || node.get("");
     Ok(Transaction {
-        bank_transaction_id: node.get("TransactionId").identifier()?,
-        entry_reference: node.get("TransactionReference").identifier()?,
-        end_to_end_id: None,
-        mandate_id: None,
-        status,
-        amount: amount(&node.get("Amount"))?,
-        direction: direction(&node.get("CreditDebitIndicator"))?,
-        booking_date: booked.date()?,
-        value_date: node.get("ValueDateTime").date()?,
-        booked_at: booked.instant()?,
-        creditor_name: creditor_name.or(merchant.get("MerchantName").text()?),
-        creditor_account: identification(&creditor)?,
-        debtor_name: debtor.get("Name").text()?,
-        debtor_account: identification(&debtor)?,
-        remittance: node.get("TransactionInformation").text()?.into_iter().collect(),
-        references: Vec::new(),
-        bank_transaction_code,
-        proprietary_code: node.get("ProprietaryBankTransactionCode").get("Code").text()?,
-        merchant_category_code: merchant.get("MerchantCategoryCode").text()?,
+        bank_transaction_id: id("bank_transaction_id", "TransactionId")?,
+        entry_reference: id("entry_reference", "TransactionReference")?,
+        end_to_end_id: mapped.ruled("end_to_end_id", &absent(), |node| node.text())?.flatten(),
+        mandate_id: mapped.ruled("mandate_id", &absent(), |node| node.text())?.flatten(),
+        status: mapped.read("status", node.get("Status"), booking_status)?,
+        amount: mapped_amount(&mapped, &node.get("Amount"))?,
+        direction: mapped.read("direction", node.get("CreditDebitIndicator"), direction)?,
+        booking_date: mapped.read("booking_date", node.get("BookingDateTime"), |node| node.date())?,
+        value_date: mapped.read("value_date", node.get("ValueDateTime"), |node| node.date())?,
+        booked_at: mapped.read("booked_at", node.get("BookingDateTime"), |node| node.instant())?,
+        creditor_name: mapped.text("creditor_name", payee)?,
+        creditor_account: mapped.read("creditor_account", creditor, counterparty)?,
+        debtor_name: mapped.text("debtor_name", debtor.get("Name"))?,
+        debtor_account: mapped.read("debtor_account", debtor, counterparty)?,
+        remittance: mapped
+            .read("remittance", node.get("TransactionInformation"), |node| node.texts("Name"))?,
+        references: mapped.ruled("references", &absent(), |node| node.texts("Name"))?.unwrap_or_default(),
+        bank_transaction_code: mapped
+            .ruled("bank_transaction_code", &code, |node| node.text())?
+            .unwrap_or(bank_transaction_code),
+        proprietary_code: mapped
+            .text("proprietary_code", node.get("ProprietaryBankTransactionCode").get("Code"))?,
+        merchant_category_code: mapped
+            .text("merchant_category_code", merchant.get("MerchantCategoryCode"))?,
         balance_after,
     })
+}
+
+/// An account that an entry names, or a rule by its IBAN.
+fn counterparty(node: &Node<'_>) -> Result<Option<AccountIdentification>, BankError> {
+    if node.is_object() {
+        return identification(node);
+    }
+    Ok(node.text()?.map(crate::berlin_group::iban_or_other))
 }

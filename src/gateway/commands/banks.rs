@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use flate2::read::GzDecoder;
 use serde_json::json;
 use store::GlobalStore;
 
-use super::probe;
+use super::{probe, profiles};
 use crate::cli::BanksCommand;
 use crate::sandbox::directory;
 use crate::sandbox::state::require_sandbox;
@@ -25,14 +25,18 @@ pub(crate) async fn run(command: BanksCommand) -> anyhow::Result<ExitCode> {
     match command {
         BanksCommand::List { country, q, json } => list(country.as_deref(), q, json),
         BanksCommand::Show { id } => show(&id),
-        BanksCommand::Lint { files } => lint(&files),
+        BanksCommand::New(args) => profiles::new(&args),
+        BanksCommand::Lint { files } => profiles::lint(&files),
+        BanksCommand::Test { files } => profiles::test(&files),
+        BanksCommand::Diff { left, right, json } => profiles::diff(&left, &right, json),
+        BanksCommand::Schema => profiles::schema(),
         BanksCommand::Read { file, json } => read(&file, json),
         BanksCommand::Probe(args) => probe::run(*args).await,
         BanksCommand::Import { file, data_dir } => import(&file, &data_dir).await,
     }
 }
 
-fn embedded() -> Registry {
+pub(super) fn embedded() -> Registry {
     Registry::embedded(vec![Box::new(dialects::UkOpenBanking), Box::new(dialects::BerlinGroup)])
 }
 
@@ -122,25 +126,11 @@ fn describe(out: &mut impl Write, profile: &Profile) -> anyhow::Result<()> {
             format!("{} at {} {}", quirk.name.as_str(), quirk.at.join(" "), parameters.join(", ")),
         )?;
         line("", quirk.name.description().to_owned())?;
+        if let (Some(unchecked), Some(reason)) = (quirk.weakens(), profile.allow_weaker.get(&quirk.name)) {
+            line("", format!("weakens a check: {unchecked}; allowed because {reason}"))?;
+        }
     }
     Ok(())
-}
-
-fn lint(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    let mut problems = Vec::new();
-    if files.is_empty() {
-        problems.extend(connect::lint_embedded());
-    }
-    for file in files {
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-        problems.extend(connect::lint(&file.display().to_string(), &text));
-    }
-    for problem in &problems {
-        println!("{problem}");
-    }
-    println!("{} problems", problems.len());
-    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn read(file: &Path, only_tally: bool) -> anyhow::Result<ExitCode> {

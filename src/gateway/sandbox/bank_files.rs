@@ -14,7 +14,7 @@ use flows::Gateway;
 /// What tells one state of a file from another.
 type Stamp = (PathBuf, Option<SystemTime>, u64);
 
-/// The files and folders (`*.toml`) that banks come from.
+/// The files and folders that banks come from; of a folder, its profile files.
 pub(super) struct BankFiles {
     places: Vec<PathBuf>,
     seen: Vec<Stamp>,
@@ -56,20 +56,7 @@ impl BankFiles {
     fn stamps(&self) -> anyhow::Result<Vec<Stamp>> {
         let mut stamps = Vec::new();
         for place in &self.places {
-            let unreadable = || format!("{} cannot be read", place.display());
-            let mut found = Vec::new();
-            if place.is_dir() {
-                for entry in fs::read_dir(place).with_context(unreadable)? {
-                    let path = entry.with_context(unreadable)?.path();
-                    if path.extension().is_some_and(|extension| extension == "toml") {
-                        found.push(path);
-                    }
-                }
-                found.sort();
-            } else {
-                found.push(place.clone());
-            }
-            for path in found {
+            for path in profile_files(place)? {
                 let unreadable = || format!("{} cannot be read", path.display());
                 let metadata = fs::metadata(&path).with_context(unreadable)?;
                 stamps.push((path, metadata.modified().ok(), metadata.len()));
@@ -77,6 +64,27 @@ impl BankFiles {
         }
         Ok(stamps)
     }
+}
+
+/// The profile files of a folder, in their order; a file stands for itself.
+///
+/// # Errors
+///
+/// The folder cannot be listed.
+pub(crate) fn profile_files(place: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !place.is_dir() {
+        return Ok(vec![place.to_path_buf()]);
+    }
+    let unreadable = || format!("{} cannot be read", place.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(place).with_context(unreadable)? {
+        let path = entry.with_context(unreadable)?.path();
+        if connect::is_profile_file(&path) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 fn read_all(stamps: &[Stamp]) -> anyhow::Result<Vec<Profile>> {
@@ -144,13 +152,17 @@ mod tests {
         write("c.toml", &bank("de-b"));
         assert!(files.look().is_none(), "one bank in two files");
         write("c.toml", &bank("de-cc"));
-        assert_eq!(ids(&files.look().unwrap()), ["de-a", "de-b", "de-cc"]);
+        write(
+            "d.yaml",
+            "group: G\nbrand: [{id: de-d, name: D, dialect: berlin-group, region: eu, environment: live, client_auth: certificate}]",
+        );
+        assert_eq!(ids(&files.look().unwrap()), ["de-a", "de-b", "de-cc", "de-d"]);
         assert!(files.look().is_none());
 
         let (place, away) = (folder.path().to_path_buf(), folder.path().with_extension("away"));
         fs::rename(&place, &away).unwrap();
         assert!(files.look().is_none());
         fs::rename(&away, &place).unwrap();
-        assert_eq!(files.look().unwrap().len(), 3, "what is there again is read again");
+        assert_eq!(files.look().unwrap().len(), 4, "what is there again is read again");
     }
 }

@@ -94,6 +94,20 @@ async fn banks_of_a_folder_come_change_and_go_while_the_gateway_runs() {
     sandbox.stop().await;
 }
 
+/// The binary's banks, the folder's, or both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn banks_come_from_the_folder_alone_where_the_binarys_are_left_out() {
+    let home = tempfile::tempdir().unwrap();
+    let banks = home.path().join("banks");
+    std::fs::create_dir(&banks).unwrap();
+    write(&banks, "one.toml", &[brand("de-one", "One")]);
+    let options = SandboxOptions { banks: vec![banks], ..SandboxOptions::at(home.path().join("data")) };
+    let alone = Sandbox::start(SandboxOptions { embedded_banks: false, ..options }).await.unwrap();
+    let known = |id: &str| alone.gateway().registry().profile(&id.parse().unwrap()).is_some();
+    assert_eq!((known("de-one"), known("gb-albion-bank"), known("gb-monzo")), (true, true, false));
+    alone.stop().await;
+}
+
 /// A mistake that is there from the start is named with file, line and key, and
 /// all of them at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

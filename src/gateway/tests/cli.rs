@@ -239,6 +239,88 @@ fn a_directory_is_imported_and_its_bad_lines_are_named() {
     assert!(said.contains("line 2: skipped:") && said.contains("1 imported, 1 skipped"), "{said}");
 }
 
+/// A bank that keeps to its standard takes fifteen lines, which are valid as they
+/// are written; what is there already is not overwritten.
+#[test]
+fn a_new_profile_is_short_and_valid_and_overwrites_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for (dialect, region) in [("uk-open-banking", "uk"), ("berlin-group", "eu")] {
+        let file = folder.path().join(format!("{dialect}.toml")).display().to_string();
+        let new = |id: &str| {
+            let arguments = ["banks", "new", "--id", id, "--name", "Bank \"X\"", "--dialect", dialect];
+            consentry(&[&arguments[..], &["--region", region, "--out", &file]].concat())
+        };
+        let refused = new("No Slug");
+        assert!(!refused.status.success() && !Path::new(&file).exists());
+        let written = new("xx-bank");
+        assert!(written.status.success(), "{}", text(&written.stderr));
+        let profile = std::fs::read_to_string(&file).unwrap();
+        assert!(profile.lines().count() <= 15, "{profile}");
+        assert!(consentry(&["banks", "lint", &file]).status.success());
+        let again = new("xx-other");
+        assert!(text(&again.stderr).contains("is there already"), "{}", text(&again.stderr));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), profile);
+    }
+}
+
+/// `banks diff` compares what holds in the end, key by key; `banks test` and `banks
+/// lint` run the tests of a profile.
+#[test]
+fn profiles_are_compared_and_tested() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let one = "group = \"G\"\n[defaults]\nmax_history_days = 90\nquirks = [{ name = \"consent-settles\", seconds = 1 }]\n\
+               [[brand]]\nid = \"de-one\"\nname = \"One\"\ndialect = \"berlin-group\"\nregion = \"eu\"\nenvironment = \"live\"\n\
+               client_auth = \"certificate\"\n";
+    let test = "[[brand.tests]]\nname = \"none\"\noperation = \"balances\"\ngiven = '{\"balances\":[]}'\nexpect = []\n";
+    let left = write("a.toml", one);
+    let right = write(
+        "b.toml",
+        &format!(
+            "{}max_history_days = 30\nsca = [\"redirect\"]\n",
+            one.replace("seconds = 1", "seconds = 2")
+        ),
+    );
+    assert_eq!(consentry(&["banks", "diff", &left, &left]).status.code(), Some(0));
+    let different = consentry(&["banks", "diff", &left, &right]);
+    assert_eq!(different.status.code(), Some(1));
+    assert_eq!(
+        text(&different.stdout).lines().collect::<Vec<_>>(),
+        [
+            "de-one: max_history_days: 90 -> 30",
+            "de-one: quirks.consent-settles.seconds: 1 -> 2",
+            "de-one: sca: (absent) -> [\"redirect\"]",
+        ]
+    );
+    let different = consentry(&["banks", "diff", "gb-monzo", "gb-monzo-sandbox", "--json"]);
+    let first: Value = serde_json::from_str(text(&different.stdout).lines().next().unwrap()).unwrap();
+    assert_eq!((different.status.code(), &first["bank"]), (Some(1), &Value::from("gb-monzo")));
+    assert!(!consentry(&["banks", "diff", &left, "gb-nobody"]).status.success());
+
+    let passing = write("c.toml", &format!("{one}{test}"));
+    let failing =
+        write("d.toml", &format!("{one}{}", test.replace("expect = []", "expect_error = \"internal\"")));
+    let passed = consentry(&["banks", "test", &passing]);
+    assert!(passed.status.success());
+    assert_eq!(text(&passed.stdout), "ok     de-one: none\n1 passed, 0 failed\n");
+    let failed = consentry(&["banks", "test", &passing, &failing]);
+    assert!(!failed.status.success() && text(&failed.stdout).contains("FAILED de-one: none\n"));
+    assert!(consentry(&["banks", "lint", &passing]).status.success());
+    let whole = consentry(&["banks", "test", &folder.path().display().to_string()]);
+    assert!(text(&whole.stdout).ends_with("1 passed, 1 failed\n"), "{}", text(&whole.stdout));
+    let linted = consentry(&["banks", "lint", &failing]);
+    assert!(!linted.status.success());
+    assert!(
+        text(&linted.stdout).contains("d.toml: de-one: test \"none\": 0 entries"),
+        "{}",
+        text(&linted.stdout)
+    );
+}
+
 /// Every recorded exchange is read or gives a typed error.
 #[test]
 fn recorded_exchanges_are_read_to_the_last_one() {

@@ -10,6 +10,9 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
+use connect::{Quirk, QuirkName, Quirks};
 use flows::{FlowError, Read};
 use serde_json::json;
 use support::consents::{event, events, lodge_until, steps};
@@ -45,6 +48,41 @@ async fn a_consent_lasts_as_long_as_country_and_bank_allow() {
         (&consent["access"]["valid_until"], &consent["expires_at_source"]),
         (&day(20), &json!("BANK_CAPPED"))
     );
+    gw.sandbox.stop().await;
+}
+
+/// What the bank cannot pass is on the record of the consent that was given under
+/// it, and stays there when the bank mends its ways.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_names_the_checks_that_were_weaker_when_it_was_given() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let registry = gw.sandbox.gateway().registry();
+    let strict = (*registry.profile(&UK.parse().unwrap()).unwrap()).clone();
+    let mut lenient = strict.clone();
+    let quirk = |name, at: &str| Quirk {
+        name,
+        at: vec![at.to_owned()],
+        versions: Vec::new(),
+        parameters: BTreeMap::new(),
+    };
+    lenient.quirks = Quirks::new(vec![
+        quirk(QuirkName::IdTokenNonceMissing, "auth.aisp"),
+        quirk(QuirkName::StatusUnreliable, "pisp.payment"),
+        quirk(QuirkName::LinkEndsInSlash, "aisp"),
+    ]);
+    registry.put(lenient);
+    let granted = gw.granted(&tpp, &[UK, EU]).await;
+    registry.put(strict);
+    let own = tpp.own_token("accounts").await.unwrap();
+    for (id, relaxed) in granted.consents.iter().zip([json!(["id-token-nonce-missing"]), json!([])]) {
+        let path = format!("/v1/consents/{id}");
+        let shown = tpp.get(&own, &path).await.unwrap().expect(200).unwrap().json();
+        assert_eq!(shown.get("checks_relaxed").unwrap_or(&json!([])), &relaxed);
+        let path = format!("{path}/history");
+        let history = tpp.get(&own, &path).await.unwrap().expect(200).unwrap().json();
+        assert_eq!(history["checks_relaxed"], relaxed);
+    }
     gw.sandbox.stop().await;
 }
 
