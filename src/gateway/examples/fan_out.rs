@@ -11,7 +11,7 @@ use consentry::sandbox::{Sandbox, SandboxOptions};
 use domain::SystemClock;
 use modelbank::Fault;
 use secrecy::SecretString;
-use serde_json::json;
+use serde_json::{Value, json};
 
 const BANKS: usize = 10;
 const ROUNDS: usize = 60;
@@ -55,11 +55,14 @@ async fn main() -> anyhow::Result<()> {
     let at = domain::Clock::now(&SystemClock);
     let answer = tpp.get(&ten, "/v1/accounts").await?.expect(200)?;
     let waited = started.elapsed();
-    let sources = answer.json()["sources"].as_array().cloned().unwrap_or_default();
-    let timed_out = sources.iter().filter(|source| source["status"] == "TIMED_OUT").count();
+    let answer = answer.json();
+    let sources = answer.get("sources").and_then(Value::as_array).cloned().unwrap_or_default();
+    let status = |source: &Value| source.get("status").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let timed_out = sources.iter().filter(|source| status(source) == "TIMED_OUT").count();
     let mut slowest = Duration::ZERO;
-    for source in sources.iter().filter(|source| source["status"] == "OK") {
-        let answered: domain::Timestamp = source["as_of"].as_str().unwrap_or_default().parse()?;
+    for source in sources.iter().filter(|source| status(source) == "OK") {
+        let as_of = source.get("as_of").and_then(Value::as_str).unwrap_or_default();
+        let answered: domain::Timestamp = as_of.parse()?;
         slowest = slowest.max(Duration::try_from(answered.duration_since(at))?);
     }
     println!(
