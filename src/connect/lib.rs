@@ -16,9 +16,10 @@ mod registry;
 mod transport;
 
 pub use dialect::{
-    AccountInformation, BankConsentStatus, BankPaymentIds, CallContext, ConsentOrder, Dialect, Echo,
+    AccountInformation, BankConsentStatus, BankPaymentIds, CallContext, ConsentByAuthorization,
+    ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Dialect, Echo, ExplicitStart,
     LodgedConsent, LodgedPayment, NextPage, Operation, Page, PageGuard, PaymentInitiation, PaymentReport,
-    PsuPresence, RedirectUris, ScaStart, TokenKind, TransactionQuery, TransactionSelection,
+    PsuPresence, RedirectUris, ScaStart, TokenEndpoint, TokenKind, TransactionQuery, TransactionSelection,
 };
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature};

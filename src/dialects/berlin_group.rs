@@ -10,7 +10,8 @@ mod transactions;
 
 use connect::{
     AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect, Effect,
-    Operation, PaymentInitiation, Profile, RedirectUris, ScaFlow, Signature, Signing, TokenKind,
+    Operation, PaymentInitiation, Profile, RedirectUris, ScaFlow, Signature, Signing, TokenEndpoint,
+    TokenKind,
 };
 use http::Method;
 use secrecy::ExposeSecret;
@@ -55,6 +56,10 @@ impl Dialect for BerlinGroup {
 
     fn payments(&self) -> Option<&dyn PaymentInitiation> {
         Some(self)
+    }
+
+    fn tokens(&self) -> Option<&dyn TokenEndpoint> {
+        None
     }
 }
 

@@ -7,7 +7,7 @@ mod payments;
 
 use connect::{
     AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    Dialect, Effect, Operation, PaymentInitiation, Profile, Signature, Signing, TokenKind,
+    Dialect, Effect, Operation, PaymentInitiation, Profile, Signature, Signing, TokenEndpoint, TokenKind,
 };
 use domain::{AccountIdentification, SortCodeAccount};
 use http::Method;
@@ -46,6 +46,10 @@ impl Dialect for UkOpenBanking {
 
     fn payments(&self) -> Option<&dyn PaymentInitiation> {
         Some(self)
+    }
+
+    fn tokens(&self) -> Option<&dyn TokenEndpoint> {
+        None
     }
 }
 

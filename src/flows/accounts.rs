@@ -368,7 +368,7 @@ impl Gateway {
         let profile = &*source.profile;
         let cx = self.cx(source);
         let first = information.accounts(&cx)?;
-        let read = |response: &BankResponse| information.accounts_read(&cx, response);
+        let read = |_: &BankRequest, response: &BankResponse| information.accounts_read(&cx, response);
         let accounts = self.pages(information, &cx, first, read).await?;
         let region = source.consent.id.region();
         Ok(accounts
@@ -390,13 +390,13 @@ impl Gateway {
         information: &dyn AccountInformation,
         cx: &CallContext<'_>,
         first: BankRequest,
-        read: impl Fn(&BankResponse) -> Result<Page<T>, BankError>,
+        read: impl Fn(&BankRequest, &BankResponse) -> Result<Page<T>, BankError>,
     ) -> Result<Vec<T>, FlowError> {
         let mut guard = PageGuard::new(MAX_PAGES);
         let mut request = first;
         let mut items = Vec::new();
         loop {
-            let page = read(&self.call(cx.profile, request).await?)?;
+            let page = read(&request, &self.call(cx.profile, request.clone()).await?)?;
             items.extend(page.items);
             let Some(next) = page.next else { return Ok(items) };
             guard.admit(cx.profile, &next)?;
@@ -445,7 +445,9 @@ impl Gateway {
                 let from = window.from.max(source.consent.terms.history_from).max(earliest);
                 let query = TransactionQuery { from, to: window.to, status: TransactionSelection::Both };
                 let first = information.transactions(&cx, &link.resource_id, &query)?;
-                let read = |response: &BankResponse| information.transactions_read(&cx, response);
+                let read = |asked: &BankRequest, response: &BankResponse| {
+                    information.transactions_read(&cx, asked, response)
+                };
                 let entries = self.pages(information, &cx, first, read).await?;
                 let ids = self.parts.id_key.transactions(link.account, &entries);
                 data.transactions = ids

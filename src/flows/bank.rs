@@ -6,10 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect::bank_oauth::{AuthorizationRequest, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role};
+use connect::bank_oauth::{
+    AuthorizationRequest, BankTokens, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role,
+};
 use connect::{
     AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect,
-    PaymentInitiation, Profile, PsuPresence, RedirectUris, ScaStart, TokenKind,
+    PaymentInitiation, Profile, PsuPresence, RedirectUris, ScaStart, TokenEndpoint, TokenKind,
 };
 use domain::{ConsentId, InstitutionId, PaymentId, SessionId, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -69,6 +71,8 @@ pub(crate) struct PendingLeg {
     session: SessionId,
     subject: LegSubject,
     pub(crate) redirects: RedirectUris,
+    /// What the bank calls the subject, once it does.
+    pub(crate) bank_id: Option<String>,
 }
 
 /// What is remembered of a leg.
@@ -77,6 +81,14 @@ struct LegSecrets {
     institution: InstitutionId,
     /// Only for banks with an authorization server.
     oauth: Option<OAuthSecrets>,
+    /// Only for banks whose standard has a token endpoint of its own.
+    code: Option<CodeSecrets>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CodeSecrets {
+    callback: Url,
+    bank_id: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -162,8 +174,13 @@ impl Gateway {
             url.query_pairs_mut().append_pair("state", state.expose_secret()).append_pair("result", result);
             url
         };
-        let redirects = RedirectUris { ok: with("ok"), nok: with("nok") };
-        Ok(PendingLeg { state, session, subject, redirects })
+        let redirects = RedirectUris {
+            ok: with("ok"),
+            nok: with("nok"),
+            callback: callback.clone(),
+            state: state.clone(),
+        };
+        Ok(PendingLeg { state, session, subject, redirects, bank_id: None })
     }
 
     /// Turns the bank's word on how the PSU authenticates into a leg.
@@ -175,7 +192,13 @@ impl Gateway {
     ) -> Result<BankLeg, FlowError> {
         match sca {
             ScaStart::Redirect(url) => {
-                self.remember(profile, pending, None).await?;
+                self.remember(profile, pending, None, None).await?;
+                Ok(BankLeg::Redirect(url))
+            }
+            ScaStart::Code(url) => {
+                let callback = pending.redirects.callback.clone();
+                let code = CodeSecrets { callback, bank_id: pending.bank_id.clone().unwrap_or_default() };
+                self.remember(profile, pending, None, Some(code)).await?;
                 Ok(BankLeg::Redirect(url))
             }
             ScaStart::OAuth { scope, intent_id, metadata } => {
@@ -204,7 +227,7 @@ impl Gateway {
                     intent_id: request.intent_id,
                     metadata,
                 };
-                self.remember(profile, pending, Some(secrets)).await?;
+                self.remember(profile, pending, Some(secrets), None).await?;
                 Ok(BankLeg::Redirect(url))
             }
             ScaStart::Decoupled { message } => Ok(BankLeg::Decoupled(message)),
@@ -222,8 +245,9 @@ impl Gateway {
         profile: &Profile,
         pending: &PendingLeg,
         oauth: Option<OAuthSecrets>,
+        code: Option<CodeSecrets>,
     ) -> Result<(), FlowError> {
-        let secrets = LegSecrets { institution: profile.id.clone(), oauth };
+        let secrets = LegSecrets { institution: profile.id.clone(), oauth, code };
         let secrets = serde_json::to_value(&secrets).map_err(|_| FlowError::Busy)?;
         let state = BankState {
             session: pending.session,
@@ -299,17 +323,21 @@ impl Gateway {
         let profile = self.bank(&returned.secrets.institution)?;
         let nok = url::form_urlencoded::parse(returned.query.as_bytes())
             .any(|(name, value)| name == "result" && value == "nok");
-        if let (LegSubject::Consent(id), Some(oauth)) = (returned.subject, &returned.secrets.oauth) {
+        if let LegSubject::Consent(id) = returned.subject {
             // The PSU began again meanwhile: the tokens of this leg would open a
             // consent of the bank's that ours does not name any more.
             let current = self.any_consent(id).await?.bank.consent_id;
-            if oauth.intent_id.is_some() && oauth.intent_id != current {
+            let LegSecrets { oauth, code, .. } = &returned.secrets;
+            let meant = oauth.as_ref().and_then(|oauth| oauth.intent_id.as_ref());
+            let meant = meant.or(code.as_ref().map(|code| &code.bank_id));
+            if meant.is_some() && meant != current.as_ref() {
                 return Err(FlowError::CallbackSpent);
             }
         }
-        let tokens = match &returned.secrets.oauth {
-            Some(secrets) => Some(self.redeem(&profile, &returned, secrets).await),
-            None => None,
+        let tokens = match (&returned.secrets.oauth, &returned.secrets.code) {
+            (Some(secrets), _) => Some(self.redeem(&profile, &returned, secrets).await),
+            (None, Some(secrets)) => Some(self.redeem_code(&profile, &returned, secrets).await),
+            (None, None) => None,
         };
         match (returned.subject, tokens) {
             (LegSubject::Consent(id), Some(Ok(()))) => self.poll_consent(id).await.map(|_| ()),
@@ -342,7 +370,9 @@ impl Gateway {
                 self.decline_payment(id).await
             }
             (LegSubject::Payment(_), Some(Err(error))) => Err(error),
-            // What came of it only the bank knows, whatever the address says.
+            // What came of it only the bank knows, whatever the address says; but
+            // what the PSU refused is not submitted.
+            (LegSubject::Payment(id), None) if nok => self.decline_payment(id).await,
             (LegSubject::Payment(id), None) => self.approved_payment(id, None).await,
         }
     }
@@ -385,6 +415,30 @@ impl Gateway {
             self.approved_payment(id, Some(tokens.access_token)).await?;
         }
         Ok(())
+    }
+
+    /// Redeems the code of a callback at the standard's own token endpoint, and
+    /// keeps what it gave.
+    async fn redeem_code(
+        self: &Arc<Self>,
+        profile: &Profile,
+        returned: &BankReturn,
+        secrets: &CodeSecrets,
+    ) -> Result<(), FlowError> {
+        let endpoint = self.token_endpoint(profile);
+        let endpoint = endpoint.ok_or_else(|| FlowError::Unsupported(profile.id.clone()))?;
+        let code = connect::bank_oauth::code_of(profile, &returned.query)?;
+        let cx = self.context(profile, None, None, None, Some(&secrets.bank_id));
+        let request = endpoint.exchange(&cx, &code, &secrets.callback)?;
+        let tokens = endpoint.tokens_read(&cx, &self.call(profile, request).await?)?;
+        match returned.subject {
+            LegSubject::Consent(id) => self.keep_bank_tokens(id, &tokens).await,
+            LegSubject::Payment(id) => self.approved_payment(id, Some(tokens.access_token)).await,
+        }
+    }
+
+    fn token_endpoint(&self, profile: &Profile) -> Option<&dyn TokenEndpoint> {
+        self.parts.registry.dialect(profile).and_then(Dialect::tokens)
     }
 
     fn client_of<'a>(&'a self, profile: &'a Profile, metadata: &'a Metadata) -> OAuthClient<'a> {
@@ -460,25 +514,65 @@ impl Gateway {
         profile: &Profile,
         consent: &ConsentRow,
     ) -> Result<Option<SecretString>, FlowError> {
-        let Some(token) = fresh_token(consent, self.now()) else {
-            if consent.bank.refresh_token.is_none() {
-                return Ok(consent.bank.access_token.clone().map(SecretString::from));
+        if let Some(token) = fresh_token(consent, self.now()) {
+            return Ok(Some(token));
+        }
+        if consent.bank.refresh_token.is_none() {
+            return Ok(consent.bank.access_token.clone().map(SecretString::from));
+        }
+        self.renewed_token(profile, consent).await
+    }
+
+    /// The PSU's token under a consent, renewed unless somebody else did so since
+    /// `consent` was read; none where the bank gave nothing to renew it by.
+    pub(crate) async fn renewed_token(
+        &self,
+        profile: &Profile,
+        consent: &ConsentRow,
+    ) -> Result<Option<SecretString>, FlowError> {
+        let turn = self.refreshing.get_with(consent.id, async { Arc::new(Mutex::new(())) }).await;
+        let _turn = turn.lock().await;
+        let current = self.any_consent(consent.id).await?;
+        if current.bank.access_token != consent.bank.access_token
+            && let Some(token) = fresh_token(&current, self.now())
+        {
+            return Ok(Some(token));
+        }
+        let Some(refresh) = current.bank.refresh_token.clone() else { return Ok(None) };
+        let tokens = self.refresh(profile, &current, refresh.into()).await?;
+        self.keep_bank_tokens(consent.id, &tokens).await?;
+        Ok(Some(tokens.access_token))
+    }
+
+    /// The PSU's token under a consent that has ended here: nothing of it is kept.
+    pub(crate) async fn last_token(
+        &self,
+        profile: &Profile,
+        consent: &ConsentRow,
+    ) -> Result<Option<SecretString>, FlowError> {
+        match (fresh_token(consent, self.now()), consent.bank.refresh_token.clone()) {
+            (None, Some(refresh)) => {
+                Ok(Some(self.refresh(profile, consent, refresh.into()).await?.access_token))
             }
-            let turn = self.refreshing.get_with(consent.id, async { Arc::new(Mutex::new(())) }).await;
-            let _turn = turn.lock().await;
-            let consent = self.any_consent(consent.id).await?;
-            if let Some(token) = fresh_token(&consent, self.now()) {
-                return Ok(Some(token));
-            }
-            let Some(refresh) = consent.bank.refresh_token.clone() else { return Ok(None) };
-            let server = self.server(profile, None).await?;
-            let client = self.client_of(profile, &server);
-            let request = client.refresh(Role::Accounts, &refresh.into())?;
-            let tokens = client.token_read(&self.call(profile, request).await?)?;
-            self.keep_bank_tokens(consent.id, &tokens).await?;
-            return Ok(Some(tokens.access_token));
-        };
-        Ok(Some(token))
+            (fresh, _) => Ok(fresh),
+        }
+    }
+
+    async fn refresh(
+        &self,
+        profile: &Profile,
+        consent: &ConsentRow,
+        refresh_token: SecretString,
+    ) -> Result<BankTokens, FlowError> {
+        if let Some(endpoint) = self.token_endpoint(profile) {
+            let cx = self.context(profile, None, None, None, consent.bank.consent_id.as_deref());
+            let request = endpoint.refresh(&cx, &refresh_token)?;
+            return Ok(endpoint.tokens_read(&cx, &self.call(profile, request).await?)?);
+        }
+        let server = self.server(profile, None).await?;
+        let client = self.client_of(profile, &server);
+        let request = client.refresh(Role::Accounts, &refresh_token)?;
+        Ok(client.token_read(&self.call(profile, request).await?)?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connect::{BankConsentStatus, BankError, BankErrorKind, Operation, Profile};
+use connect::{BankConsentStatus, BankError, BankErrorKind, Operation, Profile, TokenKind};
 use domain::{ConsentId, ConsentStatus};
 use store::StoreError;
 use store::consents::{Authorisations, ConsentRow, Note};
@@ -141,16 +141,16 @@ impl Gateway {
         let mut replaced = None;
         if let Some(old) = old {
             let ends = !old.status.is_final();
+            // As it was: its end takes the tokens that the bank may want to see.
+            replaced = ends.then(|| old.clone());
             let note = Note::because("gateway", "superseded");
-            let old = self
-                .change_consent(&mut tx, old, note, None, |row| {
-                    row.life.superseded_by = Some(id);
-                    if ends {
-                        row.status = ConsentStatus::Expired;
-                    }
-                })
-                .await?;
-            replaced = ends.then_some(old);
+            self.change_consent(&mut tx, old, note, None, |row| {
+                row.life.superseded_by = Some(id);
+                if ends {
+                    row.status = ConsentStatus::Expired;
+                }
+            })
+            .await?;
         }
         tx.commit().await?;
         Ok((consent, replaced))
@@ -175,14 +175,44 @@ impl Gateway {
     async fn consent_at_bank(&self, consent: &ConsentRow) -> Result<BankConsentStatus, FlowError> {
         let profile = self.bank_of(consent)?;
         let (dialect, accounts) = self.accounts_at(&profile)?;
+        let Some(inquiry) = accounts.inquiry() else {
+            return self.consent_by_token(&profile, consent).await;
+        };
         let token = self.bank_token(&profile, dialect.token_for(&profile, Operation::Consent), None).await?;
         let psu_id = consent.bank.psu_id.as_deref();
         let cx = self.context(&profile, None, psu_id, token.as_ref(), consent.bank.consent_id.as_deref());
-        let response = self.call(&profile, accounts.status(&cx)?).await?;
-        Ok(accounts.status_read(&cx, &response)?)
+        let response = self.call(&profile, inquiry.status(&cx)?).await?;
+        Ok(inquiry.status_read(&cx, &response)?)
     }
 
-    /// Tells the bank that a consent ended here. A bank that cannot be told is no
+    /// How a consent stands at a bank that answers no question about it: tokens
+    /// say that it was given, and a refused renewal that it is no more.
+    async fn consent_by_token(
+        &self,
+        profile: &Profile,
+        consent: &ConsentRow,
+    ) -> Result<BankConsentStatus, FlowError> {
+        let given = matches!(consent.status, ConsentStatus::Authorized | ConsentStatus::Suspended);
+        if consent.bank.access_token.is_none() {
+            return Ok(BankConsentStatus::AwaitingAuthorisation);
+        }
+        if !given {
+            return Ok(BankConsentStatus::Authorised);
+        }
+        match self.renewed_token(profile, consent).await {
+            Ok(Some(_)) => Ok(BankConsentStatus::Authorised),
+            Ok(None) => {
+                let over = consent.bank.access_token_expires_at.is_some_and(|end| end <= self.now());
+                Ok(if over { BankConsentStatus::Expired } else { BankConsentStatus::Authorised })
+            }
+            Err(FlowError::Bank(error)) if error.kind == BankErrorKind::TokenInvalid => {
+                Ok(BankConsentStatus::RevokedByPsu)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Tells the bank that a consent, given as it was before, ended here. A bank that cannot be told is no
     /// error: nothing is read under the consent any more.
     pub(crate) async fn tell_bank_of_end(&self, consent: &ConsentRow) {
         if let Err(error) = self.revoke_at_bank(consent).await {
@@ -194,11 +224,17 @@ impl Gateway {
         let Some(bank_id) = &consent.bank.consent_id else { return Ok(()) };
         let profile = self.bank_of(consent)?;
         let (dialect, accounts) = self.accounts_at(&profile)?;
-        let token = self.bank_token(&profile, dialect.token_for(&profile, Operation::Consent), None).await?;
+        let Some(revocation) = accounts.revocation() else { return Ok(()) };
+        let kind = dialect.token_for(&profile, Operation::Consent);
+        let psu_token = match kind {
+            TokenKind::Psu | TokenKind::PsuIfHeld => self.last_token(&profile, consent).await?,
+            TokenKind::None | TokenKind::Client(_) => None,
+        };
+        let token = self.bank_token(&profile, kind, psu_token).await?;
         let psu_id = consent.bank.psu_id.as_deref();
         let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(bank_id));
-        let response = self.call(&profile, accounts.revoke(&cx)?).await?;
-        Ok(accounts.revoked(&cx, &response)?)
+        let response = self.call(&profile, revocation.revoke(&cx)?).await?;
+        Ok(revocation.revoked(&cx, &response)?)
     }
 
     fn bank_of(&self, consent: &ConsentRow) -> Result<Arc<Profile>, FlowError> {

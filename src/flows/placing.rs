@@ -143,7 +143,7 @@ impl Gateway {
         psu: &PsuPresence,
     ) -> Result<BankLeg, FlowError> {
         let (dialect, payments) = self.payments_at(profile)?;
-        let pending = self.open_leg(profile, session, LegSubject::Payment(payment.id))?;
+        let mut pending = self.open_leg(profile, session, LegSubject::Payment(payment.id))?;
         let token =
             self.bank_token(profile, dialect.token_for(profile, Operation::PaymentLodge), None).await?;
         let mut cx = self.context(profile, Some(psu), payment.bank.psu_id.as_deref(), token.as_ref(), None);
@@ -157,11 +157,12 @@ impl Gateway {
             bank.payment_id = Some(lodged.bank_id.clone());
         }
         bank.consent_id = Some(lodged.bank_id.clone());
+        pending.bank_id = Some(lodged.bank_id.clone());
         let mut sca = lodged.sca;
-        if let ScaStart::Explicit { link } = &sca {
+        if let (ScaStart::Explicit { link }, Some(start)) = (&sca, payments.explicit_start()) {
             cx.bank_consent_id = Some(&lodged.bank_id);
-            let request = payments.authorise(&cx, link, &pending.redirects)?;
-            sca = payments.authorised(&cx, &self.call(profile, request).await?)?;
+            let request = start.authorise(&cx, link, &pending.redirects)?;
+            sca = start.authorised(&cx, &self.call(profile, request).await?)?;
         }
         self.leg_of(profile, &pending, sca).await
     }

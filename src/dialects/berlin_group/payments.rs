@@ -3,7 +3,7 @@
 
 use connect::{
     BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, Echo, Effect,
-    LodgedPayment, PaymentInitiation, PaymentReport, RedirectUris, ScaStart,
+    ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, RedirectUris, ScaStart,
 };
 use domain::{IsoPaymentStatus, PaymentOrder, PaymentScheme};
 use http::Method;
@@ -52,26 +52,8 @@ impl PaymentInitiation for BerlinGroup {
         })
     }
 
-    fn authorise(
-        &self,
-        cx: &CallContext<'_>,
-        link: &Url,
-        redirects: &RedirectUris,
-    ) -> Result<BankRequest, BankError> {
-        if !cx.profile.permits(link) {
-            return Err(BankError::malformed(&cx.profile.id, "/_links/startAuthorisation"));
-        }
-        let request = request(cx, Method::POST, link.clone(), Effect::Write, Some(&json!({})))?;
-        with_redirects(cx, request, redirects)
-    }
-
-    fn authorised(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<ScaStart, BankError> {
-        let body = success(cx, response, Effect::Write)?;
-        let root = Node::root(&cx.profile.id, &body);
-        let payment = cx.bank_consent_id.ok_or_else(|| cx.error(BankErrorKind::ResourceUnknown))?;
-        let own = cx.profile.payments_api()?.url.clone();
-        sca_start(cx.profile, response, &root, format!("PIS:{payment}"), &own)
-            .map_err(|error| after(Effect::Write, error))
+    fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
+        Some(&PaymentAuthorisation)
     }
 
     fn submit(
@@ -122,6 +104,33 @@ impl PaymentInitiation for BerlinGroup {
         };
         report.bank_payment_id = Some(ids.lodged.clone());
         Ok(report)
+    }
+}
+
+/// `POST /payments/{product}/{paymentId}/authorisations`.
+struct PaymentAuthorisation;
+
+impl ExplicitStart for PaymentAuthorisation {
+    fn authorise(
+        &self,
+        cx: &CallContext<'_>,
+        link: &Url,
+        redirects: &RedirectUris,
+    ) -> Result<BankRequest, BankError> {
+        if !cx.profile.permits(link) {
+            return Err(BankError::malformed(&cx.profile.id, "/_links/startAuthorisation"));
+        }
+        let request = request(cx, Method::POST, link.clone(), Effect::Write, Some(&json!({})))?;
+        with_redirects(cx, request, redirects)
+    }
+
+    fn authorised(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<ScaStart, BankError> {
+        let body = success(cx, response, Effect::Write)?;
+        let root = Node::root(&cx.profile.id, &body);
+        let payment = cx.bank_consent_id.ok_or_else(|| cx.error(BankErrorKind::ResourceUnknown))?;
+        let own = cx.profile.payments_api()?.url.clone();
+        sca_start(cx.profile, response, &root, format!("PIS:{payment}"), &own)
+            .map_err(|error| after(Effect::Write, error))
     }
 }
 

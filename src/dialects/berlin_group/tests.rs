@@ -1,6 +1,6 @@
 use connect::{
-    ApiBase, AuthorizationServer, BankConsentStatus, BankPaymentIds, ConsentOrder, Echo, Outcome,
-    PsuPresence, ScaStart, TransactionQuery,
+    ApiBase, AuthorizationServer, BankConsentStatus, BankPaymentIds, ConsentInquiry, ConsentLodging,
+    ConsentOrder, ConsentRevocation, Echo, Outcome, PsuPresence, ScaStart, TransactionQuery,
 };
 use domain::{
     AccountIdentification, IsoPaymentStatus, Money, PaymentOrder, PaymentScheme, Permission,
@@ -43,6 +43,8 @@ fn redirects() -> RedirectUris {
     RedirectUris {
         ok: "https://gateway.example/callback".parse().unwrap(),
         nok: "https://gateway.example/refused".parse().unwrap(),
+        callback: "https://gateway.example/callback".parse().unwrap(),
+        state: "state-1".into(),
     }
 }
 
@@ -94,7 +96,7 @@ fn a_consent_request_is_what_the_standard_wants() {
         transactions_from: None,
         redirects: redirects(),
     };
-    let request = AccountInformation::lodge(&BerlinGroup, &cx, &order).unwrap();
+    let request = ConsentLodging::lodge(&BerlinGroup, &cx, &order).unwrap();
     assert_eq!(
         (request.method.as_str(), request.url.as_str()),
         ("POST", "https://xs2a.bank.example/v1/consents")
@@ -126,8 +128,7 @@ fn the_answer_says_how_authentication_goes_on() {
     let mut profile = profile();
     let lodged = |profile: &Profile, headers: &[(&'static str, &'static str)], links: Value| {
         let body = json!({ "consentId": "c/1", "consentStatus": "received", "_links": links });
-        AccountInformation::lodged(&BerlinGroup, &context(profile), &answer(201, headers, &body))
-            .map(|l| l.sca)
+        ConsentLodging::lodged(&BerlinGroup, &context(profile), &answer(201, headers, &body)).map(|l| l.sca)
     };
     let link = "https://bank.example/login";
     let redirect = Some(ScaStart::Redirect(link.parse().unwrap()));
@@ -178,8 +179,11 @@ fn a_next_page_never_leads_away_from_the_bank() {
     let profile = profile();
     let page = |link: &str| {
         let body = json!({ "transactions": { "booked": [], "_links": { "next": { "href": link } } } });
+        let cx = context(&profile);
+        let asked = BerlinGroup.transactions(&cx, "1", &TransactionQuery::default()).unwrap();
         BerlinGroup.transactions_read(
-            &context(&profile),
+            &cx,
+            &asked,
             &answer(200, &[("content-type", "application/json")], &body),
         )
     };
@@ -282,10 +286,10 @@ fn every_status_of_the_standard_is_known_and_no_other() {
         ("partiallyAuthorised", BankConsentStatus::PartiallyAuthorised),
     ] {
         let response = answer(200, &[], &json!({ "consentStatus": word }));
-        assert_eq!(AccountInformation::status_read(&BerlinGroup, &cx, &response).unwrap(), status);
+        assert_eq!(ConsentInquiry::status_read(&BerlinGroup, &cx, &response).unwrap(), status);
     }
     let response = answer(200, &[], &json!({ "consentStatus": "VALID" }));
-    assert!(AccountInformation::status_read(&BerlinGroup, &cx, &response).is_err());
+    assert!(ConsentInquiry::status_read(&BerlinGroup, &cx, &response).is_err());
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use connect::{
     AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    ConsentOrder, Effect, LodgedConsent, NextPage, Page, RedirectUris, ScaStart, TransactionQuery,
+    ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Effect, ExplicitStart,
+    LodgedConsent, NextPage, Page, ScaStart, TransactionQuery,
 };
 use domain::{
     Account, AccountStatus, AccountUsage, Balance, BalanceType, BookingStatus, CreditDebit, Permission,
@@ -16,7 +17,7 @@ use url::Url;
 use super::{UkOpenBanking, after, consent_status, failure, identification, request, success};
 use crate::node::Node;
 
-impl AccountInformation for UkOpenBanking {
+impl ConsentLodging for UkOpenBanking {
     fn lodge(&self, cx: &CallContext<'_>, order: &ConsentOrder) -> Result<BankRequest, BankError> {
         let mut data = Map::new();
         data.insert("Permissions".into(), json!(permissions(cx, order)));
@@ -47,20 +48,9 @@ impl AccountInformation for UkOpenBanking {
         };
         read().map_err(|error| after(Effect::Write, error))
     }
+}
 
-    fn authorise(
-        &self,
-        cx: &CallContext<'_>,
-        _link: &Url,
-        _redirects: &RedirectUris,
-    ) -> Result<BankRequest, BankError> {
-        Err(cx.error(BankErrorKind::Unsupported))
-    }
-
-    fn authorised(&self, cx: &CallContext<'_>, _response: &BankResponse) -> Result<ScaStart, BankError> {
-        Err(cx.error(BankErrorKind::Unsupported))
-    }
-
+impl ConsentInquiry for UkOpenBanking {
     fn status(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
         request(cx, Method::GET, consent_url(cx)?, Effect::Read, None)
     }
@@ -74,7 +64,9 @@ impl AccountInformation for UkOpenBanking {
         let root = Node::root(&cx.profile.id, &body);
         consent_status(&root.get("Data").get("Status"))
     }
+}
 
+impl ConsentRevocation for UkOpenBanking {
     fn revoke(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
         request(cx, Method::DELETE, consent_url(cx)?, Effect::Write, None)
     }
@@ -86,6 +78,24 @@ impl AccountInformation for UkOpenBanking {
         let error = failure(&cx.profile.id, response, Effect::Write);
         let ended = matches!(error.kind, BankErrorKind::ResourceUnknown | BankErrorKind::ConsentMissing);
         if ended { Ok(()) } else { Err(error) }
+    }
+}
+
+impl AccountInformation for UkOpenBanking {
+    fn consents(&self) -> Consents<'_> {
+        Consents::Lodged(self)
+    }
+
+    fn inquiry(&self) -> Option<&dyn ConsentInquiry> {
+        Some(self)
+    }
+
+    fn revocation(&self) -> Option<&dyn ConsentRevocation> {
+        Some(self)
+    }
+
+    fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
+        None
     }
 
     fn accounts(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
@@ -142,6 +152,7 @@ impl AccountInformation for UkOpenBanking {
     fn transactions_read(
         &self,
         cx: &CallContext<'_>,
+        _asked: &BankRequest,
         response: &BankResponse,
     ) -> Result<Page<Transaction>, BankError> {
         let body = success(cx, response, Effect::Read)?;
