@@ -17,6 +17,11 @@ pub enum Signature {
     /// `Digest`, `Signature` and `TPP-Signature-Certificate` (Berlin Group,
     /// draft-cavage-http-signatures).
     DigestAndSignature,
+    /// `Digest`, `Date` and `Signature` over the request's target as well; the
+    /// key is named by the address of its certificate (STET).
+    DigestAndSignatureByUrl,
+    /// Detached JWS over the body in `x-jws-signature` (PolishAPI).
+    BodyJws,
 }
 
 /// Whether a request changes anything at the bank.

@@ -20,6 +20,9 @@ use crate::profile::{
 use crate::{Quirk, QuirkName, Quirks};
 use table::Table;
 
+/// Versions of the standards that an API may be in.
+const VERSIONS: [&str; 5] = ["1.3", "1.4", "2.1", "3.1", "4.0"];
+
 /// Stands for what the operator gives.
 const FROM_DEPLOYMENT: &str = "deployment";
 
@@ -174,7 +177,7 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     let id: Option<InstitutionId> = table.parsed("id", "a slug such as \"gb-examplebank\"");
     let name = table.required_text("name");
     let region: Option<Region> = table.parsed("region", "a region such as \"uk\"");
-    let dialect = table.word("dialect", &["uk-open-banking", "berlin-group"]);
+    let dialect = table.word("dialect", &["uk-open-banking", "berlin-group", "stet", "polish-api"]);
     let environment = match table.word("environment", &["live", "sandbox"])?.as_str() {
         "live" => Environment::Live,
         _ => Environment::Sandbox,
@@ -264,7 +267,7 @@ fn api(table: &mut Table<'_>, key: &str, missing: &mut Vec<String>) -> Option<Ap
     let mut api = table.table(key)?;
     let version = api.required_text("use");
     let mut found = None;
-    for known in ["1.3", "3.1", "4.0"] {
+    for known in VERSIONS {
         let Some(address) = api.text(known) else { continue };
         if address == FROM_DEPLOYMENT {
             if version.as_deref() == Some(known) {
@@ -349,12 +352,21 @@ fn registration(table: &mut Table<'_>) -> Option<Registration> {
 
 fn signing(table: &mut Table<'_>) -> Signing {
     let Some(mut inner) = table.table("signing") else { return Signing::None };
-    let signing = match inner.word("method", &["none", "detached-jws", "digest-signature"]).as_deref() {
+    let methods = ["none", "detached-jws", "digest-signature", "digest-signature-by-url", "body-jws"];
+    let signing = match inner.word("method", &methods).as_deref() {
         Some("detached-jws") => Signing::DetachedJws {
             iss: inner.text("issuer"),
             tan: inner.required_text("trust_anchor").unwrap_or_default(),
         },
         Some("digest-signature") => Signing::DigestSignature,
+        Some("digest-signature-by-url") => {
+            let key_url = inner.required_text("key_url").unwrap_or_default();
+            if !key_url.contains("{sha256}") || secure(&key_url.replace("{sha256}", "0")).is_none() {
+                inner.problem("key_url", "is an https address with {sha256} in it");
+            }
+            Signing::DigestSignatureByUrl { key_url }
+        }
+        Some("body-jws") => Signing::BodyJws,
         Some(_) | None => Signing::None,
     };
     inner.finish();
@@ -389,9 +401,8 @@ fn quirk(mut table: Table<'_>) -> Option<Quirk> {
     };
     let any = |text: &str| Some(text.to_owned());
     let at = table.words("at", "a step such as \"aisp.consent.post\"", any);
-    let versions = table.words("versions", "a version", |word| {
-        ["1.3", "3.1", "4.0"].contains(&word).then(|| word.to_owned())
-    });
+    let versions =
+        table.words("versions", "a version", |word| VERSIONS.contains(&word).then(|| word.to_owned()));
     table.word_or_none("evidence", &["tests", "adjustment"]);
     let parameters = table.take_known(name.parameters());
     table.finish();

@@ -18,7 +18,11 @@ mod mt940;
 mod node;
 pub mod recorded;
 mod status;
+mod stet;
 mod uk_open_banking;
+#[cfg(test)]
+mod world;
 
 pub use berlin_group::BerlinGroup;
+pub use stet::Stet;
 pub use uk_open_banking::UkOpenBanking;

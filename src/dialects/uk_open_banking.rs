@@ -94,7 +94,10 @@ fn signed(cx: &CallContext<'_>, request: BankRequest) -> Result<BankRequest, Ban
         .map_err(|name| cx.error(BankErrorKind::Internal).at(name))?;
     Ok(match cx.profile.signing {
         Signing::DetachedJws { .. } => request.signed(Signature::DetachedJws),
-        Signing::None | Signing::DigestSignature => request,
+        Signing::None
+        | Signing::DigestSignature
+        | Signing::DigestSignatureByUrl { .. }
+        | Signing::BodyJws => request,
     })
 }
 

@@ -175,9 +175,10 @@ impl Probe<'_> {
         let (consent, sca) = self.lodge(accounts, &cx).await?;
         log.done(None);
         let cx = CallContext { bank_consent_id: Some(&consent), ..cx };
-        let psu_token = match sca {
-            ScaStart::Code(url) => Some(self.authorise_by_code(log, browser, &cx, &url).await?),
-            sca => self.authorise(log, browser, sca, server.as_ref()).await?,
+        let psu_token = if let ScaStart::Code(url) = &sca {
+            Some(self.authorise_by_code(log, browser, &cx, url).await?)
+        } else {
+            self.authorise(log, browser, sca, server.as_ref()).await?
         };
         if let Some(inquiry) = accounts.inquiry() {
             log.begin("consent status");

@@ -2,14 +2,11 @@ use connect::{
     ApiBase, AuthorizationServer, BankConsentStatus, BankPaymentIds, ConsentInquiry, ConsentLodging,
     ConsentOrder, ConsentRevocation, Echo, Outcome, PsuPresence, ScaStart, TransactionQuery,
 };
-use domain::{
-    AccountIdentification, IsoPaymentStatus, Money, PaymentOrder, PaymentScheme, Permission,
-    RemittanceInformation,
-};
-use http::{HeaderMap, StatusCode};
+use domain::{IsoPaymentStatus, Permission};
 use serde_json::json;
 
 use super::*;
+use crate::world::{answer, context, order, raw, redirects, sent};
 
 pub(crate) fn profile() -> Profile {
     let mut profile = Profile::blank(
@@ -25,56 +22,6 @@ pub(crate) fn profile() -> Profile {
     profile.signing = Signing::DigestSignature;
     profile.max_consent_days = Some(180);
     profile
-}
-
-fn context(profile: &Profile) -> CallContext<'_> {
-    CallContext {
-        profile,
-        request_id: "99391c7e-ad88-49ec-a2ad-99ddcb1f7721".parse().unwrap(),
-        now: "2026-06-01T10:00:00Z".parse().unwrap(),
-        psu: None,
-        psu_id: None,
-        access_token: None,
-        bank_consent_id: Some("consent-1"),
-    }
-}
-
-fn redirects() -> RedirectUris {
-    RedirectUris {
-        ok: "https://gateway.example/callback".parse().unwrap(),
-        nok: "https://gateway.example/refused".parse().unwrap(),
-        callback: "https://gateway.example/callback".parse().unwrap(),
-        state: "state-1".into(),
-    }
-}
-
-fn order() -> PaymentOrder {
-    PaymentOrder {
-        end_to_end_id: "E2E-1".into(),
-        instruction_id: "I-1".into(),
-        amount: Money::parse("123.50", "EUR".parse().unwrap()).unwrap(),
-        debtor_account: None,
-        creditor_name: "Merchant".into(),
-        creditor_account: AccountIdentification::Iban("DE02120300000000202051".parse().unwrap()),
-        remittance: RemittanceInformation { unstructured: Some("Invoice 7".into()), reference: None },
-        scheme: PaymentScheme::SepaInstant,
-    }
-}
-
-fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &Value) -> BankResponse {
-    raw(status, headers, body.to_string().into_bytes())
-}
-
-fn raw(status: u16, headers: &[(&'static str, &'static str)], body: Vec<u8>) -> BankResponse {
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        map.insert(*name, value.parse().unwrap());
-    }
-    BankResponse { status: StatusCode::from_u16(status).unwrap(), headers: map, body: body.into() }
-}
-
-fn sent(request: &BankRequest) -> Value {
-    serde_json::from_slice(request.body.as_deref().unwrap()).unwrap()
 }
 
 #[test]
