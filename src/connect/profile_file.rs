@@ -193,7 +193,7 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     let capability = "a capability such as \"accounts\"";
     profile.capabilities =
         table.words("capabilities", capability, Capability::from_word).into_iter().collect();
-    let rail = "a rail: SEPA_CT, SEPA_INST or FPS";
+    let rail = "a rail: SEPA_CT, SEPA_INST, FPS, ELIXIR or EXPRESS_ELIXIR";
     profile.payment_schemes = table.words("payment_schemes", rail, PaymentScheme::from_word);
     profile.sca = table.words("sca", "redirect, oauth or decoupled", |word| match word {
         "redirect" => Some(ScaFlow::Redirect),

@@ -23,6 +23,14 @@ mod uk_open_banking;
 #[cfg(test)]
 mod world;
 
+use connect::Dialect;
+
 pub use berlin_group::BerlinGroup;
 pub use stet::Stet;
 pub use uk_open_banking::UkOpenBanking;
+
+/// Every dialect.
+#[must_use]
+pub fn all() -> Vec<Box<dyn Dialect>> {
+    vec![Box::new(UkOpenBanking), Box::new(BerlinGroup), Box::new(Stet)]
+}

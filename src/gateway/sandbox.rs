@@ -152,10 +152,7 @@ impl Sandbox {
         let issuer = format!("https://localhost:{}", pages.local_addr()?.port());
         let api_origin = format!("https://localhost:{}", api.local_addr()?.port());
 
-        let registry = Arc::new(Registry::embedded(vec![
-            Box::new(dialects::UkOpenBanking),
-            Box::new(dialects::BerlinGroup),
-        ]));
+        let registry = Arc::new(Registry::embedded(dialects::all()));
         let stop = CancellationToken::new();
         let seal = pki.seal()?;
         let banks = ModelBanks::start(&options, &pki, &seal, &issuer, &stop).await?;

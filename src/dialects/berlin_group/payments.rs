@@ -174,7 +174,9 @@ fn product(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<&'static str, B
     match order.scheme {
         PaymentScheme::SepaCreditTransfer => Ok("sepa-credit-transfers"),
         PaymentScheme::SepaInstant => Ok("instant-sepa-credit-transfers"),
-        PaymentScheme::FasterPayments => Err(cx.error(BankErrorKind::Unsupported).at("scheme")),
+        PaymentScheme::FasterPayments | PaymentScheme::Elixir | PaymentScheme::ExpressElixir => {
+            Err(cx.error(BankErrorKind::Unsupported).at("scheme"))
+        }
     }
 }
 

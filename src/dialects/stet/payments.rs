@@ -191,7 +191,9 @@ fn payment_request(
         PaymentScheme::SepaInstant => {
             kind.insert("localInstrument".into(), json!("INST"));
         }
-        PaymentScheme::FasterPayments => return Err(cx.error(BankErrorKind::Unsupported).at("scheme")),
+        PaymentScheme::FasterPayments | PaymentScheme::Elixir | PaymentScheme::ExpressElixir => {
+            return Err(cx.error(BankErrorKind::Unsupported).at("scheme"));
+        }
     }
     let mut transfer = Map::new();
     transfer.insert(

@@ -1,4 +1,4 @@
-//! The three model banks, and how the gateway reaches them.
+//! The model banks, and how the gateway reaches them.
 
 use anyhow::{Context, anyhow};
 use connect::{
@@ -26,7 +26,7 @@ struct Plan {
     words: &'static str,
 }
 
-const PLANS: [Plan; 3] = [
+const PLANS: [Plan; 4] = [
     Plan {
         kind: BankKind::UkOpenBanking,
         id: "gb-albion-bank",
@@ -57,10 +57,24 @@ const PLANS: [Plan; 3] = [
         port: 8,
         words: "Berlin Group 1.3, EUR, decoupled",
     },
+    Plan {
+        kind: BankKind::Stet,
+        id: "fr-credit-rivage",
+        name: "Crédit Rivage",
+        region: "eu",
+        country: "FR",
+        bic: "RIVGFRPP",
+        port: 10,
+        words: "STET 1.4, EUR, redirect",
+    },
 ];
 
-/// Client identifier of the gateway at the UK bank.
+/// Client identifier of the gateway at banks that register clients.
 const CLIENT_ID: &str = "consentry-gateway";
+
+/// Where banks are told that the gateway's seal is published. The model bank has
+/// it from the registration and fetches nothing.
+const KEY_URL: &str = "https://consentry.example/seals/{sha256}.pem";
 
 /// The running model banks.
 pub(super) struct ModelBanks(Vec<(&'static Plan, RunningBank)>);
@@ -91,6 +105,7 @@ impl ModelBanks {
                     organization_identifier: GATEWAY_ORGANISATION.to_owned(),
                     redirect_uris: vec![format!("{issuer}/callback/{}", plan.id)],
                     jwks: Jwks::of([&*seal.key]).to_value(),
+                    seal_pem: Some(pki.gateway_qseal.certificate_pem.clone()),
                 }],
                 auto_approve: options.auto_approve,
                 state_dir: Some(options.data_dir.join("banks")),
@@ -183,6 +198,28 @@ fn profile(plan: &Plan, bank: &RunningBank) -> Option<Profile> {
             profile.sca = vec![ScaFlow::OAuth];
             profile.payment_schemes = vec![PaymentScheme::FasterPayments];
         }
+        BankKind::Stet => {
+            profile.accounts_api = base("/stet/psd2/v1.4", "1.4");
+            profile.payments_api = base("/stet/psd2/v1.4", "1.4");
+            profile.authorization_server = Some(AuthorizationServer {
+                issuer: Some(bank.issuer.clone()),
+                ..AuthorizationServer::default()
+            });
+            profile.client_id = Some(CLIENT_ID.to_owned());
+            profile.signing = Signing::DigestSignatureByUrl { key_url: KEY_URL.to_owned() };
+            profile.sca = vec![ScaFlow::OAuth];
+            profile.payment_schemes = vec![PaymentScheme::SepaCreditTransfer, PaymentScheme::SepaInstant];
+            profile.max_consent_days = Some(180);
+        }
+        BankKind::PolishApi => {
+            profile.accounts_api = base("/v2_1_1.1", "2.1");
+            profile.payments_api = base("/v2_1_1.1", "2.1");
+            profile.client_id = Some(CLIENT_ID.to_owned());
+            profile.signing = Signing::BodyJws;
+            profile.sca = vec![ScaFlow::Redirect];
+            profile.payment_schemes = vec![PaymentScheme::Elixir, PaymentScheme::ExpressElixir];
+            profile.max_consent_days = Some(180);
+        }
         BankKind::BerlinGroupRedirect | BankKind::BerlinGroupDecoupled => {
             profile.accounts_api = base("/v1", "1.3");
             profile.payments_api = base("/v1", "1.3");
@@ -203,5 +240,7 @@ fn dialect(kind: BankKind) -> &'static str {
     match kind {
         BankKind::UkOpenBanking => "uk-open-banking",
         BankKind::BerlinGroupRedirect | BankKind::BerlinGroupDecoupled => "berlin-group",
+        BankKind::Stet => "stet",
+        BankKind::PolishApi => "polish-api",
     }
 }

@@ -13,7 +13,7 @@ use consentry::demo::{RETURN, Tpp};
 use domain::PaymentState;
 use modelbank::Fault;
 use serde_json::{Value, json};
-use support::{DECOUPLED, EU, TestGateway, UK, assert_problem, rows};
+use support::{DECOUPLED, EU, STET, TestGateway, UK, assert_problem, rows};
 
 fn is_final(payment: &Value) -> bool {
     payment["final"] == true
@@ -44,7 +44,7 @@ async fn a_payment_settles_at_every_kind_of_bank() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
-    for bank in [UK, EU, DECOUPLED] {
+    for bank in [UK, EU, DECOUPLED, STET] {
         let order = if bank == UK {
             Tpp::small_payment(UK)
         } else {
@@ -198,7 +198,7 @@ async fn a_declined_payment_is_rejected_and_not_executed() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
-    for bank in [UK, EU] {
+    for bank in [UK, EU, STET] {
         let order = match bank {
             UK => Tpp::small_payment(UK),
             _ => euro_payment(bank, &iban_at(&gw, &tpp, bank).await, "1.00"),

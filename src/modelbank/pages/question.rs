@@ -8,7 +8,7 @@ use crate::bank::Bank;
 use crate::berlin::asked_accounts;
 use crate::engine::book::Decision;
 use crate::engine::{Book, Consent, ScaState, Subject};
-use crate::uk::oauth;
+use crate::oauth;
 
 /// What a question is about.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 pub const UK: &str = "gb-albion-bank";
 pub const EU: &str = "de-rheinbank";
 pub const DECOUPLED: &str = "fr-banque-lumiere";
+pub const STET: &str = "fr-credit-rivage";
 
 /// A running sandbox of one test.
 pub struct TestGateway {

@@ -26,6 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 pub const REDIRECT: &str = "https://tpp.example/callback";
 
+/// Headers about to be sent.
+pub type Headers = Vec<(String, String)>;
+
 pub struct World {
     pub authority: Authority,
     server: Issued,
@@ -66,6 +69,7 @@ impl World {
             client_id: format!("client-{number}"),
             key: SigningKey::from_pem(&seal.key_pem, "seal").unwrap(),
             seal: Certificate::from_pem(&seal.certificate_pem).unwrap(),
+            seal_pem: seal.certificate_pem,
             http: Http::new(&self.authority, Some(&qwac)),
         }
     }
@@ -97,6 +101,7 @@ impl World {
             organization_identifier: tpp.organisation.clone(),
             redirect_uris: vec![REDIRECT.into()],
             jwks: Jwks::of([&tpp.key]).to_value(),
+            seal_pem: Some(tpp.seal_pem.clone()),
         };
         let config = BankConfig {
             kind,
@@ -257,6 +262,7 @@ pub struct Tpp {
     pub client_id: String,
     pub key: SigningKey,
     pub seal: Certificate,
+    pub seal_pem: String,
     pub http: Http,
 }
 
@@ -302,6 +308,61 @@ impl Tpp {
             headers.push(("signature", &signature));
             headers.push(("tpp-signature-certificate", &der));
         }
+        self.http.send(method, &url, &headers, body).await
+    }
+
+    /// One STET request, signed; `spoil` changes what is sent after that.
+    pub async fn stet(
+        &self,
+        bank: &Bank,
+        method: &str,
+        path: &str,
+        more: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        self.stet_with(bank, method, path, more, body, |_| {}).await
+    }
+
+    pub async fn stet_with(
+        &self,
+        bank: &Bank,
+        method: &str,
+        path: &str,
+        more: &[(&str, &str)],
+        body: &str,
+        spoil: impl FnOnce(&mut Headers),
+    ) -> Answer {
+        let url = if path.starts_with("https") {
+            path.to_owned()
+        } else {
+            format!("{}/stet/psd2/v1.4{path}", bank.running.api_url)
+        };
+        let parsed = url::Url::parse(&url).unwrap();
+        let target = http_signature::request_target(
+            method,
+            &parsed[url::Position::BeforePath..url::Position::AfterQuery],
+        );
+        let own = |name: &str, value: String| (name.to_owned(), value);
+        let mut headers = vec![
+            own("digest", http_signature::digest(body.as_bytes())),
+            own("date", SystemClock.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()),
+            own("x-request-id", SystemEntropy.uuid_v4().to_string()),
+        ];
+        headers.extend(more.iter().map(|(name, value)| own(name, (*value).to_owned())));
+        if !body.is_empty() {
+            headers.push(own("content-type", "application/json".into()));
+            headers.push(own("content-length", body.len().to_string()));
+        }
+        let mut covered = vec![("(request-target)", target.as_str())];
+        let signed = headers.iter().filter(|(name, _)| name != "authorization");
+        covered.extend(signed.map(|(name, value)| (name.as_str(), value.as_str())));
+        let fingerprint = crypto::digest::sha256_hex(&self.seal.der);
+        let key_id = format!("https://tpp.example/qseal_{fingerprint}.pem");
+        let signature = http_signature::sign_cavage(&self.key, &key_id, &covered).unwrap();
+        headers.push(own("signature", signature));
+        spoil(&mut headers);
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         self.http.send(method, &url, &headers, body).await
     }
 

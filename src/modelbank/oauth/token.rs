@@ -14,10 +14,11 @@ use domain::Timestamp;
 use jiff::ToSpan;
 use serde_json::{Map, Value, json};
 
-use super::caller::Caller;
-use super::oauth::form;
+use super::form;
 use super::refusal::OauthRefusal;
+use crate::BankKind;
 use crate::bank::{Bank, Client};
+use crate::caller::Caller;
 use crate::engine::book::{Code, Seen, Token};
 use crate::journal::Fact;
 
@@ -83,7 +84,7 @@ fn assertion_of(bank: &Bank, client: &Client, form: &Form, assertion: &str) -> R
 }
 
 /// Issues tokens.
-pub(super) async fn issue(
+pub(crate) async fn issue(
     State(bank): State<Arc<Bank>>,
     caller: Caller,
     body: Bytes,
@@ -104,7 +105,14 @@ pub(super) async fn issue(
 
 fn client_credentials(bank: &Bank, form: &Form, thumbprint: String) -> Result<Value, OauthRefusal> {
     let scope = form.get("scope").map(String::as_str).unwrap_or_default();
-    let known = |name: &str| name == "accounts" || name == "payments";
+    let known = |name: &str| match bank.kind {
+        // A STET bank gives account information to nobody but by the customer's word.
+        BankKind::Stet => name == "pisp",
+        BankKind::UkOpenBanking
+        | BankKind::BerlinGroupRedirect
+        | BankKind::BerlinGroupDecoupled
+        | BankKind::PolishApi => name == "accounts" || name == "payments",
+    };
     if scope.is_empty() || !scope.split(' ').all(known) {
         return Err(OauthRefusal { error: "invalid_scope", description: "The scope is not supported" });
     }
@@ -146,7 +154,7 @@ fn authorization_code(
     let verifier = form.get("code_verifier").map(String::as_str).unwrap_or_default();
     if tpp.as_deref() != Some(client.registered.organization_identifier.as_str())
         || form.get("redirect_uri") != Some(&code.request.redirect_uri)
-        || !digest::pkce_matches(verifier, &code.request.challenge)
+        || !(code.request.challenge.is_empty() || digest::pkce_matches(verifier, &code.request.challenge))
     {
         return Err(OauthRefusal::grant("The code is not for this client, redirect_uri and verifier"));
     }
