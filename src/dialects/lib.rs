@@ -16,6 +16,7 @@ mod camt;
 mod echo;
 mod mt940;
 mod node;
+mod polish_api;
 pub mod recorded;
 mod status;
 mod stet;
@@ -26,11 +27,12 @@ mod world;
 use connect::Dialect;
 
 pub use berlin_group::BerlinGroup;
+pub use polish_api::PolishApi;
 pub use stet::Stet;
 pub use uk_open_banking::UkOpenBanking;
 
 /// Every dialect.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Dialect>> {
-    vec![Box::new(UkOpenBanking), Box::new(BerlinGroup), Box::new(Stet)]
+    vec![Box::new(UkOpenBanking), Box::new(BerlinGroup), Box::new(Stet), Box::new(PolishApi)]
 }
