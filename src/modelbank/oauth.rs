@@ -109,6 +109,13 @@ pub(crate) fn keep_request(bank: &Bank, consent: Consent, pushed: Pushed) -> Str
     name
 }
 
+/// Where the browser goes with a request that is kept.
+pub(crate) fn page_of(bank: &Bank, client_id: &str, name: &str) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("client_id", client_id).append_pair("request_uri", &format!("{REQUEST_URI}{name}"));
+    format!("{}/authorize?{}", bank.pages_url, query.finish())
+}
+
 /// When an authorization request that comes now runs out.
 pub(crate) fn request_end(bank: &Bank) -> Timestamp {
     bank.now().checked_add(REQUEST_SECONDS.seconds()).unwrap_or(bank.now())
@@ -243,7 +250,13 @@ pub(crate) fn pending_named(bank: &Bank, name: &str) -> Option<Pushed> {
 /// The account a payment names to be paid from.
 pub(crate) fn asked_debtor(bank: &Bank, pushed: &Pushed) -> Option<&'static str> {
     let consent = bank.vault.read(|book| book.consents.get(&pushed.consent).cloned())?;
-    crate::uk::payments::asked_debtor(bank, &consent)
+    match bank.kind {
+        BankKind::PolishApi => crate::polish::asked_debtor(bank, &consent),
+        BankKind::UkOpenBanking
+        | BankKind::BerlinGroupRedirect
+        | BankKind::BerlinGroupDecoupled
+        | BankKind::Stet => crate::uk::payments::asked_debtor(bank, &consent),
+    }
 }
 
 /// Ends a pushed request with the customer's decision; answers where the

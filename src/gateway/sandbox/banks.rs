@@ -26,7 +26,7 @@ struct Plan {
     words: &'static str,
 }
 
-const PLANS: [Plan; 4] = [
+const PLANS: [Plan; 5] = [
     Plan {
         kind: BankKind::UkOpenBanking,
         id: "gb-albion-bank",
@@ -66,6 +66,16 @@ const PLANS: [Plan; 4] = [
         bic: "RIVGFRPP",
         port: 10,
         words: "STET 1.4, EUR, redirect",
+    },
+    Plan {
+        kind: BankKind::PolishApi,
+        id: "pl-bank-wisla",
+        name: "Bank Wisła",
+        region: "eu",
+        country: "PL",
+        bic: "WISLPLPW",
+        port: 12,
+        words: "PolishAPI 2.1, PLN, redirect",
     },
 ];
 

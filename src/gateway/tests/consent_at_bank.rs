@@ -15,7 +15,7 @@ use flows::{FlowError, Read};
 use serde_json::json;
 use store::consents::Note;
 use support::consents::{event, events, steps};
-use support::{DECOUPLED, EU, STET, TestGateway, UK, assert_problem, rows};
+use support::{DECOUPLED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
 
 /// A customer at the pages of a model bank.
 struct Customer {
@@ -70,7 +70,7 @@ fn hidden(page: &str, name: &str) -> String {
 /// the last that goes there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawal_at_the_bank_is_noticed_by_the_next_read() {
-    for bank in [UK, EU, DECOUPLED, STET] {
+    for bank in [UK, EU, DECOUPLED, STET, POLISH] {
         let gw = TestGateway::start().await;
         let tpp = gw.tpp().await;
         let receiver = gw.listening(&tpp).await;
@@ -98,7 +98,7 @@ async fn a_withdrawal_at_the_bank_is_noticed_by_the_next_read() {
 /// A consent that nobody reads under is asked about once a day.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawal_at_the_bank_is_noticed_without_a_read() {
-    for bank in [UK, EU, STET] {
+    for bank in [UK, EU, STET, POLISH] {
         let (gw, clock) = TestGateway::with_shifted_clock().await;
         let tpp = gw.tpp().await;
         let receiver = gw.listening(&tpp).await;

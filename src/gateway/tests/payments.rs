@@ -13,7 +13,7 @@ use consentry::demo::{RETURN, Tpp};
 use domain::PaymentState;
 use modelbank::Fault;
 use serde_json::{Value, json};
-use support::{DECOUPLED, EU, STET, TestGateway, UK, assert_problem, rows};
+use support::{DECOUPLED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
 
 fn is_final(payment: &Value) -> bool {
     payment["final"] == true
@@ -25,6 +25,18 @@ fn euro_payment(bank: &str, debtor: &str, amount: &str) -> Value {
         "amount": { "amount": amount, "currency": "EUR" },
         "creditor": { "name": "Corner Bookshop" },
         "creditor_account": { "iban": "DE42999100002000000018" },
+        "debtor_account": { "iban": debtor },
+        "redirect_uri": RETURN,
+    })
+}
+
+fn zloty_payment(debtor: &str, amount: &str) -> Value {
+    json!({
+        "amount": { "amount": amount, "currency": "PLN" },
+        "institution_id": POLISH,
+        "scheme": "EXPRESS_ELIXIR",
+        "creditor": { "name": "Corner Bookshop" },
+        "creditor_account": { "iban": "PL06999010060000000000020018" },
         "debtor_account": { "iban": debtor },
         "redirect_uri": RETURN,
     })
@@ -44,11 +56,11 @@ async fn a_payment_settles_at_every_kind_of_bank() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
-    for bank in [UK, EU, DECOUPLED, STET] {
-        let order = if bank == UK {
-            Tpp::small_payment(UK)
-        } else {
-            euro_payment(bank, &iban_at(&gw, &tpp, bank).await, "12.34")
+    for bank in [UK, EU, DECOUPLED, STET, POLISH] {
+        let order = match bank {
+            UK => Tpp::small_payment(UK),
+            POLISH => zloty_payment(&iban_at(&gw, &tpp, bank).await, "12.34"),
+            _ => euro_payment(bank, &iban_at(&gw, &tpp, bank).await, "12.34"),
         };
         let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
         assert_eq!(ordered.text("/state"), "AUTHORIZATION_REQUIRED");
@@ -198,9 +210,10 @@ async fn a_declined_payment_is_rejected_and_not_executed() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
-    for bank in [UK, EU, STET] {
+    for bank in [UK, EU, STET, POLISH] {
         let order = match bank {
             UK => Tpp::small_payment(UK),
+            POLISH => zloty_payment(&iban_at(&gw, &tpp, bank).await, "1.00"),
             _ => euro_payment(bank, &iban_at(&gw, &tpp, bank).await, "1.00"),
         };
         gw.sandbox.bank(bank).unwrap().0.decline(1);

@@ -29,7 +29,7 @@ const REFRESH_DAYS: i64 = 180;
 /// Seconds an assertion may be valid for.
 const ASSERTION_SECONDS: i64 = 3_600;
 
-type Form = BTreeMap<String, String>;
+pub(crate) type Form = BTreeMap<String, String>;
 
 /// The client of a request: by its certificate, and by an assertion if it
 /// sends one. The certificate is always needed.
@@ -81,6 +81,25 @@ fn assertion_of(bank: &Bank, client: &Client, form: &Form, assertion: &str) -> R
     let until = Timestamp::from_second(expires).unwrap_or(bank.now());
     let before = bank.vault.change(|book| book.seen.insert(key, Seen { resource: String::new(), until }));
     if before.is_some() { Err(refuse("The assertion was used before")) } else { Ok(()) }
+}
+
+/// Tokens for a code or a refresh token, and the consent that they are of.
+pub(crate) fn grant(
+    bank: &Bank,
+    client: &Client,
+    caller: &Caller,
+    form: &Form,
+) -> Result<(Value, String), OauthRefusal> {
+    let thumbprint = caller.peer.as_deref().map(|peer| peer.thumbprint.to_string()).unwrap_or_default();
+    let tokens = if form.get("grant_type").is_some_and(|kind| kind == "authorization_code") {
+        authorization_code(bank, client, form, thumbprint)
+    } else {
+        refresh(bank, client, form, thumbprint)
+    }?;
+    let access = tokens.get("access_token").and_then(Value::as_str).unwrap_or_default();
+    let digest = digest::sha256_hex(access.as_bytes());
+    let consent = bank.vault.read(|book| book.tokens.get(&digest)?.consent.clone());
+    Ok((tokens, consent.ok_or(OauthRefusal::grant("The token has no consent"))?))
 }
 
 /// Issues tokens.

@@ -124,6 +124,12 @@ impl World {
         (config, shutdown)
     }
 
+    /// The key that banks sign their answers with.
+    pub fn signing_key(&self) -> SigningKey {
+        let kid = SigningKey::from_pem(&self.signing, "").unwrap().public_key().thumbprint();
+        SigningKey::from_pem(&self.signing, kid).unwrap()
+    }
+
     pub fn browser(&self) -> Http {
         Http::new(&self.authority, None)
     }
@@ -364,6 +370,59 @@ impl Tpp {
         let headers: Vec<(&str, &str)> =
             headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         self.http.send(method, &url, &headers, body).await
+    }
+
+    /// One PolishAPI request, with its header inside and a seal over it.
+    pub async fn polish(&self, bank: &Bank, operation: &str, token: Option<&str>, members: Value) -> Answer {
+        self.polish_with(bank, operation, token, members, |_, _| {}).await
+    }
+
+    pub async fn polish_with(
+        &self,
+        bank: &Bank,
+        operation: &str,
+        token: Option<&str>,
+        mut members: Value,
+        spoil: impl FnOnce(&mut Headers, &mut String),
+    ) -> Answer {
+        let mut random = [0_u8; 8];
+        SystemEntropy.fill(&mut random);
+        let node = [1, random[0], random[1], random[2], random[3], random[4]];
+        let ticks = u64::try_from(SystemClock.now().as_microsecond()).unwrap() * 10 + 0x01B2_1DD2_1381_4000;
+        let id = uuid::Builder::from_gregorian_timestamp(ticks, 7, &node).into_uuid().to_string();
+        let service = match operation {
+            "authorize" | "token" => "auth",
+            "domestic" | "getPayment" => "payments",
+            _ => "accounts",
+        };
+        if operation != "deleteConsent" {
+            let header = members.as_object_mut().unwrap().entry("requestHeader").or_insert(json!({}));
+            let header = header.as_object_mut().unwrap();
+            header.insert("requestId".into(), id.clone().into());
+            header.insert("sendDate".into(), SystemClock.now().to_string().into());
+            header.insert("tppId".into(), self.client_id.clone().into());
+            if let Some(token) = token {
+                header.insert("token".into(), token.into());
+            }
+        }
+        let mut body = members.to_string();
+        let signed = json!({ "x5t#S256": self.seal.thumbprint.to_string() });
+        let signature = jws::sign_detached(&self.key, signed.as_object().unwrap(), body.as_bytes()).unwrap();
+        let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut headers = vec![
+            own("content-type", "application/json"),
+            own("accept-encoding", "gzip"),
+            own("accept-language", "pl"),
+            own("accept-charset", "utf-8"),
+            own("x-request-id", &id),
+            own("x-jws-signature", &signature),
+        ];
+        headers.extend(token.map(|token| own("authorization", &format!("Bearer {token}"))));
+        spoil(&mut headers, &mut body);
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let url = format!("{}/v2_1_1.1/{service}/v2_1_1.1/{operation}", bank.running.api_url);
+        self.http.send("POST", &url, &headers, &body).await
     }
 
     /// A client-credentials token.
