@@ -67,7 +67,7 @@ for round in $(seq "$ROUNDS"); do
   halt
   ready "$work/fresh-$round" warm
   if [ "$round" = "$ROUNDS" ]; then
-    row "Memory, ready, three banks (PSS)" "$(mib "$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup")") MiB"
+    row "Memory, ready, five banks (PSS)" "$(mib "$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup")") MiB"
   fi
   halt
 done
@@ -85,7 +85,7 @@ done
 row "Whole journey (demo), ms" "$(spread <"$work/total")"
 row "Of it: a payment from order to settled, ms" "$(spread <"$work/payment")"
 
-# The last reading before it ends; gateway, three banks and the fintech in one process.
+# The last reading before it ends; gateway, five banks and the fintech in one process.
 "$binary" sandbox --demo --json --data-dir "$work/demo-memory" --port-base "$base" >/dev/null 2>&1 &
 pid=$!
 peak=0

@@ -173,6 +173,34 @@ async fn an_order_whose_answer_was_lost_is_never_sent_again() {
     gw.sandbox.stop().await;
 }
 
+/// The same where the bank can be asked for an order by a name of ours: it is
+/// found, and was carried out once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_whose_answer_was_lost_is_found_where_we_named_it() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    for (bank, operation) in [(STET, "/confirmation"), (POLISH, "/domestic")] {
+        let (faults, journal) = gw.sandbox.bank(bank).unwrap();
+        let debtor = iban_at(&gw, &tpp, bank).await;
+        let order = if bank == POLISH {
+            zloty_payment(&debtor, "12.34")
+        } else {
+            euro_payment(bank, &debtor, "12.34")
+        };
+        faults.arm("POST", operation, Fault::LoseAnswer, 1);
+        let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+        gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+        let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), is_final).await;
+        assert_eq!(payment["state"], "SETTLED", "{bank}");
+        let history = payment["status_history"].as_array().unwrap();
+        assert!(history.iter().any(|step| step["to"] == "UNKNOWN"), "{bank}");
+        let sent = journal.entries().iter().filter(|entry| entry.path.ends_with(operation)).count();
+        assert_eq!(sent, 1, "{bank}");
+    }
+    gw.sandbox.stop().await;
+}
+
 /// More than the account holds: rejected, with the bank's ISO reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payment_above_the_balance_is_rejected() {
