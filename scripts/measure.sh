@@ -47,7 +47,7 @@ row "Binary, stripped" "$(awk -v bytes="$size" 'BEGIN { printf "%.1f", bytes / 1
 
 base=19440
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-all_free() { for offset in 0 1 4 5 6 7 8 9; do is_free $((base + offset)) || return 1; done; }
+all_free() { for offset in 0 1 4 5 6 7 8 9 10 11 12 13; do is_free $((base + offset)) || return 1; done; }
 until all_free; do base=$((base + 16)); done
 
 launch() { "$binary" sandbox --data-dir "$1" --port-base "$base" >"$work/log" 2>&1 & pid=$!; }
