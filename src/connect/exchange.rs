@@ -4,6 +4,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use domain::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
@@ -95,6 +96,12 @@ impl BankRequest {
     pub fn header_text(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
+}
+
+/// A date as HTTP writes it (RFC 9110 §5.6.7).
+#[must_use]
+pub fn http_date(at: Timestamp) -> String {
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 impl fmt::Debug for BankRequest {

@@ -22,7 +22,7 @@ pub use dialect::{
     PsuPresence, RedirectUris, ScaStart, TokenEndpoint, TokenKind, TransactionQuery, TransactionSelection,
 };
 pub use error::{BankError, BankErrorKind, Outcome};
-pub use exchange::{BankRequest, BankResponse, Effect, Signature};
+pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};
 pub use profile::{
     ApiBase, AuthorizationServer, ClientAuth, Deployment, Environment, Limits, Profile, Registration,
     ResponseType, SandboxUser, ScaFlow, Signing,

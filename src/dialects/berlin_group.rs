@@ -18,6 +18,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
+use crate::status::after;
 pub(crate) use accounts::consent_status;
 pub(crate) use error::failure;
 pub(crate) use payments::payment_status;
@@ -137,14 +138,6 @@ fn success(cx: &CallContext<'_>, response: &BankResponse, effect: Effect) -> Res
     }
     crate::node::parse(&cx.profile.id, &response.body)
         .map_err(|error| after(effect, error.with_status(response.status.as_u16())))
-}
-
-/// An answer that cannot be read leaves a write open.
-fn after(effect: Effect, error: BankError) -> BankError {
-    match effect {
-        Effect::Read => error,
-        Effect::Write => error.unknown(),
-    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::node::Node;
+use crate::status::after;
 use error::failure;
 
 /// How addresses name the version, once before and once after the service.
@@ -221,14 +222,6 @@ fn success(cx: &CallContext<'_>, response: &BankResponse, effect: Effect) -> Res
     }
     crate::node::parse(&cx.profile.id, &response.body)
         .map_err(|error| after(effect, error.with_status(response.status.as_u16())))
-}
-
-/// An answer that cannot be read leaves a write open.
-fn after(effect: Effect, error: BankError) -> BankError {
-    match effect {
-        Effect::Read => error,
-        Effect::Write => error.unknown(),
-    }
 }
 
 #[cfg(test)]

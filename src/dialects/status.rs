@@ -44,3 +44,11 @@ fn plain_path(path: &str) -> Option<&str> {
     let letters = path.bytes().any(|b| b.is_ascii_alphabetic());
     ((1..=128).contains(&path.len()) && letters && path.bytes().all(plain)).then_some(path)
 }
+
+/// An answer that cannot be read leaves a write open.
+pub(crate) fn after(effect: Effect, error: BankError) -> BankError {
+    match effect {
+        Effect::Read => error,
+        Effect::Write => error.unknown(),
+    }
+}

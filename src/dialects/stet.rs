@@ -10,19 +10,22 @@ mod payments;
 
 use connect::{
     AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect, Effect,
-    Operation, PaymentInitiation, Profile, Signature, Signing, TokenEndpoint, TokenKind,
+    Operation, PaymentInitiation, Profile, Signature, Signing, TokenEndpoint, TokenKind, http_date,
 };
 use http::{Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
+use crate::status::after;
 use error::failure;
 
 /// Media type of requests and answers (STET 1.4 section 3.5).
 const MEDIA: &str = "application/hal+json; charset=utf-8";
 /// Scope of account information.
 const AISP: &str = "aisp";
+/// The same with transactions older than 90 days, once after authentication.
+const AISP_AND_HISTORY: &str = "aisp extended_transaction_history";
 /// Scope of payment initiation.
 const PISP: &str = "pisp";
 
@@ -82,7 +85,7 @@ fn request(
             ("psu-ip-address", Some(psu.ip_address.to_string())),
             ("psu-user-agent", psu.user_agent.clone()),
             ("psu-accept-language", psu.accept_language.clone()),
-            ("psu-date", Some(cx.now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())),
+            ("psu-date", Some(http_date(cx.now))),
         ];
         for (name, value) in optional {
             if let Some(value) = value {
@@ -115,14 +118,6 @@ fn success(
     crate::node::parse(&cx.profile.id, &response.body)
         .map(Some)
         .map_err(|error| after(effect, error.with_status(response.status.as_u16())))
-}
-
-/// An answer that cannot be read leaves a write open.
-fn after(effect: Effect, error: BankError) -> BankError {
-    match effect {
-        Effect::Read => error,
-        Effect::Write => error.unknown(),
-    }
 }
 
 #[cfg(test)]

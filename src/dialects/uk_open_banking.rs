@@ -8,6 +8,7 @@ mod payments;
 use connect::{
     AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
     Dialect, Effect, Operation, PaymentInitiation, Profile, Signature, Signing, TokenEndpoint, TokenKind,
+    http_date,
 };
 use domain::{AccountIdentification, SortCodeAccount};
 use http::Method;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::node::Node;
+use crate::status::after;
 use error::failure;
 
 /// The dialect; without state.
@@ -101,11 +103,6 @@ fn signed(cx: &CallContext<'_>, request: BankRequest) -> Result<BankRequest, Ban
     })
 }
 
-/// RFC 9110 §5.6.7.
-fn http_date(at: domain::Timestamp) -> String {
-    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
-}
-
 /// The JSON of a successful answer; an unsuccessful one is the bank's error.
 fn success(cx: &CallContext<'_>, response: &BankResponse, effect: Effect) -> Result<Value, BankError> {
     if !response.status.is_success() {
@@ -113,14 +110,6 @@ fn success(cx: &CallContext<'_>, response: &BankResponse, effect: Effect) -> Res
     }
     crate::node::parse(&cx.profile.id, &response.body)
         .map_err(|error| after(effect, error.with_status(response.status.as_u16())))
-}
-
-/// An answer that cannot be read leaves a write open.
-fn after(effect: Effect, error: BankError) -> BankError {
-    match effect {
-        Effect::Read => error,
-        Effect::Write => error.unknown(),
-    }
 }
 
 /// Status of a consent: words of 3.1, codes of 4.0.

@@ -60,8 +60,10 @@ impl Gateway {
             Ok(B::AwaitingAuthorisation) => return Ok(consent),
             Ok(B::PartiallyAuthorised) if !given => return self.wait_for_others(consent).await,
             Ok(B::Authorised) if !given => return self.authorize(consent.id).await,
-            // In force here and there.
-            Ok(B::Authorised | B::PartiallyAuthorised) => return self.ask_again(consent, DAY).await,
+            // In force here and there. Read anew: asking may have renewed its token.
+            Ok(B::Authorised | B::PartiallyAuthorised) => {
+                return self.ask_again(self.any_consent(consent.id).await?, DAY).await;
+            }
             Ok(B::Rejected) if given => (ConsentStatus::RevokedByInstitution, Note::by("institution")),
             Ok(B::Rejected) => (ConsentStatus::Rejected, Note::by("institution")),
             Ok(B::RevokedByPsu) => (ConsentStatus::RevokedByPsu, Note::because("psu", "revoked-at-bank")),
@@ -212,8 +214,8 @@ impl Gateway {
         }
     }
 
-    /// Tells the bank that a consent, given as it was before, ended here. A bank that cannot be told is no
-    /// error: nothing is read under the consent any more.
+    /// Tells the bank of the end of a consent, which is given as it was before. A
+    /// bank that cannot be told is no error: nothing is read under it any more.
     pub(crate) async fn tell_bank_of_end(&self, consent: &ConsentRow) {
         if let Err(error) = self.revoke_at_bank(consent).await {
             tracing::warn!(consent.id = %consent.id, error = %chain(&error), "The bank could not be told that consent {} ended", consent.id);

@@ -99,7 +99,7 @@ fn signature_by_url(profile: &Profile, seal: &Seal, now: Timestamp, request: &mu
     let Signing::DigestSignatureByUrl { key_url } = &profile.signing else { return None };
     let body = request.body.clone().unwrap_or_default();
     insert(request, "digest", &http_signature::digest(&body))?;
-    insert(request, "date", &now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())?;
+    insert(request, "date", &crate::http_date(now))?;
     let target = http_signature::request_target(
         request.method.as_str(),
         &request.url[url::Position::BeforePath..url::Position::AfterQuery],

@@ -13,18 +13,20 @@ use http::Method;
 use jiff::ToSpan;
 use serde_json::{Value, json};
 
-use super::{AISP, Stet, failure, request, success};
+use super::{AISP, AISP_AND_HISTORY, Stet, failure, request, success};
 use crate::berlin_group::{balance, iban_or_other, is_identifier};
 use crate::node::Node;
 
 impl ConsentByAuthorization for Stet {
-    fn begin(&self, cx: &CallContext<'_>, _order: &ConsentOrder) -> Result<LodgedConsent, BankError> {
+    fn begin(&self, cx: &CallContext<'_>, order: &ConsentOrder) -> Result<LodgedConsent, BankError> {
         cx.profile.accounts_api()?;
         let today = cx.now.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let old = order.transactions_from.is_some_and(|from| from < today.saturating_sub(90.days()));
+        let scope = if old { AISP_AND_HISTORY } else { AISP };
         let days = cx.profile.max_consent_days;
         Ok(LodgedConsent {
             bank_id: cx.request_id.to_string(),
-            sca: ScaStart::OAuth { scope: AISP.to_owned(), intent_id: None, metadata: None },
+            sca: ScaStart::OAuth { scope: scope.to_owned(), intent_id: None, metadata: None },
             valid_until: days.map(|days| today.saturating_add(i32::from(days).days())),
             status: BankConsentStatus::AwaitingAuthorisation,
         })

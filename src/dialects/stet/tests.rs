@@ -47,6 +47,10 @@ fn a_consent_is_known_at_once_and_authorised_by_oauth() {
             && consent.status == BankConsentStatus::AwaitingAuthorisation
     );
     assert_eq!(consent.valid_until, Some("2026-11-28".parse().unwrap()));
+    let old = ConsentOrder { transactions_from: Some("2026-03-02".parse().unwrap()), ..order };
+    let scope = "aisp extended_transaction_history".into();
+    let history = ScaStart::OAuth { scope, intent_id: None, metadata: None };
+    assert!(Stet.begin(&cx, &old).unwrap().sca == history);
 }
 
 #[test]
