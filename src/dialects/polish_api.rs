@@ -7,7 +7,6 @@
 //! accounts at the TPP; ours choose at the bank.
 
 mod accounts;
-mod error;
 mod payments;
 mod tokens;
 
@@ -27,7 +26,6 @@ use uuid::Uuid;
 
 use crate::node::Node;
 use crate::status::after;
-use error::failure;
 
 /// How addresses name the version, once before and once after the service.
 const VERSION: &str = "v2_1_1.1";
@@ -222,6 +220,11 @@ fn success(cx: &CallContext<'_>, response: &BankResponse, effect: Effect) -> Res
     }
     crate::node::parse(&cx.profile.id, &response.body)
         .map_err(|error| after(effect, error.with_status(response.status.as_u16())))
+}
+
+/// Reads an answer that is no success: `{responseHeader, code, message}`.
+fn failure(cx: &CallContext<'_>, response: &BankResponse, effect: Effect) -> BankError {
+    crate::status::failure(cx, response, effect, "code")
 }
 
 #[cfg(test)]

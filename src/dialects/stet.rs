@@ -5,7 +5,6 @@
 //! authorization is the consent, and its token says whether it still stands.
 
 mod accounts;
-mod error;
 mod payments;
 
 use connect::{
@@ -18,7 +17,6 @@ use serde_json::Value;
 use url::Url;
 
 use crate::status::after;
-use error::failure;
 
 /// Media type of requests and answers (STET 1.4 section 3.5).
 const MEDIA: &str = "application/hal+json; charset=utf-8";
@@ -118,6 +116,12 @@ fn success(
     crate::node::parse(&cx.profile.id, &response.body)
         .map(Some)
         .map_err(|error| after(effect, error.with_status(response.status.as_u16())))
+}
+
+/// Reads an answer that is no success: `{timestamp, status, error, message, path}`.
+/// `error` is a word for the status at most banks, a code of their own at others.
+fn failure(cx: &CallContext<'_>, response: &BankResponse, effect: Effect) -> BankError {
+    crate::status::failure(cx, response, effect, "error")
 }
 
 #[cfg(test)]

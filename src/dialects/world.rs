@@ -1,6 +1,6 @@
 //! What the tests of every dialect share.
 
-use connect::{BankRequest, BankResponse, CallContext, Profile, RedirectUris};
+use connect::{BankRequest, BankResponse, CallContext, Profile, PsuPresence, RedirectUris};
 use domain::{AccountIdentification, Money, PaymentOrder, PaymentScheme, RemittanceInformation};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -53,4 +53,13 @@ pub(crate) fn raw(status: u16, headers: &[(&'static str, &'static str)], body: V
 
 pub(crate) fn sent(request: &BankRequest) -> Value {
     serde_json::from_slice(request.body.as_deref().unwrap()).unwrap()
+}
+
+pub(crate) fn psu() -> PsuPresence {
+    PsuPresence {
+        ip_address: "192.0.2.1".parse().unwrap(),
+        user_agent: Some("Browser/1.0".into()),
+        accept_language: None,
+        last_authenticated: None,
+    }
 }

@@ -6,24 +6,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect::bank_oauth::{
-    AuthorizationRequest, BankTokens, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role,
-};
+use connect::bank_oauth::{AuthorizationRequest, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role};
 use connect::{
     AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect,
-    PaymentInitiation, Profile, PsuPresence, RedirectUris, ScaStart, TokenEndpoint, TokenKind,
+    PaymentInitiation, Profile, PsuPresence, RedirectUris, ScaStart, TokenEndpoint,
 };
 use domain::{ConsentId, InstitutionId, PaymentId, SessionId, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use store::consents::{ConsentRow, Note};
+use store::consents::Note;
 use store::sessions::BankState;
-use tokio::sync::Mutex;
 use url::Url;
 
 use crate::accounts::chain;
 use crate::consents::NextStep;
-use crate::gateway::{CachedServer, CachedToken};
+use crate::gateway::CachedServer;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -412,7 +409,7 @@ impl Gateway {
         let expected = ExpectedIdToken { step, request: &request, code };
         self.parts.transport.check_id_token(&client, tokens.id_token.as_deref(), &expected).await?;
         if let LegSubject::Payment(id) = returned.subject {
-            self.approved_payment(id, Some(tokens.access_token)).await?;
+            self.approved_payment(id, Some(tokens)).await?;
         }
         Ok(())
     }
@@ -433,15 +430,15 @@ impl Gateway {
         let tokens = endpoint.tokens_read(&cx, &self.call(profile, request).await?)?;
         match returned.subject {
             LegSubject::Consent(id) => self.keep_bank_tokens(id, &tokens).await,
-            LegSubject::Payment(id) => self.approved_payment(id, Some(tokens.access_token)).await,
+            LegSubject::Payment(id) => self.approved_payment(id, Some(tokens)).await,
         }
     }
 
-    fn token_endpoint(&self, profile: &Profile) -> Option<&dyn TokenEndpoint> {
+    pub(crate) fn token_endpoint(&self, profile: &Profile) -> Option<&dyn TokenEndpoint> {
         self.parts.registry.dialect(profile).and_then(Dialect::tokens)
     }
 
-    fn client_of<'a>(&'a self, profile: &'a Profile, metadata: &'a Metadata) -> OAuthClient<'a> {
+    pub(crate) fn client_of<'a>(&'a self, profile: &'a Profile, metadata: &'a Metadata) -> OAuthClient<'a> {
         OAuthClient {
             profile,
             metadata,
@@ -452,7 +449,11 @@ impl Gateway {
     }
 
     /// Metadata of a bank's authorization server, read once.
-    async fn server(&self, profile: &Profile, named: Option<&Url>) -> Result<Arc<Metadata>, FlowError> {
+    pub(crate) async fn server(
+        &self,
+        profile: &Profile,
+        named: Option<&Url>,
+    ) -> Result<Arc<Metadata>, FlowError> {
         let stated = &profile.authorization_server;
         if let Some(known) = self.servers.lock().await.get(&profile.id)
             && known.stated == *stated
@@ -464,122 +465,6 @@ impl Gateway {
         self.servers.lock().await.insert(profile.id.clone(), known);
         Ok(metadata)
     }
-
-    /// The token that a request carries.
-    pub(crate) async fn bank_token(
-        &self,
-        profile: &Profile,
-        kind: TokenKind,
-        psu_token: Option<SecretString>,
-    ) -> Result<Option<SecretString>, FlowError> {
-        match kind {
-            TokenKind::None => Ok(None),
-            TokenKind::PsuIfHeld => Ok(psu_token),
-            TokenKind::Psu => match psu_token {
-                Some(token) => Ok(Some(token)),
-                None => Err(BankError::new(&profile.id, BankErrorKind::TokenInvalid).into()),
-            },
-            TokenKind::Client(scope) => self.client_token(profile, scope).await.map(Some),
-        }
-    }
-
-    /// A token of our own at a bank, kept until shortly before its end.
-    async fn client_token(&self, profile: &Profile, scope: &'static str) -> Result<SecretString, FlowError> {
-        let key = (profile.id.clone(), scope);
-        if let Some(cached) = self.client_tokens.lock().await.get(&key)
-            && cached.expires_at > later(self.now(), 30)
-            && cached.server == profile.authorization_server
-            && cached.client_id == profile.client_id
-        {
-            return Ok(cached.token.clone());
-        }
-        let server = self.server(profile, None).await?;
-        let client = self.client_of(profile, &server);
-        let response = self.call(profile, client.client_credentials(scope)?).await?;
-        let tokens = client.token_read(&response)?;
-        let expires_at = self.after(tokens.expires_in.unwrap_or(Duration::from_secs(60)));
-        let cached = CachedToken {
-            token: tokens.access_token.clone(),
-            expires_at,
-            server: profile.authorization_server.clone(),
-            client_id: profile.client_id.clone(),
-        };
-        self.client_tokens.lock().await.insert(key, cached);
-        Ok(tokens.access_token)
-    }
-
-    /// The PSU's token at the bank under a consent, refreshed if it ends soon.
-    pub(crate) async fn psu_token(
-        &self,
-        profile: &Profile,
-        consent: &ConsentRow,
-    ) -> Result<Option<SecretString>, FlowError> {
-        if let Some(token) = fresh_token(consent, self.now()) {
-            return Ok(Some(token));
-        }
-        if consent.bank.refresh_token.is_none() {
-            return Ok(consent.bank.access_token.clone().map(SecretString::from));
-        }
-        self.renewed_token(profile, consent).await
-    }
-
-    /// The PSU's token under a consent, renewed unless somebody else did so since
-    /// `consent` was read; none where the bank gave nothing to renew it by.
-    pub(crate) async fn renewed_token(
-        &self,
-        profile: &Profile,
-        consent: &ConsentRow,
-    ) -> Result<Option<SecretString>, FlowError> {
-        let turn = self.refreshing.get_with(consent.id, async { Arc::new(Mutex::new(())) }).await;
-        let _turn = turn.lock().await;
-        let current = self.any_consent(consent.id).await?;
-        if current.bank.access_token != consent.bank.access_token
-            && let Some(token) = fresh_token(&current, self.now())
-        {
-            return Ok(Some(token));
-        }
-        let Some(refresh) = current.bank.refresh_token.clone() else { return Ok(None) };
-        let tokens = self.refresh(profile, &current, refresh.into()).await?;
-        self.keep_bank_tokens(consent.id, &tokens).await?;
-        Ok(Some(tokens.access_token))
-    }
-
-    /// The PSU's token under a consent that has ended here: nothing of it is kept.
-    pub(crate) async fn last_token(
-        &self,
-        profile: &Profile,
-        consent: &ConsentRow,
-    ) -> Result<Option<SecretString>, FlowError> {
-        match (fresh_token(consent, self.now()), consent.bank.refresh_token.clone()) {
-            (None, Some(refresh)) => {
-                Ok(Some(self.refresh(profile, consent, refresh.into()).await?.access_token))
-            }
-            (fresh, _) => Ok(fresh),
-        }
-    }
-
-    async fn refresh(
-        &self,
-        profile: &Profile,
-        consent: &ConsentRow,
-        refresh_token: SecretString,
-    ) -> Result<BankTokens, FlowError> {
-        if let Some(endpoint) = self.token_endpoint(profile) {
-            let cx = self.context(profile, None, None, None, consent.bank.consent_id.as_deref());
-            let request = endpoint.refresh(&cx, &refresh_token)?;
-            return Ok(endpoint.tokens_read(&cx, &self.call(profile, request).await?)?);
-        }
-        let server = self.server(profile, None).await?;
-        let client = self.client_of(profile, &server);
-        let request = client.refresh(Role::Accounts, &refresh_token)?;
-        Ok(client.token_read(&self.call(profile, request).await?)?)
-    }
-}
-
-fn fresh_token(consent: &ConsentRow, now: Timestamp) -> Option<SecretString> {
-    let soon = later(now, 30);
-    let fresh = consent.bank.access_token_expires_at.is_none_or(|end| end > soon);
-    consent.bank.access_token.clone().filter(|_| fresh).map(SecretString::from)
 }
 
 /// The one `state` of a bank's answer.

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
+use connect::bank_oauth::BankTokens;
 use connect::{
     BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, Operation, Outcome, PaymentReport, Profile,
     PsuPresence, ScaStart,
 };
 use domain::{IsoPaymentStatus, PaymentId, PaymentState, SessionId, Timestamp};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use store::payments::{BankPayment, Failure, PaymentRow};
 
 use crate::accounts::chain;
@@ -172,7 +173,7 @@ impl Gateway {
     pub(crate) async fn approved_payment(
         self: &Arc<Self>,
         id: PaymentId,
-        token: Option<SecretString>,
+        tokens: Option<BankTokens>,
     ) -> Result<(), FlowError> {
         let payment = self.any_payment(id).await?;
         if !payment.bank.submits_after_sca {
@@ -188,7 +189,9 @@ impl Gateway {
                 row.state = PaymentState::Authorized;
                 // Submitted right below; if this process ends before, by the next.
                 row.next_poll_at = Some(soon);
-                row.bank.access_token = token.map(|token| token.expose_secret().to_owned());
+                if let Some(tokens) = tokens {
+                    self.keep_payment_tokens(row, tokens);
+                }
             })
             .await?;
         let gateway = Arc::clone(self);
@@ -254,6 +257,13 @@ impl Gateway {
         let Some(lodged) = payment.bank.consent_id.clone() else {
             // The bank never named the order: there is nothing to ask about.
             return self.hold(payment).await;
+        };
+        let payment = match self.renewed_payment(&profile, &payment).await {
+            Ok(renewed) => renewed.unwrap_or(payment),
+            Err(error) => {
+                self.hold(payment).await?;
+                return Err(error);
+            }
         };
         let ids = BankPaymentIds { lodged, payment: payment.bank.payment_id.clone() };
         let psu_token = payment.bank.access_token.clone().map(SecretString::from);
@@ -325,6 +335,7 @@ impl Gateway {
             row.next_poll_at = if state.is_final() { None } else { Some(next) };
             if state.is_final() {
                 row.bank.access_token = None;
+                row.bank.refresh_token = None;
             }
         })
         .await?;

@@ -146,13 +146,12 @@ fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankEr
     })
 }
 
-/// A reason of four letters and digits (ISO 20022 ExternalStatusReason1Code).
 fn iso_reason(root: &Node<'_>) -> Result<Option<String>, BankError> {
     let messages = root.get("tppMessages");
     let items = messages.items()?;
     let from_message = items.first().map(|message| message.get("code").text()).transpose()?.flatten();
     let reason = root.get("reasonCode").text()?.or(from_message);
-    Ok(reason.filter(|code| code.len() == 4 && code.bytes().all(|b| b.is_ascii_alphanumeric())))
+    Ok(crate::status::iso_reason(reason))
 }
 
 /// `transactionStatus`.

@@ -121,11 +121,10 @@ fn report(root: &Node<'_>) -> Result<PaymentReport, BankError> {
         _ => return Err(status.malformed()),
     };
     let detail = root.get("detailedStatus").text()?;
-    let reason = |code: &String| code.len() == 4 && code.bytes().all(|b| b.is_ascii_alphanumeric());
     Ok(PaymentReport {
         status: Some(iso),
         consent: None,
-        iso_reason: detail.filter(|code| iso == IsoPaymentStatus::Rejected && reason(code)),
+        iso_reason: crate::status::iso_reason(detail.filter(|_| iso == IsoPaymentStatus::Rejected)),
         bank_payment_id: Some(root.get("paymentId").required_id()?),
         echo: Echo::Absent,
     })

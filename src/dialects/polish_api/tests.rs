@@ -1,8 +1,7 @@
 use std::io::Write;
 
 use connect::{
-    BankPaymentIds, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Outcome, PsuPresence,
-    TransactionQuery,
+    BankPaymentIds, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Outcome, TransactionQuery,
 };
 use domain::{
     BalanceType, BookingStatus, CreditDebit, IsoPaymentStatus, Money, PaymentOrder, PaymentScheme, Permission,
@@ -10,7 +9,7 @@ use domain::{
 use secrecy::SecretString;
 
 use super::*;
-use crate::world::{answer, context, raw, redirects, sent};
+use crate::world::{answer, context, psu, raw, redirects, sent};
 
 const BASE: &str = "https://api.bank.example/v2_1_1.1";
 
@@ -78,12 +77,7 @@ fn a_consent_is_asked_for_with_all_that_it_allows() {
 fn a_request_is_named_by_time_in_header_and_body() {
     let profile = profile();
     let token = token();
-    let psu = PsuPresence {
-        ip_address: "192.0.2.1".parse().unwrap(),
-        user_agent: Some("Browser/1.0".into()),
-        accept_language: None,
-        last_authenticated: None,
-    };
+    let psu = psu();
     let cx = CallContext { access_token: Some(&token), psu: Some(&psu), ..context(&profile) };
     let request = AccountInformation::accounts(&PolishApi, &cx).unwrap();
     let header = &sent(&request)["requestHeader"];

@@ -172,7 +172,7 @@ fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankEr
     Ok(PaymentReport {
         status: Some(status),
         consent: None,
-        iso_reason: reason.filter(|code| code.len() == 4 && code.bytes().all(|b| b.is_ascii_alphanumeric())),
+        iso_reason: crate::status::iso_reason(reason),
         bank_payment_id: None,
         echo: if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent },
     })

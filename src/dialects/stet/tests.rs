@@ -1,13 +1,13 @@
 use connect::{
     ApiBase, BankConsentStatus, BankPaymentIds, ConsentByAuthorization, ConsentOrder, ConsentRevocation,
-    Consents, Echo, Outcome, PsuPresence, ScaStart, TransactionQuery,
+    Consents, Echo, Outcome, ScaStart, TransactionQuery,
 };
 use domain::{BalanceType, BookingStatus, CreditDebit, IsoPaymentStatus, PaymentScheme, Permission};
 use secrecy::SecretString;
 use serde_json::json;
 
 use super::*;
-use crate::world::{answer, context, order, raw, redirects, sent};
+use crate::world::{answer, context, order, psu, raw, redirects, sent};
 
 fn profile() -> Profile {
     let (id, region) = ("fr-examplebank".parse().unwrap(), "eu".parse().unwrap());
@@ -57,12 +57,7 @@ fn a_consent_is_known_at_once_and_authorised_by_oauth() {
 fn a_request_carries_token_and_psu_and_is_signed() {
     let profile = profile();
     let token = token();
-    let psu = PsuPresence {
-        ip_address: "192.0.2.1".parse().unwrap(),
-        user_agent: Some("Browser/1.0".into()),
-        accept_language: None,
-        last_authenticated: None,
-    };
+    let psu = psu();
     let cx = CallContext { psu: Some(&psu), access_token: Some(&token), ..context(&profile) };
     let query = TransactionQuery { from: Some("2026-03-01".parse().unwrap()), ..TransactionQuery::default() };
     let request = Stet.transactions(&cx, "../1", &query).unwrap();

@@ -151,7 +151,7 @@ fn iso_reason(data: &Node<'_>) -> Result<Option<String>, BankError> {
     let reasons = data.get("StatusReason");
     let items = reasons.items()?;
     let code = items.first().map(|reason| reason.get("StatusReasonCode").text()).transpose()?.flatten();
-    Ok(code.filter(|code| code.len() == 4 && code.bytes().all(|b| b.is_ascii_alphanumeric())))
+    Ok(crate::status::iso_reason(code))
 }
 
 /// The standard repeats the whole initiation; amount and creditor must be ours.

@@ -201,6 +201,26 @@ async fn an_order_whose_answer_was_lost_is_found_where_we_named_it() {
     gw.sandbox.stop().await;
 }
 
+/// An order may take longer than a token lives: it is asked about with a new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_followed_beyond_the_life_of_its_token() {
+    let (gw, clock) = TestGateway::with_shifted_clock().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let order = zloty_payment(&iban_at(&gw, &tpp, POLISH).await, "12.34");
+    let faults = gw.sandbox.bank(POLISH).unwrap().0;
+    faults.arm("POST", "/getPayment", Fault::Unavailable, 1_000);
+    let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+    gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+    gw.payment_until(&tpp, &own, &ordered.text("/id"), |payment| payment["state"] == "SUBMITTED").await;
+    clock.advance(7_200);
+    faults.clear();
+    let own = tpp.own_token("payments").await.unwrap();
+    let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), is_final).await;
+    assert_eq!(payment["state"], "SETTLED");
+    gw.sandbox.stop().await;
+}
+
 /// More than the account holds: rejected, with the bank's ISO reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payment_above_the_balance_is_rejected() {

@@ -19,6 +19,7 @@ use super::refusal::OauthRefusal;
 use crate::BankKind;
 use crate::bank::{Bank, Client};
 use crate::caller::Caller;
+use crate::engine::ConsentState;
 use crate::engine::book::{Code, Seen, Token};
 use crate::journal::Fact;
 
@@ -211,8 +212,10 @@ fn refresh(bank: &Bank, client: &Client, form: &Form, thumbprint: String) -> Res
     let kept = bank.vault.read(|book| {
         let token = book.tokens.get(&digest).filter(|token| token.refresh && token.expires > now)?;
         let consent = book.consents.get(token.consent.as_ref()?)?;
-        (consent.tpp == client.registered.organization_identifier && consent.is_live(now))
-            .then(|| token.clone())
+        // A payment that was placed can still be asked about.
+        let placed = consent.state == ConsentState::Consumed && !consent.has_expired(now);
+        let stands = consent.is_live(now) || placed;
+        (consent.tpp == client.registered.organization_identifier && stands).then(|| token.clone())
     });
     let kept = kept.ok_or_else(invalid)?;
     let scope = kept.scope.clone();
