@@ -82,10 +82,6 @@ const PLANS: [Plan; 5] = [
 /// Client identifier of the gateway at banks that register clients.
 const CLIENT_ID: &str = "consentry-gateway";
 
-/// Where banks are told that the gateway's seal is published. The model bank has
-/// it from the registration and fetches nothing.
-const KEY_URL: &str = "https://consentry.example/seals/{sha256}.pem";
-
 /// The running model banks.
 pub(super) struct ModelBanks(Vec<(&'static Plan, RunningBank)>);
 
@@ -136,9 +132,9 @@ impl ModelBanks {
         Ok(Self(running))
     }
 
-    /// How the gateway reaches them.
-    pub(super) fn profiles(&self) -> impl Iterator<Item = Profile> {
-        self.0.iter().filter_map(|(plan, bank)| profile(plan, bank))
+    /// How the gateway reaches them; `key_url` is where its seal is published.
+    pub(super) fn profiles(&self, key_url: &str) -> impl Iterator<Item = Profile> {
+        self.0.iter().filter_map(move |(plan, bank)| profile(plan, bank, key_url))
     }
 
     /// Identifier and region of each.
@@ -169,7 +165,7 @@ impl ModelBanks {
     }
 }
 
-fn profile(plan: &Plan, bank: &RunningBank) -> Option<Profile> {
+fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
     let mut profile =
         Profile::blank(plan.id.parse().ok()?, plan.name, plan.region.parse().ok()?, dialect(plan.kind));
     profile.brand_group = "Consentry sandbox".to_owned();
@@ -216,7 +212,7 @@ fn profile(plan: &Plan, bank: &RunningBank) -> Option<Profile> {
                 ..AuthorizationServer::default()
             });
             profile.client_id = Some(CLIENT_ID.to_owned());
-            profile.signing = Signing::DigestSignatureByUrl { key_url: KEY_URL.to_owned() };
+            profile.signing = Signing::DigestSignatureByUrl { key_url: key_url.to_owned() };
             profile.sca = vec![ScaFlow::OAuth];
             profile.payment_schemes = vec![PaymentScheme::SepaCreditTransfer, PaymentScheme::SepaInstant];
             profile.max_consent_days = Some(180);

@@ -186,6 +186,24 @@ async fn a_consent_is_given_read_under_and_withdrawn_at_banks_that_authorise_onl
     gw.sandbox.stop().await;
 }
 
+/// STET 1.4: `keyId` is an address where the QSealC is found; here it is ours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_certificate_of_the_seal_lies_where_signatures_say() {
+    let gw = TestGateway::start().await;
+    let profile = gw.sandbox.gateway().registry().profile(&STET.parse().unwrap()).unwrap();
+    let connect::Signing::DigestSignatureByUrl { key_url } = &profile.signing else {
+        panic!("{:?}", profile.signing)
+    };
+    let pem = std::fs::read_to_string(gw.folder().join("data/pki/gateway-qseal.pem")).unwrap();
+    let seal = crypto::Certificate::from_pem(&pem).unwrap();
+    let address = |fingerprint: &str| key_url.replace("{sha256}", fingerprint);
+    let found = gw.anybody().get(&address(&crypto::digest::sha256_hex(&seal.der)), &[]).await.unwrap();
+    assert_eq!((found.status.as_u16(), &*found.body), (200, pem.as_bytes()));
+    let other = gw.anybody().get(&address(&"0".repeat(64)), &[]).await.unwrap();
+    assert_eq!(other.status, 404);
+    gw.sandbox.stop().await;
+}
+
 /// Personal rows exist in their home region only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_region_holds_its_own_rows_only() {
