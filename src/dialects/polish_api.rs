@@ -14,7 +14,7 @@ use std::io::Read;
 
 use connect::{
     AccountInformation, ApiBase, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect,
-    Effect, Operation, PaymentInitiation, Profile, RedirectUris, ScaStart, Signature, TokenEndpoint,
+    Effect, Operation, PaymentInitiation, Profile, RedirectUris, ScaStart, Signature, Signing, TokenEndpoint,
     TokenKind,
 };
 use http::Method;
@@ -144,7 +144,8 @@ fn sealed(
         None => request,
     };
     let request = request.map_err(|name| cx.error(BankErrorKind::Internal).at(name))?;
-    Ok(request.body("application/json", body.to_string()).signed(Signature::BodyJws))
+    let request = request.body("application/json", body.to_string());
+    Ok(if cx.profile.signing == Signing::BodyJws { request.signed(Signature::BodyJws) } else { request })
 }
 
 fn client_id<'a>(cx: &CallContext<'a>) -> Result<&'a str, BankError> {

@@ -21,6 +21,7 @@ fn profile() -> Profile {
     profile.payments_api = Some(ApiBase { url, version: "2.1".into() });
     profile.client_id = Some("PSDPL-KNF-100001".into());
     profile.max_consent_days = Some(90);
+    profile.signing = Signing::BodyJws;
     profile
 }
 
