@@ -34,7 +34,7 @@ finish() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>
 trap finish EXIT
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 base=19640
-all_free() { for offset in 0 1 4 5 6 7 8 9 14 15; do is_free $((base + offset)) || return 1; done; }
+all_free() { for offset in 0 1 4 5 6 7 8 9 10 11 12 13 14 15; do is_free $((base + offset)) || return 1; done; }
 until all_free; do base=$((base + 16)); done
 answers() { until curl --silent --insecure --output /dev/null "$1"; do kill -0 "$2" || die "a server did not start"; done; }
 

@@ -52,7 +52,7 @@ pub(crate) struct InstitutionView {
     account_resources: Vec<&'static str>,
     /// REDIRECT, DECOUPLED or EMBEDDED.
     auth_approaches: Vec<&'static str>,
-    /// SEPA_CT, SEPA_INST, FPS.
+    /// SEPA_CT, SEPA_INST, FPS, ELIXIR, EXPRESS_ELIXIR.
     payment_schemes: Vec<&'static str>,
     /// Whether it is set up here; otherwise it is only listed.
     connectable: bool,

@@ -70,7 +70,7 @@ pub(crate) struct PaymentCreate {
     /// What the creditor is told.
     #[serde(default)]
     remittance: Remittance,
-    /// SEPA_CT, SEPA_INST or FPS; default is the institution's first.
+    /// SEPA_CT, SEPA_INST, FPS, ELIXIR or EXPRESS_ELIXIR; default is the institution's first.
     #[serde(default)]
     scheme: Option<String>,
     /// Travels to the creditor, at most 35 characters; ours if absent.

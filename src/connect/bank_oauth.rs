@@ -16,10 +16,10 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-pub use callback::Callback;
+pub use callback::{Callback, code_of};
 pub use id_token::{ExpectedIdToken, IdTokenStep};
 pub use metadata::{Metadata, metadata_read, metadata_request};
-pub use token::BankTokens;
+pub use token::{BankTokens, tokens_of};
 
 use crate::{BankError, BankErrorKind, ClientAuth, Profile};
 

@@ -1,18 +1,23 @@
 //! What a dialect is: pure functions that build requests and read answers.
 //! A capability that a bank lacks is `None`, never a default that fails.
 
-use std::collections::HashSet;
+mod consents;
+mod paging;
+
 use std::net::IpAddr;
 
-use domain::{
-    Account, AccountIdentification, Balance, Date, IsoPaymentStatus, PaymentOrder, Permission, Timestamp,
-    Transaction,
-};
+use domain::{Account, Balance, Date, IsoPaymentStatus, PaymentOrder, Timestamp, Transaction};
 use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-use crate::{AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, Profile, QuirkName};
+use crate::bank_oauth::BankTokens;
+use crate::{AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, Profile};
+pub use consents::{
+    BankConsentStatus, ConsentByAuthorization, ConsentInquiry, ConsentLodging, ConsentOrder,
+    ConsentRevocation, Consents, LodgedConsent,
+};
+pub use paging::{NextPage, Page, PageGuard};
 
 /// What we know of a PSU who is present. Told to the bank; its absence makes
 /// the call count against the unattended quota (RTS Art. 36(5)).
@@ -105,34 +110,24 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// Payment initiation, if the standard has it.
     fn payments(&self) -> Option<&dyn PaymentInitiation>;
+
+    /// The token endpoint, where the standard has one of its own in place of
+    /// RFC 6749's.
+    fn tokens(&self) -> Option<&dyn TokenEndpoint>;
 }
 
 /// Where a bank sends the browser after authentication.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RedirectUris {
     /// On success.
     pub ok: Url,
     /// On refusal.
     pub nok: Url,
-}
-
-/// A consent as we want it from the bank.
-#[derive(Clone, Debug)]
-pub struct ConsentOrder {
-    /// What may be read.
-    pub permissions: Vec<Permission>,
-    /// Accounts; empty leaves the choice to the PSU at the bank.
-    pub accounts: Vec<AccountIdentification>,
-    /// Last day.
-    pub valid_until: Option<Date>,
-    /// More than one use.
-    pub recurring: bool,
-    /// Accesses a day without the PSU, 1 to 4.
-    pub frequency_per_day: u8,
-    /// Oldest transactions wanted.
-    pub transactions_from: Option<Date>,
-    /// Where the browser comes back to.
-    pub redirects: RedirectUris,
+    /// Our callback as it is registered, for standards that add the outcome and
+    /// [`RedirectUris::state`] themselves.
+    pub callback: Url,
+    /// Ties the callback to the browser.
+    pub state: SecretString,
 }
 
 /// How authentication goes on after lodging.
@@ -149,13 +144,15 @@ pub enum ScaStart {
         /// Metadata of the server, where the answer gives it.
         metadata: Option<Url>,
     },
+    /// The browser goes to this address and comes back to
+    /// [`RedirectUris::callback`] with a code, which [`Dialect::tokens`] redeems.
+    Code(Url),
     /// The PSU confirms in the bank's app.
     Decoupled {
         /// What to show the PSU.
         message: Option<String>,
     },
-    /// Authentication must be started by another request:
-    /// [`AccountInformation::authorise`] or [`PaymentInitiation::authorise`].
+    /// Authentication must be started by another request, [`ExplicitStart`].
     Explicit {
         /// Where.
         link: Url,
@@ -165,114 +162,6 @@ pub enum ScaStart {
     Embedded,
     /// The bank asks for nothing more.
     NotNeeded,
-}
-
-/// A consent the bank has taken note of.
-#[derive(Clone, PartialEq, Eq)]
-pub struct LodgedConsent {
-    /// The bank's identifier.
-    pub bank_id: String,
-    /// How authentication goes on.
-    pub sca: ScaStart,
-    /// Last day, where the bank sets its own.
-    pub valid_until: Option<Date>,
-    /// Where it stands.
-    pub status: BankConsentStatus,
-}
-
-/// Where a consent stands at the bank.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BankConsentStatus {
-    /// Waits for the PSU.
-    AwaitingAuthorisation,
-    /// Some of the signatories have approved.
-    PartiallyAuthorised,
-    /// In force.
-    Authorised,
-    /// Refused.
-    Rejected,
-    /// Withdrawn by the PSU at the bank.
-    RevokedByPsu,
-    /// Ended by us.
-    TerminatedByTpp,
-    /// Past its end, or replaced.
-    Expired,
-    /// Used for its one payment.
-    Consumed,
-}
-
-/// A link to the next page that has passed the guards: it leads to the same
-/// host and resource, and is not the page it stands on.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct NextPage(Url);
-
-impl NextPage {
-    /// Takes a link as the bank wrote it, absolute or relative to `base`.
-    ///
-    /// # Errors
-    ///
-    /// `malformed-response` if the link leads to a host that is not the profile's.
-    pub fn of(profile: &Profile, base: &Url, link: &str, field: &str) -> Result<Self, BankError> {
-        let refused = || BankError::malformed(&profile.id, field);
-        let own = own_brand(profile, base, link);
-        let mut url = base.join(own.as_deref().unwrap_or(link)).map_err(|_| refused())?;
-        url.set_fragment(None);
-        let same_host =
-            url.host_str() == base.host_str() && url.port_or_known_default() == base.port_or_known_default();
-        if same_host && profile.permits(&url) { Ok(Self(url)) } else { Err(refused()) }
-    }
-
-    /// The address.
-    #[must_use]
-    pub fn url(&self) -> &Url {
-        &self.0
-    }
-}
-
-/// The link of another brand of the group, written for this one: some groups
-/// print one brand's address in the answers of all (a quirk of the profile).
-fn own_brand(profile: &Profile, base: &Url, link: &str) -> Option<String> {
-    let version = profile.accounts_api.as_ref().map_or("", |api| api.version.as_str());
-    let quirk = profile.quirks.find(QuirkName::LinksOfAnotherBrand, "aisp.transactions", version)?;
-    let other = quirk.text("also")?.replace("{version}", &format!("v{version}"));
-    let rest = link.strip_prefix(&other)?;
-    let complete = rest.is_empty() || rest.starts_with(['/', '?']);
-    complete.then(|| format!("{}{rest}", base.as_str().trim_end_matches('/')))
-}
-
-/// Follows pages: refuses a page seen before and more pages than allowed.
-#[derive(Debug)]
-pub struct PageGuard {
-    seen: HashSet<String>,
-    left: usize,
-}
-
-impl PageGuard {
-    /// At most `pages` links are followed.
-    #[must_use]
-    pub fn new(pages: usize) -> Self {
-        Self { seen: HashSet::new(), left: pages }
-    }
-
-    /// Notes a link before it is followed.
-    ///
-    /// # Errors
-    ///
-    /// `malformed-response` if the bank's links run in a circle or do not end.
-    pub fn admit(&mut self, profile: &Profile, link: &NextPage) -> Result<(), BankError> {
-        let fresh = self.left > 0 && self.seen.insert(link.0.to_string());
-        self.left = self.left.saturating_sub(1);
-        if fresh { Ok(()) } else { Err(BankError::malformed(&profile.id, "next page")) }
-    }
-}
-
-/// One page of a list.
-#[derive(Clone)]
-pub struct Page<T> {
-    /// The entries, in the bank's order.
-    pub items: Vec<T>,
-    /// The next page, if there is one.
-    pub next: Option<NextPage>,
 }
 
 /// Which transactions.
@@ -298,23 +187,10 @@ pub enum TransactionSelection {
     Pending,
 }
 
-/// Account information in one standard.
-pub trait AccountInformation: Send + Sync {
-    /// Lodges a consent.
-    ///
-    /// # Errors
-    ///
-    /// `profile-error` or `unsupported` if this bank cannot be asked for it.
-    fn lodge(&self, cx: &CallContext<'_>, order: &ConsentOrder) -> Result<BankRequest, BankError>;
-
-    /// Reads the answer to [`AccountInformation::lodge`].
-    ///
-    /// # Errors
-    ///
-    /// The bank's error, or `malformed-response`.
-    fn lodged(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<LodgedConsent, BankError>;
-
-    /// Starts authentication where the bank wants that asked for ([`ScaStart::Explicit`]).
+/// Starting authentication where the bank wants that asked for
+/// ([`ScaStart::Explicit`]).
+pub trait ExplicitStart: Send + Sync {
+    /// Asks for it.
     ///
     /// # Errors
     ///
@@ -326,45 +202,58 @@ pub trait AccountInformation: Send + Sync {
         redirects: &RedirectUris,
     ) -> Result<BankRequest, BankError>;
 
-    /// Reads the answer to [`AccountInformation::authorise`].
+    /// Reads the answer to [`ExplicitStart::authorise`].
     ///
     /// # Errors
     ///
     /// The bank's error, or `malformed-response`.
     fn authorised(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<ScaStart, BankError>;
+}
 
-    /// Asks where the consent `cx.bank_consent_id` stands.
+/// A token endpoint that is not RFC 6749's.
+pub trait TokenEndpoint: Send + Sync {
+    /// Exchanges the code of a callback for tokens of the consent
+    /// `cx.bank_consent_id`. Send it once.
     ///
     /// # Errors
     ///
-    /// `consent-missing` if the context names no consent.
-    fn status(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError>;
-
-    /// Reads the answer to [`AccountInformation::status`].
-    ///
-    /// # Errors
-    ///
-    /// The bank's error, or `malformed-response`.
-    fn status_read(
+    /// `profile-error` or `internal` if it cannot be asked for.
+    fn exchange(
         &self,
         cx: &CallContext<'_>,
-        response: &BankResponse,
-    ) -> Result<BankConsentStatus, BankError>;
+        code: &SecretString,
+        callback: &Url,
+    ) -> Result<BankRequest, BankError>;
 
-    /// Ends the consent `cx.bank_consent_id` at the bank.
+    /// Asks for a new access token. Send it once.
     ///
     /// # Errors
     ///
-    /// `consent-missing` if the context names no consent.
-    fn revoke(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError>;
+    /// `profile-error` or `internal` if it cannot be asked for.
+    fn refresh(&self, cx: &CallContext<'_>, refresh_token: &SecretString) -> Result<BankRequest, BankError>;
 
-    /// Reads the answer to [`AccountInformation::revoke`]. A consent that the
-    /// bank no longer knows is as good as ended.
+    /// Reads the answer to either.
     ///
     /// # Errors
     ///
-    /// The bank's error.
-    fn revoked(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError>;
+    /// What the bank's error means, or `malformed-response`.
+    fn tokens_read(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<BankTokens, BankError>;
+}
+
+/// Account information in one standard.
+pub trait AccountInformation: Send + Sync {
+    /// How consents come to be.
+    fn consents(&self) -> Consents<'_>;
+
+    /// Asking where a consent stands; where the standard has no such request,
+    /// the token that the consent gave is all there is to ask by.
+    fn inquiry(&self) -> Option<&dyn ConsentInquiry>;
+
+    /// Ending a consent at the bank, if the standard has it.
+    fn revocation(&self) -> Option<&dyn ConsentRevocation>;
+
+    /// Starting authentication by a request of its own, if the standard has it.
+    fn explicit_start(&self) -> Option<&dyn ExplicitStart>;
 
     /// Asks for the accounts.
     ///
@@ -411,7 +300,8 @@ pub trait AccountInformation: Send + Sync {
         query: &TransactionQuery,
     ) -> Result<BankRequest, BankError>;
 
-    /// Reads the answer to [`AccountInformation::transactions`] or a later page of it.
+    /// Reads the answer to `asked`: to [`AccountInformation::transactions`] or a
+    /// later page of it.
     ///
     /// # Errors
     ///
@@ -419,6 +309,7 @@ pub trait AccountInformation: Send + Sync {
     fn transactions_read(
         &self,
         cx: &CallContext<'_>,
+        asked: &BankRequest,
         response: &BankResponse,
     ) -> Result<Page<Transaction>, BankError>;
 
@@ -503,24 +394,8 @@ pub trait PaymentInitiation: Send + Sync {
         response: &BankResponse,
     ) -> Result<LodgedPayment, BankError>;
 
-    /// Starts authentication where the bank wants that asked for ([`ScaStart::Explicit`]).
-    ///
-    /// # Errors
-    ///
-    /// `malformed-response` if the link leads away from the bank.
-    fn authorise(
-        &self,
-        cx: &CallContext<'_>,
-        link: &Url,
-        redirects: &RedirectUris,
-    ) -> Result<BankRequest, BankError>;
-
-    /// Reads the answer to [`PaymentInitiation::authorise`].
-    ///
-    /// # Errors
-    ///
-    /// The bank's error, or `malformed-response`.
-    fn authorised(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<ScaStart, BankError>;
+    /// Starting authentication by a request of its own, if the standard has it.
+    fn explicit_start(&self) -> Option<&dyn ExplicitStart>;
 
     /// Submits the payment after the PSU approved it; `None` where the standard
     /// has no such step because the order is with the bank already.

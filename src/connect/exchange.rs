@@ -4,6 +4,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use domain::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
@@ -19,6 +20,11 @@ pub enum Signature {
     /// `Digest`, `Signature` and `TPP-Signature-Certificate` (Berlin Group,
     /// draft-cavage-http-signatures).
     DigestAndSignature,
+    /// `Digest`, `Date` and `Signature` over the request's target as well; the
+    /// key is named by the address of its certificate (STET).
+    DigestAndSignatureByUrl,
+    /// Detached JWS over the body in `x-jws-signature` (PolishAPI).
+    BodyJws,
 }
 
 /// Whether a request changes anything at the bank.
@@ -95,6 +101,12 @@ impl BankRequest {
     pub fn header_text(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
+}
+
+/// A date as HTTP writes it (RFC 9110 §5.6.7).
+#[must_use]
+pub fn http_date(at: Timestamp) -> String {
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 impl fmt::Debug for BankRequest {

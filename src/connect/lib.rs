@@ -25,12 +25,13 @@ pub use berlin_group_options::{
     AccountReference, BerlinGroupOptions, BookingFilter, ConsentKind, PaymentField, StartAuthorisation,
 };
 pub use dialect::{
-    AccountInformation, BankConsentStatus, BankPaymentIds, CallContext, ConsentOrder, Dialect, Echo,
+    AccountInformation, BankConsentStatus, BankPaymentIds, CallContext, ConsentByAuthorization,
+    ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Dialect, Echo, ExplicitStart,
     LodgedConsent, LodgedPayment, NextPage, Operation, Page, PageGuard, PaymentInitiation, PaymentReport,
-    PsuPresence, RedirectUris, ScaStart, TokenKind, TransactionQuery, TransactionSelection,
+    PsuPresence, RedirectUris, ScaStart, TokenEndpoint, TokenKind, TransactionQuery, TransactionSelection,
 };
 pub use error::{BankError, BankErrorKind, Outcome};
-pub use exchange::{BankRequest, BankResponse, Effect, Signature};
+pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};
 pub use health::{Health, HealthChange, HealthStatus, Service, ServiceHealth};
 pub use mapping::{EntryRules, MapTarget, Mapping, RuleBudget, RuleFailed};
 pub use profile::{

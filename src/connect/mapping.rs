@@ -237,6 +237,11 @@ impl Mapping {
         RuleBudget::default().spend(run).map(drop)
     }
 
+    /// Whether there is no rule.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     fn scope(&self) -> Scope<'static> {
         let mut scope = Scope::new();
         for (name, pattern) in &self.patterns {

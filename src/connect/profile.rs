@@ -53,6 +53,14 @@ pub enum Signing {
     },
     /// `Digest` and `Signature` headers (Berlin Group).
     DigestSignature,
+    /// `Digest` and `Signature` headers that cover the request's target (STET).
+    DigestSignatureByUrl {
+        /// Address of our QSealC, in which `{sha256}` stands for the fingerprint
+        /// of the certificate: SHA-256, lower-case hexadecimal.
+        key_url: String,
+    },
+    /// Detached JWS over every body (PolishAPI).
+    BodyJws,
 }
 
 /// A way of strong customer authentication the bank offers, best first.
@@ -198,7 +206,7 @@ pub struct Profile {
     pub region: Region,
     /// Live or sandbox.
     pub environment: Environment,
-    /// Name of the dialect: `uk-open-banking` or `berlin-group`.
+    /// Name of the dialect: `uk-open-banking`, `berlin-group`, `stet` or `polish-api`.
     pub dialect: String,
     /// Account information: what stands before `/accounts` and `/consents`.
     pub accounts_api: Option<ApiBase>,

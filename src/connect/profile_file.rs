@@ -33,10 +33,13 @@ pub use schema::profile_schema;
 use table::{Findings, Table};
 
 /// The dialects that a profile may name.
-const DIALECTS: &[&str] = &["uk-open-banking", "berlin-group"];
+const DIALECTS: &[&str] = &["uk-open-banking", "berlin-group", "stet", "polish-api"];
+
+/// The dialects that read entries through the rules of a profile.
+const RULED: &[&str] = &["uk-open-banking", "berlin-group"];
 
 /// The versions of standards that a profile may name.
-const VERSIONS: &[&str] = &["1.3", "3.1", "4.0"];
+const VERSIONS: &[&str] = &["1.3", "1.4", "2.1", "3.1", "4.0"];
 
 /// Stands for what the operator gives.
 const FROM_DEPLOYMENT: &str = "deployment";
@@ -293,7 +296,7 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     let capability = "a capability such as \"accounts\"";
     profile.capabilities =
         table.words("capabilities", capability, Capability::from_word).into_iter().collect();
-    let rail = "a rail: SEPA_CT, SEPA_INST or FPS";
+    let rail = "a rail: SEPA_CT, SEPA_INST, FPS, ELIXIR or EXPRESS_ELIXIR";
     profile.payment_schemes = table.words("payment_schemes", rail, PaymentScheme::from_word);
     profile.sca = table.words("sca", "redirect, oauth or decoupled", |word| match word {
         "redirect" => Some(ScaFlow::Redirect),
@@ -342,6 +345,9 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     profile.note = table.text("note");
     profile.maintenance = table.each_table("maintenance", maintenance);
     profile.mapping = map::mapping(table);
+    if !profile.mapping.is_empty() && !RULED.contains(&dialect.as_str()) {
+        table.problem("map", &format!("is for the dialects {}", RULED.join(", ")));
+    }
     profile.tests = table.each_table("tests", selftest::test);
     profile.limits = limits(table);
     profile.berlin_group = berlin_group::berlin_group(table, &dialect);
@@ -471,12 +477,21 @@ fn registration(table: &mut Table<'_>) -> Option<Registration> {
 
 fn signing(table: &mut Table<'_>) -> Signing {
     let Some(mut inner) = table.table("signing") else { return Signing::None };
-    let signing = match inner.word("method", &["none", "detached-jws", "digest-signature"]).as_deref() {
+    let methods = ["none", "detached-jws", "digest-signature", "digest-signature-by-url", "body-jws"];
+    let signing = match inner.word("method", &methods).as_deref() {
         Some("detached-jws") => Signing::DetachedJws {
             iss: inner.text("issuer"),
             tan: inner.required_text("trust_anchor").unwrap_or_default(),
         },
         Some("digest-signature") => Signing::DigestSignature,
+        Some("digest-signature-by-url") => {
+            let key_url = inner.required_text("key_url").unwrap_or_default();
+            if !key_url.contains("{sha256}") || secure(&key_url.replace("{sha256}", "0")).is_none() {
+                inner.problem("key_url", "is an https address with {sha256} in it");
+            }
+            Signing::DigestSignatureByUrl { key_url }
+        }
+        Some("body-jws") => Signing::BodyJws,
         Some(_) | None => Signing::None,
     };
     inner.finish();

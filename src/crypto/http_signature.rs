@@ -106,6 +106,12 @@ pub fn verify_cavage(
     }
 }
 
+/// The value of the pseudo header `(request-target)`: `post /path?query`.
+#[must_use]
+pub fn request_target(method: &str, path_and_query: &str) -> String {
+    format!("{} {path_and_query}", method.to_ascii_lowercase())
+}
+
 /// The string that is signed: `name: value` lines joined by a line feed.
 #[must_use]
 pub fn signing_string(headers: &[(&str, &str)]) -> String {

@@ -13,13 +13,14 @@ mod transactions;
 use connect::{
     AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
     Dialect, Effect, Operation, PaymentInitiation, Profile, RedirectUris, ScaFlow, Signature, Signing,
-    StartAuthorisation, TokenKind,
+    StartAuthorisation, TokenEndpoint, TokenKind,
 };
 use http::Method;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
+use crate::status::after;
 pub(crate) use accounts::consent_status;
 pub(crate) use error::failure;
 pub(crate) use payments::payment_status;
@@ -64,6 +65,10 @@ impl Dialect for BerlinGroup {
 
     fn payments(&self) -> Option<&dyn PaymentInitiation> {
         Some(self)
+    }
+
+    fn tokens(&self) -> Option<&dyn TokenEndpoint> {
+        None
     }
 }
 
@@ -147,14 +152,6 @@ fn success<'r>(
     }
     crate::node::parse(&cx.profile.id, &response.body)
         .map_err(|error| after(effect, error.with_status(response.status.as_u16())))
-}
-
-/// An answer that cannot be read leaves a write open.
-fn after(effect: Effect, error: BankError) -> BankError {
-    match effect {
-        Effect::Read => error,
-        Effect::Write => error.unknown(),
-    }
 }
 
 #[cfg(test)]

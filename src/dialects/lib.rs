@@ -17,11 +17,25 @@ mod echo;
 mod mapped;
 mod mt940;
 mod node;
+mod polish_api;
 pub mod recorded;
 pub mod selftest;
 mod status;
+mod stet;
 mod tree;
 mod uk_open_banking;
+#[cfg(test)]
+mod world;
+
+use connect::Dialect;
 
 pub use berlin_group::BerlinGroup;
+pub use polish_api::PolishApi;
+pub use stet::Stet;
 pub use uk_open_banking::UkOpenBanking;
+
+/// Every dialect.
+#[must_use]
+pub fn all() -> Vec<Box<dyn Dialect>> {
+    vec![Box::new(UkOpenBanking), Box::new(BerlinGroup), Box::new(Stet), Box::new(PolishApi)]
+}

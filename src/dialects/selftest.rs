@@ -1,9 +1,14 @@
 //! Runs the tests that profiles bring with them: the dialect reads what the bank
 //! is said to answer, as it would in service, and what it reads is compared.
 
-use connect::{BankError, BankResponse, CallContext, Dialect, Expected, MapTarget, Profile, ProfileTest};
+use connect::{
+    BankError, BankRequest, BankResponse, CallContext, Dialect, Expected, MapTarget, Profile, ProfileTest,
+    TransactionQuery,
+};
 use domain::{Account, AccountIdentification, Balance, Timestamp, Transaction};
+use secrecy::SecretString;
 use serde_json::{Map, Value, json};
+use url::Url;
 use uuid::Uuid;
 
 /// What became of one test.
@@ -29,14 +34,15 @@ type Entries = Vec<Map<String, Value>>;
 
 fn read(dialect: &dyn Dialect, profile: &Profile, test: &ProfileTest) -> Result<Entries, BankError> {
     let Some(accounts) = dialect.accounts() else { return Ok(Vec::new()) };
+    let token = SecretString::from("token");
     let cx = CallContext {
         profile,
         request_id: Uuid::nil(),
         now: Timestamp::UNIX_EPOCH,
         psu: None,
         psu_id: None,
-        access_token: None,
-        bank_consent_id: None,
+        access_token: Some(&token),
+        bank_consent_id: Some("consent"),
     };
     let response =
         BankResponse { status: test.status, headers: test.headers.clone(), body: test.given.clone().into() };
@@ -44,9 +50,20 @@ fn read(dialect: &dyn Dialect, profile: &Profile, test: &ProfileTest) -> Result<
         MapTarget::Accounts => accounts.accounts_read(&cx, &response)?.items.iter().map(account).collect(),
         MapTarget::Balances => accounts.balances_read(&cx, &response)?.iter().map(balance).collect(),
         MapTarget::Transactions => {
-            accounts.transactions_read(&cx, &response)?.items.iter().map(transaction).collect()
+            // What was asked says at some standards which page is next; a profile that
+            // cannot be asked can still be read.
+            let asked = accounts.transactions(&cx, "account", &TransactionQuery::default());
+            let asked = match asked {
+                Ok(asked) => asked,
+                Err(_) => BankRequest::get(nowhere(profile)?),
+            };
+            accounts.transactions_read(&cx, &asked, &response)?.items.iter().map(transaction).collect()
         }
     })
+}
+
+fn nowhere(profile: &Profile) -> Result<Url, BankError> {
+    Url::parse("https://bank.invalid/").map_err(|_| BankError::profile(&profile.id, "accounts_api"))
 }
 
 fn compare(expected: &Expected, read: Result<Entries, BankError>) -> Vec<String> {

@@ -32,6 +32,23 @@ impl<'a> Tree<'a> {
 }
 
 impl Tree<'_> {
+    /// The same without the bytes it lay in.
+    pub(crate) fn into_owned(self) -> Tree<'static> {
+        match self {
+            Self::Null => Tree::Null,
+            Self::Bool(value) => Tree::Bool(value),
+            Self::Number(number) => Tree::Number(number),
+            Self::Text(text) => Tree::Text(Cow::Owned(text.into_owned())),
+            Self::List(entries) => Tree::List(entries.into_iter().map(Tree::into_owned).collect()),
+            Self::Object(members) => Tree::Object(
+                members
+                    .into_iter()
+                    .map(|(key, value)| (Cow::Owned(key.into_owned()), value.into_owned()))
+                    .collect(),
+            ),
+        }
+    }
+
     /// The same as an owned value.
     pub(crate) fn to_value(&self) -> Value {
         match self {

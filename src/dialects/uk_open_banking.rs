@@ -9,7 +9,7 @@ mod resources;
 use connect::{
     AccountInformation, AccountResources, BankConsentStatus, BankError, BankErrorKind, BankRequest,
     BankResponse, CallContext, Dialect, Effect, Operation, PaymentInitiation, Profile, Signature, Signing,
-    TokenKind,
+    TokenEndpoint, TokenKind, http_date,
 };
 use domain::{AccountIdentification, SortCodeAccount};
 use http::Method;
@@ -18,6 +18,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::node::Node;
+use crate::status::after;
 use crate::tree::Tree;
 use error::failure;
 
@@ -53,6 +54,10 @@ impl Dialect for UkOpenBanking {
 
     fn payments(&self) -> Option<&dyn PaymentInitiation> {
         Some(self)
+    }
+
+    fn tokens(&self) -> Option<&dyn TokenEndpoint> {
+        None
     }
 }
 
@@ -97,13 +102,11 @@ fn signed(cx: &CallContext<'_>, request: BankRequest) -> Result<BankRequest, Ban
         .map_err(|name| cx.error(BankErrorKind::Internal).at(name))?;
     Ok(match cx.profile.signing {
         Signing::DetachedJws { .. } => request.signed(Signature::DetachedJws),
-        Signing::None | Signing::DigestSignature => request,
+        Signing::None
+        | Signing::DigestSignature
+        | Signing::DigestSignatureByUrl { .. }
+        | Signing::BodyJws => request,
     })
-}
-
-/// RFC 9110 §5.6.7.
-fn http_date(at: domain::Timestamp) -> String {
-    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// The JSON of a successful answer; an unsuccessful one is the bank's error.
@@ -117,14 +120,6 @@ fn success<'r>(
     }
     crate::node::parse(&cx.profile.id, &response.body)
         .map_err(|error| after(effect, error.with_status(response.status.as_u16())))
-}
-
-/// An answer that cannot be read leaves a write open.
-fn after(effect: Effect, error: BankError) -> BankError {
-    match effect {
-        Effect::Read => error,
-        Effect::Write => error.unknown(),
-    }
 }
 
 /// Status of a consent: words of 3.1, codes of 4.0.

@@ -152,6 +152,10 @@ words!(
         SepaInstant = "SEPA_INST",
         /// UK Faster Payments.
         FasterPayments = "FPS",
+        /// Poland's batch transfers, within the day or by the next.
+        Elixir = "ELIXIR",
+        /// Poland's instant transfers.
+        ExpressElixir = "EXPRESS_ELIXIR",
     }
 );
 

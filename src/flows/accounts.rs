@@ -411,7 +411,7 @@ impl Gateway {
         let profile = &*source.profile;
         let cx = self.cx(source);
         let first = information.accounts(&cx)?;
-        let read = |response: &BankResponse| information.accounts_read(&cx, response);
+        let read = |_: &BankRequest, response: &BankResponse| information.accounts_read(&cx, response);
         let accounts = self.pages(information, &cx, first, read).await?;
         let region = source.consent.id.region();
         Ok(accounts
@@ -433,13 +433,13 @@ impl Gateway {
         information: &dyn AccountInformation,
         cx: &CallContext<'_>,
         first: BankRequest,
-        read: impl Fn(&BankResponse) -> Result<Page<T>, BankError>,
+        read: impl Fn(&BankRequest, &BankResponse) -> Result<Page<T>, BankError>,
     ) -> Result<Vec<T>, FlowError> {
         let mut guard = PageGuard::new(MAX_PAGES);
         let mut request = first;
         let mut items = Vec::new();
         loop {
-            let page = read(&self.call(cx.profile, request).await?)?;
+            let page = read(&request, &self.call(cx.profile, request.clone()).await?)?;
             items.extend(page.items);
             let Some(next) = page.next else { return Ok(items) };
             guard.admit(cx.profile, &next)?;
@@ -486,14 +486,17 @@ impl Gateway {
             Read::Resource(resource) => {
                 let offered = source.resources.ok_or_else(|| FlowError::Unsupported(profile.id.clone()))?;
                 let first = offered.resource(&cx, resource, &link.resource_id)?;
-                let read = |response: &BankResponse| offered.resource_read(&cx, resource, response);
+                let read =
+                    |_: &BankRequest, response: &BankResponse| offered.resource_read(&cx, resource, response);
                 data.resources = self.pages(information, &cx, first, read).await?;
             }
             Read::Transactions(window) => {
                 let from = self.history_from(profile, &source.consent, window, source.psu.is_some());
                 let query = TransactionQuery { from, to: window.to, status: TransactionSelection::Both };
                 let first = information.transactions(&cx, &link.resource_id, &query)?;
-                let read = |response: &BankResponse| information.transactions_read(&cx, response);
+                let read = |asked: &BankRequest, response: &BankResponse| {
+                    information.transactions_read(&cx, asked, response)
+                };
                 let entries = self.pages(information, &cx, first, read).await?;
                 let ids = self.parts.id_key.transactions(link.account, &entries);
                 data.transactions = ids

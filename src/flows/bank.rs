@@ -9,19 +9,18 @@ use std::time::Duration;
 use connect::bank_oauth::{AuthorizationRequest, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role};
 use connect::{
     AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect,
-    PaymentInitiation, Profile, PsuPresence, RedirectUris, ScaStart, Service, TokenKind,
+    PaymentInitiation, Profile, PsuPresence, RedirectUris, ScaStart, Service, TokenEndpoint,
 };
 use domain::{ConsentId, InstitutionId, PaymentId, SessionId, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use store::consents::{ConsentRow, Note};
+use store::consents::Note;
 use store::sessions::BankState;
-use tokio::sync::Mutex;
 use url::Url;
 
 use crate::accounts::chain;
 use crate::consents::NextStep;
-use crate::gateway::{CachedServer, CachedToken};
+use crate::gateway::CachedServer;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -69,6 +68,8 @@ pub(crate) struct PendingLeg {
     session: SessionId,
     subject: LegSubject,
     pub(crate) redirects: RedirectUris,
+    /// What the bank calls the subject, once it does.
+    pub(crate) bank_id: Option<String>,
 }
 
 /// What is remembered of a leg.
@@ -77,6 +78,14 @@ struct LegSecrets {
     institution: InstitutionId,
     /// Only for banks with an authorization server.
     oauth: Option<OAuthSecrets>,
+    /// Only for banks whose standard has a token endpoint of its own.
+    code: Option<CodeSecrets>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CodeSecrets {
+    callback: Url,
+    bank_id: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -172,8 +181,13 @@ impl Gateway {
             url.query_pairs_mut().append_pair("state", state.expose_secret()).append_pair("result", result);
             url
         };
-        let redirects = RedirectUris { ok: with("ok"), nok: with("nok") };
-        Ok(PendingLeg { state, session, subject, redirects })
+        let redirects = RedirectUris {
+            ok: with("ok"),
+            nok: with("nok"),
+            callback: callback.clone(),
+            state: state.clone(),
+        };
+        Ok(PendingLeg { state, session, subject, redirects, bank_id: None })
     }
 
     /// Turns the bank's word on how the PSU authenticates into a leg.
@@ -185,7 +199,13 @@ impl Gateway {
     ) -> Result<BankLeg, FlowError> {
         match sca {
             ScaStart::Redirect(url) => {
-                self.remember(profile, pending, None).await?;
+                self.remember(profile, pending, None, None).await?;
+                Ok(BankLeg::Redirect(url))
+            }
+            ScaStart::Code(url) => {
+                let callback = pending.redirects.callback.clone();
+                let code = CodeSecrets { callback, bank_id: pending.bank_id.clone().unwrap_or_default() };
+                self.remember(profile, pending, None, Some(code)).await?;
                 Ok(BankLeg::Redirect(url))
             }
             ScaStart::OAuth { scope, intent_id, metadata } => {
@@ -214,7 +234,7 @@ impl Gateway {
                     intent_id: request.intent_id,
                     metadata,
                 };
-                self.remember(profile, pending, Some(secrets)).await?;
+                self.remember(profile, pending, Some(secrets), None).await?;
                 Ok(BankLeg::Redirect(url))
             }
             ScaStart::Decoupled { message } => Ok(BankLeg::Decoupled(message)),
@@ -232,8 +252,9 @@ impl Gateway {
         profile: &Profile,
         pending: &PendingLeg,
         oauth: Option<OAuthSecrets>,
+        code: Option<CodeSecrets>,
     ) -> Result<(), FlowError> {
-        let secrets = LegSecrets { institution: profile.id.clone(), oauth };
+        let secrets = LegSecrets { institution: profile.id.clone(), oauth, code };
         let secrets = serde_json::to_value(&secrets).map_err(|_| FlowError::Busy)?;
         let state = BankState {
             session: pending.session,
@@ -309,17 +330,21 @@ impl Gateway {
         let profile = self.bank(&returned.secrets.institution)?;
         let nok = url::form_urlencoded::parse(returned.query.as_bytes())
             .any(|(name, value)| name == "result" && value == "nok");
-        if let (LegSubject::Consent(id), Some(oauth)) = (returned.subject, &returned.secrets.oauth) {
+        if let LegSubject::Consent(id) = returned.subject {
             // The PSU began again meanwhile: the tokens of this leg would open a
             // consent of the bank's that ours does not name any more.
             let current = self.any_consent(id).await?.bank.consent_id;
-            if oauth.intent_id.is_some() && oauth.intent_id != current {
+            let LegSecrets { oauth, code, .. } = &returned.secrets;
+            let meant = oauth.as_ref().and_then(|oauth| oauth.intent_id.as_ref());
+            let meant = meant.or(code.as_ref().map(|code| &code.bank_id));
+            if meant.is_some() && meant != current.as_ref() {
                 return Err(FlowError::CallbackSpent);
             }
         }
-        let tokens = match &returned.secrets.oauth {
-            Some(secrets) => Some(self.redeem(&profile, &returned, secrets).await),
-            None => None,
+        let tokens = match (&returned.secrets.oauth, &returned.secrets.code) {
+            (Some(secrets), _) => Some(self.redeem(&profile, &returned, secrets).await),
+            (None, Some(secrets)) => Some(self.redeem_code(&profile, &returned, secrets).await),
+            (None, None) => None,
         };
         match (returned.subject, tokens) {
             (LegSubject::Consent(id), Some(Ok(()))) => self.poll_consent(id).await.map(|_| ()),
@@ -352,7 +377,9 @@ impl Gateway {
                 self.decline_payment(id).await
             }
             (LegSubject::Payment(_), Some(Err(error))) => Err(error),
-            // What came of it only the bank knows, whatever the address says.
+            // What came of it only the bank knows, whatever the address says; but
+            // what the PSU refused is not submitted.
+            (LegSubject::Payment(id), None) if nok => self.decline_payment(id).await,
             (LegSubject::Payment(id), None) => self.approved_payment(id, None).await,
         }
     }
@@ -392,12 +419,36 @@ impl Gateway {
         let expected = ExpectedIdToken { step, request: &request, code };
         self.parts.transport.check_id_token(&client, tokens.id_token.as_deref(), &expected).await?;
         if let LegSubject::Payment(id) = returned.subject {
-            self.approved_payment(id, Some(tokens.access_token)).await?;
+            self.approved_payment(id, Some(tokens)).await?;
         }
         Ok(())
     }
 
-    fn client_of<'a>(&'a self, profile: &'a Profile, metadata: &'a Metadata) -> OAuthClient<'a> {
+    /// Redeems the code of a callback at the standard's own token endpoint, and
+    /// keeps what it gave.
+    async fn redeem_code(
+        self: &Arc<Self>,
+        profile: &Profile,
+        returned: &BankReturn,
+        secrets: &CodeSecrets,
+    ) -> Result<(), FlowError> {
+        let endpoint = self.token_endpoint(profile);
+        let endpoint = endpoint.ok_or_else(|| FlowError::Unsupported(profile.id.clone()))?;
+        let code = connect::bank_oauth::code_of(profile, &returned.query)?;
+        let cx = self.context(profile, None, None, None, Some(&secrets.bank_id));
+        let request = endpoint.exchange(&cx, &code, &secrets.callback)?;
+        let tokens = endpoint.tokens_read(&cx, &self.call(profile, request).await?)?;
+        match returned.subject {
+            LegSubject::Consent(id) => self.keep_bank_tokens(id, &tokens).await,
+            LegSubject::Payment(id) => self.approved_payment(id, Some(tokens)).await,
+        }
+    }
+
+    pub(crate) fn token_endpoint(&self, profile: &Profile) -> Option<&dyn TokenEndpoint> {
+        self.parts.registry.dialect(profile).and_then(Dialect::tokens)
+    }
+
+    pub(crate) fn client_of<'a>(&'a self, profile: &'a Profile, metadata: &'a Metadata) -> OAuthClient<'a> {
         OAuthClient {
             profile,
             metadata,
@@ -408,7 +459,11 @@ impl Gateway {
     }
 
     /// Metadata of a bank's authorization server, read once.
-    async fn server(&self, profile: &Profile, named: Option<&Url>) -> Result<Arc<Metadata>, FlowError> {
+    pub(crate) async fn server(
+        &self,
+        profile: &Profile,
+        named: Option<&Url>,
+    ) -> Result<Arc<Metadata>, FlowError> {
         let stated = &profile.authorization_server;
         if let Some(known) = self.servers.lock().await.get(&profile.id)
             && known.stated == *stated
@@ -420,82 +475,6 @@ impl Gateway {
         self.servers.lock().await.insert(profile.id.clone(), known);
         Ok(metadata)
     }
-
-    /// The token that a request carries.
-    pub(crate) async fn bank_token(
-        &self,
-        profile: &Profile,
-        kind: TokenKind,
-        psu_token: Option<SecretString>,
-    ) -> Result<Option<SecretString>, FlowError> {
-        match kind {
-            TokenKind::None => Ok(None),
-            TokenKind::PsuIfHeld => Ok(psu_token),
-            TokenKind::Psu => match psu_token {
-                Some(token) => Ok(Some(token)),
-                None => Err(BankError::new(&profile.id, BankErrorKind::TokenInvalid).into()),
-            },
-            TokenKind::Client(scope) => self.client_token(profile, scope).await.map(Some),
-        }
-    }
-
-    /// A token of our own at a bank, kept until shortly before its end.
-    async fn client_token(&self, profile: &Profile, scope: &'static str) -> Result<SecretString, FlowError> {
-        let key = (profile.id.clone(), scope);
-        if let Some(cached) = self.client_tokens.lock().await.get(&key)
-            && cached.expires_at > later(self.now(), 30)
-            && cached.server == profile.authorization_server
-            && cached.client_id == profile.client_id
-        {
-            return Ok(cached.token.clone());
-        }
-        let server = self.server(profile, None).await?;
-        let client = self.client_of(profile, &server);
-        let response = self.call(profile, client.client_credentials(scope)?).await?;
-        let tokens = client.token_read(&response)?;
-        let expires_at = self.after(tokens.expires_in.unwrap_or(Duration::from_secs(60)));
-        let cached = CachedToken {
-            token: tokens.access_token.clone(),
-            expires_at,
-            server: profile.authorization_server.clone(),
-            client_id: profile.client_id.clone(),
-        };
-        self.client_tokens.lock().await.insert(key, cached);
-        Ok(tokens.access_token)
-    }
-
-    /// The PSU's token at the bank under a consent, refreshed if it ends soon.
-    pub(crate) async fn psu_token(
-        &self,
-        profile: &Profile,
-        consent: &ConsentRow,
-    ) -> Result<Option<SecretString>, FlowError> {
-        let Some(token) = fresh_token(consent, self.now()) else {
-            if consent.bank.refresh_token.is_none() {
-                return Ok(consent.bank.access_token.clone().map(SecretString::from));
-            }
-            let turn = self.refreshing.get_with(consent.id, async { Arc::new(Mutex::new(())) }).await;
-            let _turn = turn.lock().await;
-            let consent = self.any_consent(consent.id).await?;
-            if let Some(token) = fresh_token(&consent, self.now()) {
-                return Ok(Some(token));
-            }
-            let Some(refresh) = consent.bank.refresh_token.clone() else { return Ok(None) };
-            let server = self.server(profile, None).await?;
-            let client = self.client_of(profile, &server);
-            let request = client.refresh(Role::Accounts, &refresh.into())?;
-            let tokens = client.token_read(&self.call(profile, request).await?)?;
-            self.keep_bank_tokens(consent.id, &tokens).await?;
-            return Ok(Some(tokens.access_token));
-        };
-        Ok(Some(token))
-    }
-}
-
-fn fresh_token(consent: &ConsentRow, now: Timestamp) -> Option<SecretString> {
-    let soon = later(now, 30);
-    let fresh = consent.bank.access_token_expires_at.is_none_or(|end| end > soon);
-    consent.bank.access_token.clone().filter(|_| fresh).map(SecretString::from)
 }
 
 /// The one `state` of a bank's answer.

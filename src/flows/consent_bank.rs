@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connect::{BankConsentStatus, BankError, BankErrorKind, Operation, Profile};
+use connect::{BankConsentStatus, BankError, BankErrorKind, Operation, Profile, TokenKind};
 use domain::{ConsentId, ConsentStatus};
 use store::StoreError;
 use store::consents::{Authorisations, ConsentRow, Note};
@@ -60,8 +60,10 @@ impl Gateway {
             Ok(B::AwaitingAuthorisation) => return Ok(consent),
             Ok(B::PartiallyAuthorised) if !given => return self.wait_for_others(consent).await,
             Ok(B::Authorised) if !given => return self.authorize(consent.id).await,
-            // In force here and there.
-            Ok(B::Authorised | B::PartiallyAuthorised) => return self.ask_again(consent, DAY).await,
+            // In force here and there. Read anew: asking may have renewed its token.
+            Ok(B::Authorised | B::PartiallyAuthorised) => {
+                return self.ask_again(self.any_consent(consent.id).await?, DAY).await;
+            }
             Ok(B::Rejected) if given => (ConsentStatus::RevokedByInstitution, Note::by("institution")),
             Ok(B::Rejected) => (ConsentStatus::Rejected, Note::by("institution")),
             Ok(B::RevokedByPsu) => (ConsentStatus::RevokedByPsu, Note::because("psu", "revoked-at-bank")),
@@ -143,16 +145,16 @@ impl Gateway {
         let mut replaced = None;
         if let Some(old) = old {
             let ends = !old.status.is_final();
+            // As it was: its end takes the tokens that the bank may want to see.
+            replaced = ends.then(|| old.clone());
             let note = Note::because("gateway", "superseded");
-            let old = self
-                .change_consent(&mut tx, old, note, None, |row| {
-                    row.life.superseded_by = Some(id);
-                    if ends {
-                        row.status = ConsentStatus::Expired;
-                    }
-                })
-                .await?;
-            replaced = ends.then_some(old);
+            self.change_consent(&mut tx, old, note, None, |row| {
+                row.life.superseded_by = Some(id);
+                if ends {
+                    row.status = ConsentStatus::Expired;
+                }
+            })
+            .await?;
         }
         tx.commit().await?;
         Ok((consent, replaced))
@@ -177,15 +179,45 @@ impl Gateway {
     async fn consent_at_bank(&self, consent: &ConsentRow) -> Result<BankConsentStatus, FlowError> {
         let profile = self.bank_of(consent)?;
         let (dialect, accounts) = self.accounts_at(&profile)?;
+        let Some(inquiry) = accounts.inquiry() else {
+            return self.consent_by_token(&profile, consent).await;
+        };
         let token = self.bank_token(&profile, dialect.token_for(&profile, Operation::Consent), None).await?;
         let psu_id = consent.bank.psu_id.as_deref();
         let cx = self.context(&profile, None, psu_id, token.as_ref(), consent.bank.consent_id.as_deref());
-        let response = self.call(&profile, accounts.status(&cx)?).await?;
-        Ok(accounts.status_read(&cx, &response)?)
+        let response = self.call(&profile, inquiry.status(&cx)?).await?;
+        Ok(inquiry.status_read(&cx, &response)?)
     }
 
-    /// Tells the bank that a consent ended here. A bank that cannot be told is no
-    /// error: nothing is read under the consent any more.
+    /// How a consent stands at a bank that answers no question about it: tokens
+    /// say that it was given, and a refused renewal that it is no more.
+    async fn consent_by_token(
+        &self,
+        profile: &Profile,
+        consent: &ConsentRow,
+    ) -> Result<BankConsentStatus, FlowError> {
+        let given = matches!(consent.status, ConsentStatus::Authorized | ConsentStatus::Suspended);
+        if consent.bank.access_token.is_none() {
+            return Ok(BankConsentStatus::AwaitingAuthorisation);
+        }
+        if !given {
+            return Ok(BankConsentStatus::Authorised);
+        }
+        match self.renewed_token(profile, consent).await {
+            Ok(Some(_)) => Ok(BankConsentStatus::Authorised),
+            Ok(None) => {
+                let over = consent.bank.access_token_expires_at.is_some_and(|end| end <= self.now());
+                Ok(if over { BankConsentStatus::Expired } else { BankConsentStatus::Authorised })
+            }
+            Err(FlowError::Bank(error)) if error.kind == BankErrorKind::TokenInvalid => {
+                Ok(BankConsentStatus::RevokedByPsu)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Tells the bank of the end of a consent, which is given as it was before. A
+    /// bank that cannot be told is no error: nothing is read under it any more.
     pub(crate) async fn tell_bank_of_end(&self, consent: &ConsentRow) {
         if let Err(error) = self.revoke_at_bank(consent).await {
             tracing::warn!(consent.id = %consent.id, error = %chain(&error), "The bank could not be told that consent {} ended", consent.id);
@@ -196,11 +228,17 @@ impl Gateway {
         let Some(bank_id) = &consent.bank.consent_id else { return Ok(()) };
         let profile = self.bank_of(consent)?;
         let (dialect, accounts) = self.accounts_at(&profile)?;
-        let token = self.bank_token(&profile, dialect.token_for(&profile, Operation::Consent), None).await?;
+        let Some(revocation) = accounts.revocation() else { return Ok(()) };
+        let kind = dialect.token_for(&profile, Operation::Consent);
+        let psu_token = match kind {
+            TokenKind::Psu | TokenKind::PsuIfHeld => self.last_token(&profile, consent).await?,
+            TokenKind::None | TokenKind::Client(_) => None,
+        };
+        let token = self.bank_token(&profile, kind, psu_token).await?;
         let psu_id = consent.bank.psu_id.as_deref();
         let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(bank_id));
-        let response = self.call(&profile, accounts.revoke(&cx)?).await?;
-        Ok(accounts.revoked(&cx, &response)?)
+        let response = self.call(&profile, revocation.revoke(&cx)?).await?;
+        Ok(revocation.revoked(&cx, &response)?)
     }
 
     fn bank_of(&self, consent: &ConsentRow) -> Result<Arc<Profile>, FlowError> {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use connect::{BankErrorKind, ConsentOrder, Operation, Profile, PsuPresence, ScaStart};
+use connect::{BankErrorKind, ConsentOrder, Consents, Operation, Profile, PsuPresence, ScaStart};
 use domain::{
     ConsentId, ConsentStatus, Date, ExpirySource, InstitutionId, Permission, Region, SessionId,
     SuspensionCause, Timestamp, Violations,
@@ -290,10 +290,8 @@ impl Gateway {
         psu: &PsuPresence,
     ) -> Result<NextStep, FlowError> {
         let (dialect, accounts) = self.accounts_at(profile)?;
-        let pending = self.open_leg(profile, session, LegSubject::Consent(consent.id))?;
-        let token = self.bank_token(profile, dialect.token_for(profile, Operation::Consent), None).await?;
+        let mut pending = self.open_leg(profile, session, LegSubject::Consent(consent.id))?;
         let psu_id = consent.bank.psu_id.clone();
-        let cx = self.context(profile, Some(psu), psu_id.as_deref(), token.as_ref(), None);
         let order = ConsentOrder {
             permissions: consent.terms.permissions.clone(),
             accounts: Vec::new(),
@@ -303,9 +301,21 @@ impl Gateway {
             transactions_from: consent.terms.history_from,
             redirects: pending.redirects.clone(),
         };
-        let response = self.call(profile, accounts.lodge(&cx, &order)?).await?;
-        let lodged = accounts.lodged(&cx, &response)?;
+        let (token, lodged) = match accounts.consents() {
+            Consents::Lodged(lodging) => {
+                let kind = dialect.token_for(profile, Operation::Consent);
+                let token = self.bank_token(profile, kind, None).await?;
+                let cx = self.context(profile, Some(psu), psu_id.as_deref(), token.as_ref(), None);
+                let lodged = lodging.lodged(&cx, &self.call(profile, lodging.lodge(&cx, &order)?).await?)?;
+                (token, lodged)
+            }
+            Consents::Authorized(authorization) => {
+                let cx = self.context(profile, Some(psu), psu_id.as_deref(), None, None);
+                (None, authorization.begin(&cx, &order)?)
+            }
+        };
         consent.bank.consent_id = Some(lodged.bank_id.clone());
+        pending.bank_id = Some(lodged.bank_id.clone());
         if let Some(until) = lodged.valid_until.filter(|until| *until < consent.terms.valid_until) {
             // The bank may shorten a consent, never lengthen it.
             consent.terms.valid_until = until;
@@ -313,10 +323,11 @@ impl Gateway {
             consent.life.expires_at_source = ExpirySource::BankCapped;
         }
         let mut sca = lodged.sca;
-        if let ScaStart::Explicit { link } = &sca {
-            let cx = connect::CallContext { bank_consent_id: Some(&lodged.bank_id), ..cx };
-            let request = accounts.authorise(&cx, link, &pending.redirects)?;
-            sca = accounts.authorised(&cx, &self.call(profile, request).await?)?;
+        if let (ScaStart::Explicit { link }, Some(start)) = (&sca, accounts.explicit_start()) {
+            let named = Some(lodged.bank_id.as_str());
+            let cx = self.context(profile, Some(psu), psu_id.as_deref(), token.as_ref(), named);
+            let request = start.authorise(&cx, link, &pending.redirects)?;
+            sca = start.authorised(&cx, &self.call(profile, request).await?)?;
         }
         let leg = self.leg_of(profile, &pending, sca).await?;
         let (status, step) = match leg {
@@ -406,8 +417,9 @@ impl Gateway {
         if consent.status.is_final() {
             return Ok(());
         }
-        let ended = self.end_consent(consent.id, status, note).await?;
-        self.tell_bank_of_end(&ended).await;
+        self.end_consent(consent.id, status, note).await?;
+        // As it was: its end takes the tokens that the bank may want to see.
+        self.tell_bank_of_end(&consent).await;
         Ok(())
     }
 

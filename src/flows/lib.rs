@@ -6,6 +6,7 @@
 
 mod accounts;
 mod bank;
+mod bank_tokens;
 mod consent_bank;
 mod consent_life;
 mod consents;

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 
+use connect::bank_oauth::BankTokens;
 use connect::{
     BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, Operation, Outcome, PaymentReport, Profile,
     PsuPresence, ScaStart,
 };
 use domain::{IsoPaymentStatus, PaymentId, PaymentState, SessionId, Timestamp};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use store::payments::{BankPayment, Failure, PaymentRow};
 
 use crate::accounts::chain;
@@ -143,7 +144,7 @@ impl Gateway {
         psu: &PsuPresence,
     ) -> Result<BankLeg, FlowError> {
         let (dialect, payments) = self.payments_at(profile)?;
-        let pending = self.open_leg(profile, session, LegSubject::Payment(payment.id))?;
+        let mut pending = self.open_leg(profile, session, LegSubject::Payment(payment.id))?;
         let token =
             self.bank_token(profile, dialect.token_for(profile, Operation::PaymentLodge), None).await?;
         let mut cx = self.context(profile, Some(psu), payment.bank.psu_id.as_deref(), token.as_ref(), None);
@@ -157,11 +158,12 @@ impl Gateway {
             bank.payment_id = Some(lodged.bank_id.clone());
         }
         bank.consent_id = Some(lodged.bank_id.clone());
+        pending.bank_id = Some(lodged.bank_id.clone());
         let mut sca = lodged.sca;
-        if let ScaStart::Explicit { link } = &sca {
+        if let (ScaStart::Explicit { link }, Some(start)) = (&sca, payments.explicit_start()) {
             cx.bank_consent_id = Some(&lodged.bank_id);
-            let request = payments.authorise(&cx, link, &pending.redirects)?;
-            sca = payments.authorised(&cx, &self.call_for_payment(profile, request).await?)?;
+            let request = start.authorise(&cx, link, &pending.redirects)?;
+            sca = start.authorised(&cx, &self.call_for_payment(profile, request).await?)?;
         }
         self.leg_of(profile, &pending, sca).await
     }
@@ -171,7 +173,7 @@ impl Gateway {
     pub(crate) async fn approved_payment(
         self: &Arc<Self>,
         id: PaymentId,
-        token: Option<SecretString>,
+        tokens: Option<BankTokens>,
     ) -> Result<(), FlowError> {
         let payment = self.any_payment(id).await?;
         if !payment.bank.submits_after_sca {
@@ -187,7 +189,9 @@ impl Gateway {
                 row.state = PaymentState::Authorized;
                 // Submitted right below; if this process ends before, by the next.
                 row.next_poll_at = Some(soon);
-                row.bank.access_token = token.map(|token| token.expose_secret().to_owned());
+                if let Some(tokens) = tokens {
+                    self.keep_payment_tokens(row, tokens);
+                }
             })
             .await?;
         let gateway = Arc::clone(self);
@@ -253,6 +257,13 @@ impl Gateway {
         let Some(lodged) = payment.bank.consent_id.clone() else {
             // The bank never named the order: there is nothing to ask about.
             return self.hold(payment).await;
+        };
+        let payment = match self.renewed_payment(&profile, &payment).await {
+            Ok(renewed) => renewed.unwrap_or(payment),
+            Err(error) => {
+                self.hold(payment).await?;
+                return Err(error);
+            }
         };
         let ids = BankPaymentIds { lodged, payment: payment.bank.payment_id.clone() };
         let psu_token = payment.bank.access_token.clone().map(SecretString::from);
@@ -324,6 +335,7 @@ impl Gateway {
             row.next_poll_at = if state.is_final() { None } else { Some(next) };
             if state.is_final() {
                 row.bank.access_token = None;
+                row.bank.refresh_token = None;
             }
         })
         .await?;

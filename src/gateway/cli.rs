@@ -19,7 +19,7 @@ pub struct Cli {
 /// What the binary can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run everything on this machine: gateway, three model banks, a demo
+    /// Run everything on this machine: gateway, five model banks, a demo
     /// fintech. Nothing to install or configure, works offline.
     Sandbox(SandboxArgs),
     /// The banks that the gateway knows.
@@ -169,7 +169,7 @@ pub struct NewBankArgs {
     #[arg(long)]
     pub name: String,
     /// The standard that it speaks.
-    #[arg(long, value_parser = ["uk-open-banking", "berlin-group"])]
+    #[arg(long, value_parser = ["uk-open-banking", "berlin-group", "stet", "polish-api"])]
     pub dialect: String,
     /// Where its customers' data lives, such as eu or uk.
     #[arg(long)]

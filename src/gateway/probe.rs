@@ -5,10 +5,13 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use connect::bank_oauth::{AuthorizationRequest, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role};
+use connect::bank_oauth::{
+    AuthorizationRequest, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role, code_of,
+};
 use connect::{
     AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    ConsentOrder, Dialect, Operation, Profile, PsuPresence, RedirectUris, ScaStart, TokenKind, Transport,
+    ConsentOrder, Consents, Dialect, Operation, Profile, PsuPresence, RedirectUris, ScaStart, TokenKind,
+    Transport,
 };
 use crypto::SigningKey;
 use domain::{Clock, Entropy, Permission};
@@ -161,19 +164,30 @@ impl Probe<'_> {
             return Ok(());
         }
         log.begin("consent");
-        let own =
-            self.own_token(server.as_ref(), self.dialect.token_for(self.profile, Operation::Consent)).await?;
+        let own = match accounts.consents() {
+            Consents::Authorized(_) => None,
+            Consents::Lodged(_) => {
+                let kind = self.dialect.token_for(self.profile, Operation::Consent);
+                self.own_token(server.as_ref(), kind).await?
+            }
+        };
         let cx = CallContext { access_token: own.as_ref(), ..cx };
         let (consent, sca) = self.lodge(accounts, &cx).await?;
         log.done(None);
         let cx = CallContext { bank_consent_id: Some(&consent), ..cx };
-        let psu_token = self.authorise(log, browser, sca, server.as_ref()).await?;
-        log.begin("consent status");
-        let status = accounts.status_read(&cx, &self.call(accounts.status(&cx)?).await?)?;
-        if status != BankConsentStatus::Authorised {
-            return Err(self.error(BankErrorKind::ConsentRevoked).into());
+        let psu_token = if let ScaStart::Code(url) = &sca {
+            Some(self.authorise_by_code(log, browser, &cx, url).await?)
+        } else {
+            self.authorise(log, browser, sca, server.as_ref()).await?
+        };
+        if let Some(inquiry) = accounts.inquiry() {
+            log.begin("consent status");
+            let status = inquiry.status_read(&cx, &self.call(inquiry.status(&cx)?).await?)?;
+            if status != BankConsentStatus::Authorised {
+                return Err(self.error(BankErrorKind::ConsentRevoked).into());
+            }
+            log.done(None);
         }
-        log.done(None);
         log.begin("accounts");
         let token = match self.dialect.token_for(self.profile, Operation::AccountData) {
             TokenKind::Psu | TokenKind::PsuIfHeld => psu_token,
@@ -190,7 +204,12 @@ impl Probe<'_> {
         accounts: &dyn AccountInformation,
         cx: &CallContext<'_>,
     ) -> Result<(String, ScaStart), BankError> {
-        let redirects = RedirectUris { ok: self.redirect_uri.clone(), nok: self.redirect_uri.clone() };
+        let redirects = RedirectUris {
+            ok: self.redirect_uri.clone(),
+            nok: self.redirect_uri.clone(),
+            callback: self.redirect_uri.clone(),
+            state: crypto::token(self.entropy, 32),
+        };
         let order = ConsentOrder {
             permissions: vec![Permission::ReadAccountsDetail, Permission::ReadBalances],
             accounts: Vec::new(),
@@ -200,12 +219,15 @@ impl Probe<'_> {
             transactions_from: None,
             redirects: redirects.clone(),
         };
-        let lodged = accounts.lodged(cx, &self.call(accounts.lodge(cx, &order)?).await?)?;
+        let lodged = match accounts.consents() {
+            Consents::Lodged(way) => way.lodged(cx, &self.call(way.lodge(cx, &order)?).await?)?,
+            Consents::Authorized(way) => way.begin(cx, &order)?,
+        };
         let mut sca = lodged.sca;
-        if let ScaStart::Explicit { link } = &sca {
+        if let (ScaStart::Explicit { link }, Some(start)) = (&sca, accounts.explicit_start()) {
             let cx = CallContext { bank_consent_id: Some(&lodged.bank_id), ..*cx };
-            let request = accounts.authorise(&cx, link, &redirects)?;
-            sca = accounts.authorised(&cx, &self.call(request).await?)?;
+            let request = start.authorise(&cx, link, &redirects)?;
+            sca = start.authorised(&cx, &self.call(request).await?)?;
         }
         Ok((lodged.bank_id, sca))
     }
@@ -236,10 +258,33 @@ impl Probe<'_> {
             (ScaStart::Decoupled { .. }, _) => {
                 Err(Refusal::Needs("the bank asks in its app, and nobody is there"))
             }
-            (ScaStart::Explicit { .. } | ScaStart::Embedded, _) => {
+            (ScaStart::Explicit { .. } | ScaStart::Embedded | ScaStart::Code(_), _) => {
                 Err(self.error(BankErrorKind::ScaMethodUnsupported).into())
             }
         }
+    }
+
+    /// The PSU's token, from a token endpoint of the standard's own.
+    async fn authorise_by_code(
+        &self,
+        log: &mut Log,
+        browser: &mut Browser,
+        cx: &CallContext<'_>,
+        start: &Url,
+    ) -> Result<SecretString, Refusal> {
+        let endpoint =
+            self.dialect.tokens().ok_or_else(|| self.error(BankErrorKind::ScaMethodUnsupported))?;
+        log.begin("browser");
+        let back = self.walk(browser, start).await?;
+        log.done(None);
+        log.begin("callback");
+        let code = code_of(self.profile, back.query().unwrap_or_default())?;
+        log.done(None);
+        log.begin("token");
+        let request = endpoint.exchange(cx, &code, &self.redirect_uri)?;
+        let tokens = endpoint.tokens_read(cx, &self.call(request).await?)?;
+        log.done(None);
+        Ok(tokens.access_token)
     }
 
     async fn authorise_by_oauth(

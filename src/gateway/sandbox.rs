@@ -1,4 +1,4 @@
-//! Everything on one machine: a PKI, the gateway, three model banks, two
+//! Everything on one machine: a PKI, the gateway, five model banks, two
 //! regions and a demo fintech. Needs nothing but a folder and free ports.
 
 pub(crate) mod bank_files;
@@ -6,6 +6,7 @@ mod banks;
 mod clients;
 pub(crate) mod directory;
 mod pki;
+mod published_seal;
 pub(crate) mod state;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -156,12 +157,11 @@ impl Sandbox {
         let api_origin = format!("https://localhost:{}", api.local_addr()?.port());
 
         let shelf = if options.embedded_banks { Registry::embedded } else { Registry::new };
-        let registry =
-            Arc::new(shelf(vec![Box::new(dialects::UkOpenBanking), Box::new(dialects::BerlinGroup)]));
+        let registry = Arc::new(shelf(dialects::all()));
         let stop = CancellationToken::new();
         let seal = pki.seal()?;
         let banks = ModelBanks::start(&options, &pki, &seal, &issuer, &stop).await?;
-        for profile in banks.profiles() {
+        for profile in banks.profiles(&published_seal::key_url(&issuer)) {
             registry.put(profile);
         }
         let (bank_files, loaded) = BankFiles::open(&options.banks)?;
@@ -214,7 +214,8 @@ impl Sandbox {
         };
         let tasks = TaskTracker::new();
         let edge = |router: Router| protect(router, edge_config(&options));
-        let page_router = edge(with_fallbacks(oauth.page_routes()));
+        let page_routes = oauth.page_routes().merge(published_seal::routes(&pki)?);
+        let page_router = edge(with_fallbacks(page_routes));
         let directory = Arc::new(directory::load(stores.global()).await?);
         let api_routes = api::routes(Api { gateway: Arc::clone(&gateway), directory });
         let api_router = edge(with_fallbacks(oauth.back_channel_routes().merge(api_routes)));

@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crypto::{Jwks, SigningKey};
+use crypto::{Certificate, Jwks, SigningKey};
 use domain::{Clock, Entropy, Timestamp};
+use jiff::tz::TimeZone;
 use rustls::server::danger::ClientCertVerifier;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::book::{Decision, ScaState, elapsed_ms};
-use crate::engine::{Account, Movement, Vault, accounts, movements, users};
+use crate::engine::{Account, Consent, Movement, Vault, accounts, movements, users};
 use crate::fault::Faults;
 use crate::journal::Journal;
 use crate::{BankConfig, BankKind, OauthClient, StartFailed};
@@ -25,6 +26,7 @@ const APP_DELAY_MS: i64 = 200;
 pub(crate) struct Client {
     pub(crate) registered: OauthClient,
     pub(crate) keys: Jwks,
+    pub(crate) seal: Option<Certificate>,
 }
 
 /// Shared state of both listeners.
@@ -60,9 +62,13 @@ impl Bank {
         let clients = config
             .clients
             .into_iter()
-            .map(|registered| match Jwks::from_value(&registered.jwks) {
-                Ok(keys) => Ok(Client { registered, keys }),
-                Err(error) => Err(StartFailed::ClientKeys(registered.client_id, error)),
+            .map(|registered| {
+                let keys = Jwks::from_value(&registered.jwks)
+                    .map_err(|error| StartFailed::ClientKeys(registered.client_id.clone(), error))?;
+                let seal = registered.seal_pem.as_deref().map(Certificate::from_pem).transpose();
+                let seal =
+                    seal.map_err(|error| StartFailed::ClientSeal(registered.client_id.clone(), error))?;
+                Ok(Client { registered, keys, seal })
             })
             .collect::<Result<Vec<_>, _>>()?;
         let file = config.state_dir.map(|directory| directory.join(format!("{}.json", config.id)));
@@ -122,6 +128,19 @@ impl Bank {
         all
     }
 
+    /// Counts an access without the customer: true if it is one too many of the
+    /// day (RTS article 36(5): at most four).
+    pub(crate) fn exceeds_quota(&self, consent: &Consent, operation: &str) -> bool {
+        let day = self.now().to_zoned(TimeZone::UTC).date();
+        let (today, counter) = (format!("{day} "), format!("{day} {} {operation}", consent.id));
+        self.vault.change(|book| {
+            book.accesses.retain(|key, _| key.starts_with(&today));
+            let count = book.accesses.entry(counter).or_insert(0);
+            *count = count.saturating_add(1);
+            *count > consent.frequency
+        })
+    }
+
     /// True if the certificate chains to an authority the bank trusts.
     pub(crate) fn trusts(&self, der: &[u8]) -> bool {
         let seconds = u64::try_from(self.now().as_second()).unwrap_or(0);
@@ -174,7 +193,7 @@ fn write_private(file: &Path, text: &str) -> io::Result<()> {
 }
 
 fn signing_key(config: &BankConfig) -> Result<Option<SigningKey>, StartFailed> {
-    if config.kind != BankKind::UkOpenBanking {
+    if !matches!(config.kind, BankKind::UkOpenBanking | BankKind::PolishApi) {
         return Ok(None);
     }
     let kept =

@@ -4,10 +4,10 @@
 
 mod accounts;
 mod authorisations;
-mod caller;
 mod consents;
 mod payments;
 mod refusal;
+mod signature;
 
 use std::sync::Arc;
 

@@ -10,12 +10,16 @@
 
 mod bank;
 mod berlin;
+mod caller;
 mod engine;
 mod fault;
 mod journal;
 mod listen;
+mod oauth;
 mod observe;
 mod pages;
+mod polish;
+mod stet;
 mod uk;
 
 use std::net::SocketAddr;
@@ -40,9 +44,13 @@ pub enum BankKind {
     BerlinGroupRedirect,
     /// Berlin Group NextGenPSD2 1.3, euros, approval in the bank's app.
     BerlinGroupDecoupled,
+    /// STET 1.4, euros, redirect with OAuth.
+    Stet,
+    /// PolishAPI 2.1, zloty, redirect.
+    PolishApi,
 }
 
-/// A client the UK bank's authorization server knows.
+/// A client that a bank's authorization server knows.
 #[derive(Clone, Debug)]
 pub struct OauthClient {
     /// `client_id`.
@@ -53,6 +61,9 @@ pub struct OauthClient {
     pub redirect_uris: Vec<String>,
     /// Public key set: message signatures, request objects and assertions.
     pub jwks: serde_json::Value,
+    /// Certificate of its seal, PEM: what is found at the `keyId` of its
+    /// signatures (STET).
+    pub seal_pem: Option<String>,
 }
 
 /// How one bank runs.
@@ -76,10 +87,10 @@ pub struct BankConfig {
     pub server_key_pem: String,
     /// Authorities of client certificates and seals, PEM.
     pub client_ca_pem: String,
-    /// Private RSA key the UK bank signs with, PEM. Without it the bank makes
+    /// Private RSA key that a bank signs its answers with, PEM. Without it the bank makes
     /// one, and keeps it in `state_dir`.
     pub signing_key_pem: Option<String>,
-    /// The clients of the UK bank's authorization server.
+    /// The clients of the bank's authorization server.
     pub clients: Vec<OauthClient>,
     /// Approve without a click.
     pub auto_approve: bool,
@@ -111,6 +122,9 @@ pub enum StartFailed {
     /// A client's key set is not usable.
     #[error("the key set of client {0} is not usable")]
     ClientKeys(String, #[source] crypto::InvalidJwks),
+    /// A client's seal is not usable.
+    #[error("the seal of client {0} is not usable")]
+    ClientSeal(String, #[source] crypto::InvalidCertificate),
     /// The state file cannot be read or written.
     #[error("the bank's state file is not usable")]
     State(#[source] std::io::Error),
@@ -136,6 +150,8 @@ impl ModelBank {
         let api_router = match bank.kind {
             BankKind::UkOpenBanking => uk::router(&bank),
             BankKind::BerlinGroupRedirect | BankKind::BerlinGroupDecoupled => berlin::router(&bank),
+            BankKind::Stet => stet::router(&bank),
+            BankKind::PolishApi => polish::router(&bank),
         };
         let api_router = observe::layered(api_router, &bank).with_state(Arc::clone(&bank));
         let pages_router = pages::router(bank.kind).with_state(Arc::clone(&bank));
@@ -159,7 +175,7 @@ pub struct RunningBank {
     pub api_url: String,
     /// Base address of the pages.
     pub pages_url: String,
-    /// Issuer of the UK bank's authorization server; metadata is below it.
+    /// Issuer of the bank's authorization server, if it has one; metadata is below it.
     pub issuer: String,
     bank: Arc<Bank>,
     tracker: TaskTracker,

@@ -25,9 +25,9 @@ use crate::BankKind;
 use crate::bank::Bank;
 use crate::engine::book::Decision;
 use crate::engine::{PASSWORD, Ticket};
+use crate::oauth;
 use crate::pages::question::{About, Question, conclude, waiting_for};
 use crate::pages::view::{App, Approve, Login, Message, page};
-use crate::uk::oauth;
 
 /// Minutes a log-in lasts.
 const TICKET_MINUTES: i64 = 10;
@@ -48,6 +48,12 @@ pub(crate) fn router(kind: BankKind) -> Router<Arc<Bank>> {
             .route("/.well-known/oauth-authorization-server", get(oauth::metadata))
             .route("/jwks.json", get(oauth::keys))
             .route("/authorize", get(authorize)),
+        BankKind::Stet => router
+            .route("/.well-known/openid-configuration", get(oauth::metadata))
+            .route("/.well-known/oauth-authorization-server", get(oauth::metadata))
+            .route("/authorize", get(authorize))
+            .route("/sca/{id}", get(approval)),
+        BankKind::PolishApi => router.route("/authorize", get(authorize)),
         BankKind::BerlinGroupRedirect => router.route("/sca/{id}", get(approval)).route("/app", get(app)),
         BankKind::BerlinGroupDecoupled => router.route("/app", get(app)),
     };
@@ -72,7 +78,7 @@ async fn front(State(bank): State<Arc<Bank>>) -> Response {
         BankKind::BerlinGroupRedirect => {
             "A bank of the sandbox. You come here when someone asks for your approval; what waits for a second holder is under /app, and /consents shows what you share."
         }
-        BankKind::UkOpenBanking => {
+        BankKind::UkOpenBanking | BankKind::Stet | BankKind::PolishApi => {
             "A bank of the sandbox. You come here when someone asks for your approval; /consents shows what you share."
         }
     };
@@ -83,15 +89,21 @@ async fn style() -> Response {
     ([(CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("templates/style.css")).into_response()
 }
 
-/// Where the browser arrives with a pushed request.
+/// Where the browser arrives with a pushed request, or at a STET bank with the
+/// request itself.
 async fn authorize(
     State(bank): State<Arc<Bank>>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
     let parameter = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
-    match oauth::pending(&bank, parameter("client_id"), parameter("request_uri")) {
-        Some((name, _)) => arrived(&bank, &About::Request(name), &headers).await,
+    let name = if bank.kind == BankKind::Stet {
+        crate::stet::requested(&bank, &query)
+    } else {
+        oauth::pending(&bank, parameter("client_id"), parameter("request_uri")).map(|(name, _)| name)
+    };
+    match name {
+        Some(name) => arrived(&bank, &About::Request(name), &headers).await,
         None => gone(&bank),
     }
 }

@@ -2,14 +2,11 @@
 //! (FAPI 2.0: pushed requests, PKCE, certificate-bound tokens).
 
 mod accounts;
-mod caller;
 mod consents;
-pub(crate) mod oauth;
-mod payments;
+pub(crate) mod payments;
 mod refusal;
 mod resources;
 mod signature;
-mod token;
 
 use std::sync::Arc;
 
@@ -22,6 +19,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 
 use crate::bank::Bank;
+use crate::oauth;
 
 /// Base path of account information.
 const AISP: &str = "/open-banking/v4.0/aisp";
@@ -54,7 +52,7 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .nest(AISP, aisp)
         .nest(PISP, pisp)
         .route("/par", post(oauth::push))
-        .route("/token", post(token::issue))
+        .route("/token", post(oauth::token::issue))
         .layer(from_fn_with_state(Arc::clone(bank), interaction))
 }
 

@@ -57,6 +57,10 @@ pub struct BankPayment {
     pub payment_id: Option<String>,
     /// OAuth access token for this payment.
     pub access_token: Option<String>,
+    /// End of its life, if the bank said it.
+    pub access_token_expires_at: Option<Timestamp>,
+    /// OAuth refresh token for this payment.
+    pub refresh_token: Option<String>,
     /// The PSU's login name at the bank, where its interface wants it.
     pub psu_id: Option<String>,
     /// How the PSU approves: where to, or what scope (see `connect::ScaStart`).

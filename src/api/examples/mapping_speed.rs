@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use connect::{AccountInformation, ApiBase, BankResponse, CallContext, Dialect, Profile};
+use connect::{AccountInformation, ApiBase, BankRequest, BankResponse, CallContext, Dialect, Profile};
 use consentry_api::{TransactionView, Viewer};
 use dialects::{BerlinGroup, UkOpenBanking};
 use domain::{AccountId, ConsentId};
@@ -73,7 +73,8 @@ fn read(
         access_token: None,
         bank_consent_id: None,
     };
-    let entries = information.transactions_read(&cx, response)?.items;
+    let asked = BankRequest::get(profile.accounts_api()?.url.clone());
+    let entries = information.transactions_read(&cx, &asked, response)?.items;
     let id = AccountId::from_uuid(profile.region, Uuid::nil());
     let ids = IdKey::new([7; 32]).transactions(id, &entries);
     let account = AccountData {

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use subtle::ConstantTimeEq;
 
 use super::{AuthorizationRequest, OAuthClient};
-use crate::{BankError, BankErrorKind, ResponseType};
+use crate::{BankError, BankErrorKind, Profile, ResponseType};
 
 /// A checked callback.
 pub struct Callback {
@@ -28,15 +28,8 @@ impl OAuthClient<'_> {
         request: &AuthorizationRequest,
     ) -> Result<Callback, BankError> {
         let invalid = |field: &str| self.error(BankErrorKind::AuthorizationInvalid).at(field);
-        let once = |name: &'static str| {
-            let mut values = url::form_urlencoded::parse(parameters.as_bytes())
-                .filter(|(found, _)| found == name)
-                .map(|(_, value)| value.into_owned());
-            let value = values.next();
-            if values.next().is_some() { Err(invalid(name)) } else { Ok(value) }
-        };
-        let (state, iss) = (once("state")?, once("iss")?);
-        let (code, error, id_token) = (once("code")?, once("error")?, once("id_token")?);
+        let once = |name: &str| once(self.profile, parameters, name);
+        let (state, iss, id_token) = (once("state")?, once("iss")?, once("id_token")?);
 
         let ours = state.is_some_and(|state| bool::from(state.as_bytes().ct_eq(request.state.as_bytes())));
         if !ours {
@@ -47,15 +40,41 @@ impl OAuthClient<'_> {
             None if self.metadata.iss_parameter_supported => return Err(invalid("iss")),
             Some(_) | None => {}
         }
-        if let Some(error) = error {
-            return Err(self.error(kind_of(&error)).with_bank_code(&error));
-        }
-        let code = code.filter(|code| !code.is_empty()).ok_or_else(|| invalid("code"))?;
+        let code = code_of(self.profile, parameters)?;
         let hybrid = self.server().is_some_and(|server| server.response_type == ResponseType::CodeIdToken);
         if hybrid && id_token.is_none() {
             return Err(invalid("id_token"));
         }
-        Ok(Callback { code: code.into(), id_token })
+        Ok(Callback { code, id_token })
+    }
+}
+
+/// The code of a callback whose `state` was recognised, of banks that send
+/// nothing else along.
+///
+/// # Errors
+///
+/// What the bank's error means; `authorization-invalid` without one code.
+pub fn code_of(profile: &Profile, parameters: &str) -> Result<SecretString, BankError> {
+    let (code, error) = (once(profile, parameters, "code")?, once(profile, parameters, "error")?);
+    if let Some(error) = error {
+        return Err(BankError::new(&profile.id, kind_of(&error)).with_bank_code(&error));
+    }
+    let missing = || BankError::new(&profile.id, BankErrorKind::AuthorizationInvalid).at("code");
+    code.filter(|code| !code.is_empty()).map(SecretString::from).ok_or_else(missing)
+}
+
+/// The value of a parameter that may come once.
+fn once(profile: &Profile, parameters: &str, name: &str) -> Result<Option<String>, BankError> {
+    let mut values = url::form_urlencoded::parse(parameters.as_bytes())
+        .filter(|(found, _)| found == name)
+        .map(|(_, value)| value.into_owned());
+    let value = values.next();
+    let twice = values.next().is_some();
+    if twice {
+        Err(BankError::new(&profile.id, BankErrorKind::AuthorizationInvalid).at(name))
+    } else {
+        Ok(value)
     }
 }
 

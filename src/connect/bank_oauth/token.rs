@@ -160,26 +160,7 @@ impl OAuthClient<'_> {
     /// What the bank's error means, or `malformed-response`.
     pub fn token_read(&self, response: &BankResponse) -> Result<BankTokens, BankError> {
         refuse_failure(self.profile, response)?;
-        let wire: Wire = json(self.profile, response)?;
-        let malformed = |field: &str| BankError::malformed(&self.profile.id, field);
-        if !wire.token_type.eq_ignore_ascii_case("bearer") {
-            return Err(malformed("/token_type"));
-        }
-        // A header is what it is for: VSCHAR (RFC 6749 appendix A.12).
-        let sendable = |token: &SecretString| {
-            let token = token.expose_secret();
-            !token.is_empty() && token.len() <= 16 * 1024 && token.bytes().all(|b| (0x21..=0x7e).contains(&b))
-        };
-        if !sendable(&wire.access_token) {
-            return Err(malformed("/access_token"));
-        }
-        Ok(BankTokens {
-            access_token: wire.access_token,
-            refresh_token: wire.refresh_token.filter(|token| !token.expose_secret().is_empty()),
-            id_token: wire.id_token.filter(|token| !token.is_empty()),
-            expires_in: wire.expires_in.map(Duration::from_secs),
-            scope: wire.scope.filter(|scope| !scope.trim().is_empty()),
-        })
+        tokens_of(self.profile, response)
     }
 
     fn token_request(&self, mut form: Form, effect: Effect) -> Result<BankRequest, BankError> {
@@ -189,6 +170,34 @@ impl OAuthClient<'_> {
             .header("accept", "application/json")
             .map_err(|name| self.error(BankErrorKind::Internal).at(name))
     }
+}
+
+/// Reads the tokens of a successful answer.
+///
+/// # Errors
+///
+/// `malformed-response`.
+pub fn tokens_of(profile: &Profile, response: &BankResponse) -> Result<BankTokens, BankError> {
+    let wire: Wire = json(profile, response)?;
+    let malformed = |field: &str| BankError::malformed(&profile.id, field);
+    if !wire.token_type.eq_ignore_ascii_case("bearer") {
+        return Err(malformed("/token_type"));
+    }
+    // A header is what it is for: VSCHAR (RFC 6749 appendix A.12).
+    let sendable = |token: &SecretString| {
+        let token = token.expose_secret();
+        !token.is_empty() && token.len() <= 16 * 1024 && token.bytes().all(|b| (0x21..=0x7e).contains(&b))
+    };
+    if !sendable(&wire.access_token) {
+        return Err(malformed("/access_token"));
+    }
+    Ok(BankTokens {
+        access_token: wire.access_token,
+        refresh_token: wire.refresh_token.filter(|token| !token.expose_secret().is_empty()),
+        id_token: wire.id_token.filter(|token| !token.is_empty()),
+        expires_in: wire.expires_in.map(Duration::from_secs),
+        scope: wire.scope.filter(|scope| !scope.trim().is_empty()),
+    })
 }
 
 /// What an unsuccessful answer of an authorization server means (RFC 6749

@@ -269,6 +269,10 @@ fn signing() -> Value {
             way("none", &[], json!({})),
             way("digest-signature", &[], json!({})),
             way("detached-jws", &["trust_anchor"], jws),
+            way("digest-signature-by-url", &["key_url"], json!({
+                "key_url": text("Address of our QSealC, in which {sha256} stands for its fingerprint."),
+            })),
+            way("body-jws", &[], json!({})),
         ],
     })
 }

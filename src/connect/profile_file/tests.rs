@@ -117,6 +117,49 @@ fn a_brand_overrides_its_group_and_adds_to_its_quirks() {
 }
 
 #[test]
+fn banks_of_stet_and_polish_api_are_described_like_any_other() {
+    let text = |key_url: &str| {
+        format!(
+            r#"
+        group = "Example"
+        [defaults]
+        environment = "live"
+        client_auth = "certificate"
+        client_id = "PSDFR-ACPR-100001"
+        region = "eu"
+        [[brand]]
+        id = "fr-one"
+        name = "One"
+        dialect = "stet"
+        sca = ["oauth"]
+        accounts_api = {{ use = "1.4", "1.4" = "https://one.example/psd2/v1.4" }}
+        signing = {{ method = "digest-signature-by-url", key_url = "{key_url}" }}
+        payment_schemes = ["SEPA_CT", "SEPA_INST"]
+        [[brand]]
+        id = "pl-two"
+        name = "Two"
+        dialect = "polish-api"
+        sca = ["redirect"]
+        accounts_api = {{ use = "2.1", "2.1" = "https://two.example/v2_1_1.1" }}
+        signing = {{ method = "body-jws" }}
+        payment_schemes = ["ELIXIR", "EXPRESS_ELIXIR"]
+    "#
+        )
+    };
+    let key_url = "https://tpp.example/qseal_{sha256}.pem";
+    let (profiles, problems) = read_profiles("example.toml", &text(key_url));
+    assert_eq!(problems, []);
+    assert_eq!(profiles[0].signing, Signing::DigestSignatureByUrl { key_url: key_url.to_owned() });
+    assert_eq!(profiles[1].signing, Signing::BodyJws);
+    assert_eq!(profiles[1].payment_schemes, [PaymentScheme::Elixir, PaymentScheme::ExpressElixir]);
+    for wrong in ["https://tpp.example/qseal.pem", "http://tpp.example/{sha256}"] {
+        let problems = lint("example.toml", &text(wrong));
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].key, "brand[0].signing.key_url");
+    }
+}
+
+#[test]
 fn a_next_page_under_a_sister_brands_address_is_asked_of_the_brand_itself() {
     let profiles = embedded();
     let profile =
@@ -381,4 +424,15 @@ fn limits_and_maintenance_are_read_and_checked() {
     );
     let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
     assert_eq!(keys, ["brand[0].limits.retries", "brand[0].maintenance[0].until"]);
+}
+
+/// A rule that nobody would run is a mistake.
+#[test]
+fn rules_are_refused_where_the_dialect_runs_none() {
+    let text = "group = \"G\"\n[[brand]]\nid = \"fr-bank\"\nname = \"B\"\nregion = \"eu\"\ndialect = \"stet\"\n\
+                environment = \"live\"\nclient_auth = \"certificate\"\n[brand.map.transactions]\n\
+                creditor_name = 'value'\n";
+    let (_, problems) = read_profiles("f.toml", text);
+    let found: Vec<_> = problems.iter().map(|problem| (problem.line, problem.key.as_str())).collect();
+    assert_eq!(found, [(Some(9), "brand[0].map")]);
 }

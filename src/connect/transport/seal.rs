@@ -49,6 +49,13 @@ pub(super) fn sign(
         Signature::DigestAndSignature => {
             digest_and_signature(seal.ok_or_else(failed)?, request).ok_or_else(failed)
         }
+        Signature::DigestAndSignatureByUrl => {
+            signature_by_url(profile, seal.ok_or_else(failed)?, now, request).ok_or_else(failed)
+        }
+        Signature::BodyJws => {
+            let token = body_jws(seal.ok_or_else(failed)?, request).ok_or_else(failed)?;
+            insert(request, "x-jws-signature", &token).ok_or_else(failed)
+        }
     }
 }
 
@@ -76,6 +83,49 @@ fn detached(profile: &Profile, seal: &Seal, now: Timestamp, request: &BankReques
     jws::sign_detached(&seal.key, &header, request.body.as_deref().unwrap_or_default()).ok()
 }
 
+/// `header..signature` over the body. The header names the key and, as
+/// PolishAPI wants it, the certificate of the seal.
+fn body_jws(seal: &Seal, request: &BankRequest) -> Option<String> {
+    let mut header = Map::new();
+    header.insert("typ".into(), json!("JOSE"));
+    header.insert("cty".into(), json!("application/json"));
+    header.insert("x5t#S256".into(), json!(seal.certificate.thumbprint.to_string()));
+    jws::sign_detached(&seal.key, &header, request.body.as_deref().unwrap_or_default()).ok()
+}
+
+/// STET 1.4 has signed: the request's target, the body by its digest, and what
+/// is sent of `Content-*`, `Date`, `X-Request-ID` and `PSU-*`.
+fn signature_by_url(profile: &Profile, seal: &Seal, now: Timestamp, request: &mut BankRequest) -> Option<()> {
+    let Signing::DigestSignatureByUrl { key_url } = &profile.signing else { return None };
+    let body = request.body.clone().unwrap_or_default();
+    insert(request, "digest", &http_signature::digest(&body))?;
+    insert(request, "date", &crate::http_date(now))?;
+    let target = http_signature::request_target(
+        request.method.as_str(),
+        &request.url[url::Position::BeforePath..url::Position::AfterQuery],
+    );
+    let mut signed = vec![("(request-target)", target)];
+    if request.body.is_some() {
+        // Written by the connection itself, from the same bytes.
+        signed.push(("content-length", body.len().to_string()));
+    }
+    let mut sent: Vec<(&str, String)> = Vec::new();
+    for (name, value) in &request.headers {
+        let covered = matches!(name.as_str(), "digest" | "date" | "x-request-id" | "content-type")
+            || name.as_str().starts_with("psu-");
+        if covered {
+            sent.push((name.as_str(), value.to_str().ok()?.trim().to_owned()));
+        }
+    }
+    sent.sort();
+    signed.extend(sent);
+    let lines: Vec<(&str, &str)> = signed.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let fingerprint = crypto::digest::hex(seal.certificate.thumbprint.as_bytes());
+    let key_id = key_url.replace("{sha256}", &fingerprint);
+    let signature = http_signature::sign_cavage(&seal.key, &key_id, &lines).ok()?;
+    insert(request, "signature", &signature)
+}
+
 fn digest_and_signature(seal: &Seal, request: &mut BankRequest) -> Option<()> {
     let digest = http_signature::digest(request.body.as_deref().unwrap_or_default());
     insert(request, "digest", &digest)?;
@@ -94,3 +144,6 @@ fn insert(request: &mut BankRequest, name: &'static str, value: &str) -> Option<
     request.headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value).ok()?);
     Some(())
 }
+
+#[cfg(test)]
+mod tests;

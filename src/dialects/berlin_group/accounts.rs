@@ -2,8 +2,8 @@
 
 use connect::{
     AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    ConsentOrder, Effect, LodgedConsent, NextPage, Page, RedirectUris, ScaStart, TransactionQuery,
-    TransactionSelection,
+    ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Effect, ExplicitStart,
+    LodgedConsent, NextPage, Page, RedirectUris, ScaStart, TransactionQuery, TransactionSelection,
 };
 use domain::{Account, Balance, Date, Transaction};
 use http::Method;
@@ -23,7 +23,7 @@ use crate::node::Node;
 /// How XS2A writes "without end".
 const NO_END: Date = Date::constant(9999, 12, 31);
 
-impl AccountInformation for BerlinGroup {
+impl ConsentLodging for BerlinGroup {
     fn lodge(&self, cx: &CallContext<'_>, order: &ConsentOrder) -> Result<BankRequest, BankError> {
         let recurring = order.recurring || cx.profile.berlin_group.recurring_only;
         let body = json!({
@@ -51,7 +51,12 @@ impl AccountInformation for BerlinGroup {
         };
         read().map_err(|error| after(Effect::Write, error))
     }
+}
 
+/// `POST /consents/{consentId}/authorisations`.
+struct ConsentAuthorisation;
+
+impl ExplicitStart for ConsentAuthorisation {
     fn authorise(
         &self,
         cx: &CallContext<'_>,
@@ -73,7 +78,9 @@ impl AccountInformation for BerlinGroup {
         sca_start(cx.profile, response, &root, format!("AIS:{consent}"), &own)
             .map_err(|error| after(Effect::Write, error))
     }
+}
 
+impl ConsentInquiry for BerlinGroup {
     fn status(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
         let url = cx.profile.accounts_api()?.join(&["consents", consent_id(cx)?, "status"]);
         request(cx, Method::GET, url, Effect::Read, None)
@@ -87,7 +94,9 @@ impl AccountInformation for BerlinGroup {
         let body = success(cx, response, Effect::Read)?;
         consent_status(&Node::root(&cx.profile.id, &body).get("consentStatus"))
     }
+}
 
+impl ConsentRevocation for BerlinGroup {
     fn revoke(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
         let url = cx.profile.accounts_api()?.join(&["consents", consent_id(cx)?]);
         request(cx, Method::DELETE, url, Effect::Write, None)
@@ -106,6 +115,24 @@ impl AccountInformation for BerlinGroup {
                 | BankErrorKind::ResourceUnknown
         );
         if ended { Ok(()) } else { Err(error) }
+    }
+}
+
+impl AccountInformation for BerlinGroup {
+    fn consents(&self) -> Consents<'_> {
+        Consents::Lodged(self)
+    }
+
+    fn inquiry(&self) -> Option<&dyn ConsentInquiry> {
+        Some(self)
+    }
+
+    fn revocation(&self) -> Option<&dyn ConsentRevocation> {
+        Some(self)
+    }
+
+    fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
+        Some(&ConsentAuthorisation)
     }
 
     fn accounts(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
@@ -182,6 +209,7 @@ impl AccountInformation for BerlinGroup {
     fn transactions_read(
         &self,
         cx: &CallContext<'_>,
+        _asked: &BankRequest,
         response: &BankResponse,
     ) -> Result<Page<Transaction>, BankError> {
         if !response.status.is_success() {

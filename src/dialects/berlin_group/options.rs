@@ -142,7 +142,9 @@ pub(super) fn product(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<&'st
     let product = match order.scheme {
         PaymentScheme::SepaCreditTransfer => "sepa-credit-transfers",
         PaymentScheme::SepaInstant => "instant-sepa-credit-transfers",
-        PaymentScheme::FasterPayments => return Err(cx.error(BankErrorKind::Unsupported).at("scheme")),
+        PaymentScheme::FasterPayments | PaymentScheme::Elixir | PaymentScheme::ExpressElixir => {
+            return Err(cx.error(BankErrorKind::Unsupported).at("scheme"));
+        }
     };
     let products = &cx.profile.berlin_group.payment_products;
     if products.is_empty() || products.iter().any(|known| known == product) {

@@ -3,7 +3,7 @@
 
 use connect::{
     BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, Echo, Effect,
-    LodgedPayment, PaymentInitiation, PaymentReport, RedirectUris, ScaStart,
+    ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, RedirectUris, ScaStart,
 };
 use domain::{IsoPaymentStatus, PaymentOrder};
 use http::Method;
@@ -53,26 +53,8 @@ impl PaymentInitiation for BerlinGroup {
         })
     }
 
-    fn authorise(
-        &self,
-        cx: &CallContext<'_>,
-        link: &Url,
-        redirects: &RedirectUris,
-    ) -> Result<BankRequest, BankError> {
-        if !cx.profile.permits(link) {
-            return Err(BankError::malformed(&cx.profile.id, "/_links/startAuthorisation"));
-        }
-        let request = request(cx, Method::POST, link.clone(), Effect::Write, Some(&json!({})))?;
-        with_redirects(cx, request, redirects)
-    }
-
-    fn authorised(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<ScaStart, BankError> {
-        let body = success(cx, response, Effect::Write)?;
-        let root = Node::root(&cx.profile.id, &body);
-        let payment = cx.bank_consent_id.ok_or_else(|| cx.error(BankErrorKind::ResourceUnknown))?;
-        let own = cx.profile.payments_api()?.url.clone();
-        sca_start(cx.profile, response, &root, format!("PIS:{payment}"), &own)
-            .map_err(|error| after(Effect::Write, error))
+    fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
+        Some(&PaymentAuthorisation)
     }
 
     fn submit(
@@ -128,6 +110,33 @@ impl PaymentInitiation for BerlinGroup {
     }
 }
 
+/// `POST /payments/{product}/{paymentId}/authorisations`.
+struct PaymentAuthorisation;
+
+impl ExplicitStart for PaymentAuthorisation {
+    fn authorise(
+        &self,
+        cx: &CallContext<'_>,
+        link: &Url,
+        redirects: &RedirectUris,
+    ) -> Result<BankRequest, BankError> {
+        if !cx.profile.permits(link) {
+            return Err(BankError::malformed(&cx.profile.id, "/_links/startAuthorisation"));
+        }
+        let request = request(cx, Method::POST, link.clone(), Effect::Write, Some(&json!({})))?;
+        with_redirects(cx, request, redirects)
+    }
+
+    fn authorised(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<ScaStart, BankError> {
+        let body = success(cx, response, Effect::Write)?;
+        let root = Node::root(&cx.profile.id, &body);
+        let payment = cx.bank_consent_id.ok_or_else(|| cx.error(BankErrorKind::ResourceUnknown))?;
+        let own = cx.profile.payments_api()?.url.clone();
+        sca_start(cx.profile, response, &root, format!("PIS:{payment}"), &own)
+            .map_err(|error| after(Effect::Write, error))
+    }
+}
+
 fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankError> {
     let echo = echoed(root, order)?;
     let status = payment_status(&root.get("transactionStatus"))?;
@@ -140,13 +149,12 @@ fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankEr
     })
 }
 
-/// A reason of four letters and digits (ISO 20022 ExternalStatusReason1Code).
 fn iso_reason(root: &Node<'_>) -> Result<Option<String>, BankError> {
     let messages = root.get("tppMessages");
     let items = messages.items()?;
     let from_message = items.first().map(|message| message.get("code").text()).transpose()?.flatten();
     let reason = root.get("reasonCode").text()?.or(from_message);
-    Ok(reason.filter(|code| code.len() == 4 && code.bytes().all(|b| b.is_ascii_alphanumeric())))
+    Ok(crate::status::iso_reason(reason))
 }
 
 /// `transactionStatus`.

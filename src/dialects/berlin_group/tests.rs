@@ -1,15 +1,12 @@
 use connect::{
-    ApiBase, AuthorizationServer, BankConsentStatus, BankPaymentIds, ConsentOrder, Echo, Outcome,
-    PsuPresence, ScaStart, TransactionQuery,
+    ApiBase, AuthorizationServer, BankConsentStatus, BankPaymentIds, ConsentInquiry, ConsentLodging,
+    ConsentOrder, ConsentRevocation, Echo, Outcome, PsuPresence, ScaStart, TransactionQuery,
 };
-use domain::{
-    AccountIdentification, IsoPaymentStatus, Money, PaymentOrder, PaymentScheme, Permission,
-    RemittanceInformation,
-};
-use http::{HeaderMap, StatusCode};
+use domain::{IsoPaymentStatus, Permission};
 use serde_json::json;
 
 use super::*;
+use crate::world::{answer, context, order, raw, redirects, sent};
 
 pub(crate) fn profile() -> Profile {
     let mut profile = Profile::blank(
@@ -25,54 +22,6 @@ pub(crate) fn profile() -> Profile {
     profile.signing = Signing::DigestSignature;
     profile.max_consent_days = Some(180);
     profile
-}
-
-fn context(profile: &Profile) -> CallContext<'_> {
-    CallContext {
-        profile,
-        request_id: "99391c7e-ad88-49ec-a2ad-99ddcb1f7721".parse().unwrap(),
-        now: "2026-06-01T10:00:00Z".parse().unwrap(),
-        psu: None,
-        psu_id: None,
-        access_token: None,
-        bank_consent_id: Some("consent-1"),
-    }
-}
-
-fn redirects() -> RedirectUris {
-    RedirectUris {
-        ok: "https://gateway.example/callback".parse().unwrap(),
-        nok: "https://gateway.example/refused".parse().unwrap(),
-    }
-}
-
-fn order() -> PaymentOrder {
-    PaymentOrder {
-        end_to_end_id: "E2E-1".into(),
-        instruction_id: "I-1".into(),
-        amount: Money::parse("123.50", "EUR".parse().unwrap()).unwrap(),
-        debtor_account: None,
-        creditor_name: "Merchant".into(),
-        creditor_account: AccountIdentification::Iban("DE02120300000000202051".parse().unwrap()),
-        remittance: RemittanceInformation { unstructured: Some("Invoice 7".into()), reference: None },
-        scheme: PaymentScheme::SepaInstant,
-    }
-}
-
-fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &Value) -> BankResponse {
-    raw(status, headers, body.to_string().into_bytes())
-}
-
-fn raw(status: u16, headers: &[(&'static str, &'static str)], body: Vec<u8>) -> BankResponse {
-    let mut map = HeaderMap::new();
-    for (name, value) in headers {
-        map.insert(*name, value.parse().unwrap());
-    }
-    BankResponse { status: StatusCode::from_u16(status).unwrap(), headers: map, body: body.into() }
-}
-
-fn sent(request: &BankRequest) -> Value {
-    serde_json::from_slice(request.body.as_deref().unwrap()).unwrap()
 }
 
 #[test]
@@ -94,7 +43,7 @@ fn a_consent_request_is_what_the_standard_wants() {
         transactions_from: None,
         redirects: redirects(),
     };
-    let request = AccountInformation::lodge(&BerlinGroup, &cx, &order).unwrap();
+    let request = ConsentLodging::lodge(&BerlinGroup, &cx, &order).unwrap();
     assert_eq!(
         (request.method.as_str(), request.url.as_str()),
         ("POST", "https://xs2a.bank.example/v1/consents")
@@ -126,8 +75,7 @@ fn the_answer_says_how_authentication_goes_on() {
     let mut profile = profile();
     let lodged = |profile: &Profile, headers: &[(&'static str, &'static str)], links: Value| {
         let body = json!({ "consentId": "c/1", "consentStatus": "received", "_links": links });
-        AccountInformation::lodged(&BerlinGroup, &context(profile), &answer(201, headers, &body))
-            .map(|l| l.sca)
+        ConsentLodging::lodged(&BerlinGroup, &context(profile), &answer(201, headers, &body)).map(|l| l.sca)
     };
     let link = "https://bank.example/login";
     let redirect = Some(ScaStart::Redirect(link.parse().unwrap()));
@@ -178,8 +126,11 @@ fn a_next_page_never_leads_away_from_the_bank() {
     let profile = profile();
     let page = |link: &str| {
         let body = json!({ "transactions": { "booked": [], "_links": { "next": { "href": link } } } });
+        let cx = context(&profile);
+        let asked = BerlinGroup.transactions(&cx, "1", &TransactionQuery::default()).unwrap();
         BerlinGroup.transactions_read(
-            &context(&profile),
+            &cx,
+            &asked,
             &answer(200, &[("content-type", "application/json")], &body),
         )
     };
@@ -282,10 +233,10 @@ fn every_status_of_the_standard_is_known_and_no_other() {
         ("partiallyAuthorised", BankConsentStatus::PartiallyAuthorised),
     ] {
         let response = answer(200, &[], &json!({ "consentStatus": word }));
-        assert_eq!(AccountInformation::status_read(&BerlinGroup, &cx, &response).unwrap(), status);
+        assert_eq!(ConsentInquiry::status_read(&BerlinGroup, &cx, &response).unwrap(), status);
     }
     let response = answer(200, &[], &json!({ "consentStatus": "VALID" }));
-    assert!(AccountInformation::status_read(&BerlinGroup, &cx, &response).is_err());
+    assert!(ConsentInquiry::status_read(&BerlinGroup, &cx, &response).is_err());
 }
 
 #[test]
@@ -312,7 +263,7 @@ fn what_a_consent_allows_beside_accounts_is_asked_for() {
     };
     let access = |permissions: &[Permission]| {
         let order = order(permissions.to_vec());
-        let request = AccountInformation::lodge(&BerlinGroup, &context(&profile), &order).unwrap();
+        let request = ConsentLodging::lodge(&BerlinGroup, &context(&profile), &order).unwrap();
         sent(&request)["access"].clone()
     };
     use Permission::{

@@ -2,7 +2,8 @@
 
 use connect::{
     AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    ConsentOrder, Effect, LodgedConsent, MapTarget, NextPage, Page, RedirectUris, ScaStart, TransactionQuery,
+    ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Effect, ExplicitStart,
+    LodgedConsent, MapTarget, NextPage, Page, ScaStart, TransactionQuery,
 };
 use domain::{
     Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BalanceType, Currency, Money,
@@ -17,7 +18,7 @@ use super::{UkOpenBanking, after, consent_status, failure, identification, reque
 use crate::mapped::{Mapped, Rules, booking_status, direction};
 use crate::node::Node;
 
-impl AccountInformation for UkOpenBanking {
+impl ConsentLodging for UkOpenBanking {
     fn lodge(&self, cx: &CallContext<'_>, order: &ConsentOrder) -> Result<BankRequest, BankError> {
         let mut data = Map::new();
         data.insert("Permissions".into(), json!(permissions(cx, order)));
@@ -48,20 +49,9 @@ impl AccountInformation for UkOpenBanking {
         };
         read().map_err(|error| after(Effect::Write, error))
     }
+}
 
-    fn authorise(
-        &self,
-        cx: &CallContext<'_>,
-        _link: &Url,
-        _redirects: &RedirectUris,
-    ) -> Result<BankRequest, BankError> {
-        Err(cx.error(BankErrorKind::Unsupported))
-    }
-
-    fn authorised(&self, cx: &CallContext<'_>, _response: &BankResponse) -> Result<ScaStart, BankError> {
-        Err(cx.error(BankErrorKind::Unsupported))
-    }
-
+impl ConsentInquiry for UkOpenBanking {
     fn status(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
         request(cx, Method::GET, consent_url(cx)?, Effect::Read, None)
     }
@@ -75,7 +65,9 @@ impl AccountInformation for UkOpenBanking {
         let root = Node::root(&cx.profile.id, &body);
         consent_status(&root.get("Data").get("Status"))
     }
+}
 
+impl ConsentRevocation for UkOpenBanking {
     fn revoke(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
         request(cx, Method::DELETE, consent_url(cx)?, Effect::Write, None)
     }
@@ -87,6 +79,24 @@ impl AccountInformation for UkOpenBanking {
         let error = failure(&cx.profile.id, response, Effect::Write);
         let ended = matches!(error.kind, BankErrorKind::ResourceUnknown | BankErrorKind::ConsentMissing);
         if ended { Ok(()) } else { Err(error) }
+    }
+}
+
+impl AccountInformation for UkOpenBanking {
+    fn consents(&self) -> Consents<'_> {
+        Consents::Lodged(self)
+    }
+
+    fn inquiry(&self) -> Option<&dyn ConsentInquiry> {
+        Some(self)
+    }
+
+    fn revocation(&self) -> Option<&dyn ConsentRevocation> {
+        Some(self)
+    }
+
+    fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
+        None
     }
 
     fn accounts(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
@@ -146,6 +156,7 @@ impl AccountInformation for UkOpenBanking {
     fn transactions_read(
         &self,
         cx: &CallContext<'_>,
+        _asked: &BankRequest,
         response: &BankResponse,
     ) -> Result<Page<Transaction>, BankError> {
         let rules = Rules::of(cx.profile);

@@ -3,12 +3,12 @@
 
 use connect::{
     BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext,
-    Echo, Effect, LodgedPayment, PaymentInitiation, PaymentReport, QuirkName, RedirectUris, ScaStart,
+    Echo, Effect, ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, QuirkName, RedirectUris,
+    ScaStart,
 };
 use domain::{IsoPaymentStatus, PaymentOrder, PaymentScheme};
 use http::Method;
 use serde_json::{Map, Value, json};
-use url::Url;
 
 use super::{UkOpenBanking, after, consent_status, identification, request, signed, success, written};
 use crate::echo;
@@ -54,17 +54,8 @@ impl PaymentInitiation for UkOpenBanking {
         })
     }
 
-    fn authorise(
-        &self,
-        cx: &CallContext<'_>,
-        _link: &Url,
-        _redirects: &RedirectUris,
-    ) -> Result<BankRequest, BankError> {
-        Err(cx.error(BankErrorKind::Unsupported))
-    }
-
-    fn authorised(&self, cx: &CallContext<'_>, _response: &BankResponse) -> Result<ScaStart, BankError> {
-        Err(cx.error(BankErrorKind::Unsupported))
+    fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
+        None
     }
 
     fn submit(
@@ -160,7 +151,7 @@ fn iso_reason(data: &Node<'_>) -> Result<Option<String>, BankError> {
     let reasons = data.get("StatusReason");
     let items = reasons.items()?;
     let code = items.first().map(|reason| reason.get("StatusReasonCode").text()).transpose()?.flatten();
-    Ok(code.filter(|code| code.len() == 4 && code.bytes().all(|b| b.is_ascii_alphanumeric())))
+    Ok(crate::status::iso_reason(code))
 }
 
 /// The standard repeats the whole initiation; amount and creditor must be ours.

@@ -1,6 +1,6 @@
 use connect::{
-    ApiBase, BankPaymentIds, ConsentOrder, Echo, Outcome, PsuPresence, Quirk, QuirkName, Quirks,
-    RedirectUris, ScaStart, TransactionQuery,
+    ApiBase, BankPaymentIds, ConsentInquiry, ConsentLodging, ConsentOrder, Echo, Outcome, PsuPresence, Quirk,
+    QuirkName, Quirks, RedirectUris, ScaStart, TransactionQuery,
 };
 use domain::{
     AccountResource, BalanceType, BookingStatus, CreditDebit, IsoPaymentStatus, Money, PaymentOrder,
@@ -42,7 +42,7 @@ fn context<'a>(profile: &'a Profile, token: &'a SecretString) -> CallContext<'a>
 
 fn redirects() -> RedirectUris {
     let uri: Url = "https://gateway.example/callback".parse().unwrap();
-    RedirectUris { ok: uri.clone(), nok: uri }
+    RedirectUris { ok: uri.clone(), nok: uri.clone(), callback: uri, state: "state-1".into() }
 }
 
 fn order() -> PaymentOrder {
@@ -99,7 +99,7 @@ fn an_access_consent_names_permissions_end_and_what_the_bank_refuses_not() {
         transactions_from: Some("2026-01-01".parse().unwrap()),
         redirects: redirects(),
     };
-    let request = AccountInformation::lodge(&UkOpenBanking, &cx, &order).unwrap();
+    let request = ConsentLodging::lodge(&UkOpenBanking, &cx, &order).unwrap();
     let url = "https://api.bank.example/open-banking/v4.0/aisp/account-access-consents";
     assert_eq!((request.url.as_str(), request.signature), (url, Signature::None));
     for (name, value) in [
@@ -122,7 +122,7 @@ fn an_access_consent_names_permissions_end_and_what_the_bank_refuses_not() {
         "Risk": {},
     });
     assert_eq!(sent(&request), expected);
-    let lodged = AccountInformation::lodged(
+    let lodged = ConsentLodging::lodged(
         &UkOpenBanking,
         &cx,
         &answer(201, &json!({ "Data": { "ConsentId": "aac-1", "Status": "AWAU" } })),
@@ -145,7 +145,7 @@ fn both_versions_name_statuses_in_their_own_words() {
             .map(|word| {
                 let response = answer(200, &json!({ "Data": { "Status": word } }));
                 let cx = context(&profile, &token);
-                AccountInformation::status_read(&UkOpenBanking, &cx, &response).unwrap()
+                ConsentInquiry::status_read(&UkOpenBanking, &cx, &response).unwrap()
             })
             .collect();
         use BankConsentStatus::{Authorised, AwaitingAuthorisation, Consumed, Rejected, RevokedByPsu};
@@ -302,7 +302,8 @@ fn accounts_balances_and_transactions_are_read_in_both_versions() {
             "BookingDateTime": "2026-04-05T23:43:07-05:00", "Amount": { "Amount": "10", "Currency": "GBP" },
             "TransactionInformation": "Cash",
         }] } });
-        let page = UkOpenBanking.transactions_read(&cx, &answer(200, &body)).ok().unwrap();
+        let asked = UkOpenBanking.transactions(&cx, "22289", &TransactionQuery::default()).unwrap();
+        let page = UkOpenBanking.transactions_read(&cx, &asked, &answer(200, &body)).ok().unwrap();
         let entry = &page.items[0];
         assert_eq!(
             (entry.status, entry.booking_date),

@@ -37,7 +37,7 @@ pub(crate) async fn run(command: BanksCommand) -> anyhow::Result<ExitCode> {
 }
 
 pub(super) fn embedded() -> Registry {
-    Registry::embedded(vec![Box::new(dialects::UkOpenBanking), Box::new(dialects::BerlinGroup)])
+    Registry::embedded(dialects::all())
 }
 
 fn list(country: Option<&str>, q: Option<String>, as_json: bool) -> anyhow::Result<ExitCode> {

@@ -20,7 +20,7 @@ use crate::sandbox::state::require_sandbox;
 /// Runs the command.
 pub(crate) async fn run(args: ProbeArgs) -> anyhow::Result<ExitCode> {
     let profile = profile(&args)?;
-    let registry = Registry::new(vec![Box::new(dialects::UkOpenBanking), Box::new(dialects::BerlinGroup)]);
+    let registry = Registry::new(dialects::all());
     let dialect =
         registry.dialect(&profile).with_context(|| format!("there is no dialect {}", profile.dialect))?;
     let material = Material::of(&args)?;

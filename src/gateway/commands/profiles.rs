@@ -159,8 +159,12 @@ pub(super) fn new(args: &NewBankArgs) -> anyhow::Result<ExitCode> {
 
 fn template(args: &NewBankArgs) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();
-    let (version, sca) =
-        if args.dialect == "uk-open-banking" { ("4.0", "oauth") } else { ("1.3", "redirect") };
+    let (version, sca) = match args.dialect.as_str() {
+        "uk-open-banking" => ("4.0", "oauth"),
+        "stet" => ("1.4", "oauth"),
+        "polish-api" => ("2.1", "redirect"),
+        _ => ("1.3", "redirect"),
+    };
     let address = args.accounts_api.as_ref().map_or("deployment", |url| url.as_str());
     let country = args.country.as_ref().map(|country| format!("countries = [{}]\n", quoted(country)));
     let server = "client_id = \"deployment\"\nauthorization_server = { issuer = \"deployment\", response_type = \"code\" }\n";

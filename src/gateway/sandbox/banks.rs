@@ -1,4 +1,4 @@
-//! The three model banks, and how the gateway reaches them.
+//! The model banks, and how the gateway reaches them.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ struct Plan {
     words: &'static str,
 }
 
-const PLANS: [Plan; 3] = [
+const PLANS: [Plan; 5] = [
     Plan {
         kind: BankKind::UkOpenBanking,
         id: "gb-albion-bank",
@@ -59,9 +59,29 @@ const PLANS: [Plan; 3] = [
         port: 8,
         words: "Berlin Group 1.3, EUR, decoupled",
     },
+    Plan {
+        kind: BankKind::Stet,
+        id: "fr-credit-rivage",
+        name: "Crédit Rivage",
+        region: "eu",
+        country: "FR",
+        bic: "RIVGFRPP",
+        port: 10,
+        words: "STET 1.4, EUR, redirect",
+    },
+    Plan {
+        kind: BankKind::PolishApi,
+        id: "pl-bank-wisla",
+        name: "Bank Wisła",
+        region: "eu",
+        country: "PL",
+        bic: "WISLPLPW",
+        port: 12,
+        words: "PolishAPI 2.1, PLN, redirect",
+    },
 ];
 
-/// Client identifier of the gateway at the UK bank.
+/// Client identifier of the gateway at banks that register clients.
 const CLIENT_ID: &str = "consentry-gateway";
 
 /// The running model banks.
@@ -93,6 +113,7 @@ impl ModelBanks {
                     organization_identifier: GATEWAY_ORGANISATION.to_owned(),
                     redirect_uris: vec![format!("{issuer}/callback/{}", plan.id)],
                     jwks: Jwks::of([&*seal.key]).to_value(),
+                    seal_pem: Some(pki.gateway_qseal.certificate_pem.clone()),
                 }],
                 auto_approve: options.auto_approve,
                 state_dir: Some(options.data_dir.join("banks")),
@@ -113,9 +134,9 @@ impl ModelBanks {
         Ok(Self(running))
     }
 
-    /// How the gateway reaches them.
-    pub(super) fn profiles(&self) -> impl Iterator<Item = Profile> {
-        self.0.iter().filter_map(|(plan, bank)| profile(plan, bank))
+    /// How the gateway reaches them; `key_url` is where its seal is published.
+    pub(super) fn profiles(&self, key_url: &str) -> impl Iterator<Item = Profile> {
+        self.0.iter().filter_map(move |(plan, bank)| profile(plan, bank, key_url))
     }
 
     /// Identifier and region of each.
@@ -146,7 +167,7 @@ impl ModelBanks {
     }
 }
 
-fn profile(plan: &Plan, bank: &RunningBank) -> Option<Profile> {
+fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
     let mut profile =
         Profile::blank(plan.id.parse().ok()?, plan.name, plan.region.parse().ok()?, dialect(plan.kind));
     profile.brand_group = "Consentry sandbox".to_owned();
@@ -187,6 +208,28 @@ fn profile(plan: &Plan, bank: &RunningBank) -> Option<Profile> {
             profile.sca = vec![ScaFlow::OAuth];
             profile.payment_schemes = vec![PaymentScheme::FasterPayments];
         }
+        BankKind::Stet => {
+            profile.accounts_api = base("/stet/psd2/v1.4", "1.4");
+            profile.payments_api = base("/stet/psd2/v1.4", "1.4");
+            profile.authorization_server = Some(AuthorizationServer {
+                issuer: Some(bank.issuer.clone()),
+                ..AuthorizationServer::default()
+            });
+            profile.client_id = Some(CLIENT_ID.to_owned());
+            profile.signing = Signing::DigestSignatureByUrl { key_url: key_url.to_owned() };
+            profile.sca = vec![ScaFlow::OAuth];
+            profile.payment_schemes = vec![PaymentScheme::SepaCreditTransfer, PaymentScheme::SepaInstant];
+            profile.max_consent_days = Some(180);
+        }
+        BankKind::PolishApi => {
+            profile.accounts_api = base("/v2_1_1.1", "2.1");
+            profile.payments_api = base("/v2_1_1.1", "2.1");
+            profile.client_id = Some(CLIENT_ID.to_owned());
+            profile.signing = Signing::BodyJws;
+            profile.sca = vec![ScaFlow::Redirect];
+            profile.payment_schemes = vec![PaymentScheme::Elixir, PaymentScheme::ExpressElixir];
+            profile.max_consent_days = Some(180);
+        }
         BankKind::BerlinGroupRedirect | BankKind::BerlinGroupDecoupled => {
             profile.accounts_api = base("/v1", "1.3");
             profile.payments_api = base("/v1", "1.3");
@@ -207,5 +250,7 @@ fn dialect(kind: BankKind) -> &'static str {
     match kind {
         BankKind::UkOpenBanking => "uk-open-banking",
         BankKind::BerlinGroupRedirect | BankKind::BerlinGroupDecoupled => "berlin-group",
+        BankKind::Stet => "stet",
+        BankKind::PolishApi => "polish-api",
     }
 }

@@ -26,7 +26,7 @@ pub struct Pki {
     pub fintech: Issued,
     /// The gateway's QWAC, shown to banks.
     pub gateway_qwac: Issued,
-    gateway_qseal: Issued,
+    pub(super) gateway_qseal: Issued,
 }
 
 /// The gateway's seal, parsed.

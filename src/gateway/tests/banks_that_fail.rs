@@ -16,7 +16,7 @@ use consentry::demo::{RETURN, bearer, verifier};
 use http::Method;
 use modelbank::Fault;
 use serde_json::json;
-use support::{EU, TestGateway, UK, assert_problem, parameter, rows};
+use support::{EU, POLISH, STET, TestGateway, UK, assert_problem, parameter, rows};
 
 /// A bank that is gone: it takes no new connections and drops the open ones.
 fn take_down(gw: &TestGateway, bank: &str) -> modelbank::Faults {
@@ -114,7 +114,7 @@ async fn nonsense_from_a_bank_becomes_a_clear_problem() {
 /// A PSU who declines at the bank: access_denied, and the consent says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn declining_at_a_bank_is_access_denied() {
-    for bank in [UK, EU] {
+    for bank in [UK, EU, STET, POLISH] {
         let gw = TestGateway::start().await;
         let tpp = gw.tpp().await;
         gw.sandbox.bank(bank).unwrap().0.decline(1);

@@ -244,7 +244,9 @@ fn a_directory_is_imported_and_its_bad_lines_are_named() {
 #[test]
 fn a_new_profile_is_short_and_valid_and_overwrites_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    for (dialect, region) in [("uk-open-banking", "uk"), ("berlin-group", "eu")] {
+    for (dialect, region) in
+        [("uk-open-banking", "uk"), ("berlin-group", "eu"), ("stet", "eu"), ("polish-api", "eu")]
+    {
         let file = folder.path().join(format!("{dialect}.toml")).display().to_string();
         let new = |id: &str| {
             let arguments = ["banks", "new", "--id", id, "--name", "Bank \"X\"", "--dialect", dialect];

@@ -15,7 +15,7 @@ use flows::{FlowError, Read};
 use serde_json::json;
 use store::consents::Note;
 use support::consents::{event, events, steps};
-use support::{DECOUPLED, EU, TestGateway, UK, assert_problem, rows};
+use support::{DECOUPLED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
 
 /// A customer at the pages of a model bank.
 struct Customer {
@@ -70,7 +70,7 @@ fn hidden(page: &str, name: &str) -> String {
 /// the last that goes there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawal_at_the_bank_is_noticed_by_the_next_read() {
-    for bank in [UK, EU, DECOUPLED] {
+    for bank in [UK, EU, DECOUPLED, STET, POLISH] {
         let gw = TestGateway::start().await;
         let tpp = gw.tpp().await;
         let receiver = gw.listening(&tpp).await;
@@ -98,7 +98,7 @@ async fn a_withdrawal_at_the_bank_is_noticed_by_the_next_read() {
 /// A consent that nobody reads under is asked about once a day.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawal_at_the_bank_is_noticed_without_a_read() {
-    for bank in [UK, EU] {
+    for bank in [UK, EU, STET, POLISH] {
         let (gw, clock) = TestGateway::with_shifted_clock().await;
         let tpp = gw.tpp().await;
         let receiver = gw.listening(&tpp).await;
@@ -108,6 +108,37 @@ async fn a_withdrawal_at_the_bank_is_noticed_without_a_read() {
         clock.advance_days(1);
         event(&receiver, &granted.consents[0], "consent.revoked").await;
         assert_eq!(gw.shown(&tpp, &granted.consents[0]).await["status"], "REVOKED_BY_PSU", "{bank}");
+        gw.sandbox.stop().await;
+    }
+}
+
+/// Where a bank answers no question about a consent, its token is renewed: once a
+/// day, and at the cost of no access to accounts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_that_no_request_asks_about_is_asked_by_its_token_once_a_day() {
+    for bank in [STET, POLISH] {
+        let (gw, clock) = TestGateway::with_shifted_clock().await;
+        let tpp = gw.tpp().await;
+        let granted = gw.granted(&tpp, &[bank]).await;
+        let id: domain::ConsentId = granted.consents[0].parse().unwrap();
+        let store = gw.sandbox.gateway().stores().region(id.region()).unwrap();
+        let due = async || store.consent(id).await.unwrap().unwrap().life.ask_bank_at.unwrap();
+        let journal = gw.sandbox.bank(bank).unwrap().1;
+        let before = due().await;
+        journal.clear();
+        clock.advance_days(1);
+        let asked = async {
+            let mut beat = tokio::time::interval(std::time::Duration::from_millis(20));
+            while due().await == before {
+                beat.tick().await;
+            }
+        };
+        tokio::time::timeout(support::consents::PATIENCE, asked).await.expect("the bank is asked");
+        assert!(due().await.duration_since(before).as_secs() >= 86_000, "{bank}: tomorrow again");
+        gw.sandbox.gateway().keep_consents().await.unwrap();
+        let calls: Vec<String> = journal.entries().into_iter().map(|entry| entry.path).collect();
+        assert!(calls.len() == 1 && calls[0].ends_with("/token"), "{bank}: {calls:?}");
+        assert_eq!(gw.shown(&tpp, &granted.consents[0]).await["status"], "AUTHORIZED", "{bank}");
         gw.sandbox.stop().await;
     }
 }
@@ -137,18 +168,21 @@ async fn a_consent_that_the_bank_knows_no_more_is_over() {
 /// A bank that is down ends nothing: the consent goes on when it is back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bank_that_is_down_ends_no_consent() {
-    let (gw, clock) = TestGateway::with_shifted_clock().await;
-    let tpp = gw.tpp().await;
-    let granted = gw.granted(&tpp, &[EU]).await;
-    let faults = gw.sandbox.bank(EU).unwrap().0;
-    faults.arm("GET", "/", modelbank::Fault::Unavailable, 1_000);
-    clock.advance_days(1);
-    gw.sandbox.gateway().keep_consents().await.unwrap();
-    gw.read(&tpp, &granted.consents, Read::Accounts).await.unwrap_err();
-    faults.clear();
-    gw.read(&tpp, &granted.consents, Read::Accounts).await.unwrap();
-    assert_eq!(gw.shown(&tpp, &granted.consents[0]).await["status"], "AUTHORIZED");
-    gw.sandbox.stop().await;
+    for bank in [EU, STET, POLISH] {
+        let (gw, clock) = TestGateway::with_shifted_clock().await;
+        let tpp = gw.tpp().await;
+        let granted = gw.granted(&tpp, &[bank]).await;
+        let faults = gw.sandbox.bank(bank).unwrap().0;
+        faults.arm("GET", "/", modelbank::Fault::Unavailable, 1_000);
+        faults.arm("POST", "/", modelbank::Fault::Unavailable, 1_000);
+        clock.advance_days(1);
+        gw.sandbox.gateway().keep_consents().await.unwrap();
+        gw.read(&tpp, &granted.consents, Read::Accounts).await.unwrap_err();
+        faults.clear();
+        gw.read(&tpp, &granted.consents, Read::Accounts).await.unwrap();
+        assert_eq!(gw.shown(&tpp, &granted.consents[0]).await["status"], "AUTHORIZED", "{bank}");
+        gw.sandbox.stop().await;
+    }
 }
 
 /// XS2A consentStatus `partiallyAuthorised`: one holder of a joint account has

@@ -10,9 +10,10 @@
 mod support;
 
 use flows::{Read, TransactionWindow};
+use modelbank::JournalEntry;
 use serde_json::json;
 use support::consents::{event, lodge_until, steps};
-use support::{DECOUPLED, EU, TestGateway, UK, assert_problem, rows};
+use support::{DECOUPLED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
 
 /// Account ids and transaction ids that a consent lets be read.
 async fn ids(
@@ -42,7 +43,7 @@ async fn renewed(gw: &TestGateway, tpp: &consentry::demo::Tpp, old: &str) -> Str
 /// Invariant 4: renewing a consent that is in force keeps every id, at every bank.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewal_in_time_keeps_every_id_at_every_bank() {
-    for bank in [UK, EU, DECOUPLED] {
+    for bank in [UK, EU, DECOUPLED, STET, POLISH] {
         let gw = TestGateway::start().await;
         let tpp = gw.tpp().await;
         let receiver = gw.listening(&tpp).await;
@@ -62,7 +63,11 @@ async fn renewal_in_time_keeps_every_id_at_every_bank() {
         gw.read(&tpp, &old, Read::Accounts).await.unwrap_err();
         assert_eq!(ids(&gw, &tpp, std::slice::from_ref(&new)).await, before, "{bank}");
         let told = gw.sandbox.bank(bank).unwrap().1.entries();
-        assert!(told.iter().any(|entry| entry.method == "DELETE" && entry.status == 204), "{bank} was told");
+        let ends = |entry: &&JournalEntry| {
+            let asked = matches!(&*entry.method, "DELETE" | "PUT") || entry.path.ends_with("/deleteConsent");
+            asked && entry.status == 204
+        };
+        assert!(told.iter().any(|entry| ends(&entry)), "{bank} was told");
 
         // A consent is renewed once.
         let own = tpp.own_token("accounts").await.unwrap();
@@ -75,7 +80,7 @@ async fn renewal_in_time_keeps_every_id_at_every_bank() {
 /// Invariant 4: renewing a consent that has run out keeps every id, at every bank.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewal_too_late_keeps_every_id_at_every_bank() {
-    for bank in [UK, EU, DECOUPLED] {
+    for bank in [UK, EU, DECOUPLED, STET, POLISH] {
         let (gw, clock) = TestGateway::with_shifted_clock().await;
         let tpp = gw.tpp().await;
         let own = tpp.own_token("accounts").await.unwrap();

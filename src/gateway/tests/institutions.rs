@@ -11,7 +11,7 @@ mod support;
 
 use consentry::demo::{Answer, Tpp};
 use serde_json::Value;
-use support::{DECOUPLED, EU, TestGateway, UK, assert_problem, rows};
+use support::{DECOUPLED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
 
 async fn ask(tpp: &Tpp, query: &str) -> Answer {
     tpp.http.get(&format!("{}/v1/institutions{query}", tpp.api), &[]).await.unwrap()
@@ -38,7 +38,7 @@ async fn institutions_are_found_by_what_is_known_of_them() {
     let british = found(&tpp, "?country=GB&limit=500").await;
     assert_eq!(british.len(), 59, "58 real brands and one of the sandbox");
     assert!(british.contains(&"gb-monzo".to_owned()));
-    assert_eq!(found(&tpp, "?connectable=true").await, [EU, DECOUPLED, UK]);
+    assert_eq!(found(&tpp, "?connectable=true").await, [EU, DECOUPLED, STET, UK, POLISH]);
     let recurring = found(&tpp, "?capability=vrp&limit=500").await;
     assert!(recurring.contains(&"gb-barclays-personal".to_owned()) && !recurring.contains(&UK.to_owned()));
     gw.sandbox.stop().await;
@@ -97,8 +97,8 @@ async fn an_imported_institution_is_found_and_is_not_connectable() {
     let tpp = gw.tpp().await;
     assert_eq!(found(&tpp, "?q=epargne").await, ["caisse-d-epargne"]);
     assert_eq!(found(&tpp, "?bic=CEPAFRPP&country=FR").await, ["caisse-d-epargne"]);
-    assert_eq!(found(&tpp, "?country=FR").await, ["caisse-d-epargne", DECOUPLED]);
-    assert_eq!(found(&tpp, "?country=FR&capability=accounts").await, [DECOUPLED]);
+    assert_eq!(found(&tpp, "?country=FR").await, ["caisse-d-epargne", DECOUPLED, STET]);
+    assert_eq!(found(&tpp, "?country=FR&capability=accounts").await, [DECOUPLED, STET]);
     let bank = ask(&tpp, "/caisse-d-epargne").await.expect(200).unwrap().json();
     assert_eq!((&bank["connectable"], &bank["missing"][0]), (&false.into(), &"profile".into()));
     gw.sandbox.stop().await;

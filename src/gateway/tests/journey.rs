@@ -10,7 +10,7 @@
 mod support;
 
 use consentry::demo;
-use support::{EU, TestGateway, UK, rows};
+use support::{EU, POLISH, STET, TestGateway, UK, rows};
 
 /// The demo holds every step it shows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -139,6 +139,68 @@ async fn a_decoupled_bank_is_waited_for() {
     let waited =
         consent.json()["history"].as_array().unwrap().iter().any(|step| step["to"] == "AWAITING_DECOUPLED");
     assert!(waited);
+    gw.sandbox.stop().await;
+}
+
+/// Banks whose standards lodge no consent, or name theirs in the authorization:
+/// given, read, withdrawn, as at any other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_is_given_read_under_and_withdrawn_at_banks_that_authorise_only() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    for (bank, standard, currency) in [(STET, "STET 1.4", "EUR"), (POLISH, "PolishAPI 2.1", "PLN")] {
+        let granted = gw.granted(&tpp, &[bank]).await;
+        let read = async |what: &str| {
+            tpp.get(&granted.token, &format!("/v1/{what}?limit=1000")).await.unwrap().expect(200).unwrap()
+        };
+        let accounts = rows(&read("accounts").await);
+        assert_eq!(accounts.len(), 2, "{bank}");
+        assert!(accounts.iter().all(|row| row["source"]["standard"] == standard), "{bank}");
+        let balances = rows(&read("balances").await);
+        assert!(balances.len() >= 4, "{bank}");
+        let transactions = rows(&read("transactions").await);
+        assert!(transactions.len() > 80, "{bank}: {}", transactions.len());
+        let pending = transactions.iter().filter(|row| row["status"] == "PDNG").count();
+        assert_eq!(pending, 1, "{bank}");
+        assert!(transactions.iter().all(|row| row["amount"]["currency"] == currency), "{bank}");
+
+        let (_, journal) = gw.sandbox.bank(bank).unwrap();
+        let told = || {
+            let entries = journal.entries();
+            let ends = entries.iter().filter(|entry| {
+                let path = entry.path.as_str();
+                path.ends_with("/deleteConsent") || (entry.method == "PUT" && path.ends_with("/consents"))
+            });
+            ends.filter(|entry| entry.status == 204).count()
+        };
+        assert_eq!(told(), 0, "{bank}");
+        let path = format!("{}/v1/consents/{}", tpp.api, granted.consents[0]);
+        let bearer = demo::bearer(&granted.own);
+        let gone =
+            tpp.http.send(http::Method::DELETE, &path, &[("authorization", &bearer)], "").await.unwrap();
+        assert_eq!(gone.status, 204);
+        assert_eq!(told(), 1, "{bank} was told");
+        let refused = tpp.get(&granted.token, "/v1/accounts").await.unwrap();
+        support::assert_problem(&refused, 403, "consent.not_in_force");
+    }
+    gw.sandbox.stop().await;
+}
+
+/// STET 1.4: `keyId` is an address where the QSealC is found; here it is ours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_certificate_of_the_seal_lies_where_signatures_say() {
+    let gw = TestGateway::start().await;
+    let profile = gw.sandbox.gateway().registry().profile(&STET.parse().unwrap()).unwrap();
+    let connect::Signing::DigestSignatureByUrl { key_url } = &profile.signing else {
+        panic!("{:?}", profile.signing)
+    };
+    let pem = std::fs::read_to_string(gw.folder().join("data/pki/gateway-qseal.pem")).unwrap();
+    let seal = crypto::Certificate::from_pem(&pem).unwrap();
+    let address = |fingerprint: &str| key_url.replace("{sha256}", fingerprint);
+    let found = gw.anybody().get(&address(&crypto::digest::sha256_hex(&seal.der)), &[]).await.unwrap();
+    assert_eq!((found.status.as_u16(), &*found.body), (200, pem.as_bytes()));
+    let other = gw.anybody().get(&address(&"0".repeat(64)), &[]).await.unwrap();
+    assert_eq!(other.status, 404);
     gw.sandbox.stop().await;
 }
 

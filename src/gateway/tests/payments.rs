@@ -13,7 +13,7 @@ use consentry::demo::{RETURN, Tpp};
 use domain::PaymentState;
 use modelbank::Fault;
 use serde_json::{Value, json};
-use support::{DECOUPLED, EU, TestGateway, UK, assert_problem, rows};
+use support::{DECOUPLED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
 
 fn is_final(payment: &Value) -> bool {
     payment["final"] == true
@@ -25,6 +25,18 @@ fn euro_payment(bank: &str, debtor: &str, amount: &str) -> Value {
         "amount": { "amount": amount, "currency": "EUR" },
         "creditor": { "name": "Corner Bookshop" },
         "creditor_account": { "iban": "DE42999100002000000018" },
+        "debtor_account": { "iban": debtor },
+        "redirect_uri": RETURN,
+    })
+}
+
+fn zloty_payment(debtor: &str, amount: &str) -> Value {
+    json!({
+        "amount": { "amount": amount, "currency": "PLN" },
+        "institution_id": POLISH,
+        "scheme": "EXPRESS_ELIXIR",
+        "creditor": { "name": "Corner Bookshop" },
+        "creditor_account": { "iban": "PL06999010060000000000020018" },
         "debtor_account": { "iban": debtor },
         "redirect_uri": RETURN,
     })
@@ -44,11 +56,11 @@ async fn a_payment_settles_at_every_kind_of_bank() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
-    for bank in [UK, EU, DECOUPLED] {
-        let order = if bank == UK {
-            Tpp::small_payment(UK)
-        } else {
-            euro_payment(bank, &iban_at(&gw, &tpp, bank).await, "12.34")
+    for bank in [UK, EU, DECOUPLED, STET, POLISH] {
+        let order = match bank {
+            UK => Tpp::small_payment(UK),
+            POLISH => zloty_payment(&iban_at(&gw, &tpp, bank).await, "12.34"),
+            _ => euro_payment(bank, &iban_at(&gw, &tpp, bank).await, "12.34"),
         };
         let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
         assert_eq!(ordered.text("/state"), "AUTHORIZATION_REQUIRED");
@@ -161,6 +173,54 @@ async fn an_order_whose_answer_was_lost_is_never_sent_again() {
     gw.sandbox.stop().await;
 }
 
+/// The same where the bank can be asked for an order by a name of ours: it is
+/// found, and was carried out once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_whose_answer_was_lost_is_found_where_we_named_it() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    for (bank, operation) in [(STET, "/confirmation"), (POLISH, "/domestic")] {
+        let (faults, journal) = gw.sandbox.bank(bank).unwrap();
+        let debtor = iban_at(&gw, &tpp, bank).await;
+        let order = if bank == POLISH {
+            zloty_payment(&debtor, "12.34")
+        } else {
+            euro_payment(bank, &debtor, "12.34")
+        };
+        faults.arm("POST", operation, Fault::LoseAnswer, 1);
+        let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+        gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+        let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), is_final).await;
+        assert_eq!(payment["state"], "SETTLED", "{bank}");
+        let history = payment["status_history"].as_array().unwrap();
+        assert!(history.iter().any(|step| step["to"] == "UNKNOWN"), "{bank}");
+        let sent = journal.entries().iter().filter(|entry| entry.path.ends_with(operation)).count();
+        assert_eq!(sent, 1, "{bank}");
+    }
+    gw.sandbox.stop().await;
+}
+
+/// An order may take longer than a token lives: it is asked about with a new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_followed_beyond_the_life_of_its_token() {
+    let (gw, clock) = TestGateway::with_shifted_clock().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let order = zloty_payment(&iban_at(&gw, &tpp, POLISH).await, "12.34");
+    let faults = gw.sandbox.bank(POLISH).unwrap().0;
+    faults.arm("POST", "/getPayment", Fault::Unavailable, 1_000);
+    let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+    gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+    gw.payment_until(&tpp, &own, &ordered.text("/id"), |payment| payment["state"] == "SUBMITTED").await;
+    clock.advance(7_200);
+    faults.clear();
+    let own = tpp.own_token("payments").await.unwrap();
+    let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), is_final).await;
+    assert_eq!(payment["state"], "SETTLED");
+    gw.sandbox.stop().await;
+}
+
 /// More than the account holds: rejected, with the bank's ISO reason.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payment_above_the_balance_is_rejected() {
@@ -198,9 +258,10 @@ async fn a_declined_payment_is_rejected_and_not_executed() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
-    for bank in [UK, EU] {
+    for bank in [UK, EU, STET, POLISH] {
         let order = match bank {
             UK => Tpp::small_payment(UK),
+            POLISH => zloty_payment(&iban_at(&gw, &tpp, bank).await, "1.00"),
             _ => euro_payment(bank, &iban_at(&gw, &tpp, bank).await, "1.00"),
         };
         gw.sandbox.bank(bank).unwrap().0.decline(1);

@@ -12,10 +12,10 @@ use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::caller::Caller;
 use super::consents::allows;
 use super::refusal::Refusal;
 use crate::bank::Bank;
+use crate::caller::Caller;
 use crate::engine::arrangements;
 use crate::engine::people::Product;
 use crate::engine::{Account, Consent, ConsentState, Movement};
@@ -224,20 +224,9 @@ fn access(bank: &Bank, caller: &Caller, operation: &str, counts: bool) -> Result
     if !consent.is_live(now) {
         return Err(Refusal::unauthorised("CONSENT_INVALID", "The consent is not valid"));
     }
-    if counts && !caller.psu_present() {
-        // RTS article 36(5): at most four times a day without the customer.
-        let day = now.to_zoned(TimeZone::UTC).date();
-        let (today, counter) = (format!("{day} "), format!("{day} {} {operation}", consent.id));
-        let exceeded = bank.vault.change(|book| {
-            book.accesses.retain(|key, _| key.starts_with(&today));
-            let count = book.accesses.entry(counter).or_insert(0);
-            *count = count.saturating_add(1);
-            *count > consent.frequency
-        });
-        if exceeded {
-            let text = "The consent's accesses of today are used up";
-            return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "ACCESS_EXCEEDED", text));
-        }
+    if counts && !caller.psu_present() && bank.exceeds_quota(&consent, operation) {
+        let text = "The consent's accesses of today are used up";
+        return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "ACCESS_EXCEEDED", text));
     }
     caller.facts.note(Fact::Consent);
     Ok(consent)

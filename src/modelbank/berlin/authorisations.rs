@@ -10,19 +10,22 @@ use axum::response::{IntoResponse, Response};
 use crypto::Psd2Role;
 use serde_json::{Value, json};
 
-use super::caller::Caller;
 use super::consents::own_consent;
 use super::payments::own_order;
 use super::refusal::Refusal;
+use super::signature::demand;
 use crate::BankKind;
 use crate::bank::Bank;
+use crate::caller::Caller;
 use crate::engine::{Authorisation, ConsentState, OrderState, ScaState, Subject};
 
 /// How this bank lets its customers approve.
 pub(super) fn approach(bank: &Bank) -> [(HeaderName, HeaderValue); 1] {
     let approach = match bank.kind {
         BankKind::BerlinGroupDecoupled => "DECOUPLED",
-        BankKind::UkOpenBanking | BankKind::BerlinGroupRedirect => "REDIRECT",
+        BankKind::UkOpenBanking | BankKind::BerlinGroupRedirect | BankKind::Stet | BankKind::PolishApi => {
+            "REDIRECT"
+        }
     };
     [(HeaderName::from_static("aspsp-sca-approach"), HeaderValue::from_static(approach))]
 }
@@ -93,7 +96,7 @@ pub(super) async fn start_consent(
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    caller.demand_signature(&bank, &body)?;
+    demand(&bank, &caller, &body)?;
     let consent = own_consent(&bank, &caller, &id)?;
     if !matches!(consent.state, ConsentState::Awaiting | ConsentState::Partly) {
         return Err(Refusal::new(StatusCode::CONFLICT, "STATUS_INVALID", "The consent is decided"));
@@ -107,7 +110,7 @@ pub(super) async fn start_payment(
     Path((product, id)): Path<(String, String)>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    caller.demand_signature(&bank, &body)?;
+    demand(&bank, &caller, &body)?;
     let order = own_order(&bank, &caller, &product, &id)?;
     if order.state != OrderState::Received {
         return Err(Refusal::new(StatusCode::CONFLICT, "STATUS_INVALID", "The payment is decided"));

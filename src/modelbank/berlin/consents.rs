@@ -15,9 +15,10 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::authorisations::{approach, explicit_links, links, prepared};
-use super::caller::{Caller, object};
 use super::refusal::Refusal;
+use super::signature::{demand, object, require_psu_address};
 use crate::bank::Bank;
+use crate::caller::Caller;
 use crate::engine::{Consent, ConsentState, Subject};
 
 pub(super) async fn create(
@@ -26,8 +27,8 @@ pub(super) async fn create(
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let organisation = caller.organisation(Psd2Role::AccountInformation)?.to_owned();
-    caller.require_psu_address()?;
-    caller.demand_signature(&bank, &body)?;
+    require_psu_address(&caller)?;
+    demand(&bank, &caller, &body)?;
     let body = object(&body)?;
     check_access(&body)?;
     let recurring = body.get("recurringIndicator").and_then(Value::as_bool);

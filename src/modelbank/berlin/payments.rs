@@ -13,9 +13,10 @@ use domain::{Currency, Iban, Money};
 use serde_json::{Value, json};
 
 use super::authorisations::{approach, explicit_links, links, prepared};
-use super::caller::{Caller, object};
 use super::refusal::Refusal;
+use super::signature::{demand, object, require_psu_address};
 use crate::bank::Bank;
+use crate::caller::Caller;
 use crate::engine::book::Seen;
 use crate::engine::{Order, OrderState, Subject};
 use crate::journal::Fact;
@@ -30,8 +31,8 @@ pub(super) async fn place(
 ) -> Result<Response, Refusal> {
     let organisation = caller.organisation(Psd2Role::PaymentInitiation)?.to_owned();
     known(&product)?;
-    caller.require_psu_address()?;
-    caller.demand_signature(&bank, &body)?;
+    require_psu_address(&caller)?;
+    demand(&bank, &caller, &body)?;
     let digest = crypto::digest::sha256_hex(&body);
     let order = order(&bank, organisation.clone(), product, object(&body)?)?;
     // The same X-Request-ID again is the same request (section 4.1): answer as before, or refuse.

@@ -5,6 +5,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::caller::Unfit;
+
 /// A refused request.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -28,6 +30,18 @@ impl Refusal {
 
     pub(super) fn unknown() -> Self {
         Self::new(StatusCode::NOT_FOUND, "RESOURCE_UNKNOWN", "There is no such resource")
+    }
+}
+
+impl From<Unfit> for Refusal {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Certificate => {
+                Self::unauthorised("CERTIFICATE_INVALID", "The client certificate is no QWAC")
+            }
+            Unfit::Role => Self::unauthorised("ROLE_INVALID", "The certificate lacks the role"),
+            Unfit::Token | Unfit::Scope => Self::unauthorised("TOKEN_INVALID", "The token is not valid"),
+        }
     }
 }
 

@@ -111,6 +111,8 @@ impl Consent {
 pub(crate) enum OrderState {
     /// The customer has not approved it.
     Received,
+    /// The customer approved it at this time; the TPP has not confirmed it.
+    Approved(Timestamp),
     /// Money moved at this time.
     Executed(Timestamp),
     /// ISO 20022 reason, and when.
@@ -139,10 +141,16 @@ pub(crate) struct Order {
 }
 
 impl Order {
+    /// True if it may still be carried out.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.state, OrderState::Received | OrderState::Approved(_))
+    }
+
     /// The ISO 20022 status at `now`.
     pub(crate) fn status(&self, now: Timestamp) -> &'static str {
         match self.state {
             OrderState::Received => "RCVD",
+            OrderState::Approved(_) => "ACCP",
             OrderState::Rejected(..) => "RJCT",
             OrderState::Executed(at) => match elapsed_ms(at, now) {
                 ..ACCEPTANCE_MS => "RCVD",
@@ -156,7 +164,7 @@ impl Order {
     pub(crate) fn status_since(&self, now: Timestamp) -> Timestamp {
         match self.state {
             OrderState::Received => self.created,
-            OrderState::Rejected(_, at) => at,
+            OrderState::Approved(at) | OrderState::Rejected(_, at) => at,
             OrderState::Executed(at) => {
                 let step = match elapsed_ms(at, now) {
                     ..ACCEPTANCE_MS => 0,
@@ -317,6 +325,15 @@ impl Book {
             .fold(account.opening(), |sum, entry| sum.saturating_add(entry.amount))
     }
 
+    /// Carries out an approved order, as it was approved.
+    pub(crate) fn confirm(&mut self, kind: BankKind, order: &str, now: Timestamp) {
+        let approved = self.orders.get(order);
+        let approved = approved.filter(|order| matches!(order.state, OrderState::Approved(_)));
+        if let Some(debtor) = approved.and_then(|order| order.debtor.clone()) {
+            self.execute(kind, order, &debtor, now, false);
+        }
+    }
+
     /// Carries out an approved order from `debtor`: money moves, or the order
     /// is rejected with an ISO 20022 reason.
     pub(crate) fn execute(
@@ -327,9 +344,7 @@ impl Book {
         now: Timestamp,
         declined: bool,
     ) {
-        let Some(placed) =
-            self.orders.get(order).filter(|order| order.state == OrderState::Received).cloned()
-        else {
+        let Some(placed) = self.orders.get(order).filter(|order| order.is_open()).cloned() else {
             return;
         };
         let from = accounts(kind).iter().find(|account| account.id == debtor);
@@ -395,10 +410,20 @@ impl Book {
                         order.state = OrderState::Rejected("DS02".to_owned(), now);
                     }
                 }
-                if decision.approved {
+                if decision.approved && kind == BankKind::Stet {
+                    self.approve(&id, debtor, now);
+                } else if decision.approved {
                     self.execute(kind, &id, debtor.as_deref().unwrap_or_default(), now, false);
                 }
             }
+        }
+    }
+
+    /// Notes the customer's word on an order that the TPP must confirm.
+    fn approve(&mut self, id: &str, debtor: Option<String>, now: Timestamp) {
+        if let Some(order) = self.orders.get_mut(id).filter(|order| order.state == OrderState::Received) {
+            order.debtor = debtor;
+            order.state = OrderState::Approved(now);
         }
     }
 

@@ -115,6 +115,27 @@ static FR: Place = Place {
     ],
 };
 
+static PL: Place = Place {
+    employer: "Pracownia Wschód sp. z o.o.",
+    salary: 812_000,
+    landlord: "Administracja Parkowa",
+    rent: -264_000,
+    regular: [
+        (3, "Energia Nadwiślańska", -21_450),
+        (8, "Spokojna Polisa", -14_900),
+        (12, "Fala Mobile", -4_500),
+        (15, "Streambox", -3_999),
+    ],
+    shops: [
+        shop(["Zielony Koszyk", "Targ Bio", "Sklepik za Rogiem"], "5411", 1_950, 230, 2),
+        shop(["Piekarnia Złoty Kłos", "Kawiarnia Pod Lipą", "Mała Czarna"], "5814", 890, 70, 3),
+        shop(["Komunikacja Miejska", "Kolej Regionalna", "Rower Miejski"], "4111", 440, 90, 3),
+        shop(["Pierogarnia Babuni", "Trattoria Lina", "Smaki Wschodu"], "5812", 4_900, 250, 6),
+        shop(["Księgarnia Centralna", "Dom i Wnętrze", "Dźwięk i Obraz"], "5999", 3_900, 240, 8),
+        shop(["Apteka pod Mostem", "Apteka Centralna", "Apteka Zielna"], "5912", 1_450, 120, 11),
+    ],
+};
+
 /// The entries of `account` in the ninety days up to `now`, newest first.
 /// Today has one pending card payment.
 pub(crate) fn movements(account: &Account, now: Timestamp) -> Vec<Movement> {
@@ -140,6 +161,7 @@ pub(super) fn place(account: &Account) -> &'static Place {
     match account.iban.get(..2) {
         Some("GB") => &UK,
         Some("FR") => &FR,
+        Some("PL") => &PL,
         _ => &DE,
     }
 }

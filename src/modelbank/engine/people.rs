@@ -1,4 +1,4 @@
-//! Customers and accounts of the three banks. Bank codes are fictitious, the
+//! Customers and accounts of the banks. Bank codes are fictitious, the
 //! checksums are right.
 
 use rust_decimal::Decimal;
@@ -74,6 +74,8 @@ const BEN_DE: (&str, &str) = ("ben", "Ben Yilmaz");
 const CLARA_DE: (&str, &str) = ("clara", "Clara und David Sommer");
 const ANNA_FR: (&str, &str) = ("anna", "Anna Moreau");
 const BEN_FR: (&str, &str) = ("ben", "Ben Garnier");
+const ANNA_PL: (&str, &str) = ("anna", "Anna Wiśniewska");
+const BEN_PL: (&str, &str) = ("ben", "Ben Zieliński");
 
 static UK: [Account; 4] = [
     account("alb-10017", ANNA_UK, ("Everyday", Product::Current), ("GBP", "GB85ALBN99001110000017"), 348_217),
@@ -149,12 +151,76 @@ static FR: [Account; 4] = [
     ),
 ];
 
+static STET: [Account; 4] = [
+    account(
+        "riv-10017",
+        ANNA_FR,
+        ("Compte courant", Product::Current),
+        ("EUR", "FR7699902000010001000001730"),
+        184_290,
+    ),
+    account(
+        "riv-10025",
+        ANNA_FR,
+        ("Livret", Product::Savings),
+        ("EUR", "FR7699902000010001000002506"),
+        640_000,
+    ),
+    account(
+        "riv-20018",
+        BEN_FR,
+        ("Compte courant", Product::Current),
+        ("EUR", "FR7699902000010002000001890"),
+        132_815,
+    ),
+    account(
+        "riv-20026",
+        BEN_FR,
+        ("Livret", Product::Savings),
+        ("EUR", "FR7699902000010002000002666"),
+        275_000,
+    ),
+];
+
+static PL: [Account; 4] = [
+    account(
+        "wis-10017",
+        ANNA_PL,
+        ("Konto osobiste", Product::Current),
+        ("PLN", "PL82999010060000000000010017"),
+        842_150,
+    ),
+    account(
+        "wis-10025",
+        ANNA_PL,
+        ("Konto oszczędnościowe", Product::Savings),
+        ("PLN", "PL60999010060000000000010025"),
+        2_500_000,
+    ),
+    account(
+        "wis-20018",
+        BEN_PL,
+        ("Konto osobiste", Product::Current),
+        ("PLN", "PL06999010060000000000020018"),
+        415_620,
+    ),
+    account(
+        "wis-20026",
+        BEN_PL,
+        ("Konto oszczędnościowe", Product::Savings),
+        ("PLN", "PL81999010060000000000020026"),
+        960_000,
+    ),
+];
+
 /// The accounts of a bank, in a stable order.
 pub(crate) fn accounts(kind: BankKind) -> &'static [Account] {
     match kind {
         BankKind::UkOpenBanking => &UK,
         BankKind::BerlinGroupRedirect => &DE,
         BankKind::BerlinGroupDecoupled => &FR,
+        BankKind::Stet => &STET,
+        BankKind::PolishApi => &PL,
     }
 }
 
@@ -173,7 +239,13 @@ mod tests {
 
     #[test]
     fn every_iban_has_a_valid_checksum_and_belongs_to_one_account() {
-        let kinds = [BankKind::UkOpenBanking, BankKind::BerlinGroupRedirect, BankKind::BerlinGroupDecoupled];
+        let kinds = [
+            BankKind::UkOpenBanking,
+            BankKind::BerlinGroupRedirect,
+            BankKind::BerlinGroupDecoupled,
+            BankKind::Stet,
+            BankKind::PolishApi,
+        ];
         let mut seen = std::collections::HashSet::new();
         for account in kinds.iter().flat_map(|kind| accounts(*kind)) {
             assert_eq!(account.iban.parse::<Iban>().unwrap().as_str(), account.iban);
@@ -181,6 +253,8 @@ mod tests {
         }
         assert_eq!(UK[0].sort_code_account(), "99001110000017");
         let both = ["anna", "ben"];
-        assert_eq!(kinds.map(users), [both.to_vec(), [both, ["clara", "david"]].concat(), both.to_vec()]);
+        let four = [both, ["clara", "david"]].concat();
+        let expected = [both.to_vec(), four, both.to_vec(), both.to_vec(), both.to_vec()];
+        assert_eq!(kinds.map(users), expected);
     }
 }

@@ -4,11 +4,13 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::BankKind;
 use crate::bank::Bank;
 use crate::berlin::asked_accounts;
 use crate::engine::book::Decision;
 use crate::engine::{Book, Consent, ScaState, Subject};
-use crate::uk::oauth;
+use crate::oauth;
+use crate::polish::Transfer;
 
 /// What a question is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +141,7 @@ fn facts(bank: &Bank, about: &About) -> Option<(bool, Vec<(&'static str, String)
             bank.vault.read(|book| {
                 let consent = book.consents.get(&pushed.consent)?;
                 let pays = consent.for_payment;
-                Some((pays, if pays { uk_payment(book, consent) } else { sharing(book, consent) }))
+                Some((pays, if pays { payment(bank, book, consent) } else { sharing(book, consent) }))
             })
         }
         About::Authorisation(id) => bank.vault.read(|book| match &book.authorisations.get(id)?.subject {
@@ -161,7 +163,11 @@ fn facts(bank: &Bank, about: &About) -> Option<(bool, Vec<(&'static str, String)
     }
 }
 
-fn uk_payment(book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
+/// A payment whose consent waits.
+fn payment(bank: &Bank, book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
+    if bank.kind == BankKind::PolishApi {
+        return polish_payment(book, consent);
+    }
     let text = |pointer: &str| {
         let found = consent.body.pointer(pointer).and_then(Value::as_str);
         found.unwrap_or_default().to_owned()
@@ -176,13 +182,25 @@ fn uk_payment(book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
     ]
 }
 
+fn polish_payment(book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
+    let asked = consent.body.pointer("/privilegeList/0/pis:domestic");
+    let Some(transfer) = asked.and_then(Transfer::of) else { return Vec::new() };
+    vec![
+        ("Amount", transfer.money.to_string()),
+        ("To", transfer.name.to_owned()),
+        ("Account", transfer.account.as_str().to_owned()),
+        ("Reference", transfer.description.to_owned()),
+        ("Asked by", book.known_as(&consent.tpp)),
+    ]
+}
+
 /// What a consent shares, in words.
 pub(super) fn sharing(book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
     let body = consent.body.to_string();
     let mut data = vec!["account details"];
     for (sign, words) in [
-        (["ReadBalances", "\"balances\"", "allPsd2"], "balances"),
-        (["ReadTransactions", "\"transactions\"", "allPsd2"], "transactions"),
+        (["ReadBalances", "\"balances\"", "allPsd2", "ais:getAccount\""], "balances"),
+        (["ReadTransactions", "\"transactions\"", "allPsd2", "ais:getTransactions"], "transactions"),
     ] {
         if sign.iter().any(|sign| body.contains(sign)) {
             data.push(words);

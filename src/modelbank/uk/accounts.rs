@@ -12,10 +12,10 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::AISP;
-use super::caller::Caller;
 use super::consents::permits;
 use super::refusal::Refusal;
 use crate::bank::Bank;
+use crate::caller::Caller;
 use crate::engine::people::Product;
 use crate::engine::{Account, Consent, Movement};
 use crate::journal::Fact;

@@ -12,9 +12,9 @@ use domain::Timestamp;
 use serde_json::{Value, json};
 
 use super::AISP;
-use super::caller::Caller;
 use super::refusal::Refusal;
 use crate::bank::Bank;
+use crate::caller::Caller;
 use crate::engine::{Consent, ConsentState};
 
 /// The permissions of version 4.0.
@@ -88,7 +88,7 @@ pub(super) async fn read(
 ) -> Result<Json<Value>, Refusal> {
     let organisation = caller.organisation(Psd2Role::AccountInformation)?;
     caller.token(&bank, "accounts")?;
-    let consent = caller.own_consent(&bank, organisation, &id, false)?;
+    let consent = own_consent(&bank, organisation, &id, false)?;
     if consent.state == ConsentState::Ended {
         return Err(Refusal::not_found());
     }
@@ -102,7 +102,7 @@ pub(super) async fn end(
 ) -> Result<StatusCode, Refusal> {
     let organisation = caller.organisation(Psd2Role::AccountInformation)?;
     caller.token(&bank, "accounts")?;
-    let consent = caller.own_consent(&bank, organisation, &id, false)?;
+    let consent = own_consent(&bank, organisation, &id, false)?;
     if consent.state == ConsentState::Ended {
         return Err(Refusal::not_found());
     }
@@ -115,6 +115,19 @@ pub(super) async fn end(
     });
     bank.vault.keep().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The consent of this path, if it is the caller's.
+pub(super) fn own_consent(
+    bank: &Bank,
+    organisation: &str,
+    id: &str,
+    for_payment: bool,
+) -> Result<Consent, Refusal> {
+    let consent = bank.vault.read(|book| book.consents.get(id).cloned());
+    let consent = consent.filter(|consent| consent.for_payment == for_payment);
+    let consent = consent.ok_or_else(Refusal::not_found)?;
+    if consent.tpp == organisation { Ok(consent) } else { Err(Refusal::Forbidden) }
 }
 
 /// The body as JSON, if its type says so.

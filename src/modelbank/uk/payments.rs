@@ -13,11 +13,11 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
 use super::PISP;
-use super::caller::Caller;
-use super::consents::parsed;
+use super::consents::{own_consent, parsed};
 use super::refusal::Refusal;
 use super::signature::{demand, signed};
 use crate::bank::Bank;
+use crate::caller::Caller;
 use crate::engine::book::Seen;
 use crate::engine::{Account, Consent, ConsentState, Order, OrderState, accounts};
 use crate::journal::Fact;
@@ -35,7 +35,7 @@ pub(super) async fn create_consent(
     let key = idempotency_key(&caller, &organisation, "consent")?;
     demand(&bank, &caller, &body)?;
     if let Some(made) = replayed(&bank, &caller, &key) {
-        let consent = caller.own_consent(&bank, &organisation, &made, true)?;
+        let consent = own_consent(&bank, &organisation, &made, true)?;
         return Ok(signed(&bank, StatusCode::CREATED, &consent_view(&bank, &consent)));
     }
     let body = parsed(&caller, &body)?;
@@ -77,7 +77,7 @@ pub(super) async fn read_consent(
 ) -> Result<Response, Refusal> {
     let organisation = caller.organisation(Psd2Role::PaymentInitiation)?;
     caller.token(&bank, "payments")?;
-    let consent = caller.own_consent(&bank, organisation, &id, true)?;
+    let consent = own_consent(&bank, organisation, &id, true)?;
     Ok(signed(&bank, StatusCode::OK, &consent_view(&bank, &consent)))
 }
 
@@ -174,19 +174,25 @@ pub(super) async fn read(
     Ok(signed(&bank, StatusCode::OK, &order_view(&bank, &order, bank.now())))
 }
 
+/// The account that a payment to be approved names to be paid from.
+pub(crate) fn asked_debtor(bank: &Bank, consent: &Consent) -> Option<&'static str> {
+    let initiation = Initiation::read(&consent.body).ok()?;
+    initiation.debtor(bank).ok()?.map(|account| account.id)
+}
+
 /// What an order needs of `Data.Initiation`.
-pub(super) struct Initiation<'a> {
-    pub(super) amount: Decimal,
-    pub(super) currency: &'a str,
-    pub(super) creditor_name: &'a str,
-    pub(super) creditor_account: &'a str,
+struct Initiation<'a> {
+    amount: Decimal,
+    currency: &'a str,
+    creditor_name: &'a str,
+    creditor_account: &'a str,
     end_to_end: &'a str,
     remittance: String,
     debtor: Option<(&'a str, &'a str)>,
 }
 
 impl<'a> Initiation<'a> {
-    pub(super) fn read(body: &'a Value) -> Result<Self, Refusal> {
+    fn read(body: &'a Value) -> Result<Self, Refusal> {
         let text = |pointer: &str, path: &'static str| {
             let found = body.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
             found.ok_or_else(|| Refusal::field("U004", "The field is missing", path))
@@ -229,7 +235,7 @@ impl<'a> Initiation<'a> {
     }
 
     /// The account to pay from, if the order names one.
-    pub(super) fn debtor(&self, bank: &Bank) -> Result<Option<&'static Account>, Refusal> {
+    fn debtor(&self, bank: &Bank) -> Result<Option<&'static Account>, Refusal> {
         let Some((scheme, identification)) = self.debtor else { return Ok(None) };
         let found = accounts(bank.kind).iter().find(|account| match scheme {
             "UK.OBIE.IBAN" => account.iban == identification,

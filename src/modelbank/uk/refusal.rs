@@ -1,10 +1,12 @@
-//! Errors of the Read/Write API 4.0 and of its authorization server.
+//! Errors of the Read/Write API 4.0.
 
 use axum::Json;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+
+use crate::caller::Unfit;
 
 /// A refused request of the Read/Write API.
 #[derive(Debug)]
@@ -34,6 +36,15 @@ impl Refusal {
 
     pub(crate) fn not_found() -> Self {
         Self::bad("U011", "There is no such resource")
+    }
+}
+
+impl From<Unfit> for Refusal {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Token => Self::Token,
+            Unfit::Certificate | Unfit::Role | Unfit::Scope => Self::Forbidden,
+        }
     }
 }
 
@@ -71,45 +82,5 @@ impl IntoResponse for Refusal {
                 body(StatusCode::INTERNAL_SERVER_ERROR, "U000", "The bank could not keep the change", None)
             }
         }
-    }
-}
-
-/// A refused request of the authorization server (RFC 6749 §5.2).
-#[derive(Debug)]
-pub(crate) struct OauthRefusal {
-    pub(crate) error: &'static str,
-    pub(crate) description: &'static str,
-}
-
-impl OauthRefusal {
-    pub(crate) fn request(description: &'static str) -> Self {
-        Self { error: "invalid_request", description }
-    }
-
-    pub(crate) fn grant(description: &'static str) -> Self {
-        Self { error: "invalid_grant", description }
-    }
-
-    pub(crate) fn client(description: &'static str) -> Self {
-        Self { error: "invalid_client", description }
-    }
-}
-
-impl From<std::io::Error> for OauthRefusal {
-    fn from(error: std::io::Error) -> Self {
-        tracing::error!(%error, "A model bank could not keep its state");
-        Self { error: "server_error", description: "The bank could not keep the change" }
-    }
-}
-
-impl IntoResponse for OauthRefusal {
-    fn into_response(self) -> Response {
-        let status = match self.error {
-            "invalid_client" => StatusCode::UNAUTHORIZED,
-            "server_error" => StatusCode::INTERNAL_SERVER_ERROR,
-            _ => StatusCode::BAD_REQUEST,
-        };
-        let body = json!({"error": self.error, "error_description": self.description});
-        (status, Json(body)).into_response()
     }
 }

@@ -9,10 +9,10 @@ use domain::Date;
 use serde_json::{Value, json};
 
 use super::accounts::{access, money, page};
-use super::caller::Caller;
 use super::consents::permits;
 use super::refusal::Refusal;
 use crate::bank::Bank;
+use crate::caller::Caller;
 use crate::engine::Account;
 use crate::engine::arrangements::{self, Monthly, Payee};
 

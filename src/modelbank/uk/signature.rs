@@ -10,9 +10,9 @@ use crypto::jws::{self, InvalidJws};
 use domain::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::caller::Caller;
 use super::refusal::Refusal;
 use crate::bank::Bank;
+use crate::caller::Caller;
 use crate::journal::Fact;
 
 const IAT: &str = "http://openbanking.org.uk/iat";

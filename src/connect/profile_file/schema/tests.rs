@@ -107,6 +107,22 @@ const EVERYTHING_BERLIN: &str = r#"
     expect_error = "malformed-response"
 "#;
 
+const EVERYTHING_STET: &str = r#"
+    group = "G"
+    [[brand]]
+    id = "fr-bank"
+    name = "Banque"
+    dialect = "stet"
+    region = "eu"
+    environment = "live"
+    client_auth = "certificate"
+    client_id = "PSDFR-ACPR-1"
+    sca = ["oauth"]
+    signing = { method = "digest-signature-by-url", key_url = "https://tpp.example/seals/{sha256}.pem" }
+    accounts_api = { use = "1.4", "1.4" = "https://api.bank.example/stet/v1.4" }
+    authorization_server = { issuer = "https://bank.example", response_type = "code" }
+"#;
+
 /// Tables whose keys are the file's own.
 const FREE: [&str; 2] = ["headers", "patterns"];
 
@@ -168,7 +184,7 @@ fn every_profile_that_ships_follows_the_schema() {
         let verdict = judge.says(&text.parse().unwrap());
         assert!(verdict.is_ok(), "{file}: {}", verdict.unwrap_err());
     }
-    for text in [EVERYTHING, EVERYTHING_BERLIN] {
+    for text in [EVERYTHING, EVERYTHING_BERLIN, EVERYTHING_STET] {
         judge.says(&text.parse().unwrap()).unwrap();
     }
 }
@@ -177,7 +193,8 @@ fn every_profile_that_ships_follows_the_schema() {
 #[test]
 fn the_schema_has_every_key_of_the_reader_and_no_other() {
     let mut known: BTreeSet<String> = BTreeSet::new();
-    let texts = EMBEDDED.iter().map(|(_, text)| *text).chain([EVERYTHING, EVERYTHING_BERLIN]);
+    let texts =
+        EMBEDDED.iter().map(|(_, text)| *text).chain([EVERYTHING, EVERYTHING_BERLIN, EVERYTHING_STET]);
     for text in texts {
         let document = document("x.toml", text).unwrap();
         let (profiles, findings) = read_document("x.toml", document);
@@ -196,7 +213,8 @@ fn the_schema_has_every_key_of_the_reader_and_no_other() {
 #[test]
 fn reader_and_schema_refuse_the_same_mistakes() {
     let judge = Judge::new();
-    let refused = [EVERYTHING, EVERYTHING_BERLIN].map(|text| mistakes(&judge, text.parse().unwrap()));
+    let refused =
+        [EVERYTHING, EVERYTHING_BERLIN, EVERYTHING_STET].map(|text| mistakes(&judge, text.parse().unwrap()));
     assert!(refused.iter().sum::<usize>() > 400, "{refused:?}");
 }
 

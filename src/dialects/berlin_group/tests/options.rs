@@ -2,6 +2,9 @@
 
 use connect::{BerlinGroupOptions, TransactionSelection, read_profiles};
 
+use connect::ConsentLodging;
+use domain::AccountIdentification;
+
 use super::*;
 
 /// A bank with these options, read from a file.
@@ -31,7 +34,7 @@ fn wanted(permissions: &[Permission], account: Option<&str>) -> ConsentOrder {
 }
 
 fn lodged(profile: &Profile, order: &ConsentOrder) -> Result<BankRequest, BankError> {
-    AccountInformation::lodge(&BerlinGroup, &context(profile), order)
+    ConsentLodging::lodge(&BerlinGroup, &context(profile), order)
 }
 
 const ACCOUNTS: &[Permission] = &[Permission::ReadAccountsDetail];
@@ -103,7 +106,7 @@ fn headers_are_those_that_the_bank_wants() {
     let header = |options: &str, name: &str| {
         let profile = bank(options);
         let cx = CallContext { psu: Some(&psu), psu_id: Some("anna"), ..context(&profile) };
-        let request = AccountInformation::lodge(&BerlinGroup, &cx, &wanted(ACCOUNTS, None)).unwrap();
+        let request = ConsentLodging::lodge(&BerlinGroup, &cx, &wanted(ACCOUNTS, None)).unwrap();
         request.header_text(name).map(str::to_owned)
     };
     let explicit = "tpp-explicit-authorisation-preferred";

@@ -10,7 +10,7 @@ use crate::fintech::{
 };
 use crate::prover::{Prover, right};
 use crate::support::consents::PATIENCE;
-use crate::support::{DECOUPLED, EU, TestGateway, UK, parameter};
+use crate::support::{DECOUPLED, EU, POLISH, STET, TestGateway, UK, parameter};
 
 /// RFC 9700 §2.1, §4.1, FAPI 2.0 SP §5.3.2.2-6 (AS6, AS21, MS5): an address that a parser
 /// may take for the registered one is not it, pushed plainly or signed; nobody is sent
@@ -129,7 +129,7 @@ async fn a_banks_answer_that_comes_fifty_times_counts_once() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts").await.unwrap();
-    for bank in [UK, EU] {
+    for bank in [UK, EU, STET, POLISH] {
         let consents = tpp.lodge(&own, &[bank]).await.unwrap();
         let pushed = tpp.push(&consents, &verifier()).await.unwrap();
         let mut person = gw.person();

@@ -18,6 +18,8 @@ use tempfile::TempDir;
 pub const UK: &str = "gb-albion-bank";
 pub const EU: &str = "de-rheinbank";
 pub const DECOUPLED: &str = "fr-banque-lumiere";
+pub const STET: &str = "fr-credit-rivage";
+pub const POLISH: &str = "pl-bank-wisla";
 
 /// A running sandbox of one test.
 pub struct TestGateway {

@@ -26,6 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 pub const REDIRECT: &str = "https://tpp.example/callback";
 
+/// Headers about to be sent.
+pub type Headers = Vec<(String, String)>;
+
 pub struct World {
     pub authority: Authority,
     server: Issued,
@@ -66,6 +69,7 @@ impl World {
             client_id: format!("client-{number}"),
             key: SigningKey::from_pem(&seal.key_pem, "seal").unwrap(),
             seal: Certificate::from_pem(&seal.certificate_pem).unwrap(),
+            seal_pem: seal.certificate_pem,
             http: Http::new(&self.authority, Some(&qwac)),
         }
     }
@@ -97,6 +101,7 @@ impl World {
             organization_identifier: tpp.organisation.clone(),
             redirect_uris: vec![REDIRECT.into()],
             jwks: Jwks::of([&tpp.key]).to_value(),
+            seal_pem: Some(tpp.seal_pem.clone()),
         };
         let config = BankConfig {
             kind,
@@ -117,6 +122,12 @@ impl World {
             shutdown: shutdown.clone(),
         };
         (config, shutdown)
+    }
+
+    /// The key that banks sign their answers with.
+    pub fn signing_key(&self) -> SigningKey {
+        let kid = SigningKey::from_pem(&self.signing, "").unwrap().public_key().thumbprint();
+        SigningKey::from_pem(&self.signing, kid).unwrap()
     }
 
     pub fn browser(&self) -> Http {
@@ -257,6 +268,7 @@ pub struct Tpp {
     pub client_id: String,
     pub key: SigningKey,
     pub seal: Certificate,
+    pub seal_pem: String,
     pub http: Http,
 }
 
@@ -303,6 +315,114 @@ impl Tpp {
             headers.push(("tpp-signature-certificate", &der));
         }
         self.http.send(method, &url, &headers, body).await
+    }
+
+    /// One STET request, signed; `spoil` changes what is sent after that.
+    pub async fn stet(
+        &self,
+        bank: &Bank,
+        method: &str,
+        path: &str,
+        more: &[(&str, &str)],
+        body: &str,
+    ) -> Answer {
+        self.stet_with(bank, method, path, more, body, |_| {}).await
+    }
+
+    pub async fn stet_with(
+        &self,
+        bank: &Bank,
+        method: &str,
+        path: &str,
+        more: &[(&str, &str)],
+        body: &str,
+        spoil: impl FnOnce(&mut Headers),
+    ) -> Answer {
+        let url = if path.starts_with("https") {
+            path.to_owned()
+        } else {
+            format!("{}/stet/psd2/v1.4{path}", bank.running.api_url)
+        };
+        let parsed = url::Url::parse(&url).unwrap();
+        let target = http_signature::request_target(
+            method,
+            &parsed[url::Position::BeforePath..url::Position::AfterQuery],
+        );
+        let own = |name: &str, value: String| (name.to_owned(), value);
+        let mut headers = vec![
+            own("digest", http_signature::digest(body.as_bytes())),
+            own("date", SystemClock.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()),
+            own("x-request-id", SystemEntropy.uuid_v4().to_string()),
+        ];
+        headers.extend(more.iter().map(|(name, value)| own(name, (*value).to_owned())));
+        if !body.is_empty() {
+            headers.push(own("content-type", "application/json".into()));
+            headers.push(own("content-length", body.len().to_string()));
+        }
+        let mut covered = vec![("(request-target)", target.as_str())];
+        let signed = headers.iter().filter(|(name, _)| name != "authorization");
+        covered.extend(signed.map(|(name, value)| (name.as_str(), value.as_str())));
+        let fingerprint = crypto::digest::sha256_hex(&self.seal.der);
+        let key_id = format!("https://tpp.example/qseal_{fingerprint}.pem");
+        let signature = http_signature::sign_cavage(&self.key, &key_id, &covered).unwrap();
+        headers.push(own("signature", signature));
+        spoil(&mut headers);
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.http.send(method, &url, &headers, body).await
+    }
+
+    /// One PolishAPI request, with its header inside and a seal over it.
+    pub async fn polish(&self, bank: &Bank, operation: &str, token: Option<&str>, members: Value) -> Answer {
+        self.polish_with(bank, operation, token, members, |_, _| {}).await
+    }
+
+    pub async fn polish_with(
+        &self,
+        bank: &Bank,
+        operation: &str,
+        token: Option<&str>,
+        mut members: Value,
+        spoil: impl FnOnce(&mut Headers, &mut String),
+    ) -> Answer {
+        let mut random = [0_u8; 8];
+        SystemEntropy.fill(&mut random);
+        let node = [1, random[0], random[1], random[2], random[3], random[4]];
+        let ticks = u64::try_from(SystemClock.now().as_microsecond()).unwrap() * 10 + 0x01B2_1DD2_1381_4000;
+        let id = uuid::Builder::from_gregorian_timestamp(ticks, 7, &node).into_uuid().to_string();
+        let service = match operation {
+            "authorize" | "token" => "auth",
+            "domestic" | "getPayment" => "payments",
+            _ => "accounts",
+        };
+        if operation != "deleteConsent" {
+            let header = members.as_object_mut().unwrap().entry("requestHeader").or_insert(json!({}));
+            let header = header.as_object_mut().unwrap();
+            header.insert("requestId".into(), id.clone().into());
+            header.insert("sendDate".into(), SystemClock.now().to_string().into());
+            header.insert("tppId".into(), self.client_id.clone().into());
+            if let Some(token) = token {
+                header.insert("token".into(), token.into());
+            }
+        }
+        let mut body = members.to_string();
+        let signed = json!({ "x5t#S256": self.seal.thumbprint.to_string() });
+        let signature = jws::sign_detached(&self.key, signed.as_object().unwrap(), body.as_bytes()).unwrap();
+        let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let mut headers = vec![
+            own("content-type", "application/json"),
+            own("accept-encoding", "gzip"),
+            own("accept-language", "pl"),
+            own("accept-charset", "utf-8"),
+            own("x-request-id", &id),
+            own("x-jws-signature", &signature),
+        ];
+        headers.extend(token.map(|token| own("authorization", &format!("Bearer {token}"))));
+        spoil(&mut headers, &mut body);
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let url = format!("{}/v2_1_1.1/{service}/v2_1_1.1/{operation}", bank.running.api_url);
+        self.http.send("POST", &url, &headers, &body).await
     }
 
     /// A client-credentials token.

@@ -14,10 +14,12 @@ use domain::Timestamp;
 use jiff::ToSpan;
 use serde_json::{Map, Value, json};
 
-use super::caller::Caller;
-use super::oauth::form;
+use super::form;
 use super::refusal::OauthRefusal;
+use crate::BankKind;
 use crate::bank::{Bank, Client};
+use crate::caller::Caller;
+use crate::engine::ConsentState;
 use crate::engine::book::{Code, Seen, Token};
 use crate::journal::Fact;
 
@@ -28,7 +30,7 @@ const REFRESH_DAYS: i64 = 180;
 /// Seconds an assertion may be valid for.
 const ASSERTION_SECONDS: i64 = 3_600;
 
-type Form = BTreeMap<String, String>;
+pub(crate) type Form = BTreeMap<String, String>;
 
 /// The client of a request: by its certificate, and by an assertion if it
 /// sends one. The certificate is always needed.
@@ -82,8 +84,27 @@ fn assertion_of(bank: &Bank, client: &Client, form: &Form, assertion: &str) -> R
     if before.is_some() { Err(refuse("The assertion was used before")) } else { Ok(()) }
 }
 
+/// Tokens for a code or a refresh token, and the consent that they are of.
+pub(crate) fn grant(
+    bank: &Bank,
+    client: &Client,
+    caller: &Caller,
+    form: &Form,
+) -> Result<(Value, String), OauthRefusal> {
+    let thumbprint = caller.peer.as_deref().map(|peer| peer.thumbprint.to_string()).unwrap_or_default();
+    let tokens = if form.get("grant_type").is_some_and(|kind| kind == "authorization_code") {
+        authorization_code(bank, client, form, thumbprint)
+    } else {
+        refresh(bank, client, form, thumbprint)
+    }?;
+    let access = tokens.get("access_token").and_then(Value::as_str).unwrap_or_default();
+    let digest = digest::sha256_hex(access.as_bytes());
+    let consent = bank.vault.read(|book| book.tokens.get(&digest)?.consent.clone());
+    Ok((tokens, consent.ok_or(OauthRefusal::grant("The token has no consent"))?))
+}
+
 /// Issues tokens.
-pub(super) async fn issue(
+pub(crate) async fn issue(
     State(bank): State<Arc<Bank>>,
     caller: Caller,
     body: Bytes,
@@ -104,7 +125,14 @@ pub(super) async fn issue(
 
 fn client_credentials(bank: &Bank, form: &Form, thumbprint: String) -> Result<Value, OauthRefusal> {
     let scope = form.get("scope").map(String::as_str).unwrap_or_default();
-    let known = |name: &str| name == "accounts" || name == "payments";
+    let known = |name: &str| match bank.kind {
+        // A STET bank gives account information to nobody but by the customer's word.
+        BankKind::Stet => name == "pisp",
+        BankKind::UkOpenBanking
+        | BankKind::BerlinGroupRedirect
+        | BankKind::BerlinGroupDecoupled
+        | BankKind::PolishApi => name == "accounts" || name == "payments",
+    };
     if scope.is_empty() || !scope.split(' ').all(known) {
         return Err(OauthRefusal { error: "invalid_scope", description: "The scope is not supported" });
     }
@@ -146,7 +174,7 @@ fn authorization_code(
     let verifier = form.get("code_verifier").map(String::as_str).unwrap_or_default();
     if tpp.as_deref() != Some(client.registered.organization_identifier.as_str())
         || form.get("redirect_uri") != Some(&code.request.redirect_uri)
-        || !digest::pkce_matches(verifier, &code.request.challenge)
+        || !(code.request.challenge.is_empty() || digest::pkce_matches(verifier, &code.request.challenge))
     {
         return Err(OauthRefusal::grant("The code is not for this client, redirect_uri and verifier"));
     }
@@ -184,8 +212,10 @@ fn refresh(bank: &Bank, client: &Client, form: &Form, thumbprint: String) -> Res
     let kept = bank.vault.read(|book| {
         let token = book.tokens.get(&digest).filter(|token| token.refresh && token.expires > now)?;
         let consent = book.consents.get(token.consent.as_ref()?)?;
-        (consent.tpp == client.registered.organization_identifier && consent.is_live(now))
-            .then(|| token.clone())
+        // A payment that was placed can still be asked about.
+        let placed = consent.state == ConsentState::Consumed && !consent.has_expired(now);
+        let stands = consent.is_live(now) || placed;
+        (consent.tpp == client.registered.organization_identifier && stands).then(|| token.clone())
     });
     let kept = kept.ok_or_else(invalid)?;
     let scope = kept.scope.clone();

@@ -1,5 +1,9 @@
-//! The authorization server: metadata, pushed requests and what the pages
-//! need to conclude one (RFC 9126, RFC 7636, RFC 9207).
+//! The authorization server of the banks that have one: metadata, requests,
+//! pushed or from the browser, and what the pages need to conclude one
+//! (RFC 6749, RFC 9126, RFC 7636, RFC 9207).
+
+pub(crate) mod refusal;
+pub(crate) mod token;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,16 +14,17 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use crypto::{Algorithm, Jwks, jws};
+use domain::Timestamp;
 use jiff::ToSpan;
 use serde_json::{Value, json};
 
-use super::caller::Caller;
-use super::payments::Initiation;
-use super::refusal::OauthRefusal;
-use super::token::authenticate;
+use crate::BankKind;
 use crate::bank::{Bank, Client};
-use crate::engine::ConsentState;
+use crate::caller::Caller;
 use crate::engine::book::{Code, Decision, Pushed};
+use crate::engine::{Consent, ConsentState};
+use refusal::OauthRefusal;
+use token::authenticate;
 
 /// Prefix of a request_uri (RFC 9126 §2.2).
 const REQUEST_URI: &str = "urn:ietf:params:oauth:request_uri:";
@@ -31,6 +36,21 @@ const CODE_SECONDS: i64 = 60;
 /// RFC 8414 and OpenID Connect discovery.
 pub(crate) async fn metadata(State(bank): State<Arc<Bank>>) -> Json<Value> {
     let (api, pages) = (&bank.api_url, &bank.pages_url);
+    if bank.kind == BankKind::Stet {
+        return Json(json!({
+            "issuer": pages,
+            "authorization_endpoint": format!("{pages}/authorize"),
+            "token_endpoint": format!("{api}/token"),
+            "response_types_supported": ["code"],
+            "response_modes_supported": ["query"],
+            "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
+            "token_endpoint_auth_methods_supported": ["tls_client_auth"],
+            "code_challenge_methods_supported": ["S256"],
+            "scopes_supported": ["aisp", "extended_transaction_history", "pisp"],
+            "tls_client_certificate_bound_access_tokens": true,
+            "authorization_response_iss_parameter_supported": true,
+        }));
+    }
     Json(json!({
         "issuer": pages,
         "authorization_endpoint": format!("{pages}/authorize"),
@@ -67,7 +87,7 @@ pub(crate) async fn keys(State(bank): State<Arc<Bank>>) -> Json<Value> {
 }
 
 /// Form parameters; one that comes twice refuses the request (RFC 6749 §3.1).
-pub(super) fn form(body: &[u8]) -> Result<BTreeMap<String, String>, OauthRefusal> {
+fn form(body: &[u8]) -> Result<BTreeMap<String, String>, OauthRefusal> {
     let mut form = BTreeMap::new();
     for (name, value) in url::form_urlencoded::parse(body) {
         if form.insert(name.into_owned(), value.into_owned()).is_some() {
@@ -77,8 +97,32 @@ pub(super) fn form(body: &[u8]) -> Result<BTreeMap<String, String>, OauthRefusal
     Ok(form)
 }
 
+/// Keeps a consent that an authorization request makes, and the request until
+/// the customer has decided.
+pub(crate) fn keep_request(bank: &Bank, consent: Consent, pushed: Pushed) -> String {
+    let name = bank.fresh("");
+    bank.vault.change(|book| {
+        book.prune(bank.now());
+        book.consents.insert(consent.id.clone(), consent);
+        book.pushed.insert(name.clone(), pushed);
+    });
+    name
+}
+
+/// Where the browser goes with a request that is kept.
+pub(crate) fn page_of(bank: &Bank, client_id: &str, name: &str) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.append_pair("client_id", client_id).append_pair("request_uri", &format!("{REQUEST_URI}{name}"));
+    format!("{}/authorize?{}", bank.pages_url, query.finish())
+}
+
+/// When an authorization request that comes now runs out.
+pub(crate) fn request_end(bank: &Bank) -> Timestamp {
+    bank.now().checked_add(REQUEST_SECONDS.seconds()).unwrap_or(bank.now())
+}
+
 /// Takes a pushed authorization request.
-pub(super) async fn push(
+pub(crate) async fn push(
     State(bank): State<Arc<Bank>>,
     caller: Caller,
     body: Bytes,
@@ -176,7 +220,6 @@ fn accepted(
     if !usable || !scope.split(' ').any(|name| name == wanted) {
         return Err(OauthRefusal::request("openbanking_intent_id names no consent that can be authorised"));
     }
-    let expires = bank.now().checked_add(REQUEST_SECONDS.seconds()).unwrap_or(bank.now());
     Ok(Pushed {
         consent: intent.to_owned(),
         redirect_uri: redirect_uri.to_owned(),
@@ -184,7 +227,7 @@ fn accepted(
         state: parameter("state").map(str::to_owned),
         nonce: parameter("nonce").map(str::to_owned),
         challenge: challenge.unwrap_or_default().to_owned(),
-        expires,
+        expires: request_end(bank),
     })
 }
 
@@ -207,8 +250,13 @@ pub(crate) fn pending_named(bank: &Bank, name: &str) -> Option<Pushed> {
 /// The account a payment names to be paid from.
 pub(crate) fn asked_debtor(bank: &Bank, pushed: &Pushed) -> Option<&'static str> {
     let consent = bank.vault.read(|book| book.consents.get(&pushed.consent).cloned())?;
-    let initiation = Initiation::read(&consent.body).ok()?;
-    initiation.debtor(bank).ok()?.map(|account| account.id)
+    match bank.kind {
+        BankKind::PolishApi => crate::polish::asked_debtor(bank, &consent),
+        BankKind::UkOpenBanking
+        | BankKind::BerlinGroupRedirect
+        | BankKind::BerlinGroupDecoupled
+        | BankKind::Stet => crate::uk::payments::asked_debtor(bank, &consent),
+    }
 }
 
 /// Ends a pushed request with the customer's decision; answers where the

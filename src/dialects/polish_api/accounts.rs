@@ -1,0 +1,321 @@
+//! Consents and account information.
+
+use connect::{
+    AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
+    ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Effect, ExplicitStart,
+    LodgedConsent, NextPage, Page, TransactionQuery, TransactionSelection,
+};
+use domain::{
+    Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BalanceType, BookingStatus,
+    CreditDebit, Permission, Transaction,
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    Inside, PolishApi, address, authorize, authorized, failure, request, sealed, success, time_limit,
+    unpacked,
+};
+use crate::node::Node;
+
+/// Booked transactions.
+const DONE: &str = "getTransactionsDone";
+/// Transactions on their way.
+const PENDING: &str = "getTransactionsPending";
+/// Most days of history that a consent may name.
+const MOST_DAYS: i64 = 1_460;
+
+impl ConsentLodging for PolishApi {
+    fn lodge(&self, cx: &CallContext<'_>, order: &ConsentOrder) -> Result<BankRequest, BankError> {
+        let details = (time_limit(cx, order.valid_until), privileges(cx, order)?);
+        authorize(cx, cx.profile.accounts_api()?, "ais", details, &order.redirects)
+    }
+
+    fn lodged(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<LodgedConsent, BankError> {
+        let (bank_id, sca) = authorized(cx, response)?;
+        let days = cx.profile.max_consent_days;
+        let today = cx.now.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let valid_until = days.map(|days| today.saturating_add(jiff::Span::new().days(i64::from(days))));
+        let status = BankConsentStatus::AwaitingAuthorisation;
+        Ok(LodgedConsent { bank_id, sca, valid_until, status })
+    }
+}
+
+impl ConsentRevocation for PolishApi {
+    fn revoke(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
+        let id = cx.bank_consent_id.ok_or_else(|| cx.error(BankErrorKind::ConsentMissing))?;
+        let url = address(cx.profile.accounts_api()?, "accounts", "deleteConsent");
+        // The one request without a header in its body.
+        sealed(cx, url, Effect::Write, Inside::Server, &json!({ "consentId": id }))
+    }
+
+    fn revoked(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
+        if response.status.is_success() {
+            return Ok(());
+        }
+        let error = failure(cx, &unpacked(cx, response)?, Effect::Write);
+        let ended = matches!(error.kind, BankErrorKind::ResourceUnknown | BankErrorKind::ConsentRevoked);
+        if ended { Ok(()) } else { Err(error) }
+    }
+}
+
+impl AccountInformation for PolishApi {
+    fn consents(&self) -> Consents<'_> {
+        Consents::Lodged(self)
+    }
+
+    fn inquiry(&self) -> Option<&dyn ConsentInquiry> {
+        None
+    }
+
+    fn revocation(&self) -> Option<&dyn ConsentRevocation> {
+        Some(self)
+    }
+
+    fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
+        None
+    }
+
+    fn accounts(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
+        ask(cx, "getAccounts", Map::new())
+    }
+
+    fn accounts_read(
+        &self,
+        cx: &CallContext<'_>,
+        response: &BankResponse,
+    ) -> Result<Page<Account>, BankError> {
+        let body = success(cx, response, Effect::Read)?;
+        let root = Node::root(&cx.profile.id, &body);
+        let items = root.get("accounts").items()?.iter().map(account).collect::<Result<_, _>>()?;
+        let next = match root.get("pageInfo").get("nextPage").text()? {
+            Some(page) => {
+                let url = address(cx.profile.accounts_api()?, "accounts", "getAccounts");
+                Some(NextPage::asked_in_body(url, json!({ "pageId": page }).to_string()))
+            }
+            None => None,
+        };
+        Ok(Page { items, next })
+    }
+
+    fn balances(&self, cx: &CallContext<'_>, resource_id: &str) -> Result<BankRequest, BankError> {
+        ask(cx, "getAccount", of_account(resource_id))
+    }
+
+    fn balances_read(
+        &self,
+        cx: &CallContext<'_>,
+        response: &BankResponse,
+    ) -> Result<Vec<Balance>, BankError> {
+        let body = success(cx, response, Effect::Read)?;
+        let root = Node::root(&cx.profile.id, &body);
+        let account = root.get("account");
+        let balance = |name: &str, kind: BalanceType| {
+            let (amount, number) = account.signed_money(name, "currency")?;
+            Ok(Balance {
+                kind,
+                amount,
+                direction: CreditDebit::of(number),
+                credit_line_included: None,
+                reference_date: None,
+                last_change_at: None,
+            })
+        };
+        Ok(vec![
+            balance("bookingBalance", BalanceType::InterimBooked)?,
+            balance("availableBalance", BalanceType::InterimAvailable)?,
+        ])
+    }
+
+    fn transactions(
+        &self,
+        cx: &CallContext<'_>,
+        resource_id: &str,
+        query: &TransactionQuery,
+    ) -> Result<BankRequest, BankError> {
+        let mut members = of_account(resource_id);
+        for (name, day) in [("transactionDateFrom", query.from), ("transactionDateTo", query.to)] {
+            if let Some(day) = day {
+                members.insert(name.into(), json!(day.to_string()));
+            }
+        }
+        let operation = match query.status {
+            TransactionSelection::Both | TransactionSelection::Booked => DONE,
+            TransactionSelection::Pending => PENDING,
+        };
+        ask(cx, operation, members)
+    }
+
+    /// Booked and pending entries are two lists: the second follows the last
+    /// page of the first.
+    fn transactions_read(
+        &self,
+        cx: &CallContext<'_>,
+        asked: &BankRequest,
+        response: &BankResponse,
+    ) -> Result<Page<Transaction>, BankError> {
+        let body = success(cx, response, Effect::Read)?;
+        let root = Node::root(&cx.profile.id, &body);
+        let done = asked.url.path().ends_with(DONE);
+        let status = if done { BookingStatus::Booked } else { BookingStatus::Pending };
+        let list = root.get("transactions");
+        let items = list.items()?.iter().map(|entry| transaction(entry, status)).collect::<Result<_, _>>()?;
+        let mut members = asked_members(cx, asked.body.as_deref().unwrap_or_default())?;
+        members.remove("requestHeader");
+        members.remove("pageId");
+        let next = match root.get("pageInfo").get("nextPage").text()? {
+            Some(page) => {
+                members.insert("pageId".into(), json!(page));
+                Some((asked.url.clone(), members))
+            }
+            None if done => Some((address(cx.profile.accounts_api()?, "accounts", PENDING), members)),
+            None => None,
+        };
+        let next =
+            next.map(|(url, members)| NextPage::asked_in_body(url, Value::Object(members).to_string()));
+        Ok(Page { items, next })
+    }
+
+    fn next_page(&self, cx: &CallContext<'_>, link: &NextPage) -> Result<BankRequest, BankError> {
+        let members = asked_members(cx, link.asks().unwrap_or_default().as_bytes())?;
+        request(cx, link.url().clone(), Effect::Read, Inside::AccountData, members)
+    }
+}
+
+fn ask(cx: &CallContext<'_>, operation: &str, members: Map<String, Value>) -> Result<BankRequest, BankError> {
+    let url = address(cx.profile.accounts_api()?, "accounts", operation);
+    request(cx, url, Effect::Read, Inside::AccountData, members)
+}
+
+/// What a request of ours asked.
+fn asked_members(cx: &CallContext<'_>, body: &[u8]) -> Result<Map<String, Value>, BankError> {
+    serde_json::from_slice(body).map_err(|_| cx.error(BankErrorKind::Internal).at("body"))
+}
+
+fn of_account(number: &str) -> Map<String, Value> {
+    let mut members = Map::new();
+    members.insert("accountNumber".into(), json!(number));
+    members
+}
+
+/// What the consent allows: of the accounts named, else of those the PSU chooses.
+fn privileges(cx: &CallContext<'_>, order: &ConsentOrder) -> Result<Value, BankError> {
+    let uses = if order.recurring { "multiple" } else { "single" };
+    let simple = json!({ "scopeUsageLimit": uses });
+    let today = cx.now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let days = match order.transactions_from {
+        Some(from) => today.since(from).map_or(1, |span| i64::from(span.get_days()).saturating_add(1)),
+        None => i64::from(cx.profile.max_history_days),
+    };
+    let history = json!({ "scopeUsageLimit": uses, "maxAllowedHistoryLong": days.clamp(1, MOST_DAYS) });
+    let mut list = Map::new();
+    list.insert("ais-accounts:getAccounts".into(), simple.clone());
+    list.insert("ais:getAccount".into(), simple);
+    let reads_transactions = |permission: &Permission| {
+        matches!(permission, Permission::ReadTransactionsBasic | Permission::ReadTransactionsDetail)
+    };
+    if order.permissions.iter().any(reads_transactions) {
+        list.insert(format!("ais:{DONE}"), history.clone());
+        list.insert(format!("ais:{PENDING}"), history);
+    }
+    if order.accounts.is_empty() {
+        return Ok(json!([list]));
+    }
+    let named = order.accounts.iter().map(|account| {
+        let mut list = list.clone();
+        list.insert("accountNumber".into(), json!(written(cx, account)?));
+        Ok(Value::Object(list))
+    });
+    named.collect::<Result<Vec<_>, BankError>>().map(Value::Array)
+}
+
+/// An account as the standard writes it.
+pub(super) fn written(cx: &CallContext<'_>, account: &AccountIdentification) -> Result<String, BankError> {
+    match account {
+        AccountIdentification::Iban(iban) => Ok(iban.as_str().to_owned()),
+        AccountIdentification::Bban(number) => Ok(number.clone()),
+        AccountIdentification::SortCode(_)
+        | AccountIdentification::MaskedPan(_)
+        | AccountIdentification::Other { .. } => Err(cx.error(BankErrorKind::Unsupported).at("account")),
+    }
+}
+
+/// An account number: an IBAN, or its 26 digits without the country (NRB).
+fn identified(text: &str) -> AccountIdentification {
+    let number: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let national = number.len() == 26 && number.bytes().all(|b| b.is_ascii_digit());
+    let iban = if national { format!("PL{number}") } else { number.clone() };
+    match iban.parse() {
+        Ok(iban) => AccountIdentification::Iban(iban),
+        Err(_) => AccountIdentification::Other { identification: number, scheme_name: "NRB".into() },
+    }
+}
+
+fn account(node: &Node<'_>) -> Result<Account, BankError> {
+    let resource_id = node.get("accountNumber").required_id()?;
+    let kind = node.get("accountType");
+    let product = node.get("accountTypeName").text()?;
+    let code = kind.get("code").text()?.filter(|code| code.len() == 4);
+    Ok(Account {
+        identifications: vec![identified(&resource_id)],
+        resource_id,
+        currency: None,
+        display_name: product.clone(),
+        product,
+        holders: Vec::new(),
+        cash_account_type: code,
+        usage: AccountUsage::Unknown,
+        status: AccountStatus::Unknown,
+        bic: None,
+        balances: Vec::new(),
+    })
+}
+
+fn transaction(node: &Node<'_>, status: BookingStatus) -> Result<Transaction, BankError> {
+    let direction = node.get("transactionCategory");
+    let direction = match direction.required_text()?.as_str() {
+        "CREDIT" => CreditDebit::Credit,
+        "DEBIT" => CreditDebit::Debit,
+        _ => return Err(direction.malformed()),
+    };
+    let (amount, _) = node.signed_money("amount", "currency")?;
+    let after = if node.get("postTransactionBalance").exists() {
+        let (money, number) = node.signed_money("postTransactionBalance", "currency")?;
+        Some((money, CreditDebit::of(number)))
+    } else {
+        None
+    };
+    let party = |name: &str| -> Result<(Option<String>, Option<AccountIdentification>), BankError> {
+        let party = node.get(name);
+        let number = party.get("accountNumber").text()?;
+        let address = party.get("nameAddress");
+        let lines = address.get("value");
+        let name = lines.items()?.first().map(Node::text).transpose()?.flatten();
+        Ok((name, number.as_deref().map(identified)))
+    };
+    let ((debtor_name, debtor_account), (creditor_name, creditor_account)) =
+        (party("sender")?, party("recipient")?);
+    let traded = node.get("tradeDate");
+    let booked = node.get("bookingDate");
+    Ok(Transaction {
+        bank_transaction_id: node.get("itemId").text()?,
+        entry_reference: None,
+        end_to_end_id: None,
+        mandate_id: None,
+        status,
+        amount,
+        direction,
+        booking_date: booked.date()?,
+        value_date: traded.date()?,
+        booked_at: booked.instant()?,
+        creditor_name,
+        creditor_account,
+        debtor_name,
+        debtor_account,
+        remittance: node.get("description").text()?.into_iter().collect(),
+        references: Vec::new(),
+        bank_transaction_code: None,
+        proprietary_code: node.get("transactionType").text()?,
+        merchant_category_code: node.get("mcc").text()?,
+        balance_after: after,
+    })
+}

@@ -1,0 +1,262 @@
+//! Account information (STET 1.4 section 4.3 and 4.4).
+
+use connect::{
+    AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
+    ConsentByAuthorization, ConsentInquiry, ConsentOrder, ConsentRevocation, Consents, Effect, ExplicitStart,
+    LodgedConsent, NextPage, Page, ScaStart, TransactionQuery,
+};
+use domain::{
+    Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BookingStatus, CreditDebit,
+    Transaction,
+};
+use http::Method;
+use jiff::ToSpan;
+use serde_json::{Value, json};
+
+use super::{AISP, AISP_AND_HISTORY, Stet, failure, request, success};
+use crate::berlin_group::{balance, iban_or_other};
+use crate::mapped::Rules;
+use crate::node::Node;
+
+impl ConsentByAuthorization for Stet {
+    fn begin(&self, cx: &CallContext<'_>, order: &ConsentOrder) -> Result<LodgedConsent, BankError> {
+        cx.profile.accounts_api()?;
+        let today = cx.now.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let old = order.transactions_from.is_some_and(|from| from < today.saturating_sub(90.days()));
+        let scope = if old { AISP_AND_HISTORY } else { AISP };
+        let days = cx.profile.max_consent_days;
+        Ok(LodgedConsent {
+            bank_id: cx.request_id.to_string(),
+            sca: ScaStart::OAuth { scope: scope.to_owned(), intent_id: None, metadata: None },
+            valid_until: days.map(|days| today.saturating_add(i32::from(days).days())),
+            status: BankConsentStatus::AwaitingAuthorisation,
+        })
+    }
+}
+
+/// `PUT /consents` replaces what the PSU gave before; nothing is left of an empty one.
+impl ConsentRevocation for Stet {
+    fn revoke(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
+        let nothing = json!({ "balances": [], "transactions": [], "trustedBeneficiaries": false, "psuIdentity": false });
+        let url = cx.profile.accounts_api()?.join(&["consents"]);
+        request(cx, Method::PUT, url, Effect::Write, Some(&nothing))
+    }
+
+    fn revoked(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
+        if response.status.is_success() {
+            return Ok(());
+        }
+        let error = failure(cx, response, Effect::Write);
+        let ended = matches!(error.kind, BankErrorKind::TokenInvalid | BankErrorKind::ConsentRevoked);
+        if ended { Ok(()) } else { Err(error) }
+    }
+}
+
+impl AccountInformation for Stet {
+    fn consents(&self) -> Consents<'_> {
+        Consents::Authorized(self)
+    }
+
+    fn inquiry(&self) -> Option<&dyn ConsentInquiry> {
+        None
+    }
+
+    fn revocation(&self) -> Option<&dyn ConsentRevocation> {
+        Some(self)
+    }
+
+    fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
+        None
+    }
+
+    fn accounts(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
+        let url = cx.profile.accounts_api()?.join(&["accounts"]);
+        request(cx, Method::GET, url, Effect::Read, None)
+    }
+
+    fn accounts_read(
+        &self,
+        cx: &CallContext<'_>,
+        response: &BankResponse,
+    ) -> Result<Page<Account>, BankError> {
+        let rules = Rules::of(cx.profile);
+        page(cx, response, "accounts", |node| account(&rules, node))
+    }
+
+    fn balances(&self, cx: &CallContext<'_>, resource_id: &str) -> Result<BankRequest, BankError> {
+        let url = cx.profile.accounts_api()?.join(&["accounts", resource_id, "balances"]);
+        request(cx, Method::GET, url, Effect::Read, None)
+    }
+
+    fn balances_read(
+        &self,
+        cx: &CallContext<'_>,
+        response: &BankResponse,
+    ) -> Result<Vec<Balance>, BankError> {
+        let rules = Rules::of(cx.profile);
+        Ok(page(cx, response, "balances", |node| balance(&rules, node))?.items)
+    }
+
+    fn transactions(
+        &self,
+        cx: &CallContext<'_>,
+        resource_id: &str,
+        query: &TransactionQuery,
+    ) -> Result<BankRequest, BankError> {
+        let mut url = cx.profile.accounts_api()?.join(&["accounts", resource_id, "transactions"]);
+        for (name, day) in [("dateFrom", query.from), ("dateTo", query.to)] {
+            if let Some(day) = day {
+                url.query_pairs_mut().append_pair(name, &day.to_string());
+            }
+        }
+        request(cx, Method::GET, url, Effect::Read, None)
+    }
+
+    fn transactions_read(
+        &self,
+        cx: &CallContext<'_>,
+        _asked: &BankRequest,
+        response: &BankResponse,
+    ) -> Result<Page<Transaction>, BankError> {
+        page(cx, response, "transactions", transaction)
+    }
+
+    fn next_page(&self, cx: &CallContext<'_>, link: &NextPage) -> Result<BankRequest, BankError> {
+        request(cx, Method::GET, link.url().clone(), Effect::Read, None)
+    }
+}
+
+/// A HAL resource that is a list. No content is an empty one.
+fn page<T>(
+    cx: &CallContext<'_>,
+    response: &BankResponse,
+    name: &str,
+    read: impl Fn(&Node<'_>) -> Result<T, BankError>,
+) -> Result<Page<T>, BankError> {
+    let body = success(cx, response, Effect::Read)?.unwrap_or_else(|| json!({ name: [] }).into());
+    let root = Node::root(&cx.profile.id, &body);
+    let items = root.get(name).required_items()?.iter().map(read).collect::<Result<_, _>>()?;
+    let links = root.get("_links");
+    let next = links.get("next");
+    let href = next.get("href");
+    let next = match href.text()? {
+        Some(link) => {
+            Some(NextPage::of(cx.profile, &cx.profile.accounts_api()?.url, &link, &href.pointer())?)
+        }
+        None => None,
+    };
+    Ok(Page { items, next })
+}
+
+/// `accountId`: an IBAN, or another identification with its scheme. A card
+/// number in clear is never kept.
+pub(super) fn identification(node: &Node<'_>) -> Result<Option<AccountIdentification>, BankError> {
+    if let Some(iban) = node.get("iban").text()? {
+        return Ok(Some(iban_or_other(iban)));
+    }
+    let other = node.get("other");
+    let Some(text) = other.get("identification").text()? else { return Ok(None) };
+    Ok(match other.get("schemeName").text()?.as_deref() {
+        Some("BBAN") => Some(AccountIdentification::Bban(text)),
+        Some("CPAN" | "TPAN") if text.bytes().all(|b| b.is_ascii_digit()) => None,
+        Some("CPAN" | "TPAN") => Some(AccountIdentification::MaskedPan(text)),
+        scheme => Some(AccountIdentification::Other {
+            identification: text,
+            scheme_name: scheme.unwrap_or_default().to_owned(),
+        }),
+    })
+}
+
+fn account(rules: &Rules<'_>, node: &Node<'_>) -> Result<Account, BankError> {
+    let id = node.get("accountId");
+    let usage = match node.get("usage").text()?.as_deref() {
+        Some("PRIV") => AccountUsage::Private,
+        Some("ORGA") => AccountUsage::Organisation,
+        Some(_) | None => AccountUsage::Unknown,
+    };
+    let balances =
+        node.get("balances").items()?.iter().map(|node| balance(rules, node)).collect::<Result<_, _>>()?;
+    let currency = node.get("currency").currency()?;
+    Ok(Account {
+        resource_id: node.get("resourceId").required_id()?,
+        identifications: identification(&id)?.into_iter().collect(),
+        currency: currency.or(id.get("currency").currency()?),
+        display_name: node.get("name").text()?,
+        product: node.get("product").text()?,
+        holders: Vec::new(),
+        cash_account_type: node.get("cashAccountType").text()?,
+        usage,
+        status: AccountStatus::Unknown,
+        bic: node.get("bicFi").text()?,
+        balances,
+    })
+}
+
+fn transaction(node: &Node<'_>) -> Result<Transaction, BankError> {
+    let status = node.get("status");
+    let status = match status.required_text()?.as_str() {
+        "BOOK" => BookingStatus::Booked,
+        "PDNG" => BookingStatus::Pending,
+        "FUTR" | "INFO" => BookingStatus::Information,
+        _ => return Err(status.malformed()),
+    };
+    let direction = node.get("creditDebitIndicator");
+    let direction = match direction.required_text()?.as_str() {
+        "CRDT" => CreditDebit::Credit,
+        "DBIT" => CreditDebit::Debit,
+        _ => return Err(direction.malformed()),
+    };
+    let (amount, _) = node.get("transactionAmount").signed_money("amount", "currency")?;
+    let code = node.get("bankTransactionCode");
+    let parts = [code.get("domain").text()?, code.get("family").text()?, code.get("subFamily").text()?];
+    let (remittance, references) = remittance(&node.get("remittanceInformation"))?;
+    Ok(Transaction {
+        bank_transaction_id: node.get("resourceId").identifier()?,
+        entry_reference: node.get("entryReference").identifier()?,
+        end_to_end_id: node.get("endToEndId").identifier()?,
+        mandate_id: None,
+        status,
+        amount,
+        direction,
+        booking_date: node.get("bookingDate").date()?,
+        value_date: node.get("valueDate").date()?,
+        booked_at: None,
+        creditor_name: None,
+        creditor_account: None,
+        debtor_name: None,
+        debtor_account: None,
+        remittance,
+        references,
+        bank_transaction_code: parts.into_iter().collect::<Option<Vec<_>>>().map(|parts| parts.join("-")),
+        proprietary_code: code.get("code").text()?,
+        merchant_category_code: None,
+        balance_after: None,
+    })
+}
+
+/// A list of texts up to 1.4.0, then `unstructured` texts and `structured` references.
+fn remittance(node: &Node<'_>) -> Result<(Vec<String>, Vec<String>), BankError> {
+    let texts = |list: &Node<'_>| -> Result<Vec<String>, BankError> {
+        let texts = list.items()?.iter().map(Node::text).collect::<Result<Vec<_>, _>>()?;
+        Ok(texts.into_iter().flatten().collect())
+    };
+    if !node.is_object() {
+        return Ok((texts(node)?, Vec::new()));
+    }
+    let mut references = Vec::new();
+    for entry in node.get("structured").items()? {
+        references.extend(entry.get("creditorReferenceInformation").get("reference").text()?);
+    }
+    Ok((texts(&node.get("unstructured"))?, references))
+}
+
+/// An account as `accountId` has it.
+pub(super) fn written(cx: &CallContext<'_>, account: &AccountIdentification) -> Result<Value, BankError> {
+    match account {
+        AccountIdentification::Iban(iban) => Ok(json!({ "iban": iban.as_str() })),
+        AccountIdentification::SortCode(_)
+        | AccountIdentification::Bban(_)
+        | AccountIdentification::MaskedPan(_)
+        | AccountIdentification::Other { .. } => Err(cx.error(BankErrorKind::Unsupported).at("account")),
+    }
+}

@@ -1,0 +1,249 @@
+//! Payment requests (STET 1.4 sections 4.5 to 4.7): a single SEPA credit
+//! transfer is posted, approved by the PSU, and executed after our confirmation.
+
+use connect::{
+    BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext,
+    Echo, Effect, ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, RedirectUris, ScaFlow,
+    ScaStart,
+};
+use domain::{IsoPaymentStatus, PaymentOrder, PaymentScheme};
+use http::Method;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::accounts::{identification, written};
+use super::{Stet, after, request, success};
+use crate::echo;
+use crate::node::Node;
+use crate::tree::Tree;
+
+impl PaymentInitiation for Stet {
+    fn lodge(
+        &self,
+        cx: &CallContext<'_>,
+        order: &PaymentOrder,
+        redirects: &RedirectUris,
+    ) -> Result<BankRequest, BankError> {
+        let url = cx.profile.payments_api()?.join(&["payment-requests"]);
+        request(cx, Method::POST, url, Effect::Write, Some(&payment_request(cx, order, redirects)?))
+    }
+
+    fn lodged(
+        &self,
+        cx: &CallContext<'_>,
+        _order: &PaymentOrder,
+        response: &BankResponse,
+    ) -> Result<LodgedPayment, BankError> {
+        let body = success(cx, response, Effect::Write)?.unwrap_or(Tree::Null);
+        let root = Node::root(&cx.profile.id, &body);
+        let read = || {
+            let bank_id = named_by_location(cx, response)?;
+            let approach = root.get("appliedAuthenticationApproach");
+            let sca = match approach.text()?.as_deref() {
+                Some("REDIRECT") | None => ScaStart::Redirect(approval(&root)?),
+                Some("DECOUPLED") => ScaStart::Decoupled { message: None },
+                Some("NONE") => ScaStart::NotNeeded,
+                Some(_) => ScaStart::Embedded,
+            };
+            Ok(LodgedPayment { bank_id, sca, status: None, submits_after_sca: true })
+        };
+        read().map_err(|error| after(Effect::Write, error))
+    }
+
+    fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
+        None
+    }
+
+    fn submit(
+        &self,
+        cx: &CallContext<'_>,
+        bank_id: &str,
+        _order: &PaymentOrder,
+    ) -> Option<Result<BankRequest, BankError>> {
+        let build = || {
+            let url = cx.profile.payments_api()?.join(&["payment-requests", bank_id, "confirmation"]);
+            // Only the embedded approach has an authentication factor to send.
+            request(cx, Method::POST, url, Effect::Write, Some(&json!({})))
+        };
+        Some(build())
+    }
+
+    fn submitted(
+        &self,
+        cx: &CallContext<'_>,
+        order: &PaymentOrder,
+        response: &BankResponse,
+    ) -> Result<PaymentReport, BankError> {
+        let read = |body: Tree<'_>| {
+            let mut report = report(&Node::root(&cx.profile.id, &body), order)?;
+            report.bank_payment_id = cx.bank_consent_id.map(str::to_owned);
+            Ok(report)
+        };
+        let body = success(cx, response, Effect::Write)?.unwrap_or(Tree::Null);
+        read(body).map_err(|error: BankError| after(Effect::Write, error))
+    }
+
+    fn status(
+        &self,
+        cx: &CallContext<'_>,
+        ids: &BankPaymentIds,
+        _order: &PaymentOrder,
+    ) -> Result<BankRequest, BankError> {
+        let url = cx.profile.payments_api()?.join(&["payment-requests", &ids.lodged]);
+        request(cx, Method::GET, url, Effect::Read, None)
+    }
+
+    fn status_read(
+        &self,
+        cx: &CallContext<'_>,
+        ids: &BankPaymentIds,
+        order: &PaymentOrder,
+        response: &BankResponse,
+    ) -> Result<PaymentReport, BankError> {
+        let body = success(cx, response, Effect::Read)?.unwrap_or(Tree::Null);
+        let report = report(&Node::root(&cx.profile.id, &body), order)?;
+        Ok(if ids.payment.is_none() { before_confirmation(report) } else { report })
+    }
+}
+
+/// Before it is confirmed a request is accepted or not, and no order yet: its
+/// status says how far the PSU's approval has come.
+fn before_confirmation(report: PaymentReport) -> PaymentReport {
+    let consent = match report.status {
+        Some(
+            IsoPaymentStatus::Received | IsoPaymentStatus::Pending | IsoPaymentStatus::AcceptedTechnical,
+        ) => BankConsentStatus::AwaitingAuthorisation,
+        Some(IsoPaymentStatus::PartiallyAuthorised) => BankConsentStatus::PartiallyAuthorised,
+        Some(IsoPaymentStatus::AcceptedCustomerProfile) => BankConsentStatus::Authorised,
+        Some(
+            IsoPaymentStatus::AcceptedFundsChecked
+            | IsoPaymentStatus::AcceptedSettlementInProcess
+            | IsoPaymentStatus::AcceptedWithChange
+            | IsoPaymentStatus::AcceptedSettlementCompleted
+            | IsoPaymentStatus::AcceptedWithoutPosting
+            | IsoPaymentStatus::AcceptedCreditSettlementCompleted
+            | IsoPaymentStatus::PartiallyAccepted
+            | IsoPaymentStatus::Blocked
+            | IsoPaymentStatus::Cancelled
+            | IsoPaymentStatus::Rejected,
+        )
+        | None => return report,
+    };
+    PaymentReport { status: None, consent: Some(consent), ..report }
+}
+
+/// The request's identifier: the end of its location, which is never followed.
+fn named_by_location(cx: &CallContext<'_>, response: &BankResponse) -> Result<String, BankError> {
+    let malformed = || BankError::malformed(&cx.profile.id, "location");
+    let location = response.header_text("location").ok_or_else(malformed)?;
+    let url = cx.profile.payments_api()?.url.join(location).map_err(|_| malformed())?;
+    let mut segments = url.path_segments().ok_or_else(malformed)?;
+    let last = segments.next_back().unwrap_or_default().to_owned();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let fits = (1..=128).contains(&last.len()) && last.bytes().all(plain) && !last.starts_with('.');
+    if fits { Ok(last) } else { Err(malformed()) }
+}
+
+/// Where the browser goes to approve.
+fn approval(root: &Node<'_>) -> Result<Url, BankError> {
+    let links = root.get("_links");
+    let approval = links.get("consentApproval");
+    let href = approval.get("href");
+    let url = href.required_text()?.parse::<Url>().map_err(|_| href.malformed())?;
+    if url.scheme() == "https" { Ok(url) } else { Err(href.malformed()) }
+}
+
+fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankError> {
+    let request = root.get("paymentRequest");
+    let transfers = request.get("creditTransferTransaction");
+    let items = transfers.required_items()?;
+    let transfer = items.first().ok_or_else(|| transfers.malformed())?;
+    let whole = request.get("paymentInformationStatus");
+    let single = transfer.get("transactionStatus");
+    let status = if single.exists() { &single } else { &whole };
+    let status = crate::berlin_group::payment_status(status)?;
+    let reason = transfer.get("statusReasonInformation").text()?;
+    let reason = reason.or(request.get("statusReasonInformation").text()?);
+    let money = echo::amount(&transfer.get("instructedAmount"), "amount", "currency", order)?;
+    let single = transfer.get("beneficiary");
+    let whole = request.get("beneficiary");
+    let beneficiary = if single.exists() { &single } else { &whole };
+    let creditor = beneficiary.get("creditorAccount");
+    let account = echo::account(&creditor, identification(&creditor)?.as_ref(), order)?;
+    Ok(PaymentReport {
+        status: Some(status),
+        consent: None,
+        iso_reason: crate::status::iso_reason(reason),
+        bank_payment_id: None,
+        echo: if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent },
+    })
+}
+
+fn payment_request(
+    cx: &CallContext<'_>,
+    order: &PaymentOrder,
+    redirects: &RedirectUris,
+) -> Result<Value, BankError> {
+    let mut kind = Map::new();
+    kind.insert("serviceLevel".into(), json!("SEPA"));
+    kind.insert("categoryPurpose".into(), json!("CASH"));
+    match order.scheme {
+        PaymentScheme::SepaCreditTransfer => {}
+        PaymentScheme::SepaInstant => {
+            kind.insert("localInstrument".into(), json!("INST"));
+        }
+        PaymentScheme::FasterPayments | PaymentScheme::Elixir | PaymentScheme::ExpressElixir => {
+            return Err(cx.error(BankErrorKind::Unsupported).at("scheme"));
+        }
+    }
+    let mut transfer = Map::new();
+    transfer.insert(
+        "paymentId".into(),
+        json!({ "instructionId": order.instruction_id, "endToEndId": order.end_to_end_id }),
+    );
+    transfer.insert(
+        "instructedAmount".into(),
+        json!({ "currency": order.amount.currency().code(), "amount": order.amount.amount_text() }),
+    );
+    let mut remittance = Map::new();
+    if let Some(text) = &order.remittance.unstructured {
+        remittance.insert("unstructured".into(), json!([text]));
+    }
+    if let Some(reference) = &order.remittance.reference {
+        let structured = json!([{ "creditorReferenceInformation": { "reference": reference } }]);
+        remittance.insert("structured".into(), structured);
+    }
+    if !remittance.is_empty() {
+        transfer.insert("remittanceInformation".into(), Value::Object(remittance));
+    }
+    let now = cx.now.to_string();
+    let client =
+        cx.profile.client_id.as_deref().ok_or_else(|| BankError::profile(&cx.profile.id, "client_id"))?;
+    let mut approaches = vec!["REDIRECT"];
+    if cx.profile.sca.contains(&ScaFlow::Decoupled) {
+        approaches.push("DECOUPLED");
+    }
+    let mut body = json!({
+        "paymentInformationId": order.instruction_id,
+        "creationDateTime": now,
+        "numberOfTransactions": 1,
+        "initiatingParty": { "name": client },
+        "paymentTypeInformation": kind,
+        "beneficiary": {
+            "creditor": { "name": order.creditor_name },
+            "creditorAccount": written(cx, &order.creditor_account)?,
+        },
+        "chargeBearer": "SLEV",
+        "requestedExecutionDate": now,
+        "creditTransferTransaction": [transfer],
+        "supplementaryData": {
+            "acceptedAuthenticationApproach": approaches,
+            "successfulReportUrl": redirects.ok,
+            "unsuccessfulReportUrl": redirects.nok,
+        },
+    });
+    if let (Some(debtor), Some(body)) = (&order.debtor_account, body.as_object_mut()) {
+        body.insert("debtorAccount".into(), written(cx, debtor)?);
+    }
+    Ok(body)
+}

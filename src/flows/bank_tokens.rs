@@ -1,0 +1,162 @@
+//! Tokens at banks: ours, and those of PSUs under consents and for payments.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connect::bank_oauth::{BankTokens, Role};
+use connect::{BankError, BankErrorKind, Profile, TokenKind};
+use domain::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use store::consents::ConsentRow;
+use store::payments::PaymentRow;
+use tokio::sync::Mutex;
+
+use crate::gateway::CachedToken;
+use crate::webhooks::later;
+use crate::{FlowError, Gateway};
+
+impl Gateway {
+    /// The token that a request carries.
+    pub(crate) async fn bank_token(
+        &self,
+        profile: &Profile,
+        kind: TokenKind,
+        psu_token: Option<SecretString>,
+    ) -> Result<Option<SecretString>, FlowError> {
+        match kind {
+            TokenKind::None => Ok(None),
+            TokenKind::PsuIfHeld => Ok(psu_token),
+            TokenKind::Psu => match psu_token {
+                Some(token) => Ok(Some(token)),
+                None => Err(BankError::new(&profile.id, BankErrorKind::TokenInvalid).into()),
+            },
+            TokenKind::Client(scope) => self.client_token(profile, scope).await.map(Some),
+        }
+    }
+
+    /// A token of our own at a bank, kept until shortly before its end.
+    async fn client_token(&self, profile: &Profile, scope: &'static str) -> Result<SecretString, FlowError> {
+        let key = (profile.id.clone(), scope);
+        if let Some(cached) = self.client_tokens.lock().await.get(&key)
+            && cached.expires_at > later(self.now(), 30)
+            && cached.server == profile.authorization_server
+            && cached.client_id == profile.client_id
+        {
+            return Ok(cached.token.clone());
+        }
+        let server = self.server(profile, None).await?;
+        let client = self.client_of(profile, &server);
+        let response = self.call(profile, client.client_credentials(scope)?).await?;
+        let tokens = client.token_read(&response)?;
+        let expires_at = self.after(tokens.expires_in.unwrap_or(Duration::from_secs(60)));
+        let cached = CachedToken {
+            token: tokens.access_token.clone(),
+            expires_at,
+            server: profile.authorization_server.clone(),
+            client_id: profile.client_id.clone(),
+        };
+        self.client_tokens.lock().await.insert(key, cached);
+        Ok(tokens.access_token)
+    }
+
+    /// The PSU's token at the bank under a consent, refreshed if it ends soon.
+    pub(crate) async fn psu_token(
+        &self,
+        profile: &Profile,
+        consent: &ConsentRow,
+    ) -> Result<Option<SecretString>, FlowError> {
+        if let Some(token) = fresh_token(consent, self.now()) {
+            return Ok(Some(token));
+        }
+        if consent.bank.refresh_token.is_none() {
+            return Ok(consent.bank.access_token.clone().map(SecretString::from));
+        }
+        self.renewed_token(profile, consent).await
+    }
+
+    /// The PSU's token under a consent, renewed unless somebody else did so since
+    /// `consent` was read; none where the bank gave nothing to renew it by.
+    pub(crate) async fn renewed_token(
+        &self,
+        profile: &Profile,
+        consent: &ConsentRow,
+    ) -> Result<Option<SecretString>, FlowError> {
+        let turn = self.refreshing.get_with(consent.id, async { Arc::new(Mutex::new(())) }).await;
+        let _turn = turn.lock().await;
+        let current = self.any_consent(consent.id).await?;
+        if current.bank.access_token != consent.bank.access_token
+            && let Some(token) = fresh_token(&current, self.now())
+        {
+            return Ok(Some(token));
+        }
+        let Some(refresh) = current.bank.refresh_token.clone() else { return Ok(None) };
+        let tokens = self.refresh(profile, of_consent(&current), refresh.into()).await?;
+        self.keep_bank_tokens(consent.id, &tokens).await?;
+        Ok(Some(tokens.access_token))
+    }
+
+    /// The PSU's token under a consent that has ended here: nothing of it is kept.
+    pub(crate) async fn last_token(
+        &self,
+        profile: &Profile,
+        consent: &ConsentRow,
+    ) -> Result<Option<SecretString>, FlowError> {
+        match (fresh_token(consent, self.now()), consent.bank.refresh_token.clone()) {
+            (None, Some(refresh)) => {
+                Ok(Some(self.refresh(profile, of_consent(consent), refresh.into()).await?.access_token))
+            }
+            (fresh, _) => Ok(fresh),
+        }
+    }
+
+    /// A payment with a new token, if its own ends: orders may take longer than a
+    /// token lives.
+    pub(crate) async fn renewed_payment(
+        &self,
+        profile: &Profile,
+        payment: &PaymentRow,
+    ) -> Result<Option<PaymentRow>, FlowError> {
+        let ends = payment.bank.access_token_expires_at.is_some_and(|end| end <= later(self.now(), 30));
+        let Some(refresh) = payment.bank.refresh_token.clone().filter(|_| ends) else { return Ok(None) };
+        let whose = (Role::Payments, payment.bank.consent_id.as_deref());
+        let tokens = self.refresh(profile, whose, refresh.into()).await?;
+        let keep = |row: &mut PaymentRow| self.keep_payment_tokens(row, tokens);
+        self.move_payment(payment.clone(), "gateway", keep).await.map(Some)
+    }
+
+    /// Puts the tokens that a bank gave into a payment.
+    pub(crate) fn keep_payment_tokens(&self, row: &mut PaymentRow, tokens: BankTokens) {
+        row.bank.access_token_expires_at = tokens.expires_in.map(|lifetime| self.after(lifetime));
+        row.bank.access_token = Some(tokens.access_token.expose_secret().to_owned());
+        if let Some(refresh) = tokens.refresh_token {
+            row.bank.refresh_token = Some(refresh.expose_secret().to_owned());
+        }
+    }
+
+    async fn refresh(
+        &self,
+        profile: &Profile,
+        (role, bank_id): (Role, Option<&str>),
+        refresh_token: SecretString,
+    ) -> Result<BankTokens, FlowError> {
+        if let Some(endpoint) = self.token_endpoint(profile) {
+            let cx = self.context(profile, None, None, None, bank_id);
+            let request = endpoint.refresh(&cx, &refresh_token)?;
+            return Ok(endpoint.tokens_read(&cx, &self.call(profile, request).await?)?);
+        }
+        let server = self.server(profile, None).await?;
+        let client = self.client_of(profile, &server);
+        let request = client.refresh(role, &refresh_token)?;
+        Ok(client.token_read(&self.call(profile, request).await?)?)
+    }
+}
+
+fn fresh_token(consent: &ConsentRow, now: Timestamp) -> Option<SecretString> {
+    let soon = later(now, 30);
+    let fresh = consent.bank.access_token_expires_at.is_none_or(|end| end > soon);
+    consent.bank.access_token.clone().filter(|_| fresh).map(SecretString::from)
+}
+
+fn of_consent(consent: &ConsentRow) -> (Role, Option<&str>) {
+    (Role::Accounts, consent.bank.consent_id.as_deref())
+}

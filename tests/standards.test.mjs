@@ -1,0 +1,125 @@
+// STET and PolishAPI, seen from the other side: what the gateway sends to banks
+// that are none of ours, and what the Polish model bank answers to a TPP that is
+// none of ours.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+
+import { PolishBank, PolishTpp, StetBank, judged, unpublished } from './judge/standards.mjs';
+import { binary, startSandbox } from './judge/sandbox.mjs';
+
+if (unpublished) console.error(unpublished);
+
+describe('banks of other standards', { timeout: 180_000 }, () => {
+  let sandbox;
+
+  before(async () => {
+    sandbox = await startSandbox(['--auto-approve']);
+  });
+
+  after(() => sandbox?.stop());
+
+  const probe = (bank, id) => {
+    const file = path.join(sandbox.dataDir, '..', `${id}.toml`);
+    writeFileSync(file, bank.profile());
+    const who = ['--data-dir', sandbox.dataDir, '--redirect-uri', `${sandbox.issuer}/callback/${id}`];
+    const args = ['banks', 'probe', '--profile', file, '--bank', id, ...who, '--json'];
+    return new Promise((resolve) => {
+      execFile(binary, args, (error, stdout, stderr) => resolve({ stderr, ...JSON.parse(stdout || '{}') }));
+    });
+  };
+
+  test('a STET bank finds the signature right, and the certificate by its address', async () => {
+    const bank = await new StetBank().listen(sandbox);
+    try {
+      const report = await probe(bank, 'fr-judge');
+      assert.equal(report.authorised, true, JSON.stringify([report, bank.seen]));
+      const steps = report.steps.map(({ step }) => step);
+      assert.deepEqual(steps, ['discovery', 'consent', 'browser', 'callback', 'token', 'accounts']);
+      const [asked, accounts] = bank.seen;
+      assert.equal(asked.scope, 'aisp');
+      assert.deepEqual([accounts.right, accounts.wrong, accounts.certificate], [true, false, undefined]);
+      assert.equal(accounts.keyId, `https://tpp.example/qseal_${bank.seal.hex}.pem`);
+    } finally {
+      await bank.close();
+    }
+  });
+
+  test('a Polish bank finds every body signed, and as the published file has it', async () => {
+    const bank = await new PolishBank().listen(sandbox);
+    try {
+      const report = await probe(bank, 'pl-judge');
+      assert.equal(report.authorised, true, JSON.stringify([report, bank.seen]));
+      assert.deepEqual(report.steps.map(({ step }) => step), ['consent', 'browser', 'callback', 'token', 'accounts']);
+      assert.deepEqual(bank.seen.map(({ path: where }) => where.split('/').at(-1)), ['authorize', 'token', 'getAccounts']);
+      for (const seen of bank.seen) {
+        const { detached, named, altered, id, problems } = seen;
+        assert.deepEqual([detached, named, altered, id, problems], [true, true, 'refused', true, null], JSON.stringify(seen));
+      }
+    } finally {
+      await bank.close();
+    }
+  });
+
+  test('the Polish model bank answers as the published file has it', { skip: unpublished ?? false }, async () => {
+    const model = `https://localhost:${new URL(sandbox.issuer).port - 0 + 12}`;
+    const callback = `${sandbox.issuer}/callback/pl-bank-wisla`;
+    const tpp = new PolishTpp(sandbox, model, callback);
+    const holds = (name, answer, status = 200) => {
+      assert.equal(answer.status, status, JSON.stringify(answer.body));
+      assert.deepEqual(judged(name, answer.body), null, JSON.stringify(answer.body));
+      return answer.body;
+    };
+    const authorized = async (scope, privileges) => {
+      const consentId = randomUUID();
+      const asked = await tpp.ask('auth', 'authorize', {
+        response_type: 'code', client_id: tpp.clientId, redirect_uri: callback, scope, state: 's',
+        scope_details: {
+          consentId, scopeGroupType: scope, scopeTimeLimit: new Date(Date.now() + 86_400_000).toISOString(),
+          throttlingPolicy: 'psd2Regulatory', privilegeList: [privileges],
+        },
+      });
+      const code = await tpp.code(holds('AuthorizeResponse', asked).aspspRedirectUri);
+      const redeemed = await tpp.ask('auth', 'token', {
+        grant_type: 'authorization_code', Code: code, redirect_uri: callback, client_id: tpp.clientId,
+      });
+      return { consentId, ...holds('TokenResponse', redeemed) };
+    };
+    assert.ok(judged('AccountResponse', {}), 'an answer without its header is none');
+    try {
+      const uses = { scopeUsageLimit: 'multiple' };
+      const history = { ...uses, maxAllowedHistoryLong: 90 };
+      const ais = await authorized('ais', {
+        'ais-accounts:getAccounts': uses, 'ais:getAccount': uses,
+        'ais:getTransactionsDone': history, 'ais:getTransactionsPending': history,
+      });
+      const read = (operation, members) => tpp.ask('accounts', operation, members, ais.access_token);
+      const { accounts } = holds('AccountsResponse', await read('getAccounts', {}));
+      const named = { accountNumber: accounts[0].accountNumber };
+      holds('AccountResponse', await read('getAccount', named));
+      const done = holds('TransactionsDoneInfoResponse', await read('getTransactionsDone', named));
+      assert.ok(done.transactions.length > 10 && done.pageInfo.nextPage);
+      holds('TransactionPendingInfoResponse', await read('getTransactionsPending', named));
+      holds('Error', await read('getAccount', { accountNumber: '1' }), 403);
+      const transfer = {
+        recipient: { accountNumber: 'PL06999010060000000000020018', nameAddress: { value: ['Sklep'] } },
+        sender: {},
+        transferData: { description: 'Faktura', amount: '1.00', currency: 'PLN' },
+        deliveryMode: 'StandardD1', system: 'Elixir', executionMode: 'Immediate',
+      };
+      const pis = await authorized('pis', { 'pis:domestic': transfer, 'pis:getPayment': { tppTransactionId: 'T-1' } });
+      const pay = (operation, members) => tpp.ask('payments', operation, members, pis.access_token);
+      const placed = holds('AddPaymentResponse', await pay('domestic', { ...transfer, tppTransactionId: 'T-1', hold: false }));
+      holds('GetPaymentResponse', await pay('getPayment', { paymentId: placed.paymentId }));
+      const ended = await tpp.ask('accounts', 'deleteConsent', { consentId: ais.consentId });
+      assert.equal(ended.status, 204);
+      holds('Error', await read('getAccounts', {}), 401);
+    } finally {
+      tpp.close();
+    }
+  });
+});
