@@ -112,7 +112,7 @@ fi
 
 # --- Banks -----------------------------------------------------------------
 
-cargo build --release --locked --quiet -p consentry-api --example mapping_speed
+cargo build --release --locked --quiet -p consentry --example mapping_speed
 "$release/examples/mapping_speed" >"$work/mapping"
 for dialect in berlin-group uk-open-banking; do
   figure() { sed -E "s/.*\"$dialect\":\{([^}]*)\}.*/\1/; s/.*\"$1\":([0-9]+).*/\1/" "$work/mapping"; }

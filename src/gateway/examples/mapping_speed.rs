@@ -4,9 +4,9 @@
 
 use std::time::Instant;
 
+use api::{TransactionView, Viewer};
 use bytes::Bytes;
 use connect::{AccountInformation, ApiBase, BankRequest, BankResponse, CallContext, Dialect, Profile};
-use consentry_api::{TransactionView, Viewer};
 use dialects::{BerlinGroup, UkOpenBanking};
 use domain::{AccountId, ConsentId};
 use flows::{AccountData, IdKey};
