@@ -81,6 +81,19 @@ impl BankRequest {
         Ok(self)
     }
 
+    /// Adds the headers that have a value.
+    ///
+    /// # Errors
+    ///
+    /// As [`BankRequest::header`].
+    pub fn headers_if_known(
+        self,
+        headers: impl IntoIterator<Item = (&'static str, Option<String>)>,
+    ) -> Result<Self, &'static str> {
+        let mut known = headers.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        known.try_fold(self, |request, (name, value)| request.header(name, &value))
+    }
+
     /// Sets the body and its content type.
     #[must_use]
     pub fn body(mut self, content_type: &'static str, body: impl Into<Bytes>) -> Self {

@@ -85,28 +85,22 @@ pub struct HealthChange {
     pub to: HealthStatus,
 }
 
-type Key = (InstitutionId, Service);
-
 /// The records of all banks that were called.
 #[derive(Debug, Default)]
-pub struct Health {
-    pulses: Mutex<BTreeMap<Key, Arc<Pulse>>>,
-    told: Mutex<BTreeMap<Key, HealthStatus>>,
-}
+pub struct Health(Mutex<BTreeMap<(InstitutionId, Service), Arc<Pulse>>>);
 
 impl Health {
     /// The record of a service, made at its first call.
     pub(crate) fn pulse(&self, institution: &InstitutionId, service: Service) -> Arc<Pulse> {
-        let mut pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(pulses.entry((institution.clone(), service)).or_default())
     }
 
     /// What was seen of a service; nothing, if it was never called.
     #[must_use]
     pub fn of(&self, institution: &InstitutionId, service: Service) -> ServiceHealth {
-        let pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
-        let pulse = pulses.get(&(institution.clone(), service)).cloned();
-        drop(pulses);
+        let pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let pulse = pulses.get(&(institution.clone(), service));
         pulse.map(|pulse| pulse.view(Instant::now())).unwrap_or_default()
     }
 
@@ -114,16 +108,11 @@ impl Health {
     #[must_use]
     pub fn changes(&self) -> Vec<HealthChange> {
         let now = Instant::now();
-        let pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut changes = Vec::new();
-        for ((institution, service), pulse) in pulses {
-            let to = pulse.view(now).status;
-            let from = told.insert((institution.clone(), service), to).unwrap_or_default();
-            if from != to {
-                changes.push(HealthChange { institution, service, from, to });
-            }
-        }
-        changes
+        let pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = pulses.iter().filter_map(|((institution, service), pulse)| {
+            let (from, to) = pulse.change(now)?;
+            Some(HealthChange { institution: institution.clone(), service: *service, from, to })
+        });
+        changes.collect()
     }
 }

@@ -20,7 +20,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
-use crate::status::after;
+use crate::status::{after, parsed};
 pub(crate) use accounts::consent_status;
 pub(crate) use error::failure;
 pub(crate) use payments::payment_status;
@@ -88,11 +88,7 @@ fn request(
         .map_err(unsendable)?;
     let token = cx.access_token.map(|token| format!("Bearer {}", token.expose_secret()));
     let optional = options::psu_headers(cx).into_iter().chain([("authorization", token)]);
-    for (name, value) in optional {
-        if let Some(value) = value {
-            request = request.header(name, &value).map_err(unsendable)?;
-        }
-    }
+    request = request.headers_if_known(optional).map_err(unsendable)?;
     request.headers.extend(cx.profile.berlin_group.headers.clone());
     if cx.profile.signing == Signing::DigestSignature {
         request = request.signed(Signature::DigestAndSignature);
@@ -150,8 +146,7 @@ fn success<'r>(
     if !response.status.is_success() {
         return Err(failure(&cx.profile.id, response, effect));
     }
-    crate::node::parse(&cx.profile.id, &response.body)
-        .map_err(|error| after(effect, error.with_status(response.status.as_u16())))
+    parsed(cx, response, effect)
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ fn entry(text: &str, currency: Currency) -> Option<Transaction> {
         Some((customer, bank)) => (customer, Some(bank)),
         None => (after.get(4..)?, None),
     };
-    let identifier = |text: &str| Some(text.trim()).filter(|text| is_real(text)).map(str::to_owned);
+    let identifier = |text: &str| Some(text.trim()).filter(|text| is_identifier(text)).map(str::to_owned);
     Some(Transaction {
         bank_transaction_id: bank.and_then(identifier),
         entry_reference: identifier(customer),
@@ -130,11 +130,6 @@ fn entry(text: &str, currency: Currency) -> Option<Transaction> {
         merchant_category_code: None,
         balance_after: None,
     })
-}
-
-/// A reference that is neither a stand-in nor only zeros.
-fn is_real(text: &str) -> bool {
-    !text.is_empty() && is_identifier(text) && text.bytes().any(|b| b != b'0')
 }
 
 /// `196,58` or `2000,`.
@@ -189,16 +184,16 @@ fn describe(entry: &mut Transaction, text: &str) {
     purpose.retain(|line| !line.is_empty());
     for line in &purpose {
         if let Some(reference) = line.strip_prefix("EREF+") {
-            entry.end_to_end_id = Some(reference.trim().to_owned()).filter(|text| is_real(text));
+            entry.end_to_end_id = Some(reference.trim().to_owned()).filter(|text| is_identifier(text));
         }
         if let Some(reference) = line.strip_prefix("MREF+") {
-            entry.mandate_id = Some(reference.trim().to_owned()).filter(|text| is_real(text));
+            entry.mandate_id = Some(reference.trim().to_owned()).filter(|text| is_identifier(text));
         }
     }
     entry.remittance = purpose;
     let name = Some(name).filter(|name| !name.is_empty());
     let starts_with_country = account.bytes().take(2).all(|b| b.is_ascii_uppercase());
-    let account = Some(account).filter(|text| is_real(text)).map(|text| {
+    let account = Some(account).filter(|text| is_identifier(text)).map(|text| {
         if starts_with_country { iban_or_other(text) } else { AccountIdentification::Bban(text) }
     });
     match entry.direction {

@@ -35,11 +35,20 @@ pub(crate) struct Node<'a> {
 
 /// Parses a body. Depth is bounded by the parser.
 pub(crate) fn parse<'b>(bank: &InstitutionId, body: &'b [u8]) -> Result<Tree<'b>, BankError> {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    match serde_json::from_slice(body) {
+    match serde_json::from_slice(without_mark(body)) {
         Ok(object @ Tree::Object(_)) => Ok(object),
         Ok(_) | Err(_) => Err(BankError::malformed(bank, "body")),
     }
+}
+
+/// The JSON of an error, which may be anything: nothing, where it is none.
+pub(crate) fn error_body(body: &[u8]) -> Value {
+    serde_json::from_slice(without_mark(body)).unwrap_or_default()
+}
+
+/// A body without the byte order mark that some banks begin with.
+fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 impl<'a> Node<'a> {

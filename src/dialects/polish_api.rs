@@ -25,7 +25,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::node::Node;
-use crate::status::after;
+use crate::status::{after, parsed};
 use crate::tree::Tree;
 
 /// How addresses name the version, once before and once after the service.
@@ -225,9 +225,7 @@ fn success(
         return Err(failure(cx, &response, effect));
     }
     // What was unpacked goes, so the tree must not lie in it.
-    crate::node::parse(&cx.profile.id, &response.body)
-        .map(Tree::into_owned)
-        .map_err(|error| after(effect, error.with_status(response.status.as_u16())))
+    parsed(cx, &response, effect).map(Tree::into_owned)
 }
 
 /// Reads an answer that is no success: `{responseHeader, code, message}`.

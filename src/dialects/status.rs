@@ -3,6 +3,8 @@
 use connect::{BankError, BankErrorKind, BankResponse, CallContext, Effect};
 use serde_json::Value;
 
+use crate::tree::Tree;
+
 /// The kind of a status without a code of the bank's.
 pub(crate) fn kind_of_status(status: u16) -> BankErrorKind {
     match status {
@@ -54,6 +56,16 @@ pub(crate) fn after(effect: Effect, error: BankError) -> BankError {
     }
 }
 
+/// The JSON of a successful answer.
+pub(crate) fn parsed<'r>(
+    cx: &CallContext<'_>,
+    response: &'r BankResponse,
+    effect: Effect,
+) -> Result<Tree<'r>, BankError> {
+    crate::node::parse(&cx.profile.id, &response.body)
+        .map_err(|error| after(effect, error.with_status(response.status.as_u16())))
+}
+
 /// Reads an answer that is no success, of a standard whose codes are each bank's
 /// own; `member` is what the code is called.
 pub(crate) fn failure(
@@ -63,7 +75,7 @@ pub(crate) fn failure(
     member: &str,
 ) -> BankError {
     let status = response.status.as_u16();
-    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let body = crate::node::error_body(&response.body);
     let code = body.get(member).and_then(Value::as_str).unwrap_or_default();
     let kind = match status {
         // The authorization is over, or does not reach that far.

@@ -16,7 +16,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
-use crate::status::after;
+use crate::status::{after, parsed};
 use crate::tree::Tree;
 
 /// Media type of requests and answers (STET 1.4 section 3.5).
@@ -86,11 +86,7 @@ fn request(
             ("psu-accept-language", psu.accept_language.clone()),
             ("psu-date", Some(http_date(cx.now))),
         ];
-        for (name, value) in optional {
-            if let Some(value) = value {
-                request = request.header(name, &value).map_err(unsendable)?;
-            }
-        }
+        request = request.headers_if_known(optional).map_err(unsendable)?;
     }
     if let Signing::DigestSignatureByUrl { .. } = cx.profile.signing {
         request = request.signed(Signature::DigestAndSignatureByUrl);
@@ -114,9 +110,7 @@ fn success<'r>(
     if response.status == StatusCode::NO_CONTENT {
         return Ok(None);
     }
-    crate::node::parse(&cx.profile.id, &response.body)
-        .map(Some)
-        .map_err(|error| after(effect, error.with_status(response.status.as_u16())))
+    parsed(cx, response, effect).map(Some)
 }
 
 /// Reads an answer that is no success: `{timestamp, status, error, message, path}`.

@@ -18,7 +18,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::node::Node;
-use crate::status::after;
+use crate::status::{after, parsed};
 use crate::tree::Tree;
 use error::failure;
 
@@ -84,11 +84,7 @@ fn request(
         ("x-customer-user-agent", psu.and_then(|psu| psu.user_agent.clone())),
         ("x-fapi-auth-date", authenticated),
     ];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            request = request.header(name, &value).map_err(unsendable)?;
-        }
-    }
+    request = request.headers_if_known(optional).map_err(unsendable)?;
     Ok(match body {
         Some(body) => request.body("application/json", body.to_string()),
         None => request,
@@ -118,8 +114,7 @@ fn success<'r>(
     if !response.status.is_success() {
         return Err(failure(&cx.profile.id, response, effect));
     }
-    crate::node::parse(&cx.profile.id, &response.body)
-        .map_err(|error| after(effect, error.with_status(response.status.as_u16())))
+    parsed(cx, response, effect)
 }
 
 /// Status of a consent: words of 3.1, codes of 4.0.

@@ -152,13 +152,6 @@ pub struct AccountData {
     pub fetched_at: Timestamp,
 }
 
-impl AccountData {
-    /// Its transactions, which it then has no more.
-    pub(crate) fn take_transactions(&mut self) -> Vec<(TransactionId, TransactionProvenance, Transaction)> {
-        std::mem::take(&mut self.transactions)
-    }
-}
-
 /// The merged answer.
 #[derive(Clone, Debug)]
 pub struct Reading {
@@ -176,6 +169,8 @@ struct Source<'a> {
     psu: Option<&'a PsuPresence>,
     standard: String,
     resources: Option<&'a dyn AccountResources>,
+    /// The first day of transactions to ask for; none, if nothing limits it.
+    history_from: Option<Date>,
 }
 
 impl Gateway {
@@ -347,18 +342,19 @@ impl Gateway {
             self.check_history(&consent, read)?;
             self.take_unattended(&consent).await?
         });
+        if let Read::Transactions(window) = read {
+            report.history_from = self.history_from(&profile, &consent, window, psu.is_some());
+        }
+        let history_from = report.history_from;
         let work = async {
             let psu_token = self.psu_token(&profile, &consent).await?;
             let kind = dialect.token_for(&profile, Operation::AccountData);
             let token = self.bank_token(&profile, kind, psu_token).await?;
             let (profile, consent) = (Arc::clone(&profile), consent.clone());
             let resources = dialect.resources();
-            let source = Source { profile, consent, token, psu, standard, resources };
+            let source = Source { profile, consent, token, psu, standard, resources, history_from };
             self.read_source(information, &source, known, only, read).await
         };
-        if let Read::Transactions(window) = read {
-            report.history_from = self.history_from(&profile, &consent, window, psu.is_some());
-        }
         let accounts = match work.await {
             Err(FlowError::Bank(error)) => {
                 let heeded = self.heed(&consent, error.kind).await;
@@ -491,7 +487,7 @@ impl Gateway {
                 data.resources = self.pages(information, &cx, first, read).await?;
             }
             Read::Transactions(window) => {
-                let from = self.history_from(profile, &source.consent, window, source.psu.is_some());
+                let from = source.history_from;
                 let query = TransactionQuery { from, to: window.to, status: TransactionSelection::Both };
                 let first = information.transactions(&cx, &link.resource_id, &query)?;
                 let read = |asked: &BankRequest, response: &BankResponse| {

@@ -11,7 +11,7 @@ use connect::PsuPresence;
 use domain::{AccountId, ConsentId, Transaction, TransactionId};
 use jiff::ToSpan;
 
-use crate::accounts::{AccountData, Read, Reading, TransactionWindow};
+use crate::accounts::{Read, Reading, TransactionWindow};
 use crate::ids::TransactionProvenance;
 use crate::{FlowError, Gateway};
 use marks::Mark;
@@ -74,7 +74,8 @@ impl Gateway {
         };
         let read = Read::Transactions(TransactionWindow::default());
         let mut reading = self.read(client_id, consents, Some(account), read, psu).await?;
-        let entries = reading.accounts.first_mut().map(AccountData::take_transactions).unwrap_or_default();
+        let entries = reading.accounts.first_mut().map(|account| std::mem::take(&mut account.transactions));
+        let entries = entries.unwrap_or_default();
         let now: Vec<Mark> =
             entries.iter().map(|(id, _, entry)| Mark::of(&self.parts.id_key, *id, entry)).collect();
         let difference = marks::compare(&before, &now);

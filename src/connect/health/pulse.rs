@@ -79,6 +79,8 @@ struct State {
     breaker: Breaker,
     throttled_until: Option<Instant>,
     presumed_unavailable_since: Option<Timestamp>,
+    /// The status that was last told.
+    told: HealthStatus,
     /// Tenths of a retry: calls add one, a retry takes ten.
     retries: u32,
 }
@@ -109,11 +111,8 @@ impl Pulse {
     /// Asks for the right to make a call.
     pub(crate) fn admit(self: &Arc<Self>, now: Instant) -> Result<Admission, Refusal> {
         let mut state = self.lock();
-        if let Some(until) = state.throttled_until {
-            if until > now {
-                return Err(Refusal::Throttled(until.duration_since(now)));
-            }
-            state.throttled_until = None;
+        if let Some(left) = state.throttled(now) {
+            return Err(Refusal::Throttled(left));
         }
         match state.breaker {
             Breaker::Closed => {}
@@ -180,6 +179,15 @@ impl Pulse {
         };
     }
 
+    /// The status before and now, if it is another than was last told.
+    pub(crate) fn change(&self, now: Instant) -> Option<(HealthStatus, HealthStatus)> {
+        let mut state = self.lock();
+        state.forget(now);
+        let to = state.status(now);
+        let from = std::mem::replace(&mut state.told, to);
+        (from != to).then_some((from, to))
+    }
+
     /// What was seen in the last minutes.
     pub(crate) fn view(&self, now: Instant) -> ServiceHealth {
         let mut state = self.lock();
@@ -192,31 +200,18 @@ impl Pulse {
             .collect();
         times.sort_unstable();
         let at = |percent: usize| times.get(times.len().saturating_mul(percent) / 100).copied();
-        let left = |until: Instant| until.checked_duration_since(now).filter(|left| !left.is_zero());
-        let down = match state.breaker {
-            Breaker::Closed => None,
-            Breaker::Open { until, .. } => Some(left(until)),
-            Breaker::Probing { .. } => Some(None),
-        };
-        let throttled = state.throttled_until.and_then(left);
-        let (calls, failed) = (state.samples.len(), state.failures());
-        let status = if down.is_some() {
-            HealthStatus::Down
-        } else if throttled.is_some() || worse(failed, calls, DEGRADED_PERCENT) {
-            HealthStatus::Degraded
-        } else if calls == 0 {
-            HealthStatus::Unknown
-        } else {
-            HealthStatus::Healthy
+        let rest = match state.breaker {
+            Breaker::Open { until, .. } => left(until, now),
+            Breaker::Closed | Breaker::Probing { .. } => None,
         };
         ServiceHealth {
-            status,
-            calls,
-            failed,
+            status: state.status(now),
+            calls: state.samples.len(),
+            failed: state.failures(),
             unanswered: state.samples.iter().filter(|sample| sample.sign == Sign::Silent).count(),
             median: at(50),
             p95: at(95),
-            retry_after: down.flatten().max(throttled),
+            retry_after: rest.max(state.throttled(now)),
             presumed_unavailable_since: state.presumed_unavailable_since,
         }
     }
@@ -231,6 +226,25 @@ impl State {
         }
     }
 
+    fn status(&self, now: Instant) -> HealthStatus {
+        if !matches!(self.breaker, Breaker::Closed) {
+            HealthStatus::Down
+        } else if self.throttled(now).is_some()
+            || worse(self.failures(), self.samples.len(), DEGRADED_PERCENT)
+        {
+            HealthStatus::Degraded
+        } else if self.samples.is_empty() {
+            HealthStatus::Unknown
+        } else {
+            HealthStatus::Healthy
+        }
+    }
+
+    /// How long the bank wants to be left alone from now on.
+    fn throttled(&self, now: Instant) -> Option<Duration> {
+        self.throttled_until.and_then(|until| left(until, now))
+    }
+
     fn failures(&self) -> usize {
         self.samples.iter().filter(|sample| sample.sign != Sign::Answered).count()
     }
@@ -240,6 +254,11 @@ impl State {
             || self.silent_in_a_row >= IN_A_ROW
             || (last != Sign::Answered && worse(self.failures(), self.samples.len(), DOWN_PERCENT))
     }
+}
+
+/// What is left until then; nothing, if it is past.
+fn left(until: Instant, now: Instant) -> Option<Duration> {
+    until.checked_duration_since(now).filter(|left| !left.is_zero())
 }
 
 /// Whether so many of these calls failed, of enough.

@@ -12,7 +12,7 @@ use serde_json::json;
 use url::Url;
 
 use super::options::{access, booking_status, frequency, transaction_formats};
-use super::sca::link_text;
+use super::sca::next_of;
 use super::{
     BerlinGroup, account, after, balance, failure, need_psu_id, request, sca_start, success, transactions_of,
     with_consent, with_redirects,
@@ -151,16 +151,7 @@ impl AccountInformation for BerlinGroup {
         let list = root.get("accounts");
         let items =
             list.required_items()?.iter().map(|node| account(&rules, node)).collect::<Result<_, _>>()?;
-        let links = root.get("_links");
-        let next = links.get("next");
-        let next = match link_text(&next)? {
-            Some(link) => {
-                let base = &cx.profile.accounts_api()?.url;
-                Some(NextPage::of(cx.profile, base, &link, &next.pointer())?)
-            }
-            None => None,
-        };
-        Ok(Page { items, next })
+        Ok(Page { items, next: next_of(cx.profile, &root)? })
     }
 
     fn balances(&self, cx: &CallContext<'_>, resource_id: &str) -> Result<BankRequest, BankError> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Reads an answer that is no success.
 pub(crate) fn failure(bank: &InstitutionId, response: &BankResponse, effect: Effect) -> BankError {
     let status = response.status.as_u16();
-    let body = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
+    let body = crate::node::error_body(&response.body);
     let (message, code_at) = match body.pointer("/tppMessages/0") {
         Some(message) => (message, "/tppMessages/0/code"),
         None => (&body, "/code"),

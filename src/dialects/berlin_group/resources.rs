@@ -3,8 +3,7 @@
 //! transaction list that are for information).
 
 use connect::{
-    AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Effect, NextPage,
-    Page, Profile,
+    AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Effect, Page, Profile,
 };
 use domain::{
     AccountResource, Beneficiary, Frequency, Occurrence, OrderStatus, Party, Payee, ResourceEntry,
@@ -12,7 +11,7 @@ use domain::{
 };
 use http::Method;
 
-use super::sca::link_text;
+use super::sca::next_of;
 use super::{BerlinGroup, account, identifications, request, success, with_consent};
 use crate::mapped::Rules;
 use crate::node::Node;
@@ -81,26 +80,19 @@ impl AccountResources for BerlinGroup {
             AccountResource::Beneficiaries => {
                 let list = root.get("trustedBeneficiaries");
                 let items = list.required_items()?.iter().map(beneficiary).collect::<Result<_, _>>()?;
-                Ok(Page { items, next: next(cx, &root)? })
+                Ok(Page { items, next: next_of(cx.profile, &root)? })
             }
             AccountResource::StandingOrders => {
                 let report = root.get("transactions");
                 let list = report.get("information");
                 let items = list.items()?.iter().map(standing_order).collect::<Result<_, _>>()?;
-                Ok(Page { items, next: next(cx, &report)? })
+                Ok(Page { items, next: next_of(cx.profile, &report)? })
             }
             AccountResource::DirectDebits
             | AccountResource::ScheduledPayments
             | AccountResource::Statements => Err(cx.error(BankErrorKind::Unsupported).at(resource.as_str())),
         }
     }
-}
-
-fn next(cx: &CallContext<'_>, holder: &Node<'_>) -> Result<Option<NextPage>, BankError> {
-    let links = holder.get("_links");
-    let next = links.get("next");
-    let Some(link) = link_text(&next)? else { return Ok(None) };
-    NextPage::of(cx.profile, &cx.profile.accounts_api()?.url, &link, &next.pointer()).map(Some)
 }
 
 fn beneficiary(node: &Node<'_>) -> Result<ResourceEntry, BankError> {

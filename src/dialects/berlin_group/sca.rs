@@ -1,6 +1,6 @@
 //! How authentication goes on, as the answer's links and headers say.
 
-use connect::{BankError, BankResponse, Environment, Profile, ScaStart};
+use connect::{BankError, BankResponse, Environment, NextPage, Profile, ScaStart};
 use url::Url;
 
 use crate::node::Node;
@@ -64,8 +64,16 @@ fn browser_link(profile: &Profile, link: &Node<'_>) -> Result<Option<Url>, BankE
 }
 
 /// The address of a link, an object with `href` or a plain text.
-pub(super) fn link_text(link: &Node<'_>) -> Result<Option<String>, BankError> {
+fn link_text(link: &Node<'_>) -> Result<Option<String>, BankError> {
     if link.is_object() { link.get("href").text() } else { link.text() }
+}
+
+/// The next page of a list, as the links beside it say.
+pub(super) fn next_of(profile: &Profile, holder: &Node<'_>) -> Result<Option<NextPage>, BankError> {
+    let links = holder.get("_links");
+    let next = links.get("next");
+    let Some(link) = link_text(&next)? else { return Ok(None) };
+    NextPage::of(profile, &profile.accounts_api()?.url, &link, &next.pointer()).map(Some)
 }
 
 /// `scaStatus`, one of the words of XS2A 14.15.

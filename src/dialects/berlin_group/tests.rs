@@ -298,3 +298,16 @@ fn standing_orders_are_entries_for_information() {
     assert_eq!(order.last.as_ref().unwrap().date.unwrap().to_string(), "2027-01-01");
 }
 mod options;
+
+/// Some banks begin every answer with a byte order mark, errors too.
+#[test]
+fn an_error_behind_a_byte_order_mark_keeps_its_meaning() {
+    let profile = profile();
+    let body = json!({ "tppMessages": [{ "category": "ERROR", "code": "CONSENT_EXPIRED" }] });
+    let body = [b"\xef\xbb\xbf".to_vec(), body.to_string().into_bytes()].concat();
+    let error = BerlinGroup.accounts_read(&context(&profile), &raw(401, &[], body)).err().unwrap();
+    assert_eq!(
+        (error.kind, error.bank_code.as_deref()),
+        (BankErrorKind::ConsentExpired, Some("CONSENT_EXPIRED"))
+    );
+}

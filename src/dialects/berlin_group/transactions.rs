@@ -1,11 +1,11 @@
 //! Transactions of the standard, and the two older formats it lets banks send:
 //! camt.05x and MT940.
 
-use connect::{BankError, BankErrorKind, BankResponse, MapTarget, NextPage, Page, Profile};
+use connect::{BankError, BankErrorKind, BankResponse, MapTarget, Page, Profile};
 use domain::{BookingStatus, CreditDebit, Transaction};
 
 use super::reading::{counterparty, signed};
-use super::sca::link_text;
+use super::sca::next_of;
 use crate::mapped::{Mapped, Rules, booking_status};
 use crate::node::Node;
 
@@ -48,12 +48,8 @@ pub(crate) fn transactions_of(
     if !report.is_object() {
         return Err(report.malformed());
     }
-    let links = report.get("_links");
-    let next = links.get("next");
-    let next = match (link_text(&next)?, &profile.accounts_api) {
-        (Some(link), Some(api)) => Some(NextPage::of(profile, &api.url, &link, &next.pointer())?),
-        _ => None,
-    };
+    // A profile's own tests are read without an address too.
+    let next = if profile.accounts_api.is_some() { next_of(profile, &report)? } else { None };
     Ok(Page { items, next })
 }
 

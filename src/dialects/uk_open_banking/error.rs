@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Reads an answer that is no success.
 pub(super) fn failure(bank: &InstitutionId, response: &BankResponse, effect: Effect) -> BankError {
     let status = response.status.as_u16();
-    let body = serde_json::from_slice(&response.body).unwrap_or(Value::Null);
+    let body = crate::node::error_body(&response.body);
     let first = body.pointer("/Errors/0").unwrap_or(&Value::Null);
     let text = |name: &str| first.get(name).and_then(Value::as_str).unwrap_or_default();
     let code = text("ErrorCode");

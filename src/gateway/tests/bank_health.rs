@@ -23,7 +23,7 @@ async fn health(tpp: &Tpp, token: &SecretString, bank: &str) -> Value {
     tpp.get(token, &format!("/v1/institutions/{bank}/health")).await.unwrap().expect(200).unwrap().json()
 }
 
-/// Calls until the condition holds; at most ten seconds.
+/// Reads until the bank's health is so; at most [`PATIENCE`].
 async fn read_until(tpp: &Tpp, token: &SecretString, done: impl Fn(&Value) -> bool) -> Value {
     let look = async {
         let mut beat = tokio::time::interval(Duration::from_millis(20));
@@ -82,7 +82,7 @@ async fn a_bank_that_never_answers_is_called_no_more_and_clients_are_told_once()
     gw.sandbox.stop().await;
 }
 
-/// A consent elsewhere is no reason to be told.
+/// Nobody has called the one, and there is no other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bank_nobody_knows_has_no_health() {
     let gw = TestGateway::start().await;
