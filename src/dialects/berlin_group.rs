@@ -17,7 +17,7 @@ use connect::{
 };
 use http::Method;
 use secrecy::ExposeSecret;
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::status::{after, parsed};
@@ -121,6 +121,19 @@ fn with_redirects(
         StartAuthorisation::Explicit => "true",
     };
     request.header("tpp-explicit-authorisation-preferred", explicit).map_err(unsendable)
+}
+
+/// Starts the authorisation of a consent or payment at the address that an answer gave.
+fn start_authorisation(
+    cx: &CallContext<'_>,
+    link: &Url,
+    redirects: &RedirectUris,
+) -> Result<BankRequest, BankError> {
+    if !cx.profile.permits(link) {
+        return Err(BankError::malformed(&cx.profile.id, "/_links/startAuthorisation"));
+    }
+    let request = request(cx, Method::POST, link.clone(), Effect::Write, Some(&json!({})))?;
+    with_redirects(cx, request, redirects)
 }
 
 /// Some banks begin no authentication without knowing whom to ask.

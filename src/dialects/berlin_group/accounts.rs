@@ -14,8 +14,8 @@ use url::Url;
 use super::options::{access, booking_status, frequency, transaction_formats};
 use super::sca::next_of;
 use super::{
-    BerlinGroup, account, after, balance, failure, need_psu_id, request, sca_start, success, transactions_of,
-    with_consent, with_redirects,
+    BerlinGroup, account, after, balance, failure, need_psu_id, request, sca_start, start_authorisation,
+    success, transactions_of, with_consent, with_redirects,
 };
 use crate::mapped::Rules;
 use crate::node::Node;
@@ -63,11 +63,7 @@ impl ExplicitStart for ConsentAuthorisation {
         link: &Url,
         redirects: &RedirectUris,
     ) -> Result<BankRequest, BankError> {
-        if !cx.profile.permits(link) {
-            return Err(BankError::malformed(&cx.profile.id, "/_links/startAuthorisation"));
-        }
-        let request = request(cx, Method::POST, link.clone(), Effect::Write, Some(&json!({})))?;
-        with_redirects(cx, request, redirects)
+        start_authorisation(cx, link, redirects)
     }
 
     fn authorised(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<ScaStart, BankError> {

@@ -11,7 +11,9 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::options::{complete, payment_status_formats, product, reference};
-use super::{BerlinGroup, after, need_psu_id, request, sca_start, success, with_redirects};
+use super::{
+    BerlinGroup, after, need_psu_id, request, sca_start, start_authorisation, success, with_redirects,
+};
 use crate::echo;
 use crate::node::Node;
 
@@ -120,11 +122,7 @@ impl ExplicitStart for PaymentAuthorisation {
         link: &Url,
         redirects: &RedirectUris,
     ) -> Result<BankRequest, BankError> {
-        if !cx.profile.permits(link) {
-            return Err(BankError::malformed(&cx.profile.id, "/_links/startAuthorisation"));
-        }
-        let request = request(cx, Method::POST, link.clone(), Effect::Write, Some(&json!({})))?;
-        with_redirects(cx, request, redirects)
+        start_authorisation(cx, link, redirects)
     }
 
     fn authorised(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<ScaStart, BankError> {
