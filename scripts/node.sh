@@ -17,5 +17,7 @@ need_node() {
   say "Installing Node $NODE into target/tools, as $(node --version) is too old"
   npm install --prefix target/tools --no-save --no-package-lock --no-audit --no-fund --loglevel=error \
     "node-$platform@$NODE" >/dev/null || die "Node $1.$2 or newer is needed, $(node --version) is here"
+  # The shell remembers where it found the old one.
+  hash -r
   recent_node "$1" "$2" || die "Node $1.$2 or newer is needed, $(node --version) is here"
 }
