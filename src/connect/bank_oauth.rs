@@ -19,7 +19,7 @@ use url::Url;
 pub use callback::{Callback, code_of};
 pub use id_token::{ExpectedIdToken, IdTokenStep};
 pub use metadata::{Metadata, metadata_read, metadata_request};
-pub use token::{BankTokens, tokens_of};
+pub use token::{BankTokens, TokenAsked, tokens_of};
 
 use crate::{BankError, BankErrorKind, ClientAuth, Profile};
 

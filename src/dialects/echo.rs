@@ -40,7 +40,19 @@ pub(crate) fn account(
     }
 }
 
-fn mismatch(node: &Node<'_>) -> BankError {
+/// Compares the debtor's account, if one was named and it is repeated.
+pub(crate) fn debtor(
+    node: &Node<'_>,
+    found: Option<&AccountIdentification>,
+    order: &PaymentOrder,
+) -> Result<(), BankError> {
+    match (found, &order.debtor_account) {
+        (Some(found), Some(named)) if found.normalised() != named.normalised() => Err(mismatch(node)),
+        (Some(_) | None, Some(_) | None) => Ok(()),
+    }
+}
+
+pub(crate) fn mismatch(node: &Node<'_>) -> BankError {
     let mut error = node.malformed();
     error.kind = BankErrorKind::EchoMismatch;
     error

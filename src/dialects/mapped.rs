@@ -16,6 +16,10 @@ impl<'p> Rules<'p> {
     pub(crate) fn of(profile: &'p Profile) -> Self {
         Self { profile, budget: RuleBudget::default() }
     }
+
+    pub(crate) fn profile(&self) -> &'p Profile {
+        self.profile
+    }
 }
 
 /// One entry. A field that has a rule is what the rule makes of it; any other is

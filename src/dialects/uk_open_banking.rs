@@ -8,8 +8,8 @@ mod resources;
 
 use connect::{
     AccountInformation, AccountResources, BankConsentStatus, BankError, BankErrorKind, BankRequest,
-    BankResponse, CallContext, Dialect, Effect, Operation, PaymentInitiation, Profile, Signature, Signing,
-    TokenEndpoint, TokenKind, http_date,
+    BankResponse, CallContext, Dialect, Effect, Operation, PaymentInitiation, Profile, QuirkName, Signature,
+    Signing, TokenEndpoint, TokenKind, http_date,
 };
 use domain::{AccountIdentification, SortCodeAccount};
 use http::Method;
@@ -115,6 +115,21 @@ fn success<'r>(
         return Err(failure(&cx.profile.id, response, effect));
     }
     parsed(cx, response, effect)
+}
+
+/// A date that the profile says may hold none is absent then (a quirk).
+fn date_or_none<T>(
+    profile: &Profile,
+    step: &str,
+    field: &str,
+    read: Result<Option<T>, BankError>,
+) -> Result<Option<T>, BankError> {
+    let version = profile.accounts_api.as_ref().map_or("", |api| api.version.as_str());
+    let quirk = profile.quirks.find(QuirkName::InvalidDateIsNone, step, version);
+    match read {
+        Err(_) if quirk.is_some_and(|quirk| quirk.text("field") == Some(field)) => Ok(None),
+        read => read,
+    }
 }
 
 /// Status of a consent: words of 3.1, codes of 4.0.

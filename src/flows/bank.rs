@@ -6,7 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect::bank_oauth::{AuthorizationRequest, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role};
+use connect::bank_oauth::{
+    AuthorizationRequest, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role, TokenAsked,
+};
 use connect::{
     AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect,
     PaymentInitiation, Profile, PsuPresence, RedirectUris, ScaStart, Service, TokenEndpoint,
@@ -408,12 +410,18 @@ impl Gateway {
             again: false,
         };
         let callback = client.callback_check(&returned.query, &request)?;
+        if let Some(token) = callback.id_token.as_deref() {
+            let code = Some(callback.code.expose_secret());
+            let expected = ExpectedIdToken { step: IdTokenStep::Callback, request: &request, code };
+            self.parts.transport.check_id_token(&client, Some(token), &expected).await?;
+        }
         let response = self.call(profile, client.exchange_code(&request, &callback.code)?).await?;
         let tokens = client.token_read(&response)?;
         // Kept before it is judged: a bank that rotates tokens has burnt the old one.
         if let LegSubject::Consent(id) = returned.subject {
             self.keep_bank_tokens(id, &tokens).await?;
         }
+        client.check_scope(&tokens, TokenAsked::Code(&request))?;
         let code = Some(callback.code.expose_secret());
         let step = IdTokenStep::Code;
         let expected = ExpectedIdToken { step, request: &request, code };

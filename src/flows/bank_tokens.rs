@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect::bank_oauth::{BankTokens, Role};
+use connect::bank_oauth::{BankTokens, Role, TokenAsked};
 use connect::{BankError, BankErrorKind, Profile, TokenKind};
 use domain::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -48,6 +48,7 @@ impl Gateway {
         let client = self.client_of(profile, &server);
         let response = self.call(profile, client.client_credentials(scope)?).await?;
         let tokens = client.token_read(&response)?;
+        client.check_scope(&tokens, TokenAsked::Own(scope))?;
         let expires_at = self.after(tokens.expires_in.unwrap_or(Duration::from_secs(60)));
         let cached = CachedToken {
             token: tokens.access_token.clone(),
@@ -147,7 +148,13 @@ impl Gateway {
         let server = self.server(profile, None).await?;
         let client = self.client_of(profile, &server);
         let request = client.refresh(role, &refresh_token)?;
-        Ok(client.token_read(&self.call(profile, request).await?)?)
+        let tokens = client.token_read(&self.call(profile, request).await?)?;
+        // A bank that rotates has burnt the token before: what it gave is kept in
+        // any case, and a scope that does not fit is noticed where it is used.
+        if client.check_scope(&tokens, TokenAsked::Refresh(role)).is_err() {
+            tracing::warn!(institution = profile.id.as_str(), "A refreshed token has another scope");
+        }
+        Ok(tokens)
     }
 }
 

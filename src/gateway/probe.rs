@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use connect::bank_oauth::{
-    AuthorizationRequest, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role, code_of,
+    AuthorizationRequest, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role, TokenAsked, code_of,
 };
 use connect::{
     AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
@@ -321,6 +321,7 @@ impl Probe<'_> {
         }
         log.begin("token");
         let tokens = client.token_read(&self.call(client.exchange_code(&asked, &callback.code)?).await?)?;
+        client.check_scope(&tokens, TokenAsked::Code(&asked))?;
         log.done(None);
         let expected = ExpectedIdToken { step: IdTokenStep::Code, request: &asked, code };
         self.check_id_token(log, &client, tokens.id_token.as_deref(), &expected).await?;
@@ -352,7 +353,9 @@ impl Probe<'_> {
             (TokenKind::Client(scope), Some(server)) => {
                 let client = self.client(server);
                 let answer = self.call(client.client_credentials(scope)?).await?;
-                Ok(Some(client.token_read(&answer)?.access_token))
+                let tokens = client.token_read(&answer)?;
+                client.check_scope(&tokens, TokenAsked::Own(scope))?;
+                Ok(Some(tokens.access_token))
             }
             (TokenKind::Client(_), None) => Err(BankError::profile(&self.profile.id, "authorization_server")),
             (TokenKind::None | TokenKind::Psu | TokenKind::PsuIfHeld, _) => Ok(None),

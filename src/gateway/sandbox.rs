@@ -22,7 +22,7 @@ use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
 use domain::{Clock, Entropy, Region, SystemClock, SystemEntropy};
 use edge::{EdgeConfig, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
-use modelbank::{Faults, Journal};
+use modelbank::{Faults, Habits, Journal};
 use oauth::{OAuth, SoftwareIssuer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -250,6 +250,12 @@ impl Sandbox {
     #[must_use]
     pub fn bank(&self, id: &str) -> Option<(Faults, Journal)> {
         self.banks.handles(id)
+    }
+
+    /// Habits of a model bank.
+    #[must_use]
+    pub fn bank_habits(&self, id: &str) -> Option<Habits> {
+        self.banks.habits(id)
     }
 
     /// Address of the pages of a model bank, without a trailing slash.

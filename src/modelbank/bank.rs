@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::book::{Decision, ScaState, elapsed_ms};
 use crate::engine::{Account, Consent, Movement, Vault, accounts, movements, users};
 use crate::fault::Faults;
+use crate::habit::{Habit, Habits};
 use crate::journal::Journal;
 use crate::{BankConfig, BankKind, OauthClient, StartFailed};
 
@@ -41,6 +42,7 @@ pub(crate) struct Bank {
     pub(crate) auto_approve: bool,
     pub(crate) vault: Vault,
     pub(crate) faults: Faults,
+    pub(crate) habits: Habits,
     pub(crate) journal: Journal,
     pub(crate) shutdown: CancellationToken,
     clock: Arc<dyn Clock>,
@@ -83,12 +85,18 @@ impl Bank {
             auto_approve: config.auto_approve,
             vault: Vault::open(file).map_err(StartFailed::State)?,
             faults: Faults::default(),
+            habits: Habits::default(),
             journal: Journal::default(),
             shutdown: config.shutdown,
             clock: config.clock,
             entropy: config.entropy,
             trust,
         })
+    }
+
+    /// Whether the bank has this habit.
+    pub(crate) fn has(&self, habit: Habit) -> bool {
+        self.habits.has(habit)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

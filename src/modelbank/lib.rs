@@ -13,6 +13,7 @@ mod berlin;
 mod caller;
 mod engine;
 mod fault;
+mod habit;
 mod journal;
 mod listen;
 mod oauth;
@@ -33,6 +34,7 @@ use tokio_util::task::TaskTracker;
 use crate::bank::Bank;
 
 pub use fault::{Fault, Faults};
+pub use habit::{Habit, Habits};
 pub use journal::{Fact, Journal, JournalEntry};
 
 /// Which bank: its standard, customers and way of approving.
@@ -186,6 +188,12 @@ impl RunningBank {
     #[must_use]
     pub fn faults(&self) -> Faults {
         self.bank.faults.clone()
+    }
+
+    /// The habits of this bank.
+    #[must_use]
+    pub fn habits(&self) -> Habits {
+        self.bank.habits.clone()
     }
 
     /// The journal of this bank.

@@ -2,6 +2,8 @@
 //! pushed or from the browser, and what the pages need to conclude one
 //! (RFC 6749, RFC 9126, RFC 7636, RFC 9207).
 
+pub(crate) mod front;
+mod identity;
 pub(crate) mod refusal;
 pub(crate) mod token;
 
@@ -23,6 +25,7 @@ use crate::bank::{Bank, Client};
 use crate::caller::Caller;
 use crate::engine::book::{Code, Decision, Pushed};
 use crate::engine::{Consent, ConsentState};
+use crate::habit::{AUDIENCE, Habit};
 use refusal::OauthRefusal;
 use token::authenticate;
 
@@ -34,10 +37,22 @@ const REQUEST_SECONDS: i64 = 600;
 const CODE_SECONDS: i64 = 60;
 
 /// RFC 8414 and OpenID Connect discovery.
-pub(crate) async fn metadata(State(bank): State<Arc<Bank>>) -> Json<Value> {
+pub(crate) async fn metadata(State(bank): State<Arc<Bank>>) -> Result<Json<Value>, StatusCode> {
+    if bank.has(Habit::MetadataElsewhere) || bank.has(Habit::MetadataUnpublished) {
+        return Err(StatusCode::NOT_FOUND);
+    }
+    Ok(Json(server(&bank)))
+}
+
+/// The same, at another place than the standards name.
+pub(crate) async fn metadata_elsewhere(State(bank): State<Arc<Bank>>) -> Result<Json<Value>, StatusCode> {
+    if bank.has(Habit::MetadataElsewhere) { Ok(Json(server(&bank))) } else { Err(StatusCode::NOT_FOUND) }
+}
+
+fn server(bank: &Bank) -> Value {
     let (api, pages) = (&bank.api_url, &bank.pages_url);
     if bank.kind == BankKind::Stet {
-        return Json(json!({
+        return json!({
             "issuer": pages,
             "authorization_endpoint": format!("{pages}/authorize"),
             "token_endpoint": format!("{api}/token"),
@@ -49,9 +64,9 @@ pub(crate) async fn metadata(State(bank): State<Arc<Bank>>) -> Json<Value> {
             "scopes_supported": ["aisp", "extended_transaction_history", "pisp"],
             "tls_client_certificate_bound_access_tokens": true,
             "authorization_response_iss_parameter_supported": true,
-        }));
+        });
     }
-    Json(json!({
+    let mut server = json!({
         "issuer": pages,
         "authorization_endpoint": format!("{pages}/authorize"),
         "token_endpoint": format!("{api}/token"),
@@ -61,9 +76,9 @@ pub(crate) async fn metadata(State(bank): State<Arc<Bank>>) -> Json<Value> {
             "token_endpoint": format!("{api}/token"),
             "pushed_authorization_request_endpoint": format!("{api}/par"),
         },
-        "require_pushed_authorization_requests": true,
-        "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "require_pushed_authorization_requests": false,
+        "response_types_supported": ["code", "code id_token"],
+        "response_modes_supported": ["query", "fragment"],
         "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
         "token_endpoint_auth_methods_supported": ["tls_client_auth", "private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": ["PS256", "ES256"],
@@ -78,7 +93,13 @@ pub(crate) async fn metadata(State(bank): State<Arc<Bank>>) -> Json<Value> {
         "request_parameter_supported": true,
         "tls_client_certificate_bound_access_tokens": true,
         "authorization_response_iss_parameter_supported": true,
-    }))
+    });
+    if bank.has(Habit::MetadataResponseModes)
+        && let Some(members) = server.as_object_mut()
+    {
+        members.remove("response_modes_supported");
+    }
+    server
 }
 
 /// The bank's public keys.
@@ -147,6 +168,16 @@ pub(crate) async fn push(
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
+/// What request objects are addressed to, and id_tokens come from.
+fn issuer_of(bank: &Bank) -> &str {
+    if bank.has(Habit::RequestAudience) { AUDIENCE } else { &bank.pages_url }
+}
+
+/// The word for account information in scopes.
+fn accounts_scope(bank: &Bank) -> &'static str {
+    if bank.has(Habit::ScopeReplaced) { "ais" } else { "accounts" }
+}
+
 /// The parameters of a signed request object (RFC 9101).
 fn request_object(
     bank: &Bank,
@@ -158,9 +189,9 @@ fn request_object(
         .and_then(|verified| verified.claims())
         .map_err(|_| invalid("The request object is not signed by the client"))?;
     let issuer = claims.get("iss").and_then(Value::as_str);
+    let expected = issuer_of(bank);
     let audience = claims.get("aud").is_some_and(|aud| {
-        aud == bank.pages_url.as_str()
-            || aud.as_array().is_some_and(|all| all.iter().any(|one| one == bank.pages_url.as_str()))
+        aud == expected || aud.as_array().is_some_and(|all| all.iter().any(|one| one == expected))
     });
     let expires = claims.get("exp").and_then(Value::as_i64).unwrap_or(0);
     if issuer != Some(client.registered.client_id.as_str()) || !audience {
@@ -179,12 +210,14 @@ fn accepted(
     parameters: &BTreeMap<String, String>,
 ) -> Result<Pushed, OauthRefusal> {
     let parameter = |name: &str| parameters.get(name).map(String::as_str);
-    if parameter("response_type") != Some("code") {
-        return Err(OauthRefusal {
-            error: "unsupported_response_type",
-            description: "Only code is supported",
-        });
-    }
+    let hybrid = match parameter("response_type") {
+        Some("code") => false,
+        Some("code id_token") => true,
+        Some(_) | None => {
+            let description = "Only code and code id_token are supported";
+            return Err(OauthRefusal { error: "unsupported_response_type", description });
+        }
+    };
     if parameter("client_id").is_some_and(|id| id != client.registered.client_id) {
         return Err(OauthRefusal::request("client_id is another client's"));
     }
@@ -197,7 +230,8 @@ fn accepted(
         return Err(OauthRefusal::request("A PKCE challenge by S256 is needed"));
     }
     let scope = parameter("scope").unwrap_or_default();
-    let known = |name: &str| ["openid", "accounts", "payments"].contains(&name);
+    let accounts = accounts_scope(bank);
+    let known = |name: &str| ["openid", accounts, "payments"].contains(&name);
     if scope.is_empty() || !scope.split(' ').all(known) {
         return Err(OauthRefusal { error: "invalid_scope", description: "The scope is not supported" });
     }
@@ -211,7 +245,7 @@ fn accepted(
     let intent = intent.ok_or(OauthRefusal::request("claims must name openbanking_intent_id"))?;
     let consent = bank.vault.read(|book| book.consents.get(intent).cloned());
     let wanted =
-        if consent.as_ref().is_some_and(|consent| consent.for_payment) { "payments" } else { "accounts" };
+        if consent.as_ref().is_some_and(|consent| consent.for_payment) { "payments" } else { accounts };
     let usable = consent.is_some_and(|consent| {
         consent.tpp == client.registered.organization_identifier
             && matches!(consent.state, ConsentState::Awaiting | ConsentState::Authorised)
@@ -223,10 +257,12 @@ fn accepted(
     Ok(Pushed {
         consent: intent.to_owned(),
         redirect_uri: redirect_uri.to_owned(),
-        scope: scope.to_owned(),
+        // Inside the bank a scope has one name.
+        scope: scope.replace(accounts, "accounts"),
         state: parameter("state").map(str::to_owned),
         nonce: parameter("nonce").map(str::to_owned),
         challenge: challenge.unwrap_or_default().to_owned(),
+        hybrid,
         expires: request_end(bank),
     })
 }
@@ -267,33 +303,38 @@ pub(crate) fn conclude(bank: &Bank, name: &str, decision: &Decision) -> Option<S
     let pushed = bank.vault.change(|book| {
         let pushed = book.pushed.remove(name)?;
         book.decide_consent(bank.kind, &pushed.consent, decision, now);
-        if decision.approved {
-            let digest = crypto::digest::sha256_hex(code.as_bytes());
-            let expires = now.checked_add(CODE_SECONDS.seconds()).unwrap_or(now);
-            let issued = Code {
-                request: pushed.clone(),
-                user: decision.user.clone(),
-                authenticated: now,
-                expires,
-                used: false,
-            };
-            book.codes.insert(digest, issued);
-        }
         Some(pushed)
     })?;
+    let issued = Code {
+        request: pushed.clone(),
+        user: decision.user.clone(),
+        authenticated: now,
+        expires: now.checked_add(CODE_SECONDS.seconds()).unwrap_or(now),
+        used: false,
+    };
+    let mut answer = url::form_urlencoded::Serializer::new(String::new());
+    if decision.approved {
+        answer.append_pair("code", &code);
+        if pushed.hybrid {
+            answer.append_pair("id_token", &identity::with_code(bank, &issued, &code)?);
+        }
+        let digest = crypto::digest::sha256_hex(code.as_bytes());
+        bank.vault.change(|book| book.codes.insert(digest, issued));
+    } else {
+        answer.append_pair("error", "access_denied");
+        answer.append_pair("error_description", "The customer declined");
+    }
+    if let Some(state) = &pushed.state {
+        answer.append_pair("state", state);
+    }
+    let answer = answer.append_pair("iss", &bank.pages_url).finish();
     let mut target = url::Url::parse(&pushed.redirect_uri).ok()?;
-    {
-        let mut query = target.query_pairs_mut();
-        if decision.approved {
-            query.append_pair("code", &code);
-        } else {
-            query.append_pair("error", "access_denied");
-            query.append_pair("error_description", "The customer declined");
-        }
-        if let Some(state) = &pushed.state {
-            query.append_pair("state", state);
-        }
-        query.append_pair("iss", &bank.pages_url);
+    if pushed.hybrid && !bank.has(Habit::HybridAnswerInQuery) {
+        target.set_fragment(Some(&answer));
+    } else {
+        // What the address has already stays before it.
+        let query = target.query().map_or(answer.clone(), |before| format!("{before}&{answer}"));
+        target.set_query(Some(&query));
     }
     Some(target.into())
 }

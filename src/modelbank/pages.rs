@@ -15,7 +15,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -46,8 +46,10 @@ pub(crate) fn router(kind: BankKind) -> Router<Arc<Bank>> {
         BankKind::UkOpenBanking => router
             .route("/.well-known/openid-configuration", get(oauth::metadata))
             .route("/.well-known/oauth-authorization-server", get(oauth::metadata))
+            .route("/metadata.json", get(oauth::metadata_elsewhere))
             .route("/jwks.json", get(oauth::keys))
-            .route("/authorize", get(authorize)),
+            .route("/authorize", get(authorize))
+            .route("/authorize/accounts", get(authorize)),
         BankKind::Stet => router
             .route("/.well-known/openid-configuration", get(oauth::metadata))
             .route("/.well-known/oauth-authorization-server", get(oauth::metadata))
@@ -94,15 +96,24 @@ async fn style() -> Response {
 async fn authorize(
     State(bank): State<Arc<Bank>>,
     Query(query): Query<HashMap<String, String>>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     let parameter = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
-    let name = if bank.kind == BankKind::Stet {
-        crate::stet::requested(&bank, &query)
-    } else {
-        oauth::pending(&bank, parameter("client_id"), parameter("request_uri")).map(|(name, _)| name)
+    let name = match bank.kind {
+        BankKind::Stet => crate::stet::requested(&bank, &query),
+        BankKind::UkOpenBanking if !query.contains_key("request_uri") => {
+            oauth::front::brought(&bank, uri.query().unwrap_or_default())
+        }
+        BankKind::UkOpenBanking
+        | BankKind::BerlinGroupRedirect
+        | BankKind::BerlinGroupDecoupled
+        | BankKind::PolishApi => {
+            oauth::pending(&bank, parameter("client_id"), parameter("request_uri")).map(|(name, _)| name)
+        }
     };
-    match name {
+    let for_accounts = uri.path().ends_with("/accounts");
+    match name.filter(|name| oauth::front::belongs(&bank, name, for_accounts)) {
         Some(name) => arrived(&bank, &About::Request(name), &headers).await,
         None => gone(&bank),
     }

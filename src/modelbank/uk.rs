@@ -7,6 +7,7 @@ pub(crate) mod payments;
 mod refusal;
 mod resources;
 mod signature;
+mod wishes;
 
 use std::sync::Arc;
 

@@ -14,6 +14,9 @@ use crate::{
     ResponseType,
 };
 
+/// Ways to authenticate that are enough (Open Banking Security Profile §5.2.2).
+pub(super) const ACR_VALUES: [&str; 2] = ["urn:openbanking:psd2:sca", "urn:openbanking:psd2:ca"];
+
 #[derive(Deserialize)]
 struct Pushed {
     request_uri: String,
@@ -116,8 +119,14 @@ impl OAuthClient<'_> {
             }
         }
         if let Some(quirk) = self.quirk(QuirkName::QueryWrapped, request) {
-            let joined: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let wrapped = URL_SAFE_NO_PAD.encode(joined.join("&"));
+            let joined = if self.quirk(QuirkName::QueryNotEncoded, request).is_some() {
+                let plain: Vec<String> =
+                    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                plain.join("&")
+            } else {
+                url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish()
+            };
+            let wrapped = URL_SAFE_NO_PAD.encode(joined);
             pairs = vec![(quirk.text("parameter").unwrap_or("data").to_owned(), wrapped)];
         }
         url.query_pairs_mut().extend_pairs(pairs);
@@ -137,11 +146,16 @@ impl OAuthClient<'_> {
         self.profile.quirks.find(name, &step, request.role.version(self.profile))
     }
 
+    /// The scope as this bank names it.
+    pub(super) fn scope_of<'a>(&'a self, request: &'a AuthorizationRequest) -> &'a str {
+        let replaced = self.quirk(QuirkName::ScopeReplaced, request).and_then(|quirk| quirk.text("scope"));
+        replaced.unwrap_or(&request.scope)
+    }
+
     /// The parameters of RFC 6749 §4.1.1, RFC 7636 §4.3 and OpenID Connect Core §3.1.2.1.
     fn parameters(&self, request: &AuthorizationRequest) -> Result<Map<String, Value>, BankError> {
         let response_type = self.server().map_or(ResponseType::Code, |server| server.response_type);
-        let scope = self.quirk(QuirkName::ScopeReplaced, request).and_then(|quirk| quirk.text("scope"));
-        let scope = scope.unwrap_or(&request.scope);
+        let scope = self.scope_of(request);
         let mut parameters = Map::new();
         parameters.insert("client_id".into(), json!(self.client_id()?));
         parameters.insert("response_type".into(), json!(response_type.as_str()));
@@ -164,8 +178,9 @@ impl OAuthClient<'_> {
                         "openbanking_intent_id": essential,
                         "acr": {
                             "essential": true,
-                            "values": ["urn:openbanking:psd2:sca", "urn:openbanking:psd2:ca"],
+                            "values": ACR_VALUES,
                         },
+                        "auth_time": { "essential": true },
                     },
                 }),
             );

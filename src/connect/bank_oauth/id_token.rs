@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crypto::{Algorithm, Jwks, jws};
 use serde_json::{Map, Value};
 
+use super::authorization::ACR_VALUES;
 use super::{AuthorizationRequest, OAuthClient};
 use crate::{BankError, BankErrorKind, QuirkName};
 
@@ -57,6 +58,10 @@ impl OAuthClient<'_> {
         expected: &ExpectedIdToken<'_>,
     ) -> Result<(), BankError> {
         let invalid = |claim: &str| self.error(BankErrorKind::AuthorizationInvalid).at(claim);
+        // Nothing of a token that cannot be verified is looked at.
+        if self.tolerates(QuirkName::IdTokenUnreliable, expected) {
+            return Ok(());
+        }
         let allowed = [Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa];
         let verified = jws::verify_compact(token, keys, &allowed).map_err(|_| invalid("id_token"))?;
         let claims = verified.claims().map_err(|_| invalid("id_token"))?;
@@ -96,6 +101,7 @@ impl OAuthClient<'_> {
                 || self.tolerates(QuirkName::IdTokenNonceMissing, expected) => {}
             Some(_) | None => return Err(invalid("id_token/nonce")),
         }
+        self.check_authentication(&claims, expected, now)?;
         if let Some(intent) = &expected.request.intent_id {
             let subject_is_intent = text("sub") == Some(intent.as_str());
             match text("openbanking_intent_id") {
@@ -116,6 +122,35 @@ impl OAuthClient<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How and when the PSU authenticated: both were asked for as essential with
+    /// a consent (OpenID Connect Core §5.5.1.1, §2). A refresh need not repeat them.
+    fn check_authentication(
+        &self,
+        claims: &Map<String, Value>,
+        expected: &ExpectedIdToken<'_>,
+        now: i64,
+    ) -> Result<(), BankError> {
+        if expected.request.intent_id.is_none() || expected.step == IdTokenStep::Refresh {
+            return Ok(());
+        }
+        let invalid = |claim: &str| self.error(BankErrorKind::AuthorizationInvalid).at(claim);
+        let unreliable = self.tolerates(QuirkName::IdTokenAcrUnreliable, expected);
+        match claims.get("acr").and_then(Value::as_str) {
+            Some(acr) if unreliable || ACR_VALUES.contains(&acr) => {}
+            None if self.tolerates(QuirkName::IdTokenAcrMissing, expected) => {}
+            Some(_) | None => return Err(invalid("id_token/acr")),
+        }
+        match claims.get("auth_time").and_then(Value::as_i64) {
+            Some(at) => {
+                let millis = self.tolerates(QuirkName::IdTokenExpiryInMillis, expected);
+                let at = if millis { at.checked_div(1000).unwrap_or(at) } else { at };
+                if at > now.saturating_add(SKEW) { Err(invalid("id_token/auth_time")) } else { Ok(()) }
+            }
+            None if self.tolerates(QuirkName::IdTokenAuthTimeMissing, expected) => Ok(()),
+            None => Err(invalid("id_token/auth_time")),
+        }
     }
 
     fn issuer_is_known(&self, issuer: Option<&str>, expected: &ExpectedIdToken<'_>) -> bool {

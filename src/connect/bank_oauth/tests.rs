@@ -180,7 +180,20 @@ fn a_code_is_exchanged_with_its_verifier_and_tokens_are_read_with_care() {
     .ok()
     .unwrap();
     assert_eq!(tokens.expires_in, Some(std::time::Duration::from_secs(300)));
-    assert_eq!((tokens.scope, tokens.refresh_token.is_some()), (None, true));
+    assert!(tokens.refresh_token.is_some());
+    // RFC 6749 §3.3: a scope has a word; an empty one is not taken for none.
+    let judged = |scope: &str| {
+        let tokens =
+            read(json!({ "access_token": "at", "token_type": "Bearer", "scope": scope })).ok().unwrap();
+        client.check_scope(&tokens, TokenAsked::Code(&request)).map_err(|error| error.field)
+    };
+    let refused = Err(Some("/scope".to_owned()));
+    assert_eq!(judged("openid accounts"), Ok(()));
+    assert_eq!(judged("accounts"), Ok(()));
+    for scope in ["", "openid", "openid accounts payments", "payments"] {
+        assert_eq!(judged(scope), refused, "{scope:?}");
+    }
+    assert!(client.check_scope(&tokens, TokenAsked::Own("accounts")).is_err());
     assert!(read(json!({ "access_token": "at", "token_type": "Bearer" })).is_ok());
     for (body, field) in [
         (json!({ "access_token": "at", "token_type": "DPoP" }), "/token_type"),
@@ -213,6 +226,7 @@ fn an_id_token_is_believed_only_if_every_claim_holds() {
     let base = json!({
         "iss": ISSUER, "aud": "client-1", "sub": "user", "exp": now + 300, "iat": now,
         "nonce": request.nonce, "openbanking_intent_id": "intent-1",
+        "acr": "urn:openbanking:psd2:sca", "auth_time": now - 30,
     });
     let token = |key: &SigningKey, change: Option<(&str, Value)>| {
         let mut claims = base.clone();
@@ -241,6 +255,10 @@ fn an_id_token_is_believed_only_if_every_claim_holds() {
         ("nonce", Value::Null),
         ("openbanking_intent_id", json!("intent-2")),
         ("openbanking_intent_id", Value::Null),
+        ("acr", json!("0")),
+        ("acr", Value::Null),
+        ("auth_time", json!(now + 3600)),
+        ("auth_time", Value::Null),
     ] {
         let field = verify(&profile, &token(&bank, Some((claim, value)))).unwrap_err();
         assert_eq!(field, Some(format!("id_token/{claim}")));
@@ -274,6 +292,7 @@ fn a_hybrid_answer_must_bind_its_code() {
     let claims = json!({
         "iss": ISSUER, "aud": "client-1", "sub": "intent-1", "exp": 1_780_308_300_i64,
         "nonce": request.nonce, "openbanking_intent_id": "intent-1", "c_hash": c_hash,
+        "acr": "urn:openbanking:psd2:ca", "auth_time": 1_780_308_000_i64,
     });
     let token = jws::sign_compact(&bank, &Map::new(), claims.to_string().as_bytes()).unwrap();
     let verify = |code: &str| {

@@ -1,5 +1,6 @@
 //! The bank's token endpoint.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::{Method, header};
@@ -21,8 +22,19 @@ pub struct BankTokens {
     pub id_token: Option<String>,
     /// Life of the access token, if stated.
     pub expires_in: Option<Duration>,
-    /// Scope granted, if stated and not empty.
+    /// Scope granted, if stated.
     pub scope: Option<String>,
+}
+
+/// What a token was asked for; its answer is judged by it.
+#[derive(Clone, Copy)]
+pub enum TokenAsked<'a> {
+    /// A token of our own with this scope.
+    Own(&'a str),
+    /// The tokens of this authorization.
+    Code(&'a AuthorizationRequest),
+    /// A new access token for this service.
+    Refresh(Role),
 }
 
 #[derive(Deserialize)]
@@ -163,6 +175,44 @@ impl OAuthClient<'_> {
         tokens_of(self.profile, response)
     }
 
+    /// Checks what the answer says that the token is good for (RFC 6749 §5.1):
+    /// all that was asked for and no more, but for `openid`, which banks repeat
+    /// or not. A caller keeps the tokens first.
+    ///
+    /// # Errors
+    ///
+    /// `authorization-invalid`, at `/scope`.
+    pub fn check_scope(&self, tokens: &BankTokens, asked: TokenAsked<'_>) -> Result<(), BankError> {
+        let Some(stated) = tokens.scope.as_deref() else { return Ok(()) };
+        let (step, role) = match asked {
+            TokenAsked::Own("payments") => ("token.cc".to_owned(), Role::Payments),
+            TokenAsked::Own(_) => ("token.cc".to_owned(), Role::Accounts),
+            TokenAsked::Code(request) => (format!("token.code.{}", request.role.word()), request.role),
+            TokenAsked::Refresh(role) => (format!("token.refresh.{}", role.word()), role),
+        };
+        let quirk = |name| self.profile.quirks.find(name, &step, role.version(self.profile));
+        let refused = || self.error(BankErrorKind::AuthorizationInvalid).at("/scope");
+        if stated.trim().is_empty() {
+            return quirk(QuirkName::TokenScopeEmpty).map(drop).ok_or_else(refused);
+        }
+        let expected = quirk(QuirkName::TokenScopeExpected).and_then(|quirk| quirk.text("scope"));
+        let expected = match (expected, asked) {
+            (Some(expected), _) => expected,
+            (None, TokenAsked::Own(scope)) => scope,
+            (None, TokenAsked::Code(request)) => self.scope_of(request),
+            // A refresh asks for what there was (RFC 6749 §6).
+            (None, TokenAsked::Refresh(_)) => return Ok(()),
+        };
+        let words = |scope: &str| -> BTreeSet<String> {
+            let words = scope.split([' ', '+']).filter(|word| !matches!(*word, "" | "openid"));
+            words.map(str::to_owned).collect()
+        };
+        let (expected, stated) = (words(expected), words(stated));
+        let wider = quirk(QuirkName::TokenScopeWider).is_some();
+        let fits = expected.is_subset(&stated) && (wider || stated.is_subset(&expected));
+        if fits { Ok(()) } else { Err(refused()) }
+    }
+
     fn token_request(&self, mut form: Form, effect: Effect) -> Result<BankRequest, BankError> {
         self.authenticate(&mut form)?;
         BankRequest::of(Method::POST, self.metadata.token_endpoint.clone(), effect)
@@ -196,7 +246,7 @@ pub fn tokens_of(profile: &Profile, response: &BankResponse) -> Result<BankToken
         refresh_token: wire.refresh_token.filter(|token| !token.expose_secret().is_empty()),
         id_token: wire.id_token.filter(|token| !token.is_empty()),
         expires_in: wire.expires_in.map(Duration::from_secs),
-        scope: wire.scope.filter(|scope| !scope.trim().is_empty()),
+        scope: wire.scope,
     })
 }
 

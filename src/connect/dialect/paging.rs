@@ -50,10 +50,15 @@ impl NextPage {
     }
 }
 
-/// The link of another brand of the group, written for this one: some groups
-/// print one brand's address in the answers of all (a quirk of the profile).
+/// A link to another address, written for the bank's own: some groups print one
+/// brand's address in the answers of all, some banks an address of their inside
+/// (quirks of the profile). What is followed is always below our own base.
 fn own_brand(profile: &Profile, base: &Url, link: &str) -> Option<String> {
     let version = profile.accounts_api.as_ref().map_or("", |api| api.version.as_str());
+    if profile.quirks.find(QuirkName::LinksUnreliable, "aisp.transactions", version).is_some() {
+        let place = Url::parse(link).ok()?;
+        return Some(place[url::Position::BeforePath..].to_owned());
+    }
     let quirk = profile.quirks.find(QuirkName::LinksOfAnotherBrand, "aisp.transactions", version)?;
     let other = quirk.text("also")?.replace("{version}", &format!("v{version}"));
     let rest = link.strip_prefix(&other)?;

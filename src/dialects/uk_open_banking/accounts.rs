@@ -14,7 +14,7 @@ use jiff::ToSpan;
 use serde_json::{Map, json};
 use url::Url;
 
-use super::{UkOpenBanking, after, consent_status, failure, identification, request, success};
+use super::{UkOpenBanking, after, consent_status, date_or_none, failure, identification, request, success};
 use crate::mapped::{Mapped, Rules, booking_status, direction};
 use crate::node::Node;
 
@@ -347,6 +347,7 @@ fn balance_type(name: &str) -> BalanceType {
 }
 
 fn transaction(rules: &Rules<'_>, node: &Node<'_>) -> Result<Transaction, BankError> {
+    const STEP: &str = "aisp.transactions";
     let mapped = Mapped::new(rules, MapTarget::Transactions, node)?;
     let (creditor, debtor) = (node.get("CreditorAccount"), node.get("DebtorAccount"));
     let merchant = node.get("MerchantDetails");
@@ -367,6 +368,8 @@ fn transaction(rules: &Rules<'_>, node: &Node<'_>) -> Result<Transaction, BankEr
     let payee = if payee.text()?.is_some() { payee } else { merchant.get("MerchantName") };
     let id = |field, name| mapped.read(field, node.get(name), |node| node.identifier());
     let absent = || node.get("");
+    let booked = || node.get("BookingDateTime");
+    let on = |field, read| date_or_none(rules.profile(), STEP, field, read);
     Ok(Transaction {
         bank_transaction_id: id("bank_transaction_id", "TransactionId")?,
         entry_reference: id("entry_reference", "TransactionReference")?,
@@ -375,9 +378,17 @@ fn transaction(rules: &Rules<'_>, node: &Node<'_>) -> Result<Transaction, BankEr
         status: mapped.read("status", node.get("Status"), booking_status)?,
         amount: mapped_amount(&mapped, &node.get("Amount"))?,
         direction: mapped.read("direction", node.get("CreditDebitIndicator"), direction)?,
-        booking_date: mapped.read("booking_date", node.get("BookingDateTime"), |node| node.date())?,
-        value_date: mapped.read("value_date", node.get("ValueDateTime"), |node| node.date())?,
-        booked_at: mapped.read("booked_at", node.get("BookingDateTime"), |node| node.instant())?,
+        booking_date: on("BookingDateTime", mapped.read("booking_date", booked(), |node| node.date()))?,
+        value_date: on(
+            "ValueDateTime",
+            mapped.read("value_date", node.get("ValueDateTime"), |node| node.date()),
+        )?,
+        booked_at: date_or_none(
+            rules.profile(),
+            STEP,
+            "BookingDateTime",
+            mapped.read("booked_at", booked(), |node| node.instant()),
+        )?,
         creditor_name: mapped.text("creditor_name", payee)?,
         creditor_account: mapped.read("creditor_account", creditor, counterparty)?,
         debtor_name: mapped.text("debtor_name", debtor.get("Name"))?,

@@ -3,8 +3,8 @@
 
 use connect::{
     BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext,
-    Echo, Effect, ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, QuirkName, RedirectUris,
-    ScaStart,
+    Echo, Effect, ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, Quirk, QuirkName,
+    RedirectUris, ScaStart,
 };
 use domain::{IsoPaymentStatus, PaymentOrder, PaymentScheme};
 use http::Method;
@@ -26,6 +26,7 @@ impl PaymentInitiation for UkOpenBanking {
         }
         let body =
             json!({ "Data": { "Initiation": initiation(cx, order)? }, "Risk": risk(cx, "pisp.consent") });
+        let body = without_fields(cx, "pisp.consent.post", body);
         let url = cx.profile.payments_api()?.join(&["domestic-payment-consents"]);
         signed(cx, request(cx, Method::POST, url, Effect::Write, Some(&body))?)
     }
@@ -41,10 +42,21 @@ impl PaymentInitiation for UkOpenBanking {
         let data = root.get("Data");
         let read = || {
             let bank_id = data.get("ConsentId").required_id()?;
-            if consent_status(&data.get("Status"))? == BankConsentStatus::Rejected {
-                return Err(cx.error(BankErrorKind::PaymentRejected));
+            match consent_status(&data.get("Status"))? {
+                BankConsentStatus::Rejected => return Err(cx.error(BankErrorKind::PaymentRejected)),
+                BankConsentStatus::AwaitingAuthorisation => {}
+                BankConsentStatus::PartiallyAuthorised
+                | BankConsentStatus::Authorised
+                | BankConsentStatus::RevokedByPsu
+                | BankConsentStatus::TerminatedByTpp
+                | BankConsentStatus::Expired
+                | BankConsentStatus::Consumed => {
+                    let known = quirk(cx, "pisp.consent", QuirkName::StatusUnreliable).is_some();
+                    known.then_some(()).ok_or_else(|| data.get("Status").malformed())?;
+                }
             }
-            echoed(&data, order)?;
+            same_indicator(cx, &root.get("Risk"))?;
+            echoed(cx, "pisp.consent", &data, order)?;
             let scope = "openid payments".into();
             let sca = ScaStart::OAuth { scope, intent_id: Some(bank_id.clone()), metadata: None };
             Ok(LodgedPayment { bank_id, sca, status: None, submits_after_sca: true })
@@ -69,6 +81,7 @@ impl PaymentInitiation for UkOpenBanking {
                 "Data": { "ConsentId": bank_id, "Initiation": initiation(cx, order)? },
                 "Risk": risk(cx, "pisp.payment"),
             });
+            let body = without_fields(cx, "pisp.payment.post", body);
             let url = cx.profile.payments_api()?.join(&["domestic-payments"]);
             signed(cx, request(cx, Method::POST, url, Effect::Write, Some(&body))?)
         };
@@ -83,7 +96,7 @@ impl PaymentInitiation for UkOpenBanking {
     ) -> Result<PaymentReport, BankError> {
         let body = success(cx, response, Effect::Write)?;
         let root = Node::root(&cx.profile.id, &body);
-        payment(&root.get("Data"), order).map_err(|error| after(Effect::Write, error))
+        payment(cx, &root.get("Data"), order).map_err(|error| after(Effect::Write, error))
     }
 
     fn status(
@@ -111,25 +124,30 @@ impl PaymentInitiation for UkOpenBanking {
         let root = Node::root(&cx.profile.id, &body);
         let data = root.get("Data");
         if ids.payment.is_some() {
-            return payment(&data, order);
+            return payment(cx, &data, order);
         }
         Ok(PaymentReport {
             status: None,
             consent: Some(consent_status(&data.get("Status"))?),
             iso_reason: iso_reason(&data)?,
             bank_payment_id: None,
-            echo: echoed(&data, order)?,
+            echo: echoed(cx, "pisp.consent", &data, order)?,
         })
     }
 }
 
-fn payment(data: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankError> {
+fn quirk<'c>(cx: &'c CallContext<'_>, step: &str, name: QuirkName) -> Option<&'c Quirk> {
+    let version = cx.profile.payments_api.as_ref().map_or("", |api| api.version.as_str());
+    cx.profile.quirks.find(name, step, version)
+}
+
+fn payment(cx: &CallContext<'_>, data: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankError> {
     Ok(PaymentReport {
         status: Some(payment_status(&data.get("Status"))?),
         consent: None,
         iso_reason: iso_reason(data)?,
         bank_payment_id: Some(data.get("DomesticPaymentId").required_id()?),
-        echo: echoed(data, order)?,
+        echo: echoed(cx, "pisp.payment", data, order)?,
     })
 }
 
@@ -154,10 +172,20 @@ fn iso_reason(data: &Node<'_>) -> Result<Option<String>, BankError> {
     Ok(crate::status::iso_reason(code))
 }
 
-/// The standard repeats the whole initiation; amount and creditor must be ours.
-fn echoed(data: &Node<'_>, order: &PaymentOrder) -> Result<Echo, BankError> {
+/// The standard repeats the whole initiation; amount, creditor and a debtor that
+/// we named must be ours.
+fn echoed(
+    cx: &CallContext<'_>,
+    step: &str,
+    data: &Node<'_>,
+    order: &PaymentOrder,
+) -> Result<Echo, BankError> {
     let initiation = data.get("Initiation");
     let creditor = initiation.get("CreditorAccount");
+    if quirk(cx, step, QuirkName::DebtorEchoUnreliable).is_none() {
+        let debtor = initiation.get("DebtorAccount");
+        echo::debtor(&debtor, identification(&debtor)?.as_ref(), order)?;
+    }
     let money = echo::amount(&initiation.get("InstructedAmount"), "Amount", "Currency", order)?;
     let account = identification(&creditor)?;
     let account = echo::account(&creditor, account.as_ref(), order)?;
@@ -185,6 +213,11 @@ fn initiation(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Value, BankE
         "CreditorAccount".into(),
         json!({ "SchemeName": scheme, "Identification": identification, "Name": order.creditor_name }),
     );
+    if let Some(quirk) = quirk(cx, "pisp.consent", QuirkName::SandboxSteering)
+        && let Some(status) = quirk.text("desired_status")
+    {
+        body.insert("SupplementaryData".into(), json!({ "DesiredStatus": status }));
+    }
     let version_three = cx.profile.payments_api()?.version.starts_with('3');
     let mut remittance = Map::new();
     if let Some(text) = &order.remittance.unstructured {
@@ -209,8 +242,7 @@ fn initiation(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Value, BankE
 /// us or the TPP; we know of none. Version 3.1 misspelt its name, and banks
 /// differ in which they read.
 fn risk(cx: &CallContext<'_>, step: &str) -> Value {
-    let version = cx.profile.payments_api.as_ref().map_or("", |api| api.version.as_str());
-    let quirk = |name| cx.profile.quirks.find(name, step, version);
+    let quirk = |name| quirk(cx, step, name);
     let mut risk = Map::new();
     let context = quirk(QuirkName::PaymentContextFixed).map_or("TransferToThirdParty", |_| "PartyToParty");
     risk.insert("PaymentContextCode".into(), json!(context));
@@ -220,4 +252,27 @@ fn risk(cx: &CallContext<'_>, step: &str) -> Value {
         risk.insert(name.into(), json!(false));
     }
     Value::Object(risk)
+}
+
+/// The contract indicator that the bank repeats must be the one sent.
+fn same_indicator(cx: &CallContext<'_>, risk: &Node<'_>) -> Result<(), BankError> {
+    let indicator = risk.get("ContractPresentIndicator");
+    let known = quirk(cx, "pisp.consent", QuirkName::ContractIndicatorUnreliable).is_some();
+    if known || indicator.boolean()?.is_none_or(|present| !present) {
+        return Ok(());
+    }
+    Err(echo::mismatch(&indicator))
+}
+
+/// The body without the field that this bank does not take (a quirk), which the
+/// profile names by its path (`Data.VRPType`).
+fn without_fields(cx: &CallContext<'_>, step: &str, mut body: Value) -> Value {
+    let field = quirk(cx, step, QuirkName::FieldLeftOut).and_then(|quirk| quirk.text("field"));
+    if let Some((place, name)) = field.and_then(|field| field.rsplit_once('.'))
+        && let Some(object) = body.pointer_mut(&format!("/{}", place.replace('.', "/")))
+        && let Some(members) = object.as_object_mut()
+    {
+        members.remove(name);
+    }
+    body
 }

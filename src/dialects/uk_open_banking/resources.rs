@@ -11,7 +11,7 @@ use domain::{
 use http::Method;
 
 use super::accounts::{amount, next, required};
-use super::{UkOpenBanking, identification, request, success};
+use super::{UkOpenBanking, date_or_none, identification, request, success};
 use crate::node::Node;
 
 /// The path of a resource below an account, and the member its entries are in.
@@ -61,15 +61,17 @@ impl AccountResources for UkOpenBanking {
         let list = data.get(member);
         // `party` gives one, `parties` a list.
         if list.is_object() {
-            return Ok(Page { items: vec![entry(&list, resource)?], next: None });
+            return Ok(Page { items: vec![entry(cx.profile, &list, resource)?], next: None });
         }
-        let items =
-            required(&data, &list)?.iter().map(|node| entry(node, resource)).collect::<Result<_, _>>()?;
+        let items = required(&data, &list)?
+            .iter()
+            .map(|node| entry(cx.profile, node, resource))
+            .collect::<Result<_, _>>()?;
         Ok(Page { items, next: next(cx, &root)? })
     }
 }
 
-fn entry(node: &Node<'_>, resource: AccountResource) -> Result<ResourceEntry, BankError> {
+fn entry(profile: &Profile, node: &Node<'_>, resource: AccountResource) -> Result<ResourceEntry, BankError> {
     Ok(match resource {
         AccountResource::Parties => ResourceEntry::Party(party(node)?),
         AccountResource::Beneficiaries => ResourceEntry::Beneficiary(Beneficiary {
@@ -79,7 +81,7 @@ fn entry(node: &Node<'_>, resource: AccountResource) -> Result<ResourceEntry, Ba
             trusted: node.get("BeneficiaryType").text()?.map(|kind| kind == "Trusted"),
         }),
         AccountResource::StandingOrders => ResourceEntry::StandingOrder(standing_order(node)?),
-        AccountResource::DirectDebits => ResourceEntry::DirectDebit(direct_debit(node)?),
+        AccountResource::DirectDebits => ResourceEntry::DirectDebit(direct_debit(profile, node)?),
         AccountResource::ScheduledPayments => {
             let at = node.get("ScheduledPaymentDateTime");
             ResourceEntry::ScheduledPayment(ScheduledPayment {
@@ -197,7 +199,8 @@ fn standing_order(node: &Node<'_>) -> Result<StandingOrder, BankError> {
     })
 }
 
-fn direct_debit(node: &Node<'_>) -> Result<DirectDebit, BankError> {
+fn direct_debit(profile: &Profile, node: &Node<'_>) -> Result<DirectDebit, BankError> {
+    const PREVIOUS: &str = "PreviousPaymentDateTime";
     let mandate = node.get("MandateRelatedInformation");
     let moved = mandate.get("MandateIdentification").text()?;
     Ok(DirectDebit {
@@ -207,7 +210,7 @@ fn direct_debit(node: &Node<'_>) -> Result<DirectDebit, BankError> {
         creditor_name: node.get("Name").text()?,
         frequency: frequency(node, &mandate)?.0,
         previous: occurrence(
-            node.get("PreviousPaymentDateTime").date()?,
+            date_or_none(profile, "aisp.direct_debits", PREVIOUS, node.get(PREVIOUS).date())?,
             &node.get("PreviousPaymentAmount"),
         )?,
     })

@@ -9,7 +9,7 @@ use connect::{
 };
 use crypto::Jwks;
 use domain::{Capability, PaymentScheme};
-use modelbank::{BankConfig, BankKind, Faults, Journal, ModelBank, OauthClient, RunningBank};
+use modelbank::{BankConfig, BankKind, Faults, Habits, Journal, ModelBank, OauthClient, RunningBank};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -153,6 +153,11 @@ impl ModelBanks {
     pub(super) fn handles(&self, id: &str) -> Option<(Faults, Journal)> {
         let (_, bank) = self.0.iter().find(|(plan, _)| plan.id == id)?;
         Some((bank.faults(), bank.journal()))
+    }
+
+    pub(super) fn habits(&self, id: &str) -> Option<Habits> {
+        let (_, bank) = self.0.iter().find(|(plan, _)| plan.id == id)?;
+        Some(bank.habits())
     }
 
     pub(super) fn pages(&self, id: &str) -> Option<String> {

@@ -221,6 +221,9 @@ pub(crate) struct Pushed {
     pub(crate) state: Option<String>,
     pub(crate) nonce: Option<String>,
     pub(crate) challenge: String,
+    /// An id_token is to come with the code (OpenID Connect Core §3.3).
+    #[serde(default)]
+    pub(crate) hybrid: bool,
     pub(crate) expires: Timestamp,
 }
 

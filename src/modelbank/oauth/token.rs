@@ -7,20 +7,20 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crypto::{Algorithm, QcType, digest, jws};
 use domain::Timestamp;
 use jiff::ToSpan;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::form;
 use super::refusal::OauthRefusal;
+use super::{accounts_scope, identity};
 use crate::BankKind;
 use crate::bank::{Bank, Client};
 use crate::caller::Caller;
 use crate::engine::ConsentState;
-use crate::engine::book::{Code, Seen, Token};
+use crate::engine::book::{Seen, Token};
+use crate::habit::Habit;
 use crate::journal::Fact;
 
 /// Seconds an access token lives.
@@ -147,7 +147,33 @@ fn client_credentials(bank: &Bank, form: &Form, thumbprint: String) -> Result<Va
             code: None,
         },
     );
-    Ok(json!({"access_token": access, "token_type": "Bearer", "expires_in": ACCESS_SECONDS, "scope": scope}))
+    let mut answer = answer(bank, &access, scope);
+    if bank.has(Habit::RefreshTokenForClient) {
+        insert(&mut answer, "refresh_token", bank.fresh(""));
+    }
+    Ok(answer)
+}
+
+/// What every grant answers.
+fn answer(bank: &Bank, access: &str, scope: &str) -> Value {
+    let kind = if bank.has(Habit::BearerAnyCase) { "bEARER" } else { "Bearer" };
+    let mut stated = scope.replace("accounts", accounts_scope(bank));
+    if bank.has(Habit::TokenScopeWider) {
+        stated.push_str(" profile");
+    }
+    if bank.has(Habit::TokenScopeExpected) {
+        "ais-session".clone_into(&mut stated);
+    }
+    if bank.has(Habit::TokenScopeEmpty) {
+        stated.clear();
+    }
+    json!({"access_token": access, "token_type": kind, "expires_in": ACCESS_SECONDS, "scope": stated})
+}
+
+fn insert(answer: &mut Value, name: &str, value: String) {
+    if let Some(answer) = answer.as_object_mut() {
+        answer.insert(name.to_owned(), value.into());
+    }
 }
 
 fn authorization_code(
@@ -156,6 +182,10 @@ fn authorization_code(
     form: &Form,
     thumbprint: String,
 ) -> Result<Value, OauthRefusal> {
+    let unnamed = form.get("scope").is_none_or(|scope| scope != "openid");
+    if bank.has(Habit::TokenScopeRequested) && unnamed {
+        return Err(OauthRefusal { error: "invalid_scope", description: "The request must name openid" });
+    }
     let digest = digest::sha256_hex(form.get("code").map(String::as_bytes).unwrap_or_default());
     let now = bank.now();
     let code = bank.vault.change(|book| {
@@ -189,18 +219,15 @@ fn authorization_code(
     let refresh_expires = later(bank, REFRESH_DAYS.saturating_mul(86_400));
     let refresh = Token { refresh: true, expires: refresh_expires, ..token.clone() };
     let (access, refresh) = (mint(bank, token), mint(bank, refresh));
-    let mut answer = json!({
-        "access_token": access,
-        "refresh_token": refresh,
-        "token_type": "Bearer",
-        "expires_in": ACCESS_SECONDS,
-        "scope": code.request.scope,
-    });
-    if code.request.scope.split(' ').any(|scope| scope == "openid") {
-        let id_token = id_token(bank, client, &code, &access, refresh_expires)?;
-        if let Some(answer) = answer.as_object_mut() {
-            answer.insert("id_token".into(), id_token.into());
-        }
+    let mut answer = answer(bank, &access, &code.request.scope);
+    if !bank.has(Habit::RefreshTokenMissing) {
+        insert(&mut answer, "refresh_token", refresh);
+    }
+    let openid = code.request.scope.split(' ').any(|scope| scope == "openid");
+    if openid && !bank.has(Habit::NoOpenIdConnect) {
+        let id_token = identity::with_token(bank, client, &code, &access, refresh_expires);
+        let failed = OauthRefusal { error: "server_error", description: "The id_token could not be signed" };
+        insert(&mut answer, "id_token", id_token.ok_or(failed)?);
     }
     Ok(answer)
 }
@@ -222,7 +249,7 @@ fn refresh(bank: &Bank, client: &Client, form: &Form, thumbprint: String) -> Res
     // FAPI 2.0 §5.3.2.1: refresh tokens are not rotated.
     let access =
         mint(bank, Token { refresh: false, thumbprint, expires: later(bank, ACCESS_SECONDS), ..kept });
-    Ok(json!({"access_token": access, "token_type": "Bearer", "expires_in": ACCESS_SECONDS, "scope": scope}))
+    Ok(answer(bank, &access, &scope))
 }
 
 fn later(bank: &Bank, seconds: i64) -> Timestamp {
@@ -235,51 +262,4 @@ fn mint(bank: &Bank, token: Token) -> String {
     let digest = digest::sha256_hex(value.as_bytes());
     bank.vault.change(|book| book.tokens.insert(digest, token));
     value
-}
-
-fn id_token(
-    bank: &Bank,
-    client: &Client,
-    code: &Code,
-    access: &str,
-    refresh_expires: Timestamp,
-) -> Result<String, OauthRefusal> {
-    let now = bank.now().as_second();
-    let consent = &code.request.consent;
-    // Pairwise: another client gets another name for the same customer.
-    let subject = format!("{}/{}/{}", bank.id, client.registered.client_id, code.user);
-    let mut claims = json!({
-        "iss": bank.pages_url,
-        "sub": digest::sha256_b64url(subject.as_bytes()),
-        "aud": client.registered.client_id,
-        "iat": now,
-        "exp": now.saturating_add(600),
-        "auth_time": code.authenticated.as_second(),
-        "acr": "urn:openbanking:psd2:sca",
-        "openbanking_intent_id": consent,
-        "at_hash": left_half(access),
-        "http://openbanking.org.uk/refresh_token_expires_at": refresh_expires.as_second(),
-    });
-    if let Some(claims) = claims.as_object_mut() {
-        if let Some(nonce) = &code.request.nonce {
-            claims.insert("nonce".into(), nonce.clone().into());
-        }
-        if let Some(state) = &code.request.state {
-            claims.insert("s_hash".into(), left_half(state).into());
-        }
-    }
-    let failed = OauthRefusal { error: "server_error", description: "The id_token could not be signed" };
-    let mut header = Map::new();
-    header.insert("typ".into(), "JWT".into());
-    let signed = bank
-        .signing
-        .as_ref()
-        .and_then(|key| jws::sign_compact(key, &header, claims.to_string().as_bytes()).ok());
-    signed.ok_or(failed)
-}
-
-/// OpenID Connect Core §3.1.3.6: the left half of the digest.
-fn left_half(text: &str) -> String {
-    let digest = digest::sha256(text.as_bytes());
-    URL_SAFE_NO_PAD.encode(digest.get(..16).unwrap_or_default())
 }

@@ -66,6 +66,7 @@ pub(super) async fn authorize(
         state: Some(state.to_owned()),
         nonce: None,
         challenge: String::new(),
+        hybrid: false,
         expires: oauth::request_end(&bank),
     };
     let name = oauth::keep_request(&bank, made, pushed);

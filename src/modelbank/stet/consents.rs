@@ -60,6 +60,7 @@ pub(crate) fn requested(bank: &Bank, query: &HashMap<String, String>) -> Option<
         state: parameter("state").map(str::to_owned),
         nonce: None,
         challenge: challenge.to_owned(),
+        hybrid: false,
         expires: oauth::request_end(bank),
     };
     Some(oauth::keep_request(bank, consent, pushed))

@@ -18,6 +18,7 @@ use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::people::Product;
 use crate::engine::{Account, Consent, Movement};
+use crate::habit::{Habit, INTERNAL, SISTER};
 use crate::journal::Fact;
 
 /// Transactions on one page.
@@ -108,7 +109,8 @@ pub(super) fn access(
 }
 
 pub(super) fn page(bank: &Bank, path: &str, data: Value) -> Value {
-    let itself = format!("{}{AISP}{path}", bank.api_url);
+    let slash = if bank.has(Habit::LinkEndsInSlash) { "/" } else { "" };
+    let itself = format!("{}{AISP}{path}{slash}", bank.api_url);
     json!({"Data": data, "Links": {"Self": itself}, "Meta": {"TotalPages": 1}})
 }
 
@@ -211,7 +213,7 @@ fn transactions_of(
         .iter()
         .skip(start)
         .take(PAGE)
-        .map(|(account, movement)| transaction_view(account, movement, detail))
+        .map(|(account, movement)| transaction_view(bank, account, movement, detail))
         .collect();
     let link = |number: usize| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -221,7 +223,14 @@ fn transactions_of(
             }
         }
         query.append_pair("page", &number.to_string());
-        format!("{}{AISP}{path}?{}", bank.api_url, query.finish())
+        let base = if bank.has(Habit::LinksUnreliable) {
+            INTERNAL
+        } else if bank.has(Habit::LinksOfAnotherBrand) {
+            SISTER
+        } else {
+            &bank.api_url
+        };
+        format!("{base}{AISP}{path}?{}", query.finish())
     };
     let mut links = json!({"Self": link(number), "First": link(1), "Last": link(pages)});
     if let Some(links) = links.as_object_mut() {
@@ -235,14 +244,16 @@ fn transactions_of(
     Ok(Json(json!({"Data": {"Transaction": views}, "Links": links, "Meta": {"TotalPages": pages}})))
 }
 
-fn transaction_view(account: &Account, movement: &Movement, detail: bool) -> Value {
+fn transaction_view(bank: &Bank, account: &Account, movement: &Movement, detail: bool) -> Value {
     let [_, family, sub_family] = movement.code;
+    let at = movement.at.to_string();
+    let booked = if bank.has(Habit::InvalidDateIsNone) { "0000-00-00T00:00:00" } else { &at };
     let mut view = json!({
         "AccountId": account.id,
         "TransactionId": movement.id,
         "CreditDebitIndicator": indicator(movement.amount),
         "Status": if movement.pending { "PDNG" } else { "BOOK" },
-        "BookingDateTime": movement.at.to_string(),
+        "BookingDateTime": booked,
         "ValueDateTime": movement.at.to_string(),
         "Amount": money(movement.amount, account.currency),
         "BankTransactionCode": {"Code": family, "SubCode": sub_family},

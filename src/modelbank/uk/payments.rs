@@ -16,10 +16,12 @@ use super::PISP;
 use super::consents::{own_consent, parsed};
 use super::refusal::Refusal;
 use super::signature::{demand, signed};
+use super::wishes;
 use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::book::Seen;
 use crate::engine::{Account, Consent, ConsentState, Order, OrderState, accounts};
+use crate::habit::Habit;
 use crate::journal::Fact;
 
 /// Longest idempotency key.
@@ -39,11 +41,9 @@ pub(super) async fn create_consent(
         return Ok(signed(&bank, StatusCode::CREATED, &consent_view(&bank, &consent)));
     }
     let body = parsed(&caller, &body)?;
-    let initiation = Initiation::read(&body)?;
+    let initiation = Initiation::read(&bank, &body)?;
     initiation.debtor(&bank)?;
-    if !body.get("Risk").is_some_and(Value::is_object) {
-        return Err(Refusal::field("U004", "Risk is missing", "Risk"));
-    }
+    wishes::judge(&bank, &body)?;
     let now = bank.now();
     let consent = Consent {
         id: bank.fresh("pdc-"),
@@ -59,7 +59,7 @@ pub(super) async fn create_consent(
         frequency: 0,
         body,
     };
-    let view = consent_view(&bank, &consent);
+    let view = wishes::fresh(&bank, consent_view(&bank, &consent));
     bank.vault.change(|book| {
         book.prune(now);
         book.names.insert(consent.tpp.clone(), caller.name());
@@ -88,7 +88,7 @@ pub(super) async fn funds(
 ) -> Result<Response, Refusal> {
     caller.organisation(Psd2Role::PaymentInitiation)?;
     let consent = authorised(&bank, &caller, &id)?;
-    let initiation = Initiation::read(&consent.body)?;
+    let initiation = Initiation::read(&bank, &consent.body)?;
     let now = bank.now();
     let account = consent.accounts.first().and_then(|id| bank.account(id));
     let available = account
@@ -122,7 +122,7 @@ pub(super) async fn place(
             return Err(Refusal::field("U008", "The order is not what was consented to", "Data.Initiation"));
         }
     }
-    let initiation = Initiation::read(&body)?;
+    let initiation = Initiation::read(&bank, &body)?;
     let order = Order {
         id: bank.fresh("pmt-"),
         tpp: organisation,
@@ -176,7 +176,7 @@ pub(super) async fn read(
 
 /// The account that a payment to be approved names to be paid from.
 pub(crate) fn asked_debtor(bank: &Bank, consent: &Consent) -> Option<&'static str> {
-    let initiation = Initiation::read(&consent.body).ok()?;
+    let initiation = Initiation::read(bank, &consent.body).ok()?;
     initiation.debtor(bank).ok()?.map(|account| account.id)
 }
 
@@ -192,12 +192,15 @@ struct Initiation<'a> {
 }
 
 impl<'a> Initiation<'a> {
-    fn read(body: &'a Value) -> Result<Self, Refusal> {
+    fn read(bank: &Bank, body: &'a Value) -> Result<Self, Refusal> {
         let text = |pointer: &str, path: &'static str| {
             let found = body.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
             found.ok_or_else(|| Refusal::field("U004", "The field is missing", path))
         };
-        text("/Data/Initiation/InstructionIdentification", "Data.Initiation.InstructionIdentification")?;
+        if !bank.has(Habit::FieldLeftOut) {
+            let path = "Data.Initiation.InstructionIdentification";
+            text("/Data/Initiation/InstructionIdentification", path)?;
+        }
         let end_to_end =
             text("/Data/Initiation/EndToEndIdentification", "Data.Initiation.EndToEndIdentification")?;
         let amount_path = "Data.Initiation.InstructedAmount.Amount";
@@ -330,7 +333,8 @@ fn consent_view(bank: &Bank, consent: &Consent) -> Value {
     data.insert("Status".into(), status.into());
     data.insert("StatusUpdateDateTime".into(), consent.changed.to_string().into());
     let itself = format!("{}{PISP}/domestic-payment-consents/{}", bank.api_url, consent.id);
-    json!({"Data": data, "Risk": consent.body.get("Risk"), "Links": {"Self": itself}, "Meta": {}})
+    let view = json!({"Data": data, "Risk": consent.body.get("Risk"), "Links": {"Self": itself}, "Meta": {}});
+    wishes::echoed(bank, view)
 }
 
 fn order_view(bank: &Bank, order: &Order, now: Timestamp) -> Value {

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::refusal::Refusal;
 use crate::bank::Bank;
 use crate::caller::Caller;
+use crate::habit::Habit;
 use crate::journal::Fact;
 
 const IAT: &str = "http://openbanking.org.uk/iat";
@@ -28,9 +29,11 @@ pub(super) fn demand(bank: &Bank, caller: &Caller, body: &Bytes) -> Result<(), R
         caller.header("x-jws-signature").ok_or_else(|| Refusal::bad("U019", "x-jws-signature is missing"))?;
     let malformed = || Refusal::bad("U018", "x-jws-signature cannot be read");
     let header = jws::peek_header(signature).map_err(|_| malformed())?;
-    claims(&header, bank.now())?;
+    let raw = bank.has(Habit::JwsPayloadNotEncoded);
+    claims(&header, bank.now(), raw)?;
     let client = caller.client(bank).ok_or(Refusal::Forbidden)?;
-    jws::verify_detached(signature, body, &client.keys, &[Algorithm::Ps256], &[IAT, ISS, TAN]).map_err(
+    let critical: &[&str] = if raw { &["b64", IAT, ISS, TAN] } else { &[IAT, ISS, TAN] };
+    jws::verify_detached(signature, body, &client.keys, &[Algorithm::Ps256], critical).map_err(
         |refused| match refused {
             InvalidJws::Malformed | InvalidJws::TooLarge => malformed(),
             InvalidJws::Algorithm | InvalidJws::Critical => {
@@ -46,7 +49,7 @@ pub(super) fn demand(bank: &Bank, caller: &Caller, body: &Bytes) -> Result<(), R
 }
 
 /// The three claims are there, critical, and make sense.
-fn claims(header: &Map<String, Value>, now: Timestamp) -> Result<(), Refusal> {
+fn claims(header: &Map<String, Value>, now: Timestamp, raw: bool) -> Result<(), Refusal> {
     let missing = || Refusal::bad("U017", "A claim of x-jws-signature is missing");
     let invalid = || Refusal::bad("U016", "A claim of x-jws-signature is not valid");
     let crit = header.get("crit").and_then(Value::as_array).ok_or_else(missing)?;
@@ -61,7 +64,11 @@ fn claims(header: &Map<String, Value>, now: Timestamp) -> Result<(), Refusal> {
         }
     }
     let iat = header.get(IAT).and_then(Value::as_i64).ok_or_else(invalid)?;
-    let only_ours = crit.len() == 3 && !header.contains_key("b64");
+    let only_ours = if raw {
+        crit.len() == 4 && header.get("b64") == Some(&Value::Bool(false))
+    } else {
+        crit.len() == 3 && !header.contains_key("b64")
+    };
     let typed = header.get("typ").is_none_or(|typ| typ == "JOSE");
     if iat > now.as_second().saturating_add(SKEW) || !only_ours || !typed {
         return Err(invalid());

@@ -1,0 +1,114 @@
+//! How far a deviation can be met: to the accounts, to all transactions, or to a
+//! payment that settles.
+
+use std::time::Duration;
+
+use consentry::demo::{RETURN, Tpp, verifier};
+use flows::Read;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use crate::support::consents::ShiftedClock;
+use crate::support::{TestGateway, UK, parameter, rows};
+
+/// A journey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Journey {
+    /// A consent, and the accounts under it.
+    Accounts,
+    /// A consent, and every transaction of the first account.
+    Transactions,
+    /// A consent, and its token again an hour later.
+    Refresh,
+    /// A payment until it is settled.
+    Payment,
+}
+
+impl Journey {
+    /// Takes it.
+    pub(crate) async fn run(self, gw: &TestGateway, tpp: &Tpp, clock: &ShiftedClock) -> Result<(), String> {
+        match self {
+            Self::Accounts => consented(gw, tpp).await.map(drop),
+            Self::Transactions => transactions(gw, tpp).await,
+            Self::Refresh => refreshed(gw, tpp, clock).await,
+            Self::Payment => payment(gw, tpp).await,
+        }
+    }
+}
+
+fn told(error: impl std::fmt::Display) -> String {
+    format!("{error:#}")
+}
+
+/// A consent that was given, its token, and the ids of its accounts.
+struct Given {
+    consents: Vec<String>,
+    token: SecretString,
+    accounts: Vec<String>,
+}
+
+async fn consented(gw: &TestGateway, tpp: &Tpp) -> Result<Given, String> {
+    let own = tpp.own_token("accounts").await.map_err(told)?;
+    let consents = tpp.lodge(&own, &[UK]).await.map_err(told)?;
+    let verifier = verifier();
+    let pushed = tpp.push(&consents, &verifier).await.map_err(told)?.expect(201).map_err(told)?;
+    let visit = gw.person().walk(&tpp.start_of(&pushed).map_err(told)?, RETURN).await.map_err(told)?;
+    let code = parameter(&visit, "code");
+    if code.is_empty() {
+        let consent = tpp.get(&own, &format!("/v1/consents/{}", consents[0])).await.map_err(told)?.json();
+        return Err(format!("no code; the consent is {} ({})", consent["status"], consent["status_reason"]));
+    }
+    let tokens = tpp.redeem(&code, &verifier).await.map_err(told)?.expect(200).map_err(told)?;
+    let token: SecretString = tokens.text("/access_token").into();
+    let accounts = tpp.get(&token, "/v1/accounts").await.map_err(told)?.expect(200).map_err(told)?;
+    let accounts =
+        rows(&accounts).iter().map(|row| row["id"].as_str().unwrap_or_default().to_owned()).collect();
+    Ok(Given { consents, token, accounts })
+}
+
+async fn transactions(gw: &TestGateway, tpp: &Tpp) -> Result<(), String> {
+    let given = consented(gw, tpp).await?;
+    let path = format!("/v1/accounts/{}/transactions?limit=200", given.accounts[0]);
+    let answer = tpp.get(&given.token, &path).await.map_err(told)?.expect(200).map_err(told)?;
+    // More than the bank gives on one page.
+    let found = rows(&answer).len();
+    if found > 40 { Ok(()) } else { Err(format!("{found} transactions")) }
+}
+
+async fn refreshed(gw: &TestGateway, tpp: &Tpp, clock: &ShiftedClock) -> Result<(), String> {
+    let given = consented(gw, tpp).await?;
+    clock.advance(3_590);
+    gw.read(tpp, &given.consents, Read::Balances).await.map_err(told).map(drop)
+}
+
+async fn payment(gw: &TestGateway, tpp: &Tpp) -> Result<(), String> {
+    let own = tpp.own_token("payments").await.map_err(told)?;
+    let mut order = Tpp::small_payment(UK);
+    order["debtor_account"] = debtor();
+    let ordered = tpp.post(&own, "/v1/payments", &order).await.map_err(told)?.expect(201).map_err(told)?;
+    let start = ordered.text("/authorization/href");
+    let path = format!("/v1/payments/{}", ordered.text("/id"));
+    gw.person().walk(&start, RETURN).await.map_err(told)?;
+    let look = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(30));
+        loop {
+            beat.tick().await;
+            let payment = tpp.get(&own, &path).await.map_err(told)?.json();
+            if payment["final"] == true || payment["failure"].is_object() {
+                let settled = payment["state"] == "SETTLED";
+                return if settled { Ok(()) } else { Err(outcome(&payment)) };
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(3), look)
+        .await
+        .unwrap_or_else(|_| Err("nothing comes of it".into()))
+}
+
+fn outcome(payment: &Value) -> String {
+    format!("{} ({})", payment["state"], payment["failure"])
+}
+
+fn debtor() -> Value {
+    json!({ "sort_code_account_number": { "sort_code": "990011", "account_number": "10000017" } })
+}
