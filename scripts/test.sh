@@ -230,7 +230,7 @@ judge() {
 say "Running the judges"
 judge oauth fintech.test.mjs profile.test.mjs shared-judges.test.mjs bank.test.mjs standards.test.mjs openapi.test.mjs
 say "Running the browser"
-judge browser browser.test.mjs pages.test.mjs
+judge browser browser.test.mjs pages.test.mjs hybrid.test.mjs
 
 count() { cat "$run"/*.tap | awk -v of="$1" '$1 == "#" && $2 == of { sum += $3 } END { print sum + 0 }'; }
 passed=$(count pass)

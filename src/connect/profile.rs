@@ -400,6 +400,16 @@ impl Profile {
         self.missing.is_empty()
     }
 
+    /// Whether the bank's answer to an authorization request stands behind the `#` of
+    /// our callback (OpenID Connect Core §3.3.2.5), where no server sees it.
+    #[must_use]
+    pub fn answers_in_fragment(&self) -> bool {
+        let server = self.authorization_server.as_ref();
+        let hybrid = server.is_some_and(|server| server.response_type == ResponseType::CodeIdToken);
+        let version = self.accounts_api.as_ref().map_or("", |api| api.version.as_str());
+        hybrid && self.quirks.find(QuirkName::HybridAnswerInQuery, "auth.aisp", version).is_none()
+    }
+
     /// The checks that are weaker when a consent to account information is given here.
     #[must_use]
     pub fn checks_relaxed(&self) -> Vec<&'static str> {

@@ -1,6 +1,6 @@
 //! The hosted pages: where the PSU sees who wants what until when, approves or
 //! declines, and later looks and withdraws. Server-rendered, usable without
-//! JavaScript.
+//! JavaScript, but for banks that answer where only a script can read.
 
 pub(crate) mod access;
 mod browser;
@@ -21,7 +21,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub(crate) use browser::{Browser, Person};
 pub(crate) use error::{PageError, Reason, negotiate};
-pub(crate) use frame::{Frame, style_sheet, theme};
+pub(crate) use frame::{Frame, fragment_script, style_sheet, theme};
 
 use crate::OAuth;
 

@@ -98,6 +98,8 @@ sections! {
     }
     /// On the waiting pages.
     wait WaitTexts { title asks asks_unnamed confirmed }
+    /// On the page that takes a bank's answer out of the address.
+    hand_over HandOverTexts { title text }
     /// On error pages.
     error ErrorTexts {
         title code back go_on over taken other_browser link request_uri unknown_client choose_bank

@@ -10,10 +10,10 @@ import { Api, connections, discover, push, register, signingKey } from './fintec
 import { startSandbox } from './sandbox.mjs';
 
 export class Stage {
-  // `more`: further metadata of the fintech.
-  static async open(more = {}) {
+  // `more`: further metadata of the fintech; `args`: of the sandbox, as `startSandbox` takes them.
+  static async open(more = {}, args = []) {
     const stage = new Stage();
-    [stage.sandbox, stage.browser] = await Promise.all([startSandbox(), openBrowser()]);
+    [stage.sandbox, stage.browser] = await Promise.all([startSandbox(args), openBrowser()]);
     stage.agent = connections(stage.sandbox, 'fintech');
     stage.key = await signingKey(stage.sandbox);
     stage.application = await openApplication(stage.sandbox);

@@ -114,6 +114,11 @@ impl Browser {
                 continue;
             }
             let html = String::from_utf8_lossy(&answer.body).into_owned();
+            // What the page's script does in a browser that has them.
+            if let Some(answer) = url.fragment().filter(|_| html.contains("/assets/fragment.js")) {
+                url = url.join(&format!("{}/fragment?{answer}", url.path()))?;
+                continue;
+            }
             let Some(found) = Form::find(&html) else { return Ok(Visit { url, page: Some(answer) }) };
             url = url.join(&found.action)?;
             form = Some(found.filled(self));

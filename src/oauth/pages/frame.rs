@@ -17,6 +17,11 @@ use crate::locale::Locale;
 use crate::texts::{Text, Texts};
 use crate::{Client, OAuth};
 
+/// What a page may load and be embedded in. Forms lead on to banks, so `form-action`
+/// names no single host.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' https:; \
+                      frame-ancestors 'none'; base-uri 'none'";
+
 /// What every page has around its content.
 pub(crate) struct Frame {
     /// What the page says.
@@ -78,20 +83,28 @@ impl Frame {
 
     /// Sends a page. `next` is where a browser goes by itself, after seconds.
     pub(crate) fn page<T: Template>(&self, template: &T, next: Option<(i64, &str)>) -> Response {
+        self.page_under(template, next, POLICY)
+    }
+
+    /// Sends a page with a script of ours.
+    pub(crate) fn scripted_page<T: Template>(&self, template: &T) -> Response {
+        self.page_under(template, None, &format!("{POLICY}; script-src 'self'"))
+    }
+
+    fn page_under<T: Template>(&self, template: &T, next: Option<(i64, &str)>, policy: &str) -> Response {
         let Ok(html) = template.render() else {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         };
-        // Forms lead on to banks, so form-action names no single host.
-        let policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' https:; \
-                      frame-ancestors 'none'; base-uri 'none'";
         let headers = [
-            (CONTENT_SECURITY_POLICY, policy),
             (X_FRAME_OPTIONS, "DENY"),
             (CACHE_CONTROL, "no-store"),
             (CONTENT_LANGUAGE, self.locale.tag()),
             (VARY, "Accept-Language"),
         ];
         let mut response = (headers, Html(html)).into_response();
+        if let Ok(policy) = HeaderValue::from_str(policy) {
+            response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        }
         let refresh = next.map(|(seconds, address)| format!("{seconds}; url={address}"));
         if let Some(Ok(value)) = refresh.map(|refresh| HeaderValue::from_str(&refresh)) {
             response.headers_mut().insert(REFRESH, value);
@@ -103,6 +116,12 @@ impl Frame {
     pub(crate) fn timed_page<T: Template>(&self, template: &T, address: &str) -> Response {
         self.page(template, self.time.as_ref().map(|time| (time.refresh(), address)))
     }
+}
+
+/// `GET /assets/fragment.js`.
+pub(crate) async fn fragment_script() -> impl IntoResponse {
+    let headers = [(CONTENT_TYPE, "text/javascript; charset=utf-8"), (CACHE_CONTROL, "public, max-age=3600")];
+    (headers, include_str!("../templates/fragment.js"))
 }
 
 /// `GET /assets/page.css`.

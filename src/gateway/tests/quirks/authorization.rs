@@ -20,6 +20,11 @@ async fn what_banks_want_of_an_authorization_request() {
                 .with("address", format!("{pages}/authorize/accounts")),
             Pair::fails(Name::ConsentInQuery, Accounts).with("parameter", "consent").prepared(in_the_browser),
             Pair::fails(Name::ExtraQuery, Accounts).with("always", channel).prepared(in_the_browser),
+            Pair::fails(Name::HybridAnswerInQuery, Accounts).prepared(|profile| {
+                in_the_browser(profile);
+                let server = profile.authorization_server.as_mut().unwrap();
+                server.response_type = connect::ResponseType::CodeIdToken;
+            }),
             Pair::fails(Name::NonceInQueryToo, Accounts).prepared(in_the_browser),
             Pair::fails(Name::QueryWrapped, Accounts).with("parameter", wrapped()).prepared(in_the_browser),
             Pair::fails(Name::QueryNotEncoded, Accounts).beside(&[Habit::QueryWrapped]).prepared(|profile| {

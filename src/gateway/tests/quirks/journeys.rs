@@ -16,7 +16,7 @@ use crate::support::{TestGateway, UK, parameter, rows};
 pub(crate) enum Journey {
     /// A consent, and the accounts under it.
     Accounts,
-    /// A consent, and every transaction of the first account.
+    /// A consent, and every transaction of the current account.
     Transactions,
     /// A consent, and its token again an hour later.
     Refresh,
@@ -40,11 +40,11 @@ fn told(error: impl std::fmt::Display) -> String {
     format!("{error:#}")
 }
 
-/// A consent that was given, its token, and the ids of its accounts.
+/// A consent that was given, its token, and the id of its current account.
 struct Given {
     consents: Vec<String>,
     token: SecretString,
-    accounts: Vec<String>,
+    account: String,
 }
 
 async fn consented(gw: &TestGateway, tpp: &Tpp) -> Result<Given, String> {
@@ -61,14 +61,15 @@ async fn consented(gw: &TestGateway, tpp: &Tpp) -> Result<Given, String> {
     let tokens = tpp.redeem(&code, &verifier).await.map_err(told)?.expect(200).map_err(told)?;
     let token: SecretString = tokens.text("/access_token").into();
     let accounts = tpp.get(&token, "/v1/accounts").await.map_err(told)?.expect(200).map_err(told)?;
-    let accounts =
-        rows(&accounts).iter().map(|row| row["id"].as_str().unwrap_or_default().to_owned()).collect();
-    Ok(Given { consents, token, accounts })
+    let rows = rows(&accounts);
+    let current = rows.iter().find(|row| row["cash_account_type"] == "CACC");
+    let account = current.ok_or("no current account")?["id"].as_str().unwrap_or_default().to_owned();
+    Ok(Given { consents, token, account })
 }
 
 async fn transactions(gw: &TestGateway, tpp: &Tpp) -> Result<(), String> {
     let given = consented(gw, tpp).await?;
-    let path = format!("/v1/accounts/{}/transactions?limit=200", given.accounts[0]);
+    let path = format!("/v1/accounts/{}/transactions?limit=200", given.account);
     let answer = tpp.get(&given.token, &path).await.map_err(told)?.expect(200).map_err(told)?;
     // More than the bank gives on one page.
     let found = rows(&answer).len();
