@@ -46,6 +46,31 @@ impl Clock for ManualClock {
     }
 }
 
+/// The machine's clock, moved ahead: what takes time still takes it.
+#[derive(Debug, Default)]
+pub struct ShiftedClock(AtomicI64);
+
+impl ShiftedClock {
+    /// Moves it on by this many seconds.
+    pub fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// Seconds that it is ahead of the machine's clock.
+    #[must_use]
+    pub fn ahead(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Clock for ShiftedClock {
+    fn now(&self) -> Timestamp {
+        let now = SystemClock.now();
+        let shifted = now.as_microsecond().saturating_add(self.ahead().saturating_mul(1_000_000));
+        Timestamp::from_microsecond(shifted).unwrap_or(now)
+    }
+}
+
 /// Source of unpredictable bytes.
 pub trait Entropy: Send + Sync {
     /// Fills `out` with random bytes.

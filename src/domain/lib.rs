@@ -24,7 +24,7 @@ pub use account_resource::{
     AccountResource, Beneficiary, DirectDebit, Frequency, Occurrence, OrderStatus, Party, Payee,
     PostalAddress, ResourceEntry, ScheduledPayment, StandingOrder, Statement,
 };
-pub use clock::{Clock, Entropy, ManualClock, SystemClock, SystemEntropy};
+pub use clock::{Clock, Entropy, ManualClock, ShiftedClock, SystemClock, SystemEntropy};
 pub use consent::{ConsentStatus, ExpirySource, Permission, ReadKind, SuspensionCause, WrongTransition};
 pub use id::{
     AccountId, ConsentId, DetailId, EventId, GrantId, InstitutionId, InvalidId, PaymentId, RequestId,

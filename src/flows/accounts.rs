@@ -22,7 +22,7 @@ use store::accounts::AccountLink;
 use store::consents::ConsentRow;
 
 use crate::consents::date_of;
-use crate::ids::TransactionProvenance;
+use crate::ids::{TransactionProvenance, without_repeats};
 use crate::{FlowError, Gateway, Unattended};
 
 /// Days of a bank's transactions that are read at most.
@@ -493,7 +493,7 @@ impl Gateway {
                 let read = |asked: &BankRequest, response: &BankResponse| {
                     information.transactions_read(&cx, asked, response)
                 };
-                let entries = self.pages(information, &cx, first, read).await?;
+                let entries = without_repeats(self.pages(information, &cx, first, read).await?);
                 let ids = self.parts.id_key.transactions(link.account, &entries);
                 data.transactions = ids
                     .into_iter()

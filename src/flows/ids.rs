@@ -122,6 +122,26 @@ impl IdKey {
     }
 }
 
+/// Drops the repeats of entries that a bank delivers twice, as it does where its pages
+/// overlap: the same identifier of the bank's and the same content. Where one
+/// identifier stands for different contents, the bank's identifiers say nothing, and
+/// equal entries are entries of their own.
+pub(crate) fn without_repeats(entries: Vec<Transaction>) -> Vec<Transaction> {
+    let mut first: HashMap<&str, &Transaction> = HashMap::with_capacity(entries.len());
+    let mut repeated = vec![false; entries.len()];
+    for (entry, repeated) in entries.iter().zip(&mut repeated) {
+        let Some(id) = entry.bank_transaction_id.as_deref() else { continue };
+        match first.get(id) {
+            None => {
+                first.insert(id, entry);
+            }
+            Some(known) if content(known) == content(entry) => *repeated = true,
+            Some(_) => return entries,
+        }
+    }
+    entries.into_iter().zip(repeated).filter(|(_, repeated)| !repeated).map(|(entry, _)| entry).collect()
+}
+
 fn primary(identifications: &[AccountIdentification]) -> Option<&AccountIdentification> {
     let rank = |identification: &AccountIdentification| match identification {
         AccountIdentification::Iban(_) => 0,
@@ -217,6 +237,19 @@ mod tests {
         assert_eq!(before, after);
         let other = key().account("other-tpp", &bank, region, &account("r-1", "DE89370400440532013000"));
         assert_ne!(before, other);
+    }
+
+    #[test]
+    fn an_entry_that_is_delivered_twice_is_one() {
+        let twice = [entry(Some("1"), "a"), entry(Some("2"), "b"), entry(Some("1"), "a"), entry(None, "c")];
+        assert_eq!(without_repeats(twice.to_vec()), [twice[0].clone(), twice[1].clone(), twice[3].clone()]);
+        // Without an identifier two equal entries are two: so one pays for two coffees.
+        let coffees = [entry(None, "c"), entry(None, "c")];
+        assert_eq!(without_repeats(coffees.to_vec()), coffees);
+        // An identifier of two contents identifies nothing, nor do the others.
+        let reused =
+            [entry(Some("1"), "a"), entry(Some("1"), "a"), entry(Some("2"), "a"), entry(Some("2"), "b")];
+        assert_eq!(without_repeats(reused.to_vec()), reused);
     }
 
     #[test]

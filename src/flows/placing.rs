@@ -9,7 +9,7 @@ use std::sync::Arc;
 use connect::bank_oauth::BankTokens;
 use connect::{
     BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, Operation, Outcome, PaymentReport, Profile,
-    PsuPresence, ScaStart,
+    PsuPresence, ScaStart, TokenKind,
 };
 use domain::{IsoPaymentStatus, PaymentId, PaymentState, SessionId, Timestamp};
 use secrecy::SecretString;
@@ -258,7 +258,14 @@ impl Gateway {
             // The bank never named the order: there is nothing to ask about.
             return self.hold(payment).await;
         };
-        let payment = match self.renewed_payment(&profile, &payment).await {
+        let kind = dialect.token_for(&profile, Operation::PaymentStatus);
+        // A token of the PSU's is renewed only where it is asked with: at other banks
+        // it may have ended with the consent, long before the payment is settled.
+        let renewed = match kind {
+            TokenKind::Psu | TokenKind::PsuIfHeld => self.renewed_payment(&profile, &payment).await,
+            TokenKind::None | TokenKind::Client(_) => Ok(None),
+        };
+        let payment = match renewed {
             Ok(renewed) => renewed.unwrap_or(payment),
             Err(error) => {
                 self.hold(payment).await?;
@@ -267,8 +274,13 @@ impl Gateway {
         };
         let ids = BankPaymentIds { lodged, payment: payment.bank.payment_id.clone() };
         let psu_token = payment.bank.access_token.clone().map(SecretString::from);
-        let kind = dialect.token_for(&profile, Operation::PaymentStatus);
-        let token = self.bank_token(&profile, kind, psu_token).await?;
+        let token = match self.bank_token(&profile, kind, psu_token).await {
+            Ok(token) => token,
+            Err(error) => {
+                self.hold(payment).await?;
+                return Err(error);
+            }
+        };
         let psu_id = payment.bank.psu_id.as_deref();
         let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(&ids.lodged));
         let order = &payment.terms.order;

@@ -5,6 +5,7 @@ pub(crate) mod bank_files;
 mod banks;
 mod clients;
 pub(crate) mod directory;
+mod drive;
 mod pki;
 mod published_seal;
 pub(crate) mod state;
@@ -19,7 +20,7 @@ use anyhow::{Context, anyhow};
 use api::Api;
 use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
-use domain::{Clock, Entropy, Region, SystemClock, SystemEntropy};
+use domain::{Clock, Entropy, Region, ShiftedClock, SystemEntropy};
 use edge::{EdgeConfig, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
 use modelbank::{Faults, Habits, Journal};
@@ -37,6 +38,7 @@ use banks::ModelBanks;
 pub use pki::Pki;
 use state::DataDir;
 
+use crate::demo::Client;
 use crate::keys::Watch;
 
 /// How a sandbox runs.
@@ -72,15 +74,18 @@ pub struct SandboxOptions {
     pub redis_url: Option<String>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// The same clock, if `/v1/sandbox/clock` may move it.
+    pub virtual_time: Option<Arc<ShiftedClock>>,
     /// Chance.
     pub entropy: Arc<dyn Entropy>,
 }
 
 impl SandboxOptions {
-    /// A sandbox in this folder, with the machine's clock and chance, on SQLite
+    /// A sandbox in this folder, with the machine's time and chance, on SQLite
     /// and on free ports; a person clicks.
     #[must_use]
     pub fn at(data_dir: impl Into<PathBuf>) -> Self {
+        let clock = Arc::new(ShiftedClock::default());
         Self {
             data_dir: data_dir.into(),
             port_base: 0,
@@ -96,7 +101,8 @@ impl SandboxOptions {
             peer_rate: 500,
             database_url: None,
             redis_url: None,
-            clock: Arc::new(SystemClock),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            virtual_time: Some(clock),
             entropy: Arc::new(SystemEntropy),
         }
     }
@@ -121,7 +127,7 @@ pub struct Sandbox {
     data: DataDir,
     gateway: Arc<Gateway>,
     stores: Stores,
-    banks: ModelBanks,
+    banks: Arc<ModelBanks>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -218,7 +224,14 @@ impl Sandbox {
         let page_router = edge(with_fallbacks(page_routes));
         let directory = Arc::new(directory::load(stores.global()).await?);
         let api_routes = api::routes(Api { gateway: Arc::clone(&gateway), directory });
-        let api_router = edge(with_fallbacks(oauth.back_channel_routes().merge(api_routes)));
+        let banks = Arc::new(banks);
+        let driven = drive::routes(drive::Drive {
+            gateway: Arc::clone(&gateway),
+            banks: Arc::clone(&banks),
+            virtual_time: options.virtual_time.clone(),
+            client: Client::new(&pki.root, None)?,
+        });
+        let api_router = edge(with_fallbacks(oauth.back_channel_routes().merge(api_routes).merge(driven)));
         tasks.spawn(pages.serve(page_router, Arc::clone(&options.clock), stop.clone()));
         tasks.spawn(api.serve(api_router, Arc::clone(&options.clock), stop.clone()));
         tasks.spawn(work(oauth, stop.clone()));

@@ -14,6 +14,7 @@ use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::book::{Decision, ScaState, elapsed_ms};
+use crate::engine::people;
 use crate::engine::{Account, Consent, Movement, Vault, accounts, movements, users};
 use crate::fault::Faults;
 use crate::habit::{Habit, Habits};
@@ -117,12 +118,17 @@ impl Bank {
     }
 
     pub(crate) fn accounts_of<'a>(&self, user: &'a str) -> impl Iterator<Item = &'static Account> + use<'a> {
+        let user = if people::magic(user).is_some() {
+            accounts(self.kind).first().map_or(user, |account| account.user)
+        } else {
+            user
+        };
         accounts(self.kind).iter().filter(move |account| account.is_of(user))
     }
 
     /// The user as we spell it, if there is one.
     pub(crate) fn user(&self, name: &str) -> Option<&'static str> {
-        users(self.kind).into_iter().find(|user| *user == name)
+        users(self.kind).into_iter().find(|user| *user == name).or_else(|| people::magic(name))
     }
 
     /// Entries of an account, newest first.
@@ -164,9 +170,20 @@ impl Bank {
         let accounts = self.accounts_of(user).filter(named);
         Decision {
             user: user.to_owned(),
-            approved: approved && !declined,
+            approved: approved && !declined && user != people::DECLINES,
             accounts: accounts.map(|account| account.id.to_owned()).collect(),
         }
+    }
+
+    /// The authorisations that wait for this customer in the bank's app.
+    pub(crate) fn waiting_in_app(&self, user: &str) -> Vec<String> {
+        self.vault.read(|book| {
+            let waiting = book.authorisations.values().filter(|authorisation| {
+                authorisation.user.as_deref() == Some(user)
+                    && matches!(authorisation.state, ScaState::Received | ScaState::Authenticated)
+            });
+            waiting.map(|authorisation| authorisation.id.clone()).collect()
+        })
     }
 
     /// Lets those authorisations decide whose imagined customer has had time.
@@ -178,7 +195,7 @@ impl Bank {
                     && elapsed_ms(authorisation.created, now) >= APP_DELAY_MS
             });
             let due = waiting.filter_map(|authorisation| {
-                let user = authorisation.user.clone()?;
+                let user = authorisation.user.clone().filter(|user| user != people::ABANDONS)?;
                 let asked = crate::berlin::asked_accounts(book, self, &authorisation.subject);
                 Some((authorisation.id.clone(), user, asked, authorisation.decides_itself?))
             });

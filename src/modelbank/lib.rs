@@ -21,6 +21,7 @@ mod observe;
 mod pages;
 mod polish;
 mod stet;
+mod twist;
 mod uk;
 
 use std::net::SocketAddr;
@@ -32,8 +33,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bank::Bank;
+use crate::engine::ConsentState;
 
-pub use fault::{Fault, Faults};
+pub use engine::book::MAGIC_AMOUNTS;
+pub use engine::people::MAGIC_USERS;
+pub use engine::people::PASSWORD;
+pub use fault::{Armed, Fault, Faults, Operation, Target, Twist};
 pub use habit::{Habit, Habits};
 pub use journal::{Fact, Journal, JournalEntry};
 
@@ -188,6 +193,31 @@ impl RunningBank {
     #[must_use]
     pub fn faults(&self) -> Faults {
         self.bank.faults.clone()
+    }
+
+    /// Answers what waits for this customer in the bank's app.
+    pub fn answer_in_app(&self, user: &str, approve: bool) {
+        if user == engine::people::ABANDONS {
+            return;
+        }
+        for id in self.bank.waiting_in_app(user) {
+            let asked = self.bank.vault.read(|book| {
+                berlin::asked_accounts(book, &self.bank, &book.authorisations.get(&id)?.subject)
+            });
+            let decision = self.bank.agreeable(user, asked.as_deref(), approve);
+            let now = self.bank.now();
+            self.bank.vault.change(|book| book.decide(self.bank.kind, &id, &decision, now));
+        }
+    }
+
+    /// Withdraws a consent as its customer would; whether there is one that stands.
+    #[must_use]
+    pub fn withdraw(&self, consent: &str) -> bool {
+        let now = self.bank.now();
+        self.bank.vault.change(|book| {
+            let standing = book.consents.get_mut(consent).filter(|consent| consent.is_live(now));
+            standing.map(|consent| consent.becomes(ConsentState::Withdrawn, now)).is_some()
+        })
     }
 
     /// The habits of this bank.

@@ -2,6 +2,7 @@
 //! and a bound on bodies.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -10,13 +11,14 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt};
 use http_body_util::BodyExt;
 
 use crate::bank::Bank;
 use crate::fault::Fault;
 use crate::journal::{Facts, JournalEntry};
 use crate::listen::Peer;
+use crate::twist::twisted;
 
 /// Largest request body, in bytes.
 const MAX_BODY: usize = 256 * 1024;
@@ -76,21 +78,62 @@ async fn misbehave(State(bank): State<Arc<Bank>>, request: Request, next: Next) 
             }
             response
         }
+        Fault::Drip(pause) => dripping(next.run(request).await, pause).await,
+        Fault::Failed => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Fault::Unauthorised => StatusCode::UNAUTHORIZED.into_response(),
+        Fault::HtmlPage => html(StatusCode::OK),
+        Fault::LoseRefreshToken => hang_up(burnt(&bank, request, next).await),
+        Fault::Twisted(twist) => {
+            let path = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
+            rewritten(next.run(request).await, |body| twisted(twist, &body, &path, &bank.fresh("")).into())
+                .await
+        }
         Fault::MalformedJson => {
             let _ = next.run(request).await;
             json_text(StatusCode::OK, Body::from("{\"Data\": {\"Account\": [{\"AccountId\": \"1"))
         }
-        Fault::HtmlError => (
-            StatusCode::BAD_GATEWAY,
-            [(CONTENT_TYPE, "text/html; charset=utf-8")],
-            "<!doctype html><title>Maintenance</title><h1>We will be back soon</h1>",
-        )
-            .into_response(),
+        Fault::HtmlError => html(StatusCode::BAD_GATEWAY),
         Fault::Truncated => truncated(next.run(request).await).await,
         Fault::Huge(bytes) => huge(bytes),
         Fault::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "1")]).into_response(),
         Fault::Decline => next.run(request).await,
     }
+}
+
+fn html(status: StatusCode) -> Response {
+    let page = "<!doctype html><title>Maintenance</title><h1>We will be back soon</h1>";
+    (status, [(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+}
+
+/// The right answer with another body.
+async fn rewritten(response: Response, change: impl FnOnce(Bytes) -> Bytes) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let whole = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(change(whole)))
+}
+
+async fn dripping(response: Response, pause: Duration) -> Response {
+    let (parts, body) = response.into_parts();
+    let whole = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let bytes = stream::iter(whole).then(move |byte| async move {
+        tokio::time::sleep(pause).await;
+        Ok::<_, std::convert::Infallible>(Bytes::copy_from_slice(&[byte]))
+    });
+    Response::from_parts(parts, Body::from_stream(bytes))
+}
+
+/// Answers a token request, after which its refresh token is worth nothing.
+async fn burnt(bank: &Bank, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let form: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
+    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    if let Some((_, token)) = form.iter().find(|(name, _)| name == "refresh_token") {
+        let digest = crypto::digest::sha256_hex(token.as_bytes());
+        bank.vault.change(|book| book.tokens.remove(&digest));
+    }
+    response
 }
 
 fn hang_up(mut response: Response) -> Response {

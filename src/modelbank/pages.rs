@@ -24,7 +24,7 @@ use jiff::ToSpan;
 use crate::BankKind;
 use crate::bank::Bank;
 use crate::engine::book::Decision;
-use crate::engine::{PASSWORD, Ticket};
+use crate::engine::{PASSWORD, Ticket, people};
 use crate::oauth;
 use crate::pages::question::{About, Question, conclude, waiting_for};
 use crate::pages::view::{App, Approve, Login, Message, page};
@@ -187,12 +187,15 @@ async fn decide(State(bank): State<Arc<Bank>>, body: Bytes) -> Response {
     if approved && accounts.is_empty() {
         return approve_page(&bank, &question, &name, "Choose at least one account.");
     }
+    let approved = approved && ticket.user != people::DECLINES;
     let decision = Decision { user: ticket.user.clone(), approved, accounts };
     if ticket.about.is_some() {
         bank.vault.change(|book| book.tickets.remove(&name));
         return finish(&bank, &about, &decision).await;
     }
-    conclude(&bank, &about, &decision);
+    if decision.user != people::ABANDONS {
+        conclude(&bank, &about, &decision);
+    }
     if bank.vault.keep().await.is_err() {
         return failed(&bank);
     }
@@ -201,6 +204,9 @@ async fn decide(State(bank): State<Arc<Bank>>, body: Bytes) -> Response {
 
 /// Records the decision and sends the browser back.
 async fn finish(bank: &Bank, about: &About, decision: &Decision) -> Response {
+    if decision.user == people::ABANDONS {
+        return message(bank, StatusCode::OK, "Left", "You have left the bank without deciding.");
+    }
     let target = conclude(bank, about, decision);
     if bank.vault.keep().await.is_err() {
         return failed(bank);

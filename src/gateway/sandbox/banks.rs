@@ -160,6 +160,20 @@ impl ModelBanks {
         Some(bank.habits())
     }
 
+    /// Answers what waits for a customer in the app of any bank.
+    pub(super) fn answer_in_apps(&self, user: &str, approve: bool) {
+        for (plan, bank) in &self.0 {
+            if plan.kind == BankKind::BerlinGroupDecoupled {
+                bank.answer_in_app(user, approve);
+            }
+        }
+    }
+
+    /// Withdraws a consent as its customer would at the bank.
+    pub(super) fn withdraw(&self, id: &str, consent: &str) -> bool {
+        self.0.iter().find(|(plan, _)| plan.id == id).is_some_and(|(_, bank)| bank.withdraw(consent))
+    }
+
     pub(super) fn pages(&self, id: &str) -> Option<String> {
         let (_, bank) = self.0.iter().find(|(plan, _)| plan.id == id)?;
         Some(bank.pages_url.clone())
@@ -186,9 +200,14 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
         .into_iter()
         .map(|user| SandboxUser {
             username: user.to_owned(),
-            password: "sandbox".to_owned().into(),
+            password: modelbank::PASSWORD.to_owned().into(),
             purpose: "approves or declines as the person at the page decides".to_owned(),
         })
+        .chain(modelbank::MAGIC_USERS.iter().map(|(user, purpose)| SandboxUser {
+            username: (*user).to_owned(),
+            password: modelbank::PASSWORD.to_owned().into(),
+            purpose: (*purpose).to_owned(),
+        }))
         .collect();
     // Whoever plays with faults does not want to wait for half a minute.
     profile.limits.open_for = Duration::from_secs(1);

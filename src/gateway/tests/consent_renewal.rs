@@ -12,7 +12,7 @@ mod support;
 use flows::{Read, TransactionWindow};
 use modelbank::JournalEntry;
 use serde_json::json;
-use support::consents::{event, lodge_until, steps};
+use support::consents::{DAY, event, lodge_until, steps};
 use support::{DECOUPLED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
 
 /// Account ids and transaction ids that a consent lets be read.
@@ -87,7 +87,7 @@ async fn renewal_too_late_keeps_every_id_at_every_bank() {
         let lodged = lodge_until(&tpp, &own, bank, 5, &*clock).await["id"].as_str().unwrap().to_owned();
         let old = gw.given(&tpp, vec![lodged], gw.person()).await.consents;
         let (accounts, before) = ids(&gw, &tpp, &old).await;
-        clock.advance_days(7);
+        clock.advance(7 * DAY);
         gw.read(&tpp, &old, Read::Accounts).await.unwrap_err();
         assert_eq!(gw.shown(&tpp, &old[0]).await["status"], "EXPIRED", "{bank}");
         let new = renewed(&gw, &tpp, &old[0]).await;

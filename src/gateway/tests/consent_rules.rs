@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use connect::{Quirk, QuirkName, Quirks};
 use flows::{FlowError, Read};
 use serde_json::json;
-use support::consents::{event, events, lodge_until, steps};
+use support::consents::{DAY, event, events, lodge_until, steps};
 use support::{EU, TestGateway, UK, assert_problem};
 use web::Problem;
 
@@ -102,10 +102,10 @@ async fn a_uk_consent_is_suspended_until_it_is_confirmed() {
     let lasts = by.parse::<domain::Timestamp>().unwrap().duration_since(at.parse().unwrap());
     assert_eq!(lasts.as_secs(), 90 * 86_400);
 
-    clock.advance_days(77);
+    clock.advance(77 * DAY);
     event(&receiver, id, "consent.reconfirm_due").await;
     assert_eq!(gw.shown(&tpp, id).await["status"], "AUTHORIZED");
-    clock.advance_days(14);
+    clock.advance(14 * DAY);
     let refused = gw.read(&tpp, &consents, Read::Balances).await.unwrap_err();
     let problem = serde_json::to_value(Problem::from(refused)).unwrap();
     assert_eq!((&problem["status"], &problem["code"]), (&json!(403), &json!("consent.reconfirmation_due")));
@@ -186,11 +186,11 @@ async fn what_comes_and_what_is_over_is_told_exactly_once() {
             kept.unwrap();
         }
     };
-    clock.advance_days(77);
+    clock.advance(77 * DAY);
     keep().await;
     event(&receiver, id, "consent.expiring").await;
     assert_eq!(gw.shown(&tpp, id).await["status"], "AUTHORIZED");
-    clock.advance_days(14);
+    clock.advance(14 * DAY);
     keep().await;
     event(&receiver, id, "consent.expired").await;
     keep().await;
@@ -226,7 +226,7 @@ async fn an_operator_stops_a_consent_and_lets_it_go_on() {
     assert_eq!(gateway.resume_consent(id).await.unwrap().status.as_str(), "AUTHORIZED");
     tpp.get(&granted.token, "/v1/accounts").await.unwrap().expect(200).unwrap();
     gateway.suspend_consent(id).await.unwrap();
-    clock.advance_days(91);
+    clock.advance(91 * DAY);
     assert_eq!(gateway.resume_consent(id).await.unwrap().status.as_str(), "SUSPENDED");
     assert_eq!(gw.shown(&tpp, &granted.consents[0]).await["status_reason"], "reconfirmation-overdue");
     gw.sandbox.stop().await;

@@ -154,10 +154,15 @@ impl Order {
             OrderState::Rejected(..) => "RJCT",
             OrderState::Executed(at) => match elapsed_ms(at, now) {
                 ..ACCEPTANCE_MS => "RCVD",
-                ACCEPTANCE_MS..SETTLEMENT_MS => "ACSP",
+                passed if passed < self.settlement_ms() => "ACSP",
                 _ => "ACSC",
             },
         }
+    }
+
+    /// Milliseconds from execution to settlement.
+    fn settlement_ms(&self) -> i64 {
+        if self.amount == Decimal::new(SLOW_CENTS, 2) { SLOW_SETTLEMENT_MS } else { SETTLEMENT_MS }
     }
 
     /// When the status of `now` began.
@@ -168,13 +173,32 @@ impl Order {
             OrderState::Executed(at) => {
                 let step = match elapsed_ms(at, now) {
                     ..ACCEPTANCE_MS => 0,
-                    ACCEPTANCE_MS..SETTLEMENT_MS => ACCEPTANCE_MS,
-                    _ => SETTLEMENT_MS,
+                    passed if passed < self.settlement_ms() => ACCEPTANCE_MS,
+                    _ => self.settlement_ms(),
                 };
                 at.checked_add(step.milliseconds()).unwrap_or(at)
             }
         }
     }
+}
+
+/// Hundredths of a payment that takes a day to settle.
+const SLOW_CENTS: i64 = 707;
+/// How long that is.
+const SLOW_SETTLEMENT_MS: i64 = 86_400_000;
+
+/// Amounts, in hundredths of any currency, with which a payment at any bank comes to
+/// something particular: an ISO 20022 reason, or none for the slow one.
+pub const MAGIC_AMOUNTS: [(i64, Option<&str>, &str); 4] = [
+    (404, Some("AC04"), "rejected: the creditor's account is closed"),
+    (511, Some("AM04"), "rejected: insufficient funds"),
+    (606, Some("MS03"), "rejected: no reason stated"),
+    (SLOW_CENTS, None, "in process (`ACSP`) for a day, then settled"),
+];
+
+fn magic_reason(amount: Decimal) -> Option<&'static str> {
+    let (_, reason, _) = MAGIC_AMOUNTS.iter().find(|(cents, ..)| amount == Decimal::new(*cents, 2))?;
+    *reason
 }
 
 /// Milliseconds from `from` to `to`; zero if the clock went back.
@@ -354,6 +378,7 @@ impl Book {
         let refused = match from {
             None => Some("AC01"),
             Some(_) if declined => Some("AM21"),
+            Some(_) if let Some(reason) = magic_reason(placed.amount) => Some(reason),
             Some(from) if from.currency != placed.currency => Some("AM03"),
             Some(from) if self.available(from, now) < placed.amount => Some("AM04"),
             Some(_) => None,

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use crate::BankKind;
 
 /// The password of every sandbox customer.
-pub(crate) const PASSWORD: &str = "sandbox";
+pub const PASSWORD: &str = "sandbox";
 
 /// What an account is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,6 +222,22 @@ pub(crate) fn accounts(kind: BankKind) -> &'static [Account] {
         BankKind::Stet => &STET,
         BankKind::PolishApi => &PL,
     }
+}
+
+/// Names with which a customer at any bank comes to something particular. They see
+/// the accounts of the first customer.
+pub const MAGIC_USERS: [(&str, &str); 2] = [
+    (DECLINES, "declines at the bank, whatever is clicked"),
+    (ABANDONS, "closes the bank's page or app without deciding, and never comes back"),
+];
+/// Declines.
+pub(crate) const DECLINES: &str = "declines";
+/// Decides nothing.
+pub(crate) const ABANDONS: &str = "abandons";
+
+/// The magic name, if it is one.
+pub(crate) fn magic(name: &str) -> Option<&'static str> {
+    MAGIC_USERS.iter().map(|(known, _)| *known).find(|known| *known == name)
 }
 
 /// The customers of a bank: the holders of its accounts.

@@ -111,13 +111,7 @@ impl Question {
 /// Everything in the app that waits for `user`.
 pub(super) fn waiting_for(bank: &Bank, user: &str) -> Vec<Question> {
     bank.settle();
-    let ids: Vec<String> = bank.vault.read(|book| {
-        let waiting = book.authorisations.values().filter(|authorisation| {
-            authorisation.user.as_deref() == Some(user)
-                && matches!(authorisation.state, ScaState::Received | ScaState::Authenticated)
-        });
-        waiting.map(|authorisation| authorisation.id.clone()).collect()
-    });
+    let ids = bank.waiting_in_app(user);
     ids.into_iter().filter_map(|id| Question::of(bank, &About::Authorisation(id), user)).collect()
 }
 

@@ -1,46 +1,28 @@
 //! Time that goes on and can be moved, and what a consent's life is read from.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use consentry::demo::{Receiver, Tpp};
-use domain::{Clock, ConsentId, SystemClock, Timestamp};
+pub use domain::ShiftedClock;
+use domain::{Clock, ConsentId};
 use flows::{FlowError, Read, Reading};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{TestGateway, Wanted};
 
+/// Seconds of a day.
+pub const DAY: i64 = 86_400;
 /// Longest time that a test waits for a condition.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The machine's clock, moved ahead: what takes time still takes it.
-#[derive(Debug, Default)]
-pub struct ShiftedClock(AtomicI64);
-
-impl ShiftedClock {
-    pub fn advance_days(&self, days: i64) {
-        self.advance(days * 86_400);
-    }
-
-    pub fn advance(&self, seconds: i64) {
-        self.0.fetch_add(seconds, Ordering::SeqCst);
-    }
-}
-
-impl Clock for ShiftedClock {
-    fn now(&self) -> Timestamp {
-        let now = SystemClock.now().as_microsecond();
-        Timestamp::from_microsecond(now + self.0.load(Ordering::SeqCst) * 1_000_000).unwrap()
-    }
-}
 
 impl TestGateway {
     /// A sandbox whose clock can be moved ahead.
     pub async fn with_shifted_clock() -> (Self, Arc<ShiftedClock>) {
         let clock = Arc::new(ShiftedClock::default());
-        let wanted = Wanted { clock: clock.clone(), ..Wanted::default() };
+        let virtual_time = Some(Arc::clone(&clock));
+        let wanted = Wanted { clock: clock.clone(), virtual_time, ..Wanted::default() };
         (Self::wanted(wanted).await, clock)
     }
 
@@ -90,7 +72,7 @@ impl TestGateway {
 
 /// Lodges a consent with these terms.
 pub async fn lodge_until(tpp: &Tpp, own: &SecretString, bank: &str, days: i64, clock: &dyn Clock) -> Value {
-    let until = Timestamp::from_second(clock.now().as_second() + days * 86_400).unwrap();
+    let until = domain::Timestamp::from_second(clock.now().as_second() + days * 86_400).unwrap();
     let body = json!({
         "type": "ACCOUNT_INFORMATION",
         "institution_id": bank,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use consentry::demo::{Answer, Browser, Client, RETURN, Tpp, Visit, verifier};
 use consentry::sandbox::{Sandbox, SandboxOptions};
-use domain::{Clock, ManualClock, SystemClock, SystemEntropy};
+use domain::{Clock, ManualClock, ShiftedClock, SystemClock, SystemEntropy};
 use secrecy::SecretString;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -33,6 +33,7 @@ pub struct TestGateway {
 pub struct Wanted {
     pub auto_approve: bool,
     pub clock: Arc<dyn Clock>,
+    pub virtual_time: Option<Arc<ShiftedClock>>,
     pub require_dpop_nonce: bool,
     pub open_registration: bool,
     /// Issuers of software statements: an array of `{issuer, jwks}`.
@@ -44,6 +45,7 @@ impl Default for Wanted {
         Self {
             auto_approve: true,
             clock: Arc::new(SystemClock),
+            virtual_time: None,
             require_dpop_nonce: false,
             open_registration: true,
             software_issuers: Value::Array(Vec::new()),
@@ -97,6 +99,7 @@ impl TestGateway {
             read_deadline: Duration::from_secs(2),
             database_url: database_url.clone(),
             clock: Arc::clone(&wanted.clock),
+            virtual_time: wanted.virtual_time,
             ..SandboxOptions::at(folder.path().join("data"))
         })
         .await
