@@ -45,7 +45,7 @@ pub(crate) async fn run(args: ProbeArgs) -> anyhow::Result<ExitCode> {
     let mut browser = Browser::new(Client::new(&material.roots, None)?, name, password);
     let probe = Probe {
         profile: &profile,
-        dialect,
+        dialect: &*dialect,
         transport: &transport,
         key: &key,
         redirect_uri,

@@ -211,8 +211,8 @@ fn all(registry: &Registry) -> Vec<Profile> {
 }
 
 fn outcomes(registry: &Registry, profile: &Profile) -> Vec<dialects::selftest::TestOutcome> {
-    let run = |dialect| dialects::selftest::run(dialect, profile);
-    registry.dialect(profile).map(run).unwrap_or_default()
+    let dialect = registry.dialect(profile);
+    dialect.map(|dialect| dialects::selftest::run(&*dialect, profile)).unwrap_or_default()
 }
 
 /// The problems of tests that fail, one a line.
