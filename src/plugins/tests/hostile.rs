@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use connect::{AccountInformation, BankErrorKind, ConsentLodging, Dialect, Outcome};
 use consentry_plugins::{GuestFailed, Limits, NotAPlugin};
-use support::{Guest, answer, at, bank, call, component_of, refusal};
+use support::{Guest, answer, at, bank, call, component_of, plugin, refusal};
 
 /// What reading balances comes to, of a guest that reads them so.
 fn reading(body: &str, limits: Limits) -> connect::BankError {
-    let plugin = Guest { parse_response: body.to_owned(), ..Guest::default() }.plugin(limits);
+    let plugin = plugin(&Guest { parse_response: body.to_owned(), ..Guest::default() }, limits);
     plugin.balances_read(&call(&bank(), None), &answer(200)).unwrap_err()
 }
 
@@ -53,7 +53,7 @@ fn no_call_leaves_anything_behind() {
     guest.parse_response = format!(
         "(if (i32.load8_u (i32.const 900)) (then (unreachable))) (i32.store8 (i32.const 900) (i32.const 1)) {fine}"
     );
-    let plugin = guest.plugin(Limits::default());
+    let plugin = plugin(&guest, Limits::default());
     let profile = bank();
     for _ in 0..3 {
         assert_eq!(plugin.balances_read(&call(&profile, None), &answer(200)).unwrap(), []);
@@ -64,7 +64,7 @@ fn no_call_leaves_anything_behind() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_plugin_that_hangs_holds_up_no_other_task() {
     let limits = Limits { fuel: u64::MAX, time: Duration::from_millis(500), ..Limits::default() };
-    let plugin = Guest { parse_response: ENDLESS.to_owned(), ..Guest::default() }.plugin(limits);
+    let plugin = plugin(&Guest { parse_response: ENDLESS.to_owned(), ..Guest::default() }, limits);
     let hanging = tokio::spawn(async move {
         let profile = bank();
         let error = plugin.balances_read(&call(&profile, None), &answer(200)).unwrap_err();
@@ -84,7 +84,7 @@ async fn a_plugin_that_hangs_holds_up_no_other_task() {
 #[test]
 fn a_lodged_consent_that_cannot_be_read_is_unknown_and_not_undone() {
     let guest = Guest { parse_response: "(unreachable)".to_owned(), ..Guest::default() };
-    let plugin = guest.plugin(Limits::default());
+    let plugin = plugin(&guest, Limits::default());
     let profile = bank();
     let error = plugin.lodged(&call(&profile, None), &answer(201)).err().unwrap();
     assert_eq!((error.kind, error.outcome), (BankErrorKind::PluginFailed, Outcome::Unknown));
@@ -112,7 +112,7 @@ fn an_amount_that_is_none_is_not_passed_on() {
         let balance = guest.image.record(&[0, amount, long, code, short, 0, 0, 0, 0, 0, 0, 0]);
         let result = guest.image.record(&[0, 4, balance, 1]);
         guest.parse_response = at(result);
-        let plugin = guest.plugin(Limits::default());
+        let plugin = plugin(&guest, Limits::default());
         let error = plugin.balances_read(&call(&bank(), None), &answer(200)).unwrap_err();
         assert_eq!((error.kind, error.field.as_deref()), (BankErrorKind::PluginFailed, Some(place)));
     }
@@ -127,7 +127,7 @@ fn neither_browser_nor_request_leaves_the_banks_hosts() {
         let consent = [id, short, 0, 0, url, long, 0, 0, 0, 0, 0, 0];
         let result = guest.image.record(&[&[0, 0], &consent[..]].concat());
         guest.parse_response = at(result);
-        guest.plugin(Limits::default()).lodged(&call(&bank(), None), &answer(201))
+        plugin(&guest, Limits::default()).lodged(&call(&bank(), None), &answer(201))
     };
     assert!(lodged("https://bank.example/login").is_ok());
     for address in
@@ -144,7 +144,7 @@ fn neither_browser_nor_request_leaves_the_banks_hosts() {
         let path = guest.image.record(&text);
         let request = guest.image.record(&[0, 0, path, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         guest.build_request = at(request);
-        AccountInformation::accounts(&guest.plugin(Limits::default()), &call(&bank(), None))
+        AccountInformation::accounts(&plugin(&guest, Limits::default()), &call(&bank(), None))
     };
     assert_eq!(asked("accounts").unwrap().url.as_str(), "https://bank.example/api/accounts");
     // An address is a segment like any other.
@@ -159,7 +159,7 @@ fn neither_browser_nor_request_leaves_the_banks_hosts() {
 /// An answer of another kind than was asked for is none.
 #[test]
 fn an_answer_of_another_kind_is_none() {
-    let plugin = Guest::default().plugin(Limits::default());
+    let plugin = plugin(&Guest::default(), Limits::default());
     let error = plugin.accounts_read(&call(&bank(), None), &answer(200)).err().unwrap();
     assert_eq!((error.kind, error.field.as_deref()), (BankErrorKind::PluginFailed, Some("answer")));
     assert_eq!(plugin.name(), "plugin:test");
