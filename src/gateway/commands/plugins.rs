@@ -64,11 +64,12 @@ fn sign(key: &SigningKey, file: &Path) -> anyhow::Result<()> {
 
 /// Loads a folder as the gateway would.
 fn check(folder: &Path) -> anyhow::Result<ExitCode> {
-    let plugged = Plugged::open(Some(folder))?;
+    let plugins = Plugged::open(Some(folder))?.dialects();
     let mut out = std::io::stdout().lock();
-    for plugin in plugged.dialects() {
-        let blank = Profile::blank("xx-bank".parse()?, "", "eu".parse()?, plugin.name());
-        writeln!(out, "{:<24} {}", plugin.name(), plugin.standard(&blank))?;
+    for plugin in &plugins {
+        let any = Profile::blank("xx-bank".parse()?, "", "eu".parse()?, plugin.name());
+        writeln!(out, "{:<24} {}", plugin.name(), plugin.standard(&any))?;
     }
+    writeln!(out, "{} plugins", plugins.len())?;
     Ok(ExitCode::SUCCESS)
 }

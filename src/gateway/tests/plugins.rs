@@ -213,8 +213,9 @@ async fn the_example_plugin_goes_from_source_to_transactions() {
     let ours: Vec<&Value> = accounts.iter().filter(|row| row["institution_id"] == LILYBANK).collect();
     assert_eq!(ours.len(), 2);
     assert!(accounts.len() > ours.len(), "and those of a bank with a standard");
-    assert_eq!(ours[0]["source"]["standard"], "Lilybank counter 2");
-    let id = ours[0]["id"].as_str().unwrap();
+    let current = ours.iter().find(|row| row["display_name"] == "Current account").unwrap();
+    assert_eq!(current["source"]["standard"], "Lilybank counter 2");
+    let id = current["id"].as_str().unwrap();
     let balances =
         tpp.get(&given.token, &format!("/v1/accounts/{id}/balances")).await.unwrap().expect(200).unwrap();
     assert_eq!(rows(&balances)[0]["amount"]["amount"], "1234.56", "{}", balances.json());
@@ -264,7 +265,10 @@ fn the_examples_own_tests_are_run_by_banks_test_and_lint() {
     desk.plug(&component);
     let profile = desk.profile("banks", "https://localhost:8470");
     let plugins = desk.text("plugins");
-    assert_eq!(said(&["plugins", "check", &plugins]).trim(), "plugin:lilybank          Lilybank counter 2");
+    assert_eq!(
+        said(&["plugins", "check", &plugins]),
+        "plugin:lilybank          Lilybank counter 2\n1 plugins\n"
+    );
     let tested = said(&["banks", "test", "--plugins", &plugins, &profile]);
     assert!(tested.ends_with("5 passed, 0 failed\n"), "{tested}");
     assert_eq!(said(&["banks", "lint", "--plugins", &plugins, &profile]), "0 problems\n");
@@ -299,8 +303,7 @@ async fn a_trap_is_that_banks_error_alone() {
     becomes(&tpp, |bank| bank["connectable"] == true).await;
     let given = granted(&access, &tpp, &[LILYBANK, UK]).await;
 
-    let mut trapping = Guest::default();
-    trapping.parse_response = "(unreachable)".to_owned();
+    let trapping = Guest { parse_response: "(unreachable)".to_owned(), ..Guest::default() };
     desk.plug(&trapping.component());
     becomes(&tpp, |bank| bank["standards"][0] == "Test 1").await;
     let answer = tpp.get(&given.token, "/v1/accounts").await.unwrap().expect(200).unwrap();

@@ -6,8 +6,11 @@ mod support;
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use connect::Dialect;
 use consentry_plugins::{Host, Limits, PluginFolder, sign};
 use crypto::SigningKey;
@@ -163,4 +166,27 @@ fn a_key_that_is_taken_away_takes_its_plugins_along() {
     assert_eq!(told(&plugins.look().unwrap()), ["plugin:first One"]);
     folder.remove("allowed-keys/one.pem");
     assert_eq!(told(&plugins.look().unwrap()), [""; 0]);
+}
+
+/// The signature is nothing of our own: what OpenSSL signs, with a key of its
+/// making, counts.
+#[test]
+fn a_signature_made_by_openssl_counts() {
+    let folder = Folder::new();
+    let openssl = |arguments: &[&str]| {
+        let output = Command::new("openssl").args(arguments).current_dir(folder.path()).output().ok()?;
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Some(output.stdout)
+    };
+    if openssl(&["version"]).is_none_or(|version| !version.starts_with(b"OpenSSL 3")) {
+        eprintln!("SKIPPED: OpenSSL 3 is not there");
+        return;
+    }
+    folder.write("first.wasm", component("One"));
+    openssl(&["genpkey", "-algorithm", "ed25519", "-out", "theirs"]);
+    openssl(&["pkey", "-in", "theirs", "-pubout", "-out", "allowed-keys/theirs.pem"]);
+    let signature =
+        openssl(&["pkeyutl", "-sign", "-rawin", "-inkey", "theirs", "-in", "first.wasm"]).unwrap();
+    folder.write("first.wasm.sig", STANDARD.encode(signature));
+    assert_eq!(told(&folder.open().unwrap().plugins()), ["plugin:first One"]);
 }

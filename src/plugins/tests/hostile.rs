@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use connect::{AccountInformation, BankErrorKind, ConsentLodging, Dialect, Outcome};
 use consentry_plugins::{GuestFailed, Limits, NotAPlugin};
-use support::{Guest, answer, at, bank, call, component_of, plugin, refusal};
+use support::guest::component_of;
+use support::{Guest, answer, at, bank, call, plugin, refusal};
 
 /// What reading balances comes to, of a guest that reads them so.
 fn reading(body: &str, limits: Limits) -> connect::BankError {

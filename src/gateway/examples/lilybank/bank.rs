@@ -119,7 +119,7 @@ impl Lilybank {
         if !BOOKS.iter().any(|known| known[0] == book) {
             return Err(No("NO-BOOK"));
         }
-        let [from, to] = days.map(|day| read(day));
+        let [from, to] = days.map(read);
         let after: i32 = after.parse().map_err(|_| No("WHAT"))?;
         let all = (1..=12).rev().map(|number| (number, self.today().saturating_sub((12 - number).days())));
         let wanted: Vec<(i32, Date)> = all

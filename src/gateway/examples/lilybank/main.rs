@@ -1,8 +1,6 @@
 //! Runs Lilybank, the bank of the example plugin, with the certificates of a
 //! sandbox: `cargo run -p consentry --example lilybank -- .consentry 8470`.
 
-#![expect(clippy::indexing_slicing, reason = "an example, whose slices are of its own making")]
-
 mod bank;
 
 use std::net::Ipv4Addr;

@@ -2,14 +2,14 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
-mod guest;
+pub mod guest;
 
 use connect::{ApiBase, BankResponse, CallContext, Profile};
 use consentry_plugins::{Host, Limits, NotAPlugin, Plugin};
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 
-pub use guest::{Guest, at, component_of};
+pub use guest::{Guest, at};
 
 /// The plugin that a guest makes.
 pub fn plugin(guest: &Guest, limits: Limits) -> Plugin {
