@@ -188,8 +188,9 @@ pub struct NewBankArgs {
     /// The bank's name as its customers know it.
     #[arg(long)]
     pub name: String,
-    /// The standard that it speaks.
-    #[arg(long, value_parser = ["uk-open-banking", "berlin-group", "stet", "polish-api"])]
+    /// The standard that it speaks: uk-open-banking, berlin-group, stet, polish-api;
+    /// or plugin:NAME.
+    #[arg(long)]
     pub dialect: String,
     /// Where its customers' data lives, such as eu or uk.
     #[arg(long)]

@@ -37,7 +37,7 @@ impl PluginProblem {
         Self { file: file.to_path_buf(), why: why.to_string() }
     }
 
-    fn unreadable(file: &Path, error: &std::io::Error) -> Self {
+    pub(crate) fn unreadable(file: &Path, error: &std::io::Error) -> Self {
         Self::new(file, format_args!("cannot be read: {error}"))
     }
 }
@@ -116,15 +116,8 @@ impl PluginFolder {
 
     /// Takes up what the files are now, and says what is wrong with them.
     fn take_up(&mut self) -> Vec<PluginProblem> {
-        let keys = match AllowedKeys::read(&self.folder.join(KEYS)) {
-            Ok(keys) => keys,
-            Err(problem) => {
-                self.loaded.clear();
-                return vec![problem];
-            }
-        };
+        let (keys, mut problems) = AllowedKeys::read(&self.folder.join(KEYS));
         let mut before = std::mem::take(&mut self.loaded);
-        let mut problems = Vec::new();
         let files = self.seen.iter().map(|(path, ..)| path).filter(|path| is_plugin_file(path));
         for file in files {
             let Some(name) = plugin_name(file) else {

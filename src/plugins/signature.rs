@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -66,38 +66,23 @@ pub struct AllowedKeys {
 }
 
 impl AllowedKeys {
-    /// Reads them; a folder that is not there has none.
-    ///
-    /// # Errors
-    ///
-    /// The file and what is wrong with it: a folder that is half right is not used.
-    pub fn read(folder: &Path) -> Result<Self, PluginProblem> {
-        let at = |error: std::io::Error| PluginProblem::new(folder, format_args!("cannot be read: {error}"));
-        let mut files = Vec::new();
-        match fs::read_dir(folder) {
-            Ok(entries) => {
-                for entry in entries {
-                    let path = entry.map_err(at)?.path();
-                    if path.extension().is_some_and(|extension| extension == "pem") {
-                        files.push(path);
-                    }
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(at(error)),
-        }
-        files.sort();
-        let mut keys = Vec::new();
+    /// Reads them, and says what is wrong with those that do not count. A folder
+    /// that is not there has none, nor has one that cannot be read.
+    #[must_use]
+    pub fn read(folder: &Path) -> (Self, Vec<PluginProblem>) {
+        let (mut keys, mut problems) = (Vec::new(), Vec::new());
+        let files = pem_files(folder).unwrap_or_else(|error| {
+            problems.push(PluginProblem::unreadable(folder, &error));
+            Vec::new()
+        });
         for file in files {
-            let key = read_small(&file).and_then(|pem| {
-                let key = PublicKey::from_pem(&pem).map_err(|error| error.to_string())?;
-                let usable = ALGORITHMS.contains(&key.algorithm());
-                usable.then_some(key).ok_or_else(|| "is neither an Ed25519 nor a P-256 key".to_owned())
-            });
             let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            keys.push((name, key.map_err(|why| PluginProblem::new(&file, why))?));
+            match public_key(&file) {
+                Ok(key) => keys.push((name, key)),
+                Err(why) => problems.push(PluginProblem::new(&file, why)),
+            }
         }
-        Ok(Self { folder: folder.display().to_string(), keys })
+        (Self { folder: folder.display().to_string(), keys }, problems)
     }
 
     /// Whether this key may sign.
@@ -124,6 +109,29 @@ impl AllowedKeys {
             NotSigned::OtherKey(names.join(", "))
         })
     }
+}
+
+/// The files of keys, in their order.
+fn pem_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "pem") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn public_key(file: &Path) -> Result<PublicKey, String> {
+    let key = PublicKey::from_pem(&read_small(file)?).map_err(|error| error.to_string())?;
+    let usable = ALGORITHMS.contains(&key.algorithm());
+    usable.then_some(key).ok_or_else(|| "is neither an Ed25519 nor a P-256 key".to_owned())
 }
 
 /// A file that has no reason to be large.

@@ -177,6 +177,7 @@ fn template(args: &NewBankArgs) -> String {
         "uk-open-banking" => ("4.0", "oauth"),
         "stet" => ("1.4", "oauth"),
         "polish-api" => ("2.1", "redirect"),
+        plugin if plugin.starts_with(connect::PLUGIN) => ("1", "redirect"),
         _ => ("1.3", "redirect"),
     };
     let address = args.accounts_api.as_ref().map_or("deployment", |url| url.as_str());

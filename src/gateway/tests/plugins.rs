@@ -56,12 +56,10 @@ fn lilybank() -> Option<Vec<u8>> {
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let target = target.join("guest");
-    // With a toolchain and flags of its own, as if somebody typed it.
+    // With no flags but its own, as if somebody typed it.
     let mut build = Command::new("cargo");
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CARGO_") || name == "RUSTFLAGS" || name == "RUSTC_WRAPPER" {
-            build.env_remove(name);
-        }
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+        build.env_remove(name);
     }
     build.args(["build", "--release", "--locked"]).current_dir(example()).env("CARGO_TARGET_DIR", &target);
     let built = build.output().unwrap();
@@ -272,6 +270,18 @@ fn the_examples_own_tests_are_run_by_banks_test_and_lint() {
     let tested = said(&["banks", "test", "--plugins", &plugins, &profile]);
     assert!(tested.ends_with("5 passed, 0 failed\n"), "{tested}");
     assert_eq!(said(&["banks", "lint", "--plugins", &plugins, &profile]), "0 problems\n");
+
+    // A profile of one's own begins as that of any bank does.
+    let new = |dialect: &str, file: &str| {
+        let file = desk.text(file);
+        let arguments = ["banks", "new", "--id", "xx-own", "--name", "Own", "--region", "eu", "--out", &file];
+        (consentry(&[&arguments[..], &["--dialect", dialect]].concat()), file)
+    };
+    let (made, own) = new("plugin:lilybank", "own.toml");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert_eq!(said(&["banks", "lint", "--plugins", &plugins, &own]), "0 problems\n");
+    let (refused, _) = new("plugin:Not A Name", "other.toml");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("polish-api, plugin:NAME"));
 
     // Without its plugin the profile is not right, and it says which file is missing.
     for (more, missing) in

@@ -162,6 +162,12 @@ fn a_key_that_is_taken_away_takes_its_plugins_along() {
     let mut plugins = folder.open().unwrap();
     folder.remove("allowed-keys/two.pem");
     assert_eq!(told(&plugins.look().unwrap()), ["plugin:first One"]);
+    folder.write("allowed-keys/three.pem", b"no key");
+    assert_eq!(
+        told(&plugins.look().unwrap()),
+        ["plugin:first One"],
+        "a file that is no key takes nothing along"
+    );
     folder.write("first.wasm", b"broken");
     assert_eq!(told(&plugins.look().unwrap()), ["plugin:first One"]);
     folder.remove("allowed-keys/one.pem");
