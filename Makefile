@@ -12,7 +12,8 @@ test: ## Run all tests: Rust, certified OAuth software, a browser
 
 lint: ## Check formatting, lints, bank profiles and the API document
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo clippy --workspace --all-targets --features consentry/plugins --quiet -- -D warnings
+	cargo clippy -p consentry --quiet -- -D warnings
 	cargo run --quiet -p consentry -- banks lint
 	cargo run --quiet -p consentry -- openapi | diff -u openapi/consentry.json -
 	cargo run --quiet -p consentry -- banks schema | diff -u openapi/bank-profile.schema.json -

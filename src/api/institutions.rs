@@ -79,10 +79,11 @@ impl InstitutionView {
             bic: profile.bics.clone(),
             region: Some(profile.region.to_string()),
             environment: profile.environment.as_str(),
-            standards: dialect.map(|dialect| dialect.standard(profile)).into_iter().collect(),
+            standards: dialect.as_ref().map(|dialect| dialect.standard(profile)).into_iter().collect(),
             capabilities: profile.capabilities.iter().map(|capability| capability.as_str()).collect(),
             account_resources: dialect
-                .and_then(connect::Dialect::resources)
+                .as_ref()
+                .and_then(|dialect| dialect.resources())
                 .map(|resources| resources.offered(profile))
                 .unwrap_or_default()
                 .iter()

@@ -78,27 +78,28 @@ pub enum Operation {
 
 /// Which access token a request carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenKind {
+pub enum TokenKind<'a> {
     /// None.
     None,
     /// Of the client credentials grant, with this scope.
-    Client(&'static str),
+    Client(&'a str),
     /// Of the PSU's authorization.
     Psu,
     /// Of the PSU's authorization, if authentication went through OAuth; none otherwise.
     PsuIfHeld,
 }
 
-/// One standard. Object-safe and without state; one value serves every bank.
+/// One standard. Object-safe and without state; one value serves every bank that
+/// speaks it.
 pub trait Dialect: Send + Sync + 'static {
     /// Name that profiles use.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// The standard and version in words for people.
     fn standard(&self, profile: &Profile) -> String;
 
     /// Which token an operation needs.
-    fn token_for(&self, profile: &Profile, operation: Operation) -> TokenKind;
+    fn token_for(&self, profile: &Profile, operation: Operation) -> TokenKind<'_>;
 
     /// Account information, if the standard has it.
     fn accounts(&self) -> Option<&dyn AccountInformation>;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use domain::InstitutionId;
 
+use crate::Effect;
+
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $text:literal;)+) => {
         /// Kind of a failure at a bank, whatever the bank's standard calls it.
@@ -98,11 +100,30 @@ kinds! {
     AuthorizationInvalid = "authorization-invalid", "the bank's authorization answer fails a check";
     /// The bank's profile lacks something or is wrong.
     ProfileError = "profile-error", "the bank's profile is not complete";
+    /// The bank's plugin trapped, went beyond its limits or said what cannot be.
+    PluginFailed = "plugin-failed", "the bank's plugin failed";
     /// A fault of ours.
     Internal = "internal", "the request could not be prepared";
 }
 
 impl BankErrorKind {
+    /// What an HTTP status means where the bank says no more.
+    #[must_use]
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            401 => Self::TokenInvalid,
+            403 => Self::AccountNotAccessible,
+            404 | 410 => Self::ResourceUnknown,
+            405 | 406 | 415 | 501 => Self::Unsupported,
+            408 | 504 => Self::BankTimeout,
+            409 => Self::DuplicateRequest,
+            429 => Self::Throttled,
+            503 => Self::BankUnavailable,
+            400..=499 => Self::InvalidRequest,
+            _ => Self::BankFailed,
+        }
+    }
+
     /// Whether this says that the bank itself is unwell, for its health record.
     #[must_use]
     pub fn counts_against_bank(self) -> bool {
@@ -209,6 +230,16 @@ impl BankError {
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
         self
+    }
+
+    /// Marks a write that the bank failed to answer: it may have been done.
+    #[must_use]
+    pub fn after_status(self, status: u16, effect: Effect) -> Self {
+        let refused = (400..500).contains(&status) && status != 408;
+        match effect {
+            Effect::Write if !refused => self.unknown(),
+            Effect::Write | Effect::Read => self,
+        }
     }
 
     /// Marks that the bank may have acted.

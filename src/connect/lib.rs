@@ -35,8 +35,8 @@ pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};
 pub use health::{Health, HealthChange, HealthStatus, Service, ServiceHealth};
 pub use mapping::{EntryRules, MapTarget, Mapping, RuleBudget, RuleFailed};
 pub use profile::{
-    ApiBase, AuthorizationServer, ClientAuth, Deployment, Environment, Limits, Maintenance, Profile,
-    Registration, ResponseType, SandboxUser, ScaFlow, Signing,
+    ApiBase, AuthorizationServer, ClientAuth, Deployment, Environment, Limits, Maintenance, PLUGIN, Profile,
+    Registration, ResponseType, SandboxUser, ScaFlow, Signing, is_plugin_name,
 };
 pub use profile_file::{
     ProfileKeys, ProfileProblem, embedded_profile_keys, is_profile_file, lint, lint_embedded, profile_keys,

@@ -10,6 +10,17 @@ use url::Url;
 
 use crate::{BankError, BerlinGroupOptions, Mapping, ProfileTest, QuirkName, Quirks};
 
+/// What the dialect of a plugin begins with; its name follows.
+pub const PLUGIN: &str = "plugin:";
+
+/// Whether a plugin may be called so: at most 63 lower-case letters, digits and
+/// hyphens, of which a hyphen is not the first.
+#[must_use]
+pub fn is_plugin_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=63).contains(&name.len()) && !name.starts_with('-') && name.bytes().all(plain)
+}
+
 /// Whether a profile reaches real money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Environment {
@@ -164,6 +175,14 @@ pub struct ApiBase {
 }
 
 impl ApiBase {
+    /// Whether an identifier of the bank's can be a segment of an address: at most
+    /// 512 bytes, printable and without spaces, and no step to another place.
+    #[must_use]
+    pub fn is_segment(id: &str) -> bool {
+        let fits = (1..=512).contains(&id.len());
+        fits && id != "." && id != ".." && id.chars().all(|c| !c.is_control() && !c.is_whitespace())
+    }
+
     /// An address below the base; every segment is percent-encoded, so that an
     /// identifier of the bank's cannot leave its place.
     #[must_use]
@@ -206,7 +225,8 @@ pub struct Profile {
     pub region: Region,
     /// Live or sandbox.
     pub environment: Environment,
-    /// Name of the dialect: `uk-open-banking`, `berlin-group`, `stet` or `polish-api`.
+    /// Name of the dialect: `uk-open-banking`, `berlin-group`, `stet`, `polish-api`, or
+    /// `plugin:NAME` for a plugin.
     pub dialect: String,
     /// Account information: what stands before `/accounts` and `/consents`.
     pub accounts_api: Option<ApiBase>,
@@ -408,6 +428,12 @@ impl Profile {
         let hybrid = server.is_some_and(|server| server.response_type == ResponseType::CodeIdToken);
         let version = self.accounts_api.as_ref().map_or("", |api| api.version.as_str());
         hybrid && self.quirks.find(QuirkName::HybridAnswerInQuery, "auth.aisp", version).is_none()
+    }
+
+    /// The plugin that speaks to the bank, where none of our dialects does.
+    #[must_use]
+    pub fn plugin(&self) -> Option<&str> {
+        self.dialect.strip_prefix(PLUGIN)
     }
 
     /// The checks that are weaker when a consent to account information is given here.

@@ -22,8 +22,8 @@ use domain::{Capability, InstitutionId, PaymentScheme, Region, Timestamp};
 use url::Url;
 
 use crate::profile::{
-    ApiBase, AuthorizationServer, ClientAuth, Environment, Limits, Maintenance, Profile, Registration,
-    ResponseType, ScaFlow, Signing,
+    ApiBase, AuthorizationServer, ClientAuth, Environment, Limits, Maintenance, PLUGIN, Profile,
+    Registration, ResponseType, ScaFlow, Signing, is_plugin_name,
 };
 use crate::quirk::STEP_WORDS;
 use crate::{Quirk, QuirkName, Quirks};
@@ -280,7 +280,7 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     let id: Option<InstitutionId> = table.parsed("id", "a slug such as \"gb-examplebank\"");
     let name = table.required_text("name").unwrap_or_default();
     let region: Option<Region> = table.parsed("region", "a region such as \"uk\"");
-    let dialect = table.word("dialect", DIALECTS).unwrap_or_default();
+    let dialect = dialect(table);
     let environment = match table.word("environment", &["live", "sandbox"]).as_deref() {
         Some("live") => Environment::Live,
         Some(_) | None => Environment::Sandbox,
@@ -304,9 +304,14 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
         "decoupled" => Some(ScaFlow::Decoupled),
         _ => None,
     });
-    profile.accounts_api = api(table, "accounts_api", &mut profile.missing);
-    profile.payments_api = api(table, "payments_api", &mut profile.missing);
-    profile.recurring_api = api(table, "recurring_api", &mut profile.missing);
+    let own_versions = profile.plugin().is_some();
+    for (key, slot) in [
+        ("accounts_api", &mut profile.accounts_api),
+        ("payments_api", &mut profile.payments_api),
+        ("recurring_api", &mut profile.recurring_api),
+    ] {
+        *slot = api(table, key, own_versions, &mut profile.missing);
+    }
     profile.authorization_server = server(table, &mut profile.missing);
     profile.registration = registration(table);
     profile.signing = signing(table);
@@ -387,12 +392,23 @@ fn apply_addresses(profile: &mut Profile) {
     }
 }
 
-/// An API: `use` picks the version, each version has its address.
-fn api(table: &mut Table<'_>, key: &str, missing: &mut Vec<String>) -> Option<ApiBase> {
+/// The name of one of our dialects, or of a plugin.
+fn dialect(table: &mut Table<'_>) -> String {
+    let Some(name) = table.required_text("dialect") else { return String::new() };
+    if !DIALECTS.contains(&name.as_str()) && !name.strip_prefix(PLUGIN).is_some_and(is_plugin_name) {
+        table.problem("dialect", &format!("is one of: {}, {PLUGIN}NAME", DIALECTS.join(", ")));
+    }
+    name
+}
+
+/// An API: `use` picks the version, each version has its address. A bank without a
+/// standard counts its versions as it likes.
+fn api(table: &mut Table<'_>, key: &str, own_versions: bool, missing: &mut Vec<String>) -> Option<ApiBase> {
     let mut api = table.table(key)?;
     let version = api.required_text("use");
+    let own = version.as_deref().filter(|version| own_versions && is_version(version));
     let mut found = None;
-    for known in VERSIONS.iter().copied() {
+    for known in VERSIONS.iter().copied().filter(|known| Some(*known) != own).chain(own) {
         let Some(address) = api.text(known) else { continue };
         if address == FROM_DEPLOYMENT {
             if version.as_deref() == Some(known) {
@@ -414,6 +430,12 @@ fn api(table: &mut Table<'_>, key: &str, missing: &mut Vec<String>) -> Option<Ap
     }
     api.finish();
     found
+}
+
+/// Numbers with points between them.
+fn is_version(text: &str) -> bool {
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    text.len() <= 32 && text.split('.').all(number)
 }
 
 fn secure(address: &str) -> Option<Url> {

@@ -52,24 +52,25 @@ struct Shelf {
     all: BTreeMap<InstitutionId, Arc<Profile>>,
 }
 
-/// All connected banks. Profiles can be added and replaced while running; a
-/// reader keeps the profile it holds.
+/// All connected banks. Profiles and plugins can be added and replaced while
+/// running; a reader keeps what it holds.
 #[derive(Default)]
 pub struct Registry {
     shelf: RwLock<Shelf>,
-    dialects: Vec<Box<dyn Dialect>>,
+    dialects: Vec<Arc<dyn Dialect>>,
+    plugins: RwLock<Vec<Arc<dyn Dialect>>>,
 }
 
 impl Registry {
     /// No banks yet, these dialects.
     #[must_use]
-    pub fn new(dialects: Vec<Box<dyn Dialect>>) -> Self {
-        Self { shelf: RwLock::default(), dialects }
+    pub fn new(dialects: Vec<Arc<dyn Dialect>>) -> Self {
+        Self { shelf: RwLock::default(), dialects, plugins: RwLock::default() }
     }
 
     /// All banks that ship with the gateway.
     #[must_use]
-    pub fn embedded(dialects: Vec<Box<dyn Dialect>>) -> Self {
+    pub fn embedded(dialects: Vec<Arc<dyn Dialect>>) -> Self {
         let registry = Self::new(dialects);
         for (file, text) in crate::profile_file::EMBEDDED {
             // They have no problems: a test sees to it.
@@ -103,10 +104,18 @@ impl Registry {
         self.shelf.read().unwrap_or_else(PoisonError::into_inner).all.get(id).cloned()
     }
 
-    /// The dialect a bank speaks, if it is registered.
+    /// Puts these in the place of all plugins of before, in one step. Calls that
+    /// are under way end with what they began with.
+    pub fn replace_plugins(&self, plugins: Vec<Arc<dyn Dialect>>) {
+        *self.plugins.write().unwrap_or_else(PoisonError::into_inner) = plugins;
+    }
+
+    /// The dialect a bank speaks, if there is such a one.
     #[must_use]
-    pub fn dialect(&self, profile: &Profile) -> Option<&dyn Dialect> {
-        self.dialects.iter().map(AsRef::as_ref).find(|dialect| dialect.name() == profile.dialect)
+    pub fn dialect(&self, profile: &Profile) -> Option<Arc<dyn Dialect>> {
+        let spoken = |dialect: &&Arc<dyn Dialect>| dialect.name() == profile.dialect;
+        let plugins = || self.plugins.read().unwrap_or_else(PoisonError::into_inner);
+        self.dialects.iter().find(spoken).cloned().or_else(|| plugins().iter().find(spoken).cloned())
     }
 
     /// The banks that the filter admits, by identifier, after `after`, at most `limit`.

@@ -14,8 +14,8 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer};
 use serde_json::{Map, Value, json};
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::SubjectPublicKeyInfo;
@@ -67,8 +67,8 @@ impl fmt::Display for Algorithm {
 /// Why a key was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidKey {
-    /// No private key in the PEM text.
-    #[error("the text holds no PEM private key")]
+    /// No key of the kind that is wanted in the PEM text.
+    #[error("the text holds no such PEM key")]
     NoPem,
     /// The bytes are no key of the kind they claim.
     #[error("the key could not be read")]
@@ -317,6 +317,16 @@ impl PublicKey {
             return Err(InvalidKey::Malformed);
         }
         Self::of(&spki)
+    }
+
+    /// Reads a PEM public key (`BEGIN PUBLIC KEY`).
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidKey`] if there is none, or it is weak or of another kind.
+    pub fn from_pem(pem: &str) -> Result<Self, InvalidKey> {
+        let der = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).map_err(|_| InvalidKey::NoPem)?;
+        Self::from_spki(der.as_ref())
     }
 
     pub(crate) fn of(spki: &SubjectPublicKeyInfo<'_>) -> Result<Self, InvalidKey> {

@@ -237,6 +237,15 @@ pub fn generate_ed25519() -> Result<String, IssueFailed> {
     Ok(KeyPair::generate_for(&PKCS_ED25519)?.serialize_pem())
 }
 
+/// The public half of a key (PKCS#8 PEM), PEM.
+///
+/// # Errors
+///
+/// [`IssueFailed::Library`] if the library cannot read it.
+pub fn public_half(key_pem: &str) -> Result<String, IssueFailed> {
+    Ok(KeyPair::from_pem(key_pem)?.public_key_pem())
+}
+
 /// A fresh P-256 key, PKCS#8 PEM, for ES256.
 ///
 /// # Errors

@@ -44,7 +44,7 @@ impl Dialect for BerlinGroup {
         format!("Berlin Group NextGenPSD2 {}", version.map_or("1.3", |api| &api.version))
     }
 
-    fn token_for(&self, profile: &Profile, operation: Operation) -> TokenKind {
+    fn token_for(&self, profile: &Profile, operation: Operation) -> TokenKind<'_> {
         if !profile.sca.contains(&ScaFlow::OAuth) {
             return TokenKind::None;
         }

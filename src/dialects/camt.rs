@@ -4,14 +4,14 @@
 use connect::BankError;
 use domain::{
     AccountIdentification, BookingStatus, CreditDebit, Currency, Decimal, InstitutionId, IsoPaymentStatus,
-    Money, Transaction,
+    Money, Transaction, plain_decimal,
 };
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use crate::berlin_group::iban_or_other;
+use crate::node::date;
 use crate::node::is_identifier;
-use crate::node::{date, decimal};
 
 /// Deepest element of these messages, with room to spare.
 const MAX_DEPTH: usize = 64;
@@ -218,7 +218,7 @@ fn direction(entry: &Element) -> Option<CreditDebit> {
 
 fn money(element: &Element) -> Option<(Money, Decimal)> {
     let currency: Currency = element.currency.as_deref()?.parse().ok()?;
-    let number = decimal(element.text.trim())?;
+    let number = plain_decimal(element.text.trim())?;
     Some((Money::reported(number, currency).ok()?, number))
 }
 

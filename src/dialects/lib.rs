@@ -27,6 +27,8 @@ mod uk_open_banking;
 #[cfg(test)]
 mod world;
 
+use std::sync::Arc;
+
 use connect::Dialect;
 
 pub use berlin_group::BerlinGroup;
@@ -36,6 +38,6 @@ pub use uk_open_banking::UkOpenBanking;
 
 /// Every dialect.
 #[must_use]
-pub fn all() -> Vec<Box<dyn Dialect>> {
-    vec![Box::new(UkOpenBanking), Box::new(BerlinGroup), Box::new(Stet), Box::new(PolishApi)]
+pub fn all() -> Vec<Arc<dyn Dialect>> {
+    vec![Arc::new(UkOpenBanking), Arc::new(BerlinGroup), Arc::new(Stet), Arc::new(PolishApi)]
 }

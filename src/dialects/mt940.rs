@@ -5,11 +5,10 @@
 use connect::BankError;
 use domain::{
     AccountIdentification, BookingStatus, CreditDebit, Currency, Date, Decimal, InstitutionId, Money,
-    Transaction,
+    Transaction, plain_decimal,
 };
 
 use crate::berlin_group::iban_or_other;
-use crate::node::decimal;
 use crate::node::is_identifier;
 
 /// One field: its tag and its text with the line breaks it had.
@@ -134,7 +133,7 @@ fn entry(text: &str, currency: Currency) -> Option<Transaction> {
 
 /// `196,58` or `2000,`.
 fn amount_of(text: &str) -> Option<Decimal> {
-    decimal(text.replace(',', ".").trim_end_matches('.'))
+    plain_decimal(text.replace(',', ".").trim_end_matches('.'))
 }
 
 fn day(year: &str, month_and_day: &str) -> Option<Date> {

@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use connect::BankError;
-use domain::{Currency, Date, Decimal, InstitutionId, Money, Timestamp};
+use connect::{ApiBase, BankError};
+use domain::{Currency, Date, Decimal, InstitutionId, Money, Timestamp, plain_decimal};
 
 use serde_json::Value;
 
@@ -191,8 +191,7 @@ impl<'a> Node<'a> {
     /// An identifier that will stand in an address: bounded and printable.
     pub(crate) fn required_id(&self) -> Result<String, BankError> {
         let id = self.required_text()?;
-        let fits = id.len() <= 512 && id.chars().all(|c| !c.is_control() && !c.is_whitespace());
-        if fits && id != "." && id != ".." { Ok(id) } else { Err(self.malformed()) }
+        if ApiBase::is_segment(&id) { Ok(id) } else { Err(self.malformed()) }
     }
 
     pub(crate) fn boolean(&self) -> Result<Option<bool>, BankError> {
@@ -218,7 +217,7 @@ impl<'a> Node<'a> {
             Tree::Text(text) => Cow::Borrowed(text.trim()),
             Tree::Null | Tree::Bool(_) | Tree::List(_) | Tree::Object(_) => return Err(self.malformed()),
         };
-        decimal(&text).ok_or_else(|| self.malformed())
+        plain_decimal(&text).ok_or_else(|| self.malformed())
     }
 
     pub(crate) fn currency(&self) -> Result<Option<Currency>, BankError> {
@@ -267,18 +266,6 @@ const NO_IDENTIFIER: [&str; 6] = ["NOTPROVIDED", "NOT PROVIDED", "NONREF", "NULL
 pub(crate) fn is_identifier(text: &str) -> bool {
     let zeros = text.bytes().all(|b| b == b'0');
     !zeros && !NO_IDENTIFIER.iter().any(|none| text.eq_ignore_ascii_case(none))
-}
-
-/// A plain decimal number with an optional sign, at most 18 digits before and 10 after the point.
-pub(crate) fn decimal(text: &str) -> Option<Decimal> {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    let fits = (1..=18).contains(&whole.len()) && fraction.len() <= 10;
-    if !fits || !number(whole) || !number(fraction) || digits.ends_with('.') {
-        return None;
-    }
-    text.parse().ok()
 }
 
 /// `YYYY-MM-DD`, or the day of a date with time.

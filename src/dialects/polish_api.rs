@@ -47,7 +47,7 @@ impl Dialect for PolishApi {
         format!("PolishAPI {}", version.map_or("2.1", |api| &api.version))
     }
 
-    fn token_for(&self, _profile: &Profile, operation: Operation) -> TokenKind {
+    fn token_for(&self, _profile: &Profile, operation: Operation) -> TokenKind<'_> {
         match operation {
             Operation::Consent | Operation::PaymentLodge => TokenKind::None,
             Operation::AccountData | Operation::PaymentSubmit | Operation::PaymentStatus => TokenKind::Psu,

@@ -5,31 +5,6 @@ use serde_json::Value;
 
 use crate::tree::Tree;
 
-/// The kind of a status without a code of the bank's.
-pub(crate) fn kind_of_status(status: u16) -> BankErrorKind {
-    match status {
-        401 => BankErrorKind::TokenInvalid,
-        403 => BankErrorKind::AccountNotAccessible,
-        404 | 410 => BankErrorKind::ResourceUnknown,
-        405 | 406 | 415 | 501 => BankErrorKind::Unsupported,
-        408 | 504 => BankErrorKind::BankTimeout,
-        409 => BankErrorKind::DuplicateRequest,
-        429 => BankErrorKind::Throttled,
-        503 => BankErrorKind::BankUnavailable,
-        400..=499 => BankErrorKind::InvalidRequest,
-        _ => BankErrorKind::BankFailed,
-    }
-}
-
-/// A write that the bank failed to answer may have been done.
-pub(crate) fn with_outcome(error: BankError, status: u16, effect: Effect) -> BankError {
-    let refused = (400..500).contains(&status) && status != 408;
-    match effect {
-        Effect::Write if !refused => error.unknown(),
-        Effect::Write | Effect::Read => error,
-    }
-}
-
 /// The place an error is about: what the bank names, else where it was read
 /// from, its code or the status.
 pub(crate) fn place_of(path: &str, code: &str, code_at: &str) -> String {
@@ -82,7 +57,7 @@ pub(crate) fn failure(
         403 => BankErrorKind::ConsentRevoked,
         // RTS art. 36(5): what counts calls is the absence of the PSU.
         429 if cx.psu.is_none() => BankErrorKind::QuotaExceeded,
-        _ => kind_of_status(status),
+        _ => BankErrorKind::of_status(status),
     };
     let error = cx
         .error(kind)
@@ -90,7 +65,7 @@ pub(crate) fn failure(
         .with_bank_code(code)
         .with_retry_after(response.retry_after())
         .at(place_of("", code, &format!("/{member}")));
-    with_outcome(error, status, effect)
+    error.after_status(status, effect)
 }
 
 /// A reason of four letters and digits (ISO 20022 ExternalStatusReason1Code).

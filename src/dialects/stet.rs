@@ -42,7 +42,7 @@ impl Dialect for Stet {
         format!("STET {}", version.map_or("1.4", |api| &api.version))
     }
 
-    fn token_for(&self, _profile: &Profile, operation: Operation) -> TokenKind {
+    fn token_for(&self, _profile: &Profile, operation: Operation) -> TokenKind<'_> {
         match operation {
             Operation::Consent | Operation::AccountData => TokenKind::Psu,
             Operation::PaymentLodge | Operation::PaymentSubmit | Operation::PaymentStatus => {

@@ -36,7 +36,7 @@ impl Dialect for UkOpenBanking {
         format!("UK Open Banking {}", version.map_or("4.0", |api| &api.version))
     }
 
-    fn token_for(&self, _profile: &Profile, operation: Operation) -> TokenKind {
+    fn token_for(&self, _profile: &Profile, operation: Operation) -> TokenKind<'_> {
         match operation {
             Operation::Consent => TokenKind::Client("accounts"),
             Operation::AccountData | Operation::PaymentSubmit => TokenKind::Psu,

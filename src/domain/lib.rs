@@ -32,7 +32,7 @@ pub use id::{
 };
 pub use identification::{AccountIdentification, Iban, InvalidIdentification, SortCodeAccount};
 pub use institution::{Approach, Capability, Country, InvalidCountry};
-pub use money::{Currency, InvalidAmount, InvalidCurrency, Money};
+pub use money::{Currency, InvalidAmount, InvalidCurrency, Money, plain_decimal};
 pub use payment::{IsoPaymentStatus, PaymentOrder, PaymentScheme, PaymentState, RemittanceInformation};
 pub use region::{InvalidRegion, Region};
 pub use violation::{Violation, Violations};

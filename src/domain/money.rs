@@ -171,6 +171,19 @@ impl Money {
     }
 }
 
+/// A plain decimal number with an optional sign, at most 18 digits before and 10 after the point.
+#[must_use]
+pub fn plain_decimal(text: &str) -> Option<Decimal> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    let fits = (1..=18).contains(&whole.len()) && fraction.len() <= 10;
+    if !fits || !number(whole) || !number(fraction) || digits.ends_with('.') {
+        return None;
+    }
+    text.parse().ok()
+}
+
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.amount_text(), self.currency)

@@ -21,6 +21,7 @@ use secrecy::SecretString;
 use store::accounts::AccountLink;
 use store::consents::ConsentRow;
 
+use crate::bank::accounts_of;
 use crate::consents::date_of;
 use crate::ids::{TransactionProvenance, without_repeats};
 use crate::{FlowError, Gateway, Unattended};
@@ -320,7 +321,8 @@ impl Gateway {
         }
         let institution = consent.institution.clone().ok_or(FlowError::NotFound("institution"))?;
         let profile = self.bank(&institution)?;
-        let (dialect, information) = self.accounts_at(&profile)?;
+        let dialect = self.dialect_of(&profile)?;
+        let information = accounts_of(&*dialect, &profile)?;
         if let Read::Resource(resource) = read
             && !dialect.resources().is_some_and(|it| it.offered(&profile).contains(&resource))
         {

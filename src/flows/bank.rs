@@ -11,7 +11,7 @@ use connect::bank_oauth::{
 };
 use connect::{
     AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect,
-    PaymentInitiation, Profile, PsuPresence, RedirectUris, ScaStart, Service, TokenEndpoint,
+    PaymentInitiation, Profile, PsuPresence, RedirectUris, ScaStart, Service,
 };
 use domain::{ConsentId, InstitutionId, PaymentId, SessionId, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -127,24 +127,10 @@ impl Gateway {
         CallContext { profile, request_id, now, psu, psu_id, access_token, bank_consent_id }
     }
 
-    /// The dialect of a bank, and its account information.
-    pub(crate) fn accounts_at(
-        &self,
-        profile: &Profile,
-    ) -> Result<(&dyn Dialect, &dyn AccountInformation), FlowError> {
-        let dialect = self.parts.registry.dialect(profile);
-        let found = dialect.and_then(|dialect| Some((dialect, dialect.accounts()?)));
-        found.ok_or_else(|| FlowError::Unsupported(profile.id.clone()))
-    }
-
-    /// The dialect of a bank, and its payment initiation.
-    pub(crate) fn payments_at(
-        &self,
-        profile: &Profile,
-    ) -> Result<(&dyn Dialect, &dyn PaymentInitiation), FlowError> {
-        let dialect = self.parts.registry.dialect(profile);
-        let found = dialect.and_then(|dialect| Some((dialect, dialect.payments()?)));
-        found.ok_or_else(|| FlowError::Unsupported(profile.id.clone()))
+    /// The dialect of a bank: one value from the first request of a use case to
+    /// its last answer, whatever is replaced meanwhile.
+    pub(crate) fn dialect_of(&self, profile: &Profile) -> Result<Arc<dyn Dialect>, FlowError> {
+        self.parts.registry.dialect(profile).ok_or_else(|| FlowError::Unsupported(profile.id.clone()))
     }
 
     pub(crate) async fn call(
@@ -440,8 +426,8 @@ impl Gateway {
         returned: &BankReturn,
         secrets: &CodeSecrets,
     ) -> Result<(), FlowError> {
-        let endpoint = self.token_endpoint(profile);
-        let endpoint = endpoint.ok_or_else(|| FlowError::Unsupported(profile.id.clone()))?;
+        let dialect = self.dialect_of(profile)?;
+        let endpoint = dialect.tokens().ok_or_else(|| FlowError::Unsupported(profile.id.clone()))?;
         let code = connect::bank_oauth::code_of(profile, &returned.query)?;
         let cx = self.context(profile, None, None, None, Some(&secrets.bank_id));
         let request = endpoint.exchange(&cx, &code, &secrets.callback)?;
@@ -450,10 +436,6 @@ impl Gateway {
             LegSubject::Consent(id) => self.keep_bank_tokens(id, &tokens).await,
             LegSubject::Payment(id) => self.approved_payment(id, Some(tokens)).await,
         }
-    }
-
-    pub(crate) fn token_endpoint(&self, profile: &Profile) -> Option<&dyn TokenEndpoint> {
-        self.parts.registry.dialect(profile).and_then(Dialect::tokens)
     }
 
     pub(crate) fn client_of<'a>(&'a self, profile: &'a Profile, metadata: &'a Metadata) -> OAuthClient<'a> {
@@ -492,6 +474,22 @@ fn state_of(query: &str) -> Option<std::borrow::Cow<'_, str>> {
         (Some((_, state)), None) => Some(state),
         _ => None,
     }
+}
+
+/// The account information of a bank's dialect.
+pub(crate) fn accounts_of<'d>(
+    dialect: &'d dyn Dialect,
+    profile: &Profile,
+) -> Result<&'d dyn AccountInformation, FlowError> {
+    dialect.accounts().ok_or_else(|| FlowError::Unsupported(profile.id.clone()))
+}
+
+/// The payment initiation of a bank's dialect.
+pub(crate) fn payments_of<'d>(
+    dialect: &'d dyn Dialect,
+    profile: &Profile,
+) -> Result<&'d dyn PaymentInitiation, FlowError> {
+    dialect.payments().ok_or_else(|| FlowError::Unsupported(profile.id.clone()))
 }
 
 fn digest_of(state: &str) -> String {

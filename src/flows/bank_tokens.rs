@@ -20,7 +20,7 @@ impl Gateway {
     pub(crate) async fn bank_token(
         &self,
         profile: &Profile,
-        kind: TokenKind,
+        kind: TokenKind<'_>,
         psu_token: Option<SecretString>,
     ) -> Result<Option<SecretString>, FlowError> {
         match kind {
@@ -35,8 +35,8 @@ impl Gateway {
     }
 
     /// A token of our own at a bank, kept until shortly before its end.
-    async fn client_token(&self, profile: &Profile, scope: &'static str) -> Result<SecretString, FlowError> {
-        let key = (profile.id.clone(), scope);
+    async fn client_token(&self, profile: &Profile, scope: &str) -> Result<SecretString, FlowError> {
+        let key = (profile.id.clone(), scope.to_owned());
         if let Some(cached) = self.client_tokens.lock().await.get(&key)
             && cached.expires_at > later(self.now(), 30)
             && cached.server == profile.authorization_server
@@ -140,7 +140,8 @@ impl Gateway {
         (role, bank_id): (Role, Option<&str>),
         refresh_token: SecretString,
     ) -> Result<BankTokens, FlowError> {
-        if let Some(endpoint) = self.token_endpoint(profile) {
+        let dialect = self.dialect_of(profile)?;
+        if let Some(endpoint) = dialect.tokens() {
             let cx = self.context(profile, None, None, None, bank_id);
             let request = endpoint.refresh(&cx, &refresh_token)?;
             return Ok(endpoint.tokens_read(&cx, &self.call(profile, request).await?)?);

@@ -8,6 +8,7 @@ use store::StoreError;
 use store::consents::{Authorisations, ConsentRow, Note};
 
 use crate::accounts::chain;
+use crate::bank::accounts_of;
 use crate::consents::{DAY, NextStep, TRIES};
 use crate::jurisdiction::OTHERS_EVERY;
 use crate::webhooks::later;
@@ -178,7 +179,8 @@ impl Gateway {
 
     async fn consent_at_bank(&self, consent: &ConsentRow) -> Result<BankConsentStatus, FlowError> {
         let profile = self.bank_of(consent)?;
-        let (dialect, accounts) = self.accounts_at(&profile)?;
+        let dialect = self.dialect_of(&profile)?;
+        let accounts = accounts_of(&*dialect, &profile)?;
         let Some(inquiry) = accounts.inquiry() else {
             return self.consent_by_token(&profile, consent).await;
         };
@@ -227,7 +229,8 @@ impl Gateway {
     async fn revoke_at_bank(&self, consent: &ConsentRow) -> Result<(), FlowError> {
         let Some(bank_id) = &consent.bank.consent_id else { return Ok(()) };
         let profile = self.bank_of(consent)?;
-        let (dialect, accounts) = self.accounts_at(&profile)?;
+        let dialect = self.dialect_of(&profile)?;
+        let accounts = accounts_of(&*dialect, &profile)?;
         let Some(revocation) = accounts.revocation() else { return Ok(()) };
         let kind = dialect.token_for(&profile, Operation::Consent);
         let psu_token = match kind {

@@ -16,7 +16,7 @@ use store::idempotency::{Claim, ClaimKey};
 use store::{StoreError, Tx};
 use url::Url;
 
-use crate::bank::{BankLeg, LegSubject};
+use crate::bank::{BankLeg, LegSubject, accounts_of};
 use crate::events::Subject;
 use crate::{FlowError, Gateway};
 
@@ -289,7 +289,8 @@ impl Gateway {
         consent: &mut ConsentRow,
         psu: &PsuPresence,
     ) -> Result<NextStep, FlowError> {
-        let (dialect, accounts) = self.accounts_at(profile)?;
+        let dialect = self.dialect_of(profile)?;
+        let accounts = accounts_of(&*dialect, profile)?;
         let mut pending = self.open_leg(profile, session, LegSubject::Consent(consent.id))?;
         let psu_id = consent.bank.psu_id.clone();
         let order = ConsentOrder {

@@ -66,7 +66,7 @@ pub struct Parts {
 pub struct Gateway {
     pub(crate) parts: Parts,
     /// Tokens of ours at banks (`client_credentials`), by bank and scope.
-    pub(crate) client_tokens: Mutex<HashMap<(InstitutionId, &'static str), CachedToken>>,
+    pub(crate) client_tokens: Mutex<HashMap<(InstitutionId, String), CachedToken>>,
     /// Metadata of banks' authorization servers.
     pub(crate) servers: Mutex<HashMap<InstitutionId, CachedServer>>,
     /// One refresh at a time per consent: banks burn a token that is used twice.

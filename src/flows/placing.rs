@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use store::payments::{BankPayment, Failure, PaymentRow};
 
 use crate::accounts::chain;
-use crate::bank::{BankLeg, LegSubject};
+use crate::bank::{BankLeg, LegSubject, payments_of};
 use crate::consents::NextStep;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
@@ -143,7 +143,8 @@ impl Gateway {
         bank: &mut BankPayment,
         psu: &PsuPresence,
     ) -> Result<BankLeg, FlowError> {
-        let (dialect, payments) = self.payments_at(profile)?;
+        let dialect = self.dialect_of(profile)?;
+        let payments = payments_of(&*dialect, profile)?;
         let mut pending = self.open_leg(profile, session, LegSubject::Payment(payment.id))?;
         let token =
             self.bank_token(profile, dialect.token_for(profile, Operation::PaymentLodge), None).await?;
@@ -204,7 +205,8 @@ impl Gateway {
     /// the request are committed before the first byte goes out.
     pub(crate) async fn submit_payment(&self, payment: PaymentRow) -> Result<(), FlowError> {
         let profile = self.bank(&payment.institution)?;
-        let (dialect, payments) = self.payments_at(&profile)?;
+        let dialect = self.dialect_of(&profile)?;
+        let payments = payments_of(&*dialect, &profile)?;
         let request_id = self.entropy().uuid_v7(self.now());
         let psu_token = payment.bank.access_token.clone().map(SecretString::from);
         let bank_id = payment.bank.consent_id.clone().unwrap_or_default();
@@ -253,7 +255,8 @@ impl Gateway {
     /// Asks the bank how a payment stands, and moves ours along.
     pub(crate) async fn poll_payment(&self, payment: PaymentRow) -> Result<(), FlowError> {
         let profile = self.bank(&payment.institution)?;
-        let (dialect, payments) = self.payments_at(&profile)?;
+        let dialect = self.dialect_of(&profile)?;
+        let payments = payments_of(&*dialect, &profile)?;
         let Some(lodged) = payment.bank.consent_id.clone() else {
             // The bank never named the order: there is nothing to ask about.
             return self.hold(payment).await;

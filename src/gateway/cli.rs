@@ -28,6 +28,9 @@ pub enum Command {
     Keys(KeysArgs),
     /// The clients (TPPs) that are registered.
     Clients(ClientsArgs),
+    /// Plugins: banks that no dialect fits, as WebAssembly components.
+    #[cfg(feature = "plugins")]
+    Plugins(PluginsArgs),
     /// Print the OpenAPI document of the API.
     Openapi,
 }
@@ -55,6 +58,9 @@ pub struct SandboxArgs {
     /// than once. Changes are taken up while the sandbox runs.
     #[arg(long, value_name = "PATH")]
     pub banks: Vec<PathBuf>,
+    /// Where plugins lie. Changes are taken up while the sandbox runs.
+    #[command(flatten)]
+    pub plugins: PluginFolderArgs,
     /// Leave out the banks of the binary.
     #[arg(long)]
     pub no_embedded_banks: bool,
@@ -82,6 +88,14 @@ pub struct SandboxArgs {
     /// With --demo: print one JSON object instead of tables.
     #[arg(long, requires = "demo")]
     pub json: bool,
+}
+
+/// Where plugins lie.
+#[derive(Clone, Debug, Args)]
+pub struct PluginFolderArgs {
+    /// Folder of plugins (WebAssembly components), for banks that no dialect fits.
+    #[arg(long, env = "CONSENTRY_PLUGINS", value_name = "FOLDER")]
+    pub plugins: Option<PathBuf>,
 }
 
 /// What to do with banks.
@@ -118,12 +132,18 @@ pub enum BanksCommand {
     Lint {
         /// Profile files (TOML or YAML), or folders of them.
         files: Vec<PathBuf>,
+        /// Where plugins lie.
+        #[command(flatten)]
+        plugins: PluginFolderArgs,
     },
     /// Run the tests that profiles bring with them and say what became of each;
     /// without files, those of the embedded ones.
     Test {
         /// Profile files (TOML or YAML), or folders of them.
         files: Vec<PathBuf>,
+        /// Where plugins lie.
+        #[command(flatten)]
+        plugins: PluginFolderArgs,
     },
     /// Compare two profiles key by key, group defaults and brand as one. Exits
     /// with 1 if they differ.
@@ -168,8 +188,9 @@ pub struct NewBankArgs {
     /// The bank's name as its customers know it.
     #[arg(long)]
     pub name: String,
-    /// The standard that it speaks.
-    #[arg(long, value_parser = ["uk-open-banking", "berlin-group", "stet", "polish-api"])]
+    /// The standard that it speaks: uk-open-banking, berlin-group, stet, polish-api;
+    /// or plugin:NAME.
+    #[arg(long)]
     pub dialect: String,
     /// Where its customers' data lives, such as eu or uk.
     #[arg(long)]
@@ -194,6 +215,9 @@ pub struct ProbeArgs {
     /// Which bank of the file, if it holds several.
     #[arg(long, value_name = "ID")]
     pub bank: Option<String>,
+    /// Where plugins lie.
+    #[command(flatten)]
+    pub plugins: PluginFolderArgs,
     /// Where the sandbox keeps its state: who we are, if nothing else says it.
     #[arg(long, default_value = "./.consentry", value_name = "FOLDER")]
     pub data_dir: PathBuf,
@@ -362,6 +386,44 @@ pub enum ClientsCommand {
     },
 }
 
+/// What to do with plugins.
+#[cfg(feature = "plugins")]
+#[derive(Debug, Args)]
+pub struct PluginsArgs {
+    /// The command.
+    #[command(subcommand)]
+    pub command: PluginsCommand,
+}
+
+/// What can be done with plugins.
+#[cfg(feature = "plugins")]
+#[derive(Debug, Subcommand)]
+pub enum PluginsCommand {
+    /// Make a key that signs plugins (Ed25519). P-256 keys of your own do as well.
+    Key {
+        /// Where to write the key. What is there is not overwritten.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Where to write its public half: allowed-keys in the folder of the plugins.
+        #[arg(long, value_name = "FILE")]
+        public: PathBuf,
+    },
+    /// Sign plugins: writes FILE.sig beside each.
+    Sign {
+        /// The key (PEM).
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The plugins, NAME.wasm.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Load a folder as the gateway would, and say what is in it or what is wrong.
+    Check {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
 /// Where clients are kept.
 #[derive(Debug, Args)]
 pub struct StoreArgs {
@@ -384,6 +446,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Banks(args) => commands::banks::run(args.command).await,
         Command::Keys(args) => commands::keys::run(args.command),
         Command::Clients(args) => commands::clients::run(args.command).await,
+        #[cfg(feature = "plugins")]
+        Command::Plugins(args) => commands::plugins::run(args.command),
         Command::Openapi => commands::openapi::run(),
     }
 }

@@ -4,6 +4,7 @@ pub mod cli;
 mod commands;
 pub mod demo;
 mod keys;
+mod plugged;
 mod private_file;
 mod probe;
 pub mod sandbox;

@@ -347,7 +347,7 @@ impl Probe<'_> {
     async fn own_token(
         &self,
         server: Option<&Metadata>,
-        kind: TokenKind,
+        kind: TokenKind<'_>,
     ) -> Result<Option<SecretString>, BankError> {
         match (kind, server) {
             (TokenKind::Client(scope), Some(server)) => {

@@ -40,6 +40,7 @@ use state::DataDir;
 
 use crate::demo::Client;
 use crate::keys::Watch;
+use crate::plugged::Plugged;
 
 /// How a sandbox runs.
 pub struct SandboxOptions {
@@ -55,6 +56,8 @@ pub struct SandboxOptions {
     pub trust_ca: Vec<PathBuf>,
     /// Further banks: profile files.
     pub banks: Vec<PathBuf>,
+    /// A folder of plugins.
+    pub plugins: Option<PathBuf>,
     /// Whether the banks of the binary are there, too.
     pub embedded_banks: bool,
     /// Let clients register without a software statement.
@@ -93,6 +96,7 @@ impl SandboxOptions {
             clients: None,
             trust_ca: Vec::new(),
             banks: Vec::new(),
+            plugins: None,
             embedded_banks: true,
             open_registration: true,
             software_issuers: None,
@@ -101,7 +105,7 @@ impl SandboxOptions {
             peer_rate: 500,
             database_url: None,
             redis_url: None,
-            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            clock: clock.clone(),
             virtual_time: Some(clock),
             entropy: Arc::new(SystemEntropy),
         }
@@ -142,6 +146,15 @@ impl Sandbox {
     ///
     /// What is in the way, and what to do about it.
     pub async fn start(options: SandboxOptions) -> anyhow::Result<Self> {
+        // What the operator brings along, before anything is written.
+        let shelf = if options.embedded_banks { Registry::embedded } else { Registry::new };
+        let registry = Arc::new(shelf(dialects::all()));
+        let folder = options.plugins.clone();
+        let plugged = tokio::task::spawn_blocking(move || Plugged::open(folder.as_deref())).await??;
+        registry.replace_plugins(plugged.dialects());
+        let (bank_files, loaded) = BankFiles::open(&options.banks)?;
+        loaded.iter().try_for_each(|profile| plugged.require(&registry, profile))?;
+
         let data = DataDir::open(&options.data_dir)?;
         let pki = Arc::new(Pki::open(data.path(), options.clock.now()).await?);
         let keys = state::Keys::open(data.path(), &*options.entropy, options.clock.now()).await?;
@@ -162,15 +175,12 @@ impl Sandbox {
         let issuer = format!("https://localhost:{}", pages.local_addr()?.port());
         let api_origin = format!("https://localhost:{}", api.local_addr()?.port());
 
-        let shelf = if options.embedded_banks { Registry::embedded } else { Registry::new };
-        let registry = Arc::new(shelf(dialects::all()));
         let stop = CancellationToken::new();
         let seal = pki.seal()?;
         let banks = ModelBanks::start(&options, &pki, &seal, &issuer, &stop).await?;
         for profile in banks.profiles(&published_seal::key_url(&issuer)) {
             registry.put(profile);
         }
-        let (bank_files, loaded) = BankFiles::open(&options.banks)?;
         registry.replace_loaded(loaded);
 
         let stores = open_stores(&options, data.path()).await?;
@@ -239,6 +249,9 @@ impl Sandbox {
         let shelf = Arc::clone(&gateway);
         let take_up = move |banks| bank_files::take_up(&shelf, banks);
         tasks.spawn(watch(bank_files, BankFiles::look, take_up, stop.clone()));
+        let shelf = Arc::clone(&gateway);
+        let take_up = move |plugins: Option<Vec<_>>| bank_files::take_up_plugins(&shelf, plugins);
+        tasks.spawn(watch(plugged, Plugged::look, take_up, stop.clone()));
         let (fresh, until) = (Arc::clone(&gateway), stop.clone());
         tasks.spawn(async move { fresh.keep_fresh(until.cancelled_owned()).await });
         tasks.close();

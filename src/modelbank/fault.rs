@@ -158,8 +158,8 @@ impl Operation {
         let named =
             |signs: &&'static [&'static str], text: &str| signs.iter().any(|sign| text.contains(sign));
         // PolishAPI names the service before the operation in its paths.
-        let by_last = Self::SIGNS.iter().find(|(_, _, signs)| last.starts_with("get") && named(&signs, last));
-        let found = by_last.or_else(|| Self::SIGNS.iter().find(|(_, _, signs)| named(&signs, &path)));
+        let by_last = Self::SIGNS.iter().find(|(_, _, signs)| last.starts_with("get") && named(signs, last));
+        let found = by_last.or_else(|| Self::SIGNS.iter().find(|(_, _, signs)| named(signs, &path)));
         found.map(|(operation, ..)| *operation)
     }
 }

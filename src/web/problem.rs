@@ -286,9 +286,11 @@ fn bank_code(kind: BankErrorKind) -> ProblemCode {
         K::BankUnavailable | K::TlsFailed => ProblemCode::BankUnavailable,
         K::BankTimeout => ProblemCode::BankTimeout,
         K::BankFailed => ProblemCode::BankFailed,
-        K::CertificateRejected | K::RegistrationMissing | K::SignatureRejected | K::ProfileError => {
-            ProblemCode::BankRefusesUs
-        }
+        K::CertificateRejected
+        | K::RegistrationMissing
+        | K::SignatureRejected
+        | K::ProfileError
+        | K::PluginFailed => ProblemCode::BankRefusesUs,
         K::AccountNotAccessible
         | K::ResourceUnknown
         | K::HistoryWindow

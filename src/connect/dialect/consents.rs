@@ -2,6 +2,7 @@
 //! differ in which of these they have.
 
 use domain::{AccountIdentification, Date, Permission};
+use jiff::ToSpan;
 
 use super::{CallContext, RedirectUris, ScaStart};
 use crate::{BankError, BankRequest, BankResponse};
@@ -36,6 +37,22 @@ pub struct LodgedConsent {
     pub valid_until: Option<Date>,
     /// Where it stands.
     pub status: BankConsentStatus,
+}
+
+impl LodgedConsent {
+    /// A consent under a name of ours, which the authorization with this scope
+    /// makes. It ends on the last day that the profile allows.
+    #[must_use]
+    pub fn by_authorization(cx: &CallContext<'_>, scope: &str) -> Self {
+        let today = cx.now.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let days = cx.profile.max_consent_days;
+        Self {
+            bank_id: cx.request_id.to_string(),
+            sca: ScaStart::OAuth { scope: scope.to_owned(), intent_id: None, metadata: None },
+            valid_until: days.map(|days| today.saturating_add(i32::from(days).days())),
+            status: BankConsentStatus::AwaitingAuthorisation,
+        }
+    }
 }
 
 /// Where a consent stands at the bank.

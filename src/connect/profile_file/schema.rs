@@ -8,11 +8,15 @@ use super::berlin_group::PSU_HEADERS;
 use super::selftest::OPERATIONS;
 use super::{DIALECTS, FROM_DEPLOYMENT, VERSIONS};
 use crate::mapping::RULE;
+use crate::profile::PLUGIN;
 use crate::quirk::STEP_WORDS;
 use crate::{
     AccountReference, BankErrorKind, BookingFilter, ConsentKind, MapTarget, PaymentField, QuirkName,
     StartAuthorisation,
 };
+
+/// How a version is written.
+const VERSION: &str = "^[0-9]+(\\.[0-9]+)*$";
 
 /// The JSON Schema of a profile file.
 #[must_use]
@@ -60,7 +64,13 @@ fn who() -> Map<String, Value> {
             "examples": ["gb-examplebank"],
         },
         "name": text("The bank's name as its customers know it."),
-        "dialect": words("The standard that it speaks.", DIALECTS),
+        "dialect": {
+            "description": "The standard that it speaks, or the plugin that speaks to it.",
+            "anyOf": [
+                { "enum": DIALECTS },
+                { "type": "string", "pattern": format!("^{PLUGIN}[a-z0-9][a-z0-9-]{{0,62}}$") },
+            ],
+        },
         "region": text("Where its customers' data lives, such as uk or eu."),
         "environment": words("Whether it moves real money.", &["live", "sandbox"]),
         "countries": list("Countries (ISO 3166-1) of its customers, the home country first.", json!({ "type": "string" })),
@@ -279,11 +289,23 @@ fn signing() -> Value {
 
 fn api() -> Value {
     let mut keys = Map::new();
-    keys.insert("use".into(), words("The version in use.", VERSIONS));
+    let versions = VERSIONS.join(", ");
+    keys.insert(
+        "use".into(),
+        json!({
+            "description": format!("The version in use: {versions}; of a plugin's bank the bank's own."),
+            "type": "string",
+            "maxLength": 32,
+            "pattern": VERSION,
+        }),
+    );
+    let address = slot("Base address in this version, an https address.");
     for version in VERSIONS {
-        keys.insert((*version).to_owned(), slot("Base address in this version, an https address."));
+        keys.insert((*version).to_owned(), address.clone());
     }
-    table("An API, by version.", &["use"], Value::Object(keys))
+    let mut api = members(table("An API, by version.", &["use"], Value::Object(keys)));
+    api.insert("patternProperties".into(), json!({ VERSION: address }));
+    Value::Object(api)
 }
 
 fn allow_weaker() -> Value {

@@ -436,3 +436,32 @@ fn rules_are_refused_where_the_dialect_runs_none() {
     let found: Vec<_> = problems.iter().map(|problem| (problem.line, problem.key.as_str())).collect();
     assert_eq!(found, [(Some(9), "brand[0].map")]);
 }
+
+/// A bank that no dialect fits names the plugin that speaks to it, and its own
+/// version, which no standard has.
+#[test]
+fn a_plugin_is_named_by_the_dialect_and_has_versions_of_its_own() {
+    let read = |dialect: &str, version: &str| {
+        let text = format!(
+            "group = \"G\"\n[[brand]]\nid = \"xx-bank\"\nname = \"B\"\nregion = \"eu\"\ndialect = \"{dialect}\"\n\
+             environment = \"live\"\nclient_auth = \"certificate\"\n\
+             accounts_api = {{ use = \"{version}\", \"{version}\" = \"https://bank.example/v\" }}\n"
+        );
+        read_profiles("f.toml", &text)
+    };
+    let (profiles, problems) = read("plugin:own-ways", "7.1");
+    assert_eq!(problems, []);
+    assert_eq!(profiles[0].plugin(), Some("own-ways"));
+    assert_eq!(profiles[0].accounts_api().unwrap().version, "7.1");
+
+    for (dialect, version, key) in [
+        ("berlin-group", "7.1", "brand[0].accounts_api.7.1"),
+        ("plugin:own-ways", "v7", "brand[0].accounts_api.v7"),
+        ("plugin:Own", "7", "brand[0].dialect"),
+        ("plugin:../own", "7", "brand[0].dialect"),
+        ("plugin:", "7", "brand[0].dialect"),
+    ] {
+        let keys: Vec<_> = read(dialect, version).1.into_iter().map(|problem| problem.key).collect();
+        assert!(keys.iter().any(|found| found == key), "{dialect} {version}: {keys:?}");
+    }
+}

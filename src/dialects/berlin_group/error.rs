@@ -15,13 +15,13 @@ pub(crate) fn failure(bank: &InstitutionId, response: &BankResponse, effect: Eff
     };
     let text = |name: &str| message.get(name).and_then(Value::as_str).unwrap_or_default();
     let code = text("code");
-    let kind = kind_of(code).unwrap_or_else(|| crate::status::kind_of_status(status));
+    let kind = kind_of(code).unwrap_or_else(|| BankErrorKind::of_status(status));
     let error = BankError::new(bank, kind)
         .with_status(status)
         .with_bank_code(code)
         .with_retry_after(response.retry_after())
         .at(crate::status::place_of(text("path"), code, code_at));
-    crate::status::with_outcome(error, status, effect)
+    error.after_status(status, effect)
 }
 
 /// The kinds of the message codes of XS2A 14.11, and of those real banks add.

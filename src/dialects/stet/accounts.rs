@@ -1,9 +1,9 @@
 //! Account information (STET 1.4 section 4.3 and 4.4).
 
 use connect::{
-    AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
+    AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
     ConsentByAuthorization, ConsentInquiry, ConsentOrder, ConsentRevocation, Consents, Effect, ExplicitStart,
-    LodgedConsent, NextPage, Page, ScaStart, TransactionQuery,
+    LodgedConsent, NextPage, Page, TransactionQuery,
 };
 use domain::{
     Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BookingStatus, CreditDebit,
@@ -24,13 +24,7 @@ impl ConsentByAuthorization for Stet {
         let today = cx.now.to_zoned(jiff::tz::TimeZone::UTC).date();
         let old = order.transactions_from.is_some_and(|from| from < today.saturating_sub(90.days()));
         let scope = if old { AISP_AND_HISTORY } else { AISP };
-        let days = cx.profile.max_consent_days;
-        Ok(LodgedConsent {
-            bank_id: cx.request_id.to_string(),
-            sca: ScaStart::OAuth { scope: scope.to_owned(), intent_id: None, metadata: None },
-            valid_until: days.map(|days| today.saturating_add(i32::from(days).days())),
-            status: BankConsentStatus::AwaitingAuthorisation,
-        })
+        Ok(LodgedConsent::by_authorization(cx, scope))
     }
 }
 

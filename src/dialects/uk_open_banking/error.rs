@@ -12,13 +12,13 @@ pub(super) fn failure(bank: &InstitutionId, response: &BankResponse, effect: Eff
     let first = body.pointer("/Errors/0").unwrap_or(&Value::Null);
     let text = |name: &str| first.get(name).and_then(Value::as_str).unwrap_or_default();
     let code = text("ErrorCode");
-    let kind = kind_of(code).unwrap_or_else(|| crate::status::kind_of_status(status));
+    let kind = kind_of(code).unwrap_or_else(|| BankErrorKind::of_status(status));
     let error = BankError::new(bank, kind)
         .with_status(status)
         .with_bank_code(code)
         .with_retry_after(response.retry_after())
         .at(crate::status::place_of(text("Path"), code, "/Errors/0/ErrorCode"));
-    crate::status::with_outcome(error, status, effect)
+    error.after_status(status, effect)
 }
 
 fn kind_of(code: &str) -> Option<BankErrorKind> {

@@ -14,6 +14,7 @@ use url::Url;
 
 use crate::cli::ProbeArgs;
 use crate::demo::{Browser, Client};
+use crate::plugged::Plugged;
 use crate::probe::{Probe, Report};
 use crate::sandbox::state::require_sandbox;
 
@@ -21,6 +22,9 @@ use crate::sandbox::state::require_sandbox;
 pub(crate) async fn run(args: ProbeArgs) -> anyhow::Result<ExitCode> {
     let profile = profile(&args)?;
     let registry = Registry::new(dialects::all());
+    let plugged = Plugged::open(args.plugins.plugins.as_deref())?;
+    registry.replace_plugins(plugged.dialects());
+    plugged.require(&registry, &profile)?;
     let dialect =
         registry.dialect(&profile).with_context(|| format!("there is no dialect {}", profile.dialect))?;
     let material = Material::of(&args)?;
@@ -45,7 +49,7 @@ pub(crate) async fn run(args: ProbeArgs) -> anyhow::Result<ExitCode> {
     let mut browser = Browser::new(Client::new(&material.roots, None)?, name, password);
     let probe = Probe {
         profile: &profile,
-        dialect,
+        dialect: &*dialect,
         transport: &transport,
         key: &key,
         redirect_uri,

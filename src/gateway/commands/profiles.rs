@@ -12,7 +12,8 @@ use domain::{InstitutionId, Region};
 use serde_json::json;
 
 use super::banks::embedded;
-use crate::cli::NewBankArgs;
+use crate::cli::{NewBankArgs, PluginFolderArgs};
+use crate::plugged::Plugged;
 use crate::sandbox::bank_files::profile_files;
 
 /// Prints the document that is checked in as `openapi/bank-profile.schema.json`.
@@ -22,8 +23,8 @@ pub(super) fn schema() -> anyhow::Result<ExitCode> {
 }
 
 /// Checks files, their tests included.
-pub(super) fn lint(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    let registry = embedded();
+pub(super) fn lint(files: &[PathBuf], plugins: &PluginFolderArgs) -> anyhow::Result<ExitCode> {
+    let (registry, plugged) = with_plugins(plugins)?;
     let mut problems = Vec::new();
     if files.is_empty() {
         problems.extend(connect::lint_embedded().iter().map(ToString::to_string));
@@ -33,6 +34,8 @@ pub(super) fn lint(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
         let (name, text) = read(&file)?;
         let (profiles, wrong) = connect::read_profiles(&name, &text);
         problems.extend(wrong.iter().map(ToString::to_string));
+        let missing = profiles.iter().filter_map(|profile| plugged.require(&registry, profile).err());
+        problems.extend(missing.map(|missing| format!("{name}: {missing}")));
         problems.extend(failed(&registry, &format!("{name}: "), &profiles));
     }
     let mut out = std::io::stdout().lock();
@@ -44,8 +47,8 @@ pub(super) fn lint(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs the tests of profiles and says what became of each.
-pub(super) fn test(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    let registry = embedded();
+pub(super) fn test(files: &[PathBuf], plugins: &PluginFolderArgs) -> anyhow::Result<ExitCode> {
+    let (registry, plugged) = with_plugins(plugins)?;
     let mut profiles = Vec::new();
     let mut problems = 0_usize;
     let mut out = std::io::stdout().lock();
@@ -56,6 +59,10 @@ pub(super) fn test(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
             writeln!(out, "{problem}")?;
         }
         problems = problems.saturating_add(wrong.len());
+        for missing in read.iter().filter_map(|profile| plugged.require(&registry, profile).err()) {
+            writeln!(out, "{name}: {missing}")?;
+            problems = problems.saturating_add(1);
+        }
         profiles.extend(read);
     }
     if files.is_empty() {
@@ -76,6 +83,13 @@ pub(super) fn test(files: &[PathBuf]) -> anyhow::Result<ExitCode> {
     }
     writeln!(out, "{passed} passed, {failed} failed")?;
     Ok(success_if(failed == 0 && problems == 0))
+}
+
+/// The embedded banks, and the operator's plugins.
+fn with_plugins(args: &PluginFolderArgs) -> anyhow::Result<(Registry, Plugged)> {
+    let (registry, plugged) = (embedded(), Plugged::open(args.plugins.as_deref())?);
+    registry.replace_plugins(plugged.dialects());
+    Ok((registry, plugged))
 }
 
 /// Compares two profiles, or two files of them, key by key.
@@ -163,6 +177,7 @@ fn template(args: &NewBankArgs) -> String {
         "uk-open-banking" => ("4.0", "oauth"),
         "stet" => ("1.4", "oauth"),
         "polish-api" => ("2.1", "redirect"),
+        plugin if plugin.starts_with(connect::PLUGIN) => ("1", "redirect"),
         _ => ("1.3", "redirect"),
     };
     let address = args.accounts_api.as_ref().map_or("deployment", |url| url.as_str());
@@ -211,8 +226,8 @@ fn all(registry: &Registry) -> Vec<Profile> {
 }
 
 fn outcomes(registry: &Registry, profile: &Profile) -> Vec<dialects::selftest::TestOutcome> {
-    let run = |dialect| dialects::selftest::run(dialect, profile);
-    registry.dialect(profile).map(run).unwrap_or_default()
+    let dialect = registry.dialect(profile);
+    dialect.map(|dialect| dialects::selftest::run(&*dialect, profile)).unwrap_or_default()
 }
 
 /// The problems of tests that fail, one a line.

@@ -16,6 +16,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         clients: args.clients.clone(),
         trust_ca: args.trust_ca.clone(),
         banks: args.banks.clone(),
+        plugins: args.plugins.plugins.clone(),
         embedded_banks: !args.no_embedded_banks,
         software_issuers: args.software_issuers.clone(),
         require_dpop_nonce: args.require_dpop_nonce,

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
-use connect::Profile;
+use connect::{Dialect, Profile};
 use domain::InstitutionId;
 use flows::Gateway;
 
@@ -112,8 +113,22 @@ fn read_all(stamps: &[Stamp]) -> anyhow::Result<Vec<Profile>> {
 pub(super) fn take_up(gateway: &Gateway, changed: Option<Vec<Profile>>) {
     if let Some(profiles) = changed {
         let number = profiles.len();
-        gateway.registry().replace_loaded(profiles);
+        let registry = gateway.registry();
+        for profile in profiles.iter().filter(|profile| registry.dialect(profile).is_none()) {
+            let (id, dialect) = (&profile.id, &profile.dialect);
+            tracing::error!(bank = %id, dialect, "{id} speaks {dialect}, which is not there");
+        }
+        registry.replace_loaded(profiles);
         tracing::info!(banks = number, "{number} banks were read anew");
+    }
+}
+
+/// The same, of plugins.
+pub(super) fn take_up_plugins(gateway: &Gateway, changed: Option<Vec<Arc<dyn Dialect>>>) {
+    if let Some(plugins) = changed {
+        let number = plugins.len();
+        gateway.registry().replace_plugins(plugins);
+        tracing::info!(plugins = number, "{number} plugins are in service");
     }
 }
 

@@ -150,7 +150,7 @@ async fn arm(
     let FaultOrder { kind, operation, calls, ms } = order.value;
     let wrong = |pointer: &str, known: String| {
         let code = "field.invalid";
-        Problem::new(ProblemCode::Invalid).error(pointer, code, &format!("one of: {known}"))
+        Problem::new(ProblemCode::Invalid).error(pointer, code, format!("one of: {known}"))
     };
     let names = || Fault::NAMED.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ");
     let fault = Fault::from_word(&kind, ms).ok_or_else(|| wrong("/kind", names()))?;

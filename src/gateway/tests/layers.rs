@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["crypto", "domain"]),
     ("connect", &["crypto", "domain"]),
     ("dialects", &["connect", "crypto", "domain"]),
+    ("plugins", &["connect", "crypto", "domain"]),
     ("modelbank", &["crypto", "domain"]),
     ("flows", &["connect", "crypto", "domain", "store"]),
     ("web", &["connect", "crypto", "domain", "edge", "flows", "store"]),
@@ -27,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const OTHERS: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("redis", &["store"]),
+    ("wasmtime", &["plugins"]),
     ("axum", &["edge", "web", "oauth", "api", "modelbank", "consentry"]),
     ("tokio-rustls", &["edge", "connect", "flows", "modelbank", "consentry"]),
 ];

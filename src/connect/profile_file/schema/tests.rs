@@ -107,6 +107,19 @@ const EVERYTHING_BERLIN: &str = r#"
     expect_error = "malformed-response"
 "#;
 
+/// A plugin's bank counts its versions as it likes.
+const PLUGGED: &str = r#"
+    group = "G"
+    [[brand]]
+    id = "xx-bank"
+    name = "Bank"
+    dialect = "plugin:own-ways"
+    region = "eu"
+    environment = "live"
+    client_auth = "certificate"
+    accounts_api = { use = "7.1", "7.1" = "https://api.bank.example/seven" }
+"#;
+
 const EVERYTHING_STET: &str = r#"
     group = "G"
     [[brand]]
@@ -184,7 +197,7 @@ fn every_profile_that_ships_follows_the_schema() {
         let verdict = judge.says(&text.parse().unwrap());
         assert!(verdict.is_ok(), "{file}: {}", verdict.unwrap_err());
     }
-    for text in [EVERYTHING, EVERYTHING_BERLIN, EVERYTHING_STET] {
+    for text in [EVERYTHING, EVERYTHING_BERLIN, EVERYTHING_STET, PLUGGED] {
         judge.says(&text.parse().unwrap()).unwrap();
     }
 }

@@ -132,14 +132,8 @@ impl TestGateway {
     }
 
     /// The same, of consents that were lodged.
-    pub async fn given(&self, tpp: &Tpp, consents: Vec<String>, mut person: Browser) -> Granted {
-        let own = tpp.own_token("accounts payments").await.unwrap();
-        let verifier = verifier();
-        let pushed = tpp.push(&consents, &verifier).await.unwrap().expect(201).unwrap();
-        let visit = person.walk(&tpp.start_of(&pushed).unwrap(), RETURN).await.unwrap();
-        let code = parameter(&visit, "code");
-        let answer = tpp.redeem(&code, &verifier).await.unwrap().expect(200).unwrap();
-        Granted { own, consents, code, verifier, token: answer.text("/access_token").into() }
+    pub async fn given(&self, tpp: &Tpp, consents: Vec<String>, person: Browser) -> Granted {
+        given(tpp, consents, person).await
     }
 
     /// Polls a payment until `done`; at most ten seconds.
@@ -221,6 +215,17 @@ pub struct Granted {
     pub code: String,
     pub verifier: SecretString,
     pub token: SecretString,
+}
+
+/// A token of a grant with these consents, which the person gives.
+pub async fn given(tpp: &Tpp, consents: Vec<String>, mut person: Browser) -> Granted {
+    let own = tpp.own_token("accounts payments").await.unwrap();
+    let verifier = verifier();
+    let pushed = tpp.push(&consents, &verifier).await.unwrap().expect(201).unwrap();
+    let visit = person.walk(&tpp.start_of(&pushed).unwrap(), RETURN).await.unwrap();
+    let code = parameter(&visit, "code");
+    let answer = tpp.redeem(&code, &verifier).await.unwrap().expect(200).unwrap();
+    Granted { own, consents, code, verifier, token: answer.text("/access_token").into() }
 }
 
 /// A parameter of the address where a walk ended.
