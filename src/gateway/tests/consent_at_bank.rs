@@ -105,7 +105,7 @@ async fn a_withdrawal_at_the_bank_is_noticed_without_a_read() {
         let granted = gw.granted(&tpp, &[bank]).await;
         Customer::of(&gw, bank, "anna").withdraw().await;
         assert_eq!(gw.shown(&tpp, &granted.consents[0]).await["status"], "AUTHORIZED");
-        clock.advance(1 * DAY);
+        clock.advance(DAY);
         event(&receiver, &granted.consents[0], "consent.revoked").await;
         assert_eq!(gw.shown(&tpp, &granted.consents[0]).await["status"], "REVOKED_BY_PSU", "{bank}");
         gw.sandbox.stop().await;
@@ -126,7 +126,7 @@ async fn a_consent_that_no_request_asks_about_is_asked_by_its_token_once_a_day()
         let journal = gw.sandbox.bank(bank).unwrap().1;
         let before = due().await;
         journal.clear();
-        clock.advance(1 * DAY);
+        clock.advance(DAY);
         let asked = async {
             let mut beat = tokio::time::interval(std::time::Duration::from_millis(20));
             while due().await == before {
@@ -157,7 +157,7 @@ async fn a_consent_that_the_bank_knows_no_more_is_over() {
         let mut tx = store.begin().await.unwrap();
         tx.update_consent(row.status, &row, Note::by("gateway"), gw.clock.now()).await.unwrap();
         tx.commit().await.unwrap();
-        clock.advance(1 * DAY);
+        clock.advance(DAY);
         gw.until_status(&tpp, &granted.consents[0], "REVOKED_BY_INSTITUTION").await;
         let refused = gw.read(&tpp, &granted.consents, Read::Accounts).await.unwrap_err();
         assert!(matches!(refused, FlowError::ConsentNotInForce { .. }), "{bank}");
@@ -175,7 +175,7 @@ async fn a_bank_that_is_down_ends_no_consent() {
         let faults = gw.sandbox.bank(bank).unwrap().0;
         faults.arm("GET", "/", modelbank::Fault::Unavailable, 1_000);
         faults.arm("POST", "/", modelbank::Fault::Unavailable, 1_000);
-        clock.advance(1 * DAY);
+        clock.advance(DAY);
         gw.sandbox.gateway().keep_consents().await.unwrap();
         gw.read(&tpp, &granted.consents, Read::Accounts).await.unwrap_err();
         faults.clear();

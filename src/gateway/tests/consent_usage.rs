@@ -65,7 +65,7 @@ async fn four_reads_a_day_go_without_the_psu_and_the_fifth_is_refused() {
     tpp.get(token, "/v1/balances").await.unwrap().expect(200).unwrap();
     assert_eq!(gw.shown(&tpp, consent).await["usage"]["unattended_calls_today"], 4);
 
-    clock.advance(1 * DAY);
+    clock.advance(DAY);
     assert_eq!(gw.shown(&tpp, consent).await["usage"]["unattended_calls_today"], 0);
     let again = gw.given(&tpp, granted.consents.clone(), gw.person()).await;
     unattended(&tpp, &again.token, "/v1/accounts").await.expect(200).unwrap();
