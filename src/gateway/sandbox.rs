@@ -164,7 +164,7 @@ impl Sandbox {
         for profile in banks.profiles(&published_seal::key_url(&issuer)) {
             registry.put(profile);
         }
-        let (bank_files, loaded) = BankFiles::open(&options.banks)?;
+        let (bank_files, loaded) = BankFiles::open(&options.banks, options.embedded_banks)?;
         registry.replace_loaded(loaded);
 
         let stores = open_stores(&options, data.path()).await?;

@@ -79,7 +79,7 @@ impl OAuthClient<'_> {
         let mut form = Form::new();
         form.push("grant_type", "client_credentials");
         form.push("scope", scope);
-        self.token_request(form, Effect::Read)
+        self.token_request(Role::of_scope(scope), form, Effect::Read)
     }
 
     /// Exchanges the code of a callback (RFC 6749 §4.1.3, RFC 7636 §4.5). Send it once.
@@ -107,7 +107,7 @@ impl OAuthClient<'_> {
         {
             form.push("scope", scope);
         }
-        self.token_request(form, Effect::Write)
+        self.token_request(request.role, form, Effect::Write)
     }
 
     /// Asks for a new access token (RFC 6749 §6). Send it once: a bank that
@@ -129,7 +129,7 @@ impl OAuthClient<'_> {
         {
             form.push("scope", scope);
         }
-        self.token_request(form, Effect::Write)
+        self.token_request(role, form, Effect::Write)
     }
 
     /// Asks for the bank's keys.
@@ -163,8 +163,8 @@ impl OAuthClient<'_> {
         tokens_of(self.profile, response)
     }
 
-    fn token_request(&self, mut form: Form, effect: Effect) -> Result<BankRequest, BankError> {
-        self.authenticate(&mut form)?;
+    fn token_request(&self, role: Role, mut form: Form, effect: Effect) -> Result<BankRequest, BankError> {
+        self.authenticate(role, &mut form)?;
         BankRequest::of(Method::POST, self.metadata.token_endpoint.clone(), effect)
             .body("application/x-www-form-urlencoded", form.finish())
             .header("accept", "application/json")
