@@ -8,6 +8,7 @@ mod authorization;
 mod callback;
 mod id_token;
 mod metadata;
+mod registration;
 mod token;
 
 use crypto::{SigningKey, jws};
@@ -19,6 +20,10 @@ use url::Url;
 pub use callback::{Callback, code_of};
 pub use id_token::{ExpectedIdToken, IdTokenStep};
 pub use metadata::{Metadata, metadata_read, metadata_request};
+pub(crate) use registration::ManagedBy;
+pub use registration::{
+    InvalidStatement, Registered, Registrar, RegistrationError, RegistrationOrder, SoftwareStatement,
+};
 pub use token::{BankTokens, tokens_of};
 
 use crate::{BankError, BankErrorKind, ClientAuth, Profile};
@@ -49,6 +54,14 @@ impl Role {
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.word() == word)
+    }
+
+    /// The scope that the UK standard has for it.
+    pub(crate) fn scope(self) -> &'static str {
+        match self {
+            Self::Accounts => "accounts",
+            Self::Payments => "payments",
+        }
     }
 
     /// The service that a token of our own with this scope is for.

@@ -76,10 +76,17 @@ impl OAuthClient<'_> {
     ///
     /// `profile-error` or `internal` if we cannot authenticate.
     pub fn client_credentials(&self, scope: &str) -> Result<BankRequest, BankError> {
+        self.own_token(Role::of_scope(scope), Some(scope))
+    }
+
+    /// The same as the client of a service, with any scope or none.
+    pub(super) fn own_token(&self, role: Role, scope: Option<&str>) -> Result<BankRequest, BankError> {
         let mut form = Form::new();
         form.push("grant_type", "client_credentials");
-        form.push("scope", scope);
-        self.token_request(Role::of_scope(scope), form, Effect::Read)
+        if let Some(scope) = scope {
+            form.push("scope", scope);
+        }
+        self.token_request(role, form, Effect::Read)
     }
 
     /// Exchanges the code of a callback (RFC 6749 §4.1.3, RFC 7636 §4.5). Send it once.
