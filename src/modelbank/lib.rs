@@ -19,6 +19,7 @@ mod oauth;
 mod observe;
 mod pages;
 mod polish;
+mod registration;
 mod stet;
 mod uk;
 
@@ -34,6 +35,7 @@ use crate::bank::Bank;
 
 pub use fault::{Fault, Faults};
 pub use journal::{Fact, Journal, JournalEntry};
+pub use registration::{Directory, RegistrationDesk, RegistrationWay};
 
 /// Which bank: its standard, customers and way of approving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +94,8 @@ pub struct BankConfig {
     pub signing_key_pem: Option<String>,
     /// The clients of the bank's authorization server.
     pub clients: Vec<OauthClient>,
+    /// How it takes further clients by request, if it does (UK Open Banking).
+    pub registration: Option<RegistrationDesk>,
     /// Approve without a click.
     pub auto_approve: bool,
     /// Where the state file lies; none forgets everything at the end.

@@ -3,6 +3,7 @@
 //! (RFC 6749, RFC 9126, RFC 7636, RFC 9207).
 
 pub(crate) mod refusal;
+pub(crate) mod register;
 pub(crate) mod token;
 
 use std::collections::BTreeMap;
@@ -51,7 +52,7 @@ pub(crate) async fn metadata(State(bank): State<Arc<Bank>>) -> Json<Value> {
             "authorization_response_iss_parameter_supported": true,
         }));
     }
-    Json(json!({
+    let mut metadata = json!({
         "issuer": pages,
         "authorization_endpoint": format!("{pages}/authorize"),
         "token_endpoint": format!("{api}/token"),
@@ -78,7 +79,11 @@ pub(crate) async fn metadata(State(bank): State<Arc<Bank>>) -> Json<Value> {
         "request_parameter_supported": true,
         "tls_client_certificate_bound_access_tokens": true,
         "authorization_response_iss_parameter_supported": true,
-    }))
+    });
+    if let (Some(_), Some(members)) = (&bank.registration, metadata.as_object_mut()) {
+        members.insert("registration_endpoint".into(), json!(format!("{api}/register")));
+    }
+    Json(metadata)
 }
 
 /// The bank's public keys.
@@ -134,9 +139,9 @@ pub(crate) async fn push(
     }
     let parameters = match form.get("request") {
         None => form,
-        Some(object) => request_object(&bank, client, object)?,
+        Some(object) => request_object(&bank, &client, object)?,
     };
-    let pushed = accepted(&bank, client, &parameters)?;
+    let pushed = accepted(&bank, &client, &parameters)?;
     let name = bank.fresh("");
     bank.vault.change(|book| {
         book.prune(bank.now());
@@ -197,7 +202,8 @@ fn accepted(
         return Err(OauthRefusal::request("A PKCE challenge by S256 is needed"));
     }
     let scope = parameter("scope").unwrap_or_default();
-    let known = |name: &str| ["openid", "accounts", "payments"].contains(&name);
+    let registered = client.scope.as_deref().unwrap_or("openid accounts payments");
+    let known = |name: &str| registered.split(' ').any(|known| known == name);
     if scope.is_empty() || !scope.split(' ').all(known) {
         return Err(OauthRefusal { error: "invalid_scope", description: "The scope is not supported" });
     }
@@ -237,7 +243,7 @@ pub(crate) fn pending(bank: &Bank, client_id: &str, request_uri: &str) -> Option
     let pushed = pending_named(bank, name)?;
     let tpp =
         bank.vault.read(|book| book.consents.get(&pushed.consent).map(|consent| consent.tpp.clone()))?;
-    let client = bank.clients.iter().find(|client| client.registered.client_id == client_id)?;
+    let client = bank.client_named(client_id)?;
     (client.registered.organization_identifier == tpp).then(|| (name.to_owned(), pushed))
 }
 

@@ -115,6 +115,7 @@ impl ModelBanks {
                     jwks: Jwks::of([&*seal.key]).to_value(),
                     seal_pem: Some(pki.gateway_qseal.certificate_pem.clone()),
                 }],
+                registration: None,
                 auto_approve: options.auto_approve,
                 state_dir: Some(options.data_dir.join("banks")),
                 clock: options.clock.clone(),
