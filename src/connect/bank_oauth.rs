@@ -6,6 +6,7 @@
 
 mod authorization;
 mod callback;
+mod discovery;
 mod id_token;
 mod metadata;
 mod registration;
@@ -18,6 +19,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 pub use callback::{Callback, code_of};
+pub use discovery::{Discovery, Drift, Meaning, Published};
 pub use id_token::{ExpectedIdToken, IdTokenStep};
 pub use metadata::{Metadata, metadata_read, metadata_request};
 pub(crate) use registration::ManagedBy;

@@ -429,6 +429,7 @@ async fn work(oauth: OAuth, stop: CancellationToken) {
         while rounds.next().await {
             rounds.note(gateway.keep_consents().await.map(|_| ()));
             rounds.note(gateway.tell_of_banks().await);
+            gateway.look_at_servers().await;
             rounds.note(gateway.clear_up_after_clients().await);
         }
     };

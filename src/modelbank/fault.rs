@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 /// One way to go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -44,6 +46,7 @@ struct Armed {
 pub struct Faults {
     armed: Arc<Mutex<Vec<Armed>>>,
     refusing: Arc<AtomicBool>,
+    restated: Arc<Mutex<Map<String, Value>>>,
 }
 
 impl Faults {
@@ -58,6 +61,15 @@ impl Faults {
         self.arm("", "", Fault::Decline, times);
     }
 
+    /// Makes the bank's metadata say this instead, from now on.
+    pub fn restate(&self, member: &str, value: Value) {
+        self.restated.lock().unwrap_or_else(PoisonError::into_inner).insert(member.to_owned(), value);
+    }
+
+    pub(crate) fn restated(&self) -> Map<String, Value> {
+        self.restated.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Closes every new connection before the TLS handshake, or stops that.
     pub fn refuse_connections(&self, refuse: bool) {
         self.refusing.store(refuse, Ordering::SeqCst);
@@ -66,6 +78,7 @@ impl Faults {
     /// Disarms everything.
     pub fn clear(&self) {
         self.lock().clear();
+        self.restated.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.refuse_connections(false);
     }
 

@@ -80,8 +80,11 @@ pub(crate) async fn metadata(State(bank): State<Arc<Bank>>) -> Json<Value> {
         "tls_client_certificate_bound_access_tokens": true,
         "authorization_response_iss_parameter_supported": true,
     });
-    if let (Some(_), Some(members)) = (&bank.registration, metadata.as_object_mut()) {
-        members.insert("registration_endpoint".into(), json!(format!("{api}/register")));
+    if let Some(members) = metadata.as_object_mut() {
+        if bank.registration.is_some() {
+            members.insert("registration_endpoint".into(), json!(format!("{api}/register")));
+        }
+        members.extend(bank.faults.restated());
     }
     Json(metadata)
 }
