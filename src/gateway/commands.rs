@@ -1,9 +1,12 @@
 //! One module per command.
 
+mod bank_access;
 pub(crate) mod banks;
 pub(crate) mod clients;
+mod discover;
 pub(crate) mod keys;
 pub(crate) mod openapi;
 pub(crate) mod probe;
 mod profiles;
+mod register;
 pub(crate) mod sandbox;

@@ -7,6 +7,7 @@ mod clients;
 pub(crate) mod directory;
 mod pki;
 mod published_seal;
+mod software;
 pub(crate) mod state;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,6 +36,7 @@ use tokio_util::task::TaskTracker;
 use bank_files::BankFiles;
 use banks::ModelBanks;
 pub use pki::Pki;
+use software::SoftwareDirectory;
 use state::DataDir;
 
 use crate::keys::Watch;
@@ -160,7 +162,10 @@ impl Sandbox {
         let registry = Arc::new(shelf(dialects::all()));
         let stop = CancellationToken::new();
         let seal = pki.seal()?;
-        let banks = ModelBanks::start(&options, &pki, &seal, &issuer, &stop).await?;
+        let home = data.path().join("pki");
+        let directory = SoftwareDirectory::open(&home)?;
+        directory.vouch(&home, &seal, &ModelBanks::callbacks(&issuer), options.clock.now())?;
+        let banks = ModelBanks::start(&options, &pki, &seal, &directory, &issuer, &stop).await?;
         for profile in banks.profiles(&published_seal::key_url(&issuer)) {
             registry.put(profile);
         }
