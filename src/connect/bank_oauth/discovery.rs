@@ -211,7 +211,7 @@ impl Published {
             let Some(offered) = self.0.get(member) else { continue };
             let offers =
                 |needed: &&str| offered.as_array().is_some_and(|list| list.iter().any(|one| one == needed));
-            if !needed.iter().any(|needed| offers(&needed)) {
+            if !needed.iter().any(offers) {
                 note(member, Meaning::NotOffered, Some(needed.into()), Some(offered));
             }
         }
