@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
 
@@ -19,6 +19,16 @@ const BRANDS = [
   { id: 'gb-judge-jwt', client: 'consentry-jwt', auth: 'signed-assertion', method: 'private_key_jwt' },
 ];
 
+// Not its clients yet: they register by request (RFC 7591).
+const NEWCOMERS = [
+  { id: 'gb-judge-dcr-tls', auth: 'certificate', method: 'tls_client_auth' },
+  { id: 'gb-judge-dcr-jwt', auth: 'signed-assertion', method: 'private_key_jwt' },
+].map((brand) => ({
+  ...brand,
+  client: 'deployment',
+  registration: '{ automatic = true, request = "json", organisation_id_in_subject = "attribute-name", read = true, update = true, delete = true }',
+}));
+
 describe('a certified bank', { timeout: 180_000 }, () => {
   let bank;
   let sandbox;
@@ -29,7 +39,7 @@ describe('a certified bank', { timeout: 180_000 }, () => {
     bank = await Bank.listen();
     sandbox = await startSandbox((_base, folder) => {
       const file = path.join(folder, 'judge-bank.toml');
-      writeFileSync(file, profileOf(bank, BRANDS));
+      writeFileSync(file, profileOf(bank, [...BRANDS, ...NEWCOMERS]));
       return ['--auto-approve', '--banks', file];
     });
     bank.open(
@@ -68,16 +78,17 @@ describe('a certified bank', { timeout: 180_000 }, () => {
   const events = (event) => bank.seen.filter((seen) => seen.event === event);
   const errors = () => bank.seen.filter((seen) => seen.error);
 
-  // What `consentry banks probe` says of a brand, with the gateway's own keys.
-  const probe = (id, more = []) => {
+  // What a command on banks says of a brand, with the gateway's own keys.
+  const banks = (command, id, more = []) => {
     const file = path.join(sandbox.dataDir, '..', 'judge-bank.toml');
-    const callback = `${sandbox.issuer}/callback/${id}`;
-    const who = ['--data-dir', sandbox.dataDir, '--redirect-uri', callback];
-    const args = ['banks', 'probe', '--profile', file, '--bank', id, ...who, '--json', ...more];
+    const who = ['--profile', file, '--bank', id, '--data-dir', sandbox.dataDir];
     return new Promise((resolve) => {
-      execFile(binary, args, (error, stdout) => resolve({ code: error?.code ?? 0, ...JSON.parse(stdout || '{}') }));
+      execFile(binary, ['banks', ...command, ...who, '--json', ...more], (error, stdout, stderr) =>
+        resolve({ code: error?.code ?? 0, stderr, ...JSON.parse(stdout || '{}') }));
     });
   };
+  const back = (id) => ['--redirect-uri', `${sandbox.issuer}/callback/${id}`];
+  const probe = (id, more = []) => banks(['probe'], id, [...back(id), ...more]);
 
   for (const { id } of BRANDS) {
     test(`authorises a probe of ${id}, step by step`, async () => {
@@ -108,6 +119,36 @@ describe('a certified bank', { timeout: 180_000 }, () => {
     ]);
     assert.deepEqual([unknown.code, unknown.authorised, unknown.refused_at], [1, false, 'consent']);
   });
+
+  for (const { id, method } of NEWCOMERS) {
+    test(`registers a gateway that will use ${method}, and manages that by its token (RFC 7591, 7592)`, async () => {
+      const made = await banks(['register'], id, back(id));
+      assert.equal(made.code, 0, JSON.stringify([made, errors()]));
+      assert.equal(made.metadata.token_endpoint_auth_method, method);
+      assert.ok(!JSON.stringify(made).includes('registration_access_token'), 'the token is no output');
+      const file = path.join(sandbox.dataDir, '..', `${id}.deployment.toml`);
+      assert.equal(statSync(file).mode & 0o777, 0o600);
+      const first = readFileSync(file, 'utf8');
+      assert.match(first, /registration_access_token = "[\w-]+"/);
+
+      const probed = await probe(id);
+      assert.equal(probed.authorised, true, JSON.stringify([probed, errors()]));
+      const shown = await banks(['registration', 'show'], id);
+      assert.equal(shown.client_id, made.client_id, JSON.stringify(shown));
+      const changed = await banks(['registration', 'update'], id, back(id));
+      assert.equal(changed.code, 0, JSON.stringify([changed, errors()]));
+      assert.notEqual(readFileSync(file, 'utf8'), first, 'the bank gave another token');
+      assert.equal((await banks(['registration', 'show'], id)).client_id, made.client_id);
+      const ended = await banks(['registration', 'delete'], id);
+      assert.equal(ended.deleted, made.client_id, JSON.stringify([ended, errors()]));
+      assert.deepEqual(errors(), []);
+      assert.match((await probe(id)).stderr, /client_id is empty/);
+      assert.deepEqual(
+        bank.seen.filter(({ event }) => event.startsWith('registration_')).map(({ event }) => event.split(/[_.]/)[1]),
+        ['create', 'update', 'delete'],
+      );
+    });
+  }
 
   for (const { id, client, method } of BRANDS) {
     test(`gives accounts, balances and transactions to a gateway that uses ${method}`, async () => {

@@ -1,5 +1,5 @@
-// STET and PolishAPI, seen from the other side: what the gateway sends to banks
-// that are none of ours, and what the Polish model bank answers to a TPP that is
+// STET, PolishAPI and UK registration, seen from the other side: what the gateway
+// sends to banks that are none of ours, and what the Polish model bank answers to a TPP that is
 // none of ours.
 
 import assert from 'node:assert/strict';
@@ -9,7 +9,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { PolishBank, PolishTpp, StetBank, judged, unpublished } from './judge/standards.mjs';
+import { PolishBank, PolishTpp, RegisteringBank, StetBank, judged, unpublished } from './judge/standards.mjs';
 import { binary, startSandbox } from './judge/sandbox.mjs';
 
 if (unpublished) console.error(unpublished);
@@ -23,14 +23,14 @@ describe('banks of other standards', { timeout: 180_000 }, () => {
 
   after(() => sandbox?.stop());
 
+  const run = (args) => new Promise((resolve) => {
+    execFile(binary, args, (error, stdout, stderr) => resolve({ stderr, ...JSON.parse(stdout || '{}') }));
+  });
   const probe = (bank, id) => {
     const file = path.join(sandbox.dataDir, '..', `${id}.toml`);
     writeFileSync(file, bank.profile());
     const who = ['--data-dir', sandbox.dataDir, '--redirect-uri', `${sandbox.issuer}/callback/${id}`];
-    const args = ['banks', 'probe', '--profile', file, '--bank', id, ...who, '--json'];
-    return new Promise((resolve) => {
-      execFile(binary, args, (error, stdout, stderr) => resolve({ stderr, ...JSON.parse(stdout || '{}') }));
-    });
+    return run(['banks', 'probe', '--profile', file, '--bank', id, ...who, '--json']);
   };
 
   test('a STET bank finds the signature right, and the certificate by its address', async () => {
@@ -44,6 +44,34 @@ describe('banks of other standards', { timeout: 180_000 }, () => {
       assert.equal(asked.scope, 'aisp');
       assert.deepEqual([accounts.right, accounts.wrong, accounts.certificate], [true, false, undefined]);
       assert.equal(accounts.keyId, `https://tpp.example/qseal_${bank.seal.hex}.pem`);
+    } finally {
+      await bank.close();
+    }
+  });
+
+  test('a UK bank that registers finds the request signed, and our software vouched for', async () => {
+    const bank = await new RegisteringBank().open(sandbox);
+    try {
+      const file = path.join(sandbox.dataDir, '..', 'gb-judge-registrar.toml');
+      writeFileSync(file, bank.profile());
+      const callback = `${sandbox.issuer}/callback/gb-albion-bank`;
+      const made = await run([
+        'banks', 'register', '--profile', file, '--data-dir', sandbox.dataDir, '--redirect-uri', callback,
+        '--software-statement', path.join(sandbox.dataDir, 'pki', 'software-statement.jwt'), '--json',
+      ]);
+      assert.equal(made.client_id, 'judged-1', JSON.stringify([made, bank.seen]));
+      const [{ media, header, claims, statement, subject }] = bank.seen;
+      assert.deepEqual([media, header.alg], ['application/jwt', 'PS256']);
+      assert.deepEqual(claims.redirect_uris, [callback]);
+      assert.deepEqual(claims.response_types, ['code id_token']);
+      assert.equal(claims.scope, 'openid accounts');
+      assert.equal(claims.exp - claims.iat, 300);
+      assert.equal(statement.software_id, claims.iss);
+      // RFC 4514 §2.4: an attribute without a name has the hexadecimal of its encoding.
+      const id = subject.match(/organizationIdentifier=(.*)/)[1];
+      const hex = Buffer.concat([Buffer.from([0x0c, id.length]), Buffer.from(id)]).toString('hex');
+      const written = subject.split('\n').reverse().join(',').replace(/organizationIdentifier=[^,]*/, `2.5.4.97=#${hex}`);
+      assert.equal(claims.tls_client_auth_subject_dn, written);
     } finally {
       await bank.close();
     }

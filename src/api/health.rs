@@ -92,7 +92,8 @@ pub(crate) struct HealthView {
 ///
 /// What the answering gateway has seen itself. Changes are told by the events
 /// `institution.down`, `institution.degraded`, `institution.recovered` and
-/// `institution.maintenance_scheduled` to clients with a consent there.
+/// `institution.maintenance_scheduled` to clients with a consent there, and by
+/// `institution.metadata_changed` what its authorization server publishes anew.
 #[utoipa::path(get, operation_id = "showInstitutionHealth", path = "/v1/institutions/{institution_id}/health",
     tag = "institutions", params(("institution_id" = String, Path)),
     responses((status = 200, description = "What was asked for", body = HealthView),

@@ -6,8 +6,10 @@
 
 mod authorization;
 mod callback;
+mod discovery;
 mod id_token;
 mod metadata;
+mod registration;
 mod token;
 
 use crypto::{SigningKey, jws};
@@ -17,14 +19,19 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 pub use callback::{Callback, code_of};
+pub use discovery::{Discovery, Drift, Meaning, Published};
 pub use id_token::{ExpectedIdToken, IdTokenStep};
 pub use metadata::{Metadata, metadata_read, metadata_request};
+pub(crate) use registration::ManagedBy;
+pub use registration::{
+    InvalidStatement, Registered, Registrar, RegistrationError, RegistrationOrder, SoftwareStatement,
+};
 pub use token::{BankTokens, TokenAsked, tokens_of};
 
 use crate::{BankError, BankErrorKind, ClientAuth, Profile};
 
 /// For which service we act; names the steps of quirks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// Account information.
     Accounts,
@@ -33,11 +40,37 @@ pub enum Role {
 }
 
 impl Role {
-    fn word(self) -> &'static str {
+    /// Every service.
+    pub const ALL: [Self; 2] = [Self::Accounts, Self::Payments];
+
+    /// The word in steps of quirks and in deployment files.
+    #[must_use]
+    pub fn word(self) -> &'static str {
         match self {
             Self::Accounts => "aisp",
             Self::Payments => "pisp",
         }
+    }
+
+    /// The service of this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.word() == word)
+    }
+
+    /// The scope that the UK standard has for it.
+    pub(crate) fn scope(self) -> &'static str {
+        match self {
+            Self::Accounts => "accounts",
+            Self::Payments => "payments",
+        }
+    }
+
+    /// The service that a token of our own with this scope is for.
+    #[must_use]
+    pub fn of_scope(scope: &str) -> Self {
+        let pays = scope.split(' ').any(|word| matches!(word, "payments" | "pisp"));
+        if pays { Self::Payments } else { Self::Accounts }
     }
 
     fn version(self, profile: &Profile) -> &str {
@@ -116,43 +149,57 @@ impl OAuthClient<'_> {
         BankError::new(&self.profile.id, kind)
     }
 
-    fn client_id(&self) -> Result<&str, BankError> {
-        self.profile.client_id.as_deref().ok_or_else(|| BankError::profile(&self.profile.id, "client_id"))
+    fn client_id(&self, role: Role) -> Result<&str, BankError> {
+        self.profile.client_of(role).ok_or_else(|| BankError::profile(&self.profile.id, "client_id"))
     }
 
     /// Claims every JWT of ours has: short life, used once.
-    fn base_claims(&self, audience: &str) -> Result<Map<String, Value>, BankError> {
-        let client_id = self.client_id()?;
-        let now = self.now.as_second();
-        let mut claims = Map::new();
-        claims.insert("iss".into(), json!(client_id));
-        claims.insert("aud".into(), json!(audience));
-        claims.insert("iat".into(), json!(now));
-        claims.insert("nbf".into(), json!(now));
-        claims.insert("exp".into(), json!(now.saturating_add(300)));
-        claims.insert("jti".into(), json!(self.entropy.uuid_v4()));
+    fn base_claims(&self, role: Role, audience: &str) -> Result<Map<String, Value>, BankError> {
+        let mut claims = claims_of(self.client_id(role)?, audience, self.now, self.entropy);
+        claims.insert("nbf".into(), json!(self.now.as_second()));
         Ok(claims)
     }
 
     fn jwt(&self, header: &Map<String, Value>, claims: Map<String, Value>) -> Result<String, BankError> {
-        let failed = || BankError::new(&self.profile.id, BankErrorKind::Internal).at("signing_key");
-        let key = self.signing_key.ok_or_else(failed)?;
-        jws::sign_compact(key, header, Value::Object(claims).to_string().as_bytes()).map_err(|_| failed())
+        let key = self.signing_key.ok_or_else(|| self.error(BankErrorKind::Internal).at("signing_key"))?;
+        signed(self.profile, key, header, claims)
     }
 
     /// The parameters that prove who we are (RFC 8705 §2.1, RFC 7523 §2.2; the
     /// audience is the issuer alone, FAPI 2.0 §5.3.2.1-8).
-    fn authenticate(&self, form: &mut Form) -> Result<(), BankError> {
-        form.push("client_id", self.client_id()?);
+    fn authenticate(&self, role: Role, form: &mut Form) -> Result<(), BankError> {
+        form.push("client_id", self.client_id(role)?);
         if self.profile.client_auth == ClientAuth::PrivateKeyJwt {
-            let mut claims = self.base_claims(&self.metadata.issuer)?;
-            claims.insert("sub".into(), json!(self.client_id()?));
+            let mut claims = self.base_claims(role, &self.metadata.issuer)?;
+            claims.insert("sub".into(), json!(self.client_id(role)?));
             let assertion = self.jwt(&Map::new(), claims)?;
             form.push("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
             form.push("client_assertion", &assertion);
         }
         Ok(())
     }
+}
+
+/// Claims that every JWT of ours has: short life, used once.
+fn claims_of(issuer: &str, audience: &str, now: Timestamp, entropy: &dyn Entropy) -> Map<String, Value> {
+    let now = now.as_second();
+    let mut claims = Map::new();
+    claims.insert("iss".into(), json!(issuer));
+    claims.insert("aud".into(), json!(audience));
+    claims.insert("iat".into(), json!(now));
+    claims.insert("exp".into(), json!(now.saturating_add(300)));
+    claims.insert("jti".into(), json!(entropy.uuid_v4()));
+    claims
+}
+
+fn signed(
+    profile: &Profile,
+    key: &SigningKey,
+    header: &Map<String, Value>,
+    claims: Map<String, Value>,
+) -> Result<String, BankError> {
+    jws::sign_compact(key, header, Value::Object(claims).to_string().as_bytes())
+        .map_err(|_| BankError::new(&profile.id, BankErrorKind::Internal).at("signing_key"))
 }
 
 /// A form body.

@@ -7,6 +7,7 @@
 mod account_resources;
 pub mod bank_oauth;
 mod berlin_group_options;
+mod deployment;
 mod dialect;
 pub mod directory;
 mod error;
@@ -24,6 +25,7 @@ pub use account_resources::AccountResources;
 pub use berlin_group_options::{
     AccountReference, BerlinGroupOptions, BookingFilter, ConsentKind, PaymentField, StartAuthorisation,
 };
+pub use deployment::{Deployment, EmptySlots, RegisteredClient};
 pub use dialect::{
     AccountInformation, BankConsentStatus, BankPaymentIds, CallContext, ConsentByAuthorization,
     ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Dialect, Echo, ExplicitStart,
@@ -35,12 +37,12 @@ pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};
 pub use health::{Health, HealthChange, HealthStatus, Service, ServiceHealth};
 pub use mapping::{EntryRules, MapTarget, Mapping, RuleBudget, RuleFailed};
 pub use profile::{
-    ApiBase, AuthorizationServer, ClientAuth, Deployment, Environment, Limits, Maintenance, PLUGIN, Profile,
-    Registration, ResponseType, SandboxUser, ScaFlow, Signing, is_plugin_name,
+    ApiBase, AuthorizationServer, ClientAuth, Environment, Limits, Maintenance, PLUGIN, Profile,
+    Registration, RegistrationForm, ResponseType, SandboxUser, ScaFlow, Signing, is_plugin_name,
 };
 pub use profile_file::{
-    ProfileKeys, ProfileProblem, embedded_profile_keys, is_profile_file, lint, lint_embedded, profile_keys,
-    profile_schema, read_profiles,
+    ProfileKeys, ProfileProblem, deployment_of, deployment_text, embedded_profile_keys, is_profile_file,
+    lint, lint_embedded, profile_keys, profile_schema, read_deployment, read_profiles,
 };
 pub use profile_test::{Expected, ProfileTest};
 pub use quirk::{Quirk, QuirkName, Quirks};

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use crypto::OrganizationIdSpelling;
 use domain::{Approach, Capability, Country, InstitutionId, PaymentScheme, Region, Timestamp};
 use secrecy::SecretString;
 use url::Url;
 
+use crate::bank_oauth::Role;
 use crate::{BankError, BerlinGroupOptions, Mapping, ProfileTest, QuirkName, Quirks};
 
 /// What the dialect of a plugin begins with; its name follows.
@@ -101,6 +103,8 @@ pub struct AuthorizationServer {
     pub pushed_authorization_request_endpoint: Option<Url>,
     /// JWK set, where it overrides the metadata.
     pub jwks_uri: Option<Url>,
+    /// Registration endpoint (RFC 7591), where it overrides the metadata.
+    pub registration_endpoint: Option<Url>,
     /// The bank wants a signed request object (RFC 9101).
     pub signed_request_object: bool,
     /// The bank takes pushed requests; otherwise the request goes through the browser.
@@ -236,6 +240,8 @@ pub struct Profile {
     pub authorization_server: Option<AuthorizationServer>,
     /// Our client identifier at the bank; `None` until we are registered.
     pub client_id: Option<String>,
+    /// Our client identifiers for services that have one of their own.
+    pub client_ids: BTreeMap<Role, String>,
     /// How we authenticate there.
     pub client_auth: ClientAuth,
     /// `x-fapi-financial-id`, or what a registration needs; `None` until the deployment gives it.
@@ -302,39 +308,36 @@ pub struct Maintenance {
     pub note: Option<String>,
 }
 
-/// How we become a client of a bank (RFC 7591, UK DCR 3.x).
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a request for registration is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RegistrationForm {
+    /// A JWT that we sign (UK Dynamic Client Registration 3.x).
+    #[default]
+    Jwt,
+    /// JSON (RFC 7591).
+    Json,
+}
+
+/// How we become a client of a bank.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registration {
     /// By a request; otherwise by hand at the bank's portal.
     pub automatic: bool,
     /// Version of the registration standard.
     pub version: Option<String>,
+    /// What the request is.
+    pub request: RegistrationForm,
     /// How the organisation identifier (2.5.4.97) is written in the subject of
-    /// our certificate: `attribute-name`, `dotted-decimal-hex`, `dotted-decimal-text`.
-    pub organisation_id_in_subject: Option<String>,
+    /// our certificate.
+    pub organisation_id_in_subject: OrganizationIdSpelling,
     /// A registration can be read.
     pub read: bool,
+    /// A registration can be replaced.
+    pub update: bool,
     /// A registration can be deleted.
     pub delete: bool,
     /// Brands with the same word share one registration.
     pub shared_as: Option<String>,
-}
-
-/// What only an operator can say about a bank.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Deployment {
-    /// Our client identifier at the bank.
-    pub client_id: Option<String>,
-    /// The bank's identifier in its directory.
-    pub financial_id: Option<String>,
-    /// The bank's issuer.
-    pub issuer: Option<String>,
-    /// Base address of account information.
-    pub accounts_api: Option<ApiBase>,
-    /// Base address of payment initiation.
-    pub payments_api: Option<ApiBase>,
-    /// Further hosts that calls may go to.
-    pub hosts: Vec<String>,
 }
 
 impl Profile {
@@ -355,6 +358,7 @@ impl Profile {
             payments_api: None,
             authorization_server: None,
             client_id: None,
+            client_ids: BTreeMap::new(),
             client_auth: ClientAuth::TlsClientAuth,
             financial_id: None,
             signing: Signing::None,
@@ -384,40 +388,10 @@ impl Profile {
         }
     }
 
-    /// Fills in what the operator gives; what remains missing stays listed.
+    /// Our client identifier at the bank for a service.
     #[must_use]
-    pub fn deployed(mut self, deployment: Deployment) -> Self {
-        let mut filled = |key: &str| self.missing.retain(|slot| slot != key);
-        if deployment.client_id.is_some() {
-            self.client_id = deployment.client_id;
-            filled("client_id");
-        }
-        if deployment.financial_id.is_some() {
-            self.financial_id = deployment.financial_id;
-            filled("financial_id");
-        }
-        if let (Some(issuer), Some(server)) = (deployment.issuer, &mut self.authorization_server) {
-            server.issuer = Some(issuer);
-            filled("authorization_server.issuer");
-        }
-        if deployment.accounts_api.is_some() {
-            self.accounts_api = deployment.accounts_api;
-            filled("accounts_api");
-        }
-        if deployment.payments_api.is_some() {
-            self.payments_api = deployment.payments_api;
-            filled("payments_api");
-        }
-        // Recurring payments are not called, so their address holds nothing up.
-        filled("recurring_api");
-        self.hosts.extend(deployment.hosts);
-        self
-    }
-
-    /// Whether calls can be made: nothing that the deployment must give is missing.
-    #[must_use]
-    pub fn connectable(&self) -> bool {
-        self.missing.is_empty()
+    pub fn client_of(&self, role: Role) -> Option<&str> {
+        self.client_ids.get(&role).or(self.client_id.as_ref()).map(String::as_str)
     }
 
     /// Whether the bank's answer to an authorization request stands behind the `#` of
@@ -502,6 +476,7 @@ impl Profile {
                 server.token_endpoint.as_ref(),
                 server.pushed_authorization_request_endpoint.as_ref(),
                 server.jwks_uri.as_ref(),
+                server.registration_endpoint.as_ref(),
             ]
         });
         named

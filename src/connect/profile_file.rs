@@ -3,12 +3,14 @@
 //! the first, and each names file, key and reason. A key nobody knows is one.
 //!
 //! The value `deployment` stands for what only an operator knows: such a bank
-//! is listed, and cannot be called until a [`Deployment`] fills it in.
+//! is listed, and cannot be called until a [`crate::Deployment`] fills it in.
 
 mod berlin_group;
 mod compare;
+mod deployment;
 mod lines;
 mod map;
+mod registration;
 mod schema;
 mod selftest;
 mod table;
@@ -23,11 +25,12 @@ use url::Url;
 
 use crate::profile::{
     ApiBase, AuthorizationServer, ClientAuth, Environment, Limits, Maintenance, PLUGIN, Profile,
-    Registration, ResponseType, ScaFlow, Signing, is_plugin_name,
+    ResponseType, ScaFlow, Signing, is_plugin_name,
 };
 use crate::quirk::STEP_WORDS;
 use crate::{Quirk, QuirkName, Quirks};
 pub use compare::{ProfileKeys, embedded_profile_keys, profile_keys};
+pub use deployment::{deployment_of, deployment_text, read_deployment};
 use lines::Lines;
 pub use schema::profile_schema;
 use table::{Findings, Table};
@@ -106,10 +109,12 @@ struct Document {
     lines: Lines,
 }
 
-/// Whether a file of a folder is taken for a profile: `*.toml`, `*.yaml`, `*.yml`.
+/// Whether a file of a folder is taken for a profile: `*.toml`, `*.yaml`, `*.yml`,
+/// but not `*.deployment.toml`.
 #[must_use]
 pub fn is_profile_file(path: &Path) -> bool {
-    is_yaml(path) || path.extension().is_some_and(|extension| extension == "toml")
+    let profile = is_yaml(path) || path.extension().is_some_and(|extension| extension == "toml");
+    profile && deployment_of(path).is_none()
 }
 
 fn is_yaml(path: &Path) -> bool {
@@ -313,7 +318,7 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
         *slot = api(table, key, own_versions, &mut profile.missing);
     }
     profile.authorization_server = server(table, &mut profile.missing);
-    profile.registration = registration(table);
+    profile.registration = registration::registration(table);
     profile.signing = signing(table);
     match table.word("client_auth", &["certificate", "signed-assertion", "shared-secret"]).as_deref() {
         Some("certificate") | None => profile.client_auth = ClientAuth::TlsClientAuth,
@@ -342,11 +347,7 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     profile.extras = table.words("extras", extra, |word| {
         ["pots", "vrp-consent-migration"].contains(&word).then(|| word.to_owned())
     });
-    profile.hosts = table.words("hosts", "a host name, or a domain that begins with a dot", |word| {
-        let bare = word.strip_prefix('.').unwrap_or(word);
-        let plain = bare.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
-        (plain && bare.contains('.')).then(|| word.to_ascii_lowercase())
-    });
+    profile.hosts = table.words("hosts", "a host name, or a domain that begins with a dot", host);
     profile.note = table.text("note");
     profile.maintenance = table.each_table("maintenance", maintenance);
     profile.mapping = map::mapping(table);
@@ -438,6 +439,13 @@ fn is_version(text: &str) -> bool {
     text.len() <= 32 && text.split('.').all(number)
 }
 
+/// A host name, or a domain that stands for every host below.
+fn host(word: &str) -> Option<String> {
+    let bare = word.strip_prefix('.').unwrap_or(word);
+    let plain = bare.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    (plain && bare.contains('.')).then(|| word.to_ascii_lowercase())
+}
+
 fn secure(address: &str) -> Option<Url> {
     Url::parse(address).ok().filter(|url| url.scheme() == "https" && url.host_str().is_some())
 }
@@ -474,27 +482,13 @@ fn server(table: &mut Table<'_>, missing: &mut Vec<String>) -> Option<Authorizat
         token_endpoint: address("token_endpoint"),
         pushed_authorization_request_endpoint: address("pushed_authorization_request_endpoint"),
         jwks_uri: address("jwks_uri"),
+        registration_endpoint: address("registration_endpoint"),
         signed_request_object: inner.boolean("signed_request_object").unwrap_or(false),
         pushed_requests: inner.boolean("pushed_requests").unwrap_or(false),
         response_type: if hybrid { ResponseType::CodeIdToken } else { ResponseType::Code },
     };
     inner.finish();
     Some(server)
-}
-
-fn registration(table: &mut Table<'_>) -> Option<Registration> {
-    let mut inner = table.table("registration")?;
-    let encodings = ["attribute-name", "dotted-decimal-hex", "dotted-decimal-text"];
-    let registration = Registration {
-        automatic: inner.boolean("automatic").unwrap_or(false),
-        version: inner.text("version"),
-        organisation_id_in_subject: inner.word_or_none("organisation_id_in_subject", &encodings),
-        read: inner.boolean("read").unwrap_or(false),
-        delete: inner.boolean("delete").unwrap_or(false),
-        shared_as: inner.text("shared_as"),
-    };
-    inner.finish();
-    Some(registration)
 }
 
 fn signing(table: &mut Table<'_>) -> Signing {

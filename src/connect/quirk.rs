@@ -243,6 +243,13 @@ impl Quirk {
         self.parameters.get(parameter).and_then(toml::Value::as_str)
     }
 
+    /// A parameter that is a list of texts; empty, if it is absent.
+    #[must_use]
+    pub fn texts(&self, parameter: &str) -> Vec<&str> {
+        let list = self.parameters.get(parameter).and_then(toml::Value::as_array);
+        list.into_iter().flatten().filter_map(toml::Value::as_str).collect()
+    }
+
     /// What goes unchecked because of it, if anything.
     #[must_use]
     pub fn weakens(&self) -> Option<&'static str> {

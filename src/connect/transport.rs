@@ -12,6 +12,7 @@
 mod bulkhead;
 mod connector;
 mod oauth;
+mod registration;
 mod seal;
 
 use std::sync::Arc;

@@ -22,6 +22,7 @@ use x509_parser::prelude::FromDer;
 use crate::digest::{same, sha256};
 use crate::key::{InvalidKey, PublicKey};
 
+pub use names::OrganizationIdSpelling;
 pub use statement::{Psd2Problem, Psd2Role, Psd2Statement, QcType};
 
 /// Largest certificate we read, in bytes.
@@ -206,6 +207,15 @@ impl Certificate {
     pub fn from_pem(pem: &str) -> Result<Self, InvalidCertificate> {
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| InvalidCertificate::NoPem)?;
         Self::parse(&der)
+    }
+
+    /// Subject, RFC 4514 string, with `organizationIdentifier` in this spelling.
+    #[must_use]
+    pub fn subject_dn_spelt(&self, spelling: OrganizationIdSpelling) -> String {
+        let read = X509Certificate::from_der(&self.der).ok();
+        // What could be read once can be read again.
+        let spelt = read.and_then(|(_, x509)| names::spelt(x509.subject(), spelling));
+        spelt.unwrap_or_else(|| self.subject_dn.clone())
     }
 
     /// The subject's key.

@@ -22,7 +22,8 @@ mod ring;
 pub mod webhook;
 
 pub use certificate::{
-    Certificate, InvalidCertificate, Psd2Problem, Psd2Role, Psd2Statement, QcType, Thumbprint,
+    Certificate, InvalidCertificate, OrganizationIdSpelling, Psd2Problem, Psd2Role, Psd2Statement, QcType,
+    Thumbprint,
 };
 pub use confirmation::{Confirmation, InvalidConfirmation};
 pub use digest::token;

@@ -239,6 +239,7 @@ fn token(profile: &Profile, response: &BankResponse) -> Result<(), BankError> {
         token_endpoint: nowhere,
         pushed_authorization_request_endpoint: None,
         jwks_uri: None,
+        registration_endpoint: None,
         iss_parameter_supported: false,
     };
     let entropy = SystemEntropy;

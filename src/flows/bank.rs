@@ -22,7 +22,6 @@ use url::Url;
 
 use crate::accounts::chain;
 use crate::consents::NextStep;
-use crate::gateway::CachedServer;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -446,24 +445,6 @@ impl Gateway {
             now: self.now(),
             entropy: self.entropy(),
         }
-    }
-
-    /// Metadata of a bank's authorization server, read once.
-    pub(crate) async fn server(
-        &self,
-        profile: &Profile,
-        named: Option<&Url>,
-    ) -> Result<Arc<Metadata>, FlowError> {
-        let stated = &profile.authorization_server;
-        if let Some(known) = self.servers.lock().await.get(&profile.id)
-            && known.stated == *stated
-        {
-            return Ok(Arc::clone(&known.metadata));
-        }
-        let metadata = Arc::new(self.parts.transport.server_metadata(profile, named).await?);
-        let known = CachedServer { stated: stated.clone(), metadata: Arc::clone(&metadata) };
-        self.servers.lock().await.insert(profile.id.clone(), known);
-        Ok(metadata)
     }
 }
 

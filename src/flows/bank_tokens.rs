@@ -40,7 +40,7 @@ impl Gateway {
         if let Some(cached) = self.client_tokens.lock().await.get(&key)
             && cached.expires_at > later(self.now(), 30)
             && cached.server == profile.authorization_server
-            && cached.client_id == profile.client_id
+            && cached.client_id.as_deref() == profile.client_of(Role::of_scope(scope))
         {
             return Ok(cached.token.clone());
         }
@@ -54,7 +54,7 @@ impl Gateway {
             token: tokens.access_token.clone(),
             expires_at,
             server: profile.authorization_server.clone(),
-            client_id: profile.client_id.clone(),
+            client_id: profile.client_of(Role::of_scope(scope)).map(str::to_owned),
         };
         self.client_tokens.lock().await.insert(key, cached);
         Ok(tokens.access_token)

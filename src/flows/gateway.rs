@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use connect::bank_oauth::Published;
 use connect::{AuthorizationServer, Profile, Registry, Transport};
 use crypto::SigningKey;
 use domain::{Clock, ConsentId, Entropy, InstitutionId, Region, Timestamp};
@@ -96,9 +97,17 @@ pub(crate) struct CachedToken {
 }
 
 /// Metadata of a server, and what the profile said of it.
+#[derive(Clone)]
 pub(crate) struct CachedServer {
     pub(crate) stated: Option<AuthorizationServer>,
-    pub(crate) metadata: Arc<connect::bank_oauth::Metadata>,
+    /// Where it was read, if an answer of the bank's named the place.
+    pub(crate) named: Option<Url>,
+    /// What is used; none where what the bank publishes is refused.
+    pub(crate) metadata: Option<Arc<connect::bank_oauth::Metadata>>,
+    /// What the bank published last.
+    pub(crate) published: Published,
+    /// When to look again.
+    pub(crate) until: Timestamp,
 }
 
 impl fmt::Debug for Gateway {

@@ -26,6 +26,20 @@ fn word(change: &HealthChange) -> Option<&'static str> {
     }
 }
 
+/// What is told of a bank, once.
+pub(crate) struct Told<'a> {
+    /// What tells it from what was told before.
+    pub(crate) key: &'a str,
+    /// What the event says.
+    pub(crate) status: &'a str,
+}
+
+impl<'a> Told<'a> {
+    fn plain(status: &'a str) -> Self {
+        Self { key: status, status }
+    }
+}
+
 fn name(service: Service) -> &'static str {
     match service {
         Service::Accounts => "accounts",
@@ -61,7 +75,8 @@ impl Gateway {
             );
             let profile = self.parts.registry.profile(&change.institution);
             if let (Some(profile), Some(word)) = (profile, word(&change)) {
-                self.tell_of(&profile, name(change.service), change.to.as_str(), word).await?;
+                let what = Told::plain(change.to.as_str());
+                self.tell_of(&profile, name(change.service), what, word).await?;
             }
         }
         Ok(())
@@ -77,32 +92,32 @@ impl Gateway {
         for profile in self.parts.registry.list(&BankFilter::default(), None, usize::MAX) {
             let next = profile.maintenance.iter().filter(|window| window.until > now);
             if let Some(window) = next.min_by_key(|window| window.from) {
-                self.tell_of(&profile, "maintenance", &window.from.to_string(), "maintenance_scheduled")
-                    .await?;
+                let from = window.from.to_string();
+                self.tell_of(&profile, "maintenance", Told::plain(&from), "maintenance_scheduled").await?;
             }
         }
         Ok(())
     }
 
-    async fn tell_of(
+    pub(crate) async fn tell_of(
         &self,
         profile: &Profile,
         service: &str,
-        what: &str,
+        what: Told<'_>,
         word: &'static str,
     ) -> Result<(), FlowError> {
         let Ok(store) = self.parts.stores.region(profile.region) else { return Ok(()) };
         let clients = store.clients_at(&profile.id, ConsentStatus::Authorized.as_str()).await?;
         let now = self.now();
         let mut tx = store.begin().await?;
-        if !tx.tell_of_institution(&profile.id, service, what, now).await? {
+        if !tx.tell_of_institution(&profile.id, service, what.key, now).await? {
             return Ok(());
         }
         for client in clients {
             let subject = Subject::Institution {
                 id: profile.id.clone(),
                 region: profile.region,
-                status: what.to_owned(),
+                status: what.status.to_owned(),
                 word,
             };
             tx.emit(&self.event(&client, &subject, now.as_microsecond(), now)).await?;

@@ -23,6 +23,7 @@ mod payments;
 mod placing;
 mod psu;
 mod reconcile;
+mod servers;
 mod sync;
 mod unattended;
 mod webhooks;

@@ -169,6 +169,15 @@ pub enum BanksCommand {
     /// Make one authorisation at a bank, with a browser that approves by
     /// itself, and say whether the bank gave it and if not why.
     Probe(Box<ProbeArgs>),
+    /// Register at a bank by request (UK Dynamic Client Registration, RFC 7591).
+    /// What it answers is kept in ID.deployment.toml beside the profile.
+    Register(Box<RegisterArgs>),
+    /// Show, replace or end a registration at a bank.
+    #[command(subcommand)]
+    Registration(Box<RegistrationCommand>),
+    /// Read what a bank publishes of its authorization server, and say what does
+    /// not fit its profile and what has changed. Exits with 1 if there is anything.
+    Discover(Box<DiscoverArgs>),
     /// Import an institution directory (JSON Lines, gzip or plain).
     Import {
         /// The file.
@@ -206,10 +215,11 @@ pub struct NewBankArgs {
     pub out: Option<PathBuf>,
 }
 
-/// Which bank is probed, and as whom.
+/// Which bank, and as whom.
 #[derive(Debug, Args)]
-pub struct ProbeArgs {
-    /// Profile of the bank (TOML or YAML).
+pub struct BankAccessArgs {
+    /// Profile of the bank (TOML or YAML), or the id of one that ships. What the
+    /// operator knows of it is read from ID.deployment.toml beside it.
     #[arg(long, value_name = "FILE")]
     pub profile: PathBuf,
     /// Which bank of the file, if it holds several.
@@ -236,11 +246,82 @@ pub struct ProbeArgs {
     /// Who signs the bank's certificate (PEM); may be given more than once.
     #[arg(long, value_name = "FILE")]
     pub trust_ca: Vec<PathBuf>,
+}
+
+/// How a bank is probed.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// Which bank, and as whom.
+    #[command(flatten)]
+    pub access: BankAccessArgs,
     /// Where the bank sends the browser back to, as registered there. Nothing
     /// has to listen.
     #[arg(long, value_name = "URL")]
     pub redirect_uri: Option<url::Url>,
     /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What we register at a bank as.
+#[derive(Debug, Args)]
+pub struct RegisterArgs {
+    /// Which bank, and as whom.
+    #[command(flatten)]
+    pub access: BankAccessArgs,
+    /// What the directory says of our software: a signed JWT. Needed unless the
+    /// bank takes JSON (RFC 7591).
+    #[arg(long, value_name = "FILE")]
+    pub software_statement: Option<PathBuf>,
+    /// A service to register for; may be given more than once. Otherwise those
+    /// that the bank has and the statement covers.
+    #[arg(long, value_name = "ROLE", value_parser = ["aisp", "pisp"])]
+    pub role: Vec<String>,
+    /// Where the bank may send the browser back to; may be given more than once.
+    /// Otherwise the addresses of the statement that end in /callback/ID.
+    #[arg(long, value_name = "URL")]
+    pub redirect_uri: Vec<url::Url>,
+    /// Print one JSON object per registration.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which registration.
+#[derive(Debug, Args)]
+pub struct RegistrationArgs {
+    /// Which bank, and as whom.
+    #[command(flatten)]
+    pub access: BankAccessArgs,
+    /// Only the registration of this service, where each has its own.
+    #[arg(long, value_name = "ROLE", value_parser = ["aisp", "pisp"])]
+    pub role: Option<String>,
+    /// Print one JSON object per registration.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What can be done with a registration (RFC 7592).
+#[derive(Debug, Subcommand)]
+pub enum RegistrationCommand {
+    /// Show it as the bank has it.
+    Show(RegistrationArgs),
+    /// Replace it by what would be registered now.
+    Update(RegisterArgs),
+    /// End it at the bank, and forget it here.
+    Delete(RegistrationArgs),
+}
+
+/// Which bank's metadata, and what it is compared with.
+#[derive(Debug, Args)]
+pub struct DiscoverArgs {
+    /// Which bank, and as whom.
+    #[command(flatten)]
+    pub access: BankAccessArgs,
+    /// What the bank published before: what this command printed with --json, or
+    /// the bank's document itself.
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
+    /// Print one JSON object, the whole document in it.
     #[arg(long)]
     pub json: bool,
 }

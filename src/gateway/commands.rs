@@ -1,11 +1,14 @@
 //! One module per command.
 
+mod bank_access;
 pub(crate) mod banks;
 pub(crate) mod clients;
+mod discover;
 pub(crate) mod keys;
 pub(crate) mod openapi;
 #[cfg(feature = "plugins")]
 pub(crate) mod plugins;
 pub(crate) mod probe;
 mod profiles;
+mod register;
 pub(crate) mod sandbox;

@@ -3,6 +3,7 @@
 pub mod cli;
 mod commands;
 pub mod demo;
+mod deployments;
 mod keys;
 mod plugged;
 mod private_file;

@@ -8,6 +8,7 @@ pub(crate) mod directory;
 mod drive;
 mod pki;
 mod published_seal;
+mod software;
 pub(crate) mod state;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,6 +37,7 @@ use tokio_util::task::TaskTracker;
 use bank_files::BankFiles;
 use banks::ModelBanks;
 pub use pki::Pki;
+use software::SoftwareDirectory;
 use state::DataDir;
 
 use crate::demo::Client;
@@ -152,7 +154,7 @@ impl Sandbox {
         let folder = options.plugins.clone();
         let plugged = tokio::task::spawn_blocking(move || Plugged::open(folder.as_deref())).await??;
         registry.replace_plugins(plugged.dialects());
-        let (bank_files, loaded) = BankFiles::open(&options.banks)?;
+        let (bank_files, loaded) = BankFiles::open(&options.banks, options.embedded_banks)?;
         loaded.iter().try_for_each(|profile| plugged.require(&registry, profile))?;
 
         let data = DataDir::open(&options.data_dir)?;
@@ -177,7 +179,10 @@ impl Sandbox {
 
         let stop = CancellationToken::new();
         let seal = pki.seal()?;
-        let banks = ModelBanks::start(&options, &pki, &seal, &issuer, &stop).await?;
+        let home = data.path().join("pki");
+        let directory = SoftwareDirectory::open(&home)?;
+        directory.vouch(&home, &seal, &ModelBanks::callbacks(&issuer), options.clock.now())?;
+        let banks = ModelBanks::start(&options, &pki, &seal, &directory, &issuer, &stop).await?;
         for profile in banks.profiles(&published_seal::key_url(&issuer)) {
             registry.put(profile);
         }
@@ -461,6 +466,7 @@ async fn work(oauth: OAuth, stop: CancellationToken) {
         while rounds.next().await {
             rounds.note(gateway.keep_consents().await.map(|_| ()));
             rounds.note(gateway.tell_of_banks().await);
+            gateway.look_at_servers().await;
             rounds.note(gateway.clear_up_after_clients().await);
         }
     };

@@ -13,12 +13,13 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::book::{Decision, ScaState, elapsed_ms};
+use crate::engine::book::{Decision, RegisteredClient, ScaState, elapsed_ms};
 use crate::engine::people;
 use crate::engine::{Account, Consent, Movement, Vault, accounts, movements, users};
 use crate::fault::Faults;
 use crate::habit::{Habit, Habits};
 use crate::journal::Journal;
+use crate::registration::RegistrationDesk;
 use crate::{BankConfig, BankKind, OauthClient, StartFailed};
 
 /// How long the imagined customer takes to approve in the bank's app.
@@ -29,6 +30,26 @@ pub(crate) struct Client {
     pub(crate) registered: OauthClient,
     pub(crate) keys: Jwks,
     pub(crate) seal: Option<Certificate>,
+    /// What it may ask for, if it said so when it registered.
+    pub(crate) scope: Option<String>,
+}
+
+impl Client {
+    /// A client that registered by request, if its keys can be read.
+    fn kept(client: &RegisteredClient) -> Option<Self> {
+        Some(Self {
+            registered: OauthClient {
+                client_id: client.id.clone(),
+                organization_identifier: client.organisation.clone(),
+                redirect_uris: client.redirect_uris.clone(),
+                jwks: client.jwks.clone(),
+                seal_pem: None,
+            },
+            keys: Jwks::from_value(&client.jwks).ok()?,
+            seal: None,
+            scope: Some(client.scope.clone()),
+        })
+    }
 }
 
 /// Shared state of both listeners.
@@ -38,7 +59,9 @@ pub(crate) struct Bank {
     pub(crate) name: String,
     pub(crate) api_url: String,
     pub(crate) pages_url: String,
-    pub(crate) clients: Vec<Client>,
+    pub(crate) registration: Option<RegistrationDesk>,
+    /// Those that are always there; those that registered are in the book.
+    clients: Vec<Arc<Client>>,
     pub(crate) signing: Option<SigningKey>,
     pub(crate) auto_approve: bool,
     pub(crate) vault: Vault,
@@ -71,7 +94,7 @@ impl Bank {
                 let seal = registered.seal_pem.as_deref().map(Certificate::from_pem).transpose();
                 let seal =
                     seal.map_err(|error| StartFailed::ClientSeal(registered.client_id.clone(), error))?;
-                Ok(Client { registered, keys, seal })
+                Ok(Arc::new(Client { registered, keys, seal, scope: None }))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let file = config.state_dir.map(|directory| directory.join(format!("{}.json", config.id)));
@@ -81,6 +104,7 @@ impl Bank {
             pages_url: format!("https://{}:{}", config.host, pages.port()),
             id: config.id,
             name: config.name,
+            registration: config.registration,
             clients,
             signing,
             auto_approve: config.auto_approve,
@@ -102,6 +126,26 @@ impl Bank {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The client of this name.
+    pub(crate) fn client_named(&self, id: &str) -> Option<Arc<Client>> {
+        let fixed = self.clients.iter().find(|client| client.registered.client_id == id);
+        let kept = || self.vault.read(|book| book.clients.get(id).and_then(Client::kept)).map(Arc::new);
+        fixed.map(Arc::clone).or_else(kept)
+    }
+
+    /// A client of this organisation; all of them have the same keys.
+    pub(crate) fn client_of(&self, organisation: &str) -> Option<Arc<Client>> {
+        let fixed =
+            self.clients.iter().find(|client| client.registered.organization_identifier == organisation);
+        let kept = || {
+            self.vault.read(|book| {
+                let mut own = book.clients.values().filter(|client| client.organisation == organisation);
+                own.find_map(Client::kept).map(Arc::new)
+            })
+        };
+        fixed.map(Arc::clone).or_else(kept)
     }
 
     /// A fresh unguessable name.

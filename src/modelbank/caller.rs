@@ -111,8 +111,8 @@ impl Caller {
             && bank.trusts(&seal.der)
     }
 
-    /// The live access token with `scope`, bound to this certificate.
-    pub(crate) fn token(&self, bank: &Bank, scope: &str) -> Result<Token, Unfit> {
+    /// The live access token, bound to this certificate.
+    pub(crate) fn live_token(&self, bank: &Bank) -> Result<Token, Unfit> {
         let header = self.header(AUTHORIZATION.as_str()).ok_or(Unfit::Token)?;
         let (scheme, value) = header.split_once(' ').ok_or(Unfit::Token)?;
         let peer = self.peer.as_deref().ok_or(Unfit::Token)?;
@@ -122,6 +122,12 @@ impl Caller {
         if !scheme.eq_ignore_ascii_case("bearer") || token.refresh || !bound || token.expires <= bank.now() {
             return Err(Unfit::Token);
         }
+        Ok(token)
+    }
+
+    /// The live access token with `scope`, bound to this certificate.
+    pub(crate) fn token(&self, bank: &Bank, scope: &str) -> Result<Token, Unfit> {
+        let token = self.live_token(bank)?;
         if !token.scope.split(' ').any(|granted| granted == scope) {
             return Err(Unfit::Scope);
         }
@@ -138,8 +144,7 @@ impl Caller {
     }
 
     /// The registered client with the caller's certificate.
-    pub(crate) fn client<'b>(&self, bank: &'b Bank) -> Option<&'b Client> {
-        let organisation = self.peer.as_deref()?.organization_identifier.as_deref()?;
-        bank.clients.iter().find(|client| client.registered.organization_identifier == organisation)
+    pub(crate) fn client(&self, bank: &Bank) -> Option<Arc<Client>> {
+        bank.client_of(self.peer.as_deref()?.organization_identifier.as_deref()?)
     }
 }

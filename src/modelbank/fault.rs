@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use crate::twist::Twist;
+use serde_json::{Map, Value};
 
 /// One way to go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +200,7 @@ pub struct Armed {
 pub struct Faults {
     armed: Arc<Mutex<Vec<Armed>>>,
     refusing: Arc<AtomicBool>,
+    restated: Arc<Mutex<Map<String, Value>>>,
 }
 
 impl Faults {
@@ -219,6 +221,15 @@ impl Faults {
         self.arm("", "", Fault::Decline, times);
     }
 
+    /// Makes the bank's metadata say this instead, from now on.
+    pub fn restate(&self, member: &str, value: Value) {
+        self.restated.lock().unwrap_or_else(PoisonError::into_inner).insert(member.to_owned(), value);
+    }
+
+    pub(crate) fn restated(&self) -> Map<String, Value> {
+        self.restated.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Closes every new connection before the TLS handshake, or stops that.
     pub fn refuse_connections(&self, refuse: bool) {
         self.refusing.store(refuse, Ordering::SeqCst);
@@ -233,6 +244,7 @@ impl Faults {
     /// Disarms everything.
     pub fn clear(&self) {
         self.lock().clear();
+        self.restated.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.refuse_connections(false);
     }
 

@@ -20,6 +20,7 @@ mod oauth;
 mod observe;
 mod pages;
 mod polish;
+mod registration;
 mod stet;
 mod twist;
 mod uk;
@@ -41,6 +42,7 @@ pub use engine::people::PASSWORD;
 pub use fault::{Armed, Fault, Faults, Operation, Target, Twist};
 pub use habit::{Habit, Habits};
 pub use journal::{Fact, Journal, JournalEntry};
+pub use registration::{Directory, RegistrationDesk, RegistrationWay};
 
 /// Which bank: its standard, customers and way of approving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +101,8 @@ pub struct BankConfig {
     pub signing_key_pem: Option<String>,
     /// The clients of the bank's authorization server.
     pub clients: Vec<OauthClient>,
+    /// How it takes further clients by request, if it does (UK Open Banking).
+    pub registration: Option<RegistrationDesk>,
     /// Approve without a click.
     pub auto_approve: bool,
     /// Where the state file lies; none forgets everything at the end.

@@ -5,6 +5,7 @@
 pub(crate) mod front;
 mod identity;
 pub(crate) mod refusal;
+pub(crate) mod register;
 pub(crate) mod token;
 
 use std::collections::BTreeMap;
@@ -94,10 +95,14 @@ fn server(bank: &Bank) -> Value {
         "tls_client_certificate_bound_access_tokens": true,
         "authorization_response_iss_parameter_supported": true,
     });
-    if bank.has(Habit::MetadataResponseModes)
-        && let Some(members) = server.as_object_mut()
-    {
-        members.remove("response_modes_supported");
+    if let Some(members) = server.as_object_mut() {
+        if bank.registration.is_some() {
+            members.insert("registration_endpoint".into(), json!(format!("{api}/register")));
+        }
+        members.extend(bank.faults.restated());
+        if bank.has(Habit::MetadataResponseModes) {
+            members.remove("response_modes_supported");
+        }
     }
     server
 }
@@ -155,9 +160,9 @@ pub(crate) async fn push(
     }
     let parameters = match form.get("request") {
         None => form,
-        Some(object) => request_object(&bank, client, object)?,
+        Some(object) => request_object(&bank, &client, object)?,
     };
-    let pushed = accepted(&bank, client, &parameters)?;
+    let pushed = accepted(&bank, &client, &parameters)?;
     let name = bank.fresh("");
     bank.vault.change(|book| {
         book.prune(bank.now());
@@ -231,7 +236,9 @@ fn accepted(
     }
     let scope = parameter("scope").unwrap_or_default();
     let accounts = accounts_scope(bank);
-    let known = |name: &str| ["openid", accounts, "payments"].contains(&name);
+    let registered = client.scope.as_deref().unwrap_or("openid accounts payments");
+    let registered = registered.replace("accounts", accounts);
+    let known = |name: &str| registered.split(' ').any(|known| known == name);
     if scope.is_empty() || !scope.split(' ').all(known) {
         return Err(OauthRefusal { error: "invalid_scope", description: "The scope is not supported" });
     }
@@ -263,6 +270,7 @@ fn accepted(
         nonce: parameter("nonce").map(str::to_owned),
         challenge: challenge.unwrap_or_default().to_owned(),
         hybrid,
+        client: client.registered.client_id.clone(),
         expires: request_end(bank),
     })
 }
@@ -273,7 +281,7 @@ pub(crate) fn pending(bank: &Bank, client_id: &str, request_uri: &str) -> Option
     let pushed = pending_named(bank, name)?;
     let tpp =
         bank.vault.read(|book| book.consents.get(&pushed.consent).map(|consent| consent.tpp.clone()))?;
-    let client = bank.clients.iter().find(|client| client.registered.client_id == client_id)?;
+    let client = bank.client_named(client_id)?;
     (client.registered.organization_identifier == tpp).then(|| (name.to_owned(), pushed))
 }
 

@@ -49,12 +49,18 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/domestic-payment-consents/{id}/funds-confirmation", get(payments::funds))
         .route("/domestic-payments", post(payments::place))
         .route("/domestic-payments/{id}", get(payments::read));
-    Router::new()
+    let mut all = Router::new()
         .nest(AISP, aisp)
         .nest(PISP, pisp)
         .route("/par", post(oauth::push))
-        .route("/token", post(oauth::token::issue))
-        .layer(from_fn_with_state(Arc::clone(bank), interaction))
+        .route("/token", post(oauth::token::issue));
+    if bank.registration.is_some() {
+        use oauth::register::{create, delete, read, replace};
+        all = all
+            .route("/register", post(create))
+            .route("/register/{id}", get(read).put(replace).delete(delete));
+    }
+    all.layer(from_fn_with_state(Arc::clone(bank), interaction))
 }
 
 /// Echoes `x-fapi-interaction-id`, or makes one, on every answer.

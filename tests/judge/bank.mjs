@@ -135,14 +135,20 @@ export class Bank {
         pushedAuthorizationRequests: { enabled: true, requirePushedAuthorizationRequests: true },
         requestObjects: { enabled: true, requireSignedRequestObject: true },
         revocation: { enabled: true },
+        registration: { enabled: true },
+        registrationManagement: { enabled: true, rotateRegistrationAccessToken: true },
         mTLS: {
           enabled: true,
           certificateBoundAccessTokens: true,
           tlsClientAuth: true,
           getCertificate: (ctx) => ctx.socket.getPeerX509Certificate(),
           certificateAuthorized: (ctx) => ctx.socket.authorized,
-          certificateSubjectMatches: (ctx, property, expected) =>
-            property === 'tls_client_auth_san_dns' && ctx.socket.getPeerX509Certificate().checkHost(expected) === expected,
+          certificateSubjectMatches: (ctx, property, expected) => {
+            const shown = ctx.socket.getPeerX509Certificate();
+            if (property === 'tls_client_auth_san_dns') return shown.checkHost(expected) === expected;
+            // Node writes a subject line by line, the most general name first (RFC 4514 the other way).
+            return property === 'tls_client_auth_subject_dn' && shown.subject.split('\n').reverse().join(',') === expected;
+          },
         },
         resourceIndicators: {
           enabled: true,
@@ -160,7 +166,7 @@ export class Bank {
       },
     });
     const notice = (event) => (_ctx, error) => this.seen.push({ event, error: error.message, detail: error.error_description });
-    for (const event of ['authorization.error', 'grant.error', 'pushed_authorization_request.error', 'server_error']) {
+    for (const event of ['authorization.error', 'grant.error', 'pushed_authorization_request.error', 'registration_create.error', 'registration_update.error', 'server_error']) {
       provider.on(event, notice(event));
     }
     provider.on('pushed_authorization_request.success', (ctx) => {
@@ -174,6 +180,9 @@ export class Bank {
         assertion: Boolean(ctx.oidc.body.client_assertion), verifier: Boolean(ctx.oidc.body.code_verifier),
       });
     });
+    for (const event of ['registration_create.success', 'registration_update.success', 'registration_delete.success']) {
+      provider.on(event, (_ctx, client) => this.seen.push({ event, client: client.clientId, metadata: client.metadata() }));
+    }
     provider.use(async (ctx, next) => {
       if (ctx.path.startsWith('/interaction/')) return this.#interact(provider, ctx);
       if (ctx.path.startsWith(AISP)) return this.#serve(provider, ctx);
@@ -279,7 +288,7 @@ export class Bank {
 
 // The profile by which the gateway knows this bank: one brand for each way in.
 export function profileOf(bank, brands) {
-  const brand = ({ id, client, auth }) => `
+  const brand = ({ id, client, auth, registration }) => `
 [[brand]]
 id = "${id}"
 name = "Judge Bank (${auth})"
@@ -289,6 +298,7 @@ accounts_api = { use = "4.0", "4.0" = "${bank.issuer}${AISP}" }
 authorization_server = { issuer = "${bank.issuer}", response_type = "code", signed_request_object = true, pushed_requests = true }
 client_id = "${client}"
 client_auth = "${auth}"
+${registration ? `registration = ${registration}` : ''}
 `;
   return `group = "Judge Bank"
 

@@ -3,7 +3,7 @@
 // bank. Signatures are verified by http-signature and jose; bodies are held
 // against the published file of PolishAPI, where it lies beside the checkout.
 
-import { X509Certificate, createHash, createPrivateKey, randomUUID } from 'node:crypto';
+import { X509Certificate, createHash, createPrivateKey, createPublicKey, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import https from 'node:https';
@@ -12,7 +12,7 @@ import { gzipSync } from 'node:zlib';
 
 import Ajv from 'ajv';
 import httpSignature from 'http-signature';
-import { FlattenedSign, flattenedVerify } from 'jose';
+import { FlattenedSign, createLocalJWKSet, flattenedVerify, jwtVerify } from 'jose';
 import { parse } from 'yaml';
 
 const published = path.resolve(import.meta.dirname, '../../../shared/specs/polishapi/PolishAPI-ver2_1_1.yaml');
@@ -81,6 +81,62 @@ class JudgeBank {
 
 const json = (response, value, headers = {}) =>
   response.writeHead(200, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value));
+
+// A UK bank that registers: all it does is look at the request.
+export class RegisteringBank extends JudgeBank {
+  profile() {
+    return `group = "Judge Bank"
+[[brand]]
+id = "gb-judge-registrar"
+name = "Judge Bank"
+dialect = "uk-open-banking"
+region = "uk"
+countries = ["GB"]
+environment = "sandbox"
+capabilities = ["accounts"]
+sca = ["oauth"]
+client_auth = "certificate"
+client_id = "deployment"
+financial_id = "0015800000judge"
+accounts_api = { use = "4.0", "4.0" = "${this.origin}/aisp" }
+authorization_server = { issuer = "${this.origin}", response_type = "code id_token" }
+registration = { automatic = true, version = "3.2" }
+`;
+  }
+
+  // What is signed is verified with the keys of the seal and of the sandbox's directory.
+  async open(sandbox) {
+    await this.listen(sandbox);
+    const keyOf = (key, kid) => ({ ...key.export({ format: 'jwk' }), kid });
+    const directory = createPublicKey(createPrivateKey(sandbox.pki('directory.key')));
+    this.ours = createLocalJWKSet({ keys: [keyOf(this.seal.certificate.publicKey, this.seal.thumbprint)] });
+    this.directory = createLocalJWKSet({ keys: [keyOf(directory, 'directory')] });
+    return this;
+  }
+
+  async answer(request, body, response) {
+    if (request.url !== '/register') {
+      return json(response, {
+        issuer: this.origin,
+        authorization_endpoint: `${this.origin}/authorize`,
+        token_endpoint: `${this.origin}/token`,
+        registration_endpoint: `${this.origin}/register`,
+      });
+    }
+    const { payload, protectedHeader } = await jwtVerify(body.toString(), this.ours, {
+      audience: '0015800000judge', issuer: 'consentrysandbox', algorithms: ['PS256'],
+      requiredClaims: ['iat', 'exp', 'jti'], maxTokenAge: '60s',
+    });
+    const statement = await jwtVerify(payload.software_statement, this.directory, { requiredClaims: ['iat'] });
+    const shown = request.socket.getPeerX509Certificate();
+    this.seen.push({
+      media: request.headers['content-type'], header: protectedHeader, claims: payload,
+      statement: statement.payload, subject: shown.subject,
+    });
+    response.writeHead(201, { 'content-type': 'application/json' });
+    return response.end(JSON.stringify({ client_id: 'judged-1', redirect_uris: payload.redirect_uris }));
+  }
+}
 
 export class StetBank extends JudgeBank {
   profile() {

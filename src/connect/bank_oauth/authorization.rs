@@ -47,7 +47,7 @@ impl OAuthClient<'_> {
                 }
             }
         }
-        self.authenticate(&mut form)?;
+        self.authenticate(request.role, &mut form)?;
         BankRequest::of(Method::POST, endpoint, Effect::Read)
             .body("application/x-www-form-urlencoded", form.finish())
             .header("accept", "application/json")
@@ -85,7 +85,7 @@ impl OAuthClient<'_> {
             .unwrap_or_else(|| self.metadata.authorization_endpoint.clone());
         if let Some(request_uri) = request_uri {
             url.query_pairs_mut()
-                .append_pair("client_id", self.client_id()?)
+                .append_pair("client_id", self.client_id(request.role)?)
                 .append_pair("request_uri", request_uri);
             return Ok(url);
         }
@@ -157,7 +157,7 @@ impl OAuthClient<'_> {
         let response_type = self.server().map_or(ResponseType::Code, |server| server.response_type);
         let scope = self.scope_of(request);
         let mut parameters = Map::new();
-        parameters.insert("client_id".into(), json!(self.client_id()?));
+        parameters.insert("client_id".into(), json!(self.client_id(request.role)?));
         parameters.insert("response_type".into(), json!(response_type.as_str()));
         parameters.insert("redirect_uri".into(), json!(request.redirect_uri));
         parameters.insert("scope".into(), json!(scope));
@@ -192,7 +192,7 @@ impl OAuthClient<'_> {
     fn request_object(&self, request: &AuthorizationRequest) -> Result<String, BankError> {
         let replaced =
             self.quirk(QuirkName::RequestAudience, request).and_then(|quirk| quirk.text("audience"));
-        let mut claims = self.base_claims(replaced.unwrap_or(&self.metadata.issuer))?;
+        let mut claims = self.base_claims(request.role, replaced.unwrap_or(&self.metadata.issuer))?;
         claims.extend(self.parameters(request)?);
         let mut header = Map::new();
         header.insert("typ".into(), json!("oauth-authz-req+jwt"));

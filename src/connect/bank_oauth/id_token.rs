@@ -6,7 +6,7 @@ use crypto::{Algorithm, Jwks, jws};
 use serde_json::{Map, Value};
 
 use super::authorization::ACR_VALUES;
-use super::{AuthorizationRequest, OAuthClient};
+use super::{AuthorizationRequest, OAuthClient, Role};
 use crate::{BankError, BankErrorKind, QuirkName};
 
 /// Seconds a bank's clock may differ from ours.
@@ -70,10 +70,10 @@ impl OAuthClient<'_> {
         if !self.issuer_is_known(text("iss"), expected) {
             return Err(invalid("id_token/iss"));
         }
-        if !self.audience_is_ours(&claims)? {
+        if !self.audience_is_ours(&claims, expected.request.role)? {
             return Err(invalid("id_token/aud"));
         }
-        if text("azp").is_some_and(|party| self.profile.client_id.as_deref() != Some(party)) {
+        if text("azp").is_some_and(|party| self.profile.client_of(expected.request.role) != Some(party)) {
             return Err(invalid("id_token/azp"));
         }
         let now = self.now.as_second();
@@ -166,8 +166,8 @@ impl OAuthClient<'_> {
     }
 
     /// `aud` names us and nobody else.
-    fn audience_is_ours(&self, claims: &Map<String, Value>) -> Result<bool, BankError> {
-        let ours = self.client_id()?;
+    fn audience_is_ours(&self, claims: &Map<String, Value>, role: Role) -> Result<bool, BankError> {
+        let ours = self.client_id(role)?;
         Ok(match claims.get("aud") {
             Some(Value::String(audience)) => audience == ours,
             Some(Value::Array(list)) => list.len() == 1 && list.first().and_then(Value::as_str) == Some(ours),

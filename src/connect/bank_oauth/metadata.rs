@@ -19,6 +19,9 @@ pub struct Metadata {
     pub pushed_authorization_request_endpoint: Option<Url>,
     /// The server's keys, if it signs anything.
     pub jwks_uri: Option<Url>,
+    /// Where clients register, if they do so by a request (RFC 7591). Its host is
+    /// judged when somebody registers: nothing else goes there.
+    pub registration_endpoint: Option<Url>,
     /// Every authorization response names the issuer (RFC 9207).
     pub iss_parameter_supported: bool,
 }
@@ -30,6 +33,7 @@ struct Wire {
     token_endpoint: Url,
     pushed_authorization_request_endpoint: Option<Url>,
     jwks_uri: Option<Url>,
+    registration_endpoint: Option<Url>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
     #[serde(default)]
@@ -41,6 +45,7 @@ struct Wire {
 struct Aliases {
     token_endpoint: Option<Url>,
     pushed_authorization_request_endpoint: Option<Url>,
+    registration_endpoint: Option<Url>,
 }
 
 impl Metadata {
@@ -55,6 +60,7 @@ impl Metadata {
             token_endpoint: server.token_endpoint.clone()?,
             pushed_authorization_request_endpoint: server.pushed_authorization_request_endpoint.clone(),
             jwks_uri: server.jwks_uri.clone(),
+            registration_endpoint: server.registration_endpoint.clone(),
             iss_parameter_supported: false,
         })
     }
@@ -117,6 +123,9 @@ pub fn metadata_read(profile: &Profile, from: &Url, response: &BankResponse) -> 
             .or(wire.mtls_endpoint_aliases.pushed_authorization_request_endpoint)
             .or(wire.pushed_authorization_request_endpoint),
         jwks_uri: stated(|server| &server.jwks_uri).or(wire.jwks_uri),
+        registration_endpoint: stated(|server| &server.registration_endpoint)
+            .or(wire.mtls_endpoint_aliases.registration_endpoint)
+            .or(wire.registration_endpoint),
         issuer: wire.issuer,
         iss_parameter_supported: wire.authorization_response_iss_parameter_supported,
     };

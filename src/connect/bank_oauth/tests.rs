@@ -35,6 +35,7 @@ fn metadata() -> Metadata {
         token_endpoint: "https://as.bank.example/token".parse().unwrap(),
         pushed_authorization_request_endpoint: Some("https://as.bank.example/par".parse().unwrap()),
         jwks_uri: Some("https://as.bank.example/jwks".parse().unwrap()),
+        registration_endpoint: None,
         iss_parameter_supported: true,
     }
 }

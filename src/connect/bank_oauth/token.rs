@@ -88,10 +88,17 @@ impl OAuthClient<'_> {
     ///
     /// `profile-error` or `internal` if we cannot authenticate.
     pub fn client_credentials(&self, scope: &str) -> Result<BankRequest, BankError> {
+        self.own_token(Role::of_scope(scope), Some(scope))
+    }
+
+    /// The same as the client of a service, with any scope or none.
+    pub(super) fn own_token(&self, role: Role, scope: Option<&str>) -> Result<BankRequest, BankError> {
         let mut form = Form::new();
         form.push("grant_type", "client_credentials");
-        form.push("scope", scope);
-        self.token_request(form, Effect::Read)
+        if let Some(scope) = scope {
+            form.push("scope", scope);
+        }
+        self.token_request(role, form, Effect::Read)
     }
 
     /// Exchanges the code of a callback (RFC 6749 §4.1.3, RFC 7636 §4.5). Send it once.
@@ -119,7 +126,7 @@ impl OAuthClient<'_> {
         {
             form.push("scope", scope);
         }
-        self.token_request(form, Effect::Write)
+        self.token_request(request.role, form, Effect::Write)
     }
 
     /// Asks for a new access token (RFC 6749 §6). Send it once: a bank that
@@ -141,7 +148,7 @@ impl OAuthClient<'_> {
         {
             form.push("scope", scope);
         }
-        self.token_request(form, Effect::Write)
+        self.token_request(role, form, Effect::Write)
     }
 
     /// Asks for the bank's keys.
@@ -213,8 +220,8 @@ impl OAuthClient<'_> {
         if fits { Ok(()) } else { Err(refused()) }
     }
 
-    fn token_request(&self, mut form: Form, effect: Effect) -> Result<BankRequest, BankError> {
-        self.authenticate(&mut form)?;
+    fn token_request(&self, role: Role, mut form: Form, effect: Effect) -> Result<BankRequest, BankError> {
+        self.authenticate(role, &mut form)?;
         BankRequest::of(Method::POST, self.metadata.token_endpoint.clone(), effect)
             .body("application/x-www-form-urlencoded", form.finish())
             .header("accept", "application/json")

@@ -27,7 +27,7 @@ fn a_bank_is_listed_but_not_connectable_until_the_deployment_says_what_it_needs(
     let [profile] = found.as_slice() else { panic!("{} found", found.len()) };
     assert!(!profile.connectable());
     let deployment = Deployment {
-        client_id: Some("client".into()),
+        client: Some(crate::RegisteredClient::known_as("client")),
         financial_id: Some("id".into()),
         ..Deployment::default()
     };

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::Transport;
-use crate::bank_oauth::{ExpectedIdToken, Metadata, OAuthClient, metadata_read, metadata_request};
+use crate::bank_oauth::{Discovery, ExpectedIdToken, Metadata, OAuthClient, metadata_request};
 use crate::{BankError, BankErrorKind, Profile};
 
 impl Transport {
@@ -18,12 +18,22 @@ impl Transport {
         profile: &Profile,
         named: Option<&Url>,
     ) -> Result<Metadata, BankError> {
-        if let Some(stated) = Metadata::of_profile(profile) {
-            return Ok(stated);
+        match Metadata::of_profile(profile) {
+            Some(stated) => Ok(stated),
+            None => self.discover(profile, named).await?.metadata(profile),
         }
+    }
+
+    /// What the bank publishes of its authorization server, whether or not that
+    /// fits the profile.
+    ///
+    /// # Errors
+    ///
+    /// [`BankError`] if the server does not answer, or with no metadata.
+    pub async fn discover(&self, profile: &Profile, named: Option<&Url>) -> Result<Discovery, BankError> {
         let request = metadata_request(profile, named)?;
         let from = request.url.clone();
-        metadata_read(profile, &from, &self.call(profile, request).await?)
+        Discovery::of(profile, from, self.call(profile, request).await?)
     }
 
     /// Checks the id_token of an answer, with the bank's keys; one that is

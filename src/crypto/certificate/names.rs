@@ -11,6 +11,37 @@ use x509_parser::x509::X509Name;
 /// Most alternative names we keep.
 const MAX_NAMES: usize = 100;
 
+/// `organizationIdentifier`.
+const ORGANIZATION_IDENTIFIER: &str = "2.5.4.97";
+
+/// How a distinguished name writes `organizationIdentifier` (2.5.4.97), for which
+/// RFC 4514 has no name: servers that compare texts want the one they know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OrganizationIdSpelling {
+    /// `organizationIdentifier=PSDGB-FCA-1`, as OpenSSL writes it.
+    AttributeName,
+    /// `2.5.4.97=#0c0b…`: the hexadecimal of the encoding, as RFC 4514 §2.4 says.
+    #[default]
+    DottedHex,
+    /// `2.5.4.97=PSDGB-FCA-1`.
+    DottedText,
+}
+
+impl OrganizationIdSpelling {
+    /// Every spelling.
+    pub const ALL: [Self; 3] = [Self::AttributeName, Self::DottedHex, Self::DottedText];
+
+    /// The word in profiles.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AttributeName => "attribute-name",
+            Self::DottedHex => "dotted-decimal-hex",
+            Self::DottedText => "dotted-decimal-text",
+        }
+    }
+}
+
 /// The subject's attributes that PSD2 uses.
 #[derive(Default)]
 pub(super) struct Subject {
@@ -28,7 +59,7 @@ impl Subject {
                 "2.5.4.3" => &mut subject.common_name,
                 "2.5.4.10" => &mut subject.organization,
                 "2.5.4.6" => &mut subject.country,
-                "2.5.4.97" => &mut subject.organization_identifier,
+                ORGANIZATION_IDENTIFIER => &mut subject.organization_identifier,
                 _ => continue,
             };
             if slot.is_none() {
@@ -89,14 +120,23 @@ pub(super) fn serial_hex(bytes: &[u8]) -> String {
 /// The RFC 4514 string. Attribute types of §3 by name and, as OpenSSL and
 /// most banks write it, `organizationIdentifier`; others by dotted number.
 pub(super) fn rfc4514(name: &X509Name<'_>) -> Option<String> {
+    spelt(name, OrganizationIdSpelling::AttributeName)
+}
+
+/// The same with `organizationIdentifier` in this spelling.
+pub(super) fn spelt(name: &X509Name<'_>, organization: OrganizationIdSpelling) -> Option<String> {
     let mut relative: Vec<String> = Vec::new();
     for rdn in name.iter() {
         let parts: Option<Vec<String>> = rdn
             .iter()
             .map(|attribute| {
                 let id = attribute.attr_type().to_id_string();
-                Some(match (short_name(&id), text(attribute.attr_value())) {
-                    (Some(short), Some(value)) => format!("{short}={}", escaped(&value)),
+                let hex = id == ORGANIZATION_IDENTIFIER && organization == OrganizationIdSpelling::DottedHex;
+                let dotted = hex
+                    || id == ORGANIZATION_IDENTIFIER && organization == OrganizationIdSpelling::DottedText;
+                let shown = if dotted { Some(id.as_str()) } else { short_name(&id) };
+                Some(match (shown, text(attribute.attr_value())) {
+                    (Some(shown), Some(value)) if !hex => format!("{shown}={}", escaped(&value)),
                     // §2.4: a value without string form is the hexadecimal of its encoding.
                     _ => format!("{id}=#{}", hex::encode(encoding(attribute.attr_value())?)),
                 })
@@ -121,7 +161,7 @@ fn short_name(id: &str) -> Option<&'static str> {
         "2.5.4.11" => "OU",
         "2.5.4.12" => "title",
         "2.5.4.42" => "GN",
-        "2.5.4.97" => "organizationIdentifier",
+        ORGANIZATION_IDENTIFIER => "organizationIdentifier",
         "0.9.2342.19200300.100.1.1" => "UID",
         "0.9.2342.19200300.100.1.25" => "DC",
         "1.2.840.113549.1.9.1" => "emailAddress",

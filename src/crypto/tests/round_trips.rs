@@ -9,7 +9,9 @@ use consentry_crypto::http_signature::{self, InvalidSignature};
 use consentry_crypto::jws::{self, InvalidJws};
 use consentry_crypto::pki::{self, Authority, Issued, Psd2Subject};
 use consentry_crypto::webhook::{self, Verifier};
-use consentry_crypto::{Algorithm, Certificate, Jwks, Psd2Role, QcType, SigningKey, Thumbprint};
+use consentry_crypto::{
+    Algorithm, Certificate, Jwks, OrganizationIdSpelling, Psd2Role, QcType, SigningKey, Thumbprint,
+};
 use domain::{Clock, SystemClock};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -250,6 +252,17 @@ fn a_qwac_states_what_it_was_issued_for() {
     assert_eq!(
         certificate.subject_dn,
         "CN=Fintech\\, \\\"A\\\",organizationIdentifier=PSDDE-BAFIN-100001,O=Müller & Söhne,C=DE"
+    );
+    let spelt = |spelling| certificate.subject_dn_spelt(spelling);
+    assert_eq!(spelt(OrganizationIdSpelling::AttributeName), certificate.subject_dn);
+    assert_eq!(
+        spelt(OrganizationIdSpelling::DottedText),
+        "CN=Fintech\\, \\\"A\\\",2.5.4.97=PSDDE-BAFIN-100001,O=Müller & Söhne,C=DE"
+    );
+    // RFC 4514 §2.4: tag (UTF8String), length and the 18 characters.
+    assert_eq!(
+        spelt(OrganizationIdSpelling::DottedHex),
+        "CN=Fintech\\, \\\"A\\\",2.5.4.97=#0c1250534444452d424146494e2d313030303031,O=Müller & Söhne,C=DE"
     );
     assert_eq!(certificate.issuer_dn, "CN=Sandbox Root");
     assert_eq!(certificate.organization_identifier.as_deref(), Some("PSDDE-BAFIN-100001"));

@@ -15,7 +15,7 @@ use flate2::read::GzDecoder;
 use serde_json::json;
 use store::GlobalStore;
 
-use super::{probe, profiles};
+use super::{discover, probe, profiles, register};
 use crate::cli::BanksCommand;
 use crate::sandbox::directory;
 use crate::sandbox::state::require_sandbox;
@@ -32,6 +32,9 @@ pub(crate) async fn run(command: BanksCommand) -> anyhow::Result<ExitCode> {
         BanksCommand::Schema => profiles::schema(),
         BanksCommand::Read { file, json } => read(&file, json),
         BanksCommand::Probe(args) => probe::run(*args).await,
+        BanksCommand::Register(args) => register::register(*args).await,
+        BanksCommand::Registration(command) => register::manage(*command).await,
+        BanksCommand::Discover(args) => discover::run(*args).await,
         BanksCommand::Import { file, data_dir } => import(&file, &data_dir).await,
     }
 }

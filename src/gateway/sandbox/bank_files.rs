@@ -8,16 +8,22 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
-use connect::{Dialect, Profile};
+use connect::{Dialect, Profile, Registry};
 use domain::InstitutionId;
 use flows::Gateway;
+
+use crate::deployments;
 
 /// What tells one state of a file from another.
 type Stamp = (PathBuf, Option<SystemTime>, u64);
 
-/// The files and folders that banks come from; of a folder, its profile files.
+/// The files and folders that banks come from: of a folder, its profile files and
+/// the deployments of its banks and of those that ship; of a file, the
+/// deployments of its banks beside it.
 pub(super) struct BankFiles {
     places: Vec<PathBuf>,
+    /// Banks that ship are there to be deployed.
+    embedded: bool,
     seen: Vec<Stamp>,
 }
 
@@ -27,10 +33,10 @@ impl BankFiles {
     /// # Errors
     ///
     /// Every problem of every file, one a line, with file, line and key.
-    pub(super) fn open(places: &[PathBuf]) -> anyhow::Result<(Self, Vec<Profile>)> {
-        let mut files = Self { places: places.to_vec(), seen: Vec::new() };
+    pub(super) fn open(places: &[PathBuf], embedded: bool) -> anyhow::Result<(Self, Vec<Profile>)> {
+        let mut files = Self { places: places.to_vec(), embedded, seen: Vec::new() };
         files.seen = files.stamps()?;
-        let profiles = read_all(&files.seen)?;
+        let profiles = files.read_all(&files.seen)?;
         Ok((files, profiles))
     }
 
@@ -48,7 +54,7 @@ impl BankFiles {
                 return None;
             }
         };
-        let read = read_all(&now);
+        let read = self.read_all(&now);
         self.seen = now;
         read.map_err(|error| tracing::error!(error = format!("{error:#}"), "The banks stay as they are")).ok()
     }
@@ -57,13 +63,71 @@ impl BankFiles {
     fn stamps(&self) -> anyhow::Result<Vec<Stamp>> {
         let mut stamps = Vec::new();
         for place in &self.places {
-            for path in profile_files(place)? {
+            let deployments = deployments::files_at(place)?.into_iter().map(|(_, path)| path);
+            for path in profile_files(place)?.into_iter().chain(deployments) {
                 let unreadable = || format!("{} cannot be read", path.display());
                 let metadata = fs::metadata(&path).with_context(unreadable)?;
                 stamps.push((path, metadata.modified().ok(), metadata.len()));
             }
         }
         Ok(stamps)
+    }
+
+    fn read_all(&self, stamps: &[Stamp]) -> anyhow::Result<Vec<Profile>> {
+        let mut banks: BTreeMap<InstitutionId, (&Path, Profile)> = BTreeMap::new();
+        let mut deployed = BTreeMap::new();
+        let mut problems = Vec::new();
+        for (path, ..) in stamps {
+            if let Some(id) = connect::deployment_of(path) {
+                deployed.insert(id, path.as_path());
+                continue;
+            }
+            let name = path.display().to_string();
+            let text = fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?;
+            let (profiles, wrong) = connect::read_profiles(&name, &text);
+            problems.extend(wrong.iter().map(ToString::to_string));
+            for profile in profiles {
+                let id = profile.id.clone();
+                if let Some((other, _)) = banks.insert(id.clone(), (path, profile)) {
+                    problems.push(format!("{name}: {id} is in {} already", other.display()));
+                }
+            }
+        }
+        let mut profiles: BTreeMap<_, _> =
+            banks.into_iter().map(|(id, (_, profile))| (id, profile)).collect();
+        self.deploy(&mut profiles, deployed, &mut problems);
+        if !problems.is_empty() {
+            bail!("{}", problems.join("\n"));
+        }
+        let empty = profiles.values().filter_map(|profile| profile.filled().err());
+        empty.for_each(|empty| tracing::warn!("{empty}"));
+        Ok(profiles.into_values().collect())
+    }
+
+    /// Fills the slots of these banks, and adds those that ship and are deployed here.
+    fn deploy(
+        &self,
+        profiles: &mut BTreeMap<InstitutionId, Profile>,
+        deployed: BTreeMap<InstitutionId, &Path>,
+        problems: &mut Vec<String>,
+    ) {
+        let ships = self.embedded && !deployed.is_empty();
+        let shipped = if ships { Registry::embedded(Vec::new()) } else { Registry::default() };
+        for (id, path) in deployed {
+            // What lies beside a single file may be about the banks of others.
+            let in_folder = self.places.iter().any(|place| path.parent() == Some(place));
+            let shipped = || shipped.profile(&id).filter(|_| in_folder).map(Arc::unwrap_or_clone);
+            let Some(profile) = profiles.remove(&id).or_else(shipped) else {
+                if in_folder {
+                    problems.push(format!("{}: no bank is called {id}", path.display()));
+                }
+                continue;
+            };
+            match deployments::read(path) {
+                Ok(deployment) => drop(profiles.insert(id, profile.deployed(deployment))),
+                Err(error) => problems.push(format!("{error:#}")),
+            }
+        }
     }
 }
 
@@ -86,27 +150,6 @@ pub(crate) fn profile_files(place: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
-}
-
-fn read_all(stamps: &[Stamp]) -> anyhow::Result<Vec<Profile>> {
-    let mut banks: BTreeMap<InstitutionId, (&Path, Profile)> = BTreeMap::new();
-    let mut problems = Vec::new();
-    for (path, ..) in stamps {
-        let name = path.display().to_string();
-        let text = fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?;
-        let (profiles, wrong) = connect::read_profiles(&name, &text);
-        problems.extend(wrong.iter().map(ToString::to_string));
-        for profile in profiles {
-            let id = profile.id.clone();
-            if let Some((other, _)) = banks.insert(id.clone(), (path, profile)) {
-                problems.push(format!("{name}: {id} is in {} already", other.display()));
-            }
-        }
-    }
-    if !problems.is_empty() {
-        bail!("{}", problems.join("\n"));
-    }
-    Ok(banks.into_values().map(|(_, profile)| profile).collect())
 }
 
 /// Puts what a look found in the place of what was loaded before.
@@ -156,7 +199,7 @@ mod tests {
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
         write("a.toml", &bank("de-a"));
         write("notes.txt", "no bank");
-        let (mut files, first) = BankFiles::open(&[folder.path().to_path_buf()]).unwrap();
+        let (mut files, first) = BankFiles::open(&[folder.path().to_path_buf()], true).unwrap();
         assert_eq!(ids(&first), ["de-a"]);
         assert!(files.look().is_none());
 
@@ -179,5 +222,41 @@ mod tests {
         assert!(files.look().is_none());
         fs::rename(&away, &place).unwrap();
         assert_eq!(files.look().unwrap().len(), 4, "what is there again is read again");
+    }
+
+    /// What the operator knows fills the slots of the folder's banks and of those
+    /// that ship; a secret that others may read, and a bank that nobody knows, are
+    /// mistakes like any other.
+    #[test]
+    fn a_deployment_fills_the_slots_of_its_bank() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        let open = |place: &Path| BankFiles::open(&[place.to_path_buf()], true).map(|(_, banks)| banks);
+        let slots = "client_id = \"deployment\"\nfinancial_id = \"deployment\"\n";
+        write("a.toml", &format!("{}{slots}", bank("de-a")));
+        let empty = open(folder.path()).unwrap();
+        assert_eq!(empty[0].missing, ["client_id", "financial_id"]);
+
+        write("de-a.deployment.toml", "client_id = \"c\"\nfinancial_id = \"f\"\n");
+        write("gb-monzo.deployment.toml", "financial_id = \"m\"\n");
+        let full = open(folder.path()).unwrap();
+        assert_eq!(ids(&full), ["de-a", "gb-monzo"]);
+        assert!(full[0].connectable(), "{:?}", full[0].missing);
+        assert_eq!(full[1].financial_id.as_deref(), Some("m"));
+        // Beside a single file, only what is about its banks.
+        assert_eq!(ids(&open(&folder.path().join("a.toml")).unwrap()), ["de-a"]);
+
+        write("de-b.deployment.toml", "client_id = \"c\"\n");
+        let refused = open(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("de-b.deployment.toml: no bank is called de-b"), "{refused}");
+        assert!(open(&folder.path().join("a.toml")).is_ok());
+        fs::remove_file(folder.path().join("de-b.deployment.toml")).unwrap();
+        let secret = "client_id = \"c\"\nfinancial_id = \"f\"\nregistration_access_token = \"t\"\n";
+        write("de-a.deployment.toml", secret);
+        let refused = open(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("others may read it: chmod 600"), "{refused}");
+        let deployment = connect::read_deployment("x", secret).unwrap();
+        deployments::write(&folder.path().join("de-a.deployment.toml"), &deployment).unwrap();
+        assert!(open(folder.path()).unwrap()[0].connectable());
     }
 }

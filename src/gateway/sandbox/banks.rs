@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::pki::{GATEWAY_ORGANISATION, GatewaySeal};
+use super::software::SoftwareDirectory;
 use super::{Pki, SandboxOptions, address, port_hint};
 
 /// Which bank is where.
@@ -92,6 +93,7 @@ impl ModelBanks {
         options: &SandboxOptions,
         pki: &Pki,
         seal: &GatewaySeal,
+        directory: &SoftwareDirectory,
         issuer: &str,
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
@@ -111,10 +113,11 @@ impl ModelBanks {
                 clients: vec![OauthClient {
                     client_id: CLIENT_ID.to_owned(),
                     organization_identifier: GATEWAY_ORGANISATION.to_owned(),
-                    redirect_uris: vec![format!("{issuer}/callback/{}", plan.id)],
+                    redirect_uris: vec![callback(issuer, plan)],
                     jwks: Jwks::of([&*seal.key]).to_value(),
                     seal_pem: Some(pki.gateway_qseal.certificate_pem.clone()),
                 }],
+                registration: (plan.kind == BankKind::UkOpenBanking).then(|| directory.desk()),
                 auto_approve: options.auto_approve,
                 state_dir: Some(options.data_dir.join("banks")),
                 clock: options.clock.clone(),
@@ -132,6 +135,12 @@ impl ModelBanks {
             running.push((plan, bank.with_context(|| format!("{} could not start", plan.name))?));
         }
         Ok(Self(running))
+    }
+
+    /// The callbacks of banks that register clients.
+    pub(super) fn callbacks(issuer: &str) -> Vec<String> {
+        let registering = PLANS.iter().filter(|plan| plan.kind == BankKind::UkOpenBanking);
+        registering.map(|plan| callback(issuer, plan)).collect()
     }
 
     /// How the gateway reaches them; `key_url` is where its seal is published.
@@ -184,6 +193,11 @@ impl ModelBanks {
             bank.stopped().await;
         }
     }
+}
+
+/// Where a bank sends the browser back to.
+fn callback(issuer: &str, plan: &Plan) -> String {
+    format!("{issuer}/callback/{}", plan.id)
 }
 
 fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {

@@ -34,6 +34,8 @@ pub(crate) struct Book {
     /// Accesses without the customer, by consent, operation and day.
     pub(crate) accesses: BTreeMap<String, u32>,
     pub(crate) entries: Vec<Entry>,
+    /// Clients that registered by request, by `client_id`.
+    pub(crate) clients: BTreeMap<String, RegisteredClient>,
     /// Names of TPPs by `organizationIdentifier`, as their certificates say.
     pub(crate) names: BTreeMap<String, String>,
 }
@@ -248,6 +250,9 @@ pub(crate) struct Pushed {
     /// An id_token is to come with the code (OpenID Connect Core §3.3).
     #[serde(default)]
     pub(crate) hybrid: bool,
+    /// The client that asks; empty where the standard knows one per organisation.
+    #[serde(default)]
+    pub(crate) client: String,
     pub(crate) expires: Timestamp,
 }
 
@@ -282,6 +287,25 @@ pub(crate) struct Token {
     pub(crate) expires: Timestamp,
     /// The code it came from, whose replay ends it.
     pub(crate) code: Option<String>,
+    /// The client that asked for it.
+    #[serde(default)]
+    pub(crate) client: Option<String>,
+}
+
+/// A client that registered by request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RegisteredClient {
+    pub(crate) id: String,
+    /// `organizationIdentifier` of its certificate.
+    pub(crate) organisation: String,
+    pub(crate) redirect_uris: Vec<String>,
+    pub(crate) jwks: Value,
+    pub(crate) scope: String,
+    pub(crate) issued: Timestamp,
+    /// Digest of the token that manages it, where it has one of its own.
+    pub(crate) token: Option<String>,
+    /// What it is told of itself.
+    pub(crate) metadata: serde_json::Map<String, Value>,
 }
 
 /// Something that may come only once.

@@ -15,14 +15,13 @@ use crate::habit::Habit;
 /// name, or nothing if it is not in order.
 pub(crate) fn brought(bank: &Bank, query: &str) -> Option<String> {
     let query = parameters(bank, query)?;
-    let client = query.get("client_id")?;
-    let client = bank.clients.iter().find(|known| known.registered.client_id == *client)?;
-    let object = request_object(bank, client, query.get("request")?).ok()?;
+    let client = bank.client_named(query.get("client_id")?)?;
+    let object = request_object(bank, &client, query.get("request")?).ok()?;
     // OpenID Connect Core §6.1: what stands in both places is the same.
     let same = ["client_id", "response_type", "scope"]
         .iter()
         .all(|name| query.get(*name).is_none_or(|value| object.get(*name) == Some(value)));
-    let request = accepted(bank, client, &object).ok().filter(|_| same)?;
+    let request = accepted(bank, &client, &object).ok().filter(|_| same)?;
     if !has_the_rest(bank, &query, &request) {
         return None;
     }

@@ -32,11 +32,8 @@ pub(super) fn with_token(
 /// The one that comes with a code (OpenID Connect Core §3.3.2.11). `None` if it
 /// cannot be signed.
 pub(super) fn with_code(bank: &Bank, issued: &Code, code: &str) -> Option<String> {
-    let tpp = bank
-        .vault
-        .read(|book| book.consents.get(&issued.request.consent).map(|consent| consent.tpp.clone()))?;
-    let client = bank.clients.iter().find(|client| client.registered.organization_identifier == tpp)?;
-    let mut claims = claims(bank, client, issued);
+    let client = bank.client_named(&issued.request.client)?;
+    let mut claims = claims(bank, &client, issued);
     claims.insert("c_hash".into(), left_half(code).into());
     signed(bank, claims)
 }

@@ -36,7 +36,7 @@ impl From<std::io::Error> for OauthRefusal {
 impl IntoResponse for OauthRefusal {
     fn into_response(self) -> Response {
         let status = match self.error {
-            "invalid_client" => StatusCode::UNAUTHORIZED,
+            "invalid_client" | "invalid_token" => StatusCode::UNAUTHORIZED,
             "server_error" => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         };

@@ -34,23 +34,23 @@ pub(crate) type Form = BTreeMap<String, String>;
 
 /// The client of a request: by its certificate, and by an assertion if it
 /// sends one. The certificate is always needed.
-pub(super) fn authenticate<'b>(
-    bank: &'b Bank,
-    caller: &Caller,
-    form: &Form,
-) -> Result<&'b Client, OauthRefusal> {
-    let client = caller.client(bank).ok_or(OauthRefusal::client("No client has this certificate"))?;
+pub(super) fn authenticate(bank: &Bank, caller: &Caller, form: &Form) -> Result<Arc<Client>, OauthRefusal> {
+    let of_certificate = caller.client(bank).ok_or(OauthRefusal::client("No client has this certificate"))?;
+    let organisation = of_certificate.registered.organization_identifier.clone();
+    let client = match form.get("client_id") {
+        Some(id) => bank
+            .client_named(id)
+            .filter(|client| client.registered.organization_identifier == organisation)
+            .ok_or(OauthRefusal::client("The certificate is another client's"))?,
+        None => of_certificate,
+    };
     let qualified = caller.peer.as_deref().is_some_and(|peer| peer.psd2_problems(QcType::Web).is_empty());
     if !qualified {
         return Err(OauthRefusal::client("The certificate is no PSD2 certificate"));
     }
-    let named = form.get("client_id");
-    if named.is_some_and(|id| *id != client.registered.client_id) {
-        return Err(OauthRefusal::client("The certificate is another client's"));
-    }
     match form.get("client_assertion") {
-        Some(assertion) => assertion_of(bank, client, form, assertion)?,
-        None if named.is_none() => return Err(OauthRefusal::client("client_id is missing")),
+        Some(assertion) => assertion_of(bank, &client, form, assertion)?,
+        None if !form.contains_key("client_id") => return Err(OauthRefusal::client("client_id is missing")),
         None => {}
     }
     caller.facts.note(Fact::Role);
@@ -113,9 +113,9 @@ pub(crate) async fn issue(
     let client = authenticate(&bank, &caller, &form)?;
     let thumbprint = caller.peer.as_deref().map(|peer| peer.thumbprint.to_string()).unwrap_or_default();
     let answer = match form.get("grant_type").map(String::as_str) {
-        Some("client_credentials") => client_credentials(&bank, &form, thumbprint),
-        Some("authorization_code") => authorization_code(&bank, client, &form, thumbprint),
-        Some("refresh_token") => refresh(&bank, client, &form, thumbprint),
+        Some("client_credentials") => client_credentials(&bank, &client, &form, thumbprint),
+        Some("authorization_code") => authorization_code(&bank, &client, &form, thumbprint),
+        Some("refresh_token") => refresh(&bank, &client, &form, thumbprint),
         _ => Err(OauthRefusal { error: "unsupported_grant_type", description: "The grant is not supported" }),
     };
     // Also what a refusal changed, a used code or assertion, has to last.
@@ -123,9 +123,14 @@ pub(crate) async fn issue(
     Ok(Json(answer?).into_response())
 }
 
-fn client_credentials(bank: &Bank, form: &Form, thumbprint: String) -> Result<Value, OauthRefusal> {
+fn client_credentials(
+    bank: &Bank,
+    client: &Client,
+    form: &Form,
+    thumbprint: String,
+) -> Result<Value, OauthRefusal> {
     let scope = form.get("scope").map(String::as_str).unwrap_or_default();
-    let known = |name: &str| match bank.kind {
+    let of_kind = |name: &str| match bank.kind {
         // A STET bank gives account information to nobody but by the customer's word.
         BankKind::Stet => name == "pisp",
         BankKind::UkOpenBanking
@@ -133,7 +138,14 @@ fn client_credentials(bank: &Bank, form: &Form, thumbprint: String) -> Result<Va
         | BankKind::BerlinGroupDecoupled
         | BankKind::PolishApi => name == "accounts" || name == "payments",
     };
-    if scope.is_empty() || !scope.split(' ').all(known) {
+    let supported = match &client.scope {
+        // A token without a scope manages the client's registration.
+        Some(registered) => {
+            scope.is_empty() || scope.split(' ').all(|name| registered.split(' ').any(|known| known == name))
+        }
+        None => !scope.is_empty() && scope.split(' ').all(of_kind),
+    };
+    if !supported {
         return Err(OauthRefusal { error: "invalid_scope", description: "The scope is not supported" });
     }
     let access = mint(
@@ -145,6 +157,7 @@ fn client_credentials(bank: &Bank, form: &Form, thumbprint: String) -> Result<Va
             thumbprint,
             expires: later(bank, ACCESS_SECONDS),
             code: None,
+            client: Some(client.registered.client_id.clone()),
         },
     );
     let mut answer = answer(bank, &access, scope);
@@ -215,6 +228,7 @@ fn authorization_code(
         thumbprint,
         expires: later(bank, ACCESS_SECONDS),
         code: Some(digest),
+        client: Some(client.registered.client_id.clone()),
     };
     let refresh_expires = later(bank, REFRESH_DAYS.saturating_mul(86_400));
     let refresh = Token { refresh: true, expires: refresh_expires, ..token.clone() };

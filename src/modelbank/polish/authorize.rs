@@ -67,6 +67,7 @@ pub(super) async fn authorize(
         nonce: None,
         challenge: String::new(),
         hybrid: false,
+        client: String::new(),
         expires: oauth::request_end(&bank),
     };
     let name = oauth::keep_request(&bank, made, pushed);

@@ -38,7 +38,7 @@ pub(super) async fn issue(
     ];
     let form: BTreeMap<String, String> =
         named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
-    let granted = grant(&bank, client, &caller, &form);
+    let granted = grant(&bank, &client, &caller, &form);
     // Also what a refusal changed, a used code, has to last.
     bank.vault.keep().await?;
     let (tokens, consent) = granted.map_err(|_| Refusal::token())?;

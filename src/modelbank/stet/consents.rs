@@ -24,8 +24,7 @@ const DAYS: i64 = 180;
 /// is not one of a known client.
 pub(crate) fn requested(bank: &Bank, query: &HashMap<String, String>) -> Option<String> {
     let parameter = |name: &str| query.get(name).map(String::as_str);
-    let client =
-        bank.clients.iter().find(|client| Some(&*client.registered.client_id) == parameter("client_id"))?;
+    let client = bank.client_named(parameter("client_id")?)?;
     let redirect = parameter("redirect_uri")?;
     let scope = parameter("scope")?;
     let known = |word: &str| word == "aisp" || word == "extended_transaction_history";
@@ -61,6 +60,7 @@ pub(crate) fn requested(bank: &Bank, query: &HashMap<String, String>) -> Option<
         nonce: None,
         challenge: challenge.to_owned(),
         hybrid: false,
+        client: String::new(),
         expires: oauth::request_end(bank),
     };
     Some(oauth::keep_request(bank, consent, pushed))

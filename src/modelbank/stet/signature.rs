@@ -50,7 +50,8 @@ fn check(bank: &Bank, caller: &Caller, body: &[u8]) -> Result<(), Refusal> {
     if date.as_second().abs_diff(bank.now().as_second()) > SKEW {
         return Err(invalid);
     }
-    let seal = caller.client(bank).and_then(|client| client.seal.as_ref()).ok_or(invalid)?;
+    let client = caller.client(bank).ok_or(invalid)?;
+    let seal = client.seal.as_ref().ok_or(invalid)?;
     let named = CavageHeader::parse(signature).map_err(|_| invalid)?;
     let fingerprint = crypto::digest::sha256_hex(&seal.der);
     let address = url::Url::parse(&named.key_id).ok().filter(|url| url.scheme() == "https");

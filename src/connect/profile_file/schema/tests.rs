@@ -44,8 +44,10 @@ const EVERYTHING: &str = r#"
     [brand.registration]
     automatic = true
     version = "3.2"
+    request = "jwt"
     organisation_id_in_subject = "attribute-name"
     read = true
+    update = true
     delete = true
     shared_as = "example"
     [brand.authorization_server]
@@ -55,6 +57,7 @@ const EVERYTHING: &str = r#"
     token_endpoint = "https://b.example/t"
     pushed_authorization_request_endpoint = "https://b.example/p"
     jwks_uri = "https://b.example/k"
+    registration_endpoint = "https://b.example/r"
     signed_request_object = true
     pushed_requests = true
     response_type = "code"

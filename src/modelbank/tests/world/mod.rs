@@ -70,6 +70,7 @@ impl World {
             key: SigningKey::from_pem(&seal.key_pem, "seal").unwrap(),
             seal: Certificate::from_pem(&seal.certificate_pem).unwrap(),
             seal_pem: seal.certificate_pem,
+            qwac: Certificate::from_pem(&qwac.certificate_pem).unwrap(),
             http: Http::new(&self.authority, Some(&qwac)),
         }
     }
@@ -115,6 +116,7 @@ impl World {
             client_ca_pem: self.authority.certificate_pem().into(),
             signing_key_pem: Some(self.signing.clone()),
             clients: tpps.iter().map(client).collect(),
+            registration: None,
             auto_approve,
             state_dir: Some(PathBuf::from(self.state.path())),
             clock: self.clock.clone(),
@@ -269,10 +271,21 @@ pub struct Tpp {
     pub key: SigningKey,
     pub seal: Certificate,
     pub seal_pem: String,
+    pub qwac: Certificate,
     pub http: Http,
 }
 
 impl Tpp {
+    /// The subject of the QWAC, written by hand as RFC 4514 §2.4 wants an attribute
+    /// without a name.
+    pub fn subject_in_hex(&self) -> String {
+        let id = &self.organisation;
+        let length = u8::try_from(id.len()).unwrap();
+        let hex: String = id.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let named = format!("organizationIdentifier={id}");
+        self.qwac.subject_dn.replace(&named, &format!("2.5.4.97=#0c{length:02x}{hex}"))
+    }
+
     /// One Berlin Group request; a POST is signed.
     pub async fn berlin(
         &self,
