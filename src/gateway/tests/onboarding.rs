@@ -1,7 +1,12 @@
 //! From a software statement to a bank that authorises us, by the commands an
 //! operator has: register, show, probe, update, delete, and look for drift.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod support;
 

@@ -130,11 +130,12 @@ impl Meeting {
 
     /// What the bank answers to a registration of both services, in one word.
     async fn refusal(&self, profile: &Profile) -> String {
-        match self.register(profile, &Role::ALL).await.unwrap_err() {
-            RegistrationError::Bank(error) => error.bank_code.clone().unwrap_or_else(|| error.to_string()),
-            RegistrationError::Different { source, .. } => source.field.unwrap(),
-            other => panic!("{other}"),
+        let error = self.register(profile, &Role::ALL).await.unwrap_err();
+        if let RegistrationError::Different { source, .. } = error {
+            return source.field.unwrap();
         }
+        let RegistrationError::Bank(error) = error else { panic!("{error}") };
+        error.bank_code.clone().unwrap_or_else(|| error.to_string())
     }
 }
 
