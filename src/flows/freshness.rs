@@ -247,7 +247,9 @@ impl Gateway {
     #[must_use]
     pub fn note_proof(&self, proof: &crypto::dpop::Proof) -> bool {
         let id = format!("{} {}", proof.key, proof.jti);
-        self.freshness.proofs.entry(crypto::digest::sha256(id.as_bytes())).or_insert(()).is_fresh()
+        // `or_insert` looks and inserts in two steps, between which another request
+        // with the same proof comes; this one lets a single caller in.
+        self.freshness.proofs.entry(crypto::digest::sha256(id.as_bytes())).or_insert_with(|| ()).is_fresh()
     }
 
     /// Makes a change after which no process may use a copy of `subject`, and
