@@ -1,6 +1,6 @@
 # What there is to do here. Each target says what it needs when that is missing.
 
-.PHONY: help test lint openapi security-profile bench demo
+.PHONY: help test lint openapi security-profile banks bench demo
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -25,7 +25,10 @@ openapi: ## Write the API document and the schema of bank profiles anew
 	mv openapi/bank-profile.schema.json.new openapi/bank-profile.schema.json
 
 security-profile: ## Write docs/security-profile.md anew, by running the Rust tests
-	@scripts/test.sh --security-profile
+	@scripts/test.sh --tables
+
+banks: ## Write docs/banks.md anew, the same way
+	@scripts/test.sh --tables
 
 bench: ## Measure the release build; writes docs/measurements.md
 	@scripts/measure.sh

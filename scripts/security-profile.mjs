@@ -11,8 +11,10 @@
 // nothing is written: it fails if the document is not what would be written, if
 // a rule or module has no test, or if a test names one that is not there.
 
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
+
+import { documented, outcomesOf, report } from './tables.mjs';
 
 const root = path.resolve(import.meta.dirname, '..');
 const arguments_ = process.argv.slice(2);
@@ -26,14 +28,13 @@ const { rules, modules } = JSON.parse(readFileSync(path.join(root, 'conformance/
 const sources = readdirSync(path.join(root, 'src'), { recursive: true })
   .filter((name) => name.endsWith('.rs'))
   .sort();
-const TEST = /((?:^[ \t]*\/\/\/.*\n)+)(?:^[ \t]*#\[.*\]\n)*^[ \t]*(?:pub )?(?:async )?fn (\w+)/gm;
 const RULES = /\(((?:(?:AS|MS|RS|R|N|M|C|B)\d+)(?:, (?:AS|MS|RS|R|N|M|C|B|CL)\d+)*)\)/g;
 const MODULES = /\[module: ([\w-]+)\]/g;
 const tests = [];
 for (const name of sources) {
   const file = path.posix.join('src', name);
   const text = readFileSync(path.join(root, file), 'utf8');
-  for (const [, comment, test] of text.matchAll(TEST)) {
+  for (const { comment, test } of documented(text)) {
     const named = [...comment.matchAll(RULES)].flatMap(([, ids]) => ids.split(', '));
     const played = [...comment.matchAll(MODULES)].map(([, module]) => module);
     if (named.length + played.length) tests.push({ file, test, rules: named, modules: played });
@@ -42,21 +43,7 @@ for (const name of sources) {
 
 // --- How they fared ----------------------------------------------------------
 
-const outcomes = new Map();
-for (const report of reports) {
-  const xml = readFileSync(report, 'utf8');
-  for (const [, attributes, body] of xml.matchAll(/<testcase ([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)) {
-    const name = /\bname="([^"]*)"/.exec(attributes)[1];
-    const failed = /<(failure|error)\b/.test(body ?? '');
-    // `module::test`, or `test::on_sqlite` where a test runs on both databases.
-    const test = name.replace(/::on_(sqlite|postgres)$/, '').split('::').at(-1);
-    outcomes.set(test, (outcomes.get(test) ?? true) && !failed);
-  }
-}
-const fared = ({ test }) => {
-  if (!outcomes.has(test)) return 'not run';
-  return outcomes.get(test) ? 'passed' : '**failed**';
-};
+const fared = outcomesOf(reports);
 
 // --- The document ------------------------------------------------------------
 
@@ -114,19 +101,4 @@ play what it plays. The official suite itself needs a server of its own and is n
 ${modules.map(moduleRow).join('\n')}
 `;
 
-if (!reports.length) wrong.push('no JUnit file was named, so no test has a result');
-if (!check) {
-  writeFileSync(document, text);
-  for (const line of wrong) console.error(`security profile: ${line}`);
-  console.log(`Written to ${path.relative(process.cwd(), document)}`);
-} else {
-  let there = '';
-  try {
-    there = readFileSync(document, 'utf8');
-  } catch {
-    // Then it is out of date.
-  }
-  if (there !== text) wrong.push('docs/security-profile.md is not what the tests say: run make security-profile');
-  for (const line of wrong) console.error(`security profile: ${line}`);
-}
-process.exit(wrong.length ? 1 : 0);
+process.exit(report({ name: 'security-profile', document, text, wrong, check, reports }));

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test: Rust, then the outside judges in Node, then a real browser.
-# With --security-profile it stops after the Rust tests and writes
-# docs/security-profile.md anew.
+# With --tables it stops after the Rust tests and writes docs/security-profile.md and
+# docs/banks.md anew.
 #
 # Installs what is missing where apt-get is at hand. Starts PostgreSQL and Redis
 # of its own in .test/ on free ports, unless DATABASE_URL and REDIS_URL name some
@@ -208,14 +208,15 @@ if [ "${runner[0]}" = nextest ]; then gateway=("${all[@]}" -E 'package(consentry
 CONSENTRY_TEST_ON=postgres cargo "${runner[@]}" "${gateway[@]}" --no-fail-fast || failed=1
 if [ "${runner[0]}" = nextest ]; then
   cp "$junit" "$run/postgres.xml"
-  say "Holding the security profile to the tests"
-  if [ "${1:-}" = --security-profile ]; then
-    node scripts/security-profile.mjs "$run/sqlite.xml" "$run/postgres.xml" || failed=1
-    exit "$failed"
-  fi
-  node scripts/security-profile.mjs --check "$run/sqlite.xml" "$run/postgres.xml" || failed=1
+  say "Holding the tables of the documentation to the tests"
+  mode=(--check)
+  if [ "${1:-}" = --tables ]; then mode=(); fi
+  for table in security-profile banks; do
+    node "scripts/$table.mjs" ${mode[@]+"${mode[@]}"} "$run/sqlite.xml" "$run/postgres.xml" || failed=1
+  done
+  if [ "${1:-}" = --tables ]; then exit "$failed"; fi
 else
-  say "SKIPPED: the security profile is compared where cargo-nextest is"
+  say "SKIPPED: the tables of the documentation are compared where cargo-nextest is"
 fi
 
 # Built together with the Rust tests: the judges drive the same binary.

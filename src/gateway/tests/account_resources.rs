@@ -42,6 +42,7 @@ async fn first(tpp: &Tpp, token: &SecretString, account: &str, resource: &str) -
 }
 
 /// "AISP gets the same data as the PSU online" (RTS Art. 36(1)(a)).
+/// [connector: further account information at uk]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_uk_bank_tells_everything_the_consent_allows() {
     let gw = TestGateway::start().await;
@@ -85,6 +86,7 @@ async fn a_uk_bank_tells_everything_the_consent_allows() {
     gw.sandbox.stop().await;
 }
 
+/// [connector: further account information at berlin-redirect]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_berlin_group_bank_tells_what_its_standard_has_and_no_more() {
     let gw = TestGateway::start().await;

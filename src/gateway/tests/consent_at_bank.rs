@@ -68,6 +68,7 @@ fn hidden(page: &str, name: &str) -> String {
 
 /// The PSU withdraws at the bank; the next read notices, tells the TPP, and is
 /// the last that goes there.
+/// [connector: withdrawal at uk berlin-redirect berlin-decoupled stet polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawal_at_the_bank_is_noticed_by_the_next_read() {
     for bank in [UK, EU, DECOUPLED, STET, POLISH] {
@@ -187,6 +188,7 @@ async fn a_bank_that_is_down_ends_no_consent() {
 
 /// XS2A consentStatus `partiallyAuthorised`: one holder of a joint account has
 /// approved, nothing is read until the other has.
+/// [connector: several signatories at berlin-redirect]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_joint_account_is_read_when_both_holders_have_approved() {
     for (decision, becomes, told) in

@@ -28,6 +28,7 @@ async fn the_demo_journey_holds() {
 }
 
 /// Two consents of one grant answer in one call, each from its region.
+/// [connector: balances at uk berlin-redirect]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_call_reads_two_banks_that_speak_different_standards() {
     let gw = TestGateway::start().await;
@@ -67,6 +68,7 @@ async fn a_second_consent_keeps_every_id() {
 }
 
 /// A page is cut where the one before ended, and a cursor fits one request only.
+/// [connector: transactions at berlin-redirect]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transactions_come_in_pages_without_gap_or_repeat() {
     let gw = TestGateway::start().await;
@@ -128,6 +130,7 @@ async fn a_withdrawn_consent_is_over_at_once() {
 }
 
 /// A decoupled bank asks in its app; our page waits and goes on by itself.
+/// [connector: consent at berlin-decoupled]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_decoupled_bank_is_waited_for() {
     let gw = TestGateway::start().await;
@@ -144,6 +147,7 @@ async fn a_decoupled_bank_is_waited_for() {
 
 /// Banks whose standards lodge no consent, or name theirs in the authorization:
 /// given, read, withdrawn, as at any other.
+/// [connector: consent, balances, transactions, withdrawal at stet polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consent_is_given_read_under_and_withdrawn_at_banks_that_authorise_only() {
     let gw = TestGateway::start().await;

@@ -51,6 +51,7 @@ async fn iban_at(gw: &TestGateway, tpp: &Tpp, bank: &str) -> String {
 }
 
 /// A payment settles at a bank of each standard, and the money has moved.
+/// [connector: payment at uk berlin-redirect berlin-decoupled stet polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payment_settles_at_every_kind_of_bank() {
     let gw = TestGateway::start().await;
@@ -238,6 +239,7 @@ async fn a_payment_above_the_balance_is_rejected() {
 }
 
 /// The PSU declines: at our page, and at each kind of bank.
+/// [connector: payment declined at uk berlin-redirect stet polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_declined_payment_is_rejected_and_not_executed() {
     let gw = TestGateway::wanted(support::Wanted { auto_approve: false, ..Default::default() }).await;

@@ -69,6 +69,7 @@ async fn where_banks_publish_their_metadata() {
 }
 
 /// Links are followed below the bank's own address only.
+/// [connector: transactions at uk]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_the_links_of_banks_lead() {
     let world = World::start().await;
