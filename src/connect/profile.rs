@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::bank_oauth::Role;
-use crate::{BankError, BerlinGroupOptions, Mapping, ProfileTest, QuirkName, Quirks};
+use crate::{BankError, BerlinGroupOptions, Mapping, ProfileTest, Quirk, QuirkName, Quirks};
 
 /// What the dialect of a plugin begins with; its name follows.
 pub const PLUGIN: &str = "plugin:";
@@ -392,6 +392,27 @@ impl Profile {
     #[must_use]
     pub fn client_of(&self, role: Role) -> Option<&str> {
         self.client_ids.get(&role).or(self.client_id.as_ref()).map(String::as_str)
+    }
+
+    /// States how the bank deviates from its standard. A deviation that moves an
+    /// address is written into the address itself.
+    pub fn deviate(&mut self, quirks: Quirks) {
+        if let Some(server) = &mut self.authorization_server {
+            let address = |name, parameter| {
+                let quirk: &Quirk = quirks.find(name, "discovery", "")?;
+                Url::parse(quirk.text(parameter)?).ok()
+            };
+            if let Some(url) = address(QuirkName::MetadataElsewhere, "address") {
+                server.metadata_url = Some(url);
+            }
+            if let Some(url) = address(QuirkName::MetadataUnpublished, "token_endpoint") {
+                server.token_endpoint = Some(url);
+            }
+            if let Some(url) = address(QuirkName::MetadataUnpublished, "authorization_endpoint") {
+                server.authorization_endpoint = Some(url);
+            }
+        }
+        self.quirks = quirks;
     }
 
     /// Whether the bank's answer to an authorization request stands behind the `#` of

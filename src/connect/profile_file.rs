@@ -358,8 +358,8 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     profile.limits = limits(table);
     profile.berlin_group = berlin_group::berlin_group(table, &dialect);
     profile.allow_weaker = allow_weaker(table);
-    profile.quirks = Quirks::new(table.each_table("quirks", |inner| quirk(inner, &profile.allow_weaker)));
-    apply_addresses(&mut profile);
+    let quirks = table.each_table("quirks", |inner| quirk(inner, &profile.allow_weaker));
+    profile.deviate(Quirks::new(quirks));
     Some(profile)
 }
 
@@ -373,24 +373,6 @@ fn allow_weaker(table: &mut Table<'_>) -> BTreeMap<QuirkName, String> {
         reasons.finish();
     }
     allowed
-}
-
-/// Quirks that move an address are written into the address itself.
-fn apply_addresses(profile: &mut Profile) {
-    let Some(server) = &mut profile.authorization_server else { return };
-    let address = |name, parameter| {
-        let quirk: &Quirk = profile.quirks.find(name, "discovery", "")?;
-        Url::parse(quirk.text(parameter)?).ok()
-    };
-    if let Some(url) = address(QuirkName::MetadataElsewhere, "address") {
-        server.metadata_url = Some(url);
-    }
-    if let Some(url) = address(QuirkName::MetadataUnpublished, "token_endpoint") {
-        server.token_endpoint = Some(url);
-    }
-    if let Some(url) = address(QuirkName::MetadataUnpublished, "authorization_endpoint") {
-        server.authorization_endpoint = Some(url);
-    }
 }
 
 /// The name of one of our dialects, or of a plugin.

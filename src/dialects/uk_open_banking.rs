@@ -124,12 +124,12 @@ fn date_or_none<T>(
     field: &str,
     read: Result<Option<T>, BankError>,
 ) -> Result<Option<T>, BankError> {
-    let version = profile.accounts_api.as_ref().map_or("", |api| api.version.as_str());
-    let quirk = profile.quirks.find(QuirkName::InvalidDateIsNone, step, version);
-    match read {
-        Err(_) if quirk.is_some_and(|quirk| quirk.text("field") == Some(field)) => Ok(None),
-        read => read,
-    }
+    read.or_else(|error| {
+        let version = profile.accounts_api.as_ref().map_or("", |api| api.version.as_str());
+        let quirk = profile.quirks.find(QuirkName::InvalidDateIsNone, step, version);
+        let known = quirk.is_some_and(|quirk| quirk.text("field") == Some(field));
+        if known { Ok(None) } else { Err(error) }
+    })
 }
 
 /// Status of a consent: words of 3.1, codes of 4.0.

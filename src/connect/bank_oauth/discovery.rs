@@ -199,9 +199,8 @@ impl Published {
             note("issuer", Meaning::IssuerChanged, Some(issuer.into()), self.0.get("issuer"));
         }
         for (name, value) in self.flat() {
-            let called = CALLED
-                .iter()
-                .any(|called| name.strip_prefix("mtls_endpoint_aliases/").unwrap_or(&name) == *called);
+            let member = name.strip_prefix(ALIASES).and_then(|alias| alias.strip_prefix('/'));
+            let called = CALLED.contains(&member.unwrap_or(&name));
             let url = value.as_str().and_then(|text| Url::parse(text).ok());
             if called && !url.is_some_and(|url| profile.permits(&url)) {
                 note(&name, Meaning::ForeignHost, None, Some(value));

@@ -77,9 +77,8 @@ impl OAuthClient<'_> {
             return Err(invalid("id_token/azp"));
         }
         let now = self.now.as_second();
-        let exp = claims.get("exp").and_then(Value::as_i64).ok_or_else(|| invalid("id_token/exp"))?;
         let millis = self.tolerates(QuirkName::IdTokenExpiryInMillis, expected);
-        let exp = if millis { exp.checked_div(1000).unwrap_or(exp) } else { exp };
+        let exp = seconds(&claims, "exp", millis).ok_or_else(|| invalid("id_token/exp"))?;
         if exp <= now.saturating_sub(SKEW) {
             return Err(invalid("id_token/exp"));
         }
@@ -142,12 +141,10 @@ impl OAuthClient<'_> {
             None if self.tolerates(QuirkName::IdTokenAcrMissing, expected) => {}
             Some(_) | None => return Err(invalid("id_token/acr")),
         }
-        match claims.get("auth_time").and_then(Value::as_i64) {
-            Some(at) => {
-                let millis = self.tolerates(QuirkName::IdTokenExpiryInMillis, expected);
-                let at = if millis { at.checked_div(1000).unwrap_or(at) } else { at };
-                if at > now.saturating_add(SKEW) { Err(invalid("id_token/auth_time")) } else { Ok(()) }
-            }
+        let millis = self.tolerates(QuirkName::IdTokenExpiryInMillis, expected);
+        match seconds(claims, "auth_time", millis) {
+            Some(at) if at > now.saturating_add(SKEW) => Err(invalid("id_token/auth_time")),
+            Some(_) => Ok(()),
             None if self.tolerates(QuirkName::IdTokenAuthTimeMissing, expected) => Ok(()),
             None => Err(invalid("id_token/auth_time")),
         }
@@ -184,6 +181,12 @@ impl OAuthClient<'_> {
         };
         self.profile.quirks.find(name, &step, role.version(self.profile)).is_some()
     }
+}
+
+/// A time of a token in seconds, written in milliseconds by some banks.
+fn seconds(claims: &Map<String, Value>, name: &str, millis: bool) -> Option<i64> {
+    let at = claims.get(name).and_then(Value::as_i64)?;
+    if millis { at.checked_div(1000) } else { Some(at) }
 }
 
 /// The left half of the SHA-256, base64url (OpenID Connect Core §3.3.2.11):

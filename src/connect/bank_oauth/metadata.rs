@@ -75,11 +75,9 @@ impl Metadata {
 pub fn metadata_request(profile: &Profile, named: Option<&Url>) -> Result<BankRequest, BankError> {
     let missing = || BankError::profile(&profile.id, "authorization_server.issuer");
     let server = profile.authorization_server.as_ref();
-    let stated = server.and_then(|server| server.metadata_url.clone());
-    let elsewhere = profile.quirks.find(QuirkName::MetadataElsewhere, "discovery", "");
-    let elsewhere = elsewhere.and_then(|quirk| Url::parse(quirk.text("address")?).ok());
-    let url = match named.cloned().or(elsewhere).or(stated) {
-        Some(url) => url,
+    let stated = server.and_then(|server| server.metadata_url.as_ref());
+    let url = match named.or(stated) {
+        Some(url) => url.clone(),
         None => {
             let issuer = server.and_then(|server| server.issuer.as_deref()).ok_or_else(missing)?;
             let address = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));

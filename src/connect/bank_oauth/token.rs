@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{AuthorizationRequest, Form, OAuthClient, Role};
-use crate::{BankError, BankErrorKind, BankRequest, BankResponse, Effect, Profile, QuirkName};
+use crate::{BankError, BankErrorKind, BankRequest, BankResponse, Effect, Profile, Quirk, QuirkName};
 
 /// What the token endpoint gave. Keep the refresh token before looking at
 /// anything else: a bank that rotates has already burnt the one before.
@@ -26,7 +26,7 @@ pub struct BankTokens {
     pub scope: Option<String>,
 }
 
-/// What a token was asked for; its answer is judged by it.
+/// What a token is asked for; its answer is judged by it.
 #[derive(Clone, Copy)]
 pub enum TokenAsked<'a> {
     /// A token of our own with this scope.
@@ -35,6 +35,17 @@ pub enum TokenAsked<'a> {
     Code(&'a AuthorizationRequest),
     /// A new access token for this service.
     Refresh(Role),
+}
+
+impl TokenAsked<'_> {
+    /// The service that it is for.
+    fn role(self) -> Role {
+        match self {
+            Self::Own(scope) => Role::of_scope(scope),
+            Self::Code(request) => request.role,
+            Self::Refresh(role) => role,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -116,17 +127,7 @@ impl OAuthClient<'_> {
         form.push("code", code.expose_secret());
         form.push("redirect_uri", request.redirect_uri.as_str());
         form.push("code_verifier", request.code_verifier.expose_secret());
-        let step = format!("token.code.{}", request.role.word());
-        let version = request.role.version(self.profile);
-        if let Some(scope) = self
-            .profile
-            .quirks
-            .find(QuirkName::TokenScopeRequested, &step, version)
-            .and_then(|quirk| quirk.text("scope"))
-        {
-            form.push("scope", scope);
-        }
-        self.token_request(request.role, form, Effect::Write)
+        self.token_request_for(TokenAsked::Code(request), form)
     }
 
     /// Asks for a new access token (RFC 6749 §6). Send it once: a bank that
@@ -139,16 +140,7 @@ impl OAuthClient<'_> {
         let mut form = Form::new();
         form.push("grant_type", "refresh_token");
         form.push("refresh_token", refresh_token.expose_secret());
-        let step = format!("token.refresh.{}", role.word());
-        if let Some(scope) = self
-            .profile
-            .quirks
-            .find(QuirkName::TokenScopeRequested, &step, role.version(self.profile))
-            .and_then(|quirk| quirk.text("scope"))
-        {
-            form.push("scope", scope);
-        }
-        self.token_request(role, form, Effect::Write)
+        self.token_request_for(TokenAsked::Refresh(role), form)
     }
 
     /// Asks for the bank's keys.
@@ -191,13 +183,7 @@ impl OAuthClient<'_> {
     /// `authorization-invalid`, at `/scope`.
     pub fn check_scope(&self, tokens: &BankTokens, asked: TokenAsked<'_>) -> Result<(), BankError> {
         let Some(stated) = tokens.scope.as_deref() else { return Ok(()) };
-        let (step, role) = match asked {
-            TokenAsked::Own("payments") => ("token.cc".to_owned(), Role::Payments),
-            TokenAsked::Own(_) => ("token.cc".to_owned(), Role::Accounts),
-            TokenAsked::Code(request) => (format!("token.code.{}", request.role.word()), request.role),
-            TokenAsked::Refresh(role) => (format!("token.refresh.{}", role.word()), role),
-        };
-        let quirk = |name| self.profile.quirks.find(name, &step, role.version(self.profile));
+        let quirk = |name| self.token_quirk(name, asked);
         let refused = || self.error(BankErrorKind::AuthorizationInvalid).at("/scope");
         if stated.trim().is_empty() {
             return quirk(QuirkName::TokenScopeEmpty).map(drop).ok_or_else(refused);
@@ -218,6 +204,26 @@ impl OAuthClient<'_> {
         let wider = quirk(QuirkName::TokenScopeWider).is_some();
         let fits = expected.is_subset(&stated) && (wider || stated.is_subset(&expected));
         if fits { Ok(()) } else { Err(refused()) }
+    }
+
+    /// The deviation of this name where such a token is asked for.
+    fn token_quirk(&self, name: QuirkName, asked: TokenAsked<'_>) -> Option<&Quirk> {
+        let role = asked.role();
+        let step = match asked {
+            TokenAsked::Own(_) => "token.cc".to_owned(),
+            TokenAsked::Code(_) => format!("token.code.{}", role.word()),
+            TokenAsked::Refresh(_) => format!("token.refresh.{}", role.word()),
+        };
+        self.profile.quirks.find(name, &step, role.version(self.profile))
+    }
+
+    /// A request with what spends something, and the scope that some banks want named.
+    fn token_request_for(&self, asked: TokenAsked<'_>, mut form: Form) -> Result<BankRequest, BankError> {
+        let named = self.token_quirk(QuirkName::TokenScopeRequested, asked);
+        if let Some(scope) = named.and_then(|quirk| quirk.text("scope")) {
+            form.push("scope", scope);
+        }
+        self.token_request(asked.role(), form, Effect::Write)
     }
 
     fn token_request(&self, role: Role, mut form: Form, effect: Effect) -> Result<BankRequest, BankError> {

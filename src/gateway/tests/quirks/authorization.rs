@@ -29,7 +29,8 @@ async fn what_banks_want_of_an_authorization_request() {
             Pair::fails(Name::QueryWrapped, Accounts).with("parameter", wrapped()).prepared(in_the_browser),
             Pair::fails(Name::QueryNotEncoded, Accounts).beside(&[Habit::QueryWrapped]).prepared(|profile| {
                 in_the_browser(profile);
-                crate::state(profile, Name::QueryWrapped, &[("parameter", "data")]);
+                let wrapped = Pair::fails(Name::QueryWrapped, Accounts).with("parameter", "data");
+                crate::state(profile, wrapped.quirk());
             }),
             Pair::fails(Name::RequestAudience, Accounts)
                 .with("audience", "https://tpp.albion.example")

@@ -124,7 +124,7 @@ impl World {
             assert_eq!(met.is_ok(), expected, "{word}: a strict profile met {met:?}");
 
             let mut known = strict;
-            known.quirks = Quirks::new(known.quirks.iter().cloned().chain([pair.quirk()]).collect());
+            state(&mut known, pair.quirk());
             self.go(&pair, &known, &habits)
                 .await
                 .unwrap_or_else(|why| panic!("{word}: with its profile: {why}"));
@@ -146,8 +146,6 @@ fn in_the_browser(profile: &mut Profile) {
 }
 
 /// States a further deviation.
-fn state(profile: &mut Profile, name: QuirkName, parameters: &[(&str, &str)]) {
-    let parameters = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
-    let quirk = Quirk { name, at: Vec::new(), versions: Vec::new(), parameters };
-    profile.quirks = Quirks::new(profile.quirks.iter().cloned().chain([quirk]).collect());
+fn state(profile: &mut Profile, quirk: Quirk) {
+    profile.deviate(Quirks::new(profile.quirks.iter().cloned().chain([quirk]).collect()));
 }
