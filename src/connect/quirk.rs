@@ -5,28 +5,12 @@ use std::collections::BTreeMap;
 
 macro_rules! quirk_names {
     ($($variant:ident = $word:literal, [$($parameter:literal),*], $(weakens $weaker:literal,)? $text:literal;)+) => {
-        /// Name of a deviation.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum QuirkName {
-            $(#[doc = $text] $variant,)+
+        domain::named! {
+            /// Name of a deviation, by its word in profiles, and what we do about it.
+            QuirkName { $($variant = $word, $text;)+ }
         }
 
         impl QuirkName {
-            /// Every name.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            /// The word in profiles.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)+ }
-            }
-
-            /// What the bank does, and what we do about it.
-            #[must_use]
-            pub fn description(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-
             /// The parameters it may have.
             #[must_use]
             pub fn parameters(self) -> &'static [&'static str] {
@@ -37,12 +21,6 @@ macro_rules! quirk_names {
             #[must_use]
             pub fn weakens(self) -> Option<&'static str> {
                 match self { $(Self::$variant => [$($weaker,)?].first().copied(),)+ }
-            }
-
-            /// Finds a name by its word.
-            #[must_use]
-            pub fn from_word(word: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|name| name.as_str() == word)
             }
         }
     };

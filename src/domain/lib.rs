@@ -15,6 +15,7 @@ mod money;
 mod payment;
 mod region;
 mod violation;
+mod words;
 
 pub use account::{
     Account, AccountStatus, AccountUsage, Balance, BalanceSummary, BalanceType, BookingStatus, CreditDebit,

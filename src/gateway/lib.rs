@@ -1,5 +1,7 @@
 //! The `consentry` binary's inside: command line, sandbox, demo, wiring.
 
+use anyhow::Context;
+
 pub mod cli;
 mod commands;
 pub mod demo;
@@ -9,3 +11,8 @@ mod plugged;
 mod private_file;
 mod probe;
 pub mod sandbox;
+
+/// Reads a text file that somebody named.
+pub(crate) fn read(file: &std::path::Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
+}

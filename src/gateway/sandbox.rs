@@ -43,6 +43,7 @@ use state::DataDir;
 use crate::demo::Client;
 use crate::keys::Watch;
 use crate::plugged::Plugged;
+use crate::read;
 
 /// How a sandbox runs.
 pub struct SandboxOptions {
@@ -549,8 +550,4 @@ impl<'a> Rounds<'a> {
             tracing::error!(error = %error, "A round of background work failed");
         }
     }
-}
-
-fn read(file: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
 }

@@ -13,7 +13,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::book::{Decision, RegisteredClient, ScaState, elapsed_ms};
+use crate::engine::book::{Decision, RegisteredClient, elapsed_ms};
 use crate::engine::people;
 use crate::engine::{Account, Consent, Movement, Vault, accounts, movements, users};
 use crate::fault::Faults;
@@ -223,31 +223,41 @@ impl Bank {
     pub(crate) fn waiting_in_app(&self, user: &str) -> Vec<String> {
         self.vault.read(|book| {
             let waiting = book.authorisations.values().filter(|authorisation| {
-                authorisation.user.as_deref() == Some(user)
-                    && matches!(authorisation.state, ScaState::Received | ScaState::Authenticated)
+                authorisation.user.as_deref() == Some(user) && authorisation.state.waits()
             });
             waiting.map(|authorisation| authorisation.id.clone()).collect()
         })
     }
 
+    /// Answers an authorisation as a customer would who agrees to all of it, or to
+    /// nothing.
+    pub(crate) fn answer(&self, id: &str, user: &str, approve: bool) {
+        if user == people::ABANDONS {
+            return;
+        }
+        let asked = self
+            .vault
+            .read(|book| crate::berlin::asked_accounts(book, self, &book.authorisations.get(id)?.subject));
+        let decision = self.agreeable(user, asked.as_deref(), approve);
+        let now = self.now();
+        self.vault.change(|book| book.decide(self.kind, id, &decision, now));
+    }
+
     /// Lets those authorisations decide whose imagined customer has had time.
     pub(crate) fn settle(&self) {
         let now = self.now();
-        let due: Vec<(String, String, Option<Vec<String>>, bool)> = self.vault.read(|book| {
+        let due: Vec<(String, String, bool)> = self.vault.read(|book| {
             let waiting = book.authorisations.values().filter(|authorisation| {
-                matches!(authorisation.state, ScaState::Received | ScaState::Authenticated)
-                    && elapsed_ms(authorisation.created, now) >= APP_DELAY_MS
+                authorisation.state.waits() && elapsed_ms(authorisation.created, now) >= APP_DELAY_MS
             });
             let due = waiting.filter_map(|authorisation| {
-                let user = authorisation.user.clone().filter(|user| user != people::ABANDONS)?;
-                let asked = crate::berlin::asked_accounts(book, self, &authorisation.subject);
-                Some((authorisation.id.clone(), user, asked, authorisation.decides_itself?))
+                let user = authorisation.user.clone()?;
+                Some((authorisation.id.clone(), user, authorisation.decides_itself?))
             });
             due.collect()
         });
-        for (id, user, asked, approve) in due {
-            let decision = self.agreeable(&user, asked.as_deref(), approve);
-            self.vault.change(|book| book.decide(self.kind, &id, &decision, now));
+        for (id, user, approve) in due {
+            self.answer(&id, &user, approve);
         }
     }
 }

@@ -201,16 +201,8 @@ impl RunningBank {
 
     /// Answers what waits for this customer in the bank's app.
     pub fn answer_in_app(&self, user: &str, approve: bool) {
-        if user == engine::people::ABANDONS {
-            return;
-        }
         for id in self.bank.waiting_in_app(user) {
-            let asked = self.bank.vault.read(|book| {
-                berlin::asked_accounts(book, &self.bank, &book.authorisations.get(&id)?.subject)
-            });
-            let decision = self.bank.agreeable(user, asked.as_deref(), approve);
-            let now = self.bank.now();
-            self.bank.vault.change(|book| book.decide(self.bank.kind, &id, &decision, now));
+            self.bank.answer(&id, user, approve);
         }
     }
 

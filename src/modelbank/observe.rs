@@ -105,17 +105,22 @@ fn html(status: StatusCode) -> Response {
     (status, [(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
 }
 
+/// All of a body, or nothing if it breaks off.
+async fn whole(body: Body) -> Bytes {
+    body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default()
+}
+
 /// The right answer with another body.
 async fn rewritten(response: Response, change: impl FnOnce(Bytes) -> Bytes) -> Response {
     let (mut parts, body) = response.into_parts();
-    let whole = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let whole = whole(body).await;
     parts.headers.remove(CONTENT_LENGTH);
     Response::from_parts(parts, Body::from(change(whole)))
 }
 
 async fn dripping(response: Response, pause: Duration) -> Response {
     let (parts, body) = response.into_parts();
-    let whole = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let whole = whole(body).await;
     let bytes = stream::iter(whole).then(move |byte| async move {
         tokio::time::sleep(pause).await;
         Ok::<_, std::convert::Infallible>(Bytes::copy_from_slice(&[byte]))
@@ -126,7 +131,7 @@ async fn dripping(response: Response, pause: Duration) -> Response {
 /// Answers a token request, after which its refresh token is worth nothing.
 async fn burnt(bank: &Bank, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body = whole(body).await;
     let form: Vec<(String, String)> = url::form_urlencoded::parse(&body).into_owned().collect();
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;
     if let Some((_, token)) = form.iter().find(|(name, _)| name == "refresh_token") {
@@ -147,7 +152,7 @@ fn json_text(status: StatusCode, body: Body) -> Response {
 
 async fn truncated(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    let whole = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let whole = whole(body).await;
     let half = whole.slice(..whole.len().div_euclid(2));
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.len()));
     let broken = stream::iter([Ok(half), Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))]);

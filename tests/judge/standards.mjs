@@ -61,6 +61,15 @@ class JudgeBank {
     return this;
   }
 
+  // Of an authorization server here.
+  metadata() {
+    return {
+      issuer: this.origin,
+      authorization_endpoint: `${this.origin}/authorize`,
+      token_endpoint: `${this.origin}/token`,
+    };
+  }
+
   async close() {
     this.server.closeAllConnections();
     this.server.close();
@@ -79,29 +88,35 @@ class JudgeBank {
   }
 }
 
+// A profile of the one bank at this origin; `lines` are what is its own.
+const profileOf = ({ id, dialect, region, country, sca }, lines) => `group = "Judge Bank"
+[[brand]]
+id = "${id}"
+name = "Judge Bank"
+dialect = "${dialect}"
+region = "${region}"
+countries = ["${country}"]
+environment = "sandbox"
+capabilities = ["accounts"]
+sca = ["${sca}"]
+client_auth = "certificate"
+${lines.join('\n')}
+`;
+
 const json = (response, value, headers = {}) =>
   response.writeHead(200, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value));
 
 // A UK bank that registers: all it does is look at the request.
 export class RegisteringBank extends JudgeBank {
   profile() {
-    return `group = "Judge Bank"
-[[brand]]
-id = "gb-judge-registrar"
-name = "Judge Bank"
-dialect = "uk-open-banking"
-region = "uk"
-countries = ["GB"]
-environment = "sandbox"
-capabilities = ["accounts"]
-sca = ["oauth"]
-client_auth = "certificate"
-client_id = "deployment"
-financial_id = "0015800000judge"
-accounts_api = { use = "4.0", "4.0" = "${this.origin}/aisp" }
-authorization_server = { issuer = "${this.origin}", response_type = "code id_token" }
-registration = { automatic = true, version = "3.2" }
-`;
+    const bank = { id: 'gb-judge-registrar', dialect: 'uk-open-banking', region: 'uk', country: 'GB', sca: 'oauth' };
+    return profileOf(bank, [
+      'client_id = "deployment"',
+      'financial_id = "0015800000judge"',
+      `accounts_api = { use = "4.0", "4.0" = "${this.origin}/aisp" }`,
+      `authorization_server = { issuer = "${this.origin}", response_type = "code id_token" }`,
+      'registration = { automatic = true, version = "3.2" }',
+    ]);
   }
 
   // What is signed is verified with the keys of the seal and of the sandbox's directory.
@@ -116,12 +131,7 @@ registration = { automatic = true, version = "3.2" }
 
   async answer(request, body, response) {
     if (request.url !== '/register') {
-      return json(response, {
-        issuer: this.origin,
-        authorization_endpoint: `${this.origin}/authorize`,
-        token_endpoint: `${this.origin}/token`,
-        registration_endpoint: `${this.origin}/register`,
-      });
+      return json(response, { ...this.metadata(), registration_endpoint: `${this.origin}/register` });
     }
     const { payload, protectedHeader } = await jwtVerify(body.toString(), this.ours, {
       audience: '0015800000judge', issuer: 'consentrysandbox', algorithms: ['PS256'],
@@ -140,33 +150,19 @@ registration = { automatic = true, version = "3.2" }
 
 export class StetBank extends JudgeBank {
   profile() {
-    return `group = "Judge Bank"
-[[brand]]
-id = "fr-judge"
-name = "Judge Bank"
-dialect = "stet"
-region = "eu"
-countries = ["FR"]
-environment = "sandbox"
-capabilities = ["accounts"]
-sca = ["oauth"]
-client_auth = "certificate"
-client_id = "PSDFR-ACPR-1"
-signing = { method = "digest-signature-by-url", key_url = "https://tpp.example/qseal_{sha256}.pem" }
-accounts_api = { use = "1.4", "1.4" = "${this.origin}/psd2/v1.4" }
-authorization_server = { issuer = "${this.origin}", response_type = "code" }
-`;
+    return profileOf({ id: 'fr-judge', dialect: 'stet', region: 'eu', country: 'FR', sca: 'oauth' }, [
+      'client_id = "PSDFR-ACPR-1"',
+      'signing = { method = "digest-signature-by-url", key_url = "https://tpp.example/qseal_{sha256}.pem" }',
+      `accounts_api = { use = "1.4", "1.4" = "${this.origin}/psd2/v1.4" }`,
+      `authorization_server = { issuer = "${this.origin}", response_type = "code" }`,
+    ]);
   }
 
   answer(request, body, response) {
     const url = new URL(request.url, this.origin);
     switch (url.pathname) {
       case '/.well-known/openid-configuration':
-        return json(response, {
-          issuer: this.origin,
-          authorization_endpoint: `${this.origin}/authorize`,
-          token_endpoint: `${this.origin}/token`,
-        });
+        return json(response, this.metadata());
       case '/authorize': {
         const back = new URL(url.searchParams.get('redirect_uri'));
         back.searchParams.set('code', 'code-1');
@@ -204,21 +200,11 @@ authorization_server = { issuer = "${this.origin}", response_type = "code" }
 
 export class PolishBank extends JudgeBank {
   profile() {
-    return `group = "Judge Bank"
-[[brand]]
-id = "pl-judge"
-name = "Judge Bank"
-dialect = "polish-api"
-region = "eu"
-countries = ["PL"]
-environment = "sandbox"
-capabilities = ["accounts"]
-sca = ["redirect"]
-client_auth = "certificate"
-client_id = "PSDPL-KNF-1"
-signing = { method = "body-jws" }
-accounts_api = { use = "2.1", "2.1" = "${this.origin}/v2_1_1.1" }
-`;
+    return profileOf({ id: 'pl-judge', dialect: 'polish-api', region: 'eu', country: 'PL', sca: 'redirect' }, [
+      'client_id = "PSDPL-KNF-1"',
+      'signing = { method = "body-jws" }',
+      `accounts_api = { use = "2.1", "2.1" = "${this.origin}/v2_1_1.1" }`,
+    ]);
   }
 
   async answer(request, body, response) {

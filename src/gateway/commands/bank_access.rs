@@ -1,18 +1,17 @@
 //! The one bank that a command is about, and who we are there.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use connect::{Deployment, Profile, Seal, TlsIdentity, Transport, TransportConfig};
 use crypto::{Certificate, SigningKey};
 use domain::{InstitutionId, SystemClock, SystemEntropy};
 
 use super::banks::embedded;
 use crate::cli::BankAccessArgs;
-use crate::deployments;
 use crate::sandbox::state::require_sandbox;
+use crate::{deployments, read};
 
 /// A bank and what the operator knows of it.
 pub(super) struct ChosenBank {
@@ -138,9 +137,4 @@ impl Material {
             entropy: Arc::new(SystemEntropy),
         })?)
     }
-}
-
-/// Reads a text file.
-pub(super) fn read(file: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
 }

@@ -9,8 +9,9 @@ use anyhow::{Context, bail};
 use connect::bank_oauth::{Drift, Metadata, Published};
 use serde_json::{Value, json};
 
-use super::bank_access::{ChosenBank, Material, read};
+use super::bank_access::{ChosenBank, Material};
 use crate::cli::DiscoverArgs;
+use crate::read;
 
 /// Runs the command.
 pub(super) async fn run(args: DiscoverArgs) -> anyhow::Result<ExitCode> {

@@ -12,16 +12,15 @@ use crypto::{SigningKey, pki};
 
 use crate::cli::PluginsCommand;
 use crate::plugged::Plugged;
-use crate::private_file;
+use crate::{private_file, read};
 
 /// Runs one of the commands.
 pub(crate) fn run(command: PluginsCommand) -> anyhow::Result<ExitCode> {
     match command {
         PluginsCommand::Key { out, public } => key(&out, &public),
         PluginsCommand::Sign { key, files } => {
-            let pem =
-                fs::read_to_string(&key).with_context(|| format!("{} cannot be read", key.display()))?;
-            let key = SigningKey::from_pem(&pem, "").with_context(|| key.display().to_string())?;
+            let key_pem = read(&key)?;
+            let key = SigningKey::from_pem(&key_pem, "").with_context(|| key.display().to_string())?;
             files.iter().try_for_each(|file| sign(&key, file))?;
             Ok(ExitCode::SUCCESS)
         }

@@ -215,9 +215,7 @@ fn expanded(places: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn read(file: &Path) -> anyhow::Result<(String, String)> {
-    let name = file.display().to_string();
-    let text = fs::read_to_string(file).with_context(|| format!("{name} cannot be read"))?;
-    Ok((name, text))
+    Ok((file.display().to_string(), crate::read(file)?))
 }
 
 fn all(registry: &Registry) -> Vec<Profile> {

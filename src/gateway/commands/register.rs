@@ -15,9 +15,9 @@ use domain::{Capability, Clock, SystemClock, SystemEntropy};
 use serde_json::json;
 use url::Url;
 
-use super::bank_access::{ChosenBank, Material, read};
+use super::bank_access::{ChosenBank, Material};
 use crate::cli::{BankAccessArgs, RegisterArgs, RegistrationArgs, RegistrationCommand};
-use crate::deployments;
+use crate::{deployments, read};
 
 /// Registers us, once for each service where the bank wants that.
 pub(super) async fn register(args: RegisterArgs) -> anyhow::Result<ExitCode> {

@@ -159,14 +159,16 @@ impl ModelBanks {
         })
     }
 
+    fn bank(&self, id: &str) -> Option<&RunningBank> {
+        self.0.iter().find(|(plan, _)| plan.id == id).map(|(_, bank)| bank)
+    }
+
     pub(super) fn handles(&self, id: &str) -> Option<(Faults, Journal)> {
-        let (_, bank) = self.0.iter().find(|(plan, _)| plan.id == id)?;
-        Some((bank.faults(), bank.journal()))
+        self.bank(id).map(|bank| (bank.faults(), bank.journal()))
     }
 
     pub(super) fn habits(&self, id: &str) -> Option<Habits> {
-        let (_, bank) = self.0.iter().find(|(plan, _)| plan.id == id)?;
-        Some(bank.habits())
+        self.bank(id).map(RunningBank::habits)
     }
 
     /// Answers what waits for a customer in the app of any bank.
@@ -180,12 +182,11 @@ impl ModelBanks {
 
     /// Withdraws a consent as its customer would at the bank.
     pub(super) fn withdraw(&self, id: &str, consent: &str) -> bool {
-        self.0.iter().find(|(plan, _)| plan.id == id).is_some_and(|(_, bank)| bank.withdraw(consent))
+        self.bank(id).is_some_and(|bank| bank.withdraw(consent))
     }
 
     pub(super) fn pages(&self, id: &str) -> Option<String> {
-        let (_, bank) = self.0.iter().find(|(plan, _)| plan.id == id)?;
-        Some(bank.pages_url.clone())
+        self.bank(id).map(|bank| bank.pages_url.clone())
     }
 
     pub(super) async fn stopped(&self) {

@@ -20,7 +20,7 @@ pub(super) async fn preload(stores: &Stores, file: Option<&Path>, now: Timestamp
     });
     let mut clients = vec![demo];
     if let Some(file) = file {
-        let text = super::read(file)?;
+        let text = crate::read(file)?;
         let more: Vec<Value> = serde_json::from_str(&text)
             .with_context(|| format!("{} is no JSON array of client metadata", file.display()))?;
         clients.extend(more);

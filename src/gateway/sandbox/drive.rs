@@ -62,7 +62,7 @@ pub(super) fn routes(drive: Drive) -> Router {
 struct FaultOrder {
     /// A name of [`Fault::NAMED`].
     kind: String,
-    /// A name of [`Operation::NAMES`]; none is any.
+    /// A name of [`Operation::names`]; none is any.
     operation: Option<String>,
     /// Requests that it strikes, 1 to 1000.
     #[serde(default = "once")]
@@ -124,7 +124,7 @@ async fn show(State(drive): State<Drive>, _: Caller<AnyScope>) -> Json<Value> {
     });
     Json(json!({
         "institutions": drive.banks.list().into_iter().map(|(id, _)| id).collect::<Vec<_>>(),
-        "operations": Operation::NAMES,
+        "operations": Operation::names(),
         "faults": Fault::NAMED.iter().map(|(name, _, text)| named(name, text)).collect::<Vec<_>>(),
         "habits": Habit::ALL.iter().map(|habit| named(habit.as_str(), habit.description())).collect::<Vec<_>>(),
         "users": modelbank::MAGIC_USERS.iter().map(|(name, text)| named(name, text)).collect::<Vec<_>>(),
@@ -155,7 +155,7 @@ async fn arm(
     let names = || Fault::NAMED.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ");
     let fault = Fault::from_word(&kind, ms).ok_or_else(|| wrong("/kind", names()))?;
     let operation = operation.map(|word| {
-        Operation::from_word(&word).ok_or_else(|| wrong("/operation", Operation::NAMES.join(", ")))
+        Operation::from_word(&word).ok_or_else(|| wrong("/operation", Operation::names().join(", ")))
     });
     if !(1..=MOST_CALLS).contains(&calls) {
         return Err(wrong("/calls", format!("1 to {MOST_CALLS}")));

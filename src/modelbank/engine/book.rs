@@ -224,6 +224,13 @@ pub(crate) enum ScaState {
     Failed,
 }
 
+impl ScaState {
+    /// The customer has not answered yet.
+    pub(crate) fn waits(self) -> bool {
+        matches!(self, Self::Received | Self::Authenticated)
+    }
+}
+
 /// One attempt of a customer to approve something.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Authorisation {

@@ -8,7 +8,7 @@ use crate::BankKind;
 use crate::bank::Bank;
 use crate::berlin::asked_accounts;
 use crate::engine::book::Decision;
-use crate::engine::{Book, Consent, ScaState, Subject};
+use crate::engine::{Book, Consent, Subject};
 use crate::oauth;
 use crate::polish::Transfer;
 
@@ -44,8 +44,7 @@ impl About {
         match self {
             Self::Request(name) => oauth::pending_named(bank, name).is_some(),
             Self::Authorisation(id) => bank.vault.read(|book| {
-                let state = book.authorisations.get(id).map(|authorisation| authorisation.state);
-                matches!(state, Some(ScaState::Received | ScaState::Authenticated))
+                book.authorisations.get(id).is_some_and(|authorisation| authorisation.state.waits())
             }),
         }
     }
