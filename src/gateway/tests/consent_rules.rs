@@ -226,7 +226,7 @@ async fn an_operator_stops_a_consent_and_lets_it_go_on() {
     assert_eq!(gateway.resume_consent(id).await.unwrap().status.as_str(), "AUTHORIZED");
     tpp.get(&granted.token, "/v1/accounts").await.unwrap().expect(200).unwrap();
     gateway.suspend_consent(id).await.unwrap();
-    clock.advance(9DAY);
+    clock.advance(91 * DAY);
     assert_eq!(gateway.resume_consent(id).await.unwrap().status.as_str(), "SUSPENDED");
     assert_eq!(gw.shown(&tpp, &granted.consents[0]).await["status_reason"], "reconfirmation-overdue");
     gw.sandbox.stop().await;
