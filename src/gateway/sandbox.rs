@@ -485,6 +485,7 @@ async fn work(oauth: OAuth, stop: CancellationToken) {
             rounds.note(gateway.stores().global().forget_expired(now).await.map_err(Into::into));
             for region in gateway.stores().regions() {
                 rounds.note(region.forget_details(now).await.map_err(Into::into));
+                rounds.note(region.forget_sca_steps(now).await.map_err(Into::into));
             }
         }
     };

@@ -9,6 +9,7 @@ pub(crate) mod consent;
 mod error;
 mod frame;
 pub(crate) mod payment;
+pub(crate) mod sca;
 pub(crate) mod session;
 pub(crate) mod time;
 

@@ -201,11 +201,13 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
         .map(|user| SandboxUser {
             username: user.to_owned(),
             password: modelbank::PASSWORD.to_owned().into(),
+            code: None,
             purpose: "approves or declines as the person at the page decides".to_owned(),
         })
         .chain(modelbank::MAGIC_USERS.iter().map(|(user, purpose)| SandboxUser {
             username: (*user).to_owned(),
             password: modelbank::PASSWORD.to_owned().into(),
+            code: None,
             purpose: (*purpose).to_owned(),
         }))
         .collect();

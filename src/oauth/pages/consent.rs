@@ -20,7 +20,7 @@ use store::sessions::SessionRow;
 use super::session::{Visit, decline, plan_of, posted, visit};
 use super::{
     BankChoice, Frame, PageError, Person, Reason, address, banks, go, presence, sandbox_decision,
-    sandbox_user, time, with_cookies,
+    sandbox_user, sca, time, with_cookies,
 };
 use crate::OAuth;
 use crate::authorize::{Plan, UNAVAILABLE, complete, refuse};
@@ -33,6 +33,8 @@ struct Item {
     bank: Option<String>,
     /// The bank's interface wants the PSU's login name.
     asks_name: bool,
+    /// The bank asks for password and code on our pages.
+    asks_here: bool,
     reads: Vec<&'static Text>,
     recurring: bool,
     until: String,
@@ -61,6 +63,8 @@ struct ConsentPage<'a> {
     items: Vec<Item>,
     details: Vec<DetailItem>,
     ready: bool,
+    /// Any bank asks for password and code on our pages.
+    any_here: bool,
     search: &'a str,
     form_token: String,
 }
@@ -135,6 +139,7 @@ async fn show_page(oauth: &OAuth, visit: &Visit, plan: &Plan, search: &str) -> R
         heading: heading.with("client", client),
         session: session.id.to_string(),
         client,
+        any_here: items.iter().any(|item| item.asks_here),
         ready: items.iter().all(|item| item.bank.is_some()),
         items,
         details,
@@ -156,6 +161,7 @@ fn item(oauth: &OAuth, t: &'static Texts, consent: &ConsentRow, search: &str) ->
     Item {
         id: consent.id.to_string(),
         asks_name: profile.as_ref().is_some_and(|profile| profile.psu_id_required),
+        asks_here: profile.as_deref().is_some_and(sca::asks_here),
         bank: profile.map(|profile| profile.name.clone()),
         reads: terms.permissions.iter().map(|permission| t.permission(*permission)).collect(),
         recurring: terms.recurring,
@@ -315,6 +321,10 @@ async fn go_on(
                 time::before_bank(oauth, session.id).await?;
                 return Ok(go(url.as_str()));
             }
+            Ok(NextStep::Ask) => {
+                time::before_bank(oauth, session.id).await?;
+                return Ok(go(&format!("/consent/{}/sca", session.id)));
+            }
             Ok(NextStep::Wait(_)) => return Ok(go(&format!("/consent/{}/wait", session.id))),
             Ok(NextStep::Authorized) => {}
             Ok(NextStep::Ended(_)) => plan.refused.push(id),
@@ -352,6 +362,9 @@ pub(crate) async fn wait(
 ) -> Result<Response, PageError> {
     let Visit { session, browser, frame, .. } = visit(&oauth, id, "authorization", &headers).await?;
     let plan = plan_of(&session)?;
+    if sca::question(&oauth, &session).await?.is_some_and(|(_, question)| !question.busy) {
+        return Ok(go(&format!("/consent/{id}/sca")));
+    }
     let mut name = String::new();
     for round in 0..POLLS {
         let mut waiting = false;
