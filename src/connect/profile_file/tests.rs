@@ -435,7 +435,7 @@ fn users_are_those_of_sandboxes() {
         let text = format!(
             "group = \"G\"\n[[brand]]\nid = \"de-bank\"\nname = \"B\"\nregion = \"eu\"\n\
              dialect = \"berlin-group\"\nenvironment = \"{environment}\"\nsca = [\"embedded\"]\n\
-             sandbox_users = [{{ username = \"u\", {user} }}]\n"
+             client_auth = \"certificate\"\n             sandbox_users = [{{ username = \"u\", {user} }}]\n"
         );
         read_profiles("f.toml", &text)
     };
