@@ -1,4 +1,4 @@
-//! Everything on one machine: a PKI, the gateway, five model banks, two
+//! Everything on one machine: a PKI, the gateway, six model banks, two
 //! regions and a demo fintech. Needs nothing but a folder and free ports.
 
 pub(crate) mod bank_files;

@@ -13,7 +13,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::book::{Decision, ScaState, elapsed_ms};
+use crate::engine::book::{Decision, elapsed_ms};
 use crate::engine::people;
 use crate::engine::{Account, Consent, Movement, Vault, accounts, movements, users};
 use crate::fault::Faults;
@@ -180,7 +180,8 @@ impl Bank {
         self.vault.read(|book| {
             let waiting = book.authorisations.values().filter(|authorisation| {
                 authorisation.user.as_deref() == Some(user)
-                    && matches!(authorisation.state, ScaState::Received | ScaState::Authenticated)
+                    && authorisation.state.is_open()
+                    && !authorisation.embedded
             });
             waiting.map(|authorisation| authorisation.id.clone()).collect()
         })
@@ -191,8 +192,7 @@ impl Bank {
         let now = self.now();
         let due: Vec<(String, String, Option<Vec<String>>, bool)> = self.vault.read(|book| {
             let waiting = book.authorisations.values().filter(|authorisation| {
-                matches!(authorisation.state, ScaState::Received | ScaState::Authenticated)
-                    && elapsed_ms(authorisation.created, now) >= APP_DELAY_MS
+                authorisation.state.is_open() && elapsed_ms(authorisation.created, now) >= APP_DELAY_MS
             });
             let due = waiting.filter_map(|authorisation| {
                 let user = authorisation.user.clone().filter(|user| user != people::ABANDONS)?;

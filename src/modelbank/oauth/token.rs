@@ -131,6 +131,7 @@ fn client_credentials(bank: &Bank, form: &Form, thumbprint: String) -> Result<Va
         BankKind::UkOpenBanking
         | BankKind::BerlinGroupRedirect
         | BankKind::BerlinGroupDecoupled
+        | BankKind::BerlinGroupEmbedded
         | BankKind::PolishApi => name == "accounts" || name == "payments",
     };
     if scope.is_empty() || !scope.split(' ').all(known) {

@@ -45,7 +45,7 @@ impl About {
             Self::Request(name) => oauth::pending_named(bank, name).is_some(),
             Self::Authorisation(id) => bank.vault.read(|book| {
                 let state = book.authorisations.get(id).map(|authorisation| authorisation.state);
-                matches!(state, Some(ScaState::Received | ScaState::Authenticated))
+                state.is_some_and(ScaState::is_open)
             }),
         }
     }

@@ -112,7 +112,7 @@ pub(crate) async fn show(
         _ => return Err(PageError::taken()),
     }
     if let Some(approve) = sandbox_decision(&oauth, &headers) {
-        let names = choose_for_nobody(&oauth, &visit.session, &plan).await?;
+        let names = choose_for_nobody(&oauth, &visit.session, &plan, &headers).await?;
         return settle(&oauth, &visit.session, plan, approve, names, &peer, &headers).await;
     }
     show_page(&oauth, &visit, &plan, &search.q).await
@@ -403,6 +403,7 @@ async fn choose_for_nobody(
     oauth: &OAuth,
     session: &SessionRow,
     plan: &Plan,
+    headers: &HeaderMap,
 ) -> Result<HashMap<ConsentId, String>, PageError> {
     let mut names = HashMap::new();
     for id in &plan.request.asked.consents {
@@ -414,7 +415,11 @@ async fn choose_for_nobody(
             consent = oauth.gateway.choose_institution(*id, &bank).await?;
         }
         let profile = consent.institution.as_ref().and_then(|bank| oauth.gateway.registry().profile(bank));
-        if let Some(user) = profile.as_deref().filter(|bank| bank.psu_id_required).and_then(sandbox_user) {
+        if let Some(user) = profile
+            .as_deref()
+            .filter(|bank| bank.psu_id_required)
+            .and_then(|bank| sandbox_user(bank, headers))
+        {
             names.insert(*id, user);
         }
     }

@@ -8,7 +8,7 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Form, Path, State};
 use axum::response::{IntoResponse, Response};
-use domain::{PaymentId, PaymentState, SessionId};
+use domain::{IsoPaymentStatus, PaymentId, PaymentState, SessionId};
 use edge::PeerIdentity;
 use flows::{FlowError, NextStep};
 use http::{HeaderMap, Method, StatusCode};
@@ -72,7 +72,8 @@ pub(crate) async fn show(
     let profile = oauth.gateway.registry().profile(&payment.institution);
     let asks_name = profile.as_ref().is_some_and(|profile| profile.psu_id_required);
     if let Some(approve) = sandbox_decision(&oauth, &headers) {
-        let name = profile.as_deref().filter(|_| asks_name).and_then(sandbox_user);
+        let name =
+            profile.as_deref().filter(|_| asks_name).and_then(|profile| sandbox_user(profile, &headers));
         return settle(&oauth, &session, payment, approve, name, &peer, &headers).await;
     }
     let order = &payment.terms.order;
@@ -165,7 +166,10 @@ pub(crate) async fn wait(
     for look in 0..LOOKS {
         let payment = payment_of(&oauth, &session).await?;
         let undecided = matches!(payment.state, PaymentState::Authorizing | PaymentState::Authorized);
-        if !undecided {
+        // Others must approve, too: there is nothing more for this one to do.
+        let partly =
+            payment.bank.iso_status.as_deref() == Some(IsoPaymentStatus::PartiallyAuthorised.as_str());
+        if !undecided || partly {
             return Ok(go(back(&oauth, &payment).await?.as_str()));
         }
         if look + 1 < LOOKS {
