@@ -362,11 +362,11 @@ pub(crate) async fn wait(
 ) -> Result<Response, PageError> {
     let Visit { session, browser, frame, .. } = visit(&oauth, id, "authorization", &headers).await?;
     let plan = plan_of(&session)?;
-    if sca::question(&oauth, &session).await?.is_some_and(|(_, question)| !question.busy) {
-        return Ok(go(&format!("/consent/{id}/sca")));
-    }
     let mut name = String::new();
     for round in 0..POLLS {
+        if sca::asks_now(&oauth, &session).await? {
+            return Ok(go(&format!("/consent/{id}/sca")));
+        }
         let mut waiting = false;
         for consent in &plan.request.asked.consents {
             let row = oauth.gateway.consent(&session.client_id, *consent).await?;

@@ -160,10 +160,10 @@ pub(crate) async fn wait(
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let Visit { session, browser, frame, .. } = visit(&oauth, id, "payment", &headers).await?;
-    if sca::question(&oauth, &session).await?.is_some_and(|(_, question)| !question.busy) {
-        return Ok(go(&format!("/pay/{id}/sca")));
-    }
     for look in 0..LOOKS {
+        if sca::asks_now(&oauth, &session).await? {
+            return Ok(go(&format!("/pay/{id}/sca")));
+        }
         let payment = payment_of(&oauth, &session).await?;
         let undecided = matches!(payment.state, PaymentState::Authorizing | PaymentState::Authorized);
         // Others must approve, too: there is nothing more for this one to do.

@@ -71,7 +71,7 @@ pub(crate) fn asks_here(profile: &Profile) -> bool {
 }
 
 /// What the bank of the session wants, if it wants anything.
-pub(crate) async fn question(
+async fn question(
     oauth: &OAuth,
     session: &SessionRow,
 ) -> Result<Option<(LegSubject, ScaQuestion)>, PageError> {
@@ -87,6 +87,11 @@ pub(crate) async fn question(
         }
     }
     Ok(None)
+}
+
+/// Whether the bank wants something of the PSU, and nothing is on its way to it.
+pub(crate) async fn asks_now(oauth: &OAuth, session: &SessionRow) -> Result<bool, PageError> {
+    Ok(question(oauth, session).await?.is_some_and(|(_, question)| !question.busy))
 }
 
 /// `GET /consent/{session}/sca`.
