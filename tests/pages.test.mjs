@@ -87,6 +87,7 @@ describe('the pages for everybody', { timeout: 480_000 }, () => {
     await page.getByRole('button', { name: 'Approve' }).click();
   };
 
+  const go = (page) => page.locator('form[action$="/sca"] button').click();
   const approve = (page) => page.locator('button[value=approve]').click();
 
   for (const [language, [asks, waits, access]] of Object.entries(LANGUAGES)) {
@@ -140,6 +141,40 @@ describe('the pages for everybody', { timeout: 480_000 }, () => {
       await page.getByRole('heading', { name: waits }).waitFor();
       await forEverybody(page, language);
       await page.locator('form[action$="/leave"] button').click();
+      await page.waitForURL(`${application.address}**`);
+
+      // A bank that asks on our pages: password, choice, the picture and the data to
+      // answer, and a mistake.
+      const choose = async (method) => {
+        const embedded = await start(['at-donaubank']);
+        await page.goto(embedded.url.href);
+        await page.locator('input[autocomplete=username]').fill('anna');
+        if (method === 'photo') await forEverybody(page, language);
+        await approve(page);
+        await page.locator('#password').fill('wrong');
+        if (method === 'photo') await forEverybody(page, language);
+        await go(page);
+        await page.getByRole('alert').waitFor();
+        if (method === 'photo') await forEverybody(page, language);
+        await page.locator('#password').fill('sandbox');
+        await go(page);
+        await page.locator(`input[value=${method}]`).check();
+        if (method === 'photo') await forEverybody(page, language);
+        await go(page);
+        await page.locator('#code').waitFor();
+        await forEverybody(page, language);
+      };
+      await choose('chip');
+      await page.locator('form[action$="/leave"] button').click();
+      await page.waitForURL(`${application.address}**`);
+      await choose('photo');
+      const drawn = await page.locator('.picture img').evaluate((image) => image.naturalWidth);
+      assert.ok(drawn > 0, 'the picture is drawn under the policy of its page');
+      await page.locator('#code').fill('000000');
+      await go(page);
+      await page.getByRole('alert').waitFor();
+      await page.locator('#code').fill('123456');
+      await go(page);
       await page.waitForURL(`${application.address}**`);
 
       await page.goto(`${sandbox.issuer}/access`);

@@ -2,6 +2,7 @@
 //! A capability that a bank lacks is `None`, never a default that fails.
 
 mod consents;
+mod embedded;
 mod paging;
 
 use std::net::IpAddr;
@@ -16,6 +17,9 @@ use crate::{AccountResources, BankError, BankErrorKind, BankRequest, BankRespons
 pub use consents::{
     BankConsentStatus, ConsentByAuthorization, ConsentInquiry, ConsentLodging, ConsentOrder,
     ConsentRevocation, Consents, LodgedConsent,
+};
+pub use embedded::{
+    Challenge, EmbeddedAuthentication, EmbeddedSca, EmbeddedStep, PsuInput, ScaMethod, ScaMethodKind,
 };
 pub use paging::{NextPage, Page, PageGuard};
 
@@ -115,6 +119,11 @@ pub trait Dialect: Send + Sync + 'static {
     /// The token endpoint, where the standard has one of its own in place of
     /// RFC 6749's.
     fn tokens(&self) -> Option<&dyn TokenEndpoint>;
+
+    /// Authentication through our pages, if the standard has it.
+    fn embedded(&self) -> Option<&dyn EmbeddedAuthentication> {
+        None
+    }
 }
 
 /// Where a bank sends the browser after authentication.
@@ -158,9 +167,11 @@ pub enum ScaStart {
         /// Where.
         link: Url,
     },
-    /// The bank wants the PSU's credentials from us (embedded approach), which
-    /// we never take.
-    Embedded,
+    /// The bank wants to know from us what the PSU knows; it goes on with
+    /// [`Dialect::embedded`].
+    Embedded(Box<EmbeddedSca>),
+    /// The bank wants what we do not do, or what its profile does not let us do.
+    Unsupported,
     /// The bank asks for nothing more.
     NotNeeded,
 }
@@ -203,12 +214,17 @@ pub trait ExplicitStart: Send + Sync {
         redirects: &RedirectUris,
     ) -> Result<BankRequest, BankError>;
 
-    /// Reads the answer to [`ExplicitStart::authorise`].
+    /// Reads the answer to [`ExplicitStart::authorise`] with the same link.
     ///
     /// # Errors
     ///
     /// The bank's error, or `malformed-response`.
-    fn authorised(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<ScaStart, BankError>;
+    fn authorised(
+        &self,
+        cx: &CallContext<'_>,
+        link: &Url,
+        response: &BankResponse,
+    ) -> Result<ScaStart, BankError>;
 }
 
 /// A token endpoint that is not RFC 6749's.

@@ -85,6 +85,8 @@ pub enum ScaFlow {
     OAuth,
     /// The PSU confirms in the bank's app.
     Decoupled,
+    /// The PSU's password and codes go to the bank through our pages.
+    Embedded,
 }
 
 /// Where the bank's OAuth server is. Endpoints that are `None` are read from
@@ -208,6 +210,8 @@ pub struct SandboxUser {
     pub username: String,
     /// Password; never a real one.
     pub password: SecretString,
+    /// Code that the bank takes from this user, where it takes the same every time.
+    pub code: Option<SecretString>,
     /// What this user shows ("has two accounts", "refuses").
     pub purpose: String,
 }
@@ -446,6 +450,7 @@ impl Profile {
             let approach = match flow {
                 ScaFlow::Redirect | ScaFlow::OAuth => Approach::Redirect,
                 ScaFlow::Decoupled => Approach::Decoupled,
+                ScaFlow::Embedded => Approach::Embedded,
             };
             if !approaches.contains(&approach) {
                 approaches.push(approach);

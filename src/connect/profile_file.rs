@@ -25,7 +25,7 @@ use url::Url;
 
 use crate::profile::{
     ApiBase, AuthorizationServer, ClientAuth, Environment, Limits, Maintenance, PLUGIN, Profile,
-    ResponseType, ScaFlow, Signing, is_plugin_name,
+    ResponseType, SandboxUser, ScaFlow, Signing, is_plugin_name,
 };
 use crate::quirk::STEP_WORDS;
 use crate::{Quirk, QuirkName, Quirks};
@@ -303,10 +303,11 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
         table.words("capabilities", capability, Capability::from_word).into_iter().collect();
     let rail = "a rail: SEPA_CT, SEPA_INST, FPS, ELIXIR or EXPRESS_ELIXIR";
     profile.payment_schemes = table.words("payment_schemes", rail, PaymentScheme::from_word);
-    profile.sca = table.words("sca", "redirect, oauth or decoupled", |word| match word {
+    profile.sca = table.words("sca", "redirect, oauth, decoupled or embedded", |word| match word {
         "redirect" => Some(ScaFlow::Redirect),
         "oauth" => Some(ScaFlow::OAuth),
         "decoupled" => Some(ScaFlow::Decoupled),
+        "embedded" => Some(ScaFlow::Embedded),
         _ => None,
     });
     let own_versions = profile.plugin().is_some();
@@ -350,6 +351,10 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     profile.hosts = table.words("hosts", "a host name, or a domain that begins with a dot", host);
     profile.note = table.text("note");
     profile.maintenance = table.each_table("maintenance", maintenance);
+    profile.sandbox_users = table.each_table("sandbox_users", sandbox_user);
+    if environment == Environment::Live && !profile.sandbox_users.is_empty() {
+        table.problem("sandbox_users", "is for sandboxes: no person's password lies in a file");
+    }
     profile.mapping = map::mapping(table);
     if !profile.mapping.is_empty() && !RULED.contains(&dialect.as_str()) {
         table.problem("map", &format!("is for the dialects {}", RULED.join(", ")));
@@ -536,6 +541,16 @@ fn maintenance(mut table: Table<'_>) -> Option<Maintenance> {
     }
     table.finish();
     Some(window)
+}
+
+/// A user of a sandbox, whose password is no secret.
+fn sandbox_user(mut table: Table<'_>) -> Option<SandboxUser> {
+    let username = table.required_text("username");
+    let password = table.required_text("password");
+    let code = table.text("code").map(Into::into);
+    let purpose = table.text("purpose").unwrap_or_default();
+    table.finish();
+    Some(SandboxUser { username: username?, password: password?.into(), code, purpose })
 }
 
 /// A quirk; one that weakens a check without leave is a problem.

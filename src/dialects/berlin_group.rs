@@ -1,7 +1,8 @@
 //! Berlin Group NextGenPSD2 XS2A Framework 1.3.x: consents, accounts and single
-//! SEPA payments, by redirect, OAuth or decoupled authentication.
+//! SEPA payments, by redirect, OAuth, decoupled or embedded authentication.
 
 mod accounts;
+mod embedded;
 mod error;
 mod options;
 mod payments;
@@ -12,8 +13,8 @@ mod transactions;
 
 use connect::{
     AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    Dialect, Effect, Operation, PaymentInitiation, Profile, RedirectUris, ScaFlow, Signature, Signing,
-    StartAuthorisation, TokenEndpoint, TokenKind,
+    Dialect, Effect, EmbeddedAuthentication, Operation, PaymentInitiation, Profile, RedirectUris, ScaFlow,
+    Signature, Signing, StartAuthorisation, TokenEndpoint, TokenKind,
 };
 use http::Method;
 use secrecy::ExposeSecret;
@@ -70,6 +71,10 @@ impl Dialect for BerlinGroup {
     fn tokens(&self) -> Option<&dyn TokenEndpoint> {
         None
     }
+
+    fn embedded(&self) -> Option<&dyn EmbeddedAuthentication> {
+        Some(self)
+    }
 }
 
 /// A request with the headers every call has: identification of the request,
@@ -106,7 +111,7 @@ fn with_redirects(
     redirects: &RedirectUris,
 ) -> Result<BankRequest, BankError> {
     let preferred = match cx.profile.sca.first() {
-        Some(ScaFlow::Decoupled) => "false",
+        Some(ScaFlow::Decoupled | ScaFlow::Embedded) => "false",
         Some(ScaFlow::Redirect | ScaFlow::OAuth) | None => "true",
     };
     let unsendable = |name| cx.error(BankErrorKind::Internal).at(name);

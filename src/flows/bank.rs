@@ -30,6 +30,8 @@ use crate::{FlowError, Gateway};
 pub(crate) enum BankLeg {
     /// The browser goes there.
     Redirect(Url),
+    /// The bank asks through our pages.
+    Ask,
     /// The bank asks in its app, and may have words to show meanwhile.
     Decoupled(Option<String>),
     /// Not at all.
@@ -38,13 +40,15 @@ pub(crate) enum BankLeg {
 
 /// What the PSU is at the bank for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LegSubject {
+pub enum LegSubject {
+    /// To give a consent.
     Consent(ConsentId),
+    /// To approve a payment.
     Payment(PaymentId),
 }
 
 impl LegSubject {
-    fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         match self {
             Self::Consent(id) => id.to_string(),
             Self::Payment(id) => id.to_string(),
@@ -66,8 +70,8 @@ impl LegSubject {
 /// A leg that is about to begin.
 pub(crate) struct PendingLeg {
     state: SecretString,
-    session: SessionId,
-    subject: LegSubject,
+    pub(crate) session: SessionId,
+    pub(crate) subject: LegSubject,
     pub(crate) redirects: RedirectUris,
     /// What the bank calls the subject, once it does.
     pub(crate) bank_id: Option<String>,
@@ -182,6 +186,7 @@ impl Gateway {
         &self,
         profile: &Profile,
         pending: &PendingLeg,
+        psu: &PsuPresence,
         sca: ScaStart,
     ) -> Result<BankLeg, FlowError> {
         match sca {
@@ -225,10 +230,11 @@ impl Gateway {
                 Ok(BankLeg::Redirect(url))
             }
             ScaStart::Decoupled { message } => Ok(BankLeg::Decoupled(message)),
+            ScaStart::Embedded(sca) => self.embedded_leg(profile, pending, psu, *sca).await,
             ScaStart::NotNeeded => Ok(BankLeg::Done),
             // Resolved by the caller, who asks the bank to start; a bank that
             // answers with yet another link is not one we can follow.
-            ScaStart::Explicit { .. } | ScaStart::Embedded => {
+            ScaStart::Explicit { .. } | ScaStart::Unsupported => {
                 Err(BankError::new(&profile.id, BankErrorKind::ScaMethodUnsupported).into())
             }
         }

@@ -44,6 +44,8 @@ pub struct ConsentRequest {
 pub enum NextStep {
     /// To the bank.
     Redirect(Url),
+    /// To our page that asks what the bank wants to know ([`Gateway::sca_question`]).
+    Ask,
     /// Nowhere: the bank asks in its app; our page waits.
     Wait(Option<String>),
     /// The bank said yes, if only to this PSU: where others must approve too,
@@ -251,7 +253,14 @@ impl Gateway {
     ) -> Result<NextStep, FlowError> {
         let mut consent = self.any_consent(id).await?;
         match consent.status {
-            ConsentStatus::Created | ConsentStatus::AwaitingRedirect => {}
+            ConsentStatus::Created => {}
+            // A PSU who went back and comes again goes on where they were.
+            ConsentStatus::AwaitingRedirect
+                if self.sca_question(session, LegSubject::Consent(id)).await?.is_some() =>
+            {
+                return Ok(NextStep::Ask);
+            }
+            ConsentStatus::AwaitingRedirect => {}
             ConsentStatus::AwaitingDecoupled => return self.poll_consent(id).await,
             ConsentStatus::PartiallyAuthorized | ConsentStatus::Authorized | ConsentStatus::Suspended => {
                 return Ok(NextStep::Authorized);
@@ -328,11 +337,12 @@ impl Gateway {
             let named = Some(lodged.bank_id.as_str());
             let cx = self.context(profile, Some(psu), psu_id.as_deref(), token.as_ref(), named);
             let request = start.authorise(&cx, link, &pending.redirects)?;
-            sca = start.authorised(&cx, &self.call(profile, request).await?)?;
+            sca = start.authorised(&cx, link, &self.call(profile, request).await?)?;
         }
-        let leg = self.leg_of(profile, &pending, sca).await?;
+        let leg = self.leg_of(profile, &pending, psu, sca).await?;
         let (status, step) = match leg {
             BankLeg::Redirect(url) => (ConsentStatus::AwaitingRedirect, NextStep::Redirect(url)),
+            BankLeg::Ask => (ConsentStatus::AwaitingRedirect, NextStep::Ask),
             BankLeg::Decoupled(message) => (ConsentStatus::AwaitingDecoupled, NextStep::Wait(message)),
             BankLeg::Done => (ConsentStatus::AwaitingDecoupled, NextStep::Wait(None)),
         };

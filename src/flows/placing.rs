@@ -78,6 +78,7 @@ impl Gateway {
                 self.keep_lodged(payment, &bank, next_poll_at).await?;
                 Ok(match leg {
                     BankLeg::Redirect(url) => NextStep::Redirect(url),
+                    BankLeg::Ask => NextStep::Ask,
                     BankLeg::Decoupled(message) => NextStep::Wait(message),
                     BankLeg::Done => NextStep::Wait(None),
                 })
@@ -164,9 +165,9 @@ impl Gateway {
         if let (ScaStart::Explicit { link }, Some(start)) = (&sca, payments.explicit_start()) {
             cx.bank_consent_id = Some(&lodged.bank_id);
             let request = start.authorise(&cx, link, &pending.redirects)?;
-            sca = start.authorised(&cx, &self.call_for_payment(profile, request).await?)?;
+            sca = start.authorised(&cx, link, &self.call_for_payment(profile, request).await?)?;
         }
-        self.leg_of(profile, &pending, sca).await
+        self.leg_of(profile, &pending, psu, sca).await
     }
 
     /// The PSU approved at the bank and the bank gave a token: submits the

@@ -19,7 +19,7 @@ pub struct Cli {
 /// What the binary can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run everything on this machine: gateway, five model banks, a demo
+    /// Run everything on this machine: gateway, six model banks, a demo
     /// fintech. Nothing to install or configure, works offline.
     Sandbox(SandboxArgs),
     /// The banks that the gateway knows.

@@ -10,8 +10,8 @@ use connect::bank_oauth::{
 };
 use connect::{
     AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    ConsentOrder, Consents, Dialect, Operation, Profile, PsuPresence, RedirectUris, ScaStart, TokenKind,
-    Transport,
+    ConsentOrder, Consents, Dialect, EmbeddedSca, EmbeddedStep, Environment, Operation, Profile, PsuInput,
+    PsuPresence, RedirectUris, ScaStart, TokenKind, Transport,
 };
 use crypto::SigningKey;
 use domain::{Clock, Entropy, Permission};
@@ -103,6 +103,9 @@ impl Report {
     }
 }
 
+/// Most answers that a bank wants of one person.
+const MOST_ANSWERS: usize = 5;
+
 /// Takes notes of steps.
 struct Log {
     steps: Vec<Step>,
@@ -177,6 +180,9 @@ impl Probe<'_> {
         let cx = CallContext { bank_consent_id: Some(&consent), ..cx };
         let psu_token = if let ScaStart::Code(url) = &sca {
             Some(self.authorise_by_code(log, browser, &cx, url).await?)
+        } else if let ScaStart::Embedded(sca) = sca {
+            self.authorise_by_answers(log, &cx, *sca).await?;
+            None
         } else {
             self.authorise(log, browser, sca, server.as_ref()).await?
         };
@@ -227,7 +233,7 @@ impl Probe<'_> {
         if let (ScaStart::Explicit { link }, Some(start)) = (&sca, accounts.explicit_start()) {
             let cx = CallContext { bank_consent_id: Some(&lodged.bank_id), ..*cx };
             let request = start.authorise(&cx, link, &redirects)?;
-            sca = start.authorised(&cx, &self.call(request).await?)?;
+            sca = start.authorised(&cx, link, &self.call(request).await?)?;
         }
         Ok((lodged.bank_id, sca))
     }
@@ -258,9 +264,62 @@ impl Probe<'_> {
             (ScaStart::Decoupled { .. }, _) => {
                 Err(Refusal::Needs("the bank asks in its app, and nobody is there"))
             }
-            (ScaStart::Explicit { .. } | ScaStart::Embedded | ScaStart::Code(_), _) => {
-                Err(self.error(BankErrorKind::ScaMethodUnsupported).into())
+            (
+                ScaStart::Explicit { .. } | ScaStart::Embedded(_) | ScaStart::Unsupported | ScaStart::Code(_),
+                _,
+            ) => Err(self.error(BankErrorKind::ScaMethodUnsupported).into()),
+        }
+    }
+
+    /// Gives a bank that asks through us what its sandbox publishes of a user.
+    async fn authorise_by_answers(
+        &self,
+        log: &mut Log,
+        cx: &CallContext<'_>,
+        mut sca: EmbeddedSca,
+    ) -> Result<(), Refusal> {
+        let embedded =
+            self.dialect.embedded().ok_or_else(|| self.error(BankErrorKind::ScaMethodUnsupported))?;
+        for _ in 0..MOST_ANSWERS {
+            log.begin(match &sca.step {
+                EmbeddedStep::Password => "password",
+                EmbeddedStep::Choose(_) => "method",
+                EmbeddedStep::Answer(_) => "code",
+                EmbeddedStep::Wait(_) | EmbeddedStep::Done | EmbeddedStep::Failed => "authentication",
+            });
+            let Some(input) = self.answer(&sca.step)? else { return Ok(()) };
+            let cx = CallContext { request_id: self.entropy.uuid_v4(), ..*cx };
+            let answer = self.call(embedded.give(&cx, &sca, &input)?).await?;
+            sca = embedded.given(&cx, &sca, &answer)?;
+            log.done(None);
+        }
+        Err(Refusal::Needs("the bank goes on asking"))
+    }
+
+    /// What the bank gets; nothing once it is content.
+    fn answer(&self, step: &EmbeddedStep) -> Result<Option<PsuInput>, Refusal> {
+        let user = || {
+            if self.profile.environment != Environment::Sandbox {
+                return Err(Refusal::Needs(
+                    "the bank asks for a password, and a probe knows a sandbox's only",
+                ));
             }
+            let user = self.profile.sandbox_users.first();
+            user.ok_or(Refusal::Needs("the bank asks for a password, and the profile has no sandbox_users"))
+        };
+        match step {
+            EmbeddedStep::Password => Ok(Some(PsuInput::Password(user()?.password.clone()))),
+            EmbeddedStep::Choose(methods) => {
+                let none = || self.error(BankErrorKind::ScaMethodUnsupported);
+                Ok(Some(PsuInput::Method(methods.first().ok_or_else(none)?.id.clone())))
+            }
+            EmbeddedStep::Answer(_) => {
+                let none = Refusal::Needs("the bank asks for a code, and the profile's user has none");
+                Ok(Some(PsuInput::Code(user()?.code.clone().ok_or(none)?)))
+            }
+            EmbeddedStep::Wait(_) => Err(Refusal::Needs("the bank asks in its app, and nobody is there")),
+            EmbeddedStep::Done => Ok(None),
+            EmbeddedStep::Failed => Err(self.error(BankErrorKind::PsuAuthenticationFailed).into()),
         }
     }
 

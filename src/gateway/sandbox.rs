@@ -1,4 +1,4 @@
-//! Everything on one machine: a PKI, the gateway, five model banks, two
+//! Everything on one machine: a PKI, the gateway, six model banks, two
 //! regions and a demo fintech. Needs nothing but a folder and free ports.
 
 pub(crate) mod bank_files;
@@ -492,6 +492,7 @@ async fn work(oauth: OAuth, stop: CancellationToken) {
             rounds.note(gateway.stores().global().forget_expired(now).await.map_err(Into::into));
             for region in gateway.stores().regions() {
                 rounds.note(region.forget_details(now).await.map_err(Into::into));
+                rounds.note(region.forget_sca_steps(now).await.map_err(Into::into));
             }
         }
     };

@@ -223,7 +223,9 @@ impl Bank {
     pub(crate) fn waiting_in_app(&self, user: &str) -> Vec<String> {
         self.vault.read(|book| {
             let waiting = book.authorisations.values().filter(|authorisation| {
-                authorisation.user.as_deref() == Some(user) && authorisation.state.waits()
+                authorisation.user.as_deref() == Some(user)
+                    && authorisation.state.waits()
+                    && !authorisation.embedded
             });
             waiting.map(|authorisation| authorisation.id.clone()).collect()
         })

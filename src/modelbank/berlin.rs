@@ -1,10 +1,12 @@
-//! The Berlin Group face: NextGenPSD2 XS2A 1.3, redirect or decoupled.
+//! The Berlin Group face: NextGenPSD2 XS2A 1.3, redirect, decoupled or
+//! embedded.
 //! The client certificate is the caller's only credential; requests that
 //! change something are signed with a QSealC.
 
 mod accounts;
 mod authorisations;
 mod consents;
+mod embedded;
 mod payments;
 mod refusal;
 mod signature;
@@ -20,6 +22,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::Value;
 
+pub use embedded::CODE;
+
 use crate::bank::Bank;
 use crate::engine::{Book, ConsentState, Subject, accounts};
 
@@ -32,7 +36,10 @@ pub(crate) fn router(_: &Arc<Bank>) -> Router<Arc<Bank>> {
             "/consents/{id}/authorisations",
             post(authorisations::start_consent).get(authorisations::list_consent),
         )
-        .route("/consents/{id}/authorisations/{authorisation}", get(authorisations::consent_status))
+        .route(
+            "/consents/{id}/authorisations/{authorisation}",
+            get(authorisations::consent_status).put(embedded::update_consent),
+        )
         .route("/accounts", get(accounts::list))
         .route("/accounts/{id}", get(accounts::one))
         .route("/accounts/{id}/balances", get(accounts::balances))
@@ -47,7 +54,7 @@ pub(crate) fn router(_: &Arc<Bank>) -> Router<Arc<Bank>> {
         )
         .route(
             "/payments/{product}/{id}/authorisations/{authorisation}",
-            get(authorisations::payment_status),
+            get(authorisations::payment_status).put(embedded::update_payment),
         );
     Router::new().nest("/v1", v1).layer(from_fn(echo))
 }
@@ -61,7 +68,12 @@ pub(crate) fn asked_accounts(book: &Book, bank: &Bank, subject: &Subject) -> Opt
     };
     match subject {
         Subject::Order(id) => {
-            let iban = book.orders.get(id)?.body.pointer("/debtorAccount/iban")?.as_str()?;
+            let order = book.orders.get(id)?;
+            if let Some(debtor) = &order.debtor {
+                // The first customer has chosen.
+                return Some(vec![debtor.clone()]);
+            }
+            let iban = order.body.pointer("/debtorAccount/iban")?.as_str()?;
             Some(ids(vec![iban]))
         }
         Subject::Consent(id) => {

@@ -36,6 +36,7 @@ use tokio_util::task::TaskTracker;
 use crate::bank::Bank;
 use crate::engine::ConsentState;
 
+pub use berlin::CODE;
 pub use engine::book::MAGIC_AMOUNTS;
 pub use engine::people::MAGIC_USERS;
 pub use engine::people::PASSWORD;
@@ -53,6 +54,8 @@ pub enum BankKind {
     BerlinGroupRedirect,
     /// Berlin Group NextGenPSD2 1.3, euros, approval in the bank's app.
     BerlinGroupDecoupled,
+    /// Berlin Group NextGenPSD2 1.3, euros, password and code through the TPP.
+    BerlinGroupEmbedded,
     /// STET 1.4, euros, redirect with OAuth.
     Stet,
     /// PolishAPI 2.1, zloty, redirect.
@@ -160,7 +163,9 @@ impl ModelBank {
         let tracker = TaskTracker::new();
         let api_router = match bank.kind {
             BankKind::UkOpenBanking => uk::router(&bank),
-            BankKind::BerlinGroupRedirect | BankKind::BerlinGroupDecoupled => berlin::router(&bank),
+            BankKind::BerlinGroupRedirect
+            | BankKind::BerlinGroupDecoupled
+            | BankKind::BerlinGroupEmbedded => berlin::router(&bank),
             BankKind::Stet => stet::router(&bank),
             BankKind::PolishApi => polish::router(&bank),
         };

@@ -299,6 +299,7 @@ pub(crate) fn asked_debtor(bank: &Bank, pushed: &Pushed) -> Option<&'static str>
         BankKind::UkOpenBanking
         | BankKind::BerlinGroupRedirect
         | BankKind::BerlinGroupDecoupled
+        | BankKind::BerlinGroupEmbedded
         | BankKind::Stet => crate::uk::payments::asked_debtor(bank, &consent),
     }
 }

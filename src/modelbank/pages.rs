@@ -57,7 +57,7 @@ pub(crate) fn router(kind: BankKind) -> Router<Arc<Bank>> {
             .route("/sca/{id}", get(approval)),
         BankKind::PolishApi => router.route("/authorize", get(authorize)),
         BankKind::BerlinGroupRedirect => router.route("/sca/{id}", get(approval)).route("/app", get(app)),
-        BankKind::BerlinGroupDecoupled => router.route("/app", get(app)),
+        BankKind::BerlinGroupDecoupled | BankKind::BerlinGroupEmbedded => router.route("/app", get(app)),
     };
     router.layer(DefaultBodyLimit::max(MAX_FORM)).layer(from_fn(guarded))
 }
@@ -76,6 +76,9 @@ async fn front(State(bank): State<Arc<Bank>>) -> Response {
     let text = match bank.kind {
         BankKind::BerlinGroupDecoupled => {
             "A bank of the sandbox. Requests wait in its app, under /app; /consents shows what you share."
+        }
+        BankKind::BerlinGroupEmbedded => {
+            "A bank of the sandbox. Applications ask for password and code themselves; what waits for a second holder is under /app, and /consents shows what you share."
         }
         BankKind::BerlinGroupRedirect => {
             "A bank of the sandbox. You come here when someone asks for your approval; what waits for a second holder is under /app, and /consents shows what you share."
@@ -108,6 +111,7 @@ async fn authorize(
         BankKind::UkOpenBanking
         | BankKind::BerlinGroupRedirect
         | BankKind::BerlinGroupDecoupled
+        | BankKind::BerlinGroupEmbedded
         | BankKind::PolishApi => {
             oauth::pending(&bank, parameter("client_id"), parameter("request_uri")).map(|(name, _)| name)
         }

@@ -9,6 +9,7 @@ pub(crate) mod consent;
 mod error;
 mod frame;
 pub(crate) mod payment;
+pub(crate) mod sca;
 pub(crate) mod session;
 pub(crate) mod time;
 
@@ -42,10 +43,13 @@ pub(crate) fn sandbox_decision(oauth: &OAuth, headers: &HeaderMap) -> Option<boo
     oauth.gateway.config().auto_approve.then_some(!deny)
 }
 
-/// Login names that a sandbox bank publishes; the first one is used when
-/// nobody is there to type one.
-pub(crate) fn sandbox_user(profile: &Profile) -> Option<String> {
-    profile.sandbox_users.first().map(|user| user.username.clone())
+/// The login name that is used when nobody is there to type one: of those that a
+/// sandbox bank publishes, the one that a test asks for, or the first.
+pub(crate) fn sandbox_user(profile: &Profile, headers: &HeaderMap) -> Option<String> {
+    let users = &profile.sandbox_users;
+    let wanted = headers.get("x-sandbox-psu");
+    let wanted = users.iter().find(|user| wanted.is_some_and(|name| *name == *user.username));
+    wanted.or(users.first()).map(|user| user.username.clone())
 }
 
 /// A bank in the search result of a page.

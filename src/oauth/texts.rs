@@ -81,7 +81,7 @@ macro_rules! sections {
 sections! {
     /// On several pages.
     page PageTexts {
-        brand about website privacy terms access next_at_bank approve decline user_name leave
+        brand about website privacy terms access next_at_bank next_here approve decline user_name leave
     }
     /// About the time that is left.
     time TimeTexts { left soon more then }
@@ -92,6 +92,11 @@ sections! {
     }
     /// On the payment page.
     payment PaymentTexts { title label amount to account purpose from your_account asked_by }
+    /// On the pages of a bank that asks through us.
+    sca ScaTexts {
+        log_in choose confirm password not_kept methods code digits characters picture data go_on
+        wrong_password wrong_method wrong_code sms chip photo push mail other
+    }
     /// Of `authorization_details` that are no account access.
     detail DetailTexts {
         pay recurring funds per_day per_week per_fortnight per_month per_half_year per_year

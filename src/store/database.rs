@@ -60,6 +60,7 @@ pub(crate) const REGION: Schema = &[
     (3, "authorization details", include_str!("../../migrations/region/0003_authorization_details.sql")),
     (4, "institution health", include_str!("../../migrations/region/0004_institution_health.sql")),
     (5, "snapshots", include_str!("../../migrations/region/0005_snapshots.sql")),
+    (6, "sca steps", include_str!("../../migrations/region/0006_sca_steps.sql")),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,6 +21,7 @@ pub mod idempotency;
 pub mod instances;
 pub mod payments;
 mod rows;
+pub mod sca;
 pub mod sessions;
 pub mod snapshots;
 mod together;

@@ -86,7 +86,7 @@ fn what() -> Map<String, Value> {
     members(json!({
         "capabilities": list("What it can do.", words("A capability.", &capabilities)),
         "payment_schemes": list("Rails of its payments.", words("A rail.", &rails)),
-        "sca": list("Ways of authentication, the preferred one first.", words("A way.", &["redirect", "oauth", "decoupled"])),
+        "sca": list("Ways of authentication, the preferred one first.", words("A way.", &["redirect", "oauth", "decoupled", "embedded"])),
         "psu_id_required": switch("It wants the person's user name before authentication; our page asks for it."),
         "customer_authentication": switch("It authenticates its customers; false at sandboxes that only ask to confirm."),
         "max_consent_days": number("Longest life of a consent, days."),
@@ -133,6 +133,12 @@ fn how() -> Map<String, Value> {
             "rest_seconds": number("How long a bank that is down is left alone at first; 30 if absent."),
             "hedge_after_milliseconds": number("After how long a read is asked a second time beside the first; never if absent."),
         })),
+        "sandbox_users": list("Users of a sandbox, as its operator publishes them.", table("A user.", &["username", "password"], json!({
+            "username": text("Login name."),
+            "password": text("Password; never a real one."),
+            "code": text("The code that confirms, where it is the same every time."),
+            "purpose": text("What this user shows."),
+        }))),
         "maintenance": list("When it says that it will not be there.", table("A time.", &["from", "until"], json!({
             "from": text("From then, such as 2026-11-29T22:00:00Z."),
             "until": text("Until then."),

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use secrecy::ExposeSecret;
+
 use super::*;
 use crate::{BankFilter, Deployment, Registry};
 
@@ -424,6 +426,31 @@ fn limits_and_maintenance_are_read_and_checked() {
     );
     let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
     assert_eq!(keys, ["brand[0].limits.retries", "brand[0].maintenance[0].until"]);
+}
+
+/// Passwords lie in files of sandboxes only, where they are published anyway.
+#[test]
+fn users_are_those_of_sandboxes() {
+    let file = |environment: &str, user: &str| {
+        let text = format!(
+            "group = \"G\"\n[[brand]]\nid = \"de-bank\"\nname = \"B\"\nregion = \"eu\"\n\
+             dialect = \"berlin-group\"\nenvironment = \"{environment}\"\nsca = [\"embedded\"]\n\
+             client_auth = \"certificate\"\n             sandbox_users = [{{ username = \"u\", {user} }}]\n"
+        );
+        read_profiles("f.toml", &text)
+    };
+    let (profiles, problems) = file("sandbox", "password = \"p\", code = \"1\"");
+    assert_eq!(problems, []);
+    let user = &profiles[0].sandbox_users[0];
+    assert_eq!((user.username.as_str(), user.password.expose_secret()), ("u", "p"));
+    assert_eq!(user.code.as_ref().unwrap().expose_secret(), "1");
+    assert_eq!(profiles[0].approaches(), [domain::Approach::Embedded]);
+    let keys = |environment: &str, user: &str| {
+        let (_, problems) = file(environment, user);
+        problems.into_iter().map(|problem| problem.key).collect::<Vec<_>>()
+    };
+    assert_eq!(keys("live", "password = \"p\""), ["brand[0].sandbox_users"]);
+    assert_eq!(keys("sandbox", "code = \"1\""), ["brand[0].sandbox_users[0].password"]);
 }
 
 /// A rule that nobody would run is a mistake.

@@ -66,12 +66,16 @@ impl ExplicitStart for ConsentAuthorisation {
         start_authorisation(cx, link, redirects)
     }
 
-    fn authorised(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<ScaStart, BankError> {
+    fn authorised(
+        &self,
+        cx: &CallContext<'_>,
+        link: &Url,
+        response: &BankResponse,
+    ) -> Result<ScaStart, BankError> {
         let body = success(cx, response, Effect::Write)?;
         let root = Node::root(&cx.profile.id, &body);
         let consent = consent_id(cx)?;
-        let own = cx.profile.accounts_api()?.join(&["consents", consent, "authorisations"]);
-        sca_start(cx.profile, response, &root, format!("AIS:{consent}"), &own)
+        sca_start(cx.profile, response, &root, format!("AIS:{consent}"), link)
             .map_err(|error| after(Effect::Write, error))
     }
 }

@@ -125,12 +125,16 @@ impl ExplicitStart for PaymentAuthorisation {
         start_authorisation(cx, link, redirects)
     }
 
-    fn authorised(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<ScaStart, BankError> {
+    fn authorised(
+        &self,
+        cx: &CallContext<'_>,
+        link: &Url,
+        response: &BankResponse,
+    ) -> Result<ScaStart, BankError> {
         let body = success(cx, response, Effect::Write)?;
         let root = Node::root(&cx.profile.id, &body);
         let payment = cx.bank_consent_id.ok_or_else(|| cx.error(BankErrorKind::ResourceUnknown))?;
-        let own = cx.profile.payments_api()?.url.clone();
-        sca_start(cx.profile, response, &root, format!("PIS:{payment}"), &own)
+        sca_start(cx.profile, response, &root, format!("PIS:{payment}"), link)
             .map_err(|error| after(Effect::Write, error))
     }
 }

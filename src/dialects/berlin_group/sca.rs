@@ -1,13 +1,13 @@
 //! How authentication goes on, as the answer's links and headers say.
 
-use connect::{BankError, BankResponse, Environment, NextPage, Profile, ScaStart};
+use connect::{BankError, BankResponse, Environment, NextPage, Profile, ScaFlow, ScaStart};
 use url::Url;
 
 use crate::node::Node;
 
 /// Reads the start of authentication. `scope` is what OAuth asks for; `own`
-/// is where authentication of this resource is started explicitly, built by us
-/// rather than believed.
+/// is where authentications of this resource are, built by us rather than
+/// believed.
 pub(crate) fn sca_start(
     profile: &Profile,
     response: &BankResponse,
@@ -34,6 +34,12 @@ pub(crate) fn sca_start(
     if explicit.iter().any(|name| links.get(name).exists()) {
         return Ok(ScaStart::Explicit { link: own.clone() });
     }
+    // Whether a bank may have what its customers know from us is the profile's word.
+    if profile.sca.contains(&ScaFlow::Embedded)
+        && let Some(embedded) = super::embedded::begun(response, body, own)?
+    {
+        return Ok(ScaStart::Embedded(Box::new(embedded)));
+    }
     let credentials = [
         "startAuthorisationWithPsuAuthentication",
         "startAuthorisationWithEncryptedPsuAuthentication",
@@ -46,7 +52,7 @@ pub(crate) fn sca_start(
         "authoriseTransaction",
     ];
     if credentials.iter().any(|name| links.get(name).exists()) {
-        return Ok(ScaStart::Embedded);
+        return Ok(ScaStart::Unsupported);
     }
     if profile.authorization_server.is_some() && approach.eq_ignore_ascii_case("REDIRECT") {
         return Ok(ScaStart::OAuth { scope, intent_id: None, metadata: None });
@@ -64,7 +70,7 @@ fn browser_link(profile: &Profile, link: &Node<'_>) -> Result<Option<Url>, BankE
 }
 
 /// The address of a link, an object with `href` or a plain text.
-fn link_text(link: &Node<'_>) -> Result<Option<String>, BankError> {
+pub(super) fn link_text(link: &Node<'_>) -> Result<Option<String>, BankError> {
     if link.is_object() { link.get("href").text() } else { link.text() }
 }
 

@@ -297,6 +297,7 @@ fn standing_orders_are_entries_for_information() {
     assert_eq!(order.next.as_ref().unwrap().amount.unwrap().amount_text(), "100.00");
     assert_eq!(order.last.as_ref().unwrap().date.unwrap().to_string(), "2027-01-01");
 }
+mod embedded;
 mod options;
 
 /// Some banks begin every answer with a byte order mark, errors too.

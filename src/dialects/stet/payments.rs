@@ -43,7 +43,7 @@ impl PaymentInitiation for Stet {
                 Some("REDIRECT") | None => ScaStart::Redirect(approval(&root)?),
                 Some("DECOUPLED") => ScaStart::Decoupled { message: None },
                 Some("NONE") => ScaStart::NotNeeded,
-                Some(_) => ScaStart::Embedded,
+                Some(_) => ScaStart::Unsupported,
             };
             Ok(LodgedPayment { bank_id, sca, status: None, submits_after_sca: true })
         };

@@ -19,6 +19,10 @@ pub struct Browser {
     pub user: String,
     /// Password at banks.
     pub password: String,
+    /// Code with which the person confirms at banks.
+    pub code: String,
+    /// What the person chooses of several, where that is not what a page proposes.
+    pub choice: Option<&'static str>,
     /// Value of the decision button.
     pub decision: &'static str,
     /// Further headers of every request.
@@ -48,6 +52,8 @@ impl Browser {
             cookies: BTreeMap::new(),
             user: user.to_owned(),
             password: password.to_owned(),
+            code: modelbank::CODE.to_owned(),
+            choice: None,
             decision: "approve",
             headers: Vec::new(),
         }
@@ -132,6 +138,7 @@ impl Browser {
 struct Form {
     action: String,
     fields: Vec<(String, String)>,
+    offers: Vec<(String, String)>,
     asks: Vec<String>,
     decides: bool,
 }
@@ -157,6 +164,7 @@ impl Form {
         let mut form = Self {
             action: attribute(head, "action").unwrap_or_default(),
             fields: Vec::new(),
+            offers: Vec::new(),
             asks: Vec::new(),
             decides: false,
         };
@@ -170,6 +178,9 @@ impl Form {
             match kind.as_str() {
                 "hidden" => form.fields.push((name, value)),
                 "checkbox" | "radio" => {
+                    if kind == "radio" {
+                        form.offers.push((name.clone(), value.clone()));
+                    }
                     if tag.contains(" checked") {
                         form.fields.push((name, value));
                     }
@@ -181,11 +192,20 @@ impl Form {
         form
     }
 
-    fn filled(self, person: &Browser) -> String {
+    fn filled(mut self, person: &Browser) -> String {
+        let chosen = self.offers.iter().find(|(_, value)| person.choice == Some(value.as_str()));
+        if let Some((name, value)) = chosen {
+            self.fields.retain(|(known, _)| known != name);
+            self.fields.push((name.clone(), value.clone()));
+        }
         let mut body = url::form_urlencoded::Serializer::new(String::new());
         body.extend_pairs(&self.fields);
         for name in &self.asks {
-            let answer = if name == "password" { &person.password } else { &person.user };
+            let answer = match name.as_str() {
+                "password" => &person.password,
+                "code" => &person.code,
+                _ => &person.user,
+            };
             body.append_pair(name, answer);
         }
         if self.decides {

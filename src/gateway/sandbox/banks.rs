@@ -29,7 +29,7 @@ struct Plan {
     words: &'static str,
 }
 
-const PLANS: [Plan; 5] = [
+const PLANS: [Plan; 6] = [
     Plan {
         kind: BankKind::UkOpenBanking,
         id: "gb-albion-bank",
@@ -79,6 +79,16 @@ const PLANS: [Plan; 5] = [
         bic: "WISLPLPW",
         port: 12,
         words: "PolishAPI 2.1, PLN, redirect",
+    },
+    Plan {
+        kind: BankKind::BerlinGroupEmbedded,
+        id: "at-donaubank",
+        name: "Donaubank",
+        region: "eu",
+        country: "AT",
+        bic: "DONAATWW",
+        port: 14,
+        words: "Berlin Group 1.3, EUR, embedded",
     },
 ];
 
@@ -210,17 +220,21 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
     profile.bics = vec![plan.bic.to_owned()];
     profile.capabilities =
         [Capability::Accounts, Capability::Balances, Capability::Transactions, Capability::Payments].into();
+    let embedded = plan.kind == BankKind::BerlinGroupEmbedded;
+    let code = || embedded.then(|| modelbank::CODE.to_owned().into());
     profile.sandbox_users = bank
         .users()
         .into_iter()
         .map(|user| SandboxUser {
             username: user.to_owned(),
             password: modelbank::PASSWORD.to_owned().into(),
+            code: code(),
             purpose: "approves or declines as the person at the page decides".to_owned(),
         })
         .chain(modelbank::MAGIC_USERS.iter().map(|(user, purpose)| SandboxUser {
             username: (*user).to_owned(),
             password: modelbank::PASSWORD.to_owned().into(),
+            code: code(),
             purpose: (*purpose).to_owned(),
         }))
         .collect();
@@ -269,13 +283,14 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
             profile.payment_schemes = vec![PaymentScheme::Elixir, PaymentScheme::ExpressElixir];
             profile.max_consent_days = Some(180);
         }
-        BankKind::BerlinGroupRedirect | BankKind::BerlinGroupDecoupled => {
+        BankKind::BerlinGroupRedirect | BankKind::BerlinGroupDecoupled | BankKind::BerlinGroupEmbedded => {
             profile.accounts_api = base("/v1", "1.3");
             profile.payments_api = base("/v1", "1.3");
             profile.signing = Signing::DigestSignature;
             let decoupled = plan.kind == BankKind::BerlinGroupDecoupled;
-            profile.sca = vec![if decoupled { ScaFlow::Decoupled } else { ScaFlow::Redirect }];
-            profile.psu_id_required = decoupled;
+            let sca = if decoupled { ScaFlow::Decoupled } else { ScaFlow::Redirect };
+            profile.sca = vec![if embedded { ScaFlow::Embedded } else { sca }];
+            profile.psu_id_required = decoupled || embedded;
             profile.payment_schemes = vec![PaymentScheme::SepaCreditTransfer, PaymentScheme::SepaInstant];
             profile.max_consent_days = Some(180);
             // The bank's pages are where it sends its customers.
@@ -288,7 +303,9 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
 fn dialect(kind: BankKind) -> &'static str {
     match kind {
         BankKind::UkOpenBanking => "uk-open-banking",
-        BankKind::BerlinGroupRedirect | BankKind::BerlinGroupDecoupled => "berlin-group",
+        BankKind::BerlinGroupRedirect | BankKind::BerlinGroupDecoupled | BankKind::BerlinGroupEmbedded => {
+            "berlin-group"
+        }
         BankKind::Stet => "stet",
         BankKind::PolishApi => "polish-api",
     }

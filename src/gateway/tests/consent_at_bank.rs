@@ -10,68 +10,19 @@
 
 mod support;
 
-use consentry::demo::Client;
 use flows::{FlowError, Read};
 use serde_json::json;
 use store::consents::Note;
 use support::consents::{DAY, event, events, steps};
-use support::{DECOUPLED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
-
-/// A customer at the pages of a model bank.
-struct Customer {
-    http: Client,
-    pages: String,
-    user: &'static str,
-}
-
-impl Customer {
-    fn of(gw: &TestGateway, bank: &str, user: &'static str) -> Self {
-        Self { http: gw.anybody(), pages: gw.sandbox.bank_pages(bank).unwrap(), user }
-    }
-
-    async fn post(&self, path: &str, form: &[(&str, &str)]) -> String {
-        let answer = self.http.post_form(&format!("{}{path}", self.pages), form).await.unwrap();
-        String::from_utf8_lossy(&answer.expect(200).unwrap().body).into_owned()
-    }
-
-    async fn log_in(&self, about: &str) -> String {
-        self.post("/login", &[("about", about), ("user", self.user), ("password", "sandbox")]).await
-    }
-
-    /// Takes back the only consent that is shown.
-    async fn withdraw(&self) {
-        let page = self.log_in("consents").await;
-        let form = [("ticket", hidden(&page, "ticket")), ("consent", hidden(&page, "consent"))];
-        let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        assert!(self.post("/withdraw", &form).await.contains("You share nothing"));
-    }
-
-    /// Decides the only thing that waits in the app.
-    async fn decide(&self, decision: &str, account: &str) {
-        let page = self.log_in("").await;
-        let (ticket, about) = (hidden(&page, "ticket"), hidden(&page, "about"));
-        let form = [
-            ("ticket", ticket.as_str()),
-            ("about", about.as_str()),
-            ("decision", decision),
-            ("account", account),
-        ];
-        self.post("/decide", &form).await;
-    }
-}
-
-fn hidden(page: &str, name: &str) -> String {
-    let start = page.find(&format!("name=\"{name}\"")).unwrap_or_else(|| panic!("{name} is on the page"));
-    let value = page[start..].split("value=\"").nth(1).unwrap();
-    value.split('"').next().unwrap().to_owned()
-}
+use support::customer::Customer;
+use support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
 
 /// The PSU withdraws at the bank; the next read notices, tells the TPP, and is
 /// the last that goes there.
 /// [connector: withdrawal at uk berlin-redirect berlin-decoupled stet polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawal_at_the_bank_is_noticed_by_the_next_read() {
-    for bank in [UK, EU, DECOUPLED, STET, POLISH] {
+    for bank in [UK, EU, DECOUPLED, EMBEDDED, STET, POLISH] {
         let gw = TestGateway::start().await;
         let tpp = gw.tpp().await;
         let receiver = gw.listening(&tpp).await;
@@ -191,14 +142,16 @@ async fn a_bank_that_is_down_ends_no_consent() {
 /// [connector: several signatories at berlin-redirect]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_joint_account_is_read_when_both_holders_have_approved() {
-    for (decision, becomes, told) in
-        [("approve", "AUTHORIZED", "consent.authorized"), ("decline", "REJECTED", "consent.rejected")]
+    let ends = [("approve", "AUTHORIZED", "consent.authorized"), ("decline", "REJECTED", "consent.rejected")];
+    let banks = [(EU, "rhb-30017"), (EMBEDDED, "don-30017")];
+    for ((bank, account), (decision, becomes, told)) in
+        banks.into_iter().flat_map(|bank| ends.map(|end| (bank, end)))
     {
         let (gw, clock) = TestGateway::with_shifted_clock().await;
         let tpp = gw.tpp().await;
         let receiver = gw.listening(&tpp).await;
         let own = tpp.own_token("accounts").await.unwrap();
-        let consents = tpp.lodge(&own, &[EU]).await.unwrap();
+        let consents = tpp.lodge(&own, &[bank]).await.unwrap();
         let mut clara = gw.person();
         clara.headers.push(("x-sandbox-psu", "clara"));
         let granted = gw.given(&tpp, consents, clara).await;
@@ -210,7 +163,7 @@ async fn a_joint_account_is_read_when_both_holders_have_approved() {
         let refused = tpp.get(&granted.token, "/v1/accounts").await.unwrap();
         assert_problem(&refused, 403, "consent.not_in_force");
 
-        Customer::of(&gw, EU, "david").decide(decision, "rhb-30017").await;
+        Customer::of(&gw, bank, "david").decide(decision, account).await;
         clock.advance(61);
         event(&receiver, id, told).await;
         let decided = gw.until_status(&tpp, id, becomes).await;

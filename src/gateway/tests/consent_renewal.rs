@@ -13,7 +13,7 @@ use flows::{Read, TransactionWindow};
 use modelbank::JournalEntry;
 use serde_json::json;
 use support::consents::{DAY, event, lodge_until, steps};
-use support::{DECOUPLED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
+use support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
 
 /// Account ids and transaction ids that a consent lets be read.
 async fn ids(
@@ -44,7 +44,7 @@ async fn renewed(gw: &TestGateway, tpp: &consentry::demo::Tpp, old: &str) -> Str
 /// [connector: renewal, transactions at uk berlin-redirect berlin-decoupled stet polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewal_in_time_keeps_every_id_at_every_bank() {
-    for bank in [UK, EU, DECOUPLED, STET, POLISH] {
+    for bank in [UK, EU, DECOUPLED, EMBEDDED, STET, POLISH] {
         let gw = TestGateway::start().await;
         let tpp = gw.tpp().await;
         let receiver = gw.listening(&tpp).await;
@@ -81,7 +81,7 @@ async fn renewal_in_time_keeps_every_id_at_every_bank() {
 /// Invariant 4: renewing a consent that has run out keeps every id, at every bank.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewal_too_late_keeps_every_id_at_every_bank() {
-    for bank in [UK, EU, DECOUPLED, STET, POLISH] {
+    for bank in [UK, EU, DECOUPLED, EMBEDDED, STET, POLISH] {
         let (gw, clock) = TestGateway::with_shifted_clock().await;
         let tpp = gw.tpp().await;
         let own = tpp.own_token("accounts").await.unwrap();

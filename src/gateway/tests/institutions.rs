@@ -11,7 +11,7 @@ mod support;
 
 use consentry::demo::{Answer, Tpp};
 use serde_json::Value;
-use support::{DECOUPLED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
+use support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
 
 async fn ask(tpp: &Tpp, query: &str) -> Answer {
     tpp.http.get(&format!("{}/v1/institutions{query}", tpp.api), &[]).await.unwrap()
@@ -38,7 +38,7 @@ async fn institutions_are_found_by_what_is_known_of_them() {
     let british = found(&tpp, "?country=GB&limit=500").await;
     assert_eq!(british.len(), 59, "58 real brands and one of the sandbox");
     assert!(british.contains(&"gb-monzo".to_owned()));
-    assert_eq!(found(&tpp, "?connectable=true").await, [EU, DECOUPLED, STET, UK, POLISH]);
+    assert_eq!(found(&tpp, "?connectable=true").await, [EMBEDDED, EU, DECOUPLED, STET, UK, POLISH]);
     let recurring = found(&tpp, "?capability=vrp&limit=500").await;
     assert!(recurring.contains(&"gb-barclays-personal".to_owned()) && !recurring.contains(&UK.to_owned()));
     gw.sandbox.stop().await;

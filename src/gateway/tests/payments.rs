@@ -13,7 +13,8 @@ use consentry::demo::{RETURN, Tpp};
 use domain::PaymentState;
 use modelbank::Fault;
 use serde_json::{Value, json};
-use support::{DECOUPLED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
+use support::customer::Customer;
+use support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
 
 fn is_final(payment: &Value) -> bool {
     payment["final"] == true
@@ -50,6 +51,38 @@ async fn iban_at(gw: &TestGateway, tpp: &Tpp, bank: &str) -> String {
     found.unwrap()["identification"]["iban"].as_str().unwrap().to_owned()
 }
 
+/// ISO 20022 PATC: one holder of a joint account has approved, and comes back; no
+/// money moves until the other has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_from_a_joint_account_settles_when_both_holders_have_approved() {
+    let accounts =
+        [(EU, "DE24999100003000000017", "rhb-30017"), (EMBEDDED, "AT669990300000030017", "don-30017")];
+    for (decision, becomes) in [("approve", "SETTLED"), ("decline", "REJECTED")] {
+        let gw = TestGateway::start().await;
+        let tpp = gw.tpp().await;
+        let own = tpp.own_token("payments").await.unwrap();
+        for (bank, debtor, account) in accounts {
+            let order = euro_payment(bank, debtor, "12.34");
+            let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+            let mut clara = gw.person();
+            clara.headers.push(("x-sandbox-psu", "clara"));
+            let visit = clara.walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+            let id = ordered.text("/id");
+            assert_eq!(support::parameter(&visit, "payment_id"), id, "{bank}");
+            let partly = gw.payment_until(&tpp, &own, &id, |payment| payment["iso_status"] == "PATC").await;
+            assert_eq!(
+                (&partly["state"], &partly["final"]),
+                (&json!("AUTHORIZING"), &json!(false)),
+                "{bank}"
+            );
+            Customer::of(&gw, bank, "david").decide(decision, account).await;
+            let payment = gw.payment_until(&tpp, &own, &id, is_final).await;
+            assert_eq!(payment["state"], becomes, "{bank}");
+        }
+        gw.sandbox.stop().await;
+    }
+}
+
 /// A payment settles at a bank of each standard, and the money has moved.
 /// [connector: payment at uk berlin-redirect berlin-decoupled stet polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,7 +90,7 @@ async fn a_payment_settles_at_every_kind_of_bank() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
-    for bank in [UK, EU, DECOUPLED, STET, POLISH] {
+    for bank in [UK, EU, DECOUPLED, EMBEDDED, STET, POLISH] {
         let order = match bank {
             UK => Tpp::small_payment(UK),
             POLISH => zloty_payment(&iban_at(&gw, &tpp, bank).await, "12.34"),

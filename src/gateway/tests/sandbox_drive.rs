@@ -14,9 +14,9 @@ use consentry::demo::{Answer, RETURN, Tpp, bearer, verifier};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use support::consents::DAY;
-use support::{DECOUPLED, EU, POLISH, STET, TestGateway, UK, Wanted, assert_problem, rows};
+use support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, Wanted, assert_problem, rows};
 
-const BANKS: [&str; 5] = [UK, EU, DECOUPLED, STET, POLISH];
+const BANKS: [&str; 6] = [UK, EU, DECOUPLED, STET, POLISH, EMBEDDED];
 
 /// A sandbox in which nobody approves by itself.
 async fn sandbox() -> (TestGateway, Tpp, SecretString) {

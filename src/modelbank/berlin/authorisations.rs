@@ -23,22 +23,28 @@ use crate::engine::{Authorisation, ConsentState, OrderState, ScaState, Subject};
 pub(super) fn approach(bank: &Bank) -> [(HeaderName, HeaderValue); 1] {
     let approach = match bank.kind {
         BankKind::BerlinGroupDecoupled => "DECOUPLED",
+        BankKind::BerlinGroupEmbedded => "EMBEDDED",
         BankKind::UkOpenBanking | BankKind::BerlinGroupRedirect | BankKind::Stet | BankKind::PolishApi => {
             "REDIRECT"
         }
     };
+    approach_header(approach)
+}
+
+pub(super) fn approach_header(approach: &'static str) -> [(HeaderName, HeaderValue); 1] {
     [(HeaderName::from_static("aspsp-sca-approach"), HeaderValue::from_static(approach))]
 }
 
 /// An authorisation as the headers ask for it, not yet in the book.
 pub(super) fn prepared(bank: &Bank, caller: &Caller, subject: Subject) -> Result<Authorisation, Refusal> {
     let decoupled = bank.kind == BankKind::BerlinGroupDecoupled;
+    let embedded = bank.kind == BankKind::BerlinGroupEmbedded;
     let user = match caller.header("psu-id") {
         Some(name) => {
             let unknown = Refusal::unauthorised("PSU_CREDENTIALS_INVALID", "The bank knows no such PSU-ID");
             Some(bank.user(name).ok_or(unknown)?.to_owned())
         }
-        None if decoupled => return Err(Refusal::format("PSU-ID is missing")),
+        None if decoupled || embedded => return Err(Refusal::format("PSU-ID is missing")),
         None => None,
     };
     let address = |name: &str| match caller.header(name) {
@@ -50,7 +56,7 @@ pub(super) fn prepared(bank: &Bank, caller: &Caller, subject: Subject) -> Result
     };
     let redirect = address("tpp-redirect-uri")?;
     let nok_redirect = address("tpp-nok-redirect-uri")?;
-    if redirect.is_none() && !decoupled {
+    if redirect.is_none() && !decoupled && !embedded {
         return Err(Refusal::format("TPP-Redirect-URI is missing"));
     }
     let denied = caller.header("x-sandbox-psu") == Some("deny");
@@ -59,6 +65,8 @@ pub(super) fn prepared(bank: &Bank, caller: &Caller, subject: Subject) -> Result
         subject,
         user,
         state: ScaState::Received,
+        embedded,
+        wrong: 0,
         created: bank.now(),
         redirect,
         nok_redirect,
@@ -77,6 +85,10 @@ pub(super) fn links(bank: &Bank, path: &str, authorisation: &Authorisation) -> V
     if let (BankKind::BerlinGroupRedirect, Some(links)) = (bank.kind, links.as_object_mut()) {
         let href = format!("{}/sca/{}", bank.pages_url, authorisation.id);
         links.insert("scaRedirect".into(), json!({ "href": href }));
+    }
+    if let (true, Some(links)) = (authorisation.embedded, links.as_object_mut()) {
+        let href = format!("{}{sca}", bank.api_url);
+        links.insert("updatePsuAuthentication".into(), json!({ "href": href }));
     }
     links
 }
@@ -187,11 +199,13 @@ fn status(bank: &Bank, subject: &Subject, id: &str) -> Result<Json<Value>, Refus
     Ok(Json(json!({ "scaStatus": sca_status(bank, found.state) })))
 }
 
-fn sca_status(bank: &Bank, state: ScaState) -> &'static str {
+pub(super) fn sca_status(bank: &Bank, state: ScaState) -> &'static str {
     match state {
         ScaState::Received if bank.kind == BankKind::BerlinGroupDecoupled => "started",
+        ScaState::Received if bank.kind == BankKind::BerlinGroupEmbedded => "psuIdentified",
         ScaState::Received => "received",
         ScaState::Authenticated => "psuAuthenticated",
+        ScaState::Selected => "scaMethodSelected",
         ScaState::Finalised => "finalised",
         ScaState::Failed => "failed",
     }

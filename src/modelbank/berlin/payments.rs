@@ -164,6 +164,7 @@ fn order(bank: &Bank, tpp: String, product: String, body: Value) -> Result<Order
         created: bank.now(),
         user: None,
         debtor: None,
+        approvals: Default::default(),
         amount: money.amount(),
         currency: money.currency().code().to_owned(),
         creditor_name: name,

@@ -13,11 +13,18 @@ pub(super) struct Refusal {
     status: StatusCode,
     code: &'static str,
     text: &'static str,
+    /// Where an authentication stands after it.
+    sca_status: Option<&'static str>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, code: &'static str, text: &'static str) -> Self {
-        Self { status, code, text }
+        Self { status, code, text, sca_status: None }
+    }
+
+    /// Says where an authentication stands.
+    pub(super) fn at(self, sca_status: &'static str) -> Self {
+        Self { sca_status: Some(sca_status), ..self }
     }
 
     pub(super) fn format(text: &'static str) -> Self {
@@ -55,6 +62,10 @@ impl From<std::io::Error> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let message = json!({"category": "ERROR", "code": self.code, "text": self.text});
-        (self.status, Json(json!({ "tppMessages": [message] }))).into_response()
+        let mut body = json!({ "tppMessages": [message] });
+        if let (Some(status), Some(body)) = (self.sca_status, body.as_object_mut()) {
+            body.insert("scaStatus".to_owned(), status.into());
+        }
+        (self.status, Json(body)).into_response()
     }
 }

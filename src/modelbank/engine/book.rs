@@ -131,6 +131,9 @@ pub(crate) struct Order {
     pub(crate) created: Timestamp,
     pub(crate) user: Option<String>,
     pub(crate) debtor: Option<String>,
+    /// Every customer who approved.
+    #[serde(default)]
+    pub(crate) approvals: BTreeSet<String>,
     pub(crate) amount: Decimal,
     pub(crate) currency: String,
     pub(crate) creditor_name: String,
@@ -151,6 +154,7 @@ impl Order {
     /// The ISO 20022 status at `now`.
     pub(crate) fn status(&self, now: Timestamp) -> &'static str {
         match self.state {
+            OrderState::Received if !self.approvals.is_empty() => "PATC",
             OrderState::Received => "RCVD",
             OrderState::Approved(_) => "ACCP",
             OrderState::Rejected(..) => "RJCT",
@@ -220,6 +224,8 @@ pub(crate) enum Subject {
 pub(crate) enum ScaState {
     Received,
     Authenticated,
+    /// The method is known, and the code is not.
+    Selected,
     Finalised,
     Failed,
 }
@@ -227,7 +233,7 @@ pub(crate) enum ScaState {
 impl ScaState {
     /// The customer has not answered yet.
     pub(crate) fn waits(self) -> bool {
-        matches!(self, Self::Received | Self::Authenticated)
+        matches!(self, Self::Received | Self::Authenticated | Self::Selected)
     }
 }
 
@@ -238,6 +244,12 @@ pub(crate) struct Authorisation {
     pub(crate) subject: Subject,
     pub(crate) user: Option<String>,
     pub(crate) state: ScaState,
+    /// The TPP passes password and code on.
+    #[serde(default)]
+    pub(crate) embedded: bool,
+    /// Passwords and codes that were wrong.
+    #[serde(default)]
+    pub(crate) wrong: u8,
     pub(crate) created: Timestamp,
     pub(crate) redirect: Option<String>,
     pub(crate) nok_redirect: Option<String>,
@@ -451,7 +463,7 @@ impl Book {
     /// Decides an authorisation: consent or order move on, once.
     pub(crate) fn decide(&mut self, kind: BankKind, id: &str, decision: &Decision, now: Timestamp) {
         let Some(authorisation) = self.authorisations.get_mut(id) else { return };
-        if matches!(authorisation.state, ScaState::Finalised | ScaState::Failed) {
+        if !authorisation.state.waits() {
             return;
         }
         authorisation.state = if decision.approved { ScaState::Finalised } else { ScaState::Failed };
@@ -459,23 +471,46 @@ impl Book {
         match authorisation.subject.clone() {
             Subject::Consent(consent) => {
                 self.decide_consent(kind, &consent, decision, now);
-                self.ask_cosigners(kind, id, &consent, now);
+                let partly = self.consents.get(&consent);
+                let partly = partly.filter(|consent| consent.state == ConsentState::Partly);
+                let missing = partly.map(|consent| consent.missing(kind)).unwrap_or_default();
+                self.ask_cosigners(id, &Subject::Consent(consent), missing, now);
             }
-            Subject::Order(id) => {
+            Subject::Order(order) => {
                 let debtor = decision.accounts.first().cloned();
-                if let Some(order) = self.orders.get_mut(&id) {
+                if let Some(order) = self.orders.get_mut(&order) {
                     order.user = Some(decision.user.clone());
                     if !decision.approved && order.state == OrderState::Received {
                         order.state = OrderState::Rejected("DS02".to_owned(), now);
                     }
                 }
                 if decision.approved && kind == BankKind::Stet {
-                    self.approve(&id, debtor, now);
+                    self.approve(&order, debtor, now);
                 } else if decision.approved {
-                    self.execute(kind, &id, debtor.as_deref().unwrap_or_default(), now, false);
+                    self.sign(kind, id, &order, decision, now);
                 }
             }
         }
+    }
+
+    /// Notes the word of one who must approve an order, and carries it out once all
+    /// have. Whoever comes second agrees to what the first chose.
+    fn sign(&mut self, kind: BankKind, first: &str, id: &str, decision: &Decision, now: Timestamp) {
+        let Some(order) = self.orders.get_mut(id).filter(|order| order.state == OrderState::Received) else {
+            return;
+        };
+        order.approvals.insert(decision.user.clone());
+        let debtor = order.debtor.clone().or_else(|| decision.accounts.first().cloned()).unwrap_or_default();
+        let from = accounts(kind).iter().find(|account| account.id == debtor);
+        // A magic customer sees another's accounts and signs for none of them.
+        let signs = from.is_some_and(|from| from.is_of(&decision.user) && from.cosigner.is_some());
+        let signers = from.filter(|_| signs).into_iter().flat_map(Account::signers);
+        let missing: Vec<_> = signers.filter(|signer| !order.approvals.contains(*signer)).collect();
+        if missing.is_empty() {
+            return self.execute(kind, id, &debtor, now, false);
+        }
+        order.debtor = Some(debtor);
+        self.ask_cosigners(first, &Subject::Order(id.to_owned()), missing, now);
     }
 
     /// Notes the customer's word on an order that the TPP must confirm.
@@ -514,20 +549,18 @@ impl Book {
         }
     }
 
-    /// Puts a consent that needs others before them, in the bank's app.
-    fn ask_cosigners(&mut self, kind: BankKind, first: &str, id: &str, now: Timestamp) {
-        let Some(consent) = self.consents.get(id).filter(|consent| consent.state == ConsentState::Partly)
-        else {
-            return;
-        };
-        for user in consent.missing(kind) {
+    /// Puts what needs others before them, in the bank's app.
+    fn ask_cosigners(&mut self, first: &str, subject: &Subject, missing: Vec<&str>, now: Timestamp) {
+        for user in missing {
             // As unguessable as the authorisation that it follows.
             let asked = format!("{first}-{user}");
             self.authorisations.entry(asked.clone()).or_insert(Authorisation {
                 id: asked,
-                subject: Subject::Consent(id.to_owned()),
+                subject: subject.clone(),
                 user: Some(user.to_owned()),
                 state: ScaState::Received,
+                embedded: false,
+                wrong: 0,
                 created: now,
                 redirect: None,
                 nok_redirect: None,

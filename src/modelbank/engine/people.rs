@@ -72,6 +72,9 @@ const BEN_UK: (&str, &str) = ("ben", "Ben Okafor");
 const ANNA_DE: (&str, &str) = ("anna", "Anna Lindner");
 const BEN_DE: (&str, &str) = ("ben", "Ben Yilmaz");
 const CLARA_DE: (&str, &str) = ("clara", "Clara und David Sommer");
+const ANNA_AT: (&str, &str) = ("anna", "Anna Leitner");
+const BEN_AT: (&str, &str) = ("ben", "Ben Horvath");
+const CLARA_AT: (&str, &str) = ("clara", "Clara und David Moser");
 const ANNA_FR: (&str, &str) = ("anna", "Anna Moreau");
 const BEN_FR: (&str, &str) = ("ben", "Ben Garnier");
 const ANNA_PL: (&str, &str) = ("anna", "Anna Wiśniewska");
@@ -151,6 +154,23 @@ static FR: [Account; 4] = [
     ),
 ];
 
+static AT: [Account; 5] = [
+    account("don-10017", ANNA_AT, ("Girokonto", Product::Current), ("EUR", "AT679990300000010017"), 263_480),
+    account("don-10025", ANNA_AT, ("Sparkonto", Product::Savings), ("EUR", "AT459990300000010025"), 910_000),
+    account("don-20018", BEN_AT, ("Girokonto", Product::Current), ("EUR", "AT889990300000020018"), 141_290),
+    account("don-20026", BEN_AT, ("Sparkonto", Product::Savings), ("EUR", "AT669990300000020026"), 380_000),
+    joint(
+        account(
+            "don-30017",
+            CLARA_AT,
+            ("Gemeinschaftskonto", Product::Current),
+            ("EUR", "AT669990300000030017"),
+            274_615,
+        ),
+        "david",
+    ),
+];
+
 static STET: [Account; 4] = [
     account(
         "riv-10017",
@@ -219,6 +239,7 @@ pub(crate) fn accounts(kind: BankKind) -> &'static [Account] {
         BankKind::UkOpenBanking => &UK,
         BankKind::BerlinGroupRedirect => &DE,
         BankKind::BerlinGroupDecoupled => &FR,
+        BankKind::BerlinGroupEmbedded => &AT,
         BankKind::Stet => &STET,
         BankKind::PolishApi => &PL,
     }
@@ -259,6 +280,7 @@ mod tests {
             BankKind::UkOpenBanking,
             BankKind::BerlinGroupRedirect,
             BankKind::BerlinGroupDecoupled,
+            BankKind::BerlinGroupEmbedded,
             BankKind::Stet,
             BankKind::PolishApi,
         ];
@@ -270,7 +292,7 @@ mod tests {
         assert_eq!(UK[0].sort_code_account(), "99001110000017");
         let both = ["anna", "ben"];
         let four = [both, ["clara", "david"]].concat();
-        let expected = [both.to_vec(), four, both.to_vec(), both.to_vec(), both.to_vec()];
+        let expected = [both.to_vec(), four.clone(), both.to_vec(), four, both.to_vec(), both.to_vec()];
         assert_eq!(kinds.map(users), expected);
     }
 }

@@ -136,6 +136,7 @@ fn client_credentials(
         BankKind::UkOpenBanking
         | BankKind::BerlinGroupRedirect
         | BankKind::BerlinGroupDecoupled
+        | BankKind::BerlinGroupEmbedded
         | BankKind::PolishApi => name == "accounts" || name == "payments",
     };
     let supported = match &client.scope {

@@ -44,6 +44,7 @@ pub(super) async fn domestic(
         created: now,
         user: consent.user.clone(),
         debtor: None,
+        approvals: Default::default(),
         amount: transfer.money.amount(),
         currency: transfer.money.currency().code().to_owned(),
         creditor_name: transfer.name.to_owned(),

@@ -448,3 +448,60 @@ async fn a_joint_account_is_shared_when_both_holders_agree() {
     }
     bank.stop().await;
 }
+
+/// XS2A 5.2: `updatePsuAuthentication`, `selectAuthenticationMethod`,
+/// `authoriseTransaction`, each where the one before led.
+#[tokio::test]
+async fn the_embedded_bank_takes_password_method_and_code_in_this_order() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupEmbedded, false, &[]).await;
+    let ip = ("psu-ip-address", "192.0.2.1");
+    let lodged = async |user: &str| {
+        let headers = [ip, ("psu-id", user)];
+        let made = tpp.berlin(&bank, "POST", "/v1/consents", &headers, &consent_body()).await.expect(201);
+        assert_eq!(made.header("aspsp-sca-approach"), "EMBEDDED");
+        (made.at("/consentId"), made.at("/_links/updatePsuAuthentication/href"))
+    };
+    let put =
+        async |place: &str, body: Value| tpp.berlin(&bank, "PUT", place, &[ip], &body.to_string()).await;
+    let password = json!({"psuData": {"password": "sandbox"}});
+    let code = json!({"scaAuthenticationData": "123456"});
+    let (id, place) = lodged("anna").await;
+    let early = put(&place, code.clone()).await.expect(409);
+    assert_eq!(early.at("/tppMessages/0/code"), "STATUS_INVALID");
+    let methods = put(&place, password.clone()).await.expect(200);
+    assert_eq!(methods.at("/scaStatus"), "psuAuthenticated");
+    let kinds: Vec<_> =
+        (0..3).map(|at| methods.at(&format!("/scaMethods/{at}/authenticationType"))).collect();
+    assert_eq!(kinds, ["SMS_OTP", "PHOTO_OTP", "CHIP_OTP"]);
+    let none = put(&place, json!({"authenticationMethodId": "dance"})).await.expect(400);
+    assert_eq!(none.at("/tppMessages/0/code"), "SCA_METHOD_UNKNOWN");
+    let challenge = put(&place, json!({"authenticationMethodId": "photo"})).await.expect(200);
+    assert!(challenge.at("/challengeData/image").starts_with("iVBORw0KGgo"));
+    let wrong = put(&place, json!({"scaAuthenticationData": "1"})).await.expect(401);
+    assert_eq!(
+        (wrong.at("/tppMessages/0/code").as_str(), wrong.at("/scaStatus").as_str()),
+        ("PSU_CREDENTIALS_INVALID", "scaMethodSelected")
+    );
+    assert_eq!(put(&place, code.clone()).await.expect(200).at("/scaStatus"), "finalised");
+    let read = tpp.berlin(&bank, "GET", "/v1/accounts", &[("consent-id", &id), ip], "").await.expect(200);
+    assert_eq!(read.at("/accounts/0/ownerName"), "Anna Leitner");
+    put(&place, code.clone()).await.expect(409);
+
+    // Who has one method is asked by it; three mistakes end it, and with it the consent.
+    let (id, place) = lodged("ben").await;
+    put(&place, password.clone()).await.expect(200);
+    for status in ["scaMethodSelected", "scaMethodSelected", "failed"] {
+        let wrong = put(&place, json!({"scaAuthenticationData": "1"})).await.expect(401);
+        assert_eq!(wrong.at("/scaStatus"), status);
+    }
+    put(&place, code).await.expect(409);
+    let status = tpp.berlin(&bank, "GET", &format!("/v1/consents/{id}/status"), &[], "").await;
+    assert_eq!(status.at("/consentStatus"), "rejected");
+    // Whoever never comes back is asked in the app.
+    let (_, place) = lodged("abandons").await;
+    let app = put(&place, password).await.expect(200);
+    assert_eq!((app.header("aspsp-sca-approach"), app.at("/scaStatus").as_str()), ("DECOUPLED", "started"));
+    bank.stop().await;
+}

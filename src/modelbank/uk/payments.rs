@@ -131,6 +131,7 @@ pub(super) async fn place(
         created: now,
         user: consent.user.clone(),
         debtor: None,
+        approvals: Default::default(),
         amount: initiation.amount,
         currency: initiation.currency.to_owned(),
         creditor_name: initiation.creditor_name.to_owned(),

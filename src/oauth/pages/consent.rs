@@ -20,7 +20,7 @@ use store::sessions::SessionRow;
 use super::session::{Visit, decline, plan_of, posted, visit};
 use super::{
     BankChoice, Frame, PageError, Person, Reason, address, banks, go, presence, sandbox_decision,
-    sandbox_user, time, with_cookies,
+    sandbox_user, sca, time, with_cookies,
 };
 use crate::OAuth;
 use crate::authorize::{Plan, UNAVAILABLE, complete, refuse};
@@ -33,6 +33,8 @@ struct Item {
     bank: Option<String>,
     /// The bank's interface wants the PSU's login name.
     asks_name: bool,
+    /// The bank asks for password and code on our pages.
+    asks_here: bool,
     reads: Vec<&'static Text>,
     recurring: bool,
     until: String,
@@ -61,6 +63,8 @@ struct ConsentPage<'a> {
     items: Vec<Item>,
     details: Vec<DetailItem>,
     ready: bool,
+    /// Any bank asks for password and code on our pages.
+    any_here: bool,
     search: &'a str,
     form_token: String,
 }
@@ -108,7 +112,7 @@ pub(crate) async fn show(
         _ => return Err(PageError::taken()),
     }
     if let Some(approve) = sandbox_decision(&oauth, &headers) {
-        let names = choose_for_nobody(&oauth, &visit.session, &plan).await?;
+        let names = choose_for_nobody(&oauth, &visit.session, &plan, &headers).await?;
         return settle(&oauth, &visit.session, plan, approve, names, &peer, &headers).await;
     }
     show_page(&oauth, &visit, &plan, &search.q).await
@@ -135,6 +139,7 @@ async fn show_page(oauth: &OAuth, visit: &Visit, plan: &Plan, search: &str) -> R
         heading: heading.with("client", client),
         session: session.id.to_string(),
         client,
+        any_here: items.iter().any(|item| item.asks_here),
         ready: items.iter().all(|item| item.bank.is_some()),
         items,
         details,
@@ -156,6 +161,7 @@ fn item(oauth: &OAuth, t: &'static Texts, consent: &ConsentRow, search: &str) ->
     Item {
         id: consent.id.to_string(),
         asks_name: profile.as_ref().is_some_and(|profile| profile.psu_id_required),
+        asks_here: profile.as_deref().is_some_and(sca::asks_here),
         bank: profile.map(|profile| profile.name.clone()),
         reads: terms.permissions.iter().map(|permission| t.permission(*permission)).collect(),
         recurring: terms.recurring,
@@ -315,6 +321,10 @@ async fn go_on(
                 time::before_bank(oauth, session.id).await?;
                 return Ok(go(url.as_str()));
             }
+            Ok(NextStep::Ask) => {
+                time::before_bank(oauth, session.id).await?;
+                return Ok(go(&format!("/consent/{}/sca", session.id)));
+            }
             Ok(NextStep::Wait(_)) => return Ok(go(&format!("/consent/{}/wait", session.id))),
             Ok(NextStep::Authorized) => {}
             Ok(NextStep::Ended(_)) => plan.refused.push(id),
@@ -354,6 +364,9 @@ pub(crate) async fn wait(
     let plan = plan_of(&session)?;
     let mut name = String::new();
     for round in 0..POLLS {
+        if sca::asks_now(&oauth, &session).await? {
+            return Ok(go(&format!("/consent/{id}/sca")));
+        }
         let mut waiting = false;
         for consent in &plan.request.asked.consents {
             let row = oauth.gateway.consent(&session.client_id, *consent).await?;
@@ -390,6 +403,7 @@ async fn choose_for_nobody(
     oauth: &OAuth,
     session: &SessionRow,
     plan: &Plan,
+    headers: &HeaderMap,
 ) -> Result<HashMap<ConsentId, String>, PageError> {
     let mut names = HashMap::new();
     for id in &plan.request.asked.consents {
@@ -401,7 +415,11 @@ async fn choose_for_nobody(
             consent = oauth.gateway.choose_institution(*id, &bank).await?;
         }
         let profile = consent.institution.as_ref().and_then(|bank| oauth.gateway.registry().profile(bank));
-        if let Some(user) = profile.as_deref().filter(|bank| bank.psu_id_required).and_then(sandbox_user) {
+        if let Some(user) = profile
+            .as_deref()
+            .filter(|bank| bank.psu_id_required)
+            .and_then(|bank| sandbox_user(bank, headers))
+        {
             names.insert(*id, user);
         }
     }

@@ -116,6 +116,12 @@ impl Frame {
     pub(crate) fn timed_page<T: Template>(&self, template: &T, address: &str) -> Response {
         self.page(template, self.time.as_ref().map(|time| (time.refresh(), address)))
     }
+
+    /// The same, of a page on which a picture of the bank's may be.
+    pub(crate) fn picture_page<T: Template>(&self, template: &T, address: &str) -> Response {
+        let next = self.time.as_ref().map(|time| (time.refresh(), address));
+        self.page_under(template, next, &POLICY.replace("img-src 'self'", "img-src 'self' data:"))
+    }
 }
 
 /// `GET /assets/fragment.js`.

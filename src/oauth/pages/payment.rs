@@ -8,7 +8,7 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Form, Path, State};
 use axum::response::{IntoResponse, Response};
-use domain::{PaymentId, PaymentState, SessionId};
+use domain::{IsoPaymentStatus, PaymentId, PaymentState, SessionId};
 use edge::PeerIdentity;
 use flows::{FlowError, NextStep};
 use http::{HeaderMap, Method, StatusCode};
@@ -19,7 +19,9 @@ use url::Url;
 
 use super::consent::{WaitPage, decision_of};
 use super::session::{Visit, posted, visit};
-use super::{Browser, Frame, PageError, go, presence, sandbox_decision, sandbox_user, time, with_cookies};
+use super::{
+    Browser, Frame, PageError, go, presence, sandbox_decision, sandbox_user, sca, time, with_cookies,
+};
 use crate::{OAuth, details, response};
 
 #[derive(Template)]
@@ -35,6 +37,7 @@ struct PaymentPage<'a> {
     account: String,
     purpose: Option<&'a str>,
     asks_name: bool,
+    asks_here: bool,
     form_token: String,
 }
 
@@ -69,14 +72,15 @@ pub(crate) async fn show(
     let profile = oauth.gateway.registry().profile(&payment.institution);
     let asks_name = profile.as_ref().is_some_and(|profile| profile.psu_id_required);
     if let Some(approve) = sandbox_decision(&oauth, &headers) {
-        let name = profile.as_deref().filter(|_| asks_name).and_then(sandbox_user);
+        let name =
+            profile.as_deref().filter(|_| asks_name).and_then(|profile| sandbox_user(profile, &headers));
         return settle(&oauth, &session, payment, approve, name, &peer, &headers).await;
     }
     let order = &payment.terms.order;
     let amount = frame.t.format.amount(&order.amount);
     let page = PaymentPage {
         frame: &frame,
-        heading: frame.t.payment.title.fill(&[("amount", &amount), ("payee", &order.creditor_name)]),
+        heading: title(&frame, &payment),
         session: id.to_string(),
         client: frame.client_name(),
         // A bank that is not set up any more goes by its id.
@@ -86,6 +90,7 @@ pub(crate) async fn show(
         account: details::spoken(&order.creditor_account),
         purpose: order.remittance.unstructured.as_deref().or(order.remittance.reference.as_deref()),
         asks_name,
+        asks_here: profile.as_deref().is_some_and(sca::asks_here),
         form_token: browser.form_token(),
     };
     Ok(frame.timed_page(&page, &format!("/pay/{id}")))
@@ -139,6 +144,7 @@ async fn settle(
     let psu = presence(peer, headers);
     match oauth.gateway.start_payment(session.id, id, &psu, name).await {
         Ok(NextStep::Redirect(url)) => Ok(go(url.as_str())),
+        Ok(NextStep::Ask) => Ok(go(&format!("/pay/{}/sca", session.id))),
         Ok(NextStep::Wait(_) | NextStep::Authorized | NextStep::Ended(_)) => waiting(),
         Err(error) => Err(PageError::from(error).back_to(Some(way_back))),
     }
@@ -155,9 +161,15 @@ pub(crate) async fn wait(
 ) -> Result<Response, PageError> {
     let Visit { session, browser, frame, .. } = visit(&oauth, id, "payment", &headers).await?;
     for look in 0..LOOKS {
+        if sca::asks_now(&oauth, &session).await? {
+            return Ok(go(&format!("/pay/{id}/sca")));
+        }
         let payment = payment_of(&oauth, &session).await?;
         let undecided = matches!(payment.state, PaymentState::Authorizing | PaymentState::Authorized);
-        if !undecided {
+        // Others must approve, too: there is nothing more for this one to do.
+        let partly =
+            payment.bank.iso_status.as_deref() == Some(IsoPaymentStatus::PartiallyAuthorised.as_str());
+        if !undecided || partly {
             return Ok(go(back(&oauth, &payment).await?.as_str()));
         }
         if look + 1 < LOOKS {
@@ -167,6 +179,13 @@ pub(crate) async fn wait(
     }
     let form_token = browser.form_token();
     Ok(WaitPage { frame: &frame, bank: "", place: time::place(&session), form_token }.response())
+}
+
+/// The payment in one line.
+pub(crate) fn title(frame: &Frame, payment: &PaymentRow) -> String {
+    let order = &payment.terms.order;
+    let amount = frame.t.format.amount(&order.amount);
+    frame.t.payment.title.fill(&[("amount", &amount), ("payee", &order.creditor_name)])
 }
 
 /// The payment of a session.

@@ -50,6 +50,44 @@ fn key(body: &str) -> ClaimKey {
 }
 
 on_both_databases! {
+    /// What a bank wants of a PSU is answered by one form, and by none that is
+    /// older than what it wants now; in the end nothing of it is left.
+    async fn a_step_of_an_authentication_is_taken_once(world: World) {
+        let (region, session) = (world.region.clone(), SessionId::new(&world.clock, &SystemEntropy));
+        let keep = async |body: serde_json::Value| {
+            let mut tx = region.begin().await.unwrap();
+            tx.keep_sca_step("con_1", session, &body, world.in_seconds(60)).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        let step = async || region.sca_step("con_1").await.unwrap();
+        keep("password".into()).await;
+        let first = step().await.unwrap();
+        assert_eq!((first.step, first.busy_until, first.session), (1, None, session));
+        let (taker, until) = (region.clone(), world.in_seconds(5));
+        let won = winners(move || {
+            let taker = taker.clone();
+            async move {
+                let mut tx = taker.begin().await?;
+                tx.take_sca_step("con_1", 1, until).await?;
+                tx.commit().await
+            }
+        });
+        assert_eq!(won.await, 1);
+        assert_eq!(step().await.unwrap().busy_until, Some(until));
+        keep("code".into()).await;
+        let second = step().await.unwrap();
+        assert_eq!((second.step, second.busy_until, second.body), (3, None, "code".into()));
+        region.forget_sca_steps(world.in_seconds(59)).await.unwrap();
+        assert!(step().await.is_some());
+        region.forget_sca_steps(world.in_seconds(61)).await.unwrap();
+        assert!(step().await.is_none());
+        keep("password".into()).await;
+        let mut tx = region.begin().await.unwrap();
+        tx.forget_sca_step("con_1").await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(step().await.is_none());
+    }
+
     /// A payment goes from one state to the next once.
     async fn a_payment_is_moved_by_one_writer(world: World) {
         let payment = world.payment().await;

@@ -72,8 +72,9 @@ const EVERYTHING_BERLIN: &str = r#"
     name = "Example"
     dialect = "berlin-group"
     region = "eu"
-    environment = "live"
+    environment = "sandbox"
     client_auth = "certificate"
+    sandbox_users = [{ username = "u", password = "p", code = "c", purpose = "has two accounts" }]
     signing = { method = "digest-signature" }
     [brand.berlin_group]
     consents = ["account-list", "available-accounts"]

@@ -32,6 +32,7 @@ mod pages;
 mod pages_access;
 mod pages_languages;
 mod pages_person;
+mod pages_sca;
 mod pages_theme;
 mod pages_time;
 mod prover;

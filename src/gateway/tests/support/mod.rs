@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 pub mod consents;
+pub mod customer;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub const EU: &str = "de-rheinbank";
 pub const DECOUPLED: &str = "fr-banque-lumiere";
 pub const STET: &str = "fr-credit-rivage";
 pub const POLISH: &str = "pl-bank-wisla";
+pub const EMBEDDED: &str = "at-donaubank";
 
 /// A running sandbox of one test.
 pub struct TestGateway {

@@ -286,7 +286,7 @@ impl Tpp {
         self.qwac.subject_dn.replace(&named, &format!("2.5.4.97=#0c{length:02x}{hex}"))
     }
 
-    /// One Berlin Group request; a POST is signed.
+    /// One Berlin Group request; a POST or PUT is signed.
     pub async fn berlin(
         &self,
         bank: &Bank,
@@ -322,7 +322,7 @@ impl Tpp {
         let mut covered = vec![("digest", digest.as_str()), ("x-request-id", id)];
         covered.extend(more.iter().filter(|(name, _)| ["psu-id", "tpp-redirect-uri"].contains(name)));
         let signature = http_signature::sign_cavage(key, &self.seal.berlin_group_key_id(), &covered).unwrap();
-        if method == "POST" {
+        if ["POST", "PUT"].contains(&method) {
             headers.push(("digest", &digest));
             headers.push(("signature", &signature));
             headers.push(("tpp-signature-certificate", &der));
