@@ -19,7 +19,8 @@ use support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, assert_pro
 
 /// The PSU withdraws at the bank; the next read notices, tells the TPP, and is
 /// the last that goes there.
-/// [connector: withdrawal at uk berlin-redirect berlin-decoupled stet polish]
+/// [connector: withdrawal at uk berlin-redirect berlin-decoupled
+/// berlin-embedded stet polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_withdrawal_at_the_bank_is_noticed_by_the_next_read() {
     for bank in [UK, EU, DECOUPLED, EMBEDDED, STET, POLISH] {
@@ -139,7 +140,7 @@ async fn a_bank_that_is_down_ends_no_consent() {
 
 /// XS2A consentStatus `partiallyAuthorised`: one holder of a joint account has
 /// approved, nothing is read until the other has.
-/// [connector: several signatories at berlin-redirect]
+/// [connector: several signatories at berlin-redirect berlin-embedded]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_joint_account_is_read_when_both_holders_have_approved() {
     let ends = [("approve", "AUTHORIZED", "consent.authorized"), ("decline", "REJECTED", "consent.rejected")];

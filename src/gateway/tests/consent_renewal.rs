@@ -41,7 +41,8 @@ async fn renewed(gw: &TestGateway, tpp: &consentry::demo::Tpp, old: &str) -> Str
 }
 
 /// Invariant 4: renewing a consent that is in force keeps every id, at every bank.
-/// [connector: renewal, transactions at uk berlin-redirect berlin-decoupled stet polish]
+/// [connector: renewal, transactions at uk berlin-redirect berlin-decoupled
+/// berlin-embedded stet polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renewal_in_time_keeps_every_id_at_every_bank() {
     for bank in [UK, EU, DECOUPLED, EMBEDDED, STET, POLISH] {

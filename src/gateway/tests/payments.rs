@@ -53,6 +53,7 @@ async fn iban_at(gw: &TestGateway, tpp: &Tpp, bank: &str) -> String {
 
 /// ISO 20022 PATC: one holder of a joint account has approved, and comes back; no
 /// money moves until the other has.
+/// [connector: payment by several signatories at berlin-redirect berlin-embedded]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payment_from_a_joint_account_settles_when_both_holders_have_approved() {
     let accounts =
@@ -84,7 +85,8 @@ async fn a_payment_from_a_joint_account_settles_when_both_holders_have_approved(
 }
 
 /// A payment settles at a bank of each standard, and the money has moved.
-/// [connector: payment at uk berlin-redirect berlin-decoupled stet polish]
+/// [connector: payment at uk berlin-redirect berlin-decoupled
+/// berlin-embedded stet polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payment_settles_at_every_kind_of_bank() {
     let gw = TestGateway::start().await;

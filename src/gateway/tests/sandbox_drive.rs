@@ -74,7 +74,8 @@ async fn arm(tpp: &Tpp, own: &SecretString, bank: &str, order: Value) {
 
 /// The whole way without a browser, at a bank of each standard: given, read, and
 /// withdrawn at the bank.
-/// [connector: consent, accounts at uk berlin-redirect berlin-decoupled stet polish]
+/// [connector: consent, accounts at uk berlin-redirect berlin-decoupled
+/// berlin-embedded stet polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consent_is_given_and_withdrawn_without_a_browser() {
     let (gw, tpp, own) = sandbox().await;

@@ -59,6 +59,7 @@ async fn state(tpp: &Tpp, path: &str) -> Value {
 
 /// XS2A 5.2, 14.14: by each method that the bank offers, and by the only one that a
 /// customer has.
+/// [connector: consent, accounts at berlin-embedded]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consent_is_given_by_password_and_code_with_each_method() {
     let gw = by_hand().await;
@@ -78,6 +79,7 @@ async fn a_consent_is_given_by_password_and_code_with_each_method() {
     gw.sandbox.stop().await;
 }
 
+/// [connector: payment at berlin-embedded]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payment_is_approved_by_password_and_code() {
     let gw = by_hand().await;
@@ -163,6 +165,7 @@ async fn a_wrong_password_or_code_may_be_tried_again() {
 }
 
 /// `scaStatus` `failed`: after three mistakes the bank lets nobody try again.
+/// [connector: payment declined at berlin-embedded]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_authentication_that_failed_ends_the_consent_and_the_payment() {
     let gw = by_hand().await;
