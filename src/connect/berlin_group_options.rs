@@ -22,6 +22,8 @@ pub struct BerlinGroupOptions {
     pub payment_status_formats: Vec<String>,
     /// How accounts may be named; empty: every way.
     pub account_references: Vec<AccountReference>,
+    /// Card accounts are listed beside the accounts (XS2A 6.5.5).
+    pub card_accounts: bool,
     /// Products of single payments; empty: those of the profile's payment schemes.
     pub payment_products: Vec<String>,
     /// What a payment order must have beyond the standard.

@@ -2,6 +2,7 @@
 //! SEPA payments, by redirect, OAuth, decoupled or embedded authentication.
 
 mod accounts;
+mod cards;
 mod embedded;
 mod error;
 mod options;

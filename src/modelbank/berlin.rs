@@ -5,6 +5,7 @@
 
 mod accounts;
 mod authorisations;
+mod cards;
 mod consents;
 mod embedded;
 mod payments;
@@ -40,10 +41,14 @@ pub(crate) fn router(_: &Arc<Bank>) -> Router<Arc<Bank>> {
             "/consents/{id}/authorisations/{authorisation}",
             get(authorisations::consent_status).put(embedded::update_consent),
         )
-        .route("/accounts", get(accounts::list))
-        .route("/accounts/{id}", get(accounts::one))
-        .route("/accounts/{id}/balances", get(accounts::balances))
-        .route("/accounts/{id}/transactions", get(accounts::transactions))
+        .route("/accounts", get(accounts::list::<false>))
+        .route("/accounts/{id}", get(accounts::one::<false>))
+        .route("/accounts/{id}/balances", get(accounts::balances::<false>))
+        .route("/accounts/{id}/transactions", get(accounts::transactions::<false>))
+        .route("/card-accounts", get(accounts::list::<true>))
+        .route("/card-accounts/{id}", get(accounts::one::<true>))
+        .route("/card-accounts/{id}/balances", get(accounts::balances::<true>))
+        .route("/card-accounts/{id}/transactions", get(accounts::transactions::<true>))
         .route("/trusted-beneficiaries", get(accounts::trusted_beneficiaries))
         .route("/payments/{product}", post(payments::place))
         .route("/payments/{product}/{id}", get(payments::read))
@@ -62,8 +67,11 @@ pub(crate) fn router(_: &Arc<Bank>) -> Router<Arc<Bank>> {
 /// The accounts a consent or payment names, by our ids. `None` if it leaves
 /// the choice to the customer.
 pub(crate) fn asked_accounts(book: &Book, bank: &Bank, subject: &Subject) -> Option<Vec<String>> {
-    let ids = |ibans: Vec<&str>| {
-        let named = accounts(bank.kind).iter().filter(|account| ibans.contains(&account.iban));
+    let ids = |numbers: Vec<&str>| {
+        let named = accounts(bank.kind).iter().filter(|account| match account.masked_pan() {
+            Some(number) => numbers.contains(&number.as_str()),
+            None => numbers.contains(&account.iban),
+        });
         named.map(|account| account.id.to_owned()).collect()
     };
     match subject {
@@ -85,11 +93,15 @@ pub(crate) fn asked_accounts(book: &Book, bank: &Bank, subject: &Subject) -> Opt
             let access = consent.body.get("access")?;
             let lists = ["accounts", "balances", "transactions"].into_iter();
             let lists = lists.filter_map(|name| access.get(name).and_then(Value::as_array));
-            let ibans: Vec<&str> =
-                lists.flatten().filter_map(|account| account.get("iban").and_then(Value::as_str)).collect();
-            (!ibans.is_empty()).then(|| ids(ibans))
+            let numbers: Vec<&str> = lists.flatten().filter_map(number).collect();
+            (!numbers.is_empty()).then(|| ids(numbers))
         }
     }
+}
+
+/// The IBAN or card number of an `accountReference`.
+fn number(reference: &Value) -> Option<&str> {
+    reference.get("iban").or_else(|| reference.get("maskedPan"))?.as_str()
 }
 
 /// `X-Request-ID` is required, a UUID, and echoed.

@@ -12,9 +12,10 @@ use serde_json::json;
 use url::Url;
 
 use super::options::{access, booking_status, frequency, transaction_formats};
+use super::reading::{Debits, balance_by};
 use super::sca::next_of;
 use super::{
-    BerlinGroup, account, after, balance, failure, need_psu_id, request, sca_start, start_authorisation,
+    BerlinGroup, account, after, cards, failure, need_psu_id, request, sca_start, start_authorisation,
     success, transactions_of, with_consent, with_redirects,
 };
 use crate::mapped::Rules;
@@ -148,14 +149,21 @@ impl AccountInformation for BerlinGroup {
         let rules = Rules::of(cx.profile);
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
-        let list = root.get("accounts");
-        let items =
-            list.required_items()?.iter().map(|node| account(&rules, node)).collect::<Result<_, _>>()?;
-        Ok(Page { items, next: next_of(cx.profile, &root)? })
+        let of_cards = root.get("cardAccounts").exists();
+        let (name, read): (_, fn(&Rules<'_>, &Node<'_>) -> _) =
+            if of_cards { ("cardAccounts", cards::account) } else { ("accounts", account) };
+        let list = root.get(name);
+        let items = list.required_items()?.iter().map(|node| read(&rules, node)).collect::<Result<_, _>>()?;
+        let next = match next_of(cx.profile, &root)? {
+            None if !of_cards => cards::list_of(cx.profile)?,
+            next => next,
+        };
+        Ok(Page { items, next })
     }
 
     fn balances(&self, cx: &CallContext<'_>, resource_id: &str) -> Result<BankRequest, BankError> {
-        let url = cx.profile.accounts_api()?.join(&["accounts", resource_id, "balances"]);
+        let [place, id] = cards::path_of(resource_id);
+        let url = cx.profile.accounts_api()?.join(&[place, id, "balances"]);
         with_consent(cx, request(cx, Method::GET, url, Effect::Read, None)?)
     }
 
@@ -167,8 +175,8 @@ impl AccountInformation for BerlinGroup {
         let rules = Rules::of(cx.profile);
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
-        let list = root.get("balances");
-        list.required_items()?.iter().map(|node| balance(&rules, node)).collect()
+        let (list, debits) = (root.get("balances"), Debits::of(&root)?);
+        list.required_items()?.iter().map(|node| balance_by(&rules, node, debits)).collect()
     }
 
     fn transactions(
@@ -177,7 +185,8 @@ impl AccountInformation for BerlinGroup {
         resource_id: &str,
         query: &TransactionQuery,
     ) -> Result<BankRequest, BankError> {
-        let mut url = cx.profile.accounts_api()?.join(&["accounts", resource_id, "transactions"]);
+        let [place, id] = cards::path_of(resource_id);
+        let mut url = cx.profile.accounts_api()?.join(&[place, id, "transactions"]);
         let status = booking_status(cx, query.status)?;
         {
             let mut pairs = url.query_pairs_mut();

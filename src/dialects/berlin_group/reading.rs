@@ -2,20 +2,51 @@
 
 use connect::{BankError, MapTarget};
 use domain::{
-    Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BalanceType, CreditDebit, Money,
+    Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BalanceType, CreditDebit, Decimal,
+    Money,
 };
 
 use crate::mapped::{Mapped, Rules, direction};
 use crate::node::Node;
 
+/// How the bank writes what the PSU owes: accounts with a minus, card accounts as their
+/// `debitAccounting` says.
+#[derive(Clone, Copy)]
+pub(super) enum Debits {
+    /// With a minus.
+    Negative,
+    /// As positive amounts, and what comes in with a minus.
+    Positive,
+}
+
+impl Debits {
+    /// As a card account, or an answer with its balances or entries, says.
+    pub(super) fn of(node: &Node<'_>) -> Result<Self, BankError> {
+        let positive = node.get("debitAccounting").boolean()?.unwrap_or(false);
+        Ok(if positive { Self::Positive } else { Self::Negative })
+    }
+
+    fn direction(self, number: Decimal) -> CreditDebit {
+        CreditDebit::of(match self {
+            Self::Negative => number,
+            Self::Positive => -number,
+        })
+    }
+}
+
 /// `accountDetails`.
 pub(crate) fn account(rules: &Rules<'_>, node: &Node<'_>) -> Result<Account, BankError> {
+    details(rules, node, Debits::Negative)
+}
+
+/// `accountDetails` or `cardAccountDetails`, which have the same members.
+pub(super) fn details(rules: &Rules<'_>, node: &Node<'_>, debits: Debits) -> Result<Account, BankError> {
     let mapped = Mapped::new(rules, MapTarget::Accounts, node)?;
     let display = node.get("displayName");
     let display = if display.text()?.is_some() { display } else { node.get("name") };
     let mut balances = Vec::new();
     for entry in node.get("balances").items()? {
-        balances.push(balance(rules, &entry)?);
+        balances.push(balance_by(rules, &entry, debits)?);
     }
     let usage = match node.get("usage").text()?.as_deref() {
         Some("PRIV") => AccountUsage::Private,
@@ -99,10 +130,15 @@ pub(super) fn counterparty(node: &Node<'_>) -> Result<Option<AccountIdentificati
     Ok(node.text()?.map(iban_or_other))
 }
 
-/// `balance`.
+/// `balance` of an account.
 pub(crate) fn balance(rules: &Rules<'_>, node: &Node<'_>) -> Result<Balance, BankError> {
+    balance_by(rules, node, Debits::Negative)
+}
+
+/// `balance`.
+pub(super) fn balance_by(rules: &Rules<'_>, node: &Node<'_>, debits: Debits) -> Result<Balance, BankError> {
     let mapped = Mapped::new(rules, MapTarget::Balances, node)?;
-    let (amount, direction) = signed(&mapped, &node.get("balanceAmount"))?;
+    let (amount, direction) = signed(&mapped, &node.get("balanceAmount"), debits)?;
     let kind = mapped.read("type", node.get("balanceType"), |node| node.required_text())?;
     let included = node.get("creditLimitIncluded");
     Ok(Balance {
@@ -117,11 +153,15 @@ pub(crate) fn balance(rules: &Rules<'_>, node: &Node<'_>) -> Result<Balance, Ban
 }
 
 /// An amount whose sign is its direction, unless a rule tells the direction.
-pub(super) fn signed(mapped: &Mapped<'_>, place: &Node<'_>) -> Result<(Money, CreditDebit), BankError> {
+pub(super) fn signed(
+    mapped: &Mapped<'_>,
+    place: &Node<'_>,
+    debits: Debits,
+) -> Result<(Money, CreditDebit), BankError> {
     let unit = mapped.read("currency", place.get("currency"), |node| node.required_currency())?;
     let (money, number) = mapped.read("amount", place.get("amount"), |amount| amount.signed_amount(unit))?;
     let told = mapped.ruled("direction", &place.get("amount"), direction)?;
-    Ok((money, told.unwrap_or(CreditDebit::of(number))))
+    Ok((money, told.unwrap_or(debits.direction(number))))
 }
 
 /// The names of the standard and the ISO codes some banks send instead.

@@ -11,6 +11,7 @@ use domain::{
 };
 use http::Method;
 
+use super::cards;
 use super::sca::next_of;
 use super::{BerlinGroup, account, identifications, request, success, with_consent};
 use crate::mapped::Rules;
@@ -36,9 +37,12 @@ impl AccountResources for BerlinGroup {
         resource_id: &str,
     ) -> Result<BankRequest, BankError> {
         let api = cx.profile.accounts_api()?;
-        let offered = self.offered(cx.profile).contains(&resource);
+        // Of a card account the standard tells the holder only.
+        let [place, id] = cards::path_of(resource_id);
+        let offered = self.offered(cx.profile).contains(&resource)
+            && (resource == AccountResource::Parties || !cards::is_card(resource_id));
         let url = match resource {
-            AccountResource::Parties if offered => api.join(&["accounts", resource_id]),
+            AccountResource::Parties if offered => api.join(&[place, id]),
             AccountResource::Beneficiaries if offered => {
                 let mut url = api.join(&["trusted-beneficiaries"]);
                 url.query_pairs_mut().append_pair("accountId", resource_id);
@@ -71,7 +75,9 @@ impl AccountResources for BerlinGroup {
         let root = Node::root(&cx.profile.id, &body);
         match resource {
             AccountResource::Parties => {
-                let holders = account(&Rules::of(cx.profile), &root.get("account"))?.holders;
+                let card = root.get("cardAccount");
+                let details = if card.exists() { card } else { root.get("account") };
+                let holders = account(&Rules::of(cx.profile), &details)?.holders;
                 let items = holders
                     .into_iter()
                     .map(|name| ResourceEntry::Party(Party { name: Some(name), ..Party::default() }));

@@ -2,7 +2,7 @@ use connect::{
     ApiBase, AuthorizationServer, BankConsentStatus, BankPaymentIds, ConsentInquiry, ConsentLodging,
     ConsentOrder, ConsentRevocation, Echo, Outcome, PsuPresence, ScaStart, TransactionQuery,
 };
-use domain::{IsoPaymentStatus, Permission};
+use domain::{AccountIdentification, BookingStatus, IsoPaymentStatus, Permission};
 use serde_json::json;
 
 use super::*;
@@ -297,6 +297,7 @@ fn standing_orders_are_entries_for_information() {
     assert_eq!(order.next.as_ref().unwrap().amount.unwrap().amount_text(), "100.00");
     assert_eq!(order.last.as_ref().unwrap().date.unwrap().to_string(), "2027-01-01");
 }
+mod cards;
 mod embedded;
 mod options;
 

@@ -4,7 +4,8 @@
 use connect::{BankError, BankErrorKind, BankResponse, MapTarget, Page, Profile};
 use domain::{BookingStatus, CreditDebit, Transaction};
 
-use super::reading::{counterparty, signed};
+use super::cards;
+use super::reading::{Debits, counterparty, signed};
 use super::sca::next_of;
 use crate::mapped::{Mapped, Rules, booking_status};
 use crate::node::Node;
@@ -25,13 +26,22 @@ pub(crate) fn transactions_of(
     }
     let body = crate::node::parse(bank, &response.body)?;
     let root = Node::root(bank, &body);
-    let report = root.get("transactions");
+    let of_card = root.get("cardTransactions").exists();
+    let report = root.get(if of_card { "cardTransactions" } else { "transactions" });
     if !report.exists() && root.get("_links").get("download").exists() {
         let links = root.get("_links");
         let download = links.get("download");
         return Err(BankError::new(bank, BankErrorKind::Unsupported).at(download.pointer()));
     }
     let rules = Rules::of(profile);
+    let debits = Debits::of(&root)?;
+    let read = |entry: &Node<'_>, status| {
+        if of_card {
+            cards::transaction(&rules, entry, status, debits)
+        } else {
+            transaction(&rules, entry, status)
+        }
+    };
     let mut items = Vec::new();
     for (name, status) in [
         ("booked", BookingStatus::Booked),
@@ -42,7 +52,7 @@ pub(crate) fn transactions_of(
         let entries = list.items()?;
         items.reserve(entries.len());
         for entry in &entries {
-            items.push(transaction(&rules, entry, status)?);
+            items.push(read(entry, status)?);
         }
     }
     if !report.is_object() {
@@ -55,7 +65,7 @@ pub(crate) fn transactions_of(
 
 fn transaction(rules: &Rules<'_>, node: &Node<'_>, status: BookingStatus) -> Result<Transaction, BankError> {
     let mapped = Mapped::new(rules, MapTarget::Transactions, node)?;
-    let (amount, direction) = signed(&mapped, &node.get("transactionAmount"))?;
+    let (amount, direction) = signed(&mapped, &node.get("transactionAmount"), Debits::Negative)?;
     let text = node.get("remittanceInformationUnstructured");
     let reference = node.get("remittanceInformationStructured");
     let after = node.get("balanceAfterTransaction");

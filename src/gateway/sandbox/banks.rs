@@ -291,6 +291,7 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
             let sca = if decoupled { ScaFlow::Decoupled } else { ScaFlow::Redirect };
             profile.sca = vec![if embedded { ScaFlow::Embedded } else { sca }];
             profile.psu_id_required = decoupled || embedded;
+            profile.berlin_group.card_accounts = embedded;
             profile.payment_schemes = vec![PaymentScheme::SepaCreditTransfer, PaymentScheme::SepaInstant];
             profile.max_consent_days = Some(180);
             // The bank's pages are where it sends its customers.

@@ -12,7 +12,7 @@ mod support;
 use consentry::demo::Tpp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use support::{EU, Granted, TestGateway, UK, assert_problem, rows};
+use support::{EMBEDDED, EU, Granted, TestGateway, UK, assert_problem, rows};
 
 const RESOURCES: [&str; 6] =
     ["parties", "beneficiaries", "standing-orders", "direct-debits", "scheduled-payments", "statements"];
@@ -117,6 +117,36 @@ async fn a_berlin_group_bank_tells_what_its_standard_has_and_no_more() {
     assert_eq!(journal.entries().len(), calls, "a bank is not asked for what it does not have");
     let bank = tpp.get(&granted.token, &format!("/v1/institutions/{EU}")).await.unwrap();
     assert_eq!(bank.json()["account_resources"], json!(["parties", "beneficiaries", "standing-orders"]));
+    gw.sandbox.stop().await;
+}
+
+/// XS2A 6.5.5: cards lie in a list of their own, and are accounts like the others here;
+/// what was bought with one is a debit, and so is what is owed.
+/// [connector: card accounts at berlin-embedded]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_card_is_read_beside_the_accounts() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let wanted = ["READ_ACCOUNTS_DETAIL", "READ_BALANCES", "READ_TRANSACTIONS_DETAIL", "READ_PARTY"];
+    let granted = granted(&gw, &tpp, EMBEDDED, &wanted).await;
+    let accounts = rows(&tpp.get(&granted.token, "/v1/accounts").await.unwrap().expect(200).unwrap());
+    let cards: Vec<_> = accounts.iter().filter(|account| account["cash_account_type"] == "CARD").collect();
+    let ([card], 3) = (cards.as_slice(), accounts.len()) else { panic!("{accounts:?}") };
+    assert_eq!(card["identification"], json!({ "masked_pan": "525412******0033" }));
+    let path = format!("/v1/accounts/{}", card["id"].as_str().unwrap());
+    let read = async |what: &str| {
+        rows(&tpp.get(&granted.token, &format!("{path}/{what}")).await.unwrap().expect(200).unwrap())
+    };
+    assert_eq!(read("balances").await[0]["credit_debit_indicator"], "DBIT");
+    let bought = read("transactions").await;
+    assert!(bought.len() > 10, "{}", bought.len());
+    assert!(
+        bought
+            .iter()
+            .all(|entry| entry["credit_debit_indicator"] == "DBIT" && entry["id_provenance"] == "BANK")
+    );
+    assert!(bought.iter().any(|entry| entry["status"] == "PDNG"));
+    assert_eq!(read("parties").await[0]["name"], "Anna Leitner");
     gw.sandbox.stop().await;
 }
 

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
+use super::cards::CARDS;
 use super::consents::allows;
 use super::refusal::Refusal;
 use crate::bank::Bank;
@@ -26,52 +27,121 @@ const PAGE: usize = 40;
 
 type Parameters = Query<HashMap<String, String>>;
 
-pub(super) async fn list(
+pub(super) async fn list<const CARDS: bool>(
     State(bank): State<Arc<Bank>>,
     caller: Caller,
     Query(parameters): Parameters,
 ) -> Result<Json<Value>, Refusal> {
-    let consent = access(&bank, &caller, "accounts", true)?;
-    let accounts = consent.accounts.iter().filter_map(|id| bank.account(id));
-    let views: Vec<Value> = accounts.map(|account| view(&bank, &consent, account, &parameters)).collect();
+    let kind = Kind::of(CARDS);
+    let consent = access(&bank, &caller, kind.place, true)?;
+    let views: Vec<Value> =
+        kind.shared(&bank, &consent).map(|account| view(&bank, &consent, account, &parameters)).collect();
     bank.vault.keep().await?;
-    Ok(Json(json!({ "accounts": views })))
+    Ok(Json(json!({ kind.list: views })))
 }
 
-pub(super) async fn one(
+pub(super) async fn one<const CARDS: bool>(
     State(bank): State<Arc<Bank>>,
     caller: Caller,
     Path(id): Path<String>,
     Query(parameters): Parameters,
 ) -> Result<Json<Value>, Refusal> {
-    let consent = access(&bank, &caller, &format!("accounts/{id}"), true)?;
-    let account = covered(&bank, &consent, &id)?;
+    let kind = Kind::of(CARDS);
+    let consent = access(&bank, &caller, &format!("{}/{id}", kind.place), true)?;
+    let account = kind.covered(&bank, &consent, &id)?;
     bank.vault.keep().await?;
-    Ok(Json(json!({ "account": view(&bank, &consent, account, &parameters) })))
+    Ok(Json(json!({ kind.one: view(&bank, &consent, account, &parameters) })))
 }
 
-pub(super) async fn balances(
+pub(super) async fn balances<const CARDS: bool>(
     State(bank): State<Arc<Bank>>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Refusal> {
-    let consent = access(&bank, &caller, &format!("accounts/{id}/balances"), true)?;
-    let account = covered(&bank, &consent, &id)?;
+    let kind = Kind::of(CARDS);
+    let consent = access(&bank, &caller, &format!("{}/{id}/balances", kind.place), true)?;
+    let account = kind.covered(&bank, &consent, &id)?;
     demand(&consent, "balances")?;
     bank.vault.keep().await?;
-    Ok(Json(json!({"account": {"iban": account.iban}, "balances": balances_view(&bank, account)})))
+    Ok(Json(kind.about(account, "balances", balances_view(&bank, account))))
 }
 
-pub(super) async fn transactions(
+pub(super) async fn transactions<const CARDS: bool>(
     State(bank): State<Arc<Bank>>,
     caller: Caller,
     Path(id): Path<String>,
     Query(parameters): Parameters,
 ) -> Result<Json<Value>, Refusal> {
-    let parameter = |name: &str| parameters.get(name).map(String::as_str);
-    if parameter("bookingStatus") == Some("information") {
+    let kind = Kind::of(CARDS);
+    if !CARDS && parameters.get("bookingStatus").is_some_and(|status| status == "information") {
         return standing_orders(&bank, &caller, &id).await;
     }
+    let (account, report) = report(&bank, &caller, &id, &parameters, kind)?;
+    bank.vault.keep().await?;
+    Ok(Json(kind.about(account, kind.entries, report)))
+}
+
+/// Accounts, or cards: where they lie and in which words they are told.
+pub(super) struct Kind {
+    pub(super) cards: bool,
+    pub(super) place: &'static str,
+    pub(super) list: &'static str,
+    pub(super) one: &'static str,
+    pub(super) entries: &'static str,
+    pub(super) entry: fn(&Account, &Movement) -> Value,
+}
+
+static ACCOUNTS: Kind = Kind {
+    cards: false,
+    place: "accounts",
+    list: "accounts",
+    one: "account",
+    entries: "transactions",
+    entry: transaction,
+};
+
+impl Kind {
+    fn of(cards: bool) -> &'static Self {
+        if cards { &CARDS } else { &ACCOUNTS }
+    }
+
+    /// Those of a consent.
+    fn shared(&self, bank: &Bank, consent: &Consent) -> impl Iterator<Item = &'static Account> {
+        let cards = self.cards;
+        let accounts = consent.accounts.iter().filter_map(|id| bank.account(id));
+        accounts.filter(move |account| (account.product == Product::Card) == cards)
+    }
+
+    /// The one of this id, if there is one and the consent covers it.
+    fn covered(&self, bank: &Bank, consent: &Consent, id: &str) -> Result<&'static Account, Refusal> {
+        let account = bank.account(id).filter(|account| (account.product == Product::Card) == self.cards);
+        let account = account.ok_or_else(Refusal::unknown)?;
+        if consent.covers(id) {
+            Ok(account)
+        } else {
+            Err(Refusal::unauthorised("CONSENT_INVALID", "The consent does not cover this account"))
+        }
+    }
+
+    /// An answer about one of them. What is owed on a card is positive.
+    fn about(&self, account: &Account, name: &str, told: Value) -> Value {
+        let mut body = json!({ self.one: reference(account), name: told });
+        if let (true, Some(body)) = (self.cards, body.as_object_mut()) {
+            body.insert("debitAccounting".into(), true.into());
+        }
+        body
+    }
+}
+
+/// One page of entries with the links beside them.
+fn report(
+    bank: &Bank,
+    caller: &Caller,
+    id: &str,
+    parameters: &HashMap<String, String>,
+    kind: &Kind,
+) -> Result<(&'static Account, Value), Refusal> {
+    let parameter = |name: &str| parameters.get(name).map(String::as_str);
     let (booked, pending) = match parameter("bookingStatus") {
         Some("booked") => (true, false),
         Some("pending") => (false, true),
@@ -92,18 +162,18 @@ pub(super) async fn transactions(
         Some(_) => return Err(Refusal::format("page is no number")),
     };
     // A later page belongs to the access that asked for the first.
-    let consent = access(&bank, &caller, &format!("accounts/{id}/transactions"), number == 1)?;
-    let account = covered(&bank, &consent, &id)?;
+    let place = kind.place;
+    let consent = access(bank, caller, &format!("{place}/{id}/transactions"), number == 1)?;
+    let account = kind.covered(bank, &consent, id)?;
     demand(&consent, "transactions")?;
-    bank.vault.keep().await?;
     let mut all = bank.movements(account, bank.now());
     all.retain(|movement| {
         let day = movement.at.to_zoned(TimeZone::UTC).date();
         let wanted = if movement.pending { pending } else { booked };
         wanted && day >= from && to.is_none_or(|to| day <= to)
     });
-    let path = format!("/v1/accounts/{id}");
-    let mut links = json!({"account": {"href": format!("{}{path}", bank.api_url)}});
+    let path = format!("/v1/{place}/{id}");
+    let mut links = json!({kind.one: {"href": format!("{}{path}", bank.api_url)}});
     let end = number.saturating_mul(PAGE);
     if let (true, Some(links)) = (end < all.len(), links.as_object_mut()) {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
@@ -119,7 +189,7 @@ pub(super) async fn transactions(
     let page: Vec<&Movement> = all.iter().skip(end.saturating_sub(PAGE)).take(PAGE).collect();
     let views = |pending: bool| -> Vec<Value> {
         let wanted = page.iter().filter(|movement| movement.pending == pending);
-        wanted.map(|movement| transaction(account, movement)).collect()
+        wanted.map(|movement| (kind.entry)(account, movement)).collect()
     };
     let mut report = json!({ "_links": links });
     if let Some(report) = report.as_object_mut() {
@@ -130,13 +200,13 @@ pub(super) async fn transactions(
             report.insert("pending".into(), views(true).into());
         }
     }
-    Ok(Json(json!({"account": {"iban": account.iban}, "transactions": report})))
+    Ok((account, report))
 }
 
 /// What repeats, as entries for information.
 async fn standing_orders(bank: &Bank, caller: &Caller, id: &str) -> Result<Json<Value>, Refusal> {
     let consent = access(bank, caller, &format!("accounts/{id}/transactions"), true)?;
-    let account = covered(bank, &consent, id)?;
+    let account = ACCOUNTS.covered(bank, &consent, id)?;
     demand(&consent, "transactions")?;
     bank.vault.keep().await?;
     let orders = arrangements::standing_orders(account, bank.now());
@@ -172,8 +242,8 @@ pub(super) async fn trusted_beneficiaries(
     let consent = access(&bank, &caller, "trusted-beneficiaries", true)?;
     demand_additional(&consent, "trustedBeneficiaries")?;
     let wanted = match parameters.get("accountId") {
-        Some(id) => vec![covered(&bank, &consent, id)?],
-        None => consent.accounts.iter().filter_map(|id| bank.account(id)).collect(),
+        Some(id) => vec![ACCOUNTS.covered(&bank, &consent, id)?],
+        None => ACCOUNTS.shared(&bank, &consent).collect(),
     };
     bank.vault.keep().await?;
     let views: Vec<Value> = wanted
@@ -232,15 +302,6 @@ fn access(bank: &Bank, caller: &Caller, operation: &str, counts: bool) -> Result
     Ok(consent)
 }
 
-fn covered(bank: &Bank, consent: &Consent, id: &str) -> Result<&'static Account, Refusal> {
-    let account = bank.account(id).ok_or_else(Refusal::unknown)?;
-    if consent.covers(id) {
-        Ok(account)
-    } else {
-        Err(Refusal::unauthorised("CONSENT_INVALID", "The consent does not cover this account"))
-    }
-}
-
 fn demand(consent: &Consent, what: &str) -> Result<(), Refusal> {
     if allows(consent, what) {
         Ok(())
@@ -249,25 +310,43 @@ fn demand(consent: &Consent, what: &str) -> Result<(), Refusal> {
     }
 }
 
+/// How others name an account.
+pub(super) fn reference(account: &Account) -> Value {
+    match account.masked_pan() {
+        Some(number) => json!({ "maskedPan": number }),
+        None => json!({ "iban": account.iban }),
+    }
+}
+
 fn view(bank: &Bank, consent: &Consent, account: &Account, parameters: &HashMap<String, String>) -> Value {
-    let path = format!("{}/v1/accounts/{}", bank.api_url, account.id);
+    let place = if account.product == Product::Card { "card-accounts" } else { "accounts" };
+    let path = format!("{}/v1/{place}/{}", bank.api_url, account.id);
     let (kind, product) = match account.product {
         Product::Current => ("CACC", "Current account"),
         Product::Savings => ("SVGS", "Savings account"),
+        Product::Card => ("CARD", "Credit card"),
     };
     let mut view = json!({
         "resourceId": account.id,
-        "iban": account.iban,
         "currency": account.currency,
         "name": account.name,
         "ownerName": account.owner,
         "product": product,
-        "cashAccountType": kind,
         "status": "enabled",
         "usage": "PRIV",
     });
     let mut links = json!({});
     if let (Some(view), Some(links)) = (view.as_object_mut(), links.as_object_mut()) {
+        match account.masked_pan() {
+            Some(number) => {
+                view.insert("maskedPan".into(), number.into());
+                view.insert("debitAccounting".into(), true.into());
+            }
+            None => {
+                view.insert("iban".into(), account.iban.into());
+                view.insert("cashAccountType".into(), kind.into());
+            }
+        }
         for what in ["balances", "transactions"] {
             if allows(consent, what) {
                 links.insert(what.to_owned(), json!({"href": format!("{path}/{what}")}));
@@ -281,11 +360,13 @@ fn view(bank: &Bank, consent: &Consent, account: &Account, parameters: &HashMap<
     view
 }
 
+/// A card's are what the customer owes, as positive amounts (`debitAccounting`).
 fn balances_view(bank: &Bank, account: &Account) -> Value {
     let now = bank.now();
     let (booked, available) =
         bank.vault.read(|book| (book.booked(account, now), book.available(account, now)));
     let balance = |kind: &str, amount: Decimal| {
+        let amount = if account.product == Product::Card { -amount } else { amount };
         json!({
             "balanceAmount": money(amount, account.currency),
             "balanceType": kind,
@@ -325,7 +406,7 @@ fn transaction(account: &Account, movement: &Movement) -> Value {
     view
 }
 
-fn money(amount: Decimal, currency: &str) -> Value {
+pub(super) fn money(amount: Decimal, currency: &str) -> Value {
     let mut amount = amount;
     amount.rescale(2);
     json!({"currency": currency, "amount": amount.to_string()})

@@ -158,7 +158,13 @@ fn granted_access(bank: &Bank, consent: &Consent) -> Value {
         .accounts
         .iter()
         .filter_map(|id| bank.account(id))
-        .map(|account| json!({"iban": account.iban, "currency": account.currency}))
+        .map(|account| {
+            let mut reference = super::accounts::reference(account);
+            if let Some(reference) = reference.as_object_mut() {
+                reference.insert("currency".into(), account.currency.into());
+            }
+            reference
+        })
         .collect();
     let mut access = json!({ "accounts": accounts });
     if let Some(access) = access.as_object_mut() {
@@ -179,8 +185,9 @@ fn check_access(body: &Value) -> Result<(), Refusal> {
     let lists_fit = lists.iter().filter_map(|name| access.get(*name)).all(|list| {
         list.as_array().is_some_and(|list| {
             list.iter().all(|account| {
-                let iban = account.get("iban").and_then(Value::as_str);
-                iban.is_some_and(|iban| iban.parse::<domain::Iban>().is_ok())
+                let text = |name| account.get(name).and_then(Value::as_str);
+                let iban = text("iban").is_some_and(|iban| iban.parse::<domain::Iban>().is_ok());
+                iban || text("maskedPan").is_some()
             })
         })
     });

@@ -75,7 +75,7 @@ fn number(account: &Account, nth: usize) -> String {
 
 /// Payees, the landlord first.
 pub(crate) fn payees(account: &Account) -> Vec<Payee> {
-    if account.product == Product::Savings {
+    if account.product != Product::Current {
         return Vec::new();
     }
     let friend = match account.iban.get(..2) {
@@ -97,7 +97,7 @@ pub(crate) fn payees(account: &Account) -> Vec<Payee> {
 
 /// The rent.
 pub(crate) fn standing_orders(account: &Account, now: Timestamp) -> Vec<Monthly> {
-    if account.product == Product::Savings {
+    if account.product != Product::Current {
         return Vec::new();
     }
     let place = place(account);
@@ -115,7 +115,7 @@ pub(crate) fn standing_orders(account: &Account, now: Timestamp) -> Vec<Monthly>
 
 /// Who collects.
 pub(crate) fn direct_debits(account: &Account, now: Timestamp) -> Vec<Monthly> {
-    if account.product == Product::Savings {
+    if account.product != Product::Current {
         return Vec::new();
     }
     let regular = place(account).regular.iter();

@@ -151,7 +151,7 @@ pub(crate) fn movements(account: &Account, now: Timestamp) -> Vec<Movement> {
     }
     // What would happen later today is not known yet, but for the card payment just made.
     all.retain(|movement| !movement.pending);
-    if account.product == Product::Current {
+    if account.product != Product::Savings {
         all.insert(0, just_now(account, today, now));
     }
     all
@@ -200,6 +200,9 @@ fn day(account: &Account, date: Date, all: &mut Vec<Movement>) {
             };
             all.push(card(account, date, number, shop, name, i64::from(spread % shop.spread.max(1))));
         }
+    }
+    if account.product == Product::Card {
+        return;
     }
     if date.day() == 25 {
         all.push(plain(account, date, 1, place.salary, place.employer, "Salary", ["PMNT", "RCDT", "SALA"]));

@@ -13,6 +13,8 @@ pub const PASSWORD: &str = "sandbox";
 pub(crate) enum Product {
     Current,
     Savings,
+    /// A credit card; its IBAN is the bank's own and never shown.
+    Card,
 }
 
 /// One account.
@@ -44,6 +46,12 @@ impl Account {
     /// Who must agree before its data is shared.
     pub(crate) fn signers(&self) -> impl Iterator<Item = &'static str> {
         [Some(self.user), self.cosigner].into_iter().flatten()
+    }
+
+    /// The number of a card with its middle hidden.
+    pub(crate) fn masked_pan(&self) -> Option<String> {
+        let end = self.iban.get(self.iban.len().saturating_sub(4)..)?;
+        (self.product == Product::Card).then(|| format!("525412******{end}"))
     }
 
     /// Sort code and account number in one, as the UK writes it.
@@ -154,9 +162,10 @@ static FR: [Account; 4] = [
     ),
 ];
 
-static AT: [Account; 5] = [
+static AT: [Account; 6] = [
     account("don-10017", ANNA_AT, ("Girokonto", Product::Current), ("EUR", "AT679990300000010017"), 263_480),
     account("don-10025", ANNA_AT, ("Sparkonto", Product::Savings), ("EUR", "AT459990300000010025"), 910_000),
+    account("don-10033", ANNA_AT, ("Kreditkarte", Product::Card), ("EUR", "AT239990300000010033"), -42_310),
     account("don-20018", BEN_AT, ("Girokonto", Product::Current), ("EUR", "AT889990300000020018"), 141_290),
     account("don-20026", BEN_AT, ("Sparkonto", Product::Savings), ("EUR", "AT669990300000020026"), 380_000),
     joint(

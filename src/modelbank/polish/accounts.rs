@@ -192,6 +192,7 @@ fn kind(account: &Account) -> (&'static str, &'static str) {
     match account.product {
         Product::Current => ("CACC", "Konto osobiste"),
         Product::Savings => ("SVGS", "Konto oszczędnościowe"),
+        Product::Card => ("CARD", "Karta kredytowa"),
     }
 }
 

@@ -128,6 +128,7 @@ fn view(bank: &Bank, consent: &Consent, account: &Account) -> Value {
     let kind = match account.product {
         Product::Current => "CACC",
         Product::Savings => "SVGS",
+        Product::Card => "CARD",
     };
     let mut view = json!({
         "resourceId": account.id,

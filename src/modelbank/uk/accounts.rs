@@ -118,6 +118,7 @@ fn account_view(consent: &Consent, account: &Account) -> Value {
     let (kind, description) = match account.product {
         Product::Current => ("CACC", "Current account"),
         Product::Savings => ("SVGS", "Savings account"),
+        Product::Card => ("CARD", "Credit card"),
     };
     let mut view = json!({
         "AccountId": account.id,

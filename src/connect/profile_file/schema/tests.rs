@@ -85,6 +85,7 @@ const EVERYTHING_BERLIN: &str = r#"
     transaction_formats = ["application/json"]
     payment_status_formats = ["application/json"]
     account_references = ["iban"]
+    card_accounts = true
     payment_products = ["sepa-credit-transfers"]
     required_payment_fields = ["debtor-account"]
     start_authorisation = "explicit"

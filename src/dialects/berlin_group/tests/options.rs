@@ -3,7 +3,6 @@
 use connect::{BerlinGroupOptions, TransactionSelection, read_profiles};
 
 use connect::ConsentLodging;
-use domain::AccountIdentification;
 
 use super::*;
 
