@@ -9,10 +9,17 @@ use anyhow::Context;
 
 /// Writes a file.
 pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut file = fs::OpenOptions::new()
+    put(fs::OpenOptions::new().create(true).truncate(true), path, text)
+}
+
+/// Writes a file where none is.
+pub(crate) fn create(path: &Path, text: &str) -> anyhow::Result<()> {
+    put(fs::OpenOptions::new().create_new(true), path, text)
+}
+
+fn put(options: &mut fs::OpenOptions, path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut file = options
         .write(true)
-        .create(true)
-        .truncate(true)
         .mode(0o600)
         .open(path)
         .with_context(|| format!("{} cannot be written", path.display()))?;
