@@ -2,7 +2,7 @@
 //! nothing of a person.
 
 /// Names of members that hold codes, in lower case and without separators.
-const MEMBERS: [&str; 40] = [
+const MEMBERS: [&str; 39] = [
     "accountcategory",
     "accountsubtype",
     "accounttype",
@@ -42,7 +42,6 @@ const MEMBERS: [&str; 40] = [
     "transactionstatus",
     "transactiontype",
     "type",
-    "usage",
 ];
 
 /// Longest code that any of the standards has.

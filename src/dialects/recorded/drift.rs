@@ -10,6 +10,8 @@ use super::codes::is_code;
 use super::form::{Form, form_of};
 use super::{Exchange, last_of};
 
+/// Stands for any entry of a list in paths.
+const ENTRY: &str = "[]";
 /// Members that lead to other pages of a list.
 const PAGING: [&str; 5] = ["next", "nextPage", "prev", "previous", "previousPage"];
 
@@ -108,7 +110,8 @@ pub struct Shapes(BTreeMap<(String, String), Shape>);
 struct Shape {
     statuses: BTreeSet<String>,
     media: BTreeSet<String>,
-    fields: BTreeMap<String, Field>,
+    /// By the members on the way there; `[]` is any entry of a list.
+    fields: BTreeMap<Vec<String>, Field>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -171,13 +174,14 @@ impl Shapes {
         shape.media.insert(media.unwrap_or("none").to_owned());
         let body = exchange.body.unwrap_or_default();
         if body.starts_with('\u{feff}') {
-            shape.fields.entry("$ byte order mark".to_owned()).or_default().forms.insert(Looks::Bytes);
+            let mark = vec!["byte order mark".to_owned()];
+            shape.fields.entry(mark).or_default().forms.insert(Looks::Bytes);
         }
         match serde_json::from_str(body.trim_start_matches('\u{feff}')) {
-            Ok(value) => shape.note("$", "", &value),
+            Ok(value) => shape.note(&[], "", &value),
             Err(_) if body.is_empty() => {}
             Err(_) => {
-                shape.fields.entry("$".to_owned()).or_default().forms.insert(Looks::Bytes);
+                shape.fields.entry(Vec::new()).or_default().forms.insert(Looks::Bytes);
             }
         }
     }
@@ -190,7 +194,7 @@ impl Shapes {
         for key in operations {
             let changes = match (old.0.get(key), self.0.get(key)) {
                 (Some(before), Some(now)) => now.since(before),
-                (before, _) => vec![("$".to_owned(), Change::Asked { now: before.is_none() })],
+                (before, _) => vec![(shown(&[]), Change::Asked { now: before.is_none() })],
             };
             let (bank, operation) = key;
             found.extend(changes.into_iter().map(|(path, change)| Difference {
@@ -205,8 +209,8 @@ impl Shapes {
 }
 
 impl Shape {
-    fn note(&mut self, path: &str, member: &str, value: &Value) {
-        let field = self.fields.entry(path.to_owned()).or_default();
+    fn note(&mut self, path: &[String], member: &str, value: &Value) {
+        let field = self.fields.entry(path.to_vec()).or_default();
         field.forms.insert(match value {
             Value::Null => Looks::Null,
             Value::Bool(_) => Looks::Bool,
@@ -220,12 +224,13 @@ impl Shape {
             Value::Array(_) => Looks::List,
             Value::Object(_) => Looks::Object,
         });
+        let below = |name: &str| [path, &[name.to_owned()]].concat();
         match value {
             Value::Array(items) => {
-                items.iter().for_each(|item| self.note(&format!("{path}[]"), member, item));
+                items.iter().for_each(|item| self.note(&below(ENTRY), member, item));
             }
             Value::Object(members) => {
-                members.iter().for_each(|(name, value)| self.note(&format!("{path}.{name}"), name, value));
+                members.iter().for_each(|(name, value)| self.note(&below(name), name, value));
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
@@ -233,7 +238,7 @@ impl Shape {
 
     fn since(&self, old: &Self) -> Vec<(String, Change)> {
         let mut found = Vec::new();
-        let body = || "$".to_owned();
+        let body = || shown(&[]);
         if self.statuses != old.statuses {
             let change = Change::Status { before: joined(&old.statuses), now: joined(&self.statuses) };
             found.push((body(), change));
@@ -244,7 +249,7 @@ impl Shape {
         }
         let paths: BTreeSet<_> = old.fields.keys().chain(self.fields.keys()).collect();
         for path in paths {
-            let mut note = |change| found.push((path.clone(), change));
+            let mut note = |change| found.push((shown(path), change));
             match (old.fields.get(path), self.fields.get(path)) {
                 (Some(before), Some(now)) => now.since(before).into_iter().for_each(note),
                 (None, Some(now)) if old.tells_of(path) => note(Change::Appeared(joined(&now.forms))),
@@ -258,20 +263,18 @@ impl Shape {
     /// Whether the lack of `path` means something: what it would stand in is
     /// there. An empty list tells nothing of its entries, and whether there is
     /// another page depends on how much there is to tell.
-    fn tells_of(&self, path: &str) -> bool {
-        let member = path.rsplit('.').next().unwrap_or_default();
-        if PAGING.iter().any(|paging| paging.eq_ignore_ascii_case(member)) {
-            return false;
-        }
-        match path.rfind(['.', '[']) {
-            Some(end) if path.ends_with("[]") => {
-                let list = path.get(..end).and_then(|list| self.fields.get(list));
-                list.is_some_and(|list| !list.forms.contains(&Looks::List))
-            }
-            Some(end) => path.get(..end).is_some_and(|parent| self.fields.contains_key(parent)),
-            None => true,
-        }
+    fn tells_of(&self, path: &[String]) -> bool {
+        let Some((member, parent)) = path.split_last() else { return true };
+        let paging = PAGING.iter().any(|paging| paging.eq_ignore_ascii_case(member));
+        let parent = self.fields.get(parent).filter(|_| !paging);
+        parent.is_some_and(|parent| member != ENTRY || !parent.forms.contains(&Looks::List))
     }
+}
+
+/// The path as people write it.
+fn shown(path: &[String]) -> String {
+    let segments = path.iter().map(|name| if name == ENTRY { name.clone() } else { format!(".{name}") });
+    format!("${}", segments.collect::<String>())
 }
 
 impl Field {

@@ -11,6 +11,7 @@ use connect::{BankRequest, BankResponse, MapTarget, Profile};
 use domain::{Date, Entropy, Iban};
 use jiff::ToSpan;
 use serde_json::{Map, Number, Value};
+use url::Url;
 
 use super::Exchange;
 use super::codes::is_code;
@@ -26,6 +27,13 @@ static SEGMENTS: LazyLock<BTreeSet<&str>> = LazyLock::new(|| {
 });
 /// What banks write where they have nothing to say.
 const PLACEHOLDERS: [&str; 4] = ["NOTPROVIDED", "NOT PROVIDED", "NOTAVAILABLE", "N/A"];
+/// Members that hold links of the bank's own.
+const LINKS: [&str; 7] = ["first", "href", "last", "next", "prev", "previous", "self"];
+/// Stands for any other origin, the same in every recording.
+const ELSEWHERE: &str = "https://elsewhere.invalid";
+/// The first of the days that stand for days, and how many there are.
+const FIRST_DAY: Date = Date::constant(2001, 1, 1);
+const DAYS: u16 = 9_000;
 /// Headers that survive: none of them is about a person.
 const HEADERS: [&str; 2] = ["content-type", "aspsp-sca-approach"];
 /// Attempts at a stand-in that no other value has. Short texts have few.
@@ -38,10 +46,7 @@ const MOST_DIGITS: usize = 3;
 /// Writes lines of one recording.
 pub struct Redactor {
     entropy: Arc<dyn Entropy>,
-    bank: String,
-    dialect: String,
-    /// Weeks that days are moved back by, so that weekdays and distances stay.
-    weeks: i32,
+    profile: Profile,
     /// Segments of the bank's own address, which its documentation prints.
     published: BTreeSet<String>,
     stand_ins: BTreeMap<(Kind, String), String>,
@@ -53,6 +58,7 @@ pub struct Redactor {
 enum Kind {
     Text,
     Number,
+    Day,
     Time,
 }
 
@@ -62,14 +68,9 @@ impl Redactor {
     pub fn new(profile: &Profile, entropy: Arc<dyn Entropy>) -> Self {
         let base = profile.accounts_api.as_ref().map(|api| api.url.path());
         let published = base.unwrap_or_default().split('/').map(str::to_owned).collect();
-        let mut random = [0; 1];
-        entropy.fill(&mut random);
-        let [weeks] = random;
         Self {
             entropy,
-            bank: profile.id.to_string(),
-            dialect: profile.dialect.clone(),
-            weeks: i32::from(weeks).saturating_add(1),
+            profile: profile.clone(),
             published,
             stand_ins: BTreeMap::new(),
             taken: BTreeSet::new(),
@@ -83,11 +84,11 @@ impl Redactor {
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), Value::from(response.header_text(name)?))));
         let exchange = Exchange {
-            bank: self.bank.clone(),
-            dialect: Some(self.dialect.clone()),
+            bank: self.profile.id.to_string(),
+            dialect: Some(self.profile.dialect.clone()),
             operation: Some(operation.as_str().to_owned()),
             method: request.method.to_string(),
-            url: self.link(request.url.as_str()),
+            url: self.link("", request.url.as_str()),
             status: response.status.as_u16(),
             resp_headers: headers.collect(),
             body: Some(self.body(&response.body)),
@@ -156,25 +157,26 @@ impl Redactor {
             return text.to_owned();
         }
         match form_of(text) {
-            Form::Date | Form::DateTime | Form::LocalDateTime => self.moved(text),
+            Form::Date | Form::DateTime | Form::LocalDateTime => self.another_time(text),
             Form::NoDate => text.to_owned(),
-            Form::Link(_) | Form::Path => self.link(text),
+            Form::Link(_) | Form::Path => self.link(member, text),
             Form::Decimal | Form::Text => self.shape(text),
         }
     }
 
     /// The address with a stand-in for each segment and value that is not of a standard.
-    fn link(&mut self, link: &str) -> String {
+    fn link(&mut self, member: &str, link: &str) -> String {
         let (place, query) = match link.split_once(['?', '#']) {
             Some((place, query)) => (place, Some(query)),
             None => (link, None),
         };
         let (origin, path) = match place.split_once("://") {
-            Some((_, rest)) if !rest.contains('@') => {
-                let host = rest.find('/').unwrap_or(rest.len());
-                place.split_at(place.len().saturating_sub(rest.len()).saturating_add(host))
+            Some((scheme, rest)) => {
+                let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                let origin = format!("{scheme}://{host}");
+                (if self.is_public(member, &origin, host) { origin } else { ELSEWHERE.to_owned() }, path)
             }
-            _ => ("", place),
+            None => (String::new(), place),
         };
         let segments: Vec<String> = path.split('/').map(|segment| self.segment(segment)).collect();
         let mut redacted = format!("{origin}{}", segments.join("/"));
@@ -190,6 +192,14 @@ impl Redactor {
         redacted
     }
 
+    /// Whether the origin is the bank's own, or where its links lead. That of a
+    /// text that somebody wrote tells of that person.
+    fn is_public(&self, member: &str, origin: &str, host: &str) -> bool {
+        let links = LINKS.iter().any(|known| known.eq_ignore_ascii_case(member));
+        let named = host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:".contains(c));
+        named && (links || Url::parse(origin).is_ok_and(|url| self.profile.permits(&url)))
+    }
+
     fn segment(&mut self, segment: &str) -> String {
         let version = segment.strip_prefix('v').unwrap_or_default();
         let version = !version.is_empty()
@@ -202,15 +212,20 @@ impl Redactor {
         }
     }
 
-    /// Another day, by as much as every other; another time of that day.
-    fn moved(&mut self, text: &str) -> String {
+    /// Another day, and another time of that day. Neither order nor distance stays:
+    /// from one known day, all others would be known.
+    fn another_time(&mut self, text: &str) -> String {
         let (day, time) = text.split_at_checked(10).unwrap_or((text, ""));
-        let Ok(date) = day.parse::<Date>() else { return self.shape(text) };
-        if date.year() == 9999 {
+        if day.starts_with("9999") {
             // "Without end", which is a code.
             return text.to_owned();
         }
-        let date = date.saturating_sub(self.weeks.weeks());
+        let date = self.stand_in(Kind::Day, day, |entropy| {
+            let mut random = [0; 2];
+            entropy.fill(&mut random);
+            let days = i64::from(u16::from_le_bytes(random) % DAYS);
+            FIRST_DAY.saturating_add(days.days()).to_string()
+        });
         let (clock, rest) = time.split_at_checked(9).unwrap_or(("", time));
         let clock = if clock.ends_with("00:00:00") || clock.is_empty() {
             clock.to_owned()

@@ -100,7 +100,6 @@ fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Every text and number of an answer as the bank sent it, where it is no code.
 async fn journey(bank: &'static str, personal: &[&str], twisted_path: &str) {
     let operator = Operator::of(bank).await;
     let lines = operator.record("one.jsonl").await;
@@ -156,6 +155,10 @@ async fn a_recording_of_a_uk_bank_has_nothing_of_the_person_and_shows_what_chang
         "alb-10025",
         "3482.17",
         "12500.00",
+        "Northgate",
+        "Harbour Lettings",
+        "Green Basket",
+        "City Council",
         "Bearer",
     ];
     journey(UK, &personal, "$.Data.Transaction[].Amount.Amount").await;
@@ -173,6 +176,9 @@ async fn a_recording_of_a_berlin_group_bank_has_nothing_of_the_person_and_shows_
         "rhb-10017",
         "2913.44",
         "18000.00",
+        "Werkstatt Nord",
+        "Hausverwaltung Brandt",
+        "Frischmarkt",
     ];
     journey(EU, &personal, "$.transactions.booked[].transactionAmount.amount").await;
 }
