@@ -35,6 +35,8 @@ pub(crate) fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
     write(&new, text)?;
     fs::rename(&new, path).with_context(|| format!("{} cannot be replaced", path.display()))?;
     if let Some(folder) = path.parent() {
+        // The parent of a mere name is an empty path.
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         fs::File::open(folder)?.sync_all()?;
     }
     Ok(())

@@ -197,3 +197,45 @@ async fn a_habit_that_a_bank_takes_up_is_named_with_its_place() {
     assert_eq!(lines, [format!("{UK} transactions {date}")]);
     operator.gw.sandbox.stop().await;
 }
+
+/// The answer that matters is the one that we cannot use.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_ends_the_recording_is_in_it() {
+    let operator = Operator::of(EU).await;
+    operator.record("old.jsonl").await;
+    let (faults, _) = operator.gw.sandbox.bank(EU).unwrap();
+    faults.arm("GET", "/v1/accounts", Fault::Unauthorised, 1);
+    fs::write(operator.file("new.jsonl"), "something else").unwrap();
+    let ended = operator.at_bank(&["record", "--out", "new.jsonl", "--force"]).await;
+    assert!(!ended.status.success() && said(&ended).contains("ends  accounts"), "{}", said(&ended));
+    let (same, lines) = operator.drift("new.jsonl", "old.jsonl").await;
+    let found = |line: &str| lines.iter().any(|found| *found == format!("{EU} {line}"));
+    assert!(!same && found("accounts $: status 200 -> 401"), "{lines:?}");
+    assert!(found("balances $: is in the old recording only"), "{lines:?}");
+
+    faults.arm("GET", "/balances", Fault::HtmlPage, 100);
+    let done = operator.at_bank(&["record", "--out", "new.jsonl", "--force"]).await;
+    assert!(done.status.success(), "{}", said(&done));
+    let (_, lines) = operator.drift("new.jsonl", "old.jsonl").await;
+    assert!(
+        lines.iter().any(|line| line.contains("balances $: content type application/json ->")),
+        "{lines:?}"
+    );
+    assert!(lines.iter().any(|line| line.ends_with("balances $: object -> not JSON")), "{lines:?}");
+    operator.gw.sandbox.stop().await;
+}
+
+/// A comparison with something else is refused, and says which line.
+#[test]
+fn what_is_no_recording_is_not_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x.jsonl"), "{}\n").unwrap();
+    let mut process = Command::new(env!("CARGO_BIN_EXE_consentry"));
+    process.args(["banks", "replay", "x.jsonl", "--against", "x.jsonl"]).current_dir(folder.path());
+    let done = process.output().unwrap();
+    assert!(
+        !done.status.success() && said(&done).contains("line 1 is no recorded exchange"),
+        "{}",
+        said(&done)
+    );
+}
