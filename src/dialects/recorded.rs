@@ -313,6 +313,8 @@ fn blank(exchange: &Exchange) -> Result<Profile, BankErrorKind> {
     let region = "eu".parse().map_err(|_| BankErrorKind::Internal)?;
     let mut profile = Profile::blank(id, &exchange.bank, region, dialect);
     profile.environment = Environment::Sandbox;
+    // What was asked is part of reading at some standards, and asking needs one.
+    profile.client_id = Some(String::new());
     profile.accounts_api = Some(api.clone());
     profile.payments_api = Some(api);
     Ok(profile)

@@ -13,8 +13,8 @@ use crate::probe::Probe;
 
 /// Most accounts that are read.
 const MOST_ACCOUNTS: usize = 5;
-/// Most pages of a list that are read.
-const MOST_PAGES: usize = 3;
+/// Most links to further pages of a list that are followed.
+const MOST_LINKS: usize = 2;
 
 /// A recording.
 pub(crate) struct Tape(Mutex<Taken>);
@@ -43,12 +43,12 @@ impl Tape {
         cx: &CallContext<'_>,
     ) -> Result<Vec<String>, BankError> {
         let mut asked = Some(bank.accounts(cx)?);
-        let (mut guard, mut found) = (PageGuard::new(MOST_PAGES), Vec::new());
+        let (mut guard, mut found) = (PageGuard::new(MOST_LINKS), Vec::new());
         while let Some(request) = asked {
             let page = bank.accounts_read(cx, &self.call(probe, MapTarget::Accounts, request).await?)?;
             found.extend(page.items.into_iter().map(|account| account.resource_id));
             asked = if found.len() < MOST_ACCOUNTS {
-                next(bank, cx, &mut guard, page.next.as_ref())?
+                next(bank, &fresh(probe, cx), &mut guard, page.next.as_ref())?
             } else {
                 None
             };
@@ -66,8 +66,8 @@ impl Tape {
         accounts: &[String],
     ) -> Result<(), BankError> {
         for account in accounts {
-            let cx = CallContext { request_id: probe.entropy.uuid_v4(), ..*cx };
-            self.call(probe, MapTarget::Balances, bank.balances(&cx, account)?).await?;
+            let request = bank.balances(&fresh(probe, cx), account)?;
+            self.call(probe, MapTarget::Balances, request).await?;
         }
         Ok(())
     }
@@ -82,12 +82,15 @@ impl Tape {
         accounts: &[String],
     ) -> Result<(), BankError> {
         for account in accounts {
-            let mut guard = PageGuard::new(MOST_PAGES);
-            let mut asked = Some(bank.transactions(cx, account, &TransactionQuery::default())?);
+            let mut guard = PageGuard::new(MOST_LINKS);
+            let mut cx = fresh(probe, cx);
+            let mut asked = Some(bank.transactions(&cx, account, &TransactionQuery::default())?);
             while let Some(request) = asked {
                 let answer = self.call(probe, MapTarget::Transactions, request.clone()).await?;
-                asked = match bank.transactions_read(cx, &request, &answer) {
-                    Ok(page) => next(bank, cx, &mut guard, page.next.as_ref())?,
+                let read = bank.transactions_read(&cx, &request, &answer);
+                cx = fresh(probe, &cx);
+                asked = match read {
+                    Ok(page) => next(bank, &cx, &mut guard, page.next.as_ref())?,
                     Err(_) => None,
                 };
             }
@@ -107,6 +110,11 @@ impl Tape {
         taken.lines.push(line);
         Ok(answer)
     }
+}
+
+/// The same for another request.
+fn fresh<'a>(probe: &Probe<'_>, cx: &CallContext<'a>) -> CallContext<'a> {
+    CallContext { request_id: probe.entropy.uuid_v4(), ..*cx }
 }
 
 /// The next page; none where the bank's links end, run in a circle or go on for too long.

@@ -2,8 +2,9 @@
 //! nothing of a person.
 
 /// Names of members that hold codes, in lower case and without separators.
-const MEMBERS: [&str; 39] = [
+const MEMBERS: [&str; 41] = [
     "accountcategory",
+    "accountholdertype",
     "accountsubtype",
     "accounttype",
     "accounttypecode",
@@ -22,6 +23,7 @@ const MEMBERS: [&str; 39] = [
     "currency",
     "errorcode",
     "instructedcurrency",
+    "mcc",
     "merchantcategorycode",
     "mutability",
     "permissions",

@@ -15,9 +15,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use connect::Signing;
 use modelbank::{Fault, Twist};
 use serde_json::{Value, json};
-use support::{EU, TestGateway, UK};
+use support::{EU, POLISH, STET, TestGateway, UK};
 
 /// An operator with the profile of one of the sandbox's banks.
 struct Operator {
@@ -31,26 +32,44 @@ impl Operator {
         let profile = gw.sandbox.gateway().registry().profile(&bank.parse().unwrap()).unwrap();
         let url = &profile.accounts_api.as_ref().unwrap().url;
         let server = profile.authorization_server.as_ref().and_then(|server| server.issuer.clone());
+        let issuer = server.unwrap_or_default();
+        let key_url = match &profile.signing {
+            Signing::DigestSignatureByUrl { key_url } => key_url.clone(),
+            _ => String::new(),
+        };
         let head = format!("group = \"G\"\n[[brand]]\nid = \"{bank}\"\nname = \"B\"\n");
         let sandbox = "environment = \"sandbox\"\nclient_auth = \"certificate\"\ncapabilities = [\"accounts\"]\n\
                        sandbox_users = [{ username = \"anna\", password = \"sandbox\" }]\n";
-        let rest = match server {
-            Some(issuer) => format!(
+        let rest = match bank {
+            UK => format!(
                 "dialect = \"uk-open-banking\"\nregion = \"uk\"\nsca = [\"oauth\"]\n{sandbox}\
                  client_id = \"deployment\"\nfinancial_id = \"001580000albion\"\n\
                  signing = {{ method = \"detached-jws\", trust_anchor = \"consentry.example\" }}\n\
                  accounts_api = {{ use = \"4.0\", \"4.0\" = \"{url}\" }}\n\
                  registration = {{ automatic = true, version = \"3.2\" }}\n\
-                 authorization_server = {{ issuer = \"{issuer}\", response_type = \"code\", signed_request_object = true, \
-                 pushed_requests = true }}\n"
+                 authorization_server = {{ issuer = \"{issuer}\", response_type = \"code\", \
+                 signed_request_object = true, pushed_requests = true }}\n"
             ),
-            None => format!(
+            STET => format!(
+                "dialect = \"stet\"\nregion = \"eu\"\nsca = [\"oauth\"]\n{sandbox}\
+                 client_id = \"consentry-gateway\"\n\
+                 signing = {{ method = \"digest-signature-by-url\", key_url = \"{key_url}\" }}\n\
+                 accounts_api = {{ use = \"1.4\", \"1.4\" = \"{url}\" }}\n\
+                 authorization_server = {{ issuer = \"{issuer}\", response_type = \"code\" }}\n"
+            ),
+            POLISH => format!(
+                "dialect = \"polish-api\"\nregion = \"eu\"\nsca = [\"redirect\"]\n{sandbox}\
+                 client_id = \"consentry-gateway\"\nsigning = {{ method = \"body-jws\" }}\n\
+                 accounts_api = {{ use = \"2.1\", \"2.1\" = \"{url}\" }}\n"
+            ),
+            _ => format!(
                 "dialect = \"berlin-group\"\nregion = \"eu\"\nsca = [\"redirect\"]\n{sandbox}\
                  signing = {{ method = \"digest-signature\" }}\n\
                  accounts_api = {{ use = \"1.3\", \"1.3\" = \"{url}\" }}\n"
             ),
         };
-        let mut operator = Self { gw, callback: "https://localhost:8440/callback".to_owned() };
+        let callback = format!("{}/callback/{bank}", gw.sandbox.access().issuer);
+        let mut operator = Self { gw, callback };
         fs::write(operator.file("bank.toml"), head + rest.as_str()).unwrap();
         if bank == UK {
             let statement = operator.gw.folder().join("data/pki/software-statement.jwt");
@@ -134,7 +153,8 @@ async fn journey(bank: &'static str, personal: &[&str], twisted_path: &str) {
     assert_eq!(operator.drift("two.jsonl", "one.jsonl").await, (true, Vec::new()));
 
     let (faults, _) = operator.gw.sandbox.bank(bank).unwrap();
-    faults.arm("GET", "/transactions", Fault::Twisted(Twist::AmountsAsNumbers), 100);
+    let (method, path) = if bank == POLISH { ("POST", "/getTransactions") } else { ("GET", "/transactions") };
+    faults.arm(method, path, Fault::Twisted(Twist::AmountsAsNumbers), 100);
     operator.record("three.jsonl").await;
     let drift = operator.drift("three.jsonl", "one.jsonl").await;
     let expected = format!("{bank} transactions {twisted_path}: decimal -> number");
@@ -181,6 +201,28 @@ async fn a_recording_of_a_berlin_group_bank_has_nothing_of_the_person_and_shows_
         "Frischmarkt",
     ];
     journey(EU, &personal, "$.transactions.booked[].transactionAmount.amount").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_of_a_stet_bank_has_nothing_of_the_person_and_shows_what_changes() {
+    let personal = [
+        "Moreau",
+        "Livret",
+        "FR7699902000010001000001730",
+        "riv-10017",
+        "riv-10025",
+        "6400.00",
+        "Atelier du Port",
+        "Agence Belle Rive",
+    ];
+    journey(STET, &personal, "$.transactions[].transactionAmount.amount").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_of_a_polish_bank_has_nothing_of_the_person_and_shows_what_changes() {
+    let personal =
+        ["Wiśniewska", "Konto osobiste", "99901006", "wis-10017", "wis-10025", "8421.50", "Pracownia"];
+    journey(POLISH, &personal, "$.transactions[].amount").await;
 }
 
 /// A habit of the bank: dates that are none.
