@@ -33,10 +33,8 @@ impl Operator {
         let url = &profile.accounts_api.as_ref().unwrap().url;
         let server = profile.authorization_server.as_ref().and_then(|server| server.issuer.clone());
         let issuer = server.unwrap_or_default();
-        let key_url = match &profile.signing {
-            Signing::DigestSignatureByUrl { key_url } => key_url.clone(),
-            _ => String::new(),
-        };
+        let key_url =
+            if let Signing::DigestSignatureByUrl { key_url } = &profile.signing { key_url } else { "" };
         let head = format!("group = \"G\"\n[[brand]]\nid = \"{bank}\"\nname = \"B\"\n");
         let sandbox = "environment = \"sandbox\"\nclient_auth = \"certificate\"\ncapabilities = [\"accounts\"]\n\
                        sandbox_users = [{ username = \"anna\", password = \"sandbox\" }]\n";
