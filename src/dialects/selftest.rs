@@ -33,6 +33,18 @@ pub fn run(dialect: &dyn Dialect, profile: &Profile) -> Vec<TestOutcome> {
 type Entries = Vec<Map<String, Value>>;
 
 fn read(dialect: &dyn Dialect, profile: &Profile, test: &ProfileTest) -> Result<Entries, BankError> {
+    let (status, headers) = (test.status, test.headers.clone());
+    let response = BankResponse { status, headers, body: test.given.clone().into() };
+    entries(dialect, profile, test.operation, &response)
+}
+
+/// The entries that the dialect reads in an answer.
+pub(crate) fn entries(
+    dialect: &dyn Dialect,
+    profile: &Profile,
+    operation: MapTarget,
+    response: &BankResponse,
+) -> Result<Entries, BankError> {
     let Some(accounts) = dialect.accounts() else { return Ok(Vec::new()) };
     let token = SecretString::from("token");
     let cx = CallContext {
@@ -44,11 +56,9 @@ fn read(dialect: &dyn Dialect, profile: &Profile, test: &ProfileTest) -> Result<
         access_token: Some(&token),
         bank_consent_id: Some("consent"),
     };
-    let response =
-        BankResponse { status: test.status, headers: test.headers.clone(), body: test.given.clone().into() };
-    Ok(match test.operation {
-        MapTarget::Accounts => accounts.accounts_read(&cx, &response)?.items.iter().map(account).collect(),
-        MapTarget::Balances => accounts.balances_read(&cx, &response)?.iter().map(balance).collect(),
+    Ok(match operation {
+        MapTarget::Accounts => accounts.accounts_read(&cx, response)?.items.iter().map(account).collect(),
+        MapTarget::Balances => accounts.balances_read(&cx, response)?.iter().map(balance).collect(),
         MapTarget::Transactions => {
             // What was asked says at some standards which page is next; a profile that
             // cannot be asked can still be read.
@@ -57,7 +67,7 @@ fn read(dialect: &dyn Dialect, profile: &Profile, test: &ProfileTest) -> Result<
                 Ok(asked) => asked,
                 Err(_) => BankRequest::get(nowhere(profile)?),
             };
-            accounts.transactions_read(&cx, &asked, &response)?.items.iter().map(transaction).collect()
+            accounts.transactions_read(&cx, &asked, response)?.items.iter().map(transaction).collect()
         }
     })
 }

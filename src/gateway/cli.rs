@@ -169,6 +169,12 @@ pub enum BanksCommand {
     /// Make one authorisation at a bank, with a browser that approves by
     /// itself, and say whether the bank gave it and if not why.
     Probe(Box<ProbeArgs>),
+    /// Probe a bank and keep what it tells of accounts, without the person: every
+    /// value that is not a code is replaced by one of the same shape.
+    Record(Box<RecordArgs>),
+    /// Read a recording as its profile says, or say what a bank answers otherwise
+    /// than in an older one. Exits with 1 if anything differs.
+    Replay(ReplayArgs),
     /// Register at a bank by request (UK Dynamic Client Registration, RFC 7591).
     /// What it answers is kept in ID.deployment.toml beside the profile.
     Register(Box<RegisterArgs>),
@@ -259,6 +265,40 @@ pub struct ProbeArgs {
     #[arg(long, value_name = "URL")]
     pub redirect_uri: Option<url::Url>,
     /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How a bank is recorded.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// How it is probed.
+    #[command(flatten)]
+    pub probe: ProbeArgs,
+    /// Where to write the recording (JSON Lines).
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Replace what is there.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Which recording, and what it is compared with.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// JSON Lines, one exchange each.
+    pub file: PathBuf,
+    /// An older recording of the same bank.
+    #[arg(long, value_name = "FILE", conflicts_with = "profile")]
+    pub against: Option<PathBuf>,
+    /// Profile to read it by (TOML or YAML), its mapping and quirks included, or the
+    /// id of a bank that ships. Otherwise no deviation is tolerated.
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
+    /// Which bank of that file, if it holds several.
+    #[arg(long, value_name = "ID", requires = "profile")]
+    pub bank: Option<String>,
+    /// Print JSON: the tally, or one object per difference.
     #[arg(long)]
     pub json: bool,
 }

@@ -11,4 +11,5 @@ pub(crate) mod plugins;
 pub(crate) mod probe;
 mod profiles;
 mod register;
+mod replay;
 pub(crate) mod sandbox;

@@ -11,6 +11,7 @@ mod plugged;
 mod private_file;
 mod probe;
 pub mod sandbox;
+mod tape;
 
 /// Reads a text file that somebody named.
 pub(crate) fn read(file: &std::path::Path) -> anyhow::Result<String> {

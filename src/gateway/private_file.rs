@@ -9,10 +9,17 @@ use anyhow::Context;
 
 /// Writes a file.
 pub(crate) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let mut file = fs::OpenOptions::new()
+    put(fs::OpenOptions::new().create(true).truncate(true), path, text)
+}
+
+/// Writes a file where none is.
+pub(crate) fn create(path: &Path, text: &str) -> anyhow::Result<()> {
+    put(fs::OpenOptions::new().create_new(true), path, text)
+}
+
+fn put(options: &mut fs::OpenOptions, path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut file = options
         .write(true)
-        .create(true)
-        .truncate(true)
         .mode(0o600)
         .open(path)
         .with_context(|| format!("{} cannot be written", path.display()))?;
@@ -28,6 +35,8 @@ pub(crate) fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
     write(&new, text)?;
     fs::rename(&new, path).with_context(|| format!("{} cannot be replaced", path.display()))?;
     if let Some(folder) = path.parent() {
+        // The parent of a mere name is an empty path.
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         fs::File::open(folder)?.sync_all()?;
     }
     Ok(())

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::demo::Browser;
+use crate::tape::Tape;
 
 /// What a probe is made with.
 pub(crate) struct Probe<'a> {
@@ -37,6 +38,8 @@ pub(crate) struct Probe<'a> {
     pub(crate) clock: &'a dyn Clock,
     /// Chance.
     pub(crate) entropy: &'a dyn Entropy,
+    /// Takes down what the bank tells of accounts, if that is wanted.
+    pub(crate) tape: Option<&'a Tape>,
 }
 
 /// A step that was taken.
@@ -200,8 +203,19 @@ impl Probe<'_> {
             kind @ (TokenKind::None | TokenKind::Client(_)) => self.own_token(server.as_ref(), kind).await?,
         };
         let cx = CallContext { access_token: token.as_ref(), request_id: self.entropy.uuid_v4(), ..cx };
-        let page = accounts.accounts_read(&cx, &self.call(accounts.accounts(&cx)?).await?)?;
-        log.done(Some(format!("{} on the first page", page.items.len())));
+        let Some(tape) = self.tape else {
+            let page = accounts.accounts_read(&cx, &self.call(accounts.accounts(&cx)?).await?)?;
+            log.done(Some(format!("{} on the first page", page.items.len())));
+            return Ok(());
+        };
+        let read = tape.accounts(self, accounts, &cx).await?;
+        log.done(Some(format!("{} recorded", read.len())));
+        log.begin("balances");
+        tape.balances(self, accounts, &cx, &read).await?;
+        log.done(None);
+        log.begin("transactions");
+        tape.transactions(self, accounts, &cx, &read).await?;
+        log.done(None);
         Ok(())
     }
 
@@ -217,7 +231,7 @@ impl Probe<'_> {
             state: crypto::token(self.entropy, 32),
         };
         let order = ConsentOrder {
-            permissions: vec![Permission::ReadAccountsDetail, Permission::ReadBalances],
+            permissions: self.permissions(),
             accounts: Vec::new(),
             valid_until: None,
             recurring: true,
@@ -236,6 +250,15 @@ impl Probe<'_> {
             sca = start.authorised(&cx, link, &self.call(request).await?)?;
         }
         Ok((lodged.bank_id, sca))
+    }
+
+    /// No more than what is read.
+    fn permissions(&self) -> Vec<Permission> {
+        let mut permissions = vec![Permission::ReadAccountsDetail, Permission::ReadBalances];
+        if self.tape.is_some() {
+            permissions.push(Permission::ReadTransactionsDetail);
+        }
+        permissions
     }
 
     /// The PSU's token, where authentication gives one.
@@ -437,7 +460,7 @@ impl Probe<'_> {
         OAuthClient { profile, metadata, signing_key: Some(self.key), now, entropy: self.entropy }
     }
 
-    async fn call(&self, request: BankRequest) -> Result<BankResponse, BankError> {
+    pub(crate) async fn call(&self, request: BankRequest) -> Result<BankResponse, BankError> {
         self.transport.call(self.profile, request).await
     }
 

@@ -19,7 +19,7 @@ fn every_recorded_answer_parses_or_fails_with_bank_and_field() {
     let Some(text) = exchanges() else { return };
     let mut tally = Tally::default();
     for line in lines(&text) {
-        let outcome = read_exchange(line);
+        let outcome = read_exchange(line, None);
         tally.add(&outcome);
         let head: String = line.chars().take(300).collect();
         match outcome {
@@ -44,7 +44,7 @@ fn older_formats_give_as_many_entries_as_they_hold() {
         let held = body.matches("<Ntry>").count() + body.matches("\n:61:").count();
         if held > 0 {
             seen += 1;
-            let outcome = read_exchange(line);
+            let outcome = read_exchange(line, None);
             let ReadOutcome::Parsed { what: "transactions", items } = outcome else { panic!("{outcome:?}") };
             assert_eq!(items, held);
         }
@@ -86,14 +86,14 @@ fn no_mutation_of_a_recorded_answer_panics_or_hangs() {
                 }
             }
             exchange["body"] = Value::String(mutated.into_iter().collect());
-            drop(read_exchange(&exchange.to_string()));
+            drop(read_exchange(&exchange.to_string(), None));
         }
     }
 }
 
 #[test]
 fn hostile_lines_are_unread_or_typed_errors() {
-    assert!(matches!(read_exchange("{"), ReadOutcome::Unread));
+    assert!(matches!(read_exchange("{", None), ReadOutcome::Unread));
     let deep = "[".repeat(10_000);
     for (url, body) in [
         ("/v1/accounts", deep.as_str()),
@@ -112,7 +112,7 @@ fn hostile_lines_are_unread_or_typed_errors() {
         let line = serde_json::json!({
             "bank": "de-examplebank", "method": "GET", "url": url, "status": 200, "body": body,
         });
-        let outcome = read_exchange(&line.to_string());
+        let outcome = read_exchange(&line.to_string(), None);
         let ReadOutcome::TypedError(error) = outcome else { panic!("{url}: {outcome:?}") };
         assert_eq!(error.kind, BankErrorKind::MalformedResponse);
         assert!(error.field.is_some(), "{url}");

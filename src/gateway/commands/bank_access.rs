@@ -28,16 +28,7 @@ pub(super) struct ChosenBank {
 impl ChosenBank {
     /// The bank that the arguments name.
     pub(super) fn of(args: &BankAccessArgs) -> anyhow::Result<Self> {
-        let (place, profiles) = profiles(&args.profile)?;
-        let file = args.profile.display();
-        let known = profiles.iter().map(|profile| profile.id.to_string()).collect::<Vec<_>>().join(", ");
-        let wanted = |profile: &&Profile| args.bank.as_ref().is_none_or(|bank| profile.id.as_str() == bank);
-        let mut found = profiles.iter().filter(wanted);
-        let profile = match (found.next(), found.next()) {
-            (Some(one), None) => one.clone(),
-            (Some(_), Some(_)) => bail!("{file} holds several banks: name one with --bank ({known})"),
-            (None, _) => bail!("{file} holds no such bank: it holds {known}"),
-        };
+        let (place, profiles, profile) = named(&args.profile, args.bank.as_deref())?;
         let shared = |profile: &Profile| profile.registration.as_ref()?.shared_as.clone();
         let ours = shared(&profile);
         let shares = |other: &&Profile| other.id == profile.id || (ours.is_some() && shared(other) == ours);
@@ -51,6 +42,25 @@ impl ChosenBank {
     pub(super) fn file_of(&self, bank: &InstitutionId) -> PathBuf {
         deployments::beside(&self.place, bank)
     }
+}
+
+/// One bank of a file, without what its operator knows of it.
+pub(super) fn profile_of(file: &Path, bank: Option<&str>) -> anyhow::Result<Profile> {
+    named(file, bank).map(|(_, _, profile)| profile)
+}
+
+/// The file, its banks, and the one that is meant.
+fn named(file: &Path, bank: Option<&str>) -> anyhow::Result<(PathBuf, Vec<Profile>, Profile)> {
+    let (place, profiles) = profiles(file)?;
+    let file = file.display();
+    let known = profiles.iter().map(|profile| profile.id.to_string()).collect::<Vec<_>>().join(", ");
+    let mut found = profiles.iter().filter(|profile| bank.is_none_or(|bank| profile.id.as_str() == bank));
+    let profile = match (found.next(), found.next()) {
+        (Some(one), None) => one.clone(),
+        (Some(_), Some(_)) => bail!("{file} holds several banks: name one with --bank ({known})"),
+        (None, _) => bail!("{file} holds no such bank: it holds {known}"),
+    };
+    Ok((place, profiles, profile))
 }
 
 /// The banks of a file, or one that ships with the binary.

@@ -1,7 +1,7 @@
 //! `consentry banks`.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
+use std::io::{BufReader, IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,13 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
 use connect::{BankFilter, Profile, Registry};
-use dialects::recorded::{ReadOutcome, Tally, read_exchange};
 use domain::InstitutionId;
-use flate2::read::GzDecoder;
 use serde_json::json;
 use store::GlobalStore;
 
-use super::{discover, probe, profiles, register};
+use super::{discover, probe, profiles, register, replay};
 use crate::cli::BanksCommand;
 use crate::sandbox::directory;
 use crate::sandbox::state::require_sandbox;
@@ -30,8 +28,10 @@ pub(crate) async fn run(command: BanksCommand) -> anyhow::Result<ExitCode> {
         BanksCommand::Test { files, plugins } => profiles::test(&files, &plugins),
         BanksCommand::Diff { left, right, json } => profiles::diff(&left, &right, json),
         BanksCommand::Schema => profiles::schema(),
-        BanksCommand::Read { file, json } => read(&file, json),
+        BanksCommand::Read { file, json } => replay::read(&file, None, json),
         BanksCommand::Probe(args) => probe::run(*args).await,
+        BanksCommand::Record(args) => probe::record(*args).await,
+        BanksCommand::Replay(args) => replay::run(&args),
         BanksCommand::Register(args) => register::register(*args).await,
         BanksCommand::Registration(command) => register::manage(*command).await,
         BanksCommand::Discover(args) => discover::run(*args).await,
@@ -134,48 +134,6 @@ fn describe(out: &mut impl Write, profile: &Profile) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn read(file: &Path, only_tally: bool) -> anyhow::Result<ExitCode> {
-    let reader = BufReader::new(open(file)?);
-    let mut tally = Tally::default();
-    let mut out = std::io::stdout().lock();
-    for (number, line) in reader.lines().enumerate() {
-        let line = line.with_context(|| format!("{} cannot be read", file.display()))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let outcome = read_exchange(&line);
-        tally.add(&outcome);
-        if !only_tally {
-            let number = number.saturating_add(1);
-            match &outcome {
-                ReadOutcome::Parsed { what, items } => writeln!(out, "{number}: {what}, {items}")?,
-                ReadOutcome::TypedError(error) => writeln!(out, "{number}: error: {error}")?,
-                ReadOutcome::Unread => writeln!(out, "{number}: UNREAD")?,
-            }
-        }
-    }
-    writeln!(
-        out,
-        "{}",
-        json!({
-            "total": tally.total,
-            "parsed": tally.parsed,
-            "typed_errors": tally.typed_errors,
-            "unread": tally.unread,
-        })
-    )?;
-    Ok(if tally.unread == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Opens a file, unpacked if it is gzip.
-fn open(file: &Path) -> anyhow::Result<Box<dyn Read>> {
-    let opened = || File::open(file).with_context(|| format!("{} cannot be read", file.display()));
-    let mut magic = [0; 2];
-    let gzip = opened()?.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
-    let file = opened()?;
-    Ok(if gzip { Box::new(GzDecoder::new(file)) } else { Box::new(file) })
 }
 
 async fn import(file: &Path, data_dir: &Path) -> anyhow::Result<ExitCode> {

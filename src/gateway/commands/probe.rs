@@ -1,29 +1,55 @@
-//! `consentry banks probe`.
+//! `consentry banks probe` and `consentry banks record`.
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use anyhow::Context;
-use connect::Registry;
+use anyhow::{Context, bail};
+use connect::{Profile, Registry};
+use dialects::recorded::Redactor;
 use domain::{SystemClock, SystemEntropy};
 use url::Url;
 
 use super::bank_access::{ChosenBank, Material};
-use crate::cli::ProbeArgs;
+use crate::cli::{ProbeArgs, RecordArgs};
 use crate::demo::{Browser, Client};
 use crate::plugged::Plugged;
+use crate::private_file;
 use crate::probe::{Probe, Report};
+use crate::tape::Tape;
 
 /// Runs the command.
 pub(crate) async fn run(args: ProbeArgs) -> anyhow::Result<ExitCode> {
     let profile = ChosenBank::of(&args.access)?.profile;
+    let report = probed(&args, &profile, None).await?;
+    finished(&report, args.json)
+}
+
+/// Probes, and keeps what the bank tells of accounts.
+pub(crate) async fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
+    let out = &args.out;
+    if !args.force && out.exists() {
+        bail!("{} is there already: --force replaces it", out.display());
+    }
+    let profile = ChosenBank::of(&args.probe.access)?.profile;
+    let tape = Tape::new(Redactor::new(&profile, Arc::new(SystemEntropy)));
+    let report = probed(&args.probe, &profile, Some(&tape)).await?;
+    let lines = tape.into_lines();
+    if !lines.is_empty() {
+        let text = lines.join("\n") + "\n";
+        if args.force { private_file::replace(out, &text)? } else { private_file::create(out, &text)? }
+    }
+    finished(&report, args.probe.json)
+}
+
+async fn probed(args: &ProbeArgs, profile: &Profile, tape: Option<&Tape>) -> anyhow::Result<Report> {
     profile.filled()?;
     let registry = Registry::new(dialects::all());
     let plugged = Plugged::open(args.access.plugins.plugins.as_deref())?;
     registry.replace_plugins(plugged.dialects());
-    plugged.require(&registry, &profile)?;
+    plugged.require(&registry, profile)?;
     let dialect =
-        registry.dialect(&profile).with_context(|| format!("there is no dialect {}", profile.dialect))?;
+        registry.dialect(profile).with_context(|| format!("there is no dialect {}", profile.dialect))?;
     let material = Material::of(&args.access)?;
     let transport = material.transport()?;
     let redirect_uri = match &args.redirect_uri {
@@ -35,16 +61,20 @@ pub(crate) async fn run(args: ProbeArgs) -> anyhow::Result<ExitCode> {
     let password = user.map_or("", |user| secrecy::ExposeSecret::expose_secret(&user.password));
     let mut browser = Browser::new(Client::new(&material.roots, None)?, name, password);
     let probe = Probe {
-        profile: &profile,
+        profile,
         dialect: &*dialect,
         transport: &transport,
         key: &material.signing_key,
         redirect_uri,
         clock: &SystemClock,
         entropy: &SystemEntropy,
+        tape,
     };
-    let report = probe.run(&mut browser).await;
-    tell(&report, args.json)?;
+    Ok(probe.run(&mut browser).await)
+}
+
+fn finished(report: &Report, as_json: bool) -> anyhow::Result<ExitCode> {
+    tell(report, as_json)?;
     Ok(if report.refused.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
