@@ -33,6 +33,34 @@ fn payment_body(amount: &str) -> String {
     .to_string()
 }
 
+/// Every answer that these tests see is held to the published descriptions; one that is
+/// not as published is found, and so is one that is published nowhere.
+#[test]
+fn an_answer_that_is_not_as_published_is_found() {
+    if !world::published::are_here() {
+        return;
+    }
+    let account = |currency: &str| json!({ "accounts": [{ "currency": currency }] }).to_string();
+    let refusal = |category: &str| {
+        json!({ "tppMessages": [{ "category": category, "code": "CONSENT_UNKNOWN" }] }).to_string()
+    };
+    let cases = [
+        ("/v1/accounts", 200, account("EUR"), true),
+        ("/v1/accounts", 200, account("euro"), false),
+        ("/v1/accounts", 202, account("EUR"), false),
+        ("/v1/consents/c-1", 403, refusal("ERROR"), true),
+        ("/v1/consents/c-1", 403, refusal("MISTAKE"), false),
+        ("/open-banking/v4.0/aisp/accounts", 200, account("EUR"), false),
+        ("/v1/of-our-own", 200, account("euro"), true),
+    ];
+    for (path, status, body, right) in cases {
+        let answer = world::Answer::json_of(status, body);
+        let url = format!("https://localhost:1{path}");
+        let judged = world::published::judge("GET", &url, &answer);
+        assert_eq!(judged.is_ok(), right, "{path} {status}: {judged:?}");
+    }
+}
+
 async fn approved_consent(world: &World, tpp: &Tpp, bank: &Bank) -> String {
     let made = tpp.berlin(bank, "POST", "/v1/consents", &REDIRECTED, &consent_body()).await.expect(201);
     assert_eq!(made.header("aspsp-sca-approach"), "REDIRECT");
@@ -487,6 +515,18 @@ async fn the_embedded_bank_takes_password_method_and_code_in_this_order() {
     assert_eq!(put(&place, code.clone()).await.expect(200).at("/scaStatus"), "finalised");
     let read = tpp.berlin(&bank, "GET", "/v1/accounts", &[("consent-id", &id), ip], "").await.expect(200);
     assert_eq!(read.at("/accounts/0/ownerName"), "Anna Leitner");
+    assert_eq!(read.json()["accounts"].as_array().map(Vec::len), Some(2), "cards lie elsewhere");
+    let card = async |more: &str, status: u16| {
+        let path = format!("/v1/card-accounts{more}");
+        tpp.berlin(&bank, "GET", &path, &[("consent-id", &id), ip], "").await.expect(status)
+    };
+    assert_eq!(card("", 200).await.at("/cardAccounts/0/maskedPan"), "525412******0033");
+    assert_eq!(card("/don-10033", 200).await.at("/cardAccount/debitAccounting"), "true");
+    let owed = card("/don-10033/balances", 200).await.at("/balances/0/balanceAmount/amount");
+    let bought = card("/don-10033/transactions?bookingStatus=both&dateFrom=2020-01-01", 200).await;
+    let bought = bought.at("/cardTransactions/booked/0/transactionAmount/amount");
+    assert!(!owed.starts_with('-') && !bought.starts_with('-'), "{owed} {bought}");
+    card("/don-10017", 404).await;
     put(&place, code.clone()).await.expect(409);
 
     // Who has one method is asked by it; three mistakes end it, and with it the consent.

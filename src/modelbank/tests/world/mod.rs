@@ -4,6 +4,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
 
+pub mod published;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,6 +159,13 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// One that no bank gave.
+    pub fn json_of(status: u16, text: String) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", "application/json".parse().unwrap());
+        Self { status: StatusCode::from_u16(status).unwrap(), headers, text }
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or(Value::Null)
     }
@@ -232,7 +241,9 @@ impl Http {
     }
 
     pub async fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        self.try_send(method, url, headers, body).await.unwrap()
+        let answer = self.try_send(method, url, headers, body).await.unwrap();
+        published::judge(method, url, &answer).unwrap_or_else(|wrong| panic!("{wrong}"));
+        answer
     }
 
     /// One GET over HTTP/2.
