@@ -56,11 +56,18 @@ fn json(yaml: Yaml) -> Value {
                 // The alternatives that are published overlap, so that more than one fits.
                 Yaml::String(word) if word == "oneOf" => "anyOf".to_owned(),
                 Yaml::String(text) => text,
-                other => serde_yaml_ng::to_string(&other).unwrap().trim().to_owned(),
+                other @ (Yaml::Null
+                | Yaml::Bool(_)
+                | Yaml::Number(_)
+                | Yaml::Sequence(_)
+                | Yaml::Mapping(_)
+                | Yaml::Tagged(_)) => serde_yaml_ng::to_string(&other).unwrap().trim().to_owned(),
             };
             Value::Object(map.into_iter().map(|(key, value)| (text(key), json(value))).collect())
         }
-        plain => serde_json::to_value(plain).unwrap(),
+        plain @ (Yaml::Null | Yaml::Bool(_) | Yaml::Number(_) | Yaml::String(_) | Yaml::Tagged(_)) => {
+            serde_json::to_value(plain).unwrap()
+        }
     }
 }
 
