@@ -1,4 +1,4 @@
-// STET, PolishAPI and UK registration, seen from the other side: what the gateway
+// The Berlin Group, STET, PolishAPI and UK registration, seen from the other side: what the gateway
 // sends to banks that are none of ours, and what the Polish model bank answers to a TPP that is
 // none of ours.
 
@@ -9,7 +9,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
-import { PolishBank, PolishTpp, RegisteringBank, StetBank, judged, unpublished } from './judge/standards.mjs';
+import { BerlinBank, PolishBank, PolishTpp, RegisteringBank, StetBank, judged, unpublished } from './judge/standards.mjs';
 import { binary, startSandbox } from './judge/sandbox.mjs';
 
 if (unpublished) console.error(unpublished);
@@ -48,6 +48,27 @@ describe('banks of other standards', { timeout: 180_000 }, () => {
       await bank.close();
     }
   });
+
+  for (const [signing, tag] of [['digest-signature', undefined], ['message-signature', 'psd2']]) {
+    test(`a Berlin Group bank finds every ${signing} right, and the certificate with it`, async () => {
+      const bank = await new BerlinBank(signing).listen(sandbox);
+      try {
+        const report = await probe(bank, 'de-judge');
+        assert.equal(report.authorised, true, JSON.stringify([report, bank.seen]));
+        assert.equal(bank.seen[0].path, '/v1/consents');
+        assert.equal(bank.seen.at(-1).path, '/v1/accounts');
+        const serial = `SN=${bank.seal.certificate.serialNumber.toLowerCase()},CA=`;
+        for (const { signed, certificate, error } of bank.seen) {
+          assert.equal(error, undefined);
+          assert.deepEqual([signed.digest, signed.right, !signed.altered, certificate], [true, true, true, true]);
+          assert.equal(signed.tag, tag);
+          assert.ok(signed.keyId.toLowerCase().startsWith(serial.toLowerCase()), signed.keyId);
+        }
+      } finally {
+        await bank.close();
+      }
+    });
+  }
 
   test('a UK bank that registers finds the request signed, and our software vouched for', async () => {
     const bank = await new RegisteringBank().open(sandbox);

@@ -23,6 +23,9 @@ pub enum Signature {
     /// `Digest`, `Date` and `Signature` over the request's target as well; the
     /// key is named by the address of its certificate (STET).
     DigestAndSignatureByUrl,
+    /// `Content-Digest`, `Signature-Input`, `Signature` and `TPP-Signature-Certificate`
+    /// (RFC 9421).
+    MessageSignature,
     /// Detached JWS over the body in `x-jws-signature` (PolishAPI).
     BodyJws,
 }

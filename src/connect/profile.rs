@@ -72,6 +72,14 @@ pub enum Signing {
         /// of the certificate: SHA-256, lower-case hexadecimal.
         key_url: String,
     },
+    /// `Content-Digest`, `Signature-Input` and `Signature` (RFC 9421, RFC 9530).
+    MessageSignature {
+        /// Name of our key, in which `{sha256}` stands for the fingerprint of the
+        /// certificate; `None` is the name that the Berlin Group gives it.
+        key_id: Option<String>,
+        /// What the signature is for (RFC 9421 §2.3 `tag`).
+        tag: Option<String>,
+    },
     /// Detached JWS over every body (PolishAPI).
     BodyJws,
 }

@@ -480,7 +480,14 @@ fn server(table: &mut Table<'_>, missing: &mut Vec<String>) -> Option<Authorizat
 
 fn signing(table: &mut Table<'_>) -> Signing {
     let Some(mut inner) = table.table("signing") else { return Signing::None };
-    let methods = ["none", "detached-jws", "digest-signature", "digest-signature-by-url", "body-jws"];
+    let methods = [
+        "none",
+        "detached-jws",
+        "digest-signature",
+        "digest-signature-by-url",
+        "message-signature",
+        "body-jws",
+    ];
     let signing = match inner.word("method", &methods).as_deref() {
         Some("detached-jws") => Signing::DetachedJws {
             iss: inner.text("issuer"),
@@ -493,6 +500,18 @@ fn signing(table: &mut Table<'_>) -> Signing {
                 inner.problem("key_url", "is an https address with {sha256} in it");
             }
             Signing::DigestSignatureByUrl { key_url }
+        }
+        Some("message-signature") => {
+            let mut word = |key: &str| {
+                let text = inner.text(key);
+                // RFC 9651 §3.3.3: what the header can hold.
+                if text.as_deref().is_some_and(|text| !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)))
+                {
+                    inner.problem(key, "is printable ASCII");
+                }
+                text
+            };
+            Signing::MessageSignature { key_id: word("key_id"), tag: word("tag") }
         }
         Some("body-jws") => Signing::BodyJws,
         Some(_) | None => Signing::None,

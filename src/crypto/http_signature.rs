@@ -24,7 +24,7 @@ pub enum InvalidSignature {
     /// The header cannot be read.
     #[error("the signature header is malformed")]
     Malformed,
-    /// The algorithm is not `rsa-sha256`.
+    /// The algorithm is not the one that the profile or the key has.
     #[error("the signature algorithm is not allowed")]
     Algorithm,
     /// A header that must be covered is not, or a covered one was not sent.

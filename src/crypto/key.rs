@@ -90,6 +90,9 @@ pub enum SigningFailed {
     /// The operation needs another kind of key.
     #[error("this signature needs {0}")]
     WrongKind(&'static str),
+    /// What is to be signed has characters that a signature header cannot have.
+    #[error("what is to be signed cannot be written in a header")]
+    Unwritable,
     /// The PKCS#11 token is gone, or refused.
     #[error("the token could not sign ({0})")]
     Token(Fault),

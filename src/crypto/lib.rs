@@ -15,6 +15,7 @@ pub mod json;
 mod jwks;
 pub mod jws;
 mod key;
+pub mod message_signature;
 pub mod pkcs11;
 #[cfg(feature = "pki")]
 pub mod pki;

@@ -96,9 +96,14 @@ fn request(
     let optional = options::psu_headers(cx).into_iter().chain([("authorization", token)]);
     request = request.headers_if_known(optional).map_err(unsendable)?;
     request.headers.extend(cx.profile.berlin_group.headers.clone());
-    if cx.profile.signing == Signing::DigestSignature {
-        request = request.signed(Signature::DigestAndSignature);
-    }
+    request = request.signed(match cx.profile.signing {
+        Signing::DigestSignature => Signature::DigestAndSignature,
+        Signing::MessageSignature { .. } => Signature::MessageSignature,
+        Signing::None
+        | Signing::DetachedJws { .. }
+        | Signing::DigestSignatureByUrl { .. }
+        | Signing::BodyJws => Signature::None,
+    });
     Ok(match body {
         Some(body) => request.body("application/json", body.to_string()),
         None => request,

@@ -88,9 +88,13 @@ fn request(
         ];
         request = request.headers_if_known(optional).map_err(unsendable)?;
     }
-    if let Signing::DigestSignatureByUrl { .. } = cx.profile.signing {
-        request = request.signed(Signature::DigestAndSignatureByUrl);
-    }
+    request = request.signed(match cx.profile.signing {
+        Signing::DigestSignatureByUrl { .. } => Signature::DigestAndSignatureByUrl,
+        Signing::MessageSignature { .. } => Signature::MessageSignature,
+        Signing::None | Signing::DetachedJws { .. } | Signing::DigestSignature | Signing::BodyJws => {
+            Signature::None
+        }
+    });
     Ok(match body {
         Some(body) => request.body(MEDIA, body.to_string()),
         None => request,

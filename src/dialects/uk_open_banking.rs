@@ -101,6 +101,7 @@ fn signed(cx: &CallContext<'_>, request: BankRequest) -> Result<BankRequest, Ban
         Signing::None
         | Signing::DigestSignature
         | Signing::DigestSignatureByUrl { .. }
+        | Signing::MessageSignature { .. }
         | Signing::BodyJws => request,
     })
 }

@@ -70,15 +70,24 @@ impl Caller {
     }
 
     /// The value of a header as a signature covers it, all of its lines joined;
-    /// also of `(request-target)`.
+    /// also of `(request-target)` and of `@method`.
     pub(crate) fn sent(&self, name: &str) -> Option<String> {
-        if name == "(request-target)" {
-            let path = self.uri.path_and_query()?.as_str();
-            return Some(request_target(self.method.as_str(), path));
+        match name {
+            "(request-target)" => {
+                let path = self.uri.path_and_query()?.as_str();
+                return Some(request_target(self.method.as_str(), path));
+            }
+            "@method" => return Some(self.method.as_str().to_owned()),
+            _ => {}
         }
         let values: Option<Vec<&str>> =
             self.headers.get_all(name).iter().map(|value| value.to_str().ok()).collect();
         values.filter(|values| !values.is_empty()).map(|values| values.join(", "))
+    }
+
+    /// The address that was asked for, below the bank's own (RFC 9421 `@target-uri`).
+    pub(crate) fn target(&self, origin: &str) -> Option<String> {
+        Some(format!("{origin}{}", self.uri.path_and_query()?))
     }
 
     /// The caller's `organizationIdentifier`, if its certificate is a QWAC

@@ -54,7 +54,8 @@ pub enum BankKind {
     BerlinGroupRedirect,
     /// Berlin Group NextGenPSD2 1.3, euros, approval in the bank's app.
     BerlinGroupDecoupled,
-    /// Berlin Group NextGenPSD2 1.3, euros, password and code through the TPP.
+    /// Berlin Group NextGenPSD2 1.3, euros, password and code through the TPP; wants
+    /// signatures of RFC 9421.
     BerlinGroupEmbedded,
     /// STET 1.4, euros, redirect with OAuth.
     Stet,

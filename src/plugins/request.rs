@@ -73,6 +73,7 @@ pub(crate) fn request(
         Signing::DetachedJws { .. } => Signature::DetachedJws,
         Signing::DigestSignature => Signature::DigestAndSignature,
         Signing::DigestSignatureByUrl { .. } => Signature::DigestAndSignatureByUrl,
+        Signing::MessageSignature { .. } => Signature::MessageSignature,
         Signing::BodyJws => Signature::BodyJws,
     }))
 }

@@ -1,9 +1,10 @@
-// Banks of STET and PolishAPI that are none of ours, as small as an
+// Banks of the Berlin Group, STET and PolishAPI that are none of ours, as small as an
 // authorisation and a list of accounts need them, and a TPP for the Polish model
-// bank. Signatures are verified by http-signature and jose; bodies are held
-// against the published file of PolishAPI, where it lies beside the checkout.
+// bank. Signatures are verified by http-signature, http-message-signatures and jose;
+// bodies are held against the published file of PolishAPI, where it lies beside the
+// checkout.
 
-import { X509Certificate, createHash, createPrivateKey, createPublicKey, randomUUID } from 'node:crypto';
+import { X509Certificate, createHash, createPrivateKey, createPublicKey, randomUUID, verify } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import https from 'node:https';
@@ -11,6 +12,7 @@ import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 
 import Ajv from 'ajv';
+import { httpbis } from 'http-message-signatures';
 import httpSignature from 'http-signature';
 import { FlattenedSign, createLocalJWKSet, flattenedVerify, jwtVerify } from 'jose';
 import { parse } from 'yaml';
@@ -145,6 +147,89 @@ export class RegisteringBank extends JudgeBank {
     });
     response.writeHead(201, { 'content-type': 'application/json' });
     return response.end(JSON.stringify({ client_id: 'judged-1', redirect_uris: payload.redirect_uris }));
+  }
+}
+
+// A bank of the Berlin Group that wants signatures of the one or of the other kind.
+export class BerlinBank extends JudgeBank {
+  constructor(signing) {
+    super();
+    this.signing = signing;
+  }
+
+  profile() {
+    return profileOf({ id: 'de-judge', dialect: 'berlin-group', region: 'eu', country: 'DE', sca: 'redirect' }, [
+      `signing = { method = "${this.signing}"${this.signing === 'message-signature' ? ', tag = "psd2"' : ''} }`,
+      `accounts_api = { use = "1.3", "1.3" = "${this.origin}/v1" }`,
+    ]);
+  }
+
+  async answer(request, body, response) {
+    const url = new URL(request.url, this.origin);
+    if (url.pathname === '/login') {
+      return response.writeHead(302, { location: url.searchParams.get('back') }).end();
+    }
+    const seen = { path: url.pathname, signed: await this.#signed(request, body) };
+    this.seen.push(seen);
+    const certificate = Buffer.from(request.headers['tpp-signature-certificate'], 'base64');
+    seen.certificate = certificate.equals(this.seal.certificate.raw);
+    switch (`${request.method} ${url.pathname}`) {
+      case 'POST /v1/consents': {
+        const login = new URL('/login', this.origin);
+        login.searchParams.set('back', request.headers['tpp-redirect-uri']);
+        response.writeHead(201, { 'content-type': 'application/json', 'aspsp-sca-approach': 'REDIRECT' });
+        return response.end(JSON.stringify({
+          consentStatus: 'received', consentId: 'c1', _links: { scaRedirect: { href: login.href } },
+        }));
+      }
+      case 'GET /v1/consents/c1':
+      case 'GET /v1/consents/c1/status':
+        return json(response, { consentStatus: 'valid' });
+      case 'GET /v1/accounts':
+        return json(response, {
+          accounts: [{ resourceId: 'a1', iban: 'DE89370400440532013000', currency: 'EUR', name: 'Konto' }],
+        });
+      default:
+        return response.writeHead(404).end();
+    }
+  }
+
+  // Whether the signature is right, also after a change of the method or of a header.
+  async #signed(request, body) {
+    const key = this.seal.certificate.publicKey;
+    const sha256 = createHash('sha256').update(body).digest('base64');
+    if (this.signing === 'digest-signature') {
+      const headers = ['digest', 'x-request-id', ...(request.headers['tpp-redirect-uri'] ? ['tpp-redirect-uri'] : [])];
+      const parsed = httpSignature.parseRequest(request, { authorizationHeaderName: 'signature', headers });
+      const pem = key.export({ type: 'spki', format: 'pem' });
+      const altered = { ...parsed, signingString: parsed.signingString.replace('x-request-id', 'x-request') };
+      return {
+        keyId: parsed.keyId,
+        digest: request.headers.digest === `SHA-256=${sha256}`,
+        right: httpSignature.verifySignature(parsed, pem),
+        altered: httpSignature.verifySignature(altered, pem),
+      };
+    }
+    let named;
+    const check = (method) => httpbis.verifyMessage(
+      {
+        requiredParams: ['created', 'keyid', 'alg', 'tag'],
+        requiredFields: ['@method', '@target-uri', 'content-digest', 'x-request-id'],
+        keyLookup: async (parameters) => {
+          named = parameters;
+          return {
+            id: parameters.keyid, algs: ['rsa-v1_5-sha256'],
+            verify: async (data, signature) => verify('sha256', data, key, signature),
+          };
+        },
+      },
+      { method, url: new URL(request.url, this.origin), headers: request.headers },
+    );
+    const [right, altered] = [await check(request.method), await check('PATCH').catch(() => false)];
+    return {
+      keyId: named.keyid, tag: named.tag, right, altered,
+      digest: request.headers['content-digest'] === `sha-256=:${sha256}:`,
+    };
   }
 }
 

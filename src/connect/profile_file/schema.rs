@@ -292,6 +292,10 @@ fn signing() -> Value {
             way("digest-signature-by-url", &["key_url"], json!({
                 "key_url": text("Address of our QSealC, in which {sha256} stands for its fingerprint."),
             })),
+            way("message-signature", &[], json!({
+                "key_id": text("Name of our key, in which {sha256} stands for the fingerprint of the certificate; SN=…,CA=… if absent."),
+                "tag": text("What the signature is for (RFC 9421 section 2.3)."),
+            })),
             way("body-jws", &[], json!({})),
         ],
     })

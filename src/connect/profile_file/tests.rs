@@ -120,7 +120,7 @@ fn a_brand_overrides_its_group_and_adds_to_its_quirks() {
 
 #[test]
 fn banks_of_stet_and_polish_api_are_described_like_any_other() {
-    let text = |key_url: &str| {
+    let text = |key_url: &str, tag: &str| {
         format!(
             r#"
         group = "Example"
@@ -145,17 +145,29 @@ fn banks_of_stet_and_polish_api_are_described_like_any_other() {
         accounts_api = {{ use = "2.1", "2.1" = "https://two.example/v2_1_1.1" }}
         signing = {{ method = "body-jws" }}
         payment_schemes = ["ELIXIR", "EXPRESS_ELIXIR"]
+        [[brand]]
+        id = "at-three"
+        name = "Three"
+        dialect = "berlin-group"
+        sca = ["redirect"]
+        accounts_api = {{ use = "1.3", "1.3" = "https://three.example/v1" }}
+        signing = {{ method = "message-signature", tag = "{tag}" }}
     "#
         )
     };
     let key_url = "https://tpp.example/qseal_{sha256}.pem";
-    let (profiles, problems) = read_profiles("example.toml", &text(key_url));
+    let (profiles, problems) = read_profiles("example.toml", &text(key_url, "psd2"));
     assert_eq!(problems, []);
     assert_eq!(profiles[0].signing, Signing::DigestSignatureByUrl { key_url: key_url.to_owned() });
     assert_eq!(profiles[1].signing, Signing::BodyJws);
     assert_eq!(profiles[1].payment_schemes, [PaymentScheme::Elixir, PaymentScheme::ExpressElixir]);
+    let moved = Signing::MessageSignature { key_id: None, tag: Some("psd2".to_owned()) };
+    assert_eq!(profiles[2].signing, moved);
+    let problems = lint("example.toml", &text(key_url, "für"));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0].key, "brand[2].signing.tag");
     for wrong in ["https://tpp.example/qseal.pem", "http://tpp.example/{sha256}"] {
-        let problems = lint("example.toml", &text(wrong));
+        let problems = lint("example.toml", &text(wrong, "psd2"));
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert_eq!(problems[0].key, "brand[0].signing.key_url");
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use crypto::message_signature::{self, Parameters};
 use crypto::{Algorithm, Certificate, SigningKey, http_signature, jws};
 use domain::Timestamp;
 use http::{HeaderName, HeaderValue};
@@ -51,6 +52,9 @@ pub(super) fn sign(
         }
         Signature::DigestAndSignatureByUrl => {
             signature_by_url(profile, seal.ok_or_else(failed)?, now, request).ok_or_else(failed)
+        }
+        Signature::MessageSignature => {
+            message_signature(profile, seal.ok_or_else(failed)?, now, request).ok_or_else(failed)
         }
         Signature::BodyJws => {
             let token = body_jws(seal.ok_or_else(failed)?, request).ok_or_else(failed)?;
@@ -120,8 +124,7 @@ fn signature_by_url(profile: &Profile, seal: &Seal, now: Timestamp, request: &mu
     sent.sort();
     signed.extend(sent);
     let lines: Vec<(&str, &str)> = signed.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let fingerprint = crypto::digest::hex(seal.certificate.thumbprint.as_bytes());
-    let key_id = key_url.replace("{sha256}", &fingerprint);
+    let key_id = fingerprinted(key_url, seal);
     let signature = http_signature::sign_cavage(&seal.key, &key_id, &lines).ok()?;
     insert(request, "signature", &signature)
 }
@@ -138,6 +141,44 @@ fn digest_and_signature(seal: &Seal, request: &mut BankRequest) -> Option<()> {
     let signature = http_signature::sign_cavage(&seal.key, &key_id, &signed).ok()?;
     insert(request, "signature", &signature)?;
     insert(request, "tpp-signature-certificate", &STANDARD.encode(&seal.certificate.der))
+}
+
+/// RFC 9421 with the body by its digest (RFC 9530), and what is sent of what the
+/// Berlin Group had signed before.
+fn message_signature(
+    profile: &Profile,
+    seal: &Seal,
+    now: Timestamp,
+    request: &mut BankRequest,
+) -> Option<()> {
+    let Signing::MessageSignature { key_id, tag } = &profile.signing else { return None };
+    let digest = message_signature::content_digest(request.body.as_deref().unwrap_or_default());
+    insert(request, "content-digest", &digest)?;
+    let mut covered = vec![
+        ("@method", request.method.as_str().to_owned()),
+        ("@target-uri", request.url.as_str().to_owned()),
+        ("content-digest", digest),
+    ];
+    for name in ["content-type"].iter().chain(SIGNED_HEADERS.iter().filter(|name| **name != "digest")) {
+        if let Some(value) = request.headers.get(*name) {
+            covered.push((name, value.to_str().ok()?.trim().to_owned()));
+        }
+    }
+    let components: Vec<(&str, &str)> = covered.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let key_id = match key_id {
+        Some(key_id) => fingerprinted(key_id, seal),
+        None => seal.certificate.berlin_group_key_id(),
+    };
+    let parameters = Parameters { created: now.as_second(), key_id, tag: tag.clone() };
+    let signed = message_signature::sign(&seal.key, &parameters, &components).ok()?;
+    insert(request, "signature-input", &signed.input)?;
+    insert(request, "signature", &signed.signature)?;
+    insert(request, "tpp-signature-certificate", &STANDARD.encode(&seal.certificate.der))
+}
+
+/// A name of the key with the fingerprint of its certificate.
+fn fingerprinted(name: &str, seal: &Seal) -> String {
+    name.replace("{sha256}", &crypto::digest::hex(seal.certificate.thumbprint.as_bytes()))
 }
 
 fn insert(request: &mut BankRequest, name: &'static str, value: &str) -> Option<()> {

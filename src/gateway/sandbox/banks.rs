@@ -286,10 +286,14 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
         BankKind::BerlinGroupRedirect | BankKind::BerlinGroupDecoupled | BankKind::BerlinGroupEmbedded => {
             profile.accounts_api = base("/v1", "1.3");
             profile.payments_api = base("/v1", "1.3");
-            profile.signing = Signing::DigestSignature;
             let decoupled = plan.kind == BankKind::BerlinGroupDecoupled;
             let sca = if decoupled { ScaFlow::Decoupled } else { ScaFlow::Redirect };
             profile.sca = vec![if embedded { ScaFlow::Embedded } else { sca }];
+            profile.signing = if embedded {
+                Signing::MessageSignature { key_id: None, tag: Some("psd2".to_owned()) }
+            } else {
+                Signing::DigestSignature
+            };
             profile.psu_id_required = decoupled || embedded;
             profile.berlin_group.card_accounts = embedded;
             profile.payment_schemes = vec![PaymentScheme::SepaCreditTransfer, PaymentScheme::SepaInstant];

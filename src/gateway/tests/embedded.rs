@@ -105,7 +105,7 @@ async fn a_probe_gets_through_an_embedded_bank_with_what_its_profile_publishes()
             "group = \"G\"\n[[brand]]\nid = \"{EMBEDDED}\"\nname = \"D\"\nregion = \"eu\"\n\
              dialect = \"berlin-group\"\nenvironment = \"sandbox\"\nclient_auth = \"certificate\"\n\
              sca = [\"embedded\"]\npsu_id_required = true\ncapabilities = [\"accounts\"]\n\
-             signing = {{ method = \"digest-signature\" }}\n{users}\n\
+             signing = {{ method = \"message-signature\" }}\n{users}\n\
              [brand.accounts_api]\nuse = \"1.3\"\n\"1.3\" = \"{url}\"\n"
         );
         std::fs::write(&file, text).unwrap();

@@ -4,7 +4,7 @@ mod world;
 
 use std::time::{Duration, Instant};
 
-use consentry_modelbank::{BankKind, Fact, Fault};
+use consentry_modelbank::{BankKind, Fault};
 use crypto::Psd2Role;
 use serde_json::{Value, json};
 use world::{Bank, REDIRECT, Tpp, World, hidden};
@@ -132,31 +132,6 @@ async fn the_fifth_access_of_a_day_without_the_customer_is_refused() {
     tpp.berlin(&bank, "GET", "/v1/accounts", &present, "").await.expect(200);
     world.clock.advance(86_400);
     tpp.berlin(&bank, "GET", "/v1/accounts", &absent, "").await.expect(200);
-    bank.stop().await;
-}
-
-#[tokio::test]
-async fn a_missing_wrong_or_foreign_signature_is_refused() {
-    let world = World::new();
-    let tpp = world.both();
-    let other = world.tpp(100_009, &[Psd2Role::AccountInformation]);
-    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[]).await;
-    let url = format!("{}/v1/consents", bank.running.api_url);
-    let id = "99391c7e-ad88-49ec-a2ad-99ddcb1f7721";
-    let mut headers = vec![("x-request-id", id)];
-    headers.extend(REDIRECTED);
-    let missing = tpp.http.send("POST", &url, &headers, &consent_body()).await.expect(401);
-    assert_eq!(missing.at("/tppMessages/0/code"), "SIGNATURE_MISSING");
-    assert_eq!(missing.header("x-request-id"), id);
-    let body = consent_body();
-    let wrong = tpp.berlin_with(&bank, "POST", "/v1/consents", id, &REDIRECTED, &body, &other.key).await;
-    assert_eq!(wrong.expect(401).at("/tppMessages/0/code"), "SIGNATURE_INVALID");
-    let mixed = Tpp { http: tpp.http.clone(), ..other };
-    let foreign = mixed.berlin(&bank, "POST", "/v1/consents", &REDIRECTED, &body).await.expect(401);
-    assert_eq!(foreign.at("/tppMessages/0/code"), "CERTIFICATE_INVALID", "a seal of another organisation");
-    let unnamed = tpp.http.send("GET", &format!("{url}/x"), &[], "").await.expect(400);
-    assert_eq!(unnamed.at("/tppMessages/0/code"), "FORMAT_ERROR");
-    assert!(bank.running.journal().entries().iter().all(|entry| !entry.facts.contains(&Fact::Signature)));
     bank.stop().await;
 }
 

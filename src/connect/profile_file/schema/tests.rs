@@ -75,7 +75,7 @@ const EVERYTHING_BERLIN: &str = r#"
     environment = "sandbox"
     client_auth = "certificate"
     sandbox_users = [{ username = "u", password = "p", code = "c", purpose = "has two accounts" }]
-    signing = { method = "digest-signature" }
+    signing = { method = "message-signature", key_id = "k", tag = "t" }
     [brand.berlin_group]
     consents = ["account-list", "available-accounts"]
     recurring_only = true

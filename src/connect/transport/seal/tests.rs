@@ -1,6 +1,7 @@
 //! Signatures of our seal, checked with its public key alone.
 
 use crypto::jws;
+use crypto::message_signature::{self, MessageSignature};
 use crypto::pki::{Authority, Psd2Subject};
 use domain::{Clock, SystemClock};
 use http::Method;
@@ -27,6 +28,40 @@ fn seal() -> Seal {
         certificate: Arc::new(Certificate::from_pem(&issued.certificate_pem).unwrap()),
         jws_issuer: String::new(),
     }
+}
+
+/// RFC 9421 with what the Berlin Group had signed before: the request's own
+/// address, body and headers, whoever the key belongs to, and when.
+#[test]
+fn a_message_signature_covers_the_request_and_names_key_time_and_purpose() {
+    let (seal, now) = (seal(), "2026-06-01T10:00:00Z".parse().unwrap());
+    let named = |key_id: Option<&str>| {
+        let signing =
+            Signing::MessageSignature { key_id: key_id.map(str::to_owned), tag: Some("psd2".to_owned()) };
+        let mut request = request(Some("{\"a\":1}"), Signature::MessageSignature);
+        request = request.header("psu-id", "anna").unwrap();
+        sign(&profile(signing), Some(&seal), now, &mut request).unwrap();
+        let text = |name: &str| request.header_text(name).map(str::to_owned);
+        message_signature::verify_content_digest(&text("content-digest").unwrap(), b"{\"a\":1}").unwrap();
+        let sent = |name: &str| match name {
+            "@method" => Some("POST".to_owned()),
+            "@target-uri" => Some("https://api.bank.example/v1.4/payment-requests?x=1".to_owned()),
+            name => text(name),
+        };
+        let headers = MessageSignature {
+            input: text("signature-input").unwrap(),
+            signature: text("signature").unwrap(),
+        };
+        let covered = ["@method", "@target-uri", "content-digest", "content-type", "x-request-id", "psu-id"];
+        let read = message_signature::verify(&headers, seal.key.public_key(), sent, &covered).unwrap();
+        assert_eq!((read.created, read.tag.as_deref()), (now.as_second(), Some("psd2")));
+        assert!(!headers.input.contains("authorization"));
+        assert_eq!(text("tpp-signature-certificate").unwrap(), STANDARD.encode(&seal.certificate.der));
+        read.key_id
+    };
+    assert_eq!(named(None), seal.certificate.berlin_group_key_id());
+    let fingerprint = crypto::digest::sha256_hex(&seal.certificate.der);
+    assert_eq!(named(Some("k-{sha256}")), format!("k-{fingerprint}"));
 }
 
 fn profile(signing: Signing) -> Profile {

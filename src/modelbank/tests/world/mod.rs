@@ -13,6 +13,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use consentry_modelbank::{BankConfig, BankKind, ModelBank, OauthClient, RunningBank};
+use crypto::message_signature::{self, Parameters};
 use crypto::pki::{Authority, Issued, Psd2Subject};
 use crypto::{Certificate, Jwks, Psd2Role, SigningKey, http_signature, jws};
 use domain::{Clock, Entropy, ManualClock, SystemClock, SystemEntropy};
@@ -87,7 +88,7 @@ impl World {
 
     pub async fn named_bank(&self, id: &str, kind: BankKind, auto_approve: bool, tpps: &[&Tpp]) -> Bank {
         let (config, shutdown) = self.config(id, kind, auto_approve, tpps);
-        Bank { running: ModelBank::start(config).await.unwrap(), shutdown }
+        Bank { running: ModelBank::start(config).await.unwrap(), shutdown, kind, clock: self.clock.clone() }
     }
 
     pub fn config(
@@ -141,6 +142,8 @@ impl World {
 
 pub struct Bank {
     pub running: RunningBank,
+    pub kind: BankKind,
+    clock: Arc<ManualClock>,
     shutdown: CancellationToken,
 }
 
@@ -326,16 +329,28 @@ impl Tpp {
         } else {
             format!("{}{path}", bank.running.api_url)
         };
-        let digest = http_signature::digest(body.as_bytes());
         let der = STANDARD.encode(&self.seal.der);
+        let key_id = self.seal.berlin_group_key_id();
         let mut headers = vec![("x-request-id", id), ("content-type", "application/json")];
         headers.extend_from_slice(more);
-        let mut covered = vec![("digest", digest.as_str()), ("x-request-id", id)];
+        let mut covered = vec![("x-request-id", id)];
         covered.extend(more.iter().filter(|(name, _)| ["psu-id", "tpp-redirect-uri"].contains(name)));
-        let signature = http_signature::sign_cavage(key, &self.seal.berlin_group_key_id(), &covered).unwrap();
+        let own = |name: &'static str, value: String| (name, value);
+        let signed = if bank.kind == BankKind::BerlinGroupEmbedded {
+            let digest = message_signature::content_digest(body.as_bytes());
+            covered.extend([("@method", method), ("@target-uri", &url), ("content-digest", &digest)]);
+            let parameters = Parameters { created: bank.clock.now().as_second(), key_id, tag: None };
+            let signed = message_signature::sign(key, &parameters, &covered).unwrap();
+            let input = own("signature-input", signed.input);
+            vec![own("content-digest", digest), input, own("signature", signed.signature)]
+        } else {
+            let digest = http_signature::digest(body.as_bytes());
+            covered.push(("digest", &digest));
+            let signature = http_signature::sign_cavage(key, &key_id, &covered).unwrap();
+            vec![own("digest", digest), own("signature", signature)]
+        };
         if ["POST", "PUT"].contains(&method) {
-            headers.push(("digest", &digest));
-            headers.push(("signature", &signature));
+            headers.extend(signed.iter().map(|(name, value)| (*name, value.as_str())));
             headers.push(("tpp-signature-certificate", &der));
         }
         self.http.send(method, &url, &headers, body).await
