@@ -7,20 +7,7 @@ use std::time::{Duration, Instant};
 use consentry_modelbank::{BankKind, Fault};
 use crypto::Psd2Role;
 use serde_json::{Value, json};
-use world::{Bank, REDIRECT, Tpp, World, hidden};
-
-const REDIRECTED: [(&str, &str); 2] = [("psu-ip-address", "192.0.2.1"), ("tpp-redirect-uri", REDIRECT)];
-
-fn consent_body() -> String {
-    json!({
-        "access": {"allPsd2": "allAccounts"},
-        "recurringIndicator": true,
-        "validUntil": "9999-12-31",
-        "frequencyPerDay": 4,
-        "combinedServiceIndicator": false,
-    })
-    .to_string()
-}
+use world::{Bank, REDIRECT, REDIRECTED, Tpp, World, consent_body, hidden};
 
 fn payment_body(amount: &str) -> String {
     json!({

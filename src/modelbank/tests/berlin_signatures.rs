@@ -8,21 +8,7 @@ use consentry_modelbank::{BankKind, Fact};
 use crypto::Psd2Role;
 use crypto::message_signature::{self, Parameters};
 use domain::Clock;
-use serde_json::json;
-use world::{REDIRECT, Tpp, World};
-
-const REDIRECTED: [(&str, &str); 2] = [("psu-ip-address", "192.0.2.1"), ("tpp-redirect-uri", REDIRECT)];
-
-fn consent_body() -> String {
-    json!({
-        "access": {"allPsd2": "allAccounts"},
-        "recurringIndicator": true,
-        "validUntil": "9999-12-31",
-        "frequencyPerDay": 4,
-        "combinedServiceIndicator": false,
-    })
-    .to_string()
-}
+use world::{REDIRECTED, Tpp, World, consent_body};
 
 #[tokio::test]
 async fn a_missing_wrong_or_foreign_signature_is_refused() {

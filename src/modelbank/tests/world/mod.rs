@@ -32,6 +32,21 @@ pub const REDIRECT: &str = "https://tpp.example/callback";
 /// Headers about to be sent.
 pub type Headers = Vec<(String, String)>;
 
+/// Of a request to a Berlin Group bank that sends the browser back.
+pub const REDIRECTED: [(&str, &str); 2] = [("psu-ip-address", "192.0.2.1"), ("tpp-redirect-uri", REDIRECT)];
+
+/// A consent to everything, as the Berlin Group has it.
+pub fn consent_body() -> String {
+    json!({
+        "access": {"allPsd2": "allAccounts"},
+        "recurringIndicator": true,
+        "validUntil": "9999-12-31",
+        "frequencyPerDay": 4,
+        "combinedServiceIndicator": false,
+    })
+    .to_string()
+}
+
 pub struct World {
     pub authority: Authority,
     server: Issued,
