@@ -145,6 +145,7 @@ describe('banks of other standards', { timeout: 180_000 }, () => {
       const ais = await authorized('ais', {
         'ais-accounts:getAccounts': uses, 'ais:getAccount': uses,
         'ais:getTransactionsDone': history, 'ais:getTransactionsPending': history,
+        'ais:getTransactionDetail': history,
       });
       const read = (operation, members) => tpp.ask('accounts', operation, members, ais.access_token);
       const { accounts } = holds('AccountsResponse', await read('getAccounts', {}));
@@ -152,6 +153,8 @@ describe('banks of other standards', { timeout: 180_000 }, () => {
       holds('AccountResponse', await read('getAccount', named));
       const done = holds('TransactionsDoneInfoResponse', await read('getTransactionsDone', named));
       assert.ok(done.transactions.length > 10 && done.pageInfo.nextPage);
+      const one = { ...named, itemId: done.transactions[0].itemId };
+      holds('TransactionDetailResponse', await read('getTransactionDetail', one));
       holds('TransactionPendingInfoResponse', await read('getTransactionsPending', named));
       holds('Error', await read('getAccount', { accountNumber: '1' }), 403);
       const transfer = {

@@ -106,6 +106,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(accounts::account_balances))
         .routes(routes!(transactions::list))
         .routes(routes!(transactions::of_account))
+        .routes(routes!(transactions::show))
         .routes(routes!(sync::sync))
         .routes(routes!(account_resources::parties))
         .routes(routes!(account_resources::beneficiaries))

@@ -258,6 +258,66 @@ pub(crate) async fn of_account(
     transaction_page(&gateway, &caller, psu, Some(account), &params).await
 }
 
+/// Where to look for one transaction.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OneTransactionParams {
+    /// First booking date to look at, `YYYY-MM-DD`.
+    #[serde(default)]
+    #[param(value_type = Option<String>, format = Date)]
+    from: Option<Date>,
+    /// Last booking date to look at, `YYYY-MM-DD`.
+    #[serde(default)]
+    #[param(value_type = Option<String>, format = Date)]
+    to: Option<Date>,
+}
+
+/// Get one transaction.
+///
+/// In full: where the bank tells more of a single transaction than in its list, it is
+/// asked for that as well, if the consent allows the detail. Nothing of a transaction
+/// is kept here, so it is looked for at the bank; its booking date as `from` and `to`
+/// makes that fast.
+#[utoipa::path(get, operation_id = "getAccountTransaction", path = "/v1/accounts/{account_id}/transactions/{transaction_id}", tag = "accounts",
+    security(("mtls_oauth" = ["accounts"])), params(("account_id" = String, Path), ("transaction_id" = String, Path), OneTransactionParams),
+    responses((status = 200, description = "The transaction", body = TransactionView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn show(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<Accounts>,
+    Psu(psu): Psu,
+    Path((account, transaction)): Path<(String, String)>,
+    QueryParams(params): QueryParams<OneTransactionParams>,
+) -> Answer<TransactionView> {
+    let account = account_id(&account)?;
+    let unknown = || Problem::new(ProblemCode::NotFound).detail("There is no such transaction.");
+    let id: TransactionId = transaction.parse().map_err(|_| unknown())?;
+    let window = window_of(params.from, params.to)?;
+    let read = Read::Transaction(id, window);
+    let reading =
+        gateway.read(&caller.client_id, &caller.consents, Some(account), read, psu.as_ref()).await?;
+    let limits = RateLimits::of(&reading);
+    let found = reading.accounts.iter().find_map(|account| {
+        let (id, provenance, entry) = account.transactions.first()?;
+        Some(Viewer::of(account).show(*id, *provenance, entry))
+    });
+    Ok((limits, Json(found.ok_or_else(unknown)?)))
+}
+
+fn window_of(from: Option<Date>, to: Option<Date>) -> Result<TransactionWindow, Problem> {
+    if let (Some(first), Some(last)) = (from, to)
+        && first > last
+    {
+        return Err(Problem::new(ProblemCode::Query).error(
+            "from",
+            "parameter.invalid",
+            "from is not after to",
+        ));
+    }
+    Ok(TransactionWindow { from, to })
+}
+
 /// Position of an entry in the list: day, then id.
 type Position = (String, String);
 
@@ -269,22 +329,13 @@ async fn transaction_page(
     params: &TransactionParams,
 ) -> Answer<TransactionList> {
     let limit = limit_of(params.limit, 500, 1_000)?;
-    if let (Some(from), Some(to)) = (params.from, params.to)
-        && from > to
-    {
-        return Err(Problem::new(ProblemCode::Query).error(
-            "from",
-            "parameter.invalid",
-            "from is not after to",
-        ));
-    }
+    let window = window_of(params.from, params.to)?;
     let day = |day: Option<Date>| day.map(|day| day.to_string()).unwrap_or_default();
     let account = only.map(|id| id.to_string()).unwrap_or_default();
     let bound = [caller.client_id.as_str(), &account, &day(params.from), &day(params.to)];
     let cursors = Cursor::new(gateway.id_key(), "transactions", &bound);
     let after: Option<Position> = params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
 
-    let window = TransactionWindow { from: params.from, to: params.to };
     let read = Read::Transactions(window);
     let reading = gateway.read(&caller.client_id, &caller.consents, only, read, psu.as_ref()).await?;
     let limits = RateLimits::of(&reading);

@@ -24,6 +24,8 @@ pub struct BerlinGroupOptions {
     pub account_references: Vec<AccountReference>,
     /// Card accounts are listed beside the accounts (XS2A 6.5.5).
     pub card_accounts: bool,
+    /// One transaction can be asked for by its identifier (XS2A 6.5.4).
+    pub transaction_details: bool,
     /// Products of single payments; empty: those of the profile's payment schemes.
     pub payment_products: Vec<String>,
     /// What a payment order must have beyond the standard.

@@ -2,6 +2,7 @@
 //! A capability that a bank lacks is `None`, never a default that fails.
 
 mod consents;
+mod details;
 mod embedded;
 mod paging;
 
@@ -18,6 +19,7 @@ pub use consents::{
     BankConsentStatus, ConsentByAuthorization, ConsentInquiry, ConsentLodging, ConsentOrder,
     ConsentRevocation, Consents, LodgedConsent,
 };
+pub use details::TransactionDetails;
 pub use embedded::{
     Challenge, EmbeddedAuthentication, EmbeddedSca, EmbeddedStep, PsuInput, ScaMethod, ScaMethodKind,
 };
@@ -329,6 +331,11 @@ pub trait AccountInformation: Send + Sync {
         asked: &BankRequest,
         response: &BankResponse,
     ) -> Result<Page<Transaction>, BankError>;
+
+    /// Asking for one transaction, if the standard has it.
+    fn details(&self) -> Option<&dyn TransactionDetails> {
+        None
+    }
 
     /// Asks for the next page of any list. Admit the link with a [`PageGuard`] first.
     ///

@@ -31,7 +31,8 @@ pub use dialect::{
     ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Dialect, Echo,
     EmbeddedAuthentication, EmbeddedSca, EmbeddedStep, ExplicitStart, LodgedConsent, LodgedPayment, NextPage,
     Operation, Page, PageGuard, PaymentInitiation, PaymentReport, PsuInput, PsuPresence, RedirectUris,
-    ScaMethod, ScaMethodKind, ScaStart, TokenEndpoint, TokenKind, TransactionQuery, TransactionSelection,
+    ScaMethod, ScaMethodKind, ScaStart, TokenEndpoint, TokenKind, TransactionDetails, TransactionQuery,
+    TransactionSelection,
 };
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};

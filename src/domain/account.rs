@@ -246,6 +246,37 @@ pub struct Transaction {
     pub balance_after: Option<(Money, CreditDebit)>,
 }
 
+impl Transaction {
+    /// What is `told` of this entry alone, and what was listed where that says nothing.
+    /// Identifiers, day, status and amount stay those of the list.
+    #[must_use]
+    pub fn completed_by(self, told: Self) -> Self {
+        let some = |told: Vec<String>, listed| if told.is_empty() { listed } else { told };
+        Self {
+            bank_transaction_id: self.bank_transaction_id,
+            entry_reference: self.entry_reference,
+            status: self.status,
+            amount: self.amount,
+            direction: self.direction,
+            booking_date: self.booking_date,
+            end_to_end_id: told.end_to_end_id.or(self.end_to_end_id),
+            mandate_id: told.mandate_id.or(self.mandate_id),
+            value_date: told.value_date.or(self.value_date),
+            booked_at: told.booked_at.or(self.booked_at),
+            creditor_name: told.creditor_name.or(self.creditor_name),
+            creditor_account: told.creditor_account.or(self.creditor_account),
+            debtor_name: told.debtor_name.or(self.debtor_name),
+            debtor_account: told.debtor_account.or(self.debtor_account),
+            remittance: some(told.remittance, self.remittance),
+            references: some(told.references, self.references),
+            bank_transaction_code: told.bank_transaction_code.or(self.bank_transaction_code),
+            proprietary_code: told.proprietary_code.or(self.proprietary_code),
+            merchant_category_code: told.merchant_category_code.or(self.merchant_category_code),
+            balance_after: told.balance_after.or(self.balance_after),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

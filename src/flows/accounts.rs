@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use connect::{
     AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    Operation, Page, PageGuard, Profile, PsuPresence, TransactionQuery, TransactionSelection,
+    Operation, Page, PageGuard, Profile, PsuPresence,
 };
 use domain::{
     Account, AccountId, AccountResource, Balance, ConsentId, ConsentStatus, Date, InstitutionId, Permission,
@@ -23,7 +23,7 @@ use store::consents::ConsentRow;
 
 use crate::bank::accounts_of;
 use crate::consents::date_of;
-use crate::ids::{TransactionProvenance, without_repeats};
+use crate::ids::TransactionProvenance;
 use crate::{FlowError, Gateway, Unattended};
 
 /// Days of a bank's transactions that are read at most.
@@ -49,6 +49,8 @@ pub enum Read {
     Balances,
     /// Transactions of a window.
     Transactions(TransactionWindow),
+    /// One of them, with what the bank tells of it alone.
+    Transaction(TransactionId, TransactionWindow),
     /// Further information.
     Resource(AccountResource),
 }
@@ -58,7 +60,7 @@ impl Read {
         match self {
             Self::Accounts => ReadKind::Accounts,
             Self::Balances => ReadKind::Balances,
-            Self::Transactions(_) => ReadKind::Transactions,
+            Self::Transactions(_) | Self::Transaction(..) => ReadKind::Transactions,
             Self::Resource(resource) => resource.read_kind(),
         }
     }
@@ -68,7 +70,7 @@ impl Read {
         match self {
             Self::Accounts => any(&[Permission::ReadAccountsBasic, Permission::ReadAccountsDetail]),
             Self::Balances => any(&[Permission::ReadBalances]),
-            Self::Transactions(_) => {
+            Self::Transactions(_) | Self::Transaction(..) => {
                 any(&[Permission::ReadTransactionsBasic, Permission::ReadTransactionsDetail])
             }
             Self::Resource(resource) => any(&[resource.permission()]),
@@ -163,15 +165,15 @@ pub struct Reading {
 }
 
 /// One consent's share of a read.
-struct Source<'a> {
-    profile: Arc<Profile>,
+pub(crate) struct Source<'a> {
+    pub(crate) profile: Arc<Profile>,
     consent: ConsentRow,
     token: Option<SecretString>,
     psu: Option<&'a PsuPresence>,
     standard: String,
     resources: Option<&'a dyn AccountResources>,
     /// The first day of transactions to ask for; none, if nothing limits it.
-    history_from: Option<Date>,
+    pub(crate) history_from: Option<Date>,
 }
 
 impl Gateway {
@@ -344,7 +346,7 @@ impl Gateway {
             self.check_history(&consent, read)?;
             self.take_unattended(&consent).await?
         });
-        if let Read::Transactions(window) = read {
+        if let Read::Transactions(window) | Read::Transaction(_, window) = read {
             report.history_from = self.history_from(&profile, &consent, window, psu.is_some());
         }
         let history_from = report.history_from;
@@ -426,7 +428,7 @@ impl Gateway {
     }
 
     /// Follows a bank's pages to the last one, or to where it goes in circles.
-    async fn pages<T>(
+    pub(crate) async fn pages<T>(
         &self,
         information: &dyn AccountInformation,
         cx: &CallContext<'_>,
@@ -489,19 +491,11 @@ impl Gateway {
                 data.resources = self.pages(information, &cx, first, read).await?;
             }
             Read::Transactions(window) => {
-                let from = source.history_from;
-                let query = TransactionQuery { from, to: window.to, status: TransactionSelection::Both };
-                let first = information.transactions(&cx, &link.resource_id, &query)?;
-                let read = |asked: &BankRequest, response: &BankResponse| {
-                    information.transactions_read(&cx, asked, response)
-                };
-                let entries = without_repeats(self.pages(information, &cx, first, read).await?);
-                let ids = self.parts.id_key.transactions(link.account, &entries);
-                data.transactions = ids
-                    .into_iter()
-                    .zip(entries)
-                    .map(|((id, provenance), entry)| (id, provenance, entry))
-                    .collect();
+                data.transactions = self.entries(information, source, link, window.to).await?;
+            }
+            Read::Transaction(id, window) => {
+                let entry = self.entry(information, source, link, (id, window.to), data.detail).await?;
+                data.transactions = entry.into_iter().collect();
             }
         }
         Ok(data)
@@ -526,7 +520,7 @@ impl Gateway {
     fn bare(&self, source: &Source<'_>, id: AccountId, read: Read) -> AccountData {
         let wanted = match read {
             Read::Accounts | Read::Balances | Read::Resource(_) => Permission::ReadAccountsDetail,
-            Read::Transactions(_) => Permission::ReadTransactionsDetail,
+            Read::Transactions(_) | Read::Transaction(..) => Permission::ReadTransactionsDetail,
         };
         AccountData {
             id,
@@ -542,7 +536,7 @@ impl Gateway {
         }
     }
 
-    fn cx<'a>(&self, source: &'a Source<'_>) -> CallContext<'a> {
+    pub(crate) fn cx<'a>(&self, source: &'a Source<'_>) -> CallContext<'a> {
         self.context(
             &source.profile,
             source.psu,

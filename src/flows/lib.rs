@@ -12,6 +12,7 @@ mod consent_life;
 mod consents;
 mod departed;
 mod details;
+mod entries;
 mod error;
 mod events;
 mod freshness;

@@ -64,10 +64,16 @@ impl Gateway {
     /// Refuses transactions from before what is given without the PSU (RTS art. 10).
     pub(crate) fn check_history(&self, consent: &ConsentRow, read: Read) -> Result<(), FlowError> {
         match read {
-            Read::Transactions(window) if window.from.is_some_and(|from| from < self.earliest(consent)) => {
+            Read::Transactions(window) | Read::Transaction(_, window)
+                if window.from.is_some_and(|from| from < self.earliest(consent)) =>
+            {
                 Err(FlowError::HistoryNeedsPsu)
             }
-            Read::Accounts | Read::Balances | Read::Transactions(_) | Read::Resource(_) => Ok(()),
+            Read::Accounts
+            | Read::Balances
+            | Read::Transactions(_)
+            | Read::Transaction(..)
+            | Read::Resource(_) => Ok(()),
         }
     }
 

@@ -45,6 +45,7 @@ pub(crate) fn router(_: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/accounts/{id}", get(accounts::one::<false>))
         .route("/accounts/{id}/balances", get(accounts::balances::<false>))
         .route("/accounts/{id}/transactions", get(accounts::transactions::<false>))
+        .route("/accounts/{id}/transactions/{entry}", get(accounts::entry))
         .route("/card-accounts", get(accounts::list::<true>))
         .route("/card-accounts/{id}", get(accounts::one::<true>))
         .route("/card-accounts/{id}/balances", get(accounts::balances::<true>))

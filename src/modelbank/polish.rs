@@ -29,6 +29,7 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/getAccount", post(accounts::one))
         .route("/getTransactionsDone", post(accounts::done))
         .route("/getTransactionsPending", post(accounts::pending))
+        .route("/getTransactionDetail", post(accounts::detail))
         .route("/deleteConsent", post(authorize::delete));
     let payments =
         Router::new().route("/domestic", post(payments::domestic)).route("/getPayment", post(payments::read));

@@ -29,6 +29,7 @@ pub(super) fn berlin_group(table: &mut Table<'_>, dialect: &str) -> BerlinGroupO
     options.account_references =
         inner.words("account_references", &one_of(AccountReference::WORDS), AccountReference::from_word);
     options.card_accounts = inner.boolean("card_accounts").unwrap_or(false);
+    options.transaction_details = inner.boolean("transaction_details").unwrap_or(false);
     options.payment_products = inner.words("payment_products", "a product of the standard", slug);
     options.required_payment_fields =
         inner.words("required_payment_fields", &one_of(PaymentField::WORDS), PaymentField::from_word);

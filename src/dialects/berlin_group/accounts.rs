@@ -3,7 +3,8 @@
 use connect::{
     AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
     ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Effect, ExplicitStart,
-    LodgedConsent, NextPage, Page, RedirectUris, ScaStart, TransactionQuery, TransactionSelection,
+    LodgedConsent, NextPage, Page, Profile, RedirectUris, ScaStart, TransactionDetails, TransactionQuery,
+    TransactionSelection,
 };
 use domain::{Account, Balance, Date, Transaction};
 use http::Method;
@@ -14,6 +15,7 @@ use url::Url;
 use super::options::{access, booking_status, frequency, transaction_formats};
 use super::reading::{Debits, balance_by};
 use super::sca::next_of;
+use super::transactions::transaction;
 use super::{
     BerlinGroup, account, after, cards, failure, need_psu_id, request, sca_start, start_authorisation,
     success, transactions_of, with_consent, with_redirects,
@@ -218,8 +220,48 @@ impl AccountInformation for BerlinGroup {
         transactions_of(cx.profile, response).map_err(|error| error.with_status(response.status.as_u16()))
     }
 
+    fn details(&self) -> Option<&dyn TransactionDetails> {
+        Some(self)
+    }
+
     fn next_page(&self, cx: &CallContext<'_>, link: &NextPage) -> Result<BankRequest, BankError> {
         with_consent(cx, request(cx, Method::GET, link.url().clone(), Effect::Read, None)?)
+    }
+}
+
+impl TransactionDetails for BerlinGroup {
+    fn offered(&self, profile: &Profile) -> bool {
+        profile.berlin_group.transaction_details
+    }
+
+    fn detail(
+        &self,
+        cx: &CallContext<'_>,
+        resource_id: &str,
+        listed: &Transaction,
+    ) -> Option<Result<BankRequest, BankError>> {
+        // The standard has it for accounts alone.
+        let ["accounts", account] = cards::path_of(resource_id) else { return None };
+        let id = listed.bank_transaction_id.as_deref()?;
+        Some(cx.profile.accounts_api().and_then(|api| {
+            let url = api.join(&["accounts", account, "transactions", id]);
+            with_consent(cx, request(cx, Method::GET, url, Effect::Read, None)?)
+        }))
+    }
+
+    fn detail_read(
+        &self,
+        cx: &CallContext<'_>,
+        listed: &Transaction,
+        response: &BankResponse,
+    ) -> Result<Transaction, BankError> {
+        let body = success(cx, response, Effect::Read)?;
+        let root = Node::root(&cx.profile.id, &body);
+        let told = root.get("transactionsDetails");
+        // Some wrap it once more, as the standard's text has it and its example has not.
+        let inner = told.get("transactionDetails");
+        let told = if inner.exists() { inner } else { told };
+        transaction(&Rules::of(cx.profile), &told, listed.status)
     }
 }
 

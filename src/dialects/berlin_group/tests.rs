@@ -298,6 +298,7 @@ fn standing_orders_are_entries_for_information() {
     assert_eq!(order.last.as_ref().unwrap().date.unwrap().to_string(), "2027-01-01");
 }
 mod cards;
+mod details;
 mod embedded;
 mod options;
 

@@ -63,7 +63,11 @@ pub(crate) fn transactions_of(
     Ok(Page { items, next })
 }
 
-fn transaction(rules: &Rules<'_>, node: &Node<'_>, status: BookingStatus) -> Result<Transaction, BankError> {
+pub(super) fn transaction(
+    rules: &Rules<'_>,
+    node: &Node<'_>,
+    status: BookingStatus,
+) -> Result<Transaction, BankError> {
     let mapped = Mapped::new(rules, MapTarget::Transactions, node)?;
     let (amount, direction) = signed(&mapped, &node.get("transactionAmount"), Debits::Negative)?;
     let text = node.get("remittanceInformationUnstructured");

@@ -3,7 +3,7 @@
 use connect::{
     AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
     ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Effect, ExplicitStart,
-    LodgedConsent, NextPage, Page, TransactionQuery, TransactionSelection,
+    LodgedConsent, NextPage, Page, Profile, TransactionDetails, TransactionQuery, TransactionSelection,
 };
 use domain::{
     Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BalanceType, BookingStatus,
@@ -21,6 +21,8 @@ use crate::node::Node;
 const DONE: &str = "getTransactionsDone";
 /// Transactions on their way.
 const PENDING: &str = "getTransactionsPending";
+/// One transaction.
+const DETAIL: &str = "getTransactionDetail";
 /// Most days of history that a consent may name.
 const MOST_DAYS: i64 = 1_460;
 
@@ -175,9 +177,43 @@ impl AccountInformation for PolishApi {
         Ok(Page { items, next })
     }
 
+    fn details(&self) -> Option<&dyn TransactionDetails> {
+        Some(self)
+    }
+
     fn next_page(&self, cx: &CallContext<'_>, link: &NextPage) -> Result<BankRequest, BankError> {
         let members = asked_members(cx, link.asks().unwrap_or_default().as_bytes())?;
         request(cx, link.url().clone(), Effect::Read, Inside::AccountData, members)
+    }
+}
+
+impl TransactionDetails for PolishApi {
+    fn offered(&self, _: &Profile) -> bool {
+        true
+    }
+
+    fn detail(
+        &self,
+        cx: &CallContext<'_>,
+        resource_id: &str,
+        listed: &Transaction,
+    ) -> Option<Result<BankRequest, BankError>> {
+        let mut members = of_account(resource_id);
+        members.insert("itemId".into(), json!(listed.bank_transaction_id.as_deref()?));
+        if let Some(at) = listed.booked_at {
+            members.insert("bookingDate".into(), json!(at.to_string()));
+        }
+        Some(ask(cx, DETAIL, members))
+    }
+
+    fn detail_read(
+        &self,
+        cx: &CallContext<'_>,
+        listed: &Transaction,
+        response: &BankResponse,
+    ) -> Result<Transaction, BankError> {
+        let body = success(cx, response, Effect::Read)?;
+        transaction(&Node::root(&cx.profile.id, &body).get("baseInfo"), listed.status)
     }
 }
 
@@ -215,7 +251,10 @@ fn privileges(cx: &CallContext<'_>, order: &ConsentOrder) -> Result<Value, BankE
     };
     if order.permissions.iter().any(reads_transactions) {
         list.insert(format!("ais:{DONE}"), history.clone());
-        list.insert(format!("ais:{PENDING}"), history);
+        list.insert(format!("ais:{PENDING}"), history.clone());
+    }
+    if order.permissions.contains(&Permission::ReadTransactionsDetail) {
+        list.insert(format!("ais:{DETAIL}"), history);
     }
     if order.accounts.is_empty() {
         return Ok(json!([list]));

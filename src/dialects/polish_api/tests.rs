@@ -64,6 +64,7 @@ fn a_consent_is_asked_for_with_all_that_it_allows() {
         "privilegeList": [{
             "ais-accounts:getAccounts": { "scopeUsageLimit": "multiple" },
             "ais:getAccount": { "scopeUsageLimit": "multiple" },
+            "ais:getTransactionDetail": { "scopeUsageLimit": "multiple", "maxAllowedHistoryLong": 30 },
             "ais:getTransactionsDone": { "scopeUsageLimit": "multiple", "maxAllowedHistoryLong": 30 },
             "ais:getTransactionsPending": { "scopeUsageLimit": "multiple", "maxAllowedHistoryLong": 30 },
         }],
@@ -212,6 +213,33 @@ fn booked_entries_come_first_page_by_page_and_pending_ones_after_them() {
     assert!(sent(&pending).get("pageId").is_none());
     let end = read(&pending, Value::Null);
     assert!(end.items[0].status == BookingStatus::Pending && end.next.is_none());
+}
+
+/// `getTransactionDetail` asks by the bank's item, and the account beside it.
+#[test]
+fn one_transaction_is_asked_for_by_its_item() {
+    let profile = profile();
+    let token = token();
+    let cx = CallContext { access_token: Some(&token), ..context(&profile) };
+    let entry = json!({
+        "itemId": "t1", "amount": "12.25", "currency": "PLN", "transactionCategory": "DEBIT",
+        "bookingDate": "2026-05-31T00:00:00Z",
+    });
+    let asked = PolishApi.transactions(&cx, "8299", &TransactionQuery::default()).unwrap();
+    let listed = answer(200, &[], &json!({ "transactions": [entry] }));
+    let listed = PolishApi.transactions_read(&cx, &asked, &listed).unwrap().items.remove(0);
+    let details = PolishApi.details().unwrap();
+    let asked = details.detail(&cx, "8299", &listed).unwrap().unwrap();
+    assert_eq!(asked.url.as_str(), format!("{BASE}/accounts/v2_1_1.1/getTransactionDetail"));
+    let body = sent(&asked);
+    assert_eq!((&body["itemId"], &body["accountNumber"]), (&json!("t1"), &json!("8299")));
+    assert_eq!(body["bookingDate"], "2026-05-31T00:00:00Z");
+    let mut told = entry;
+    told["mcc"] = "5411".into();
+    let told = details.detail_read(&cx, &listed, &answer(200, &[], &json!({ "baseInfo": told }))).unwrap();
+    assert_eq!((told.merchant_category_code.as_deref(), told.status), (Some("5411"), BookingStatus::Booked));
+    let nameless = domain::Transaction { bank_transaction_id: None, ..listed };
+    assert!(details.detail(&cx, "8299", &nameless).is_none());
 }
 
 #[test]

@@ -296,6 +296,7 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
             };
             profile.psu_id_required = decoupled || embedded;
             profile.berlin_group.card_accounts = embedded;
+            profile.berlin_group.transaction_details = true;
             profile.payment_schemes = vec![PaymentScheme::SepaCreditTransfer, PaymentScheme::SepaInstant];
             profile.max_consent_days = Some(180);
             // The bank's pages are where it sends its customers.

@@ -12,7 +12,7 @@ mod support;
 use consentry::demo::Tpp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use support::{EMBEDDED, EU, Granted, TestGateway, UK, assert_problem, rows};
+use support::{EMBEDDED, EU, Granted, POLISH, TestGateway, UK, assert_problem, rows};
 
 const RESOURCES: [&str; 6] =
     ["parties", "beneficiaries", "standing-orders", "direct-debits", "scheduled-payments", "statements"];
@@ -161,5 +161,81 @@ async fn what_the_consent_does_not_name_is_not_read() {
         let refused = tpp.get(&granted.token, &format!("/v1/accounts/{account}/{resource}")).await.unwrap();
         assert_problem(&refused, 403, "consent.scope");
     }
+    gw.sandbox.stop().await;
+}
+
+/// Entries of the account, newest first.
+async fn entries(tpp: &Tpp, token: &SecretString, account: &str) -> Vec<Value> {
+    rows(&tpp.get(token, &format!("/v1/accounts/{account}/transactions")).await.unwrap().expect(200).unwrap())
+}
+
+/// Where a bank tells more of a single transaction than in its list, that is asked for;
+/// what it then says completes what was listed.
+/// [connector: one transaction at uk, berlin-redirect, polish]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_transaction_is_told_in_full() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    for bank in [UK, EU, POLISH] {
+        let granted = granted(&gw, &tpp, bank, &["READ_ACCOUNTS_DETAIL", "READ_TRANSACTIONS_DETAIL"]).await;
+        let account = account(&tpp, &granted.token).await;
+        let list = entries(&tpp, &granted.token, &account).await;
+        let bought = |entry: &&Value| {
+            entry["credit_debit_indicator"] == "DBIT"
+                && entry["status"] == "BOOK"
+                && entry["bank_transaction_code"].to_string().contains("POSD")
+        };
+        let mut listed = list.iter().find(bought).unwrap_or_else(|| panic!("{list:?}")).clone();
+        let day = listed["booking_date"].as_str().unwrap().to_owned();
+        let place = format!("/v1/accounts/{account}/transactions/{}", listed["id"].as_str().unwrap());
+        let mut told = tpp.get(&granted.token, &place).await.unwrap().expect(200).unwrap().json();
+        let more = match bank {
+            EU => [("debtor", json!({ "name": "Anna Lindner" })), ("debtor_account", Value::Null)],
+            POLISH => [("merchant_category_code", json!("5411")), ("value_date", Value::Null)],
+            _ => [("creditor", Value::Null), ("debtor", Value::Null)],
+        };
+        for (name, value) in more.into_iter().filter(|(_, value)| !value.is_null()) {
+            assert!(listed[name].is_null(), "{bank} lists {name}");
+            if name == "debtor" {
+                assert_eq!(told[name], value, "{bank}");
+            }
+            assert!(!told[name].is_null(), "{bank} {name}");
+        }
+        for entry in [&mut listed, &mut told] {
+            let entry = entry.as_object_mut().unwrap();
+            for name in ["debtor", "debtor_account", "merchant_category_code", "source"] {
+                entry.remove(name);
+            }
+        }
+        assert_eq!(listed, told, "{bank}: the rest is the same");
+        let on_its_day = format!("{place}?from={day}&to={day}");
+        assert_eq!(tpp.get(&granted.token, &on_its_day).await.unwrap().status, 200);
+        let elsewhere = tpp.get(&granted.token, &format!("{place}?to=2020-01-01")).await.unwrap();
+        assert_problem(&elsewhere, 404, "resource.not_found");
+        let backwards =
+            tpp.get(&granted.token, &format!("{place}?from=2026-02-02&to=2026-02-01")).await.unwrap();
+        assert_problem(&backwards, 400, "request.query");
+    }
+    gw.sandbox.stop().await;
+}
+
+/// A consent without the detail sees of one transaction what it sees in the list, and
+/// the bank is not asked for more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_without_the_detail_is_told_no_more_of_one_transaction() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let granted = granted(&gw, &tpp, EU, &["READ_ACCOUNTS_DETAIL", "READ_TRANSACTIONS_BASIC"]).await;
+    let account = account(&tpp, &granted.token).await;
+    let mut listed = entries(&tpp, &granted.token, &account).await.remove(0);
+    let place = format!("/v1/accounts/{account}/transactions/{}", listed["id"].as_str().unwrap());
+    let mut told = tpp.get(&granted.token, &place).await.unwrap().expect(200).unwrap().json();
+    for entry in [&mut listed, &mut told] {
+        entry.as_object_mut().unwrap().remove("source");
+    }
+    assert_eq!(told, listed);
+    let (_, journal) = gw.sandbox.bank(EU).unwrap();
+    let asked = |entry: &modelbank::JournalEntry| entry.path.contains("/transactions/");
+    assert!(!journal.entries().iter().any(asked));
     gw.sandbox.stop().await;
 }

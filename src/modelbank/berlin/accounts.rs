@@ -81,6 +81,27 @@ pub(super) async fn transactions<const CARDS: bool>(
     Ok(Json(kind.about(account, kind.entries, report)))
 }
 
+/// One entry, of which both sides are told.
+pub(super) async fn entry(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    Path((id, entry)): Path<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    let consent = access(&bank, &caller, &format!("accounts/{id}/transactions/{entry}"), true)?;
+    let account = ACCOUNTS.covered(&bank, &consent, &id)?;
+    demand(&consent, "transactions")?;
+    bank.vault.keep().await?;
+    let all = bank.movements(account, bank.now());
+    let movement = all.iter().find(|movement| movement.id == entry).ok_or_else(Refusal::unknown)?;
+    let mut told = transaction(account, movement);
+    let own = if movement.amount.is_sign_negative() { "debtor" } else { "creditor" };
+    if let Some(told) = told.as_object_mut() {
+        told.insert(format!("{own}Name"), account.owner.into());
+        told.insert(format!("{own}Account"), json!({ "iban": account.iban }));
+    }
+    Ok(Json(json!({ "transactionsDetails": told })))
+}
+
 /// Accounts, or cards: where they lie and in which words they are told.
 pub(super) struct Kind {
     pub(super) cards: bool,

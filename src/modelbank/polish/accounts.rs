@@ -84,6 +84,28 @@ pub(super) async fn pending(
     transactions(&bank, &caller, &body, "ais:getTransactionsPending").await
 }
 
+/// One transaction, of which more is told than in the lists.
+pub(super) async fn detail(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let (consent, body) = access(&bank, &caller, &body, "ais:getTransactionDetail")?;
+    let account = covered(&bank, &consent, &body)?;
+    bank.vault.keep().await?;
+    let item = body.get("itemId").and_then(Value::as_str).ok_or(Refusal::format("itemId is missing"))?;
+    let all = bank.movements(account, bank.now());
+    let movement = all
+        .iter()
+        .find(|movement| movement.id == item)
+        .ok_or(Refusal::unprocessable("There is no such item"))?;
+    let mut told = view(account, movement);
+    if let (Some(category), Some(told)) = (movement.merchant_category, told.as_object_mut()) {
+        told.insert("mcc".into(), category.into());
+    }
+    Ok(Json(json!({ "baseInfo": told })))
+}
+
 async fn transactions(
     bank: &Bank,
     caller: &Caller,
@@ -215,13 +237,8 @@ fn view(account: &Account, movement: &Movement) -> Value {
         "sender": sender,
         "recipient": recipient,
     });
-    if let Some(view) = view.as_object_mut() {
-        if let Some(category) = movement.merchant_category {
-            view.insert("mcc".into(), category.into());
-        }
-        if !movement.pending {
-            view.insert("bookingDate".into(), date_time(movement.at).into());
-        }
+    if let (false, Some(view)) = (movement.pending, view.as_object_mut()) {
+        view.insert("bookingDate".into(), date_time(movement.at).into());
     }
     view
 }

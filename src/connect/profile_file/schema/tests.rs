@@ -86,6 +86,7 @@ const EVERYTHING_BERLIN: &str = r#"
     payment_status_formats = ["application/json"]
     account_references = ["iban"]
     card_accounts = true
+    transaction_details = true
     payment_products = ["sepa-credit-transfers"]
     required_payment_fields = ["debtor-account"]
     start_authorisation = "explicit"
