@@ -153,8 +153,9 @@ fn primary(identifications: &[AccountIdentification]) -> Option<&AccountIdentifi
     identifications.iter().min_by_key(|identification| rank(identification))
 }
 
-/// All there is to an entry, as one text.
-pub(crate) fn content(entry: &Transaction) -> String {
+/// All there is to an entry but the bank's id of it, as one text.
+#[must_use]
+pub fn content(entry: &Transaction) -> String {
     let date = |date: Option<domain::Date>| date.map(|date| date.to_string()).unwrap_or_default();
     let after = entry.balance_after.map(|(money, direction)| format!("{money}{}", direction.code()));
     let account = |account: &Option<AccountIdentification>| {

@@ -37,7 +37,7 @@ pub use error::FlowError;
 pub use freshness::{LiveToken, Subject as Invalidated, commit_invalidating, consents_of};
 pub use gateway::{Gateway, GatewayConfig, Parts};
 pub use health::InstitutionHealth;
-pub use ids::{IdKey, TransactionProvenance};
+pub use ids::{IdKey, TransactionProvenance, content as entry_content};
 pub use jurisdiction::{ConsentRules, InvalidRules, Jurisdictions};
 pub use payments::{PaymentReply, PaymentRequest};
 pub use psu::PsuConsent;

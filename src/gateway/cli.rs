@@ -172,6 +172,9 @@ pub enum BanksCommand {
     /// Probe a bank and keep what it tells of accounts, without the person: every
     /// value that is not a code is replaced by one of the same shape.
     Record(Box<RecordArgs>),
+    /// Probe a bank, read everything twice, and say what its interface is worth: whether
+    /// ids are stable, paging ends, history is whole, and more.
+    Score(Box<ProbeArgs>),
     /// Read a recording as its profile says, or say what a bank answers otherwise
     /// than in an older one. Exits with 1 if anything differs.
     Replay(ReplayArgs),

@@ -11,6 +11,7 @@ mod plugged;
 mod private_file;
 mod probe;
 pub mod sandbox;
+mod scorecard;
 mod tape;
 
 /// Reads a text file that somebody named.

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::demo::Browser;
+use crate::scorecard::Scorecard;
 use crate::tape::Tape;
 
 /// What a probe is made with.
@@ -38,8 +39,19 @@ pub(crate) struct Probe<'a> {
     pub(crate) clock: &'a dyn Clock,
     /// Chance.
     pub(crate) entropy: &'a dyn Entropy,
-    /// Takes down what the bank tells of accounts, if that is wanted.
-    pub(crate) tape: Option<&'a Tape>,
+    /// What is done once the bank has authorised us.
+    pub(crate) then: Then<'a>,
+}
+
+/// What a probe does with its authorisation.
+#[derive(Clone, Copy)]
+pub(crate) enum Then<'a> {
+    /// Looks at the first page of accounts.
+    Look,
+    /// Takes down what the bank tells of accounts.
+    Record(&'a Tape),
+    /// Reads everything twice, and ends the consent.
+    Examine(&'a Scorecard),
 }
 
 /// A step that was taken.
@@ -108,6 +120,11 @@ impl Report {
 
 /// Most answers that a bank wants of one person.
 const MOST_ANSWERS: usize = 5;
+
+/// The same for another request.
+pub(crate) fn fresh<'a>(probe: &Probe<'_>, cx: &CallContext<'a>) -> CallContext<'a> {
+    CallContext { request_id: probe.entropy.uuid_v4(), ..*cx }
+}
 
 /// Takes notes of steps.
 struct Log {
@@ -202,20 +219,35 @@ impl Probe<'_> {
             TokenKind::Psu | TokenKind::PsuIfHeld => psu_token,
             kind @ (TokenKind::None | TokenKind::Client(_)) => self.own_token(server.as_ref(), kind).await?,
         };
+        let before = cx;
         let cx = CallContext { access_token: token.as_ref(), request_id: self.entropy.uuid_v4(), ..cx };
-        let Some(tape) = self.tape else {
-            let page = accounts.accounts_read(&cx, &self.call(accounts.accounts(&cx)?).await?)?;
-            log.done(Some(format!("{} on the first page", page.items.len())));
-            return Ok(());
-        };
-        let read = tape.accounts(self, accounts, &cx).await?;
-        log.done(Some(format!("{} recorded", read.len())));
-        log.begin("balances");
-        tape.balances(self, accounts, &cx, &read).await?;
-        log.done(None);
-        log.begin("transactions");
-        tape.transactions(self, accounts, &cx, &read).await?;
-        log.done(None);
+        match self.then {
+            Then::Look => {
+                let page = accounts.accounts_read(&cx, &self.call(accounts.accounts(&cx)?).await?)?;
+                log.done(Some(format!("{} on the first page", page.items.len())));
+            }
+            Then::Record(tape) => {
+                let read = tape.accounts(self, accounts, &cx).await?;
+                log.done(Some(format!("{} recorded", read.len())));
+                log.begin("balances");
+                tape.balances(self, accounts, &cx, &read).await?;
+                log.done(None);
+                log.begin("transactions");
+                tape.transactions(self, accounts, &cx, &read).await?;
+                log.done(None);
+            }
+            Then::Examine(card) => {
+                let read = card.examine(self, accounts, &cx).await?;
+                log.done(Some(format!("{read} read twice")));
+                log.begin("consent end");
+                let of_consents = match self.dialect.token_for(self.profile, Operation::Consent) {
+                    TokenKind::Psu | TokenKind::PsuIfHeld => cx,
+                    TokenKind::None | TokenKind::Client(_) => before,
+                };
+                card.end(self, accounts, &of_consents, &cx).await?;
+                log.done(None);
+            }
+        }
         Ok(())
     }
 
@@ -255,8 +287,9 @@ impl Probe<'_> {
     /// No more than what is read.
     fn permissions(&self) -> Vec<Permission> {
         let mut permissions = vec![Permission::ReadAccountsDetail, Permission::ReadBalances];
-        if self.tape.is_some() {
-            permissions.push(Permission::ReadTransactionsDetail);
+        match self.then {
+            Then::Look => {}
+            Then::Record(_) | Then::Examine(_) => permissions.push(Permission::ReadTransactionsDetail),
         }
         permissions
     }

@@ -9,7 +9,7 @@ use connect::{
 };
 use dialects::recorded::Redactor;
 
-use crate::probe::Probe;
+use crate::probe::{Probe, fresh};
 
 /// Most accounts that are read.
 const MOST_ACCOUNTS: usize = 5;
@@ -110,11 +110,6 @@ impl Tape {
         taken.lines.push(line);
         Ok(answer)
     }
-}
-
-/// The same for another request.
-fn fresh<'a>(probe: &Probe<'_>, cx: &CallContext<'a>) -> CallContext<'a> {
-    CallContext { request_id: probe.entropy.uuid_v4(), ..*cx }
 }
 
 /// The next page; none where the bank's links end, run in a circle or go on for too long.

@@ -1,4 +1,4 @@
-//! `consentry banks probe` and `consentry banks record`.
+//! `consentry banks probe`, `consentry banks record` and `consentry banks score`.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use connect::{Profile, Registry};
 use dialects::recorded::Redactor;
 use domain::{SystemClock, SystemEntropy};
+use serde_json::Value;
 use url::Url;
 
 use super::bank_access::{ChosenBank, Material};
@@ -15,13 +16,14 @@ use crate::cli::{ProbeArgs, RecordArgs};
 use crate::demo::{Browser, Client};
 use crate::plugged::Plugged;
 use crate::private_file;
-use crate::probe::{Probe, Report};
+use crate::probe::{Probe, Report, Then};
+use crate::scorecard::{self, Pace, Scorecard};
 use crate::tape::Tape;
 
 /// Runs the command.
 pub(crate) async fn run(args: ProbeArgs) -> anyhow::Result<ExitCode> {
     let profile = ChosenBank::of(&args.access)?.profile;
-    let report = probed(&args, &profile, None).await?;
+    let report = probed(&args, &profile, Then::Look).await?;
     finished(&report, args.json)
 }
 
@@ -33,7 +35,7 @@ pub(crate) async fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     }
     let profile = ChosenBank::of(&args.probe.access)?.profile;
     let tape = Tape::new(Redactor::new(&profile, Arc::new(SystemEntropy)));
-    let report = probed(&args.probe, &profile, Some(&tape)).await?;
+    let report = probed(&args.probe, &profile, Then::Record(&tape)).await?;
     let lines = tape.into_lines();
     if !lines.is_empty() {
         let text = lines.join("\n") + "\n";
@@ -42,7 +44,37 @@ pub(crate) async fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     finished(&report, args.probe.json)
 }
 
-async fn probed(args: &ProbeArgs, profile: &Profile, tape: Option<&Tape>) -> anyhow::Result<Report> {
+/// Probes, and judges what the bank tells of accounts.
+pub(crate) async fn score(args: ProbeArgs) -> anyhow::Result<ExitCode> {
+    let profile = ChosenBank::of(&args.access)?.profile;
+    let card = Scorecard::default();
+    let report = probed(&args, &profile, Then::Examine(&card)).await?;
+    if report.refused.is_some() {
+        return finished(&report, args.json);
+    }
+    let (marks, pace) = card.finish();
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let mut line = report.json();
+        if let (Some(line), Value::Object(marks)) = (line.as_object_mut(), scorecard::json(&marks, pace)) {
+            line.extend(marks);
+        }
+        writeln!(out, "{line}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for mark in &marks {
+        writeln!(out, "  {:<7} {:<24} {}", mark.verdict.word(), mark.name, mark.detail)?;
+    }
+    let Pace { calls, median_ms, slowest_ms } = pace;
+    writeln!(
+        out,
+        "{} answered {calls} calls in {median_ms} ms (median), {slowest_ms} ms at most.",
+        report.bank
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn probed(args: &ProbeArgs, profile: &Profile, then: Then<'_>) -> anyhow::Result<Report> {
     profile.filled()?;
     let registry = Registry::new(dialects::all());
     let plugged = Plugged::open(args.access.plugins.plugins.as_deref())?;
@@ -68,7 +100,7 @@ async fn probed(args: &ProbeArgs, profile: &Profile, tape: Option<&Tape>) -> any
         redirect_uri,
         clock: &SystemClock,
         entropy: &SystemEntropy,
-        tape,
+        then,
     };
     Ok(probe.run(&mut browser).await)
 }
