@@ -221,6 +221,12 @@ impl Quirk {
         self.parameters.get(parameter).and_then(toml::Value::as_str)
     }
 
+    /// A parameter that is a whole number; none, if it is absent or negative.
+    #[must_use]
+    pub fn number(&self, parameter: &str) -> Option<u64> {
+        self.parameters.get(parameter).and_then(toml::Value::as_integer).and_then(|n| n.try_into().ok())
+    }
+
     /// A parameter that is a list of texts; empty, if it is absent.
     #[must_use]
     pub fn texts(&self, parameter: &str) -> Vec<&str> {

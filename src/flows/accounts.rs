@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use connect::{
     AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    Operation, Page, PageGuard, Profile, PsuPresence,
+    Operation, Page, PageGuard, Profile, PsuPresence, QuirkName,
 };
 use domain::{
-    Account, AccountId, AccountResource, Balance, ConsentId, ConsentStatus, Date, InstitutionId, Permission,
-    ReadKind, Region, ResourceEntry, SuspensionCause, Timestamp, Transaction, TransactionId,
+    Account, AccountId, AccountResource, AccountStatus, AccountUsage, Balance, ConsentId, ConsentStatus,
+    Date, InstitutionId, Permission, ReadKind, Region, ResourceEntry, SuspensionCause, Timestamp,
+    Transaction, TransactionId,
 };
 use futures_util::future::join_all;
 use jiff::ToSpan;
@@ -385,7 +386,12 @@ impl Gateway {
         if read != Read::Accounts && !known.is_empty() {
             return self.read_links(information, source, &known, only, read).await;
         }
-        let accounts = self.list(information, source).await?;
+        let listed = self.list(information, source).await;
+        if !known.is_empty() && unlisted_now(&source.profile, &listed) {
+            let held = known.iter().filter(|link| only.is_none_or(|only| link.account == only));
+            return Ok(held.map(|link| self.by_id_alone(source, link)).collect());
+        }
+        let accounts = listed?;
         let links: Vec<_> = accounts
             .iter()
             .filter_map(|data| {
@@ -401,6 +407,24 @@ impl Gateway {
             return Ok(accounts.into_iter().filter(|a| only.is_none_or(|only| a.id == only)).collect());
         }
         self.read_links(information, source, &links, only, read).await
+    }
+
+    /// An account of which no more is told than that it is there.
+    fn by_id_alone(&self, source: &Source<'_>, link: &AccountLink) -> AccountData {
+        let account = Account {
+            resource_id: link.resource_id.clone(),
+            identifications: Vec::new(),
+            currency: None,
+            display_name: None,
+            product: None,
+            holders: Vec::new(),
+            cash_account_type: None,
+            usage: AccountUsage::Unknown,
+            status: AccountStatus::Unknown,
+            bic: None,
+            balances: Vec::new(),
+        };
+        AccountData { account: Some(account), ..self.bare(source, link.account, Read::Accounts) }
     }
 
     async fn list(
@@ -544,6 +568,18 @@ impl Gateway {
             source.token.as_ref(),
             source.consent.bank.consent_id.as_deref(),
         )
+    }
+}
+
+/// Some banks list accounts in the first session only: later ones refuse the list, or
+/// leave it empty, and all else can be read.
+fn unlisted_now(profile: &Profile, listed: &Result<Vec<AccountData>, FlowError>) -> bool {
+    let version = profile.accounts_api.as_ref().map_or("", |api| api.version.as_str());
+    let once = profile.quirks.find(QuirkName::AccountListOnce, "aisp.accounts", version).is_some();
+    once && match listed {
+        Ok(accounts) => accounts.is_empty(),
+        Err(FlowError::Bank(error)) => error.http_status == Some(403),
+        Err(_) => false,
     }
 }
 

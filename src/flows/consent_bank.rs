@@ -11,6 +11,7 @@ use crate::accounts::chain;
 use crate::bank::accounts_of;
 use crate::consents::{DAY, NextStep, TRIES};
 use crate::jurisdiction::OTHERS_EVERY;
+use crate::settling::settled_at;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -30,6 +31,11 @@ impl Gateway {
             consent.status,
             ConsentStatus::Created | ConsentStatus::AwaitingRedirect | ConsentStatus::AwaitingDecoupled
         );
+        if waits && settled_at(&*self.bank_of(&consent)?, &consent).is_some() {
+            // There is nothing to ask the bank before the PSU was there.
+            let still = self.settles_still(&consent)?;
+            return Ok(if still { NextStep::Wait(None) } else { NextStep::GoOn });
+        }
         if waits {
             consent = self.follow_bank(consent).await?;
         }
@@ -244,7 +250,7 @@ impl Gateway {
         Ok(revocation.revoked(&cx, &response)?)
     }
 
-    fn bank_of(&self, consent: &ConsentRow) -> Result<Arc<Profile>, FlowError> {
+    pub(crate) fn bank_of(&self, consent: &ConsentRow) -> Result<Arc<Profile>, FlowError> {
         self.bank(consent.institution.as_ref().ok_or(FlowError::NotFound("institution"))?)
     }
 }

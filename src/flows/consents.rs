@@ -16,8 +16,9 @@ use store::idempotency::{Claim, ClaimKey};
 use store::{StoreError, Tx};
 use url::Url;
 
-use crate::bank::{BankLeg, LegSubject, accounts_of};
+use crate::bank::{BankLeg, LegSubject, PendingLeg, accounts_of};
 use crate::events::Subject;
+use crate::settling::{begun, settled_at, settles};
 use crate::{FlowError, Gateway};
 
 /// What a TPP asks a PSU for.
@@ -46,8 +47,10 @@ pub enum NextStep {
     Redirect(Url),
     /// To our page that asks what the bank wants to know ([`Gateway::sca_question`]).
     Ask,
-    /// Nowhere: the bank asks in its app; our page waits.
+    /// Nowhere: the bank asks in its app, or is not ready; our page waits.
     Wait(Option<String>),
+    /// The bank is ready: [`Gateway::start_consent`] goes on.
+    GoOn,
     /// The bank said yes, if only to this PSU: where others must approve too,
     /// there is nothing more for this one to do.
     Authorized,
@@ -260,6 +263,9 @@ impl Gateway {
             {
                 return Ok(NextStep::Ask);
             }
+            ConsentStatus::AwaitingRedirect if self.settles_still(&consent)? => {
+                return Ok(NextStep::Wait(None));
+            }
             ConsentStatus::AwaitingRedirect => {}
             ConsentStatus::AwaitingDecoupled => return self.poll_consent(id).await,
             ConsentStatus::PartiallyAuthorized | ConsentStatus::Authorized | ConsentStatus::Suspended => {
@@ -311,6 +317,13 @@ impl Gateway {
             transactions_from: consent.terms.history_from,
             redirects: pending.redirects.clone(),
         };
+        if settled_at(profile, consent).is_some() {
+            // It was lodged before, and had to settle.
+            pending.bank_id.clone_from(&consent.bank.consent_id);
+            let named = consent.bank.consent_id.as_deref();
+            let sca = begun(accounts, &self.context(profile, Some(psu), psu_id.as_deref(), None, named))?;
+            return self.sent_to_bank(profile, &pending, consent, psu, sca).await;
+        }
         let (token, lodged) = match accounts.consents() {
             Consents::Lodged(lodging) => {
                 let kind = dialect.token_for(profile, Operation::Consent);
@@ -332,6 +345,12 @@ impl Gateway {
             consent.expires_at = end_of(until);
             consent.life.expires_at_source = ExpirySource::BankCapped;
         }
+        if settles(profile).is_some() {
+            let note = Note::by("psu");
+            self.move_consent(consent.clone(), note, |row| row.status = ConsentStatus::AwaitingRedirect)
+                .await?;
+            return Ok(NextStep::Wait(None));
+        }
         let mut sca = lodged.sca;
         if let (ScaStart::Explicit { link }, Some(start)) = (&sca, accounts.explicit_start()) {
             let named = Some(lodged.bank_id.as_str());
@@ -339,7 +358,25 @@ impl Gateway {
             let request = start.authorise(&cx, link, &pending.redirects)?;
             sca = start.authorised(&cx, link, &self.call(profile, request).await?)?;
         }
-        let leg = self.leg_of(profile, &pending, psu, sca).await?;
+        self.sent_to_bank(profile, &pending, consent, psu, sca).await
+    }
+
+    /// True while a fresh consent cannot be used yet.
+    pub(crate) fn settles_still(&self, consent: &ConsentRow) -> Result<bool, FlowError> {
+        let profile = self.bank_of(consent)?;
+        Ok(settled_at(&profile, consent).is_some_and(|at| self.now() < at))
+    }
+
+    /// Sends the PSU where the bank wants them.
+    async fn sent_to_bank(
+        &self,
+        profile: &Profile,
+        pending: &PendingLeg,
+        consent: &ConsentRow,
+        psu: &PsuPresence,
+        sca: ScaStart,
+    ) -> Result<NextStep, FlowError> {
+        let leg = self.leg_of(profile, pending, psu, sca).await?;
         let (status, step) = match leg {
             BankLeg::Redirect(url) => (ConsentStatus::AwaitingRedirect, NextStep::Redirect(url)),
             BankLeg::Ask => (ConsentStatus::AwaitingRedirect, NextStep::Ask),

@@ -26,6 +26,7 @@ mod psu;
 mod reconcile;
 mod sca;
 mod servers;
+mod settling;
 mod sync;
 mod unattended;
 mod webhooks;

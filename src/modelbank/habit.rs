@@ -8,12 +8,16 @@ use std::sync::{Arc, PoisonError, RwLock};
 domain::named! {
     /// One habit, by the name of the deviation in profiles, and what the bank does.
     Habit {
+        AccountListOnce = "account-list-once",
+            "Accounts are listed within an hour of the authorisation only.";
         AuthorizationEndpointForRole = "authorization-endpoint-for-role",
             "Account information is authorised at `/authorize/accounts` only.";
         BearerAnyCase = "bearer-any-case",
             "The token endpoint writes `bEARER`.";
         ConsentInQuery = "consent-in-query",
             "The browser must bring the consent in the parameter `consent`, too.";
+        ConsentSettles = "consent-settles",
+            "A consent that was lodged a second ago cannot be authorised yet.";
         ContractIndicatorLeftOut = "contract-indicator-left-out",
             "A risk block with a contract indicator is refused.";
         ContractIndicatorMisspelt = "contract-indicator-misspelt",
@@ -64,6 +68,8 @@ domain::named! {
             "There is no metadata.";
         NoOpenIdConnect = "no-openid-connect",
             "No answer has an id_token.";
+        NoSecondAuthorization = "no-second-authorization",
+            "A consent that was authorised is not authorised again.";
         NonceInQueryToo = "nonce-in-query-too",
             "The browser must bring the nonce, too.";
         PaymentContextFixed = "payment-context-fixed",
@@ -84,6 +90,8 @@ domain::named! {
             "A payment without `SupplementaryData.DesiredStatus` is refused.";
         ScopeReplaced = "scope-replaced",
             "The scope of account information is `ais`.";
+        SecondAuthorizationByStatus = "second-authorization-by-status",
+            "A consent that is to be authorised again awaits authorisation meanwhile.";
         SelfLinkWithoutId = "self-link-without-id",
             "The link to a new resource leaves its identifier out.";
         StatusUnreliable = "status-unreliable",

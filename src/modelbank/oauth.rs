@@ -36,6 +36,8 @@ const REQUEST_URI: &str = "urn:ietf:params:oauth:request_uri:";
 const REQUEST_SECONDS: i64 = 600;
 /// Seconds a code lives.
 const CODE_SECONDS: i64 = 60;
+/// How long a fresh consent settles at a bank of that habit.
+const SETTLING: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
 
 /// RFC 8414 and OpenID Connect discovery.
 pub(crate) async fn metadata(State(bank): State<Arc<Bank>>) -> Result<Json<Value>, StatusCode> {
@@ -254,12 +256,24 @@ fn accepted(
     let wanted =
         if consent.as_ref().is_some_and(|consent| consent.for_payment) { "payments" } else { accounts };
     let usable = consent.is_some_and(|consent| {
+        let settled = bank.now().duration_since(consent.created) >= SETTLING;
+        let again = consent.state == ConsentState::Authorised;
         consent.tpp == client.registered.organization_identifier
             && matches!(consent.state, ConsentState::Awaiting | ConsentState::Authorised)
             && !consent.has_expired(bank.now())
+            && (settled || !bank.has(Habit::ConsentSettles))
+            && !(again && bank.has(Habit::NoSecondAuthorization))
     });
     if !usable || !scope.split(' ').any(|name| name == wanted) {
         return Err(OauthRefusal::request("openbanking_intent_id names no consent that can be authorised"));
+    }
+    if bank.has(Habit::SecondAuthorizationByStatus) {
+        bank.vault.change(|book| {
+            let again = book.consents.get_mut(intent).filter(|it| it.state == ConsentState::Authorised);
+            if let Some(consent) = again {
+                consent.becomes(ConsentState::Awaiting, bank.now());
+            }
+        });
     }
     Ok(Pushed {
         consent: intent.to_owned(),

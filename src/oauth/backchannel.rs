@@ -342,7 +342,7 @@ async fn progress(
             Ok(NextStep::Authorized) => {}
             Ok(NextStep::Wait(_)) => waiting = true,
             // The bank wants a browser after all, or said no.
-            Ok(NextStep::Redirect(_) | NextStep::Ask | NextStep::Ended(_)) => {
+            Ok(NextStep::Redirect(_) | NextStep::Ask | NextStep::GoOn | NextStep::Ended(_)) => {
                 gateway.decline_consent(*id).await?;
                 refused.push(*id);
             }

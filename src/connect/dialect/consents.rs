@@ -100,6 +100,13 @@ pub trait ConsentLodging: Send + Sync {
     ///
     /// The bank's error, or `malformed-response`.
     fn lodged(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<LodgedConsent, BankError>;
+
+    /// How the PSU authorises the consent `cx.bank_consent_id`, where that can be told
+    /// without the bank's answer.
+    fn begun(&self, cx: &CallContext<'_>) -> Option<ScaStart> {
+        let _ = cx;
+        None
+    }
 }
 
 /// A consent that the authorization makes: nothing is sent before.

@@ -39,16 +39,20 @@ impl ConsentLodging for UkOpenBanking {
         let data = root.get("Data");
         let read = || {
             let bank_id = data.get("ConsentId").required_id()?;
-            let sca = ScaStart::OAuth {
-                scope: "openid accounts".into(),
-                intent_id: Some(bank_id.clone()),
-                metadata: None,
-            };
+            let sca = authorised_by(&bank_id);
             let status = consent_status(&data.get("Status"))?;
             Ok(LodgedConsent { bank_id, sca, valid_until: data.get("ExpirationDateTime").date()?, status })
         };
         read().map_err(|error| after(Effect::Write, error))
     }
+
+    fn begun(&self, cx: &CallContext<'_>) -> Option<ScaStart> {
+        cx.bank_consent_id.map(authorised_by)
+    }
+}
+
+fn authorised_by(consent: &str) -> ScaStart {
+    ScaStart::OAuth { scope: "openid accounts".into(), intent_id: Some(consent.to_owned()), metadata: None }
 }
 
 impl ConsentInquiry for UkOpenBanking {

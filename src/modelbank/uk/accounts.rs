@@ -28,6 +28,10 @@ type Parameters = Query<HashMap<String, String>>;
 
 pub(super) async fn list(State(bank): State<Arc<Bank>>, caller: Caller) -> Result<Json<Value>, Refusal> {
     let (consent, accounts) = access(&bank, &caller, None, &["ReadAccountsBasic", "ReadAccountsDetail"])?;
+    let age = bank.now().as_second().saturating_sub(consent.changed.as_second());
+    if bank.has(Habit::AccountListOnce) && age >= 3_600 {
+        return Err(Refusal::Forbidden);
+    }
     let views: Vec<Value> = accounts.iter().map(|account| account_view(&consent, account)).collect();
     Ok(Json(page(&bank, "/accounts", json!({ "Account": views }))))
 }

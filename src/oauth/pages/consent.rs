@@ -325,7 +325,9 @@ async fn go_on(
                 time::before_bank(oauth, session.id).await?;
                 return Ok(go(&format!("/consent/{}/sca", session.id)));
             }
-            Ok(NextStep::Wait(_)) => return Ok(go(&format!("/consent/{}/wait", session.id))),
+            Ok(NextStep::Wait(_) | NextStep::GoOn) => {
+                return Ok(go(&format!("/consent/{}/wait", session.id)));
+            }
             Ok(NextStep::Authorized) => {}
             Ok(NextStep::Ended(_)) => plan.refused.push(id),
             // The same page in another tab was first; its step counts.

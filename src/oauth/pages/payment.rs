@@ -145,7 +145,7 @@ async fn settle(
     match oauth.gateway.start_payment(session.id, id, &psu, name).await {
         Ok(NextStep::Redirect(url)) => Ok(go(url.as_str())),
         Ok(NextStep::Ask) => Ok(go(&format!("/pay/{}/sca", session.id))),
-        Ok(NextStep::Wait(_) | NextStep::Authorized | NextStep::Ended(_)) => waiting(),
+        Ok(NextStep::Wait(_) | NextStep::GoOn | NextStep::Authorized | NextStep::Ended(_)) => waiting(),
         Err(error) => Err(PageError::from(error).back_to(Some(way_back))),
     }
 }

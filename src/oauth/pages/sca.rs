@@ -274,9 +274,13 @@ async fn give(
     let psu = presence(peer, headers);
     match oauth.gateway.answer_sca(session.id, subject, number, input, &psu).await {
         Ok(NextStep::Ask) => Ok(go(&format!("{place}/sca"))),
-        Ok(NextStep::Redirect(_) | NextStep::Wait(_) | NextStep::Authorized | NextStep::Ended(_)) => {
-            Ok(go(&format!("{place}/wait")))
-        }
+        Ok(
+            NextStep::Redirect(_)
+            | NextStep::Wait(_)
+            | NextStep::GoOn
+            | NextStep::Authorized
+            | NextStep::Ended(_),
+        ) => Ok(go(&format!("{place}/wait"))),
         // It came to nothing, which the consent or payment knows; the next page tells.
         Err(FlowError::Bank(_)) if oauth.gateway.sca_question(session.id, subject).await?.is_none() => {
             Ok(go(&format!("{place}/wait")))

@@ -3,7 +3,7 @@
 use connect::QuirkName as Name;
 use modelbank::Habit;
 
-use crate::journeys::Journey::{Accounts, Transactions};
+use crate::journeys::Journey::{Accounts, AccountsLater, Renewal, Transactions};
 use crate::{Pair, World, in_the_browser};
 
 /// Open Banking Security Profile; RFC 8414, RFC 9101, RFC 6749 §4.1.1.
@@ -37,6 +37,22 @@ async fn what_banks_want_of_an_authorization_request() {
                 .with("also_id_token_issuer", true),
             Pair::fails(Name::ScopeReplaced, Accounts).with("scope", "openid ais"),
             Pair::passes(Name::PkceExpected, Accounts).with("method", "S256"),
+        ])
+        .await;
+    world.gw.sandbox.stop().await;
+}
+
+/// UK Open Banking leaves open when a consent can be used, how long its accounts can be
+/// listed and whether it can be authorised again. We lodge a new one, where another asks again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_becomes_of_a_consent_at_banks() {
+    let world = World::start().await;
+    world
+        .hold([
+            Pair::fails(Name::ConsentSettles, Accounts).with("seconds", 1),
+            Pair::fails(Name::AccountListOnce, AccountsLater),
+            Pair::passes(Name::NoSecondAuthorization, Renewal),
+            Pair::passes(Name::SecondAuthorizationByStatus, Renewal).with("initial_status", "AWAU"),
         ])
         .await;
     world.gw.sandbox.stop().await;

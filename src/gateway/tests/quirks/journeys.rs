@@ -20,6 +20,10 @@ pub(crate) enum Journey {
     Transactions,
     /// A consent, and its token again an hour later.
     Refresh,
+    /// A consent, and its accounts again a day later.
+    AccountsLater,
+    /// A consent, and another one in its place.
+    Renewal,
     /// A payment until it is settled.
     Payment,
 }
@@ -31,6 +35,8 @@ impl Journey {
             Self::Accounts => consented(gw, tpp).await.map(drop),
             Self::Transactions => transactions(gw, tpp).await,
             Self::Refresh => refreshed(gw, tpp, clock).await,
+            Self::AccountsLater => accounts_later(gw, tpp, clock).await,
+            Self::Renewal => renewed(gw, tpp).await,
             Self::Payment => payment(gw, tpp).await,
         }
     }
@@ -80,6 +86,26 @@ async fn refreshed(gw: &TestGateway, tpp: &Tpp, clock: &ShiftedClock) -> Result<
     let given = consented(gw, tpp).await?;
     clock.advance(3_590);
     gw.read(tpp, &given.consents, Read::Balances).await.map_err(told).map(drop)
+}
+
+async fn accounts_later(gw: &TestGateway, tpp: &Tpp, clock: &ShiftedClock) -> Result<(), String> {
+    let given = consented(gw, tpp).await?;
+    clock.advance(86_400);
+    let read = gw.read(tpp, &given.consents, Read::Accounts).await.map_err(told)?;
+    let known = read.accounts.iter().any(|account| account.id.to_string() == given.account);
+    if known { Ok(()) } else { Err("the account is not there".into()) }
+}
+
+async fn renewed(gw: &TestGateway, tpp: &Tpp) -> Result<(), String> {
+    let given = consented(gw, tpp).await?;
+    let own = tpp.own_token("accounts").await.map_err(told)?;
+    let order = format!("/v1/consents/{}/renew", given.consents[0]);
+    let consent = tpp.post(&own, &order, &json!({})).await.map_err(told)?.expect(201).map_err(told)?;
+    let verifier = verifier();
+    let pushed =
+        tpp.push(&[consent.text("/id")], &verifier).await.map_err(told)?.expect(201).map_err(told)?;
+    let visit = gw.person().walk(&tpp.start_of(&pushed).map_err(told)?, RETURN).await.map_err(told)?;
+    if parameter(&visit, "code").is_empty() { Err("no code".into()) } else { Ok(()) }
 }
 
 async fn payment(gw: &TestGateway, tpp: &Tpp) -> Result<(), String> {
