@@ -82,15 +82,15 @@ fn view(changes: Changes, next_cursor: String) -> SyncView {
     let (mut added, mut modified) = (Vec::new(), Vec::new());
     if let Some(account) = changes.reading.accounts.first() {
         let viewer = Viewer::of(account);
-        for ((id, provenance, entry), replaced) in &changes.added {
-            let view = viewer.show(*id, *provenance, entry);
+        for ((id, provenance, entry), replaced) in changes.added {
+            let view = viewer.show(id, provenance, entry);
             added.push(match replaced {
-                Some(old) => view.replacing(old),
+                Some(old) => view.replacing(&old),
                 None => view,
             });
         }
-        for (id, provenance, entry) in &changes.modified {
-            modified.push(viewer.show(*id, *provenance, entry));
+        for (id, provenance, entry) in changes.modified {
+            modified.push(viewer.show(id, provenance, entry));
         }
     }
     SyncView {

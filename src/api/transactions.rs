@@ -145,11 +145,10 @@ impl Viewer {
         &self,
         id: TransactionId,
         provenance: TransactionProvenance,
-        entry: &Transaction,
+        entry: Transaction,
     ) -> TransactionView {
         let text = |date: Option<Date>| date.map(|date| date.to_string());
-        let party =
-            |name: &Option<String>| name.clone().filter(|_| self.detail).map(|name| PartyName { name });
+        let party = |name: Option<String>| name.filter(|_| self.detail).map(|name| PartyName { name });
         let counterpart = |known: &Option<domain::AccountIdentification>| {
             known.as_ref().filter(|_| self.detail).map(AccountName::from)
         };
@@ -166,27 +165,27 @@ impl Viewer {
             booking_date: text(entry.booking_date),
             value_date: text(entry.value_date),
             booked_at: entry.booked_at.map(|at| at.to_string()),
-            bank_transaction_id: entry.bank_transaction_id.clone(),
-            entry_reference: entry.entry_reference.clone(),
-            end_to_end_id: entry.end_to_end_id.clone(),
-            mandate_id: entry.mandate_id.clone(),
-            creditor: party(&entry.creditor_name),
+            bank_transaction_id: entry.bank_transaction_id,
+            entry_reference: entry.entry_reference,
+            end_to_end_id: entry.end_to_end_id,
+            mandate_id: entry.mandate_id,
+            creditor: party(entry.creditor_name),
             creditor_account: counterpart(&entry.creditor_account),
-            debtor: party(&entry.debtor_name),
+            debtor: party(entry.debtor_name),
             debtor_account: counterpart(&entry.debtor_account),
             remittance: self.detail.then(|| RemittanceView {
-                unstructured: entry.remittance.clone(),
+                unstructured: entry.remittance,
                 structured: entry
                     .references
-                    .iter()
-                    .map(|reference| StructuredRemittance { reference: reference.clone() })
+                    .into_iter()
+                    .map(|reference| StructuredRemittance { reference })
                     .collect(),
             }),
-            bank_transaction_code: code.then(|| BankTransactionCode {
-                iso: entry.bank_transaction_code.clone(),
-                proprietary: entry.proprietary_code.clone(),
+            bank_transaction_code: code.then_some(BankTransactionCode {
+                iso: entry.bank_transaction_code,
+                proprietary: entry.proprietary_code,
             }),
-            merchant_category_code: entry.merchant_category_code.clone(),
+            merchant_category_code: entry.merchant_category_code,
             source: self.source.clone(),
         }
     }
@@ -298,9 +297,9 @@ pub(crate) async fn show(
     let reading =
         gateway.read(&caller.client_id, &caller.consents, Some(account), read, psu.as_ref()).await?;
     let limits = RateLimits::of(&reading);
-    let found = reading.accounts.iter().find_map(|account| {
-        let (id, provenance, entry) = account.transactions.first()?;
-        Some(Viewer::of(account).show(*id, *provenance, entry))
+    let found = reading.accounts.into_iter().find_map(|mut account| {
+        let (id, provenance, entry) = account.transactions.pop()?;
+        Some(Viewer::of(&account).show(id, provenance, entry))
     });
     Ok((limits, Json(found.ok_or_else(unknown)?)))
 }
@@ -340,10 +339,10 @@ async fn transaction_page(
     let reading = gateway.read(&caller.client_id, &caller.consents, only, read, psu.as_ref()).await?;
     let limits = RateLimits::of(&reading);
     let mut entries: Vec<(Position, TransactionView)> = Vec::new();
-    for account in &reading.accounts {
-        let viewer = Viewer::of(account);
-        for (id, provenance, entry) in &account.transactions {
-            let view = viewer.show(*id, *provenance, entry);
+    for account in reading.accounts {
+        let viewer = Viewer::of(&account);
+        for (id, provenance, entry) in account.transactions {
+            let view = viewer.show(id, provenance, entry);
             let day = view.booking_date.clone().or_else(|| view.value_date.clone()).unwrap_or_default();
             entries.push(((day, id.to_string()), view));
         }

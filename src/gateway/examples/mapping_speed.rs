@@ -91,9 +91,9 @@ fn read(
     };
     let viewer = Viewer::of(&account);
     let views: Vec<TransactionView> = ids
-        .iter()
-        .zip(&entries)
-        .map(|((id, provenance), entry)| viewer.show(*id, *provenance, entry))
+        .into_iter()
+        .zip(entries)
+        .map(|((id, provenance), entry)| viewer.show(id, provenance, entry))
         .collect();
     Ok(serde_json::to_vec(&views)?.len())
 }
