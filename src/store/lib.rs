@@ -76,6 +76,7 @@ impl GlobalStore {
 pub struct RegionalStore {
     region: Region,
     database: Database,
+    together: Together,
 }
 
 impl RegionalStore {
@@ -86,7 +87,7 @@ impl RegionalStore {
     /// [`StoreError`] if the database cannot be reached or migrated.
     pub async fn open(region: Region, url: &str) -> Result<Self, StoreError> {
         let database = Database::open(url, database::REGION).await?;
-        Ok(Self { region, database })
+        Ok(Self { region, together: Together::on(database.clone()), database })
     }
 
     /// The region whose data this is.

@@ -2,7 +2,7 @@
 //! transaction, and each is answered once that is on the disk.
 //!
 //! A commit waits for the disk, whatever it holds. Only writes that are part of
-//! no larger change go this way: ids that are used up, and tokens.
+//! no larger change go this way: ids that are used up, tokens, and what was read.
 
 use std::collections::HashSet;
 
@@ -24,6 +24,17 @@ const QUEUE: usize = 1_024;
 pub(crate) enum Entry {
     Claim(Claim),
     Token(TokenRecord),
+    Read(ReadNote),
+}
+
+/// One more line of what was read under a consent; `at` in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ReadNote {
+    pub(crate) consent: String,
+    pub(crate) kind: &'static str,
+    pub(crate) day: String,
+    pub(crate) attended: bool,
+    pub(crate) at: i64,
 }
 
 /// An id that is used up, and the microsecond until which that is remembered.
@@ -85,8 +96,8 @@ async fn write(database: &Database, batch: Vec<Waiting>) {
     let (entries, asking): (Vec<_>, Vec<_>) = batch.into_iter().map(|one| (one.entry, one.done)).unzip();
     match try_write(database, &entries).await {
         Ok(outcomes) => asking.into_iter().zip(outcomes).for_each(|(done, outcome)| tell(done, outcome)),
-        // The fault of one is not the fault of all. What is on the disk although
-        // the commit seemed to fail is then refused: safe, if not kind.
+        // The fault of one is not the fault of all. What is on the disk although the
+        // commit seemed to fail is then refused, or a read counted twice: safe, if not kind.
         Err(_) => {
             for (entry, done) in entries.into_iter().zip(asking) {
                 let alone = try_write(database, &[entry]).await;
@@ -106,16 +117,20 @@ async fn try_write(
     database: &Database,
     entries: &[Entry],
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-    let (mut claims, mut tokens) = (Vec::new(), Vec::new());
+    let (mut claims, mut tokens, mut reads) = (Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
         match entry {
             Entry::Claim(claim) => claims.push(claim),
             Entry::Token(token) => tokens.push(token),
+            Entry::Read(note) => reads.push(note),
         }
     }
+    // In the same order everywhere, so that no two processes wait for each other.
+    reads.sort_unstable();
     let Tx(mut tx) = database.begin().await?;
     if insert_claims(&mut tx, &claims).await? {
         insert_tokens(&mut tx, &tokens).await?;
+        note_reads(&mut tx, &reads).await?;
         tx.commit().await?;
         return Ok(entries.iter().map(|_| Ok(())).collect());
     }
@@ -124,9 +139,10 @@ async fn try_write(
     let Tx(mut tx) = database.begin().await?;
     let mut made = insert_claims_by_name(&mut tx, &claims).await?;
     insert_tokens(&mut tx, &tokens).await?;
+    note_reads(&mut tx, &reads).await?;
     tx.commit().await?;
     let outcomes = entries.iter().map(|entry| match entry {
-        Entry::Token(_) => Ok(()),
+        Entry::Token(_) | Entry::Read(_) => Ok(()),
         // Of two equal claims at the same time, the first one was made.
         Entry::Claim(claim) if made.remove(&(claim.owner.clone(), claim.digest.clone())) => Ok(()),
         Entry::Claim(_) => Err(StoreError::Conflict),
@@ -189,6 +205,27 @@ pub(crate) async fn insert_tokens(
             .bind(token.expires_at);
     }
     query.execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Counts reads. A consent may be among them several times, so each is a statement.
+async fn note_reads(tx: &mut Transaction<'static, Any>, reads: &[&ReadNote]) -> Result<(), StoreError> {
+    for note in reads {
+        sqlx::query(
+            "insert into consent_usage (consent_id, kind, day, attended, unattended, first_at, last_at) \
+             values ($1, $2, $3, $4, $5, $6, $6) on conflict (consent_id, kind, day) do update set \
+             attended = consent_usage.attended + excluded.attended, \
+             unattended = consent_usage.unattended + excluded.unattended, last_at = excluded.last_at",
+        )
+        .bind(&note.consent)
+        .bind(note.kind)
+        .bind(&note.day)
+        .bind(i64::from(note.attended))
+        .bind(i64::from(!note.attended))
+        .bind(note.at)
+        .execute(&mut **tx)
+        .await?;
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use domain::{ConsentId, Date, ReadKind, Timestamp};
 
 use crate::database::micros;
 use crate::rows::Columns;
+use crate::together::{Entry, ReadNote};
 use crate::{RegionalStore, StoreError};
 
 /// What was read of one kind.
@@ -66,7 +67,7 @@ impl RegionalStore {
         row.map_or(Ok(0), |row| Ok(sqlx::Row::try_get(&row, "used")?))
     }
 
-    /// Notes that data of a kind was read.
+    /// Notes that data of a kind was read, and returns when that is on the disk.
     ///
     /// # Errors
     ///
@@ -79,21 +80,14 @@ impl RegionalStore {
         attended: bool,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "insert into consent_usage (consent_id, kind, day, attended, unattended, first_at, last_at) \
-             values ($1, $2, $3, $4, $5, $6, $6) on conflict (consent_id, kind, day) do update set \
-             attended = consent_usage.attended + excluded.attended, \
-             unattended = consent_usage.unattended + excluded.unattended, last_at = excluded.last_at",
-        )
-        .bind(consent.to_string())
-        .bind(kind.as_str())
-        .bind(day.to_string())
-        .bind(i64::from(attended))
-        .bind(i64::from(!attended))
-        .bind(micros(at))
-        .execute(self.database.pool())
-        .await?;
-        Ok(())
+        let note = ReadNote {
+            consent: consent.to_string(),
+            kind: kind.as_str(),
+            day: day.to_string(),
+            attended,
+            at: micros(at),
+        };
+        self.together.write(Entry::Read(note)).await
     }
 
     /// What was read under a consent since it was given, by kind.

@@ -63,6 +63,22 @@ on_both_databases! {
         assert_eq!((usage[1].first_at, usage[1].last_at), (first, last));
     }
 
+    /// Reads that end at the same moment share a commit, and each counts.
+    async fn reads_at_the_same_time_are_each_counted(world: World) {
+        let consents = [world.consent().await.id, world.consent().await.id];
+        let reads = (0..60_usize).map(|n| {
+            let (region, at) = (world.region.clone(), world.now());
+            let consent = consents[n % 2];
+            async move { region.note_read(consent, ReadKind::Balances, day("2026-11-25"), n % 4 < 2, at).await }
+        });
+        let noted: Result<Vec<()>, _> = futures_util::future::join_all(reads).await.into_iter().collect();
+        noted.unwrap();
+        for consent in consents {
+            let usage = world.region.usage(consent).await.unwrap();
+            assert_eq!((usage[0].attended, usage[0].unattended), (15, 15));
+        }
+    }
+
     /// The newest first, cut where the page before ended, and filtered.
     async fn a_client_lists_its_consents_page_by_page(world: World) {
         let mut lodged = Vec::new();
