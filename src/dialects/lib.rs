@@ -17,6 +17,7 @@ mod echo;
 mod mapped;
 mod mt940;
 mod node;
+mod pain;
 mod polish_api;
 pub mod recorded;
 pub mod selftest;

@@ -8,6 +8,7 @@ mod authorisations;
 mod cards;
 mod consents;
 mod embedded;
+mod pain;
 mod payments;
 mod refusal;
 mod signature;

@@ -30,7 +30,7 @@ pub(super) fn berlin_group(table: &mut Table<'_>, dialect: &str) -> BerlinGroupO
         inner.words("account_references", &one_of(AccountReference::WORDS), AccountReference::from_word);
     options.card_accounts = inner.boolean("card_accounts").unwrap_or(false);
     options.transaction_details = inner.boolean("transaction_details").unwrap_or(false);
-    options.payment_products = inner.words("payment_products", "a product of the standard", slug);
+    options.payment_products = inner.words("payment_products", "a product of the standard", product);
     options.required_payment_fields =
         inner.words("required_payment_fields", &one_of(PaymentField::WORDS), PaymentField::from_word);
     options.start_authorisation = inner
@@ -84,8 +84,10 @@ fn media_type(word: &str) -> Option<String> {
     (plain(kind) && plain(sub)).then(|| word.to_owned())
 }
 
-fn slug(word: &str) -> Option<String> {
-    word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-').then(|| word.to_owned())
+/// `sepa-credit-transfers`, or `pain.001-sepa-credit-transfers`.
+fn product(word: &str) -> Option<String> {
+    let plain = word.strip_prefix("pain.001-").unwrap_or(word);
+    plain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-').then(|| word.to_owned())
 }
 
 fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {

@@ -137,21 +137,31 @@ pub(super) fn payment_status_formats(cx: &CallContext<'_>) -> String {
     if formats.is_empty() { "application/json".to_owned() } else { formats.join(", ") }
 }
 
-/// The product of a single payment.
+/// The product of a single payment: as JSON where the bank takes that.
 pub(super) fn product(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<&'static str, BankError> {
-    let product = match order.scheme {
-        PaymentScheme::SepaCreditTransfer => "sepa-credit-transfers",
-        PaymentScheme::SepaInstant => "instant-sepa-credit-transfers",
+    let (as_json, as_pain) = match order.scheme {
+        PaymentScheme::SepaCreditTransfer => ("sepa-credit-transfers", "pain.001-sepa-credit-transfers"),
+        PaymentScheme::SepaInstant => {
+            ("instant-sepa-credit-transfers", "pain.001-instant-sepa-credit-transfers")
+        }
         PaymentScheme::FasterPayments | PaymentScheme::Elixir | PaymentScheme::ExpressElixir => {
             return Err(cx.error(BankErrorKind::Unsupported).at("scheme"));
         }
     };
     let products = &cx.profile.berlin_group.payment_products;
-    if products.is_empty() || products.iter().any(|known| known == product) {
-        Ok(product)
+    let takes = |product: &str| products.iter().any(|known| known == product);
+    if products.is_empty() || takes(as_json) {
+        Ok(as_json)
+    } else if takes(as_pain) {
+        Ok(as_pain)
     } else {
         Err(cx.error(BankErrorKind::Unsupported).at("scheme"))
     }
+}
+
+/// True if the product is ordered by a pain.001 message.
+pub(super) fn is_pain(product: &str) -> bool {
+    product.starts_with("pain.001-")
 }
 
 /// Refuses an order that lacks what the bank wants.

@@ -10,7 +10,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::options::{complete, payment_status_formats, product, reference};
+use super::options::{complete, is_pain, payment_status_formats, product, reference};
 use super::{
     BerlinGroup, after, need_psu_id, request, sca_start, start_authorisation, success, with_redirects,
 };
@@ -26,8 +26,14 @@ impl PaymentInitiation for BerlinGroup {
     ) -> Result<BankRequest, BankError> {
         need_psu_id(cx)?;
         complete(cx, order)?;
-        let url = cx.profile.payments_api()?.join(&["payments", product(cx, order)?]);
-        let request = request(cx, Method::POST, url, Effect::Write, Some(&initiation(cx, order)?))?;
+        let product = product(cx, order)?;
+        let url = cx.profile.payments_api()?.join(&["payments", product]);
+        let request = if is_pain(product) {
+            let message = crate::pain::credit_transfer(cx, order)?;
+            request(cx, Method::POST, url, Effect::Write, None)?.body("application/xml", message)
+        } else {
+            request(cx, Method::POST, url, Effect::Write, Some(&initiation(cx, order)?))?
+        };
         with_redirects(cx, request, redirects)
     }
 

@@ -171,7 +171,7 @@ async fn entries(tpp: &Tpp, token: &SecretString, account: &str) -> Vec<Value> {
 
 /// Where a bank tells more of a single transaction than in its list, that is asked for;
 /// what it then says completes what was listed.
-/// [connector: one transaction at uk, berlin-redirect, polish]
+/// [connector: one transaction at uk berlin-redirect polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_transaction_is_told_in_full() {
     let gw = TestGateway::start().await;

@@ -117,6 +117,45 @@ async fn a_payment_settles_at_every_kind_of_bank() {
     gw.sandbox.stop().await;
 }
 
+/// XS2A 5.3.1, 5.4: banks that take orders as pain.001 and tell of them in pain.002.
+/// [connector: payment as pain.001 at berlin-redirect]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_in_xml_settles_or_is_rejected_as_one_in_json_does() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let debtor = iban_at(&gw, &tpp, EU).await;
+    let registry = gw.sandbox.gateway().registry();
+    let mut bank = (*registry.profile(&EU.parse().unwrap()).unwrap()).clone();
+    let products = ["pain.001-sepa-credit-transfers", "pain.001-instant-sepa-credit-transfers"];
+    bank.berlin_group.payment_products = products.map(str::to_owned).into();
+    bank.berlin_group.payment_status_formats = vec!["application/xml".to_owned()];
+    registry.put(bank);
+    let own = tpp.own_token("payments").await.unwrap();
+    let (_, journal) = gw.sandbox.bank(EU).unwrap();
+    for (scheme, amount, state, iso) in [
+        ("SEPA_CT", "12.34", "SETTLED", "ACSC"),
+        ("SEPA_INST", "12.34", "SETTLED", "ACSC"),
+        ("SEPA_CT", "999999.99", "REJECTED", "RJCT"),
+    ] {
+        let mut order = euro_payment(EU, &debtor, amount);
+        order["scheme"] = json!(scheme);
+        order["creditor"]["name"] = json!("Müller & <Söhne>");
+        let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+        gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+        let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), is_final).await;
+        assert_eq!((&payment["state"], &payment["iso_status"]), (&json!(state), &json!(iso)), "{payment}");
+        if state == "REJECTED" {
+            assert_eq!(payment["failure"]["iso_reason"], "AM04");
+        }
+    }
+    let asked = |product: &str| {
+        let path = format!("/v1/payments/{product}");
+        journal.entries().iter().filter(|entry| entry.method == "POST" && entry.path == path).count()
+    };
+    assert_eq!(products.map(asked), [2, 1]);
+    gw.sandbox.stop().await;
+}
+
 /// draft-ietf-httpapi-idempotency-key-header: replay, refusal, and one row whatever races.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idempotency_key_orders_once() {

@@ -6,13 +6,14 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::LOCATION;
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::response::{IntoResponse, Response};
 use crypto::Psd2Role;
 use domain::{Currency, Iban, Money};
 use serde_json::{Value, json};
 
 use super::authorisations::{approach, explicit_links, links, prepared};
+use super::pain;
 use super::refusal::Refusal;
 use super::signature::{demand, object, require_psu_address};
 use crate::bank::Bank;
@@ -21,7 +22,12 @@ use crate::engine::book::Seen;
 use crate::engine::{Order, OrderState, Subject};
 use crate::journal::Fact;
 
-const PRODUCTS: [&str; 2] = ["sepa-credit-transfers", "instant-sepa-credit-transfers"];
+const PRODUCTS: [&str; 4] = [
+    "sepa-credit-transfers",
+    "instant-sepa-credit-transfers",
+    "pain.001-sepa-credit-transfers",
+    "pain.001-instant-sepa-credit-transfers",
+];
 
 pub(super) async fn place(
     State(bank): State<Arc<Bank>>,
@@ -34,7 +40,8 @@ pub(super) async fn place(
     require_psu_address(&caller)?;
     demand(&bank, &caller, &body)?;
     let digest = crypto::digest::sha256_hex(&body);
-    let order = order(&bank, organisation.clone(), product, object(&body)?)?;
+    let body = if pain::is_xml(&product) { pain::order(&product, &body)? } else { object(&body)? };
+    let order = order(&bank, organisation.clone(), product, body)?;
     // The same X-Request-ID again is the same request (section 4.1): answer as before, or refuse.
     let request = caller.header("x-request-id").unwrap_or_default().to_ascii_lowercase();
     let key = format!("{organisation}/payment/{request}");
@@ -88,14 +95,19 @@ pub(super) async fn status(
     State(bank): State<Arc<Bank>>,
     caller: Caller,
     Path((product, id)): Path<(String, String)>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Response, Refusal> {
     let order = own_order(&bank, &caller, &product, &id)?;
+    let wanted = caller.header("accept").unwrap_or_default();
+    if pain::is_xml(&product) && wanted.starts_with("application/xml") {
+        let report = pain::status(&order, order.status(bank.now()));
+        return Ok(([(CONTENT_TYPE, "application/xml")], report).into_response());
+    }
     let mut view = json!({ "transactionStatus": order.status(bank.now()) });
     if let (OrderState::Rejected(reason, _), Some(view)) = (&order.state, view.as_object_mut()) {
         view.insert("reasonCode".into(), reason.clone().into());
         view.insert("psuMessage".into(), format!("The payment was rejected ({reason})").into());
     }
-    Ok(Json(view))
+    Ok(Json(view).into_response())
 }
 
 /// The order of a path, if it is the caller's.
