@@ -51,9 +51,12 @@ impl Dialect for BerlinGroup {
             return TokenKind::None;
         }
         match operation {
-            Operation::Consent | Operation::PaymentLodge | Operation::PaymentSubmit => TokenKind::None,
+            Operation::Consent
+            | Operation::FundsConsent
+            | Operation::PaymentLodge
+            | Operation::PaymentSubmit => TokenKind::None,
             Operation::AccountData => TokenKind::PsuIfHeld,
-            Operation::PaymentStatus => TokenKind::PsuIfHeld,
+            Operation::PaymentStatus | Operation::Funds => TokenKind::PsuIfHeld,
         }
     }
 

@@ -49,7 +49,9 @@ impl Dialect for PolishApi {
 
     fn token_for(&self, _profile: &Profile, operation: Operation) -> TokenKind<'_> {
         match operation {
-            Operation::Consent | Operation::PaymentLodge => TokenKind::None,
+            Operation::Consent | Operation::PaymentLodge | Operation::FundsConsent | Operation::Funds => {
+                TokenKind::None
+            }
             Operation::AccountData | Operation::PaymentSubmit | Operation::PaymentStatus => TokenKind::Psu,
         }
     }

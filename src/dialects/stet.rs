@@ -44,7 +44,9 @@ impl Dialect for Stet {
 
     fn token_for(&self, _profile: &Profile, operation: Operation) -> TokenKind<'_> {
         match operation {
-            Operation::Consent | Operation::AccountData => TokenKind::Psu,
+            Operation::Consent | Operation::AccountData | Operation::FundsConsent | Operation::Funds => {
+                TokenKind::Psu
+            }
             Operation::PaymentLodge | Operation::PaymentSubmit | Operation::PaymentStatus => {
                 TokenKind::Client(PISP)
             }

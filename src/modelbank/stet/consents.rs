@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::book::Pushed;
-use crate::engine::{Consent, ConsentState};
+use crate::engine::{Consent, ConsentState, Purpose};
 use crate::oauth;
 
 /// Days that an authorization lasts (RTS article 10a).
@@ -41,7 +41,7 @@ pub(crate) fn requested(bank: &Bank, query: &HashMap<String, String>) -> Option<
     let consent = Consent {
         id: bank.fresh("aut-"),
         tpp: client.registered.organization_identifier.clone(),
-        for_payment: false,
+        purpose: Purpose::Accounts,
         state: ConsentState::Awaiting,
         created: now,
         changed: now,

@@ -5,6 +5,7 @@
 
 pub mod consents;
 pub mod customer;
+pub mod funds;
 
 use std::sync::Arc;
 use std::time::Duration;
