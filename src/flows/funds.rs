@@ -163,6 +163,6 @@ pub(crate) fn handling_of<'d>(
         ConsentKind::AccountInformation => {
             Ok(Some(ConsentHandling::of_accounts(accounts_of(dialect, profile)?)))
         }
-        ConsentKind::FundsConfirmation => Ok(funds_of(dialect, profile)?.consents(profile)),
+        ConsentKind::FundsConfirmation => Ok(funds_of(dialect, profile)?.handling(profile)),
     }
 }

@@ -62,7 +62,7 @@ fn server(bank: &Bank) -> Value {
             "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
             "token_endpoint_auth_methods_supported": ["tls_client_auth"],
             "code_challenge_methods_supported": ["S256"],
-            "scopes_supported": ["aisp", "extended_transaction_history", "pisp"],
+            "scopes_supported": ["aisp", "extended_transaction_history", "cbpii", "pisp"],
             "tls_client_certificate_bound_access_tokens": true,
             "authorization_response_iss_parameter_supported": true,
         });

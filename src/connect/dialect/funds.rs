@@ -33,7 +33,7 @@ pub struct FundsAnswer {
 pub trait FundsConfirmation: Send + Sync {
     /// How this bank learns of the PSU's consent through its interface; `None`
     /// where the PSU tells the bank in another way.
-    fn consents(&self, profile: &Profile) -> Option<ConsentHandling<'_>>;
+    fn handling(&self, profile: &Profile) -> Option<ConsentHandling<'_>>;
 
     /// Asks whether an account covers an amount.
     ///

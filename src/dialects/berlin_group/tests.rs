@@ -299,6 +299,7 @@ fn standing_orders_are_entries_for_information() {
 }
 mod cards;
 mod embedded;
+mod funds;
 mod options;
 
 /// Some banks begin every answer with a byte order mark, errors too.

@@ -4,7 +4,7 @@
 use connect::{
     BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, ConsentHandling,
     ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Effect, FundsAnswer,
-    FundsConfirmation, FundsQuestion, LodgedConsent, Operation, Profile, QuirkName,
+    FundsConfirmation, FundsQuestion, LodgedConsent, Operation, Profile,
 };
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -13,16 +13,14 @@ use url::Url;
 use super::accounts::{end_of_day, lodged_for};
 use super::{UkOpenBanking, request, success, written};
 use crate::echo;
+use crate::funds::{is_unreliable, said};
 use crate::node::Node;
-
-/// The step of quirks.
-const STEP: &str = "cbpii.funds_confirmation";
 
 /// Consents to confirmation of funds.
 struct FundsConsents;
 
 impl FundsConfirmation for UkOpenBanking {
-    fn consents(&self, _profile: &Profile) -> Option<ConsentHandling<'_>> {
+    fn handling(&self, _profile: &Profile) -> Option<ConsentHandling<'_>> {
         Some(ConsentHandling {
             consents: Consents::Lodged(&FundsConsents),
             inquiry: Some(&FundsConsents),
@@ -53,22 +51,14 @@ impl FundsConfirmation for UkOpenBanking {
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
         let data = root.get("Data");
-        let available = data.get("FundsAvailable");
-        let version = cx.profile.funds_api.as_ref().map_or("", |api| api.version.as_str());
-        if cx.profile.quirks.find(QuirkName::FundsAnswerUnreliable, STEP, version).is_some() {
-            let available = available.boolean()?.unwrap_or(false);
-            return Ok(FundsAnswer { available, reliable: false, bank_reference: None });
+        if !is_unreliable(cx) {
+            echo::amount(&data.get("InstructedAmount"), "Amount", "Currency", &question.amount)?;
+            let reference = data.get("Reference");
+            if reference.word()?.is_some_and(|reference| reference != question.reference) {
+                return Err(echo::mismatch(&reference));
+            }
         }
-        echo::amount(&data.get("InstructedAmount"), "Amount", "Currency", &question.amount)?;
-        let reference = data.get("Reference");
-        if reference.word()?.is_some_and(|reference| reference != question.reference) {
-            return Err(echo::mismatch(&reference));
-        }
-        Ok(FundsAnswer {
-            available: available.boolean()?.ok_or_else(|| available.malformed())?,
-            reliable: true,
-            bank_reference: data.get("FundsConfirmationId").identifier()?,
-        })
+        said(cx, &data.get("FundsAvailable"), data.get("FundsConfirmationId").identifier()?)
     }
 }
 

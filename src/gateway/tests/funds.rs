@@ -15,8 +15,8 @@ use modelbank::Fault;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use support::consents::{event, events, lodge_until, steps};
-use support::funds::{Given, SCOPE, account_at, ask, given, issuer, lodge, push, token_of};
-use support::{TestGateway, UK, Wanted, assert_problem};
+use support::funds::{Given, SCOPE, account_at, ask, given, issuer, lodge, push, push_with, token_of};
+use support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, Wanted, assert_problem};
 
 /// Withdraws a consent.
 async fn withdraw(tpp: &Tpp, own: &SecretString, consent: &str) {
@@ -24,6 +24,17 @@ async fn withdraw(tpp: &Tpp, own: &SecretString, consent: &str) {
     let bearer = demo::bearer(own);
     let gone = tpp.http.send(Method::DELETE, &path, &[("authorization", &bearer)], "").await.unwrap();
     assert_eq!(gone.status, 204);
+}
+
+/// The page on which a consent is asked for.
+async fn page_of(gw: &TestGateway, tpp: &Tpp, consent: &str) -> String {
+    let pushed = push(tpp, consent, &verifier()).await.expect(201).unwrap();
+    let start = tpp.start_of(&pushed).unwrap();
+    let mut person = gw.person();
+    let first = person.request(Method::GET, &start.parse().unwrap(), None).await.unwrap();
+    let page = url::Url::parse(&start).unwrap().join(first.header("location").unwrap()).unwrap();
+    let shown = person.request(Method::GET, &page, None).await.unwrap();
+    String::from_utf8_lossy(&shown.body).into_owned()
 }
 
 /// Yes up to what is there, no above it.
@@ -62,6 +73,77 @@ async fn yes_and_no(bank: &str, currency: &str, there: &str, more: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_uk_bank_says_yes_up_to_what_is_there_and_no_above() {
     yes_and_no(UK, "GBP", "3482.17", "3482.18").await;
+}
+
+/// XS2A 10.1.
+/// [connector: funds at berlin-redirect]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_berlin_group_bank_says_yes_up_to_what_is_there_and_no_above() {
+    yes_and_no(EU, "EUR", "2913.44", "2913.45").await;
+}
+
+/// The same interface where the PSU would approve in an app.
+/// [connector: funds at berlin-decoupled]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decoupled_bank_says_yes_up_to_what_is_there_and_no_above() {
+    yes_and_no(DECOUPLED, "EUR", "2156.33", "2156.34").await;
+}
+
+/// The same interface where the PSU would approve on our pages.
+/// [connector: funds at berlin-embedded]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_embedded_bank_says_yes_up_to_what_is_there_and_no_above() {
+    yes_and_no(EMBEDDED, "EUR", "2634.80", "2634.81").await;
+}
+
+/// STET 1.4 section 4.7.
+/// [connector: funds at stet]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stet_bank_says_yes_up_to_what_is_there_and_no_above() {
+    yes_and_no(STET, "EUR", "1842.90", "1842.91").await;
+}
+
+/// PolishAPI 2.1.1, getConfirmationOfFunds.
+/// [connector: funds at polish]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_polish_bank_says_yes_up_to_what_is_there_and_no_above() {
+    yes_and_no(POLISH, "PLN", "8421.50", "8421.51").await;
+}
+
+/// PSD2 art. 65(1)(b), (2): where the PSU agrees with the bank outside its interface, our
+/// page says so, nobody is sent to the bank, and no authentication is claimed; a bank
+/// that has no agreement answers nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_that_the_bank_has_from_the_psu_is_given_on_our_page_alone() {
+    let gw = TestGateway::wanted(Wanted { auto_approve: false, ..Wanted::default() }).await;
+    let tpp = issuer(&gw).await;
+    let own = tpp.own_token(SCOPE).await.unwrap();
+    let savings = json!({ "iban": "DE92999100001000000025" });
+    let lodged =
+        async |account: &Value| lodge(&tpp, &own, EU, account).await.expect(201).unwrap().text("/id");
+    let consent = lodged(&savings).await;
+    let html = page_of(&gw, &tpp, &consent).await;
+    assert!(html.contains("Rheinbank answers only if it has your consent too"), "{html}");
+    assert!(html.contains("DE92 9991 0000 1000 0000 25") && !html.contains("You confirm at your bank next"));
+
+    let journal = gw.sandbox.bank(EU).unwrap().1;
+    journal.clear();
+    let given = token_of(&tpp, consent, gw.person()).await.unwrap();
+    assert_eq!(journal.entries().len(), 0, "the bank was not visited");
+    let path = format!("/v1/consents/{}", given.consent);
+    assert_eq!(steps(&tpp.get(&own, &path).await.unwrap().json()), ["CREATED", "AUTHORIZED"]);
+    let refused = ask(&tpp, &given, "1.00", "EUR").await;
+    assert_problem(&refused, 403, "consent.not_in_force");
+    assert_eq!(refused.text("/institution/code"), "NO_PIIS_ACTIVATION");
+
+    // What nobody did is not granted (OpenID Connect Core §5.5.1.1).
+    let consent = lodged(&account_at(EU)).await;
+    let acr = json!({ "id_token": { "acr": { "essential": true, "value": "urn:openbanking:psd2:sca" } } });
+    let pushed = push_with(&tpp, &consent, &verifier(), &[("claims", &acr.to_string())]).await;
+    let start = tpp.start_of(&pushed.expect(201).unwrap()).unwrap();
+    let visit = gw.person().walk(&start, RETURN).await.unwrap();
+    assert_eq!(support::parameter(&visit, "error"), "access_denied");
+    gw.sandbox.stop().await;
 }
 
 /// PSD2 art. 65(2): the PSU agrees with the bank before the first question; here to one
@@ -259,16 +341,13 @@ async fn the_psu_sees_the_account_and_may_refuse() {
     let tpp = issuer(&gw).await;
     let own = tpp.own_token(SCOPE).await.unwrap();
     let consent = lodge(&tpp, &own, UK, &account_at(UK)).await.expect(201).unwrap().text("/id");
-    let pushed = push(&tpp, &consent, &verifier()).await.expect(201).unwrap();
-    let start = tpp.start_of(&pushed).unwrap();
-    let mut person = gw.person();
-    let first = person.request(Method::GET, &start.parse().unwrap(), None).await.unwrap();
-    let page = url::Url::parse(&start).unwrap().join(first.header("location").unwrap()).unwrap();
-    let shown = person.request(Method::GET, &page, None).await.unwrap();
-    let html = String::from_utf8_lossy(&shown.body).into_owned();
+    let html = page_of(&gw, &tpp, &consent).await;
     for text in ["asks whether there is enough money", "Albion Bank", "990011 10000017", "yes or no"] {
         assert!(html.contains(text), "{text}");
     }
+    let pushed = push(&tpp, &consent, &verifier()).await.expect(201).unwrap();
+    let start = tpp.start_of(&pushed).unwrap();
+    let mut person = gw.person();
     person.decision = "decline";
     let visit = person.walk(&start, RETURN).await.unwrap();
     assert_eq!(support::parameter(&visit, "error"), "access_denied");

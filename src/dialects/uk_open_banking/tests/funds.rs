@@ -16,7 +16,7 @@ fn question(account: &AccountIdentification) -> FundsQuestion<'_> {
 }
 
 fn handling(profile: &Profile) -> ConsentHandling<'_> {
-    FundsConfirmation::consents(&UkOpenBanking, profile).unwrap()
+    UkOpenBanking.handling(profile).unwrap()
 }
 
 /// Confirmation of Funds API 4.0, `OBFundsConfirmationConsent1`: one account, no risk

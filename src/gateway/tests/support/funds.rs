@@ -4,7 +4,7 @@ use consentry::demo::{Answer, Browser, RETURN, Tpp, verifier};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::{EU, POLISH, STET, TestGateway, UK, parameter};
+use super::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, parameter};
 
 /// The scope of all of this.
 pub const SCOPE: &str = "fundsconfirmations";
@@ -21,6 +21,8 @@ pub fn account_at(bank: &str) -> Value {
     match bank {
         UK => json!({ "sort_code_account_number": { "sort_code": "990011", "account_number": "10000017" } }),
         EU => json!({ "iban": "DE17999100001000000017" }),
+        DECOUPLED => json!({ "iban": "FR7699901000010001000001722" }),
+        EMBEDDED => json!({ "iban": "AT679990300000010017" }),
         STET => json!({ "iban": "FR7699902000010001000001730" }),
         POLISH => json!({ "iban": "PL82999010060000000000010017" }),
         other => panic!("no account of {other} is known here"),
@@ -35,16 +37,23 @@ pub async fn lodge(tpp: &Tpp, own: &SecretString, bank: &str, account: &Value) -
 
 /// Pushes an authorization request for a consent.
 pub async fn push(tpp: &Tpp, consent: &str, verifier: &SecretString) -> Answer {
+    push_with(tpp, consent, verifier, &[]).await
+}
+
+/// The same, with further parameters.
+pub async fn push_with(tpp: &Tpp, consent: &str, verifier: &SecretString, more: &[(&str, &str)]) -> Answer {
     let details = json!([{ "type": "funds_confirmation", "consent_id": consent }]).to_string();
+    let scope = format!("openid {SCOPE}");
     let challenge = crypto::digest::pkce_challenge(verifier.expose_secret());
-    let form = [
+    let mut form = vec![
         ("response_type", "code"),
         ("redirect_uri", RETURN),
-        ("scope", SCOPE),
+        ("scope", &scope),
         ("code_challenge", challenge.as_str()),
         ("code_challenge_method", "S256"),
         ("authorization_details", details.as_str()),
     ];
+    form.extend_from_slice(more);
     tpp.authenticated("pushed_authorization_request_endpoint", &form).await.unwrap()
 }
 
