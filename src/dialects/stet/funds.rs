@@ -10,8 +10,7 @@ use serde_json::json;
 
 use super::accounts::written;
 use super::{CBPII, Stet, request, success};
-use crate::echo;
-use crate::funds::{is_unreliable, said};
+use crate::funds::{about, said};
 use crate::node::Node;
 use crate::tree::Tree;
 
@@ -55,14 +54,9 @@ impl FundsConfirmation for Stet {
     ) -> Result<FundsAnswer, BankError> {
         let body = success(cx, response, Effect::Read)?.unwrap_or(Tree::Null);
         let root = Node::root(&cx.profile.id, &body);
-        if !is_unreliable(cx) {
-            let asked = root.get("request");
-            echo::amount(&asked.get("instructedAmount"), "amount", "currency", &question.amount)?;
-            let id = asked.get("paymentCoverageRequestId");
-            if id.word()?.is_some_and(|id| id != question.reference) {
-                return Err(echo::mismatch(&id));
-            }
-        }
+        let asked = root.get("request");
+        let amount = asked.get("instructedAmount");
+        about(cx, question, (&amount, ["amount", "currency"]), &asked.get("paymentCoverageRequestId"))?;
         said(cx, &root.get("result"), None)
     }
 }

@@ -12,8 +12,7 @@ use url::Url;
 
 use super::accounts::{end_of_day, lodged_for};
 use super::{UkOpenBanking, request, success, written};
-use crate::echo;
-use crate::funds::{is_unreliable, said};
+use crate::funds::{about, said};
 use crate::node::Node;
 
 /// Consents to confirmation of funds.
@@ -51,13 +50,8 @@ impl FundsConfirmation for UkOpenBanking {
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
         let data = root.get("Data");
-        if !is_unreliable(cx) {
-            echo::amount(&data.get("InstructedAmount"), "Amount", "Currency", &question.amount)?;
-            let reference = data.get("Reference");
-            if reference.word()?.is_some_and(|reference| reference != question.reference) {
-                return Err(echo::mismatch(&reference));
-            }
-        }
+        let amount = data.get("InstructedAmount");
+        about(cx, question, (&amount, ["Amount", "Currency"]), &data.get("Reference"))?;
         said(cx, &data.get("FundsAvailable"), data.get("FundsConfirmationId").identifier()?)
     }
 }

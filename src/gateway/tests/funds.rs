@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use support::consents::{event, events, lodge_until, steps};
 use support::funds::{Given, SCOPE, account_at, ask, given, issuer, lodge, push, push_with, token_of};
+use support::log::Log;
 use support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, Wanted, assert_problem};
 
 /// Withdraws a consent.
@@ -69,42 +70,42 @@ async fn yes_and_no(bank: &str, currency: &str, there: &str, more: &str) {
 }
 
 /// PSD2 art. 65(1), (3).
-/// [connector: funds at uk]
+/// [connector: funds confirmation at uk]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_uk_bank_says_yes_up_to_what_is_there_and_no_above() {
     yes_and_no(UK, "GBP", "3482.17", "3482.18").await;
 }
 
 /// XS2A 10.1.
-/// [connector: funds at berlin-redirect]
+/// [connector: funds confirmation at berlin-redirect]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_berlin_group_bank_says_yes_up_to_what_is_there_and_no_above() {
     yes_and_no(EU, "EUR", "2913.44", "2913.45").await;
 }
 
 /// The same interface where the PSU would approve in an app.
-/// [connector: funds at berlin-decoupled]
+/// [connector: funds confirmation at berlin-decoupled]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_decoupled_bank_says_yes_up_to_what_is_there_and_no_above() {
     yes_and_no(DECOUPLED, "EUR", "2156.33", "2156.34").await;
 }
 
 /// The same interface where the PSU would approve on our pages.
-/// [connector: funds at berlin-embedded]
+/// [connector: funds confirmation at berlin-embedded]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_embedded_bank_says_yes_up_to_what_is_there_and_no_above() {
     yes_and_no(EMBEDDED, "EUR", "2634.80", "2634.81").await;
 }
 
 /// STET 1.4 section 4.7.
-/// [connector: funds at stet]
+/// [connector: funds confirmation at stet]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stet_bank_says_yes_up_to_what_is_there_and_no_above() {
     yes_and_no(STET, "EUR", "1842.90", "1842.91").await;
 }
 
 /// PolishAPI 2.1.1, getConfirmationOfFunds.
-/// [connector: funds at polish]
+/// [connector: funds confirmation at polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_polish_bank_says_yes_up_to_what_is_there_and_no_above() {
     yes_and_no(POLISH, "PLN", "8421.50", "8421.51").await;
@@ -356,5 +357,40 @@ async fn the_psu_sees_the_account_and_may_refuse() {
         (shown.text("/status"), shown.text("/status_reason")),
         ("REJECTED".into(), "psu-declined".into())
     );
+    gw.sandbox.stop().await;
+}
+
+/// Invariants 3, 7: whose account it is, how much was asked and what was answered is in
+/// no log; and no answer is in any row (PSD2 art. 65(3)).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_a_question_is_logged_and_no_answer_is_kept() {
+    let log = Log::of_everything();
+    let gw = TestGateway::start().await;
+    let tpp = issuer(&gw).await;
+    for (bank, currency) in [(UK, "GBP"), (EU, "EUR"), (STET, "EUR"), (POLISH, "PLN")] {
+        let given = given(&tpp, bank, gw.person()).await.unwrap();
+        ask(&tpp, &given, "77.31", currency).await.expect(200).unwrap();
+        gw.sandbox.bank(bank).unwrap().0.arm("POST", "unds", Fault::MalformedJson, 1);
+        assert_problem(&ask(&tpp, &given, "77.31", currency).await, 502, "institution.malformed");
+    }
+    let log = log.text();
+    assert!(log.contains("Consent con_uk_"), "the log says something");
+    let personal =
+        ["10000017", "DE17999100001000000017", "000000010017", "77.31", "order 7", "Anna Whitfield"];
+    let leaked: Vec<_> = personal.iter().filter(|datum| log.contains(**datum)).collect();
+    assert!(leaked.is_empty(), "{leaked:?}");
+    let read = |name: &str| {
+        let place = |suffix: &str| gw.folder().join(format!("data/{name}.sqlite{suffix}"));
+        let files = ["", "-wal"].map(|suffix| std::fs::read(place(suffix)).unwrap_or_default());
+        String::from_utf8_lossy(&files.concat()).into_owned()
+    };
+    let home = read("region-eu");
+    if home.is_empty() {
+        eprintln!("skipped: the databases are no files here; the SQLite run looks into them");
+    } else {
+        assert!(home.contains("DE17999100001000000017"), "the search finds what is there");
+        assert!(!read("global").contains("DE17999100001000000017"));
+        assert!(!home.contains("77.31") && !home.contains("\"available\""));
+    }
     gw.sandbox.stop().await;
 }

@@ -4,6 +4,7 @@ use connect::FundsQuestion;
 use domain::Money;
 
 use super::*;
+use crate::world::psu;
 
 fn account(text: &str) -> AccountIdentification {
     AccountIdentification::Iban(text.parse().unwrap())
@@ -15,12 +16,7 @@ fn account(text: &str) -> AccountIdentification {
 fn a_question_about_funds_names_account_and_amount_and_no_consent() {
     let mut profile = profile();
     profile.funds_api.clone_from(&profile.accounts_api);
-    let psu = PsuPresence {
-        ip_address: "192.0.2.1".parse().unwrap(),
-        user_agent: None,
-        accept_language: None,
-        last_authenticated: None,
-    };
+    let psu = psu();
     let cx = CallContext { psu: Some(&psu), psu_id: Some("psu-1"), ..context(&profile) };
     let account = account("DE89370400440532013000");
     let amount = Money::parse("150", "EUR".parse().unwrap()).unwrap();

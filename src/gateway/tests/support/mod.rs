@@ -6,6 +6,7 @@
 pub mod consents;
 pub mod customer;
 pub mod funds;
+pub mod log;
 
 use std::sync::Arc;
 use std::time::Duration;
