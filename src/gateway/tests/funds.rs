@@ -179,6 +179,14 @@ async fn a_consent_to_questions_is_of_one_account_and_is_given_at_the_bank() {
     ask(&tpp, &given, "1.00", "GBP").await.expect(200).unwrap();
 
     let own = tpp.own_token(SCOPE).await.unwrap();
+    // Nobody has to confirm it again; it is renewed like any other.
+    let path = format!("/v1/consents/{}", given.consent);
+    let confirmed = tpp.post(&own, &format!("{path}/reconfirm"), &json!({})).await.unwrap();
+    assert_problem(&confirmed, 409, "consent.nothing_to_reconfirm");
+    let renewed = tpp.post(&own, &format!("{path}/renew"), &json!({})).await.unwrap().expect(201).unwrap();
+    assert_eq!(renewed.json()["account"], account_at(UK));
+    assert_eq!(renewed.text("/renews_consent_id"), given.consent);
+
     withdraw(&tpp, &own, &given.consent).await;
     let told = journal.entries().iter().any(|entry| {
         entry.method == "DELETE" && entry.path.contains("funds-confirmation-consents") && entry.status == 204
