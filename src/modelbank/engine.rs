@@ -4,6 +4,7 @@
 pub(crate) mod arrangements;
 pub(crate) mod book;
 pub(crate) mod history;
+pub(crate) mod magic;
 pub(crate) mod people;
 pub(crate) mod vault;
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::history::Movement;
+use super::magic::{SHORT, SLOW_CENTS, SLOW_SETTLEMENT_MS, magic_reason};
 use super::people::{Account, accounts};
 use crate::BankKind;
 
@@ -199,28 +200,6 @@ impl Order {
             }
         }
     }
-}
-
-/// Hundredths of a payment that takes a day to settle.
-const SLOW_CENTS: i64 = 707;
-/// How long that is.
-const SLOW_SETTLEMENT_MS: i64 = 86_400_000;
-
-/// ISO 20022: there is not enough money.
-const SHORT: &str = "AM04";
-
-/// Amounts, in hundredths of any currency, with which a payment at any bank comes to
-/// something particular: an ISO 20022 reason, or none for the slow one.
-pub const MAGIC_AMOUNTS: [(i64, Option<&str>, &str); 4] = [
-    (404, Some("AC04"), "rejected: the creditor's account is closed"),
-    (511, Some(SHORT), "rejected: insufficient funds; a question about funds is answered no"),
-    (606, Some("MS03"), "rejected: no reason stated"),
-    (SLOW_CENTS, None, "in process (`ACSP`) for a day, then settled"),
-];
-
-fn magic_reason(amount: Decimal) -> Option<&'static str> {
-    let (_, reason, _) = MAGIC_AMOUNTS.iter().find(|(cents, ..)| amount == Decimal::new(*cents, 2))?;
-    *reason
 }
 
 /// Milliseconds from `from` to `to`; zero if the clock went back.
