@@ -5,7 +5,7 @@ use serde::Serialize;
 use store::consents::ConsentRow;
 use utoipa::ToSchema;
 
-use crate::view::{Page, Step};
+use crate::view::{AccountName, Page, Step};
 
 /// How far the access goes.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -17,8 +17,9 @@ struct AccessView {
     /// Earliest booking date.
     #[serde(skip_serializing_if = "Option::is_none")]
     history_from: Option<String>,
-    /// Accesses a day without the PSU.
-    frequency_per_day: u8,
+    /// Accesses a day without the PSU; absent where nothing is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequency_per_day: Option<u8>,
 }
 
 /// A consent.
@@ -27,7 +28,7 @@ pub(crate) struct ConsentView {
     /// The consent.
     #[schema(example = "con_uk_0197f0c2a7c07d3e8a3b5d1f20c4e6a8")]
     id: String,
-    /// `ACCOUNT_INFORMATION`.
+    /// `ACCOUNT_INFORMATION` or `FUNDS_CONFIRMATION`.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The institution, once chosen.
@@ -37,6 +38,9 @@ pub(crate) struct ConsentView {
     region: String,
     /// What may be read.
     permissions: Vec<&'static str>,
+    /// The account that is asked about, with `FUNDS_CONFIRMATION`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<AccountName>,
     /// How far.
     access: AccessView,
     /// Where it stands. Accept unknown values.
@@ -132,15 +136,16 @@ impl ConsentView {
         let terms = &consent.terms;
         Self {
             id: consent.id.to_string(),
-            kind: "ACCOUNT_INFORMATION",
+            kind: terms.kind().as_str(),
             institution_id: consent.institution.as_ref().map(ToString::to_string),
             region: consent.id.region().to_string(),
             permissions: terms.permissions.iter().map(|permission| permission.as_str()).collect(),
+            account: terms.funds_of.as_ref().map(AccountName::from),
             access: AccessView {
                 recurring: terms.recurring,
                 valid_until: terms.valid_until.to_string(),
                 history_from: terms.history_from.map(|day| day.to_string()),
-                frequency_per_day: terms.frequency_per_day,
+                frequency_per_day: terms.funds_of.is_none().then_some(terms.frequency_per_day),
             },
             status: consent.status.as_str(),
             status_reason: terms.status_reason.clone(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, State};
 use connect::ServiceHealth;
-use domain::InstitutionId;
+use domain::{Capability, InstitutionId};
 use flows::Gateway;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -82,6 +82,9 @@ pub(crate) struct HealthView {
     accounts: ServiceView,
     /// Payment initiation.
     payments: ServiceView,
+    /// Confirmation of funds, where the institution offers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    funds: Option<ServiceView>,
     /// Announced times of absence that are not over.
     maintenance_windows: Vec<MaintenanceView>,
     /// When (RFC 3339).
@@ -107,11 +110,13 @@ pub(crate) async fn show(
     let profile = profile.ok_or_else(missing)?;
     let health = gateway.health_of(&profile.id);
     let now = gateway.clock().now();
+    let offers_funds = profile.capabilities.contains(&Capability::FundsConfirmation);
     let windows = profile.maintenance.iter().filter(|window| window.until > now);
     Ok(Json(HealthView {
         institution_id: profile.id.to_string(),
         accounts: health.accounts.into(),
         payments: health.payments.into(),
+        funds: offers_funds.then(|| health.funds.into()),
         maintenance_windows: windows
             .map(|window| MaintenanceView {
                 from: window.from.to_string(),

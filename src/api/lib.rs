@@ -5,6 +5,7 @@ mod account_resources;
 mod accounts;
 mod consent_view;
 mod consents;
+mod funds;
 mod health;
 mod institutions;
 mod payments;
@@ -63,6 +64,7 @@ impl FromRef<Api> for Arc<Directory> {
         (name = "institutions", description = "Which banks there are and what they can do"),
         (name = "consents", description = "What a person allows, where, until when"),
         (name = "accounts", description = "Accounts, balances and transactions of all consents of a token"),
+        (name = "funds", description = "Whether an account covers an amount, yes or no"),
         (name = "payments", description = "Payments, placed at most once"),
         (name = "webhooks", description = "Events pushed to the client"),
         (name = "service", description = "The service itself"),
@@ -79,6 +81,7 @@ impl Modify for Security {
         let scopes = Scopes::from_iter([
             ("accounts", "lodge consents and read under them"),
             ("payments", "order payments"),
+            ("fundsconfirmations", "lodge consents to confirmation of funds, and ask under them"),
         ]);
         let flow = AuthorizationCode::new("/oauth/authorize", "/oauth/token", scopes);
         let scheme = SecurityScheme::OAuth2(OAuth2::with_description(
@@ -114,6 +117,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(account_resources::direct_debits))
         .routes(routes!(account_resources::scheduled_payments))
         .routes(routes!(account_resources::statements))
+        .routes(routes!(funds::confirm))
         .routes(routes!(payments::order))
         .routes(routes!(payments::show))
         .routes(routes!(webhooks::add, webhooks::list))

@@ -15,6 +15,7 @@ mod token;
 use crypto::{SigningKey, jws};
 use domain::{Entropy, Timestamp};
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -31,17 +32,19 @@ pub use token::{BankTokens, TokenAsked, tokens_of};
 use crate::{BankError, BankErrorKind, ClientAuth, Profile};
 
 /// For which service we act; names the steps of quirks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Role {
     /// Account information.
     Accounts,
     /// Payment initiation.
     Payments,
+    /// Confirmation of funds.
+    Funds,
 }
 
 impl Role {
     /// Every service.
-    pub const ALL: [Self; 2] = [Self::Accounts, Self::Payments];
+    pub const ALL: [Self; 3] = [Self::Accounts, Self::Payments, Self::Funds];
 
     /// The word in steps of quirks and in deployment files.
     #[must_use]
@@ -49,6 +52,7 @@ impl Role {
         match self {
             Self::Accounts => "aisp",
             Self::Payments => "pisp",
+            Self::Funds => "cbpii",
         }
     }
 
@@ -63,20 +67,28 @@ impl Role {
         match self {
             Self::Accounts => "accounts",
             Self::Payments => "payments",
+            Self::Funds => "fundsconfirmations",
         }
     }
 
     /// The service that a token of our own with this scope is for.
     #[must_use]
     pub fn of_scope(scope: &str) -> Self {
-        let pays = scope.split(' ').any(|word| matches!(word, "payments" | "pisp"));
-        if pays { Self::Payments } else { Self::Accounts }
+        let any = |wanted: [&str; 2]| scope.split(' ').any(|word| wanted.contains(&word));
+        if any(["payments", "pisp"]) {
+            Self::Payments
+        } else if any(["fundsconfirmations", "cbpii"]) {
+            Self::Funds
+        } else {
+            Self::Accounts
+        }
     }
 
-    fn version(self, profile: &Profile) -> &str {
+    pub(crate) fn version(self, profile: &Profile) -> &str {
         let api = match self {
             Self::Accounts => &profile.accounts_api,
             Self::Payments => &profile.payments_api,
+            Self::Funds => &profile.funds_api,
         };
         api.as_ref().map_or("", |api| api.version.as_str())
     }

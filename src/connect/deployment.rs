@@ -26,6 +26,8 @@ pub struct Deployment {
     pub accounts_api: Option<ApiBase>,
     /// Base address of payment initiation.
     pub payments_api: Option<ApiBase>,
+    /// Where confirmation of funds is.
+    pub funds_api: Option<ApiBase>,
     /// Further hosts that calls may go to.
     pub hosts: Vec<String>,
 }
@@ -126,6 +128,10 @@ impl Profile {
             self.payments_api = deployment.payments_api;
             filled("payments_api");
         }
+        if deployment.funds_api.is_some() {
+            self.funds_api = deployment.funds_api;
+            filled("funds_api");
+        }
         // Recurring payments are not called, so their address holds nothing up.
         filled("recurring_api");
         if !deployment.clients.is_empty() {
@@ -133,7 +139,7 @@ impl Profile {
             self.client_ids.extend(registered);
             let lacking: Vec<String> = self
                 .roles_registered_apart()
-                .unwrap_or(Role::ALL.to_vec())
+                .unwrap_or_else(|| self.services())
                 .into_iter()
                 .filter(|role| self.client_of(*role).is_none())
                 .map(|role| format!("{}.client_id", role.word()))
@@ -151,8 +157,17 @@ impl Profile {
     pub fn roles_registered_apart(&self) -> Option<Vec<Role>> {
         let quirk = self.quirks.find(QuirkName::RegistrationPerRole, "dcr.post", "")?;
         let roles = quirk.texts("roles");
-        let known: Vec<Role> = roles.into_iter().filter_map(Role::from_word).collect();
-        Some(if known.is_empty() { Role::ALL.to_vec() } else { known })
+        let services = self.services();
+        let known = roles.into_iter().filter_map(Role::from_word).filter(|role| services.contains(role));
+        let known: Vec<Role> = known.collect();
+        Some(if known.is_empty() { services } else { known })
+    }
+
+    /// The services that we may be registered for; confirmation of funds is not
+    /// one at a bank without an address for it.
+    fn services(&self) -> Vec<Role> {
+        let offered = |role: &Role| *role != Role::Funds || self.funds_api.is_some();
+        Role::ALL.into_iter().filter(offered).collect()
     }
 
     /// Whether calls can be made: nothing that the deployment must give is missing.

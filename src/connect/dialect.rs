@@ -4,6 +4,7 @@
 mod consents;
 mod details;
 mod embedded;
+mod funds;
 mod paging;
 
 use std::net::IpAddr;
@@ -16,13 +17,14 @@ use uuid::Uuid;
 use crate::bank_oauth::BankTokens;
 use crate::{AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, Profile};
 pub use consents::{
-    BankConsentStatus, ConsentByAuthorization, ConsentInquiry, ConsentLodging, ConsentOrder,
+    BankConsentStatus, ConsentByAuthorization, ConsentHandling, ConsentInquiry, ConsentLodging, ConsentOrder,
     ConsentRevocation, Consents, LodgedConsent,
 };
 pub use details::TransactionDetails;
 pub use embedded::{
     Challenge, EmbeddedAuthentication, EmbeddedSca, EmbeddedStep, PsuInput, ScaMethod, ScaMethodKind,
 };
+pub use funds::{FundsAnswer, FundsConfirmation, FundsQuestion};
 pub use paging::{NextPage, Page, PageGuard};
 
 /// What we know of a PSU who is present. Told to the bank; its absence makes
@@ -80,6 +82,10 @@ pub enum Operation {
     PaymentSubmit,
     /// Asking how a payment stands.
     PaymentStatus,
+    /// Lodging, asking for or revoking a consent to confirmation of funds.
+    FundsConsent,
+    /// Asking whether an account covers an amount.
+    Funds,
 }
 
 /// Which access token a request carries.
@@ -117,6 +123,11 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// Payment initiation, if the standard has it.
     fn payments(&self) -> Option<&dyn PaymentInitiation>;
+
+    /// Confirmation of funds, if the standard has it.
+    fn funds(&self) -> Option<&dyn FundsConfirmation> {
+        None
+    }
 
     /// The token endpoint, where the standard has one of its own in place of
     /// RFC 6749's.

@@ -21,6 +21,8 @@ pub enum Service {
     Accounts,
     /// Payment initiation.
     Payments,
+    /// Confirmation of funds.
+    Funds,
 }
 
 /// How a service of a bank is doing.

@@ -28,11 +28,11 @@ pub use berlin_group_options::{
 pub use deployment::{Deployment, EmptySlots, RegisteredClient};
 pub use dialect::{
     AccountInformation, BankConsentStatus, BankPaymentIds, CallContext, Challenge, ConsentByAuthorization,
-    ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Dialect, Echo,
-    EmbeddedAuthentication, EmbeddedSca, EmbeddedStep, ExplicitStart, LodgedConsent, LodgedPayment, NextPage,
-    Operation, Page, PageGuard, PaymentInitiation, PaymentReport, PsuInput, PsuPresence, RedirectUris,
-    ScaMethod, ScaMethodKind, ScaStart, TokenEndpoint, TokenKind, TransactionDetails, TransactionQuery,
-    TransactionSelection,
+    ConsentHandling, ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Dialect,
+    Echo, EmbeddedAuthentication, EmbeddedSca, EmbeddedStep, ExplicitStart, FundsAnswer, FundsConfirmation,
+    FundsQuestion, LodgedConsent, LodgedPayment, NextPage, Operation, Page, PageGuard, PaymentInitiation,
+    PaymentReport, PsuInput, PsuPresence, RedirectUris, ScaMethod, ScaMethodKind, ScaStart, TokenEndpoint,
+    TokenKind, TransactionDetails, TransactionQuery, TransactionSelection,
 };
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};

@@ -248,6 +248,8 @@ pub struct Profile {
     pub accounts_api: Option<ApiBase>,
     /// Payment initiation: what stands before `/payments` and `/domestic-payments`.
     pub payments_api: Option<ApiBase>,
+    /// Where confirmation of funds is.
+    pub funds_api: Option<ApiBase>,
     /// The bank's OAuth server; `None` where the bank uses none.
     pub authorization_server: Option<AuthorizationServer>,
     /// Our client identifier at the bank; `None` until we are registered.
@@ -368,6 +370,7 @@ impl Profile {
             dialect: dialect.to_owned(),
             accounts_api: None,
             payments_api: None,
+            funds_api: None,
             authorization_server: None,
             client_id: None,
             client_ids: BTreeMap::new(),
@@ -443,11 +446,10 @@ impl Profile {
         self.dialect.strip_prefix(PLUGIN)
     }
 
-    /// The checks that are weaker when a consent to account information is given here.
+    /// The checks that are weaker when a consent to this service is given here.
     #[must_use]
-    pub fn checks_relaxed(&self) -> Vec<&'static str> {
-        let version = self.accounts_api.as_ref().map_or("", |api| api.version.as_str());
-        self.quirks.checks_relaxed("aisp", version)
+    pub fn checks_relaxed(&self, role: Role) -> Vec<&'static str> {
+        self.quirks.checks_relaxed(role.word(), role.version(self))
     }
 
     /// The approaches to authentication in the words of our API, without repeats.
@@ -485,6 +487,15 @@ impl Profile {
         self.payments_api.as_ref().ok_or_else(|| BankError::profile(&self.id, "payments_api"))
     }
 
+    /// Address and version of confirmation of funds.
+    ///
+    /// # Errors
+    ///
+    /// `profile-error` if the bank has none.
+    pub fn funds_api(&self) -> Result<&ApiBase, BankError> {
+        self.funds_api.as_ref().ok_or_else(|| BankError::profile(&self.id, "funds_api"))
+    }
+
     /// Whether a call may go to this address: https, and a host and port of the
     /// profile's own. A link in an answer can never lead our certificate elsewhere.
     #[must_use]
@@ -515,7 +526,10 @@ impl Profile {
         });
         named
             || issuer.as_ref().is_some_and(same)
-            || [&self.accounts_api, &self.payments_api].into_iter().flatten().any(|api| same(&api.url))
+            || [&self.accounts_api, &self.payments_api, &self.funds_api]
+                .into_iter()
+                .flatten()
+                .any(|api| same(&api.url))
             || endpoints.flatten().any(same)
     }
 }

@@ -314,6 +314,7 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     for (key, slot) in [
         ("accounts_api", &mut profile.accounts_api),
         ("payments_api", &mut profile.payments_api),
+        ("funds_api", &mut profile.funds_api),
         ("recurring_api", &mut profile.recurring_api),
     ] {
         *slot = api(table, key, own_versions, &mut profile.missing);

@@ -5,6 +5,7 @@ mod accounts;
 mod cards;
 mod embedded;
 mod error;
+mod funds;
 mod options;
 mod payments;
 mod reading;
@@ -14,8 +15,8 @@ mod transactions;
 
 use connect::{
     AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    Dialect, Effect, EmbeddedAuthentication, Operation, PaymentInitiation, Profile, RedirectUris, ScaFlow,
-    Signature, Signing, StartAuthorisation, TokenEndpoint, TokenKind,
+    Dialect, Effect, EmbeddedAuthentication, FundsConfirmation, Operation, PaymentInitiation, Profile,
+    RedirectUris, ScaFlow, Signature, Signing, StartAuthorisation, TokenEndpoint, TokenKind,
 };
 use http::Method;
 use secrecy::ExposeSecret;
@@ -51,7 +52,11 @@ impl Dialect for BerlinGroup {
             return TokenKind::None;
         }
         match operation {
-            Operation::Consent | Operation::PaymentLodge | Operation::PaymentSubmit => TokenKind::None,
+            Operation::Consent
+            | Operation::FundsConsent
+            | Operation::Funds
+            | Operation::PaymentLodge
+            | Operation::PaymentSubmit => TokenKind::None,
             Operation::AccountData => TokenKind::PsuIfHeld,
             Operation::PaymentStatus => TokenKind::PsuIfHeld,
         }
@@ -66,6 +71,10 @@ impl Dialect for BerlinGroup {
     }
 
     fn payments(&self) -> Option<&dyn PaymentInitiation> {
+        Some(self)
+    }
+
+    fn funds(&self) -> Option<&dyn FundsConfirmation> {
         Some(self)
     }
 

@@ -14,6 +14,7 @@
 mod berlin_group;
 mod camt;
 mod echo;
+mod funds;
 mod mapped;
 mod mt940;
 mod node;

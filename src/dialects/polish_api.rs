@@ -7,6 +7,7 @@
 //! accounts at the TPP; ours choose at the bank.
 
 mod accounts;
+mod funds;
 mod payments;
 mod tokens;
 
@@ -14,8 +15,8 @@ use std::io::Read;
 
 use connect::{
     AccountInformation, ApiBase, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect,
-    Effect, Operation, PaymentInitiation, Profile, RedirectUris, ScaStart, Signature, Signing, TokenEndpoint,
-    TokenKind,
+    Effect, FundsConfirmation, Operation, PaymentInitiation, Profile, RedirectUris, ScaStart, Signature,
+    Signing, TokenEndpoint, TokenKind,
 };
 use http::Method;
 use jiff::ToSpan;
@@ -49,7 +50,9 @@ impl Dialect for PolishApi {
 
     fn token_for(&self, _profile: &Profile, operation: Operation) -> TokenKind<'_> {
         match operation {
-            Operation::Consent | Operation::PaymentLodge => TokenKind::None,
+            Operation::Consent | Operation::PaymentLodge | Operation::FundsConsent | Operation::Funds => {
+                TokenKind::None
+            }
             Operation::AccountData | Operation::PaymentSubmit | Operation::PaymentStatus => TokenKind::Psu,
         }
     }
@@ -59,6 +62,10 @@ impl Dialect for PolishApi {
     }
 
     fn payments(&self) -> Option<&dyn PaymentInitiation> {
+        Some(self)
+    }
+
+    fn funds(&self) -> Option<&dyn FundsConfirmation> {
         Some(self)
     }
 

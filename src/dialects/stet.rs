@@ -5,11 +5,13 @@
 //! authorization is the consent, and its token says whether it still stands.
 
 mod accounts;
+mod funds;
 mod payments;
 
 use connect::{
     AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect, Effect,
-    Operation, PaymentInitiation, Profile, Signature, Signing, TokenEndpoint, TokenKind, http_date,
+    FundsConfirmation, Operation, PaymentInitiation, Profile, Signature, Signing, TokenEndpoint, TokenKind,
+    http_date,
 };
 use http::{Method, StatusCode};
 use secrecy::ExposeSecret;
@@ -25,6 +27,8 @@ const MEDIA: &str = "application/hal+json; charset=utf-8";
 const AISP: &str = "aisp";
 /// The same with transactions older than 90 days, once after authentication.
 const AISP_AND_HISTORY: &str = "aisp extended_transaction_history";
+/// Scope of confirmation of funds.
+const CBPII: &str = "cbpii";
 /// Scope of payment initiation.
 const PISP: &str = "pisp";
 
@@ -44,7 +48,9 @@ impl Dialect for Stet {
 
     fn token_for(&self, _profile: &Profile, operation: Operation) -> TokenKind<'_> {
         match operation {
-            Operation::Consent | Operation::AccountData => TokenKind::Psu,
+            Operation::Consent | Operation::AccountData | Operation::FundsConsent | Operation::Funds => {
+                TokenKind::Psu
+            }
             Operation::PaymentLodge | Operation::PaymentSubmit | Operation::PaymentStatus => {
                 TokenKind::Client(PISP)
             }
@@ -56,6 +62,10 @@ impl Dialect for Stet {
     }
 
     fn payments(&self) -> Option<&dyn PaymentInitiation> {
+        Some(self)
+    }
+
+    fn funds(&self) -> Option<&dyn FundsConfirmation> {
         Some(self)
     }
 

@@ -1,15 +1,17 @@
 //! UK Open Banking Read/Write API 3.1 and 4.0: account access consents,
-//! accounts and single domestic payments, authorised through OAuth.
+//! accounts, single domestic payments and confirmation of funds, authorised
+//! through OAuth.
 
 mod accounts;
 mod error;
+mod funds;
 mod payments;
 mod resources;
 
 use connect::{
     AccountInformation, AccountResources, BankConsentStatus, BankError, BankErrorKind, BankRequest,
-    BankResponse, CallContext, Dialect, Effect, Operation, PaymentInitiation, Profile, QuirkName, Signature,
-    Signing, TokenEndpoint, TokenKind, http_date,
+    BankResponse, CallContext, Dialect, Effect, FundsConfirmation, Operation, PaymentInitiation, Profile,
+    QuirkName, Signature, Signing, TokenEndpoint, TokenKind, http_date,
 };
 use domain::{AccountIdentification, SortCodeAccount};
 use http::Method;
@@ -39,8 +41,9 @@ impl Dialect for UkOpenBanking {
     fn token_for(&self, _profile: &Profile, operation: Operation) -> TokenKind<'_> {
         match operation {
             Operation::Consent => TokenKind::Client("accounts"),
-            Operation::AccountData | Operation::PaymentSubmit => TokenKind::Psu,
+            Operation::AccountData | Operation::PaymentSubmit | Operation::Funds => TokenKind::Psu,
             Operation::PaymentLodge | Operation::PaymentStatus => TokenKind::Client("payments"),
+            Operation::FundsConsent => TokenKind::Client("fundsconfirmations"),
         }
     }
 
@@ -53,6 +56,10 @@ impl Dialect for UkOpenBanking {
     }
 
     fn payments(&self) -> Option<&dyn PaymentInitiation> {
+        Some(self)
+    }
+
+    fn funds(&self) -> Option<&dyn FundsConfirmation> {
         Some(self)
     }
 

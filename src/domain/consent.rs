@@ -35,6 +35,16 @@ words!(
 );
 
 words!(
+    /// What a consent is to.
+    ConsentKind {
+        /// Reading accounts.
+        AccountInformation = "ACCOUNT_INFORMATION",
+        /// Asking whether one account covers an amount (PSD2 art. 65).
+        FundsConfirmation = "FUNDS_CONFIRMATION",
+    }
+);
+
+words!(
     /// Where a consent stands.
     ConsentStatus {
         /// Lodged by the TPP; the PSU has not been asked.
@@ -107,6 +117,8 @@ words!(
         ScheduledPayments = "SCHEDULED_PAYMENTS",
         /// Statements.
         Statements = "STATEMENTS",
+        /// Whether the account covers an amount.
+        Funds = "FUNDS",
     }
 );
 

@@ -26,7 +26,9 @@ pub use account_resource::{
     PostalAddress, ResourceEntry, ScheduledPayment, StandingOrder, Statement,
 };
 pub use clock::{Clock, Entropy, ManualClock, ShiftedClock, SystemClock, SystemEntropy};
-pub use consent::{ConsentStatus, ExpirySource, Permission, ReadKind, SuspensionCause, WrongTransition};
+pub use consent::{
+    ConsentKind, ConsentStatus, ExpirySource, Permission, ReadKind, SuspensionCause, WrongTransition,
+};
 pub use id::{
     AccountId, ConsentId, DetailId, EventId, GrantId, InstitutionId, InvalidId, PaymentId, RequestId,
     SessionId, TransactionId, WebhookId,

@@ -283,6 +283,7 @@ impl Gateway {
                     | FlowError::OtherPsu
                     | FlowError::PaymentState(_)
                     | FlowError::OrderNotGranted
+                    | FlowError::ConsentNotGranted
                     | FlowError::CallbackMismatch
                     | FlowError::CallbackSpent
                     | FlowError::KeyInFlight
@@ -361,11 +362,7 @@ impl Gateway {
             self.read_source(information, &source, known, only, read).await
         };
         let accounts = match work.await {
-            Err(FlowError::Bank(error)) => {
-                let heeded = self.heed(&consent, error.kind).await;
-                let over = heeded.filter(|consent| !consent.is_in_force(self.now()));
-                return Err(over.map_or_else(|| error.into(), |consent| not_in_force(&consent)));
-            }
+            Err(FlowError::Bank(error)) => return Err(self.after_refusal(&consent, error).await),
             other => other?,
         };
         // What is not in the ledger does not leave the house.
@@ -583,7 +580,7 @@ fn unlisted_now(profile: &Profile, listed: &Result<Vec<AccountData>, FlowError>)
     }
 }
 
-fn not_in_force(consent: &ConsentRow) -> FlowError {
+pub(crate) fn not_in_force(consent: &ConsentRow) -> FlowError {
     FlowError::ConsentNotInForce {
         consent: consent.id,
         status: consent.status,

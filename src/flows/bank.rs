@@ -58,18 +58,12 @@ impl LegSubject {
     fn parse(text: &str) -> Option<Self> {
         text.parse().map(Self::Consent).ok().or_else(|| text.parse().map(Self::Payment).ok())
     }
-
-    fn role(self) -> Role {
-        match self {
-            Self::Consent(_) => Role::Accounts,
-            Self::Payment(_) => Role::Payments,
-        }
-    }
 }
 
 /// A leg that is about to begin.
 pub(crate) struct PendingLeg {
     state: SecretString,
+    role: Role,
     pub(crate) session: SessionId,
     pub(crate) subject: LegSubject,
     pub(crate) redirects: RedirectUris,
@@ -95,6 +89,7 @@ struct CodeSecrets {
 
 #[derive(Serialize, Deserialize)]
 struct OAuthSecrets {
+    role: Role,
     nonce: String,
     verifier: String,
     redirect_uri: Url,
@@ -144,14 +139,24 @@ impl Gateway {
         self.parts.transport.call(profile, request).await
     }
 
-    /// As [`Gateway::call`], for a payment: a bank can be down for payments alone.
-    pub(crate) async fn call_for_payment(
+    /// As [`Gateway::call`], for one service: a bank can be down for it alone.
+    pub(crate) async fn call_for(
         &self,
+        service: Service,
         profile: &Profile,
         mut request: BankRequest,
     ) -> Result<BankResponse, BankError> {
-        request.service = Service::Payments;
+        request.service = service;
         self.call(profile, request).await
+    }
+
+    /// As [`Gateway::call_for`], for a payment.
+    pub(crate) async fn call_for_payment(
+        &self,
+        profile: &Profile,
+        request: BankRequest,
+    ) -> Result<BankResponse, BankError> {
+        self.call_for(Service::Payments, profile, request).await
     }
 
     pub(crate) fn after(&self, lifetime: Duration) -> Timestamp {
@@ -164,6 +169,7 @@ impl Gateway {
         profile: &Profile,
         session: SessionId,
         subject: LegSubject,
+        role: Role,
     ) -> Result<PendingLeg, FlowError> {
         let state = crypto::token(self.entropy(), 32);
         let callback = self.callback(&profile.id)?;
@@ -178,7 +184,7 @@ impl Gateway {
             callback: callback.clone(),
             state: state.clone(),
         };
-        Ok(PendingLeg { state, session, subject, redirects, bank_id: None })
+        Ok(PendingLeg { state, role, session, subject, redirects, bank_id: None })
     }
 
     /// Turns the bank's word on how the PSU authenticates into a leg.
@@ -203,7 +209,7 @@ impl Gateway {
             ScaStart::OAuth { scope, intent_id, metadata } => {
                 let server = self.server(profile, metadata.as_ref()).await?;
                 let request = AuthorizationRequest {
-                    role: pending.subject.role(),
+                    role: pending.role,
                     state: pending.state.expose_secret().to_owned(),
                     nonce: crypto::token(self.entropy(), 32).expose_secret().to_owned(),
                     code_verifier: crypto::token(self.entropy(), 32),
@@ -219,6 +225,7 @@ impl Gateway {
                 };
                 let url = client.authorize_url(&request, request_uri.as_deref())?;
                 let secrets = OAuthSecrets {
+                    role: request.role,
                     nonce: request.nonce,
                     verifier: request.code_verifier.expose_secret().to_owned(),
                     redirect_uri: request.redirect_uri,
@@ -391,7 +398,7 @@ impl Gateway {
             .map(|(_, state)| state.into_owned())
             .unwrap_or_default();
         let request = AuthorizationRequest {
-            role: returned.subject.role(),
+            role: secrets.role,
             state,
             nonce: secrets.nonce.clone(),
             code_verifier: secrets.verifier.clone().into(),

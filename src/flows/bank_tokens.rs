@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use connect::bank_oauth::{BankTokens, Role, TokenAsked};
 use connect::{BankError, BankErrorKind, Profile, TokenKind};
-use domain::Timestamp;
+use domain::{ConsentKind, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use store::consents::ConsentRow;
 use store::payments::PaymentRow;
@@ -166,5 +166,13 @@ fn fresh_token(consent: &ConsentRow, now: Timestamp) -> Option<SecretString> {
 }
 
 fn of_consent(consent: &ConsentRow) -> (Role, Option<&str>) {
-    (Role::Accounts, consent.bank.consent_id.as_deref())
+    (role_of(consent.terms.kind()), consent.bank.consent_id.as_deref())
+}
+
+/// The service that a consent is to.
+pub(crate) fn role_of(kind: ConsentKind) -> Role {
+    match kind {
+        ConsentKind::AccountInformation => Role::Accounts,
+        ConsentKind::FundsConfirmation => Role::Funds,
+    }
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use connect::{BankConsentStatus, BankError, BankErrorKind, Operation, Profile, TokenKind};
+use connect::{BankConsentStatus, BankError, BankErrorKind, Profile, TokenKind};
 use domain::{ConsentId, ConsentStatus};
 use store::StoreError;
 use store::consents::{Authorisations, ConsentRow, Note};
 
-use crate::accounts::chain;
-use crate::bank::accounts_of;
-use crate::consents::{DAY, NextStep, TRIES};
+use crate::accounts::{chain, not_in_force};
+use crate::bank_tokens::role_of;
+use crate::consents::{DAY, NextStep, TRIES, service_of};
+use crate::funds::handling_of;
 use crate::jurisdiction::OTHERS_EVERY;
 use crate::settling::settled_at;
 use crate::webhooks::later;
@@ -86,9 +87,17 @@ impl Gateway {
         self.end_consent(consent.id, status, note).await
     }
 
+    /// What a bank's failure under a consent comes to: that the consent is over, if
+    /// the bank says so when it is asked.
+    pub(crate) async fn after_refusal(&self, consent: &ConsentRow, error: BankError) -> FlowError {
+        let heeded = self.heed(consent, error.kind).await;
+        let over = heeded.filter(|consent| !consent.is_in_force(self.now()));
+        over.map_or_else(|| error.into(), |consent| not_in_force(&consent))
+    }
+
     /// Heeds a bank's refusal that may be about the consent itself. Returns how
     /// the consent stands after the bank was asked.
-    pub(crate) async fn heed(&self, consent: &ConsentRow, kind: BankErrorKind) -> Option<ConsentRow> {
+    async fn heed(&self, consent: &ConsentRow, kind: BankErrorKind) -> Option<ConsentRow> {
         let about_consent = matches!(
             kind,
             BankErrorKind::ConsentExpired
@@ -110,9 +119,9 @@ impl Gateway {
         }
     }
 
-    /// The bank said yes: the consent is in force, and the one it renews ends in
+    /// The bank said yes, or has nothing to say: the consent is in force, and the one it renews ends in
     /// the same transaction.
-    async fn authorize(&self, id: ConsentId) -> Result<ConsentRow, FlowError> {
+    pub(crate) async fn authorize(&self, id: ConsentId) -> Result<ConsentRow, FlowError> {
         let mut tries = 0;
         let (consent, replaced) = loop {
             match self.authorize_once(id).await {
@@ -138,7 +147,7 @@ impl Gateway {
             Some(old) => store.consent(old).await?.filter(|old| old.life.superseded_by.is_none()),
             None => None,
         };
-        let relaxed = self.bank_of(&consent)?.checks_relaxed();
+        let relaxed = self.bank_of(&consent)?.checks_relaxed(role_of(consent.terms.kind()));
         let mut tx = store.begin().await?;
         let consent = self
             .change_consent(&mut tx, consent, Note::by("psu"), None, |row| {
@@ -186,14 +195,16 @@ impl Gateway {
     async fn consent_at_bank(&self, consent: &ConsentRow) -> Result<BankConsentStatus, FlowError> {
         let profile = self.bank_of(consent)?;
         let dialect = self.dialect_of(&profile)?;
-        let accounts = accounts_of(&*dialect, &profile)?;
-        let Some(inquiry) = accounts.inquiry() else {
+        let kind = consent.terms.kind();
+        let handling = handling_of(kind, &*dialect, &profile)?;
+        let Some((handling, inquiry)) = handling.and_then(|handling| Some((handling, handling.inquiry?)))
+        else {
             return self.consent_by_token(&profile, consent).await;
         };
-        let token = self.bank_token(&profile, dialect.token_for(&profile, Operation::Consent), None).await?;
+        let token = self.bank_token(&profile, dialect.token_for(&profile, handling.operation), None).await?;
         let psu_id = consent.bank.psu_id.as_deref();
         let cx = self.context(&profile, None, psu_id, token.as_ref(), consent.bank.consent_id.as_deref());
-        let response = self.call(&profile, inquiry.status(&cx)?).await?;
+        let response = self.call_for(service_of(kind), &profile, inquiry.status(&cx)?).await?;
         Ok(inquiry.status_read(&cx, &response)?)
     }
 
@@ -236,9 +247,9 @@ impl Gateway {
         let Some(bank_id) = &consent.bank.consent_id else { return Ok(()) };
         let profile = self.bank_of(consent)?;
         let dialect = self.dialect_of(&profile)?;
-        let accounts = accounts_of(&*dialect, &profile)?;
-        let Some(revocation) = accounts.revocation() else { return Ok(()) };
-        let kind = dialect.token_for(&profile, Operation::Consent);
+        let Some(handling) = handling_of(consent.terms.kind(), &*dialect, &profile)? else { return Ok(()) };
+        let Some(revocation) = handling.revocation else { return Ok(()) };
+        let kind = dialect.token_for(&profile, handling.operation);
         let psu_token = match kind {
             TokenKind::Psu | TokenKind::PsuIfHeld => self.last_token(&profile, consent).await?,
             TokenKind::None | TokenKind::Client(_) => None,
@@ -246,7 +257,8 @@ impl Gateway {
         let token = self.bank_token(&profile, kind, psu_token).await?;
         let psu_id = consent.bank.psu_id.as_deref();
         let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(bank_id));
-        let response = self.call(&profile, revocation.revoke(&cx)?).await?;
+        let service = service_of(consent.terms.kind());
+        let response = self.call_for(service, &profile, revocation.revoke(&cx)?).await?;
         Ok(revocation.revoked(&cx, &response)?)
     }
 

@@ -59,7 +59,7 @@ impl Gateway {
             Claim::Mismatch => return Err(FlowError::KeyReused),
             Claim::New => {}
         }
-        if self.rules_of(&consent).reconfirm_days.is_none() {
+        if self.reconfirm_days(&consent).is_none() {
             return Err(FlowError::NothingToReconfirm);
         }
         let overdue = consent.status == ConsentStatus::Suspended
@@ -101,6 +101,7 @@ impl Gateway {
             institution: old.institution.clone(),
             region: Some(id.region()),
             permissions: old.terms.permissions.clone(),
+            funds_of: old.terms.funds_of.clone(),
             recurring: old.terms.recurring,
             valid_until: Some(date_of(self.now()).saturating_add(jiff::Span::new().days(days))),
             history_from: old.terms.history_from,

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use connect::{BankErrorKind, ConsentOrder, Consents, Operation, Profile, PsuPresence, ScaStart};
+use connect::{BankErrorKind, ConsentOrder, Consents, Profile, PsuPresence, ScaStart, Service};
 use domain::{
-    ConsentId, ConsentStatus, Date, ExpirySource, InstitutionId, Permission, Region, SessionId,
-    SuspensionCause, Timestamp, Violations,
+    AccountIdentification, ConsentId, ConsentKind, ConsentStatus, Date, ExpirySource, InstitutionId,
+    Permission, Region, SessionId, SuspensionCause, Timestamp, Violations,
 };
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
@@ -16,8 +16,10 @@ use store::idempotency::{Claim, ClaimKey};
 use store::{StoreError, Tx};
 use url::Url;
 
-use crate::bank::{BankLeg, LegSubject, PendingLeg, accounts_of};
+use crate::bank::{BankLeg, LegSubject, PendingLeg};
+use crate::bank_tokens::role_of;
 use crate::events::Subject;
+use crate::funds::handling_of;
 use crate::settling::{begun, settled_at, settles};
 use crate::{FlowError, Gateway};
 
@@ -28,8 +30,10 @@ pub struct ConsentRequest {
     pub institution: Option<InstitutionId>,
     /// Home region, where no institution is named.
     pub region: Option<Region>,
-    /// What may be read.
+    /// What may be read; nothing, where funds are asked about.
     pub permissions: Vec<Permission>,
+    /// The account whose funds are asked about; none where accounts are read.
+    pub funds_of: Option<AccountIdentification>,
     /// More than once?
     pub recurring: bool,
     /// Last day of the consent.
@@ -85,8 +89,22 @@ impl Gateway {
         let now = self.now();
         let today = date_of(now);
         let mut violations = Violations::default();
-        if request.permissions.is_empty() {
-            violations.add("/permissions", "permissions.empty", "at least one permission is needed");
+        match &request.funds_of {
+            Some(_) => {
+                // Whose account it is only its bank can tell.
+                if let Some(institution) = &request.institution {
+                    self.confirms_funds(institution)?;
+                } else {
+                    violations.add("/institution_id", "field.missing", "the institution of the account");
+                }
+                if !request.permissions.is_empty() {
+                    violations.add("/permissions", "field.unexpected", "nothing is read under this consent");
+                }
+            }
+            None if request.permissions.is_empty() => {
+                violations.add("/permissions", "permissions.empty", "at least one permission is needed");
+            }
+            None => {}
         }
         let valid_until = request.valid_until.unwrap_or_else(|| today.saturating_add(90.days()));
         if valid_until < today {
@@ -98,6 +116,7 @@ impl Gateway {
         let region = match (&request.institution, request.region) {
             (Some(institution), _) => self.bank(institution)?.region,
             (None, Some(region)) => region,
+            (None, None) if request.funds_of.is_some() => return Err(violations.into()),
             (None, None) => {
                 violations.add("/institution_id", "field.missing", "an institution or a region is needed");
                 return Err(violations.into());
@@ -114,6 +133,7 @@ impl Gateway {
             status: ConsentStatus::Created,
             terms: ConsentTerms {
                 permissions: request.permissions.clone(),
+                funds_of: request.funds_of.clone(),
                 recurring: request.recurring,
                 valid_until,
                 history_from: request.history_from,
@@ -305,12 +325,17 @@ impl Gateway {
         psu: &PsuPresence,
     ) -> Result<NextStep, FlowError> {
         let dialect = self.dialect_of(profile)?;
-        let accounts = accounts_of(&*dialect, profile)?;
-        let mut pending = self.open_leg(profile, session, LegSubject::Consent(consent.id))?;
+        let role = role_of(consent.terms.kind());
+        let Some(handling) = handling_of(consent.terms.kind(), &*dialect, profile)? else {
+            // What the PSU allowed here is all that there is; the bank has it from them.
+            self.authorize(consent.id).await?;
+            return Ok(NextStep::Authorized);
+        };
+        let mut pending = self.open_leg(profile, session, LegSubject::Consent(consent.id), role)?;
         let psu_id = consent.bank.psu_id.clone();
         let order = ConsentOrder {
             permissions: consent.terms.permissions.clone(),
-            accounts: Vec::new(),
+            accounts: consent.terms.funds_of.iter().cloned().collect(),
             valid_until: Some(consent.terms.valid_until),
             recurring: consent.terms.recurring,
             frequency_per_day: consent.terms.frequency_per_day,
@@ -321,15 +346,18 @@ impl Gateway {
             // It was lodged before, and had to settle.
             pending.bank_id.clone_from(&consent.bank.consent_id);
             let named = consent.bank.consent_id.as_deref();
-            let sca = begun(accounts, &self.context(profile, Some(psu), psu_id.as_deref(), None, named))?;
+            let cx = self.context(profile, Some(psu), psu_id.as_deref(), None, named);
+            let sca = begun(handling.consents, &cx)?;
             return self.sent_to_bank(profile, &pending, consent, psu, sca).await;
         }
-        let (token, lodged) = match accounts.consents() {
+        let service = service_of(consent.terms.kind());
+        let (token, lodged) = match handling.consents {
             Consents::Lodged(lodging) => {
-                let kind = dialect.token_for(profile, Operation::Consent);
+                let kind = dialect.token_for(profile, handling.operation);
                 let token = self.bank_token(profile, kind, None).await?;
                 let cx = self.context(profile, Some(psu), psu_id.as_deref(), token.as_ref(), None);
-                let lodged = lodging.lodged(&cx, &self.call(profile, lodging.lodge(&cx, &order)?).await?)?;
+                let request = lodging.lodge(&cx, &order)?;
+                let lodged = lodging.lodged(&cx, &self.call_for(service, profile, request).await?)?;
                 (token, lodged)
             }
             Consents::Authorized(authorization) => {
@@ -345,18 +373,18 @@ impl Gateway {
             consent.expires_at = end_of(until);
             consent.life.expires_at_source = ExpirySource::BankCapped;
         }
-        if settles(profile).is_some() {
+        if settles(profile, consent).is_some() {
             let note = Note::by("psu");
             self.move_consent(consent.clone(), note, |row| row.status = ConsentStatus::AwaitingRedirect)
                 .await?;
             return Ok(NextStep::Wait(None));
         }
         let mut sca = lodged.sca;
-        if let (ScaStart::Explicit { link }, Some(start)) = (&sca, accounts.explicit_start()) {
+        if let (ScaStart::Explicit { link }, Some(start)) = (&sca, handling.explicit_start) {
             let named = Some(lodged.bank_id.as_str());
             let cx = self.context(profile, Some(psu), psu_id.as_deref(), token.as_ref(), named);
             let request = start.authorise(&cx, link, &pending.redirects)?;
-            sca = start.authorised(&cx, link, &self.call(profile, request).await?)?;
+            sca = start.authorised(&cx, link, &self.call_for(service, profile, request).await?)?;
         }
         self.sent_to_bank(profile, &pending, consent, psu, sca).await
     }
@@ -511,6 +539,14 @@ impl Gateway {
         consent.updated_at = now;
         consent.revision = consent.revision.saturating_add(1);
         Ok(consent)
+    }
+}
+
+/// The service of a bank that consents of this kind are to.
+pub(crate) fn service_of(kind: ConsentKind) -> Service {
+    match kind {
+        ConsentKind::AccountInformation => Service::Accounts,
+        ConsentKind::FundsConfirmation => Service::Funds,
     }
 }
 

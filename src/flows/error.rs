@@ -38,6 +38,9 @@ pub enum FlowError {
     /// The consent is in force but does not allow this.
     #[error("the consent does not allow this")]
     ConsentScope,
+    /// The token is not one of this consent.
+    #[error("the token does not carry the consent")]
+    ConsentNotGranted,
     /// The day's calls without the PSU are used up.
     #[error("the day's calls without the customer are used up")]
     UnattendedUsedUp(crate::Unattended),

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use domain::{Clock, ConsentId, GrantId, Timestamp};
+use domain::{Clock, ConsentId, ConsentKind, GrantId, Timestamp};
 use moka::sync::Cache;
 use store::GlobalStore;
 use store::bell::Heard;
@@ -27,24 +27,32 @@ use crate::{FlowError, Gateway};
 pub struct LiveToken {
     /// The token.
     pub row: TokenRow,
-    /// Consents that its grant holds.
+    /// Consents to account information that its grant holds.
     pub consents: Vec<ConsentId>,
+    /// Consents to confirmation of funds that its grant holds.
+    pub funds_consents: Vec<ConsentId>,
 }
 
 impl LiveToken {
     fn of(row: TokenRow) -> Self {
-        let consents = consents_of(&row.details);
-        Self { row, consents }
+        let of = |kind| consents_of(&row.details, kind);
+        let (consents, funds_consents) =
+            (of(ConsentKind::AccountInformation), of(ConsentKind::FundsConfirmation));
+        Self { row, consents, funds_consents }
     }
 }
 
-/// The consents that `authorization_details` name (RFC 9396).
+/// The consents of a kind that `authorization_details` name (RFC 9396).
 #[must_use]
-pub fn consents_of(details: &serde_json::Value) -> Vec<ConsentId> {
+pub fn consents_of(details: &serde_json::Value, kind: ConsentKind) -> Vec<ConsentId> {
+    let wanted = match kind {
+        ConsentKind::AccountInformation => "account_access",
+        ConsentKind::FundsConfirmation => "funds_confirmation",
+    };
     let details = details.as_array().map(Vec::as_slice).unwrap_or_default();
     details
         .iter()
-        .filter(|detail| detail.get("type").and_then(|kind| kind.as_str()) == Some("account_access"))
+        .filter(|detail| detail.get("type").and_then(|kind| kind.as_str()) == Some(wanted))
         .filter_map(|detail| detail.get("consent_id")?.as_str()?.parse().ok())
         .collect()
 }

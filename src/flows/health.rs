@@ -13,6 +13,8 @@ pub struct InstitutionHealth {
     pub accounts: ServiceHealth,
     /// Payment initiation.
     pub payments: ServiceHealth,
+    /// Confirmation of funds.
+    pub funds: ServiceHealth,
 }
 
 /// What is told of a change; nothing of a bank that is called for the first
@@ -44,6 +46,7 @@ fn name(service: Service) -> &'static str {
     match service {
         Service::Accounts => "accounts",
         Service::Payments => "payments",
+        Service::Funds => "funds",
     }
 }
 
@@ -55,6 +58,7 @@ impl Gateway {
         InstitutionHealth {
             accounts: health.of(institution, Service::Accounts),
             payments: health.of(institution, Service::Payments),
+            funds: health.of(institution, Service::Funds),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{ConsentStatus, Country, ExpirySource, Timestamp};
+use domain::{ConsentKind, ConsentStatus, Country, ExpirySource, Timestamp};
 use jiff::ToSpan;
 use serde::Deserialize;
 use store::consents::ConsentRow;
@@ -126,8 +126,13 @@ impl Gateway {
     }
 
     /// Shortens a consent to what its country and its bank allow, and says whose
-    /// word its end is.
+    /// word its end is. The rules are about account information: a consent to
+    /// confirmation of funds lasts as long as it was given for.
     pub(crate) fn cap(&self, consent: &mut ConsentRow) {
+        if consent.terms.kind() != ConsentKind::AccountInformation {
+            consent.expires_at = end_of(consent.terms.valid_until);
+            return;
+        }
         let rules = self.rules_of(consent);
         let profile = consent.institution.as_ref().and_then(|id| self.parts.registry.profile(id));
         let created = date_of(consent.created_at);
@@ -157,7 +162,9 @@ impl Gateway {
             ConsentStatus::Authorized if was == ConsentStatus::Suspended => life.suspended_for = None,
             ConsentStatus::Authorized => {
                 consent.terms.authorized_at = Some(now);
-                consent.life.ask_bank_at = Some(later(now, DAY));
+                // A bank that has it from the PSU alone cannot be asked.
+                let at_bank = consent.bank.consent_id.is_some();
+                consent.life.ask_bank_at = at_bank.then(|| later(now, DAY));
                 self.plan_notices(consent);
             }
             ConsentStatus::Created
@@ -187,11 +194,17 @@ impl Gateway {
         self.plan_reconfirmation(consent);
     }
 
+    /// Days after which the TPP must confirm a consent, where it has to.
+    pub(crate) fn reconfirm_days(&self, consent: &ConsentRow) -> Option<u16> {
+        let reads = consent.terms.kind() == ConsentKind::AccountInformation;
+        self.rules_of(consent).reconfirm_days.filter(|_| reads)
+    }
+
     /// Plans the next reconfirmation, a full period from now.
     pub(crate) fn plan_reconfirmation(&self, consent: &mut ConsentRow) {
         let now = self.now();
         let rules = self.rules_of(consent);
-        let due = rules.reconfirm_days.map(|days| later(now, DAY.saturating_mul(i64::from(days))));
+        let due = self.reconfirm_days(consent).map(|days| later(now, DAY.saturating_mul(i64::from(days))));
         // A consent that ends before needs none.
         let due = due.filter(|due| consent.expires_at.is_none_or(|end| *due < end));
         let notice = DAY.saturating_mul(i64::from(rules.notice_days));

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use connect::bank_oauth::BankTokens;
+use connect::bank_oauth::{BankTokens, Role};
 use connect::{
     BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, Operation, Outcome, PaymentReport, Profile,
     PsuPresence, ScaStart, TokenKind,
@@ -146,7 +146,7 @@ impl Gateway {
     ) -> Result<BankLeg, FlowError> {
         let dialect = self.dialect_of(profile)?;
         let payments = payments_of(&*dialect, profile)?;
-        let mut pending = self.open_leg(profile, session, LegSubject::Payment(payment.id))?;
+        let mut pending = self.open_leg(profile, session, LegSubject::Payment(payment.id), Role::Payments)?;
         let token =
             self.bank_token(profile, dialect.token_for(profile, Operation::PaymentLodge), None).await?;
         let mut cx = self.context(profile, Some(psu), payment.bank.psu_id.as_deref(), token.as_ref(), None);

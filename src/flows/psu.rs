@@ -1,7 +1,7 @@
 //! What a person sees of their consents, and takes back. The person has a name
 //! here that only the hosted pages can make; nothing else is known of them.
 
-use domain::{ConsentId, ConsentStatus, InstitutionId, Permission, Timestamp};
+use domain::{AccountIdentification, ConsentId, ConsentStatus, InstitutionId, Permission, Timestamp};
 use store::StoreError;
 use store::consents::Note;
 use store::usage::Usage;
@@ -22,6 +22,8 @@ pub struct PsuConsent {
     pub status: ConsentStatus,
     /// To what.
     pub permissions: Vec<Permission>,
+    /// The account whose funds are asked about; none where accounts are read.
+    pub funds_of: Option<AccountIdentification>,
     /// Since when; none if it was never given.
     pub since: Option<Timestamp>,
     /// Until when: its end, or when it ended before.
@@ -76,6 +78,7 @@ impl Gateway {
                     institution: row.institution,
                     status: row.status,
                     permissions: row.terms.permissions,
+                    funds_of: row.terms.funds_of,
                     since: row.terms.authorized_at,
                     until: ended.into_iter().chain(row.expires_at).min(),
                     reads,

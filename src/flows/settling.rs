@@ -3,17 +3,18 @@
 
 use std::time::Duration;
 
-use connect::{
-    AccountInformation, BankError, BankErrorKind, CallContext, Consents, Profile, QuirkName, ScaStart,
-};
-use domain::{ConsentStatus, Timestamp};
+use connect::{BankError, BankErrorKind, CallContext, Consents, Profile, QuirkName, ScaStart};
+use domain::{ConsentKind, ConsentStatus, Timestamp};
 use store::consents::ConsentRow;
 
 /// Longest that a person is kept waiting, whatever a profile says.
 const LONGEST: u64 = 60;
 
 /// How long a fresh consent of this bank cannot be used; none, if it can at once.
-pub(crate) fn settles(profile: &Profile) -> Option<Duration> {
+pub(crate) fn settles(profile: &Profile, consent: &ConsentRow) -> Option<Duration> {
+    if consent.terms.kind() != ConsentKind::AccountInformation {
+        return None;
+    }
     let version = profile.accounts_api.as_ref().map_or("", |api| api.version.as_str());
     let quirk = profile.quirks.find(QuirkName::ConsentSettles, "aisp.consent.post", version)?;
     let seconds = quirk.number("seconds").unwrap_or_default().min(LONGEST);
@@ -26,12 +27,12 @@ pub(crate) fn settled_at(profile: &Profile, consent: &ConsentRow) -> Option<Time
         && consent.bank.consent_id.is_some()
         // With a token the PSU has been there.
         && consent.bank.access_token.is_none();
-    settles(profile).filter(|_| lodged).and_then(|wait| consent.updated_at.checked_add(wait).ok())
+    settles(profile, consent).filter(|_| lodged).and_then(|wait| consent.updated_at.checked_add(wait).ok())
 }
 
 /// How the PSU authorises a consent that was lodged before.
-pub(crate) fn begun(accounts: &dyn AccountInformation, cx: &CallContext<'_>) -> Result<ScaStart, BankError> {
-    let begun = match accounts.consents() {
+pub(crate) fn begun(consents: Consents<'_>, cx: &CallContext<'_>) -> Result<ScaStart, BankError> {
+    let begun = match consents {
         Consents::Lodged(lodging) => lodging.begun(cx),
         Consents::Authorized(_) => None,
     };

@@ -318,7 +318,7 @@ pub struct RegisterArgs {
     pub software_statement: Option<PathBuf>,
     /// A service to register for; may be given more than once. Otherwise those
     /// that the bank has and the statement covers.
-    #[arg(long, value_name = "ROLE", value_parser = ["aisp", "pisp"])]
+    #[arg(long, value_name = "ROLE", value_parser = ["aisp", "pisp", "cbpii"])]
     pub role: Vec<String>,
     /// Where the bank may send the browser back to; may be given more than once.
     /// Otherwise the addresses of the statement that end in /callback/ID.
@@ -336,7 +336,7 @@ pub struct RegistrationArgs {
     #[command(flatten)]
     pub access: BankAccessArgs,
     /// Only the registration of this service, where each has its own.
-    #[arg(long, value_name = "ROLE", value_parser = ["aisp", "pisp"])]
+    #[arg(long, value_name = "ROLE", value_parser = ["aisp", "pisp", "cbpii"])]
     pub role: Option<String>,
     /// Print one JSON object per registration.
     #[arg(long)]

@@ -8,6 +8,7 @@ mod authorisations;
 mod cards;
 mod consents;
 mod embedded;
+mod funds;
 mod pain;
 mod payments;
 mod refusal;
@@ -51,6 +52,7 @@ pub(crate) fn router(_: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/card-accounts/{id}", get(accounts::one::<true>))
         .route("/card-accounts/{id}/balances", get(accounts::balances::<true>))
         .route("/card-accounts/{id}/transactions", get(accounts::transactions::<true>))
+        .route("/funds-confirmations", post(funds::confirm))
         .route("/trusted-beneficiaries", get(accounts::trusted_beneficiaries))
         .route("/payments/{product}", post(payments::place))
         .route("/payments/{product}/{id}", get(payments::read))

@@ -4,11 +4,12 @@
 pub(crate) mod arrangements;
 pub(crate) mod book;
 pub(crate) mod history;
+pub(crate) mod magic;
 pub(crate) mod people;
 pub(crate) mod vault;
 
 pub(crate) use book::{
-    Authorisation, Book, Consent, ConsentState, Order, OrderState, ScaState, Subject, Ticket,
+    Authorisation, Book, Consent, ConsentState, Order, OrderState, Purpose, ScaState, Subject, Ticket,
 };
 pub(crate) use history::{Movement, movements};
 pub(crate) use people::{Account, PASSWORD, accounts, users};

@@ -124,14 +124,17 @@ pub enum Operation {
     Consents,
     /// Accounts.
     Accounts,
+    /// Questions about funds, and consents to them.
+    Funds,
 }
 
 impl Operation {
     /// Every operation with its name and what its paths have, the surest first.
-    const SIGNS: [(Self, &'static str, &'static [&'static str]); 6] = [
+    const SIGNS: [(Self, &'static str, &'static [&'static str]); 7] = [
         (Self::Token, "token", &["token"]),
         (Self::Transactions, "transactions", &["transaction"]),
         (Self::Balances, "balances", &["balance"]),
+        (Self::Funds, "funds", &["funds"]),
         (Self::Payments, "payments", &["payment", "domestic"]),
         (Self::Consents, "consents", &["consent", "authorize"]),
         (Self::Accounts, "accounts", &["account"]),
@@ -313,6 +316,9 @@ mod tests {
             ("/open-banking/v4.0/aisp/accounts/a/balances", Operation::Balances),
             ("/open-banking/v4.0/pisp/domestic-payment-consents", Operation::Payments),
             ("/token", Operation::Token),
+            ("/open-banking/v4.0/cbpii/funds-confirmation-consents", Operation::Funds),
+            ("/v1/funds-confirmations", Operation::Funds),
+            ("/v2_1_1.1/confirmation/v2_1_1.1/getConfirmationOfFunds", Operation::Funds),
             ("/v1/accounts/a/transactions", Operation::Transactions),
             ("/v1/payments/sepa-credit-transfers", Operation::Payments),
             ("/stet/psd2/v1.4/payment-requests/p", Operation::Payments),

@@ -30,6 +30,8 @@ domain::named! {
             "The browser must bring `channel=tpp`.";
         FieldLeftOut = "field-left-out",
             "`Data.Initiation.InstructionIdentification` is refused.";
+        FundsAnswerUnreliable = "funds-answer-unreliable",
+            "A question about funds is answered without `FundsAvailable`.";
         HybridAnswerInQuery = "hybrid-answer-in-query",
             "The hybrid answer comes in the query.";
         IdTokenAcrMissing = "id-token-acr-missing",

@@ -37,7 +37,7 @@ use crate::bank::Bank;
 use crate::engine::ConsentState;
 
 pub use berlin::CODE;
-pub use engine::book::MAGIC_AMOUNTS;
+pub use engine::magic::MAGIC_AMOUNTS;
 pub use engine::people::MAGIC_USERS;
 pub use engine::people::PASSWORD;
 pub use fault::{Armed, Fault, Faults, Operation, Target, Twist};

@@ -25,7 +25,7 @@ use crate::BankKind;
 use crate::bank::{Bank, Client};
 use crate::caller::Caller;
 use crate::engine::book::{Code, Decision, Pushed};
-use crate::engine::{Consent, ConsentState};
+use crate::engine::{Consent, ConsentState, Purpose};
 use crate::habit::{AUDIENCE, Habit};
 use refusal::OauthRefusal;
 use token::authenticate;
@@ -64,7 +64,7 @@ fn server(bank: &Bank) -> Value {
             "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
             "token_endpoint_auth_methods_supported": ["tls_client_auth"],
             "code_challenge_methods_supported": ["S256"],
-            "scopes_supported": ["aisp", "extended_transaction_history", "pisp"],
+            "scopes_supported": ["aisp", "extended_transaction_history", "cbpii", "pisp"],
             "tls_client_certificate_bound_access_tokens": true,
             "authorization_response_iss_parameter_supported": true,
         });
@@ -88,7 +88,7 @@ fn server(bank: &Bank) -> Value {
         "request_object_signing_alg_values_supported": ["PS256", "ES256"],
         "id_token_signing_alg_values_supported": ["PS256"],
         "code_challenge_methods_supported": ["S256"],
-        "scopes_supported": ["openid", "accounts", "payments"],
+        "scopes_supported": ["openid", "accounts", "payments", "fundsconfirmations"],
         "subject_types_supported": ["pairwise"],
         "claims_supported": ["openbanking_intent_id", "acr", "auth_time"],
         "acr_values_supported": ["urn:openbanking:psd2:sca", "urn:openbanking:psd2:ca"],
@@ -238,7 +238,7 @@ fn accepted(
     }
     let scope = parameter("scope").unwrap_or_default();
     let accounts = accounts_scope(bank);
-    let registered = client.scope.as_deref().unwrap_or("openid accounts payments");
+    let registered = client.scope.as_deref().unwrap_or("openid accounts payments fundsconfirmations");
     let registered = registered.replace("accounts", accounts);
     let known = |name: &str| registered.split(' ').any(|known| known == name);
     if scope.is_empty() || !scope.split(' ').all(known) {
@@ -253,8 +253,11 @@ fn accepted(
     });
     let intent = intent.ok_or(OauthRefusal::request("claims must name openbanking_intent_id"))?;
     let consent = bank.vault.read(|book| book.consents.get(intent).cloned());
-    let wanted =
-        if consent.as_ref().is_some_and(|consent| consent.for_payment) { "payments" } else { accounts };
+    let wanted = match consent.as_ref().map(|consent| consent.purpose) {
+        Some(Purpose::Payment) => "payments",
+        Some(Purpose::Funds) => "fundsconfirmations",
+        Some(Purpose::Accounts) | None => accounts,
+    };
     let usable = consent.is_some_and(|consent| {
         let settled = bank.now().duration_since(consent.created) >= SETTLING;
         let again = consent.state == ConsentState::Authorised;
@@ -305,9 +308,12 @@ pub(crate) fn pending_named(bank: &Bank, name: &str) -> Option<Pushed> {
     bank.vault.read(|book| book.pushed.get(name).filter(|pushed| pushed.expires > now).cloned())
 }
 
-/// The account a payment names to be paid from.
+/// The account that a payment is to be made from, or that funds are asked about.
 pub(crate) fn asked_debtor(bank: &Bank, pushed: &Pushed) -> Option<&'static str> {
     let consent = bank.vault.read(|book| book.consents.get(&pushed.consent).cloned())?;
+    if consent.purpose == Purpose::Funds {
+        return crate::uk::funds::asked(bank, &consent);
+    }
     match bank.kind {
         BankKind::PolishApi => crate::polish::asked_debtor(bank, &consent),
         BankKind::UkOpenBanking

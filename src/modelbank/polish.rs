@@ -4,6 +4,7 @@
 
 mod accounts;
 mod authorize;
+mod funds;
 mod payments;
 mod refusal;
 mod signature;
@@ -37,6 +38,7 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .nest("/v2_1_1.1/auth/v2_1_1.1", auth)
         .nest("/v2_1_1.1/accounts/v2_1_1.1", accounts)
         .nest("/v2_1_1.1/payments/v2_1_1.1", payments)
+        .route("/v2_1_1.1/confirmation/v2_1_1.1/getConfirmationOfFunds", post(funds::confirm))
         .layer(from_fn_with_state(Arc::clone(bank), signature::both_ways))
 }
 

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod consents;
+mod funds;
 mod payments;
 mod refusal;
 mod signature;
@@ -33,6 +34,7 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/accounts/{id}/balances", get(accounts::balances))
         .route("/accounts/{id}/transactions", get(accounts::transactions))
         .route("/consents", put(consents::replace))
+        .route("/funds-confirmations", post(funds::confirm))
         .route("/payment-requests", post(payments::place))
         .route("/payment-requests/{id}", get(payments::read))
         .route("/payment-requests/{id}/confirmation", post(payments::confirm))

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod consents;
+pub(crate) mod funds;
 pub(crate) mod payments;
 mod refusal;
 mod resources;
@@ -26,6 +27,8 @@ use crate::oauth;
 const AISP: &str = "/open-banking/v4.0/aisp";
 /// Base path of payment initiation.
 const PISP: &str = "/open-banking/v4.0/pisp";
+/// Base path of confirmation of funds.
+const CBPII: &str = "/open-banking/v4.0/cbpii";
 
 pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
     let aisp = Router::new()
@@ -49,9 +52,14 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/domestic-payment-consents/{id}/funds-confirmation", get(payments::funds))
         .route("/domestic-payments", post(payments::place))
         .route("/domestic-payments/{id}", get(payments::read));
+    let cbpii = Router::new()
+        .route("/funds-confirmation-consents", post(funds::create_consent))
+        .route("/funds-confirmation-consents/{id}", get(funds::read_consent).delete(funds::end_consent))
+        .route("/funds-confirmations", post(funds::confirm));
     let mut all = Router::new()
         .nest(AISP, aisp)
         .nest(PISP, pisp)
+        .nest(CBPII, cbpii)
         .route("/par", post(oauth::push))
         .route("/token", post(oauth::token::issue));
     if bank.registration.is_some() {

@@ -186,7 +186,9 @@ fn message_is_plain(form: &Form) -> Result<(), OAuthError> {
 async fn asks_in_its_app(oauth: &OAuth, client_id: &str, id: ConsentId) -> Result<(), OAuthError> {
     let consent = oauth.gateway.consent(client_id, id).await?;
     let profile = consent.institution.as_ref().and_then(|bank| oauth.gateway.registry().profile(bank));
-    if profile.is_some_and(|profile| profile.sca.contains(&ScaFlow::Decoupled)) {
+    // What the bank is not asked for, nobody is asked for without our page.
+    let outside = oauth.gateway.is_given_outside(&consent);
+    if !outside && profile.is_some_and(|profile| profile.sca.contains(&ScaFlow::Decoupled)) {
         return Ok(());
     }
     Err(OAuthError::request(

@@ -3,7 +3,7 @@
 //! Each type is a closed struct; its JSON Schema is made of it and published,
 //! so that what is written there is what is taken.
 
-use domain::{AccountIdentification, ConsentId, Date, Iban, Money, SortCodeAccount};
+use domain::{AccountIdentification, ConsentId, ConsentKind, Date, Iban, Money, SortCodeAccount};
 use flows::FlowError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -141,16 +141,14 @@ pub(crate) struct Vrp {
     valid_to: Option<String>,
 }
 
-/// Whether an account covers amounts that are asked about later (PSD2 art. 65).
+/// Asking whether the account of a consent that was lodged before covers amounts
+/// (PSD2 art. 65).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(deny_unknown_fields)]
 pub(crate) struct FundsConfirmation {
-    /// Of which account.
-    debtor_account: AccountName,
-    /// Last day, `YYYY-MM-DD`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(format = Date)]
-    valid_to: Option<String>,
+    /// The consent (`POST /v1/consents` with the type `FUNDS_CONFIRMATION`).
+    #[schema(value_type = String)]
+    pub(crate) consent_id: ConsentId,
 }
 
 /// One thing that a client asks for.
@@ -163,14 +161,14 @@ pub(crate) enum Detail {
     FundsConfirmation(FundsConfirmation),
 }
 
-/// What the PSU is shown of a detail that is no account access.
+/// What the PSU is shown of a detail that names no consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
     /// What is asked for.
     pub(crate) kind: ShownKind,
     /// Payee.
     pub(crate) payee: Option<String>,
-    /// Account of the payee; for funds, the account asked about.
+    /// Account of the payee.
     pub(crate) account: String,
     /// Limits: the period's type and the most in one.
     pub(crate) limits: Vec<(String, Money)>,
@@ -187,8 +185,6 @@ pub(crate) enum ShownKind {
     Payment(Money),
     /// Payments again and again, each up to an amount.
     Recurring(Money),
-    /// Whether an account covers amounts.
-    Funds,
 }
 
 impl Detail {
@@ -201,13 +197,13 @@ impl Detail {
         }
     }
 
-    /// What the PSU is shown; `None` for account access, which a consent shows.
+    /// What the PSU is shown; `None` where a consent is shown instead.
     pub(crate) fn shown(&self) -> Option<Shown> {
         let account =
             |name: &AccountName| name.identification().map(|account| spoken(&account)).unwrap_or_default();
         let day = |day: &Option<String>| day.as_ref().and_then(|day| day.parse().ok());
         match self {
-            Self::AccountAccess(_) => None,
+            Self::AccountAccess(_) | Self::FundsConfirmation(_) => None,
             Self::PaymentInitiation(payment) => Some(Shown {
                 kind: ShownKind::Payment(payment.instructed_amount.money().ok()?),
                 payee: payment.creditor_name.clone(),
@@ -228,14 +224,6 @@ impl Detail {
                 purpose: None,
                 until: day(&vrp.valid_to),
             }),
-            Self::FundsConfirmation(funds) => Some(Shown {
-                kind: ShownKind::Funds,
-                payee: None,
-                account: account(&funds.debtor_account),
-                limits: Vec::new(),
-                purpose: None,
-                until: day(&funds.valid_to),
-            }),
         }
     }
 
@@ -251,7 +239,7 @@ impl Detail {
             text.as_ref().is_none_or(is_day).then_some(()).ok_or("a day is written YYYY-MM-DD")
         };
         match self {
-            Self::AccountAccess(_) => Ok(()),
+            Self::AccountAccess(_) | Self::FundsConfirmation(_) => Ok(()),
             Self::PaymentInitiation(payment) => {
                 payment.instructed_amount.money()?;
                 payment.creditor_account.identification()?;
@@ -282,10 +270,6 @@ impl Detail {
                     return Err("a vrp has at least one of periodicLimits");
                 }
                 day(&vrp.valid_to)
-            }
-            Self::FundsConfirmation(funds) => {
-                funds.debtor_account.identification()?;
-                day(&funds.valid_to)
             }
         }
     }
@@ -372,7 +356,7 @@ pub(crate) fn schema(kind: &str) -> Option<Value> {
     serde_json::from_str(&text).ok()
 }
 
-/// Details as grants keep them: account access names its consent; whatever
+/// Details as grants keep them: those of a consent name it; whatever
 /// names accounts and people is kept in its home region and known by id.
 pub(crate) async fn keep(
     oauth: &OAuth,
@@ -383,7 +367,7 @@ pub(crate) async fn keep(
     for detail in details {
         let body = serde_json::to_value(detail).map_err(|_| OAuthError::server())?;
         let account = match detail {
-            Detail::AccountAccess(_) => {
+            Detail::AccountAccess(_) | Detail::FundsConfirmation(_) => {
                 kept.push(body);
                 continue;
             }
@@ -391,7 +375,6 @@ pub(crate) async fn keep(
                 payment.debtor_account.as_ref().unwrap_or(&payment.creditor_account)
             }
             Detail::Vrp(vrp) => &vrp.creditor_account,
-            Detail::FundsConfirmation(funds) => &funds.debtor_account,
         };
         let account = account.identification().map_err(invalid)?;
         let region = oauth.gateway.home_of(&account);
@@ -421,13 +404,14 @@ pub(crate) fn granted(kept: &[Value], refused: &[ConsentId]) -> Value {
     kept.iter().filter(|detail| !gone(detail)).cloned().collect()
 }
 
-/// The consents that details ask for.
-pub(crate) fn consents(details: &[Detail]) -> Vec<ConsentId> {
+/// The consents that details ask for, and what each must be a consent to.
+pub(crate) fn consents(details: &[Detail]) -> Vec<(ConsentId, ConsentKind)> {
     details
         .iter()
         .filter_map(|detail| match detail {
-            Detail::AccountAccess(access) => Some(access.consent_id),
-            Detail::PaymentInitiation(_) | Detail::Vrp(_) | Detail::FundsConfirmation(_) => None,
+            Detail::AccountAccess(access) => Some((access.consent_id, ConsentKind::AccountInformation)),
+            Detail::FundsConfirmation(funds) => Some((funds.consent_id, ConsentKind::FundsConfirmation)),
+            Detail::PaymentInitiation(_) | Detail::Vrp(_) => None,
         })
         .collect()
 }

@@ -96,7 +96,8 @@ pub(crate) async fn of(
     let mut authenticated_at = None;
     for id in asked.consents.iter().filter(|id| !refused.contains(id)) {
         let consent = gateway.consent(client_id, *id).await?;
-        if consent.status == ConsentStatus::Authorized {
+        // Where the bank was not asked, nobody was authenticated.
+        if consent.status == ConsentStatus::Authorized && consent.bank.consent_id.is_some() {
             authenticated_at = authenticated_at.max(consent.terms.authorized_at);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use domain::GrantId;
+use domain::{ConsentKind, GrantId};
 use flows::{Gateway, Invalidated};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -62,7 +62,8 @@ pub(crate) async fn revoke(
         Err(StoreError::Conflict) => {}
         Err(error) => return Err(error.into()),
     }
-    for consent in flows::consents_of(&grant.details) {
+    let consents = ConsentKind::ALL.iter().flat_map(|kind| flows::consents_of(&grant.details, *kind));
+    for consent in consents {
         gateway.revoke_consent(&caller.client_id, consent).await?;
     }
     Ok(StatusCode::NO_CONTENT)

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use crypto::certificate::Thumbprint;
-use domain::{ConsentId, ConsentStatus, GrantId};
+use domain::{ConsentId, ConsentKind, ConsentStatus, GrantId};
 use http::StatusCode;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -162,13 +162,13 @@ pub(crate) async fn what_is_asked(
         }
     }
     let consents = details::consents(&details);
-    for id in &consents {
-        is_open(oauth, asked, *id).await?;
+    for (id, kind) in &consents {
+        is_open(oauth, asked, *id, *kind).await?;
     }
     Ok(Asked {
         scope: scopes.join(" "),
         nonce: opaque(form, "nonce", "nonce is longer than 1024 bytes")?,
-        consents,
+        consents: consents.into_iter().map(|(id, _)| id).collect(),
         details: details::keep(oauth, &asked.client.id, &details).await?,
         essential_acr: essential_acr(form)?,
         grant: grant_action(oauth, asked, form).await?,
@@ -254,9 +254,17 @@ async fn grant_action(
 }
 
 /// A consent of this client that still waits for its PSU, or is in force.
-async fn is_open(oauth: &OAuth, asked: &ClientForm, id: ConsentId) -> Result<(), OAuthError> {
+async fn is_open(
+    oauth: &OAuth,
+    asked: &ClientForm,
+    id: ConsentId,
+    kind: ConsentKind,
+) -> Result<(), OAuthError> {
     let consent = oauth.gateway.consent(&asked.client.id, id).await;
     let consent = consent.map_err(|_| details::invalid("there is no such consent"))?;
+    if consent.terms.kind() != kind {
+        return Err(details::invalid("the consent is to something else than its type says"));
+    }
     match consent.status {
         ConsentStatus::Created
         | ConsentStatus::AwaitingRedirect

@@ -87,8 +87,9 @@ sections! {
     time TimeTexts { left soon more then }
     /// On the consent page.
     consent ConsentTexts {
-        asks_accounts asks_connection asks_approval connection_only may_read how_often repeatedly once since
-        until until_day stays_in choose_bank search_label search no_match banks choose
+        asks_accounts asks_funds asks_connection asks_approval connection_only may_read may_ask funds
+        only_yes_or_no tell_bank how_often repeatedly once since until until_day stays_in choose_bank
+        search_label search no_match banks choose
     }
     /// On the payment page.
     payment PaymentTexts { title label amount to account purpose from your_account asked_by }
@@ -99,7 +100,7 @@ sections! {
     }
     /// Of `authorization_details` that are no account access.
     detail DetailTexts {
-        pay recurring funds per_day per_week per_fortnight per_month per_half_year per_year
+        pay recurring per_day per_week per_fortnight per_month per_half_year per_year
     }
     /// On the waiting pages.
     wait WaitTexts { title asks asks_unnamed confirmed }
@@ -129,7 +130,7 @@ sections! {
     /// What was read.
     read ReadTexts {
         accounts balances transactions
-        parties beneficiaries standing_orders direct_debits scheduled_payments statements
+        parties beneficiaries standing_orders direct_debits scheduled_payments statements funds
     }
     /// Where data stays.
     region RegionTexts { uk eu }
@@ -220,6 +221,7 @@ impl Texts {
             ReadKind::DirectDebits => &self.read.direct_debits,
             ReadKind::ScheduledPayments => &self.read.scheduled_payments,
             ReadKind::Statements => &self.read.statements,
+            ReadKind::Funds => &self.read.funds,
         }
     }
 

@@ -138,9 +138,14 @@ impl Dialect for Plugin {
             (Operation::AccountData, wit::Consents::Lodged(_)) => TokenKind::PsuIfHeld,
             (Operation::Consent | Operation::AccountData, wit::Consents::Authorized(_)) => TokenKind::Psu,
             (Operation::Consent, wit::Consents::Lodged(None))
-            | (Operation::PaymentLodge | Operation::PaymentSubmit | Operation::PaymentStatus, _) => {
-                TokenKind::None
-            }
+            | (
+                Operation::PaymentLodge
+                | Operation::PaymentSubmit
+                | Operation::PaymentStatus
+                | Operation::FundsConsent
+                | Operation::Funds,
+                _,
+            ) => TokenKind::None,
         }
     }
 

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use domain::{
-    ConsentId, ConsentStatus, Date, ExpirySource, InstitutionId, Permission, SuspensionCause, Timestamp,
+    AccountIdentification, ConsentId, ConsentKind, ConsentStatus, Date, ExpirySource, InstitutionId,
+    Permission, SuspensionCause, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,11 @@ use crate::{RegionalStore, StoreError, Tx};
 /// What the TPP asked the PSU for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsentTerms {
-    /// What may be read.
+    /// What may be read; nothing, where funds are asked about.
     pub permissions: Vec<Permission>,
+    /// The account whose funds are asked about; none where accounts are read.
+    #[serde(default, with = "crate::identification")]
+    pub funds_of: Option<AccountIdentification>,
     /// More than once?
     pub recurring: bool,
     /// Last day of the consent.
@@ -30,6 +34,17 @@ pub struct ConsentTerms {
     pub status_reason: Option<String>,
     /// When the PSU authorised it.
     pub authorized_at: Option<Timestamp>,
+}
+
+impl ConsentTerms {
+    /// What it is a consent to.
+    #[must_use]
+    pub fn kind(&self) -> ConsentKind {
+        match self.funds_of {
+            Some(_) => ConsentKind::FundsConfirmation,
+            None => ConsentKind::AccountInformation,
+        }
+    }
 }
 
 /// How many have approved, where the bank wants more than one.
@@ -199,6 +214,8 @@ impl<'a> Note<'a> {
 /// Which consents of a client are listed.
 #[derive(Clone, Debug, Default)]
 pub struct ConsentFilter {
+    /// Only those of this kind.
+    pub kind: Option<ConsentKind>,
     /// Only those that stand there.
     pub status: Option<ConsentStatus>,
     /// Only those at this institution.
@@ -254,7 +271,7 @@ impl RegionalStore {
             "select * from consents where client_id = $1 and ($2 = '' or status = $2) \
              and ($3 = '' or institution_id = $3) \
              and (created_at < $4 or (created_at = $4 and consent_id < $5)) \
-             order by created_at desc, consent_id desc limit $6",
+             and ($7 = '' or kind = $7) order by created_at desc, consent_id desc limit $6",
         )
         .bind(client_id)
         .bind(filter.status.map_or("", ConsentStatus::as_str))
@@ -262,6 +279,7 @@ impl RegionalStore {
         .bind(before)
         .bind(filter.before.map(|(_, id)| id.to_string()).unwrap_or_default())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(filter.kind.map_or("", ConsentKind::as_str))
         .fetch_all(self.database.pool())
         .await?;
         rows.iter().map(read).collect()
@@ -357,8 +375,8 @@ impl Tx {
     pub async fn lodge_consent(&mut self, consent: &ConsentRow) -> Result<(), StoreError> {
         sqlx::query(
             "insert into consents (consent_id, client_id, institution_id, status, terms, bank, \
-             expires_at, created_at, updated_at, life, next_step_at) \
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10)",
+             expires_at, created_at, updated_at, life, next_step_at, kind) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11)",
         )
         .bind(consent.id.to_string())
         .bind(&consent.client_id)
@@ -370,6 +388,7 @@ impl Tx {
         .bind(micros(consent.created_at))
         .bind(json_text(&consent.life)?)
         .bind(consent.next_step_at().map(micros))
+        .bind(consent.terms.kind().as_str())
         .execute(&mut *self.0)
         .await?;
         self.note_change(

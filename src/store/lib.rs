@@ -18,6 +18,7 @@ pub mod events;
 pub mod grants;
 pub mod health;
 pub mod idempotency;
+mod identification;
 pub mod instances;
 pub mod payments;
 mod rows;

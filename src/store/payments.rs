@@ -4,13 +4,14 @@
 use std::fmt;
 
 use domain::{
-    AccountIdentification, InstitutionId, Money, PaymentId, PaymentOrder, PaymentScheme, PaymentState,
-    RemittanceInformation, SortCodeAccount, Timestamp,
+    InstitutionId, Money, PaymentId, PaymentOrder, PaymentScheme, PaymentState, RemittanceInformation,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::database::micros;
+use crate::identification::StoredAccount;
 use crate::rows::{Columns, exactly_one, json_text};
 use crate::{RegionalStore, StoreError, Tx};
 
@@ -271,12 +272,6 @@ struct StoredTerms {
     failure: Option<Failure>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct StoredAccount {
-    scheme: String,
-    value: String,
-}
-
 impl From<&PaymentTerms> for StoredTerms {
     fn from(terms: &PaymentTerms) -> Self {
         let order = &terms.order;
@@ -321,40 +316,6 @@ impl StoredTerms {
             state: self.state,
             client_reference: self.client_reference,
             failure: self.failure,
-        })
-    }
-}
-
-impl From<&AccountIdentification> for StoredAccount {
-    fn from(account: &AccountIdentification) -> Self {
-        let (scheme, value) = match account {
-            AccountIdentification::Iban(iban) => ("iban", iban.as_str().to_owned()),
-            AccountIdentification::SortCode(account) => ("sort_code", account.joined()),
-            AccountIdentification::Bban(value) => ("bban", value.clone()),
-            AccountIdentification::MaskedPan(value) => ("masked_pan", value.clone()),
-            AccountIdentification::Other { identification, scheme_name } => {
-                return Self { scheme: format!("other:{scheme_name}"), value: identification.clone() };
-            }
-        };
-        Self { scheme: scheme.to_owned(), value }
-    }
-}
-
-impl StoredAccount {
-    fn identification(&self) -> Option<AccountIdentification> {
-        let value = self.value.clone();
-        Some(match self.scheme.as_str() {
-            "iban" => AccountIdentification::Iban(value.parse().ok()?),
-            "sort_code" => {
-                let (sort_code, number) = value.split_at_checked(6)?;
-                AccountIdentification::SortCode(SortCodeAccount::new(sort_code, number).ok()?)
-            }
-            "bban" => AccountIdentification::Bban(value),
-            "masked_pan" => AccountIdentification::MaskedPan(value),
-            other => AccountIdentification::Other {
-                identification: value,
-                scheme_name: other.strip_prefix("other:")?.to_owned(),
-            },
         })
     }
 }

@@ -43,6 +43,10 @@ rules! {
     Accounts = ["accounts"];
     /// `payments`.
     Payments = ["payments"];
+    /// `fundsconfirmations`.
+    Funds = ["fundsconfirmations"];
+    /// `accounts` or `fundsconfirmations`.
+    AccountsOrFunds = ["accounts", "fundsconfirmations"];
     /// `accounts` or `payments`.
     AccountsOrPayments = ["accounts", "payments"];
     /// Any token.

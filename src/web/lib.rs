@@ -12,7 +12,9 @@ mod problem_code;
 mod refusal;
 
 pub use body::{JsonBody, QueryParams, from_text};
-pub use caller::{Accounts, AccountsOrPayments, AnyScope, Caller, Payments, ScopeRule};
+pub use caller::{
+    Accounts, AccountsOrFunds, AccountsOrPayments, AnyScope, Caller, Funds, Payments, ScopeRule,
+};
 pub use cursor::Cursor;
 pub use headers::{IdempotencyKey, Psu};
 pub use limits::RateLimits;

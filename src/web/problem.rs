@@ -326,6 +326,7 @@ impl From<FlowError> for Problem {
             FlowError::ConsentNotInForce { consent, status, suspended_for } => {
                 Self::of_consent(consent, status, suspended_for)
             }
+            FlowError::ConsentNotGranted => Self::new(ProblemCode::ConsentNotGranted),
             FlowError::ConsentScope => Self::new(ProblemCode::ConsentScope),
             FlowError::NothingToReconfirm => Self::new(ProblemCode::NothingToReconfirm),
             FlowError::HistoryNeedsPsu => Self::new(ProblemCode::HistoryNeedsPsu),

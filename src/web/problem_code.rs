@@ -97,6 +97,8 @@ codes! {
     ProofNonce = "auth.dpop_nonce", UNAUTHORIZED, "client", true, "The DPoP proof needs a nonce";
     /// The token lacks the scope.
     ScopeMissing = "auth.scope", FORBIDDEN, "client", false, "The token lacks the scope";
+    /// The token was granted for other consents.
+    ConsentNotGranted = "auth.consent", FORBIDDEN, "client", false, "The token does not carry the consent";
     /// The consent has ended, or the PSU has not given it yet.
     ConsentNotInForce = "consent.not_in_force", FORBIDDEN, "psu", false, "The consent is not in force";
     /// The consent lacks the permission.

@@ -4,13 +4,13 @@
 use domain::{AccountIdentification, Date, Permission};
 use jiff::ToSpan;
 
-use super::{CallContext, RedirectUris, ScaStart};
+use super::{AccountInformation, CallContext, ExplicitStart, Operation, RedirectUris, ScaStart};
 use crate::{BankError, BankRequest, BankResponse};
 
 /// A consent as we want it from the bank.
 #[derive(Clone, Debug)]
 pub struct ConsentOrder {
-    /// What may be read.
+    /// What may be read; nothing, where funds are asked about.
     pub permissions: Vec<Permission>,
     /// Accounts; empty leaves the choice to the PSU at the bank.
     pub accounts: Vec<AccountIdentification>,
@@ -83,6 +83,35 @@ pub enum Consents<'a> {
     Lodged(&'a dyn ConsentLodging),
     /// The bank learns of a consent from the PSU's authorization.
     Authorized(&'a dyn ConsentByAuthorization),
+}
+
+/// All that a standard has for the consents of one service.
+#[derive(Clone, Copy)]
+pub struct ConsentHandling<'a> {
+    /// How they come to be.
+    pub consents: Consents<'a>,
+    /// Asking where one stands.
+    pub inquiry: Option<&'a dyn ConsentInquiry>,
+    /// Ending one at the bank.
+    pub revocation: Option<&'a dyn ConsentRevocation>,
+    /// Starting authentication by a request of its own.
+    pub explicit_start: Option<&'a dyn ExplicitStart>,
+    /// The step that names the token of all of these.
+    pub operation: Operation,
+}
+
+impl<'a> ConsentHandling<'a> {
+    /// Of account information.
+    #[must_use]
+    pub fn of_accounts(accounts: &'a dyn AccountInformation) -> Self {
+        Self {
+            consents: accounts.consents(),
+            inquiry: accounts.inquiry(),
+            revocation: accounts.revocation(),
+            explicit_start: accounts.explicit_start(),
+            operation: Operation::Consent,
+        }
+    }
 }
 
 /// Lodging a consent by a request.

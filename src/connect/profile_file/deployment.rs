@@ -58,6 +58,7 @@ fn deployment(table: &mut Table<'_>) -> Deployment {
     let mut empty = Vec::new();
     deployment.accounts_api = api(table, "accounts_api", true, &mut empty);
     deployment.payments_api = api(table, "payments_api", true, &mut empty);
+    deployment.funds_api = api(table, "funds_api", true, &mut empty);
     for slot in empty {
         table.problem(&slot, "is to be given here");
     }
@@ -95,6 +96,7 @@ pub fn deployment_text(deployment: &Deployment) -> String {
     put("issuer", deployment.issuer.clone().map(Into::into));
     put("accounts_api", deployment.accounts_api.as_ref().map(|api| api_table(api).into()));
     put("payments_api", deployment.payments_api.as_ref().map(|api| api_table(api).into()));
+    put("funds_api", deployment.funds_api.as_ref().map(|api| api_table(api).into()));
     put("hosts", Some(deployment.hosts.clone().into()).filter(|_| !deployment.hosts.is_empty()));
     for (role, client) in &deployment.clients {
         put(role.word(), Some(client_table(client).into()));

@@ -105,6 +105,7 @@ fn how() -> Map<String, Value> {
     members(json!({
         "accounts_api": api("Where account information is."),
         "payments_api": api("Where payment initiation is."),
+        "funds_api": api("Where confirmation of funds is."),
         "recurring_api": api("Where variable recurring payments are."),
         "authorization_server": authorization_server(),
         "registration": registration(),

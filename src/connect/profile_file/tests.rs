@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use secrecy::ExposeSecret;
 
 use super::*;
+use crate::bank_oauth::Role;
 use crate::{BankFilter, Deployment, Registry};
 
 fn embedded() -> Vec<Profile> {
@@ -227,7 +228,7 @@ fn a_quirk_that_weakens_a_check_loads_only_with_a_reason() {
     let (profiles, problems) = read_profiles("x.toml", &allowed);
     assert_eq!((profiles.len(), problems.len()), (1, 1), "{problems:?}");
     assert_eq!(profiles[0].allow_weaker[&QuirkName::IdTokenNonceMissing], "it repeats none");
-    assert_eq!(profiles[0].checks_relaxed(), ["id-token-nonce-missing"]);
+    assert_eq!(profiles[0].checks_relaxed(Role::Accounts), ["id-token-nonce-missing"]);
     // No reason is none, and what weakens nothing needs none.
     for reason in ["id-token-nonce-missing = \"\"", "bearer-any-case = \"x\""] {
         assert!(

@@ -44,7 +44,6 @@ fn kind_of(code: &str) -> Option<BankErrorKind> {
         | "SESSIONS_NOT_SUPPORTED"
         | "REQUESTED_FORMATS_INVALID"
         | "CANCELLATION_INVALID"
-        | "NO_PIIS_ACTIVATION"
         | "CONTENT_TYPE_NOT_SUPPORTED" => K::Unsupported,
         "PERIOD_INVALID" => K::HistoryWindow,
         "RESOURCE_UNKNOWN" | "RESOURCE_EXPIRED" => K::ResourceUnknown,
@@ -52,7 +51,7 @@ fn kind_of(code: &str) -> Option<BankErrorKind> {
         "SCA_METHOD_UNKNOWN" => K::ScaMethodUnsupported,
         "SCA_INVALID" | "PSU_CREDENTIALS_INVALID" | "CORPORATE_ID_INVALID" => K::PsuAuthenticationFailed,
         "SERVICE_BLOCKED" => K::PsuActionRequired,
-        "CONSENT_UNKNOWN" => K::ConsentMissing,
+        "CONSENT_UNKNOWN" | "NO_PIIS_ACTIVATION" => K::ConsentMissing,
         "CONSENT_INVALID" => K::ConsentRevoked,
         "CONSENT_EXPIRED" => K::ConsentExpired,
         "PAYMENT_FAILED" => K::PaymentRejected,

@@ -174,7 +174,7 @@ pub(crate) fn payment_status(node: &Node<'_>) -> Result<IsoPaymentStatus, BankEr
 fn echoed(root: &Node<'_>, order: &PaymentOrder) -> Result<Echo, BankError> {
     let creditor = root.get("creditorAccount");
     let (amount, unit) = ("amount", "currency");
-    let money = echo::amount(&root.get("instructedAmount"), amount, unit, order)?;
+    let money = echo::amount(&root.get("instructedAmount"), amount, unit, &order.amount)?;
     let account = super::reading::identifications(&creditor)?;
     let account = echo::account(&creditor, account.first(), order)?;
     Ok(if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent })

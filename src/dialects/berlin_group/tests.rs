@@ -300,6 +300,7 @@ fn standing_orders_are_entries_for_information() {
 mod cards;
 mod details;
 mod embedded;
+mod funds;
 mod options;
 
 /// Some banks begin every answer with a byte order mark, errors too.

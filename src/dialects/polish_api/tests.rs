@@ -1,10 +1,12 @@
 use std::io::Write;
 
 use connect::{
-    BankPaymentIds, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Outcome, TransactionQuery,
+    BankPaymentIds, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, FundsQuestion, Outcome,
+    TransactionQuery,
 };
 use domain::{
-    BalanceType, BookingStatus, CreditDebit, IsoPaymentStatus, Money, PaymentOrder, PaymentScheme, Permission,
+    AccountIdentification, BalanceType, BookingStatus, CreditDebit, IsoPaymentStatus, Money, PaymentOrder,
+    PaymentScheme, Permission,
 };
 use secrecy::SecretString;
 
@@ -327,4 +329,33 @@ fn revoking_names_the_consent_and_nothing_else() {
     assert!(PolishApi.revoked(&cx, &raw(204, &[], Vec::new())).is_ok());
     assert!(PolishApi.revoked(&cx, &raw(403, &[], Vec::new())).is_ok());
     assert!(PolishApi.revoked(&cx, &raw(500, &[], Vec::new())).is_err());
+}
+
+/// PolishAPI 2.1.1, `ConfirmationOfFundsRequest`: no token, and amounts with two places.
+#[test]
+fn a_question_about_funds_is_asked_without_a_token() {
+    let mut profile = profile();
+    profile.funds_api.clone_from(&profile.accounts_api);
+    let cx = context(&profile);
+    assert!(PolishApi.handling(&profile).is_none());
+    let account = AccountIdentification::Iban("PL61109010140000071219812874".parse().unwrap());
+    let question = |amount: &str, currency: &str| FundsQuestion {
+        account: &account,
+        amount: Money::parse(amount, currency.parse().unwrap()).unwrap(),
+        reference: "order 7",
+    };
+    let asked = question("99.9", "PLN");
+    let request = PolishApi.ask(&cx, &asked).unwrap();
+    assert_eq!(request.url.as_str(), format!("{BASE}/confirmation/v2_1_1.1/getConfirmationOfFunds"));
+    assert_eq!(request.signature, Signature::BodyJws);
+    let body = sent(&request);
+    assert_eq!(body["accountNumber"], "PL61109010140000071219812874");
+    assert_eq!((&body["amount"], &body["currency"]), (&json!("99.90"), &json!("PLN")));
+    assert!(body["requestHeader"].get("token").is_none() && request.header_text("authorization").is_none());
+    assert_eq!(PolishApi.ask(&cx, &question("100", "JPY")).unwrap_err().kind, BankErrorKind::Unsupported);
+
+    let read = |body: Value| PolishApi.answer(&cx, &asked, &answer(200, &[], &body));
+    assert!(read(json!({ "responseHeader": {}, "fundsAvailable": true })).unwrap().available);
+    assert!(!read(json!({ "responseHeader": {}, "fundsAvailable": false })).unwrap().available);
+    assert_eq!(read(json!({ "responseHeader": {} })).unwrap_err().kind, BankErrorKind::MalformedResponse);
 }

@@ -164,7 +164,7 @@ fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankEr
     let status = crate::berlin_group::payment_status(status)?;
     let reason = transfer.get("statusReasonInformation").text()?;
     let reason = reason.or(request.get("statusReasonInformation").text()?);
-    let money = echo::amount(&transfer.get("instructedAmount"), "amount", "currency", order)?;
+    let money = echo::amount(&transfer.get("instructedAmount"), "amount", "currency", &order.amount)?;
     let single = transfer.get("beneficiary");
     let whole = request.get("beneficiary");
     let beneficiary = if single.exists() { &single } else { &whole };

@@ -1,8 +1,11 @@
 use connect::{
     ApiBase, BankConsentStatus, BankPaymentIds, ConsentByAuthorization, ConsentOrder, ConsentRevocation,
-    Consents, Echo, Outcome, ScaStart, TransactionQuery,
+    Consents, Echo, FundsQuestion, Outcome, ScaStart, TransactionQuery,
 };
-use domain::{BalanceType, BookingStatus, CreditDebit, IsoPaymentStatus, PaymentScheme, Permission};
+use domain::{
+    AccountIdentification, BalanceType, BookingStatus, CreditDebit, IsoPaymentStatus, Money, PaymentScheme,
+    Permission,
+};
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -250,4 +253,52 @@ fn a_bank_failure_is_typed_and_keeps_no_free_text() {
         assert_eq!((error.kind, error.bank_code.as_deref()), (kind, Some("FORBIDDEN")));
         assert!(!error.to_string().contains("Jane"));
     }
+}
+
+/// STET 1.4 section 4.7: the PSU authorises a scope, and its token asks.
+#[test]
+fn a_question_about_funds_is_asked_with_the_token_of_its_own_scope() {
+    let mut profile = profile();
+    profile.funds_api.clone_from(&profile.accounts_api);
+    let token = token();
+    let cx = CallContext { access_token: Some(&token), ..context(&profile) };
+    let handling = Stet.handling(&profile).unwrap();
+    assert!(handling.inquiry.is_none() && handling.revocation.is_none());
+    let Consents::Authorized(authorization) = handling.consents else { panic!("it is authorised") };
+    let order = ConsentOrder {
+        permissions: Vec::new(),
+        accounts: Vec::new(),
+        valid_until: None,
+        recurring: true,
+        frequency_per_day: 1,
+        transactions_from: None,
+        redirects: redirects(),
+    };
+    let begun = authorization.begin(&cx, &order).unwrap();
+    assert!(begun.sca == ScaStart::OAuth { scope: "cbpii".into(), intent_id: None, metadata: None });
+
+    let account = AccountIdentification::Iban("FR7630006000011234567890189".parse().unwrap());
+    let amount = Money::parse("12.5", "EUR".parse().unwrap()).unwrap();
+    let question = FundsQuestion { account: &account, amount, reference: "order 7" };
+    let request = Stet.ask(&cx, &question).unwrap();
+    assert_eq!(request.url.path(), "/stet/psd2/v1.4/funds-confirmations");
+    let asked = json!({
+        "paymentCoverageRequestId": "order 7",
+        "instructedAmount": { "currency": "EUR", "amount": "12.50" },
+        "accountId": { "iban": "FR7630006000011234567890189" },
+    });
+    assert_eq!(sent(&request), asked);
+    let read = |request: &Value, result: Value| {
+        let body = json!({ "request": request, "result": result, "_links": {} });
+        Stet.answer(&cx, &question, &answer(200, &[], &body))
+    };
+    assert!(read(&asked, json!(true)).unwrap().available);
+    assert!(!read(&asked, json!(false)).unwrap().available);
+    assert_eq!(read(&asked, json!(null)).unwrap_err().kind, BankErrorKind::MalformedResponse);
+    let mut other = asked.clone();
+    other["instructedAmount"]["amount"] = json!("1.25");
+    assert_eq!(read(&other, json!(true)).unwrap_err().kind, BankErrorKind::EchoMismatch);
+    let mut other = asked.clone();
+    other["paymentCoverageRequestId"] = json!("order 8");
+    assert_eq!(read(&other, json!(true)).unwrap_err().kind, BankErrorKind::EchoMismatch);
 }

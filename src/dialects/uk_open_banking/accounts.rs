@@ -23,7 +23,7 @@ impl ConsentLodging for UkOpenBanking {
         let mut data = Map::new();
         data.insert("Permissions".into(), json!(permissions(cx, order)));
         if let Some(until) = valid_until(cx, order) {
-            data.insert("ExpirationDateTime".into(), json!(format!("{until}T23:59:59+00:00")));
+            data.insert("ExpirationDateTime".into(), json!(end_of_day(until)));
         }
         if let Some(from) = order.transactions_from {
             data.insert("TransactionFromDateTime".into(), json!(format!("{from}T00:00:00+00:00")));
@@ -34,25 +34,16 @@ impl ConsentLodging for UkOpenBanking {
     }
 
     fn lodged(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<LodgedConsent, BankError> {
-        let body = success(cx, response, Effect::Write)?;
-        let root = Node::root(&cx.profile.id, &body);
-        let data = root.get("Data");
-        let read = || {
-            let bank_id = data.get("ConsentId").required_id()?;
-            let sca = authorised_by(&bank_id);
-            let status = consent_status(&data.get("Status"))?;
-            Ok(LodgedConsent { bank_id, sca, valid_until: data.get("ExpirationDateTime").date()?, status })
-        };
-        read().map_err(|error| after(Effect::Write, error))
+        lodged_for("openid accounts", cx, response)
     }
 
     fn begun(&self, cx: &CallContext<'_>) -> Option<ScaStart> {
-        cx.bank_consent_id.map(authorised_by)
+        cx.bank_consent_id.map(|id| authorised_by("openid accounts", id))
     }
 }
 
-fn authorised_by(consent: &str) -> ScaStart {
-    ScaStart::OAuth { scope: "openid accounts".into(), intent_id: Some(consent.to_owned()), metadata: None }
+fn authorised_by(scope: &str, consent: &str) -> ScaStart {
+    ScaStart::OAuth { scope: scope.to_owned(), intent_id: Some(consent.to_owned()), metadata: None }
 }
 
 impl ConsentInquiry for UkOpenBanking {
@@ -201,6 +192,29 @@ pub(super) fn next(cx: &CallContext<'_>, root: &Node<'_>) -> Result<Option<NextP
     let Some(link) = next.text()? else { return Ok(None) };
     let base = &cx.profile.accounts_api()?.url;
     NextPage::of(cx.profile, base, &link, &next.pointer()).map(Some)
+}
+
+/// Reads the answer to a lodged consent, which the PSU authorises with this scope.
+pub(super) fn lodged_for(
+    scope: &str,
+    cx: &CallContext<'_>,
+    response: &BankResponse,
+) -> Result<LodgedConsent, BankError> {
+    let body = success(cx, response, Effect::Write)?;
+    let root = Node::root(&cx.profile.id, &body);
+    let data = root.get("Data");
+    let read = || {
+        let bank_id = data.get("ConsentId").required_id()?;
+        let sca = authorised_by(scope, &bank_id);
+        let status = consent_status(&data.get("Status"))?;
+        Ok(LodgedConsent { bank_id, sca, valid_until: data.get("ExpirationDateTime").date()?, status })
+    };
+    read().map_err(|error| after(Effect::Write, error))
+}
+
+/// The last second of a day.
+pub(super) fn end_of_day(day: domain::Date) -> String {
+    format!("{day}T23:59:59+00:00")
 }
 
 /// The day asked for, or the latest the bank allows; none is without end.

@@ -186,7 +186,7 @@ fn echoed(
         let debtor = initiation.get("DebtorAccount");
         echo::debtor(&debtor, identification(&debtor)?.as_ref(), order)?;
     }
-    let money = echo::amount(&initiation.get("InstructedAmount"), "Amount", "Currency", order)?;
+    let money = echo::amount(&initiation.get("InstructedAmount"), "Amount", "Currency", &order.amount)?;
     let account = identification(&creditor)?;
     let account = echo::account(&creditor, account.as_ref(), order)?;
     Ok(if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent })

@@ -12,6 +12,8 @@ use serde_json::json;
 
 use super::*;
 
+mod funds;
+
 fn profile(version: &str) -> Profile {
     let mut profile = Profile::blank(
         "gb-examplebank".parse().unwrap(),
@@ -24,6 +26,7 @@ fn profile(version: &str) -> Profile {
         Some(ApiBase { url, version: version.into() })
     };
     (profile.accounts_api, profile.payments_api) = (base("aisp"), base("pisp"));
+    profile.funds_api = base("cbpii");
     profile.signing = Signing::DetachedJws { iss: None, tan: "openbanking.org.uk".into() };
     profile
 }

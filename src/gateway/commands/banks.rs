@@ -105,7 +105,11 @@ fn describe(out: &mut impl Write, profile: &Profile) -> anyhow::Result<()> {
     line("dialect", profile.dialect.clone())?;
     let capabilities: Vec<_> = profile.capabilities.iter().map(|capability| capability.as_str()).collect();
     line("capabilities", capabilities.join(", "))?;
-    for (name, api) in [("accounts API", &profile.accounts_api), ("payments API", &profile.payments_api)] {
+    for (name, api) in [
+        ("accounts API", &profile.accounts_api),
+        ("payments API", &profile.payments_api),
+        ("funds API", &profile.funds_api),
+    ] {
         if let Some(api) = api {
             line(name, format!("{} ({})", api.url, api.version))?;
         }

@@ -205,6 +205,7 @@ impl Wish {
             let offered = |role: &Role| match role {
                 Role::Accounts => profile.capabilities.contains(&Capability::Accounts),
                 Role::Payments => profile.capabilities.contains(&Capability::Payments),
+                Role::Funds => profile.capabilities.contains(&Capability::FundsConfirmation),
             };
             roles = covered.into_iter().filter(offered).collect();
         }

@@ -220,6 +220,7 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
     profile.bics = vec![plan.bic.to_owned()];
     profile.capabilities =
         [Capability::Accounts, Capability::Balances, Capability::Transactions, Capability::Payments].into();
+    profile.capabilities.insert(Capability::FundsConfirmation);
     let embedded = plan.kind == BankKind::BerlinGroupEmbedded;
     let code = || embedded.then(|| modelbank::CODE.to_owned().into());
     profile.sandbox_users = bank
@@ -248,6 +249,7 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
         BankKind::UkOpenBanking => {
             profile.accounts_api = base("/open-banking/v4.0/aisp", "4.0");
             profile.payments_api = base("/open-banking/v4.0/pisp", "4.0");
+            profile.funds_api = base("/open-banking/v4.0/cbpii", "4.0");
             profile.authorization_server = Some(AuthorizationServer {
                 issuer: Some(bank.issuer.clone()),
                 signed_request_object: true,
@@ -264,6 +266,7 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
         BankKind::Stet => {
             profile.accounts_api = base("/stet/psd2/v1.4", "1.4");
             profile.payments_api = base("/stet/psd2/v1.4", "1.4");
+            profile.funds_api = base("/stet/psd2/v1.4", "1.4");
             profile.authorization_server = Some(AuthorizationServer {
                 issuer: Some(bank.issuer.clone()),
                 ..AuthorizationServer::default()
@@ -277,6 +280,7 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
         BankKind::PolishApi => {
             profile.accounts_api = base("/v2_1_1.1", "2.1");
             profile.payments_api = base("/v2_1_1.1", "2.1");
+            profile.funds_api = base("/v2_1_1.1", "2.1");
             profile.client_id = Some(CLIENT_ID.to_owned());
             profile.signing = Signing::BodyJws;
             profile.sca = vec![ScaFlow::Redirect];
@@ -286,6 +290,7 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
         BankKind::BerlinGroupRedirect | BankKind::BerlinGroupDecoupled | BankKind::BerlinGroupEmbedded => {
             profile.accounts_api = base("/v1", "1.3");
             profile.payments_api = base("/v1", "1.3");
+            profile.funds_api = base("/v1", "1.3");
             let decoupled = plan.kind == BankKind::BerlinGroupDecoupled;
             let sca = if decoupled { ScaFlow::Decoupled } else { ScaFlow::Redirect };
             profile.sca = vec![if embedded { ScaFlow::Embedded } else { sca }];

@@ -22,7 +22,7 @@ pub struct Pki {
     pub root: String,
     /// Server certificate for localhost.
     pub server: Issued,
-    /// The demo fintech's QWAC: PSP_PI and PSP_AI.
+    /// The demo fintech's QWAC: PSP_PI, PSP_AI and PSP_IC.
     pub fintech: Issued,
     /// The gateway's QWAC, shown to banks.
     pub gateway_qwac: Issued,
@@ -93,7 +93,7 @@ fn make(home: &Path, now: Timestamp) -> anyhow::Result<()> {
         organization: "Consentry Sandbox".to_owned(),
         country: "GB".to_owned(),
         organization_identifier: GATEWAY_ORGANISATION.to_owned(),
-        roles: vec![Psd2Role::PaymentInitiation, Psd2Role::AccountInformation],
+        roles: vec![Psd2Role::PaymentInitiation, Psd2Role::AccountInformation, Psd2Role::CardIssuing],
         nca_name: "Financial Conduct Authority".to_owned(),
         nca_id: "GB-FCA".to_owned(),
         san_dns: vec!["gateway.consentry.example".to_owned()],

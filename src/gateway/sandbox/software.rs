@@ -55,7 +55,7 @@ impl SoftwareDirectory {
             "iat": now.as_second(),
             "software_id": "consentrysandbox",
             "software_client_name": "Consentry Sandbox",
-            "software_roles": ["AISP", "PISP"],
+            "software_roles": ["AISP", "PISP", "CBPII"],
             "software_redirect_uris": redirect_uris,
             "org_id": GATEWAY_ORGANISATION,
             "jwks": Jwks::of([&*seal.key]).to_value(),

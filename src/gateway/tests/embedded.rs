@@ -10,29 +10,13 @@
 
 mod support;
 
-use std::io::Write;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 
 use consentry::demo::{RETURN, verifier};
 use serde_json::{Value, json};
+use support::log::Log;
 use support::{EMBEDDED, TestGateway, Wanted};
-
-/// A log that is kept in memory.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<Vec<u8>> {
@@ -53,13 +37,7 @@ fn files(folder: &Path) -> Vec<Vec<u8>> {
 /// next.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn passwords_and_codes_are_neither_logged_nor_kept() {
-    let log = Log::default();
-    let writer = log.clone();
-    tracing_subscriber::fmt()
-        .with_env_filter("trace")
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .init();
+    let log = Log::of_everything();
     let gw = TestGateway::wanted(Wanted { auto_approve: false, ..Wanted::default() }).await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts").await.unwrap();
@@ -79,7 +57,7 @@ async fn passwords_and_codes_are_neither_logged_nor_kept() {
         let shown = tpp.get(&own, &format!("/v1/consents/{consent}")).await.unwrap().json();
         assert_eq!(shown["status"], "REJECTED");
     }
-    let log = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    let log = log.text();
     assert!(log.contains("/authorisations") || log.contains("Model bank"), "the log says something");
     for secret in secrets.iter().chain(&["+43 *** *** 17"]) {
         assert!(!log.contains(secret), "{secret}");

@@ -48,7 +48,7 @@ impl Meeting {
         let directory = SigningKey::from_pem(&crypto::pki::generate_p256().unwrap(), "directory").unwrap();
         let statement = json!({
             "iss": "Directory", "iat": now.as_second(), "software_id": "4fTyqzTlw2KbxPzH7K3jvq",
-            "org_id": us().organization_identifier, "software_roles": ["AISP", "PISP"],
+            "org_id": us().organization_identifier, "software_roles": ["AISP", "PISP", "CBPII"],
             "software_redirect_uris": [BACK], "jwks": Jwks::of([&key]).to_value(),
         });
         let statement = jws::sign_compact(&directory, &Map::new(), statement.to_string().as_bytes()).unwrap();
@@ -145,7 +145,7 @@ fn us() -> Psd2Subject {
         organization: "Us".into(),
         country: "GB".into(),
         organization_identifier: "PSDGB-FCA-900100".into(),
-        roles: vec![Psd2Role::PaymentInitiation, Psd2Role::AccountInformation],
+        roles: vec![Psd2Role::PaymentInitiation, Psd2Role::AccountInformation, Psd2Role::CardIssuing],
         nca_name: "Financial Conduct Authority".into(),
         nca_id: "GB-FCA".into(),
         san_dns: Vec::new(),
@@ -178,7 +178,7 @@ fn profile(issuer: &str, api: &str) -> Profile {
 async fn we_register_use_the_client_read_replace_and_delete_it() {
     let meeting = Meeting::with(&[]).await;
     let made = meeting.register(&meeting.profile, &Role::ALL).await.unwrap();
-    assert_eq!(made.metadata["scope"], "openid accounts payments");
+    assert_eq!(made.metadata["scope"], "openid accounts payments fundsconfirmations");
     let known = Profile { client_id: Some(made.client.client_id.clone()), ..meeting.profile.clone() };
     let client = OAuthClient {
         profile: &known,

@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 use super::signature::{demand, object, require_psu_address};
 use crate::bank::Bank;
 use crate::caller::Caller;
-use crate::engine::{Consent, ConsentState, Subject};
+use crate::engine::{Consent, ConsentState, Purpose, Subject};
 
 pub(super) async fn create(
     State(bank): State<Arc<Bank>>,
@@ -46,7 +46,7 @@ pub(super) async fn create(
     let consent = Consent {
         id: bank.fresh("con-"),
         tpp: organisation,
-        for_payment: false,
+        purpose: Purpose::Accounts,
         state: ConsentState::Awaiting,
         created: now,
         changed: now,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::history::Movement;
+use super::magic::{SHORT, SLOW_CENTS, SLOW_SETTLEMENT_MS, magic_reason};
 use super::people::{Account, accounts};
 use crate::BankKind;
 
@@ -56,13 +57,26 @@ pub(crate) enum ConsentState {
     Withdrawn,
 }
 
-/// A consent to account access or to one payment.
+/// What a consent is to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Purpose {
+    /// Reading accounts.
+    #[default]
+    Accounts,
+    /// One payment.
+    Payment,
+    /// Asking whether an account covers an amount.
+    Funds,
+}
+
+/// A consent of a customer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Consent {
     pub(crate) id: String,
     /// `organizationIdentifier` of the TPP.
     pub(crate) tpp: String,
-    pub(crate) for_payment: bool,
+    #[serde(default)]
+    pub(crate) purpose: Purpose,
     pub(crate) state: ConsentState,
     pub(crate) created: Timestamp,
     pub(crate) changed: Timestamp,
@@ -186,25 +200,6 @@ impl Order {
             }
         }
     }
-}
-
-/// Hundredths of a payment that takes a day to settle.
-const SLOW_CENTS: i64 = 707;
-/// How long that is.
-const SLOW_SETTLEMENT_MS: i64 = 86_400_000;
-
-/// Amounts, in hundredths of any currency, with which a payment at any bank comes to
-/// something particular: an ISO 20022 reason, or none for the slow one.
-pub const MAGIC_AMOUNTS: [(i64, Option<&str>, &str); 4] = [
-    (404, Some("AC04"), "rejected: the creditor's account is closed"),
-    (511, Some("AM04"), "rejected: insufficient funds"),
-    (606, Some("MS03"), "rejected: no reason stated"),
-    (SLOW_CENTS, None, "in process (`ACSP`) for a day, then settled"),
-];
-
-fn magic_reason(amount: Decimal) -> Option<&'static str> {
-    let (_, reason, _) = MAGIC_AMOUNTS.iter().find(|(cents, ..)| amount == Decimal::new(*cents, 2))?;
-    *reason
 }
 
 /// Milliseconds from `from` to `to`; zero if the clock went back.
@@ -386,6 +381,19 @@ impl Book {
     /// What can be spent: booked, less what is on its way out.
     pub(crate) fn available(&self, account: &Account, now: Timestamp) -> Decimal {
         self.sum(account, |entry| entry.amount.is_sign_negative() || entry.is_booked(now))
+    }
+
+    /// Whether an amount can be spent.
+    pub(crate) fn covers(&self, account: &Account, amount: Decimal, now: Timestamp) -> bool {
+        magic_reason(amount) != Some(SHORT) && self.available(account, now) >= amount
+    }
+
+    /// Ends a consent by the word of the TPP, and its tokens with it.
+    pub(crate) fn end_consent(&mut self, id: &str, now: Timestamp) {
+        if let Some(consent) = self.consents.get_mut(id) {
+            consent.becomes(ConsentState::Ended, now);
+        }
+        self.tokens.retain(|_, token| token.consent.as_deref() != Some(id));
     }
 
     fn sum(&self, account: &Account, counts: impl Fn(&Entry) -> bool) -> Decimal {

@@ -54,6 +54,12 @@ impl Account {
         (self.product == Product::Card).then(|| format!("525412******{end}"))
     }
 
+    /// True if its holder has agreed at the bank that card issuers are told whether an
+    /// amount is there.
+    pub(crate) fn answers_card_issuers(&self) -> bool {
+        self.product == Product::Current
+    }
+
     /// Sort code and account number in one, as the UK writes it.
     pub(crate) fn sort_code_account(&self) -> &'static str {
         self.iban.get(8..).unwrap_or_default()

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{accepted, pending_named, request_object};
 use crate::bank::Bank;
+use crate::engine::Purpose;
 use crate::engine::book::Pushed;
 use crate::habit::Habit;
 
@@ -39,8 +40,8 @@ pub(crate) fn belongs(bank: &Bank, name: &str, for_accounts: bool) -> bool {
         return !for_accounts;
     }
     let consent = pending_named(bank, name).map(|request| request.consent);
-    let payment = consent.and_then(|id| bank.vault.read(|book| Some(book.consents.get(&id)?.for_payment)));
-    payment == Some(!for_accounts)
+    let purpose = consent.and_then(|id| bank.vault.read(|book| Some(book.consents.get(&id)?.purpose)));
+    purpose.is_some_and(|purpose| (purpose == Purpose::Accounts) == for_accounts)
 }
 
 fn has_the_rest(bank: &Bank, query: &BTreeMap<String, String>, request: &Pushed) -> bool {

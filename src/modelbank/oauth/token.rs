@@ -137,7 +137,7 @@ fn client_credentials(
         | BankKind::BerlinGroupRedirect
         | BankKind::BerlinGroupDecoupled
         | BankKind::BerlinGroupEmbedded
-        | BankKind::PolishApi => name == "accounts" || name == "payments",
+        | BankKind::PolishApi => ["accounts", "payments", "fundsconfirmations"].contains(&name),
     };
     let supported = match &client.scope {
         // A token without a scope manages the client's registration.

@@ -8,7 +8,7 @@ use crate::BankKind;
 use crate::bank::Bank;
 use crate::berlin::asked_accounts;
 use crate::engine::book::Decision;
-use crate::engine::{Book, Consent, Subject};
+use crate::engine::{Book, Consent, Purpose, Subject};
 use crate::oauth;
 use crate::polish::Transfer;
 
@@ -86,8 +86,7 @@ pub(super) struct Question {
     pub(super) about: String,
     pub(super) title: &'static str,
     pub(super) facts: Vec<(&'static str, String)>,
-    /// One account is paid from; else any number is shared.
-    pub(super) pays: bool,
+    pub(super) purpose: Purpose,
     pub(super) accounts: Vec<Choice>,
 }
 
@@ -101,9 +100,22 @@ impl Question {
             .filter(|account| named(account.id))
             .map(|account| Choice { id: account.id, name: account.name, iban: account.iban })
             .collect();
-        let (pays, facts) = facts(bank, about)?;
-        let title = if pays { "Approve a payment" } else { "Share account data" };
-        Some(Self { about: about.to_string(), title, facts, pays, accounts })
+        let (purpose, facts) = facts(bank, about)?;
+        let title = match purpose {
+            Purpose::Accounts => "Share account data",
+            Purpose::Payment => "Approve a payment",
+            Purpose::Funds => "Let somebody ask whether there is enough money",
+        };
+        Some(Self { about: about.to_string(), title, facts, purpose, accounts })
+    }
+
+    /// What the chosen accounts are for, and whether it is one.
+    pub(super) fn legend(&self) -> (&'static str, bool) {
+        match self.purpose {
+            Purpose::Accounts => ("Share", false),
+            Purpose::Payment => ("Pay from", true),
+            Purpose::Funds => ("Answer about", true),
+        }
     }
 }
 
@@ -127,18 +139,24 @@ pub(super) fn conclude(bank: &Bank, about: &About, decision: &Decision) -> Optio
     }
 }
 
-fn facts(bank: &Bank, about: &About) -> Option<(bool, Vec<(&'static str, String)>)> {
+fn facts(bank: &Bank, about: &About) -> Option<(Purpose, Vec<(&'static str, String)>)> {
     match about {
         About::Request(name) => {
             let pushed = oauth::pending_named(bank, name)?;
             bank.vault.read(|book| {
                 let consent = book.consents.get(&pushed.consent)?;
-                let pays = consent.for_payment;
-                Some((pays, if pays { payment(bank, book, consent) } else { sharing(book, consent) }))
+                let facts = match consent.purpose {
+                    Purpose::Payment => payment(bank, book, consent),
+                    Purpose::Accounts | Purpose::Funds => sharing(book, consent),
+                };
+                Some((consent.purpose, facts))
             })
         }
         About::Authorisation(id) => bank.vault.read(|book| match &book.authorisations.get(id)?.subject {
-            Subject::Consent(id) => Some((false, sharing(book, book.consents.get(id)?))),
+            Subject::Consent(id) => {
+                let consent = book.consents.get(id)?;
+                Some((consent.purpose, sharing(book, consent)))
+            }
             Subject::Order(id) => {
                 let order = book.orders.get(id)?;
                 let mut facts = vec![
@@ -150,7 +168,7 @@ fn facts(bank: &Bank, about: &About) -> Option<(bool, Vec<(&'static str, String)
                     facts.push(("Reference", order.remittance.clone()));
                 }
                 facts.push(("Asked by", book.known_as(&order.tpp)));
-                Some((true, facts))
+                Some((Purpose::Payment, facts))
             }
         }),
     }
@@ -190,7 +208,8 @@ fn polish_payment(book: &Book, consent: &Consent) -> Vec<(&'static str, String)>
 /// What a consent shares, in words.
 pub(super) fn sharing(book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
     let body = consent.body.to_string();
-    let mut data = vec!["account details"];
+    let funds = consent.purpose == Purpose::Funds;
+    let mut data = vec![if funds { "whether an amount is there" } else { "account details" }];
     for (sign, words) in [
         (["ReadBalances", "\"balances\"", "allPsd2", "ais:getAccount\""], "balances"),
         (["ReadTransactions", "\"transactions\"", "allPsd2", "ais:getTransactions"], "transactions"),

@@ -12,7 +12,7 @@ use super::question::sharing;
 use super::view::{Consents, page};
 use super::{Form, failed, gone, login_page};
 use crate::bank::Bank;
-use crate::engine::ConsentState;
+use crate::engine::{ConsentState, Purpose};
 
 /// What a ticket for this page is about.
 pub(super) const ABOUT: &str = "consents";
@@ -52,10 +52,9 @@ pub(super) fn page_of(bank: &Bank, user: &str, ticket: &str) -> Response {
     bank.settle();
     let now = bank.now();
     let shared: Vec<Shared> = bank.vault.read(|book| {
-        let live = book
-            .consents
-            .values()
-            .filter(|consent| !consent.for_payment && consent.is_of(user) && consent.is_live(now));
+        let live = book.consents.values().filter(|consent| {
+            consent.purpose != Purpose::Payment && consent.is_of(user) && consent.is_live(now)
+        });
         live.map(|consent| Shared { id: consent.id.clone(), facts: sharing(book, consent) }).collect()
     });
     page(StatusCode::OK, &Consents { bank: &bank.name, shared: &shared, ticket })

@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::book::Pushed;
-use crate::engine::{Consent, ConsentState};
+use crate::engine::{Consent, ConsentState, Purpose};
 use crate::oauth;
 
 /// Takes the request and says where the customer goes.
@@ -48,7 +48,7 @@ pub(super) async fn authorize(
     let made = Consent {
         id: consent.to_owned(),
         tpp: organisation.to_owned(),
-        for_payment: scope == "pis",
+        purpose: if scope == "pis" { Purpose::Payment } else { Purpose::Accounts },
         state: ConsentState::Awaiting,
         created: now,
         changed: now,

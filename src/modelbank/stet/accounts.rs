@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use crypto::Psd2Role;
 use domain::Date;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
@@ -106,7 +107,7 @@ pub(super) async fn transactions(
 }
 
 fn access(bank: &Bank, caller: &Caller, operation: &str, counts: bool) -> Result<Consent, Refusal> {
-    let consent = live(bank, caller)?;
+    let consent = live(bank, caller, Psd2Role::AccountInformation, "aisp")?;
     if counts && !caller.psu_present() && bank.exceeds_quota(&consent, operation) {
         return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "The accesses of today are used up"));
     }

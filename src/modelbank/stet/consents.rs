@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::book::Pushed;
-use crate::engine::{Consent, ConsentState};
+use crate::engine::{Consent, ConsentState, Purpose};
 use crate::oauth;
 
 /// Days that an authorization lasts (RTS article 10a).
@@ -28,7 +28,9 @@ pub(crate) fn requested(bank: &Bank, query: &HashMap<String, String>) -> Option<
     let redirect = parameter("redirect_uri")?;
     let scope = parameter("scope")?;
     let known = |word: &str| word == "aisp" || word == "extended_transaction_history";
-    let asked = scope.split(' ').any(|word| word == "aisp") && scope.split(' ').all(known);
+    let reads = scope.split(' ').any(|word| word == "aisp") && scope.split(' ').all(known);
+    let purpose = if scope == "cbpii" { Purpose::Funds } else { Purpose::Accounts };
+    let asked = reads || purpose == Purpose::Funds;
     let registered = client.registered.redirect_uris.iter().any(|uri| uri == redirect);
     if parameter("response_type") != Some("code") || !registered || !asked {
         return None;
@@ -41,7 +43,7 @@ pub(crate) fn requested(bank: &Bank, query: &HashMap<String, String>) -> Option<
     let consent = Consent {
         id: bank.fresh("aut-"),
         tpp: client.registered.organization_identifier.clone(),
-        for_payment: false,
+        purpose,
         state: ConsentState::Awaiting,
         created: now,
         changed: now,
@@ -72,7 +74,7 @@ pub(super) async fn replace(
     caller: Caller,
     body: Bytes,
 ) -> Result<StatusCode, Refusal> {
-    let consent = live(&bank, &caller)?;
+    let consent = live(&bank, &caller, Psd2Role::AccountInformation, "aisp")?;
     let body: Value =
         serde_json::from_slice(&body).map_err(|_| Refusal::format("The body is not valid JSON"))?;
     let lists = ["balances", "transactions"].map(|name| body.get(name).and_then(Value::as_array));
@@ -97,9 +99,9 @@ pub(super) async fn replace(
 }
 
 /// The consent of the caller's token, if it stands. The token ends with it.
-pub(super) fn live(bank: &Bank, caller: &Caller) -> Result<Consent, Refusal> {
-    let organisation = caller.organisation(Psd2Role::AccountInformation)?;
-    let consent = caller.bound_consent(bank, "aisp")?;
+pub(super) fn live(bank: &Bank, caller: &Caller, role: Psd2Role, scope: &str) -> Result<Consent, Refusal> {
+    let organisation = caller.organisation(role)?;
+    let consent = caller.bound_consent(bank, scope)?;
     if consent.tpp != organisation {
         return Err(Refusal::forbidden());
     }

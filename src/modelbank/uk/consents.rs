@@ -15,7 +15,7 @@ use super::AISP;
 use super::refusal::Refusal;
 use crate::bank::Bank;
 use crate::caller::Caller;
-use crate::engine::{Consent, ConsentState};
+use crate::engine::{Consent, ConsentState, Purpose};
 
 /// The permissions of version 4.0.
 const PERMISSIONS: [&str; 21] = [
@@ -52,15 +52,11 @@ pub(super) async fn create(
     let body = parsed(&caller, &body)?;
     check_permissions(&body)?;
     let now = bank.now();
-    let expires = expiration(&body)?;
-    if expires.is_some_and(|expires| expires <= now) {
-        let message = "ExpirationDateTime must be in the future";
-        return Err(Refusal::field("U003", message, "Data.ExpirationDateTime"));
-    }
+    let expires = expiration(&body, now)?;
     let consent = Consent {
         id: bank.fresh("aac-"),
         tpp: organisation,
-        for_payment: false,
+        purpose: Purpose::Accounts,
         state: ConsentState::Awaiting,
         created: now,
         changed: now,
@@ -88,7 +84,7 @@ pub(super) async fn read(
 ) -> Result<Json<Value>, Refusal> {
     let organisation = caller.organisation(Psd2Role::AccountInformation)?;
     caller.token(&bank, "accounts")?;
-    let consent = own_consent(&bank, organisation, &id, false)?;
+    let consent = own_consent(&bank, organisation, &id, Purpose::Accounts)?;
     if consent.state == ConsentState::Ended {
         return Err(Refusal::not_found());
     }
@@ -102,17 +98,12 @@ pub(super) async fn end(
 ) -> Result<StatusCode, Refusal> {
     let organisation = caller.organisation(Psd2Role::AccountInformation)?;
     caller.token(&bank, "accounts")?;
-    let consent = own_consent(&bank, organisation, &id, false)?;
+    let consent = own_consent(&bank, organisation, &id, Purpose::Accounts)?;
     if consent.state == ConsentState::Ended {
         return Err(Refusal::not_found());
     }
     let now = bank.now();
-    bank.vault.change(|book| {
-        if let Some(consent) = book.consents.get_mut(&id) {
-            consent.becomes(ConsentState::Ended, now);
-        }
-        book.tokens.retain(|_, token| token.consent.as_deref() != Some(id.as_str()));
-    });
+    bank.vault.change(|book| book.end_consent(&id, now));
     bank.vault.keep().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -122,10 +113,10 @@ pub(super) fn own_consent(
     bank: &Bank,
     organisation: &str,
     id: &str,
-    for_payment: bool,
+    purpose: Purpose,
 ) -> Result<Consent, Refusal> {
     let consent = bank.vault.read(|book| book.consents.get(id).cloned());
-    let consent = consent.filter(|consent| consent.for_payment == for_payment);
+    let consent = consent.filter(|consent| consent.purpose == purpose);
     let consent = consent.ok_or_else(Refusal::not_found)?;
     if consent.tpp == organisation { Ok(consent) } else { Err(Refusal::Forbidden) }
 }
@@ -170,26 +161,31 @@ fn check_permissions(body: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn expiration(body: &Value) -> Result<Option<Timestamp>, Refusal> {
-    let wrong = || Refusal::field("U003", "The date cannot be read", "Data.ExpirationDateTime");
-    match body.pointer("/Data/ExpirationDateTime") {
-        None => Ok(None),
-        Some(value) => value.as_str().and_then(|text| text.parse().ok()).map(Some).ok_or_else(wrong),
-    }
+/// When a consent is to end, which is in the future.
+pub(super) fn expiration(body: &Value, now: Timestamp) -> Result<Option<Timestamp>, Refusal> {
+    let wrong = |message| Refusal::field("U003", message, "Data.ExpirationDateTime");
+    let Some(value) = body.pointer("/Data/ExpirationDateTime") else { return Ok(None) };
+    let expires: Option<Timestamp> = value.as_str().and_then(|text| text.parse().ok());
+    let expires = expires.ok_or_else(|| wrong("The date cannot be read"))?;
+    if expires <= now { Err(wrong("ExpirationDateTime must be in the future")) } else { Ok(Some(expires)) }
 }
 
-fn view(bank: &Bank, consent: &Consent, now: Timestamp) -> Value {
-    let status = match consent.state {
+/// The word for where a consent stands.
+pub(super) fn status(consent: &Consent, now: Timestamp) -> &'static str {
+    match consent.state {
         _ if consent.has_expired(now) => "EXPD",
         ConsentState::Awaiting | ConsentState::Partly => "AWAU",
         ConsentState::Authorised | ConsentState::Consumed => "AUTH",
         ConsentState::Rejected => "RJCT",
         ConsentState::Ended | ConsentState::Withdrawn => "CANC",
-    };
+    }
+}
+
+fn view(bank: &Bank, consent: &Consent, now: Timestamp) -> Value {
     let mut data = json!({
         "ConsentId": consent.id,
         "CreationDateTime": consent.created.to_string(),
-        "Status": status,
+        "Status": status(consent, now),
         "StatusUpdateDateTime": consent.changed.to_string(),
     });
     let asked = consent.body.get("Data").and_then(Value::as_object);

@@ -20,7 +20,7 @@ use super::wishes;
 use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::book::Seen;
-use crate::engine::{Account, Consent, ConsentState, Order, OrderState, accounts};
+use crate::engine::{Account, Consent, ConsentState, Order, OrderState, Purpose, accounts};
 use crate::habit::Habit;
 use crate::journal::Fact;
 
@@ -37,7 +37,7 @@ pub(super) async fn create_consent(
     let key = idempotency_key(&caller, &organisation, "consent")?;
     demand(&bank, &caller, &body)?;
     if let Some(made) = replayed(&bank, &caller, &key) {
-        let consent = own_consent(&bank, &organisation, &made, true)?;
+        let consent = own_consent(&bank, &organisation, &made, Purpose::Payment)?;
         return Ok(signed(&bank, StatusCode::CREATED, &consent_view(&bank, &consent)));
     }
     let body = parsed(&caller, &body)?;
@@ -48,7 +48,7 @@ pub(super) async fn create_consent(
     let consent = Consent {
         id: bank.fresh("pdc-"),
         tpp: organisation,
-        for_payment: true,
+        purpose: Purpose::Payment,
         state: ConsentState::Awaiting,
         created: now,
         changed: now,
@@ -77,7 +77,7 @@ pub(super) async fn read_consent(
 ) -> Result<Response, Refusal> {
     let organisation = caller.organisation(Psd2Role::PaymentInitiation)?;
     caller.token(&bank, "payments")?;
-    let consent = own_consent(&bank, organisation, &id, true)?;
+    let consent = own_consent(&bank, organisation, &id, Purpose::Payment)?;
     Ok(signed(&bank, StatusCode::OK, &consent_view(&bank, &consent)))
 }
 
@@ -251,7 +251,7 @@ impl<'a> Initiation<'a> {
 }
 
 /// `^\d{1,13}(\.\d{1,5})?$`, more than nothing, and at most two places.
-fn amount(text: &str) -> Option<Decimal> {
+pub(super) fn amount(text: &str) -> Option<Decimal> {
     let currency: domain::Currency = "GBP".parse().ok()?;
     let money = domain::Money::parse(text, currency).ok()?;
     (!money.amount().is_zero()).then(|| money.amount())

@@ -162,7 +162,10 @@ fn item(frame: &Frame, consent: &PsuConsent, client: String, bank: &str) -> Item
         heading: t.access.at.fill(&[("client", &client), ("bank", &bank)]),
         client,
         status: t.status(consent.status),
-        may_read: consent.permissions.iter().map(|permission| t.permission(*permission)).collect(),
+        may_read: match consent.funds_of {
+            Some(_) => vec![&t.consent.funds],
+            None => consent.permissions.iter().map(|permission| t.permission(*permission)).collect(),
+        },
         since: consent.since.map(|at| format.day_of(at)),
         // The end is the midnight after the last day.
         until: consent.until.map(|at| format.day_of(crate::seconds_after(at, -1))),

@@ -36,6 +36,10 @@ struct Item {
     /// The bank asks for password and code on our pages.
     asks_here: bool,
     reads: Vec<&'static Text>,
+    /// The account whose funds are asked about, where nothing is read.
+    funds_of: Option<String>,
+    /// The bank has the consent from the PSU alone.
+    tell_bank: bool,
     recurring: bool,
     until: String,
     history_from: Option<String>,
@@ -65,6 +69,8 @@ struct ConsentPage<'a> {
     ready: bool,
     /// Any bank asks for password and code on our pages.
     any_here: bool,
+    /// Any bank asks the PSU itself.
+    any_at_bank: bool,
     search: &'a str,
     form_token: String,
 }
@@ -129,6 +135,7 @@ async fn show_page(oauth: &OAuth, visit: &Visit, plan: &Plan, search: &str) -> R
     let details = details::shown(oauth, &session.client_id, &plan.request.asked.details).await?;
     let details: Vec<_> = details.into_iter().map(|detail| detail_item(t, detail)).collect();
     let heading = match (items.is_empty(), details.is_empty()) {
+        (false, true) if items.iter().all(|item| item.funds_of.is_some()) => &t.consent.asks_funds,
         (false, _) => &t.consent.asks_accounts,
         (true, false) => &t.consent.asks_approval,
         (true, true) => &t.consent.asks_connection,
@@ -140,6 +147,7 @@ async fn show_page(oauth: &OAuth, visit: &Visit, plan: &Plan, search: &str) -> R
         session: session.id.to_string(),
         client,
         any_here: items.iter().any(|item| item.asks_here),
+        any_at_bank: items.is_empty() || !items.iter().all(|item| item.tell_bank),
         ready: items.iter().all(|item| item.bank.is_some()),
         items,
         details,
@@ -158,11 +166,14 @@ fn item(oauth: &OAuth, t: &'static Texts, consent: &ConsentRow, search: &str) ->
         None => banks(oauth, consent.id.region(), search),
     };
     let terms = &consent.terms;
+    let outside = oauth.gateway.is_given_outside(consent);
     Item {
         id: consent.id.to_string(),
-        asks_name: profile.as_ref().is_some_and(|profile| profile.psu_id_required),
-        asks_here: profile.as_deref().is_some_and(sca::asks_here),
+        asks_name: !outside && profile.as_ref().is_some_and(|profile| profile.psu_id_required),
+        asks_here: !outside && profile.as_deref().is_some_and(sca::asks_here),
         bank: profile.map(|profile| profile.name.clone()),
+        funds_of: terms.funds_of.as_ref().map(details::spoken),
+        tell_bank: outside,
         reads: terms.permissions.iter().map(|permission| t.permission(*permission)).collect(),
         recurring: terms.recurring,
         until: t.consent.until_day.with("day", t.format.date(terms.valid_until)),
@@ -177,7 +188,6 @@ fn detail_item(t: &'static Texts, shown: Shown) -> DetailItem {
     let heading = match shown.kind {
         ShownKind::Payment(amount) => texts.pay.with("amount", t.format.amount(&amount)),
         ShownKind::Recurring(amount) => texts.recurring.with("amount", t.format.amount(&amount)),
-        ShownKind::Funds => texts.funds.to_string(),
     };
     let most = |period: &str| match period {
         "Day" => &texts.per_day,

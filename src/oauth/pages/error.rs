@@ -79,6 +79,7 @@ impl Reason {
             | FlowError::NothingToReconfirm
             | FlowError::OtherPsu => Self::ConsentOver,
             FlowError::PaymentState(_) | FlowError::OrderNotGranted => Self::PaymentOver,
+            FlowError::ConsentNotGranted => Self::ConsentOver,
             FlowError::CallbackMismatch => Self::CallbackMismatch,
             FlowError::CallbackSpent => Self::CallbackSpent,
             FlowError::Bank(error) => Self::of_bank(error),

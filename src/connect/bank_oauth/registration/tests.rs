@@ -138,7 +138,7 @@ fn a_request_is_json_with_our_keys_where_the_profile_says_so() {
     assert_eq!(request.header_text("content-type"), Some("application/json"));
     let body: Value = serde_json::from_slice(request.body.as_deref().unwrap()).unwrap();
     assert_eq!(body["jwks"], Jwks::of([&us.key]).to_value());
-    assert_eq!(body["scope"], "openid accounts payments");
+    assert_eq!(body["scope"], "openid accounts payments fundsconfirmations");
     assert_eq!(body["token_endpoint_auth_method"], "private_key_jwt");
     assert!(body.get("iss").is_none() && body.get("software_statement").is_none());
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::fintech::{TOKEN, assert_error, signed, tpp_as};
 use crate::forgeries::forgeries;
 use crate::support::consents::{PATIENCE, ShiftedClock};
+use crate::support::funds::{account_at, lodge};
 use crate::support::{DECOUPLED, TestGateway, UK, Wanted};
 
 const CIBA: &str = "urn:openid:params:grant-type:ciba";
@@ -401,5 +402,24 @@ async fn the_certificate_that_fetches_needs_the_role() {
     let answer = until_decided(&payer, &clock, &id).await;
     assert_error(&answer, 400, "invalid_scope");
     assert_eq!(polled(&tpp, &id).await.status, 200);
+    gw.sandbox.stop().await;
+}
+
+/// PSD2 art. 65(2), CIBA Core §3: a consent that the bank is not asked for is given on
+/// our page or not at all, also where the bank has an app.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_that_no_app_asks_for_is_not_given_in_the_background() {
+    let gw = TestGateway::start().await;
+    let mut metadata = polling();
+    metadata["scope"] = json!("openid accounts fundsconfirmations");
+    let tpp = tpp_as(&gw, &metadata).await;
+    let own = tpp.own_token("fundsconfirmations").await.unwrap();
+    let lodged = lodge(&tpp, &own, DECOUPLED, &account_at(DECOUPLED)).await.expect(201).unwrap();
+    let id = lodged.text("/id");
+    let details = json!([{ "type": "funds_confirmation", "consent_id": id }]);
+    let changes = json!({ "scope": "fundsconfirmations", "authorization_details": details });
+    assert_error(&asked(&tpp, &[], &changes).await, 400, "invalid_request");
+    let shown = tpp.get(&own, &format!("/v1/consents/{id}")).await.unwrap();
+    assert_eq!(shown.text("/status"), "CREATED");
     gw.sandbox.stop().await;
 }

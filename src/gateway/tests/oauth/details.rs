@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::fintech::{assert_error, authority, introspected, push, subject, tokens, tpp_as, tpp_with};
+use crate::support::funds::{account_at, lodge};
 use crate::support::{TestGateway, UK, Wanted, assert_problem, parameter};
 
 const ALL_SCOPES: &str = "openid accounts payments fundsconfirmations";
@@ -48,8 +49,11 @@ fn mandate() -> Value {
     })
 }
 
-fn funds() -> Value {
-    json!({ "type": "funds_confirmation", "debtorAccount": { "iban": IBAN } })
+/// A detail that names a consent to confirmation of funds, which was lodged before.
+async fn funds(tpp: &Tpp) -> Value {
+    let own = tpp.own_token("fundsconfirmations").await.unwrap();
+    let consent = lodge(tpp, &own, UK, &account_at(UK)).await.expect(201).unwrap().text("/id");
+    json!({ "type": "funds_confirmation", "consent_id": consent })
 }
 
 async fn pushed(tpp: &Tpp, scope: &str, details: &Value) -> Answer {
@@ -61,7 +65,7 @@ async fn pushed(tpp: &Tpp, scope: &str, details: &Value) -> Answer {
 async fn samples(tpp: &Tpp) -> Vec<Value> {
     let own = tpp.own_token("accounts").await.unwrap();
     let consent = tpp.lodge(&own, &[UK]).await.unwrap().remove(0);
-    vec![json!({ "type": "account_access", "consent_id": consent }), payment(), mandate(), funds()]
+    vec![json!({ "type": "account_access", "consent_id": consent }), payment(), mandate(), funds(tpp).await]
 }
 
 /// Every `$ref` of a schema.
@@ -148,7 +152,10 @@ async fn a_detail_with_a_value_that_cannot_be_is_refused() {
         (mandate(), "/periodicLimits/0/periodAlignment", json!("Moon")),
         (mandate(), "/periodicLimits/0/amount/amount", json!("0")),
         (mandate(), "/validTo", json!("31.12.2030")),
-        (funds(), "/debtorAccount/iban", json!("GB00")),
+        (funds(&tpp).await, "/consent_id", json!("con_uk_0")),
+        (funds(&tpp).await, "/consent_id", json!({ "iban": IBAN })),
+        (samples(&tpp).await.remove(0), "/type", json!("funds_confirmation")),
+        (funds(&tpp).await, "/type", json!("account_access")),
     ] {
         let mut bad = good;
         *bad.pointer_mut(pointer).unwrap() = value.clone();
@@ -168,7 +175,7 @@ async fn a_type_needs_its_scope_and_the_registration_of_the_client() {
     let gw = TestGateway::start().await;
     let tpp = able(&gw).await;
     for (detail, other_scope) in
-        [(payment(), "accounts"), (mandate(), "accounts"), (funds(), "accounts payments")]
+        [(payment(), "accounts"), (mandate(), "accounts"), (funds(&tpp).await, "accounts payments")]
     {
         assert_error(&pushed(&tpp, other_scope, &json!([detail])).await, 400, "invalid_scope");
     }
@@ -187,7 +194,7 @@ async fn a_type_needs_its_scope_and_the_registration_of_the_client() {
 async fn granted_details_are_echoed_in_token_and_introspection() {
     let gw = TestGateway::start().await;
     let tpp = able(&gw).await;
-    let asked = json!([payment(), mandate(), funds()]);
+    let asked = json!([payment(), mandate(), funds(&tpp).await]);
     let text = asked.to_string();
     let changes =
         [("scope", Some("payments fundsconfirmations")), ("authorization_details", Some(text.as_str()))];
@@ -269,9 +276,8 @@ async fn nothing_personal_of_a_detail_is_in_the_global_database() {
     let mut order = payment();
     order["creditorAccount"] = json!({ "iban": IBAN });
     order["creditorName"] = json!("Erika Mustermann");
-    let text = json!([order, funds()]).to_string();
-    let changes =
-        [("scope", Some("payments fundsconfirmations")), ("authorization_details", Some(text.as_str()))];
+    let text = json!([order]).to_string();
+    let changes = [("scope", Some("payments")), ("authorization_details", Some(text.as_str()))];
     pushed(&tpp, ALL_SCOPES, &json!([order])).await.expect(201).unwrap();
     let answer = tokens(&gw, &tpp, &changes).await;
     assert_eq!(answer.json()["authorization_details"][0]["creditorName"], "Erika Mustermann");

@@ -67,7 +67,7 @@ async fn a_registration_is_answered_with_what_is_in_effect() {
         ("client_name", json!("Another Fintech")),
         ("redirect_uris", json!([RETURN])),
         // What the certificate's roles allow, as it asked for nothing.
-        ("scope", json!("openid accounts payments")),
+        ("scope", json!("openid accounts payments fundsconfirmations")),
         ("response_types", json!(["code"])),
         ("token_endpoint_auth_method", json!("tls_client_auth")),
         ("id_token_signed_response_alg", json!("PS256")),

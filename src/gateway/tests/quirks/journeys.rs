@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::support::consents::ShiftedClock;
+use crate::support::funds::{ask, given, issuer};
 use crate::support::{TestGateway, UK, parameter, rows};
 
 /// A journey.
@@ -26,6 +27,8 @@ pub(crate) enum Journey {
     Renewal,
     /// A payment until it is settled.
     Payment,
+    /// A consent to questions about funds, and the answer to one.
+    Funds,
 }
 
 impl Journey {
@@ -38,6 +41,7 @@ impl Journey {
             Self::AccountsLater => accounts_later(gw, tpp, clock).await,
             Self::Renewal => renewed(gw, tpp).await,
             Self::Payment => payment(gw, tpp).await,
+            Self::Funds => asked(gw).await,
         }
     }
 }
@@ -130,6 +134,15 @@ async fn payment(gw: &TestGateway, tpp: &Tpp) -> Result<(), String> {
     tokio::time::timeout(Duration::from_secs(3), look)
         .await
         .unwrap_or_else(|_| Err("nothing comes of it".into()))
+}
+
+async fn asked(gw: &TestGateway) -> Result<(), String> {
+    let tpp = issuer(gw).await;
+    let given = given(&tpp, UK, gw.person()).await?;
+    let answer = ask(&tpp, &given, "1.00", "GBP").await.expect(200).map_err(told)?.json();
+    // An answer that tells nothing is a no, and is said to be worth nothing.
+    let (available, reliable) = (&answer["available"], &answer["reliable"]);
+    if available == reliable { Ok(()) } else { Err(format!("available {available}, reliable {reliable}")) }
 }
 
 fn outcome(payment: &Value) -> String {

@@ -61,9 +61,14 @@ impl TestGateway {
 
     /// A receiver of every event of the TPP.
     pub async fn listening(&self, tpp: &Tpp) -> Receiver {
+        self.listening_with(tpp, "accounts").await
+    }
+
+    /// The same, of a TPP whose scope is another.
+    pub async fn listening_with(&self, tpp: &Tpp, scope: &str) -> Receiver {
         let pki = self.sandbox.access().pki;
         let receiver = Receiver::start(&pki.server.certificate_pem, &pki.server.key_pem).await.unwrap();
-        let own = tpp.own_token("accounts").await.unwrap();
+        let own = tpp.own_token(scope).await.unwrap();
         let endpoint = json!({ "url": receiver.url });
         tpp.post(&own, "/v1/webhook-endpoints", &endpoint).await.unwrap().expect(201).unwrap();
         receiver

@@ -5,6 +5,8 @@
 
 pub mod consents;
 pub mod customer;
+pub mod funds;
+pub mod log;
 pub mod operator;
 
 use std::sync::Arc;

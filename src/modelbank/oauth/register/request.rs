@@ -222,6 +222,7 @@ fn scope(
     let may = |word: &str| match word {
         "openid" => true,
         "accounts" => roles.contains(&"AISP") && peer.has_role(Psd2Role::AccountInformation),
+        "fundsconfirmations" => roles.contains(&"CBPII") && peer.has_role(Psd2Role::CardIssuing),
         "payments" => roles.contains(&"PISP") && peer.has_role(Psd2Role::PaymentInitiation),
         _ => false,
     };

@@ -447,6 +447,7 @@ impl Tpp {
         let service = match operation {
             "authorize" | "token" => "auth",
             "domestic" | "getPayment" => "payments",
+            "getConfirmationOfFunds" => "confirmation",
             _ => "accounts",
         };
         if operation != "deleteConsent" {

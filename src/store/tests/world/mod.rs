@@ -119,6 +119,7 @@ impl World {
             institution: Some("gb-albion-bank".parse().unwrap()),
             status: ConsentStatus::Created,
             terms: ConsentTerms {
+                funds_of: None,
                 permissions: vec![Permission::ReadBalances],
                 recurring: true,
                 valid_until: "2030-01-31".parse().unwrap(),
