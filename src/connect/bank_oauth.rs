@@ -37,10 +37,12 @@ pub enum Role {
     Accounts,
     /// Payment initiation.
     Payments,
+    /// Recurring payments, as a client for payment initiation.
+    Recurring,
 }
 
 impl Role {
-    /// Every service.
+    /// Every service that we are a client for.
     pub const ALL: [Self; 2] = [Self::Accounts, Self::Payments];
 
     /// The word in steps of quirks and in deployment files.
@@ -49,6 +51,7 @@ impl Role {
         match self {
             Self::Accounts => "aisp",
             Self::Payments => "pisp",
+            Self::Recurring => "vrp",
         }
     }
 
@@ -62,7 +65,7 @@ impl Role {
     pub(crate) fn scope(self) -> &'static str {
         match self {
             Self::Accounts => "accounts",
-            Self::Payments => "payments",
+            Self::Payments | Self::Recurring => "payments",
         }
     }
 
@@ -77,6 +80,7 @@ impl Role {
         let api = match self {
             Self::Accounts => &profile.accounts_api,
             Self::Payments => &profile.payments_api,
+            Self::Recurring => &profile.recurring_api,
         };
         api.as_ref().map_or("", |api| api.version.as_str())
     }

@@ -4,10 +4,13 @@
 mod consents;
 mod embedded;
 mod paging;
+mod recurring;
 
 use std::net::IpAddr;
 
-use domain::{Account, Balance, Date, IsoPaymentStatus, PaymentOrder, Timestamp, Transaction};
+use domain::{
+    Account, AccountIdentification, Balance, Date, IsoPaymentStatus, PaymentOrder, Timestamp, Transaction,
+};
 use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
@@ -22,6 +25,7 @@ pub use embedded::{
     Challenge, EmbeddedAuthentication, EmbeddedSca, EmbeddedStep, PsuInput, ScaMethod, ScaMethodKind,
 };
 pub use paging::{NextPage, Page, PageGuard};
+pub use recurring::{LodgedMandate, RecurringPayments};
 
 /// What we know of a PSU who is present. Told to the bank; its absence makes
 /// the call count against the unattended quota (RTS Art. 36(5)).
@@ -115,6 +119,11 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// Payment initiation, if the standard has it.
     fn payments(&self) -> Option<&dyn PaymentInitiation>;
+
+    /// Recurring payments under a mandate, if the standard has them.
+    fn recurring(&self) -> Option<&dyn RecurringPayments> {
+        None
+    }
 
     /// The token endpoint, where the standard has one of its own in place of
     /// RFC 6749's.
@@ -374,6 +383,8 @@ pub struct PaymentReport {
     pub bank_payment_id: Option<String>,
     /// Whether the bank repeated amount and creditor, so that they were compared.
     pub echo: Echo,
+    /// The account to refund to, where it was asked for and the bank gives it.
+    pub refund_account: Option<AccountIdentification>,
 }
 
 /// Whether an answer repeated what was ordered.

@@ -29,9 +29,10 @@ pub use deployment::{Deployment, EmptySlots, RegisteredClient};
 pub use dialect::{
     AccountInformation, BankConsentStatus, BankPaymentIds, CallContext, Challenge, ConsentByAuthorization,
     ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Dialect, Echo,
-    EmbeddedAuthentication, EmbeddedSca, EmbeddedStep, ExplicitStart, LodgedConsent, LodgedPayment, NextPage,
-    Operation, Page, PageGuard, PaymentInitiation, PaymentReport, PsuInput, PsuPresence, RedirectUris,
-    ScaMethod, ScaMethodKind, ScaStart, TokenEndpoint, TokenKind, TransactionQuery, TransactionSelection,
+    EmbeddedAuthentication, EmbeddedSca, EmbeddedStep, ExplicitStart, LodgedConsent, LodgedMandate,
+    LodgedPayment, NextPage, Operation, Page, PageGuard, PaymentInitiation, PaymentReport, PsuInput,
+    PsuPresence, RecurringPayments, RedirectUris, ScaMethod, ScaMethodKind, ScaStart, TokenEndpoint,
+    TokenKind, TransactionQuery, TransactionSelection,
 };
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};

@@ -1,7 +1,7 @@
 //! What a bank repeats of an order must be what was ordered.
 
 use connect::{BankError, BankErrorKind, Echo};
-use domain::{AccountIdentification, PaymentOrder};
+use domain::{AccountIdentification, Money, PaymentOrder};
 
 use crate::node::Node;
 
@@ -10,17 +10,17 @@ pub(crate) fn amount(
     node: &Node<'_>,
     amount: &str,
     currency: &str,
-    order: &PaymentOrder,
+    ordered: &Money,
 ) -> Result<Echo, BankError> {
     if !node.exists() {
         return Ok(Echo::Absent);
     }
     let (_, number) = node.signed_money(amount, currency)?;
     let unit = node.get(currency).currency()?;
-    if number != order.amount.amount() {
+    if number != ordered.amount() {
         return Err(mismatch(&node.get(amount)));
     }
-    if unit != Some(order.amount.currency()) {
+    if unit != Some(ordered.currency()) {
         return Err(mismatch(&node.get(currency)));
     }
     Ok(Echo::Same)
@@ -30,12 +30,12 @@ pub(crate) fn amount(
 pub(crate) fn account(
     node: &Node<'_>,
     found: Option<&AccountIdentification>,
-    order: &PaymentOrder,
+    ordered: &AccountIdentification,
 ) -> Result<Echo, BankError> {
     match found {
         None if node.exists() => Err(mismatch(node)),
         None => Ok(Echo::Absent),
-        Some(account) if account.normalised() == order.creditor_account.normalised() => Ok(Echo::Same),
+        Some(account) if account.normalised() == ordered.normalised() => Ok(Echo::Same),
         Some(_) => Err(mismatch(node)),
     }
 }

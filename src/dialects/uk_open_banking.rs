@@ -1,15 +1,17 @@
 //! UK Open Banking Read/Write API 3.1 and 4.0: account access consents,
-//! accounts and single domestic payments, authorised through OAuth.
+//! accounts, single domestic payments and variable recurring payments, authorised
+//! through OAuth.
 
 mod accounts;
 mod error;
 mod payments;
+mod recurring;
 mod resources;
 
 use connect::{
     AccountInformation, AccountResources, BankConsentStatus, BankError, BankErrorKind, BankRequest,
-    BankResponse, CallContext, Dialect, Effect, Operation, PaymentInitiation, Profile, QuirkName, Signature,
-    Signing, TokenEndpoint, TokenKind, http_date,
+    BankResponse, CallContext, Dialect, Effect, Operation, PaymentInitiation, Profile, QuirkName,
+    RecurringPayments, Signature, Signing, TokenEndpoint, TokenKind, http_date,
 };
 use domain::{AccountIdentification, SortCodeAccount};
 use http::Method;
@@ -54,6 +56,10 @@ impl Dialect for UkOpenBanking {
 
     fn payments(&self) -> Option<&dyn PaymentInitiation> {
         Some(self)
+    }
+
+    fn recurring(&self) -> Option<&dyn RecurringPayments> {
+        Some(&recurring::UkRecurring)
     }
 
     fn tokens(&self) -> Option<&dyn TokenEndpoint> {
@@ -115,6 +121,16 @@ fn success<'r>(
         return Err(failure(&cx.profile.id, response, effect));
     }
     parsed(cx, response, effect)
+}
+
+/// The answer to the end of a consent; one that is not there has ended.
+fn ended(cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
+    if response.status.is_success() {
+        return Ok(());
+    }
+    let error = failure(&cx.profile.id, response, Effect::Write);
+    let over = matches!(error.kind, BankErrorKind::ResourceUnknown | BankErrorKind::ConsentMissing);
+    if over { Ok(()) } else { Err(error) }
 }
 
 /// A date that the profile says may hold none is absent then (a quirk).

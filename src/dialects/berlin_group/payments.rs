@@ -102,7 +102,14 @@ impl PaymentInitiation for BerlinGroup {
         let mut report = if response.status.is_success() && media.contains("xml") {
             let (status, iso_reason) = crate::camt::payment_status(&cx.profile.id, &response.body)?;
             let status = Some(status);
-            PaymentReport { status, consent: None, iso_reason, bank_payment_id: None, echo: Echo::Absent }
+            PaymentReport {
+                status,
+                consent: None,
+                iso_reason,
+                bank_payment_id: None,
+                echo: Echo::Absent,
+                refund_account: None,
+            }
         } else {
             let body = success(cx, response, Effect::Read)?;
             report(&Node::root(&cx.profile.id, &body), order)?
@@ -148,6 +155,7 @@ fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankEr
         iso_reason: iso_reason(root)?,
         bank_payment_id: root.get("paymentId").text()?,
         echo,
+        refund_account: None,
     })
 }
 
@@ -168,9 +176,9 @@ pub(crate) fn payment_status(node: &Node<'_>) -> Result<IsoPaymentStatus, BankEr
 fn echoed(root: &Node<'_>, order: &PaymentOrder) -> Result<Echo, BankError> {
     let creditor = root.get("creditorAccount");
     let (amount, unit) = ("amount", "currency");
-    let money = echo::amount(&root.get("instructedAmount"), amount, unit, order)?;
+    let money = echo::amount(&root.get("instructedAmount"), amount, unit, &order.amount)?;
     let account = super::reading::identifications(&creditor)?;
-    let account = echo::account(&creditor, account.first(), order)?;
+    let account = echo::account(&creditor, account.first(), &order.creditor_account)?;
     Ok(if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent })
 }
 

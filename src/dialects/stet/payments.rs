@@ -164,18 +164,19 @@ fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankEr
     let status = crate::berlin_group::payment_status(status)?;
     let reason = transfer.get("statusReasonInformation").text()?;
     let reason = reason.or(request.get("statusReasonInformation").text()?);
-    let money = echo::amount(&transfer.get("instructedAmount"), "amount", "currency", order)?;
+    let money = echo::amount(&transfer.get("instructedAmount"), "amount", "currency", &order.amount)?;
     let single = transfer.get("beneficiary");
     let whole = request.get("beneficiary");
     let beneficiary = if single.exists() { &single } else { &whole };
     let creditor = beneficiary.get("creditorAccount");
-    let account = echo::account(&creditor, identification(&creditor)?.as_ref(), order)?;
+    let account = echo::account(&creditor, identification(&creditor)?.as_ref(), &order.creditor_account)?;
     Ok(PaymentReport {
         status: Some(status),
         consent: None,
         iso_reason: crate::status::iso_reason(reason),
         bank_payment_id: None,
         echo: if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent },
+        refund_account: None,
     })
 }
 
