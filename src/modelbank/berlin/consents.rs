@@ -47,6 +47,7 @@ pub(super) async fn create(
         id: bank.fresh("con-"),
         tpp: organisation,
         for_payment: false,
+        recurs: false,
         state: ConsentState::Awaiting,
         created: now,
         changed: now,

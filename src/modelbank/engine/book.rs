@@ -56,13 +56,16 @@ pub(crate) enum ConsentState {
     Withdrawn,
 }
 
-/// A consent to account access or to one payment.
+/// A consent to account access, to one payment or to recurring ones.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Consent {
     pub(crate) id: String,
     /// `organizationIdentifier` of the TPP.
     pub(crate) tpp: String,
     pub(crate) for_payment: bool,
+    /// To payments again and again, within limits.
+    #[serde(default)]
+    pub(crate) recurs: bool,
     pub(crate) state: ConsentState,
     pub(crate) created: Timestamp,
     pub(crate) changed: Timestamp,

@@ -161,6 +161,9 @@ fn payment(bank: &Bank, book: &Book, consent: &Consent) -> Vec<(&'static str, St
     if bank.kind == BankKind::PolishApi {
         return polish_payment(book, consent);
     }
+    if consent.recurs {
+        return recurring(book, consent);
+    }
     let text = |pointer: &str| {
         let found = consent.body.pointer(pointer).and_then(Value::as_str);
         found.unwrap_or_default().to_owned()
@@ -187,8 +190,27 @@ fn polish_payment(book: &Book, consent: &Consent) -> Vec<(&'static str, String)>
     ]
 }
 
-/// What a consent shares, in words.
+/// Payments again and again, with their limits.
+fn recurring(book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
+    let limits = crate::uk::recurring::limits_in_words(&consent.body);
+    let mut facts: Vec<_> = limits.into_iter().map(|limit| ("At most", limit)).collect();
+    let text = |pointer: &str| consent.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    facts.push(("To", text("/Data/Initiation/CreditorAccount/Name").to_owned()));
+    facts.push(("Account", text("/Data/Initiation/CreditorAccount/Identification").to_owned()));
+    facts.push(("Until", until(consent)));
+    facts.push(("Asked by", book.known_as(&consent.tpp)));
+    facts
+}
+
+fn until(consent: &Consent) -> String {
+    consent.expires.map_or("you end it".to_owned(), |expires| expires.strftime("%-d %B %Y").to_string())
+}
+
+/// What a consent shares or allows, in words.
 pub(super) fn sharing(book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
+    if consent.recurs {
+        return recurring(book, consent);
+    }
     let body = consent.body.to_string();
     let mut data = vec!["account details"];
     for (sign, words) in [
@@ -199,7 +221,5 @@ pub(super) fn sharing(book: &Book, consent: &Consent) -> Vec<(&'static str, Stri
             data.push(words);
         }
     }
-    let until =
-        consent.expires.map_or("you end it".to_owned(), |expires| expires.strftime("%-d %B %Y").to_string());
-    vec![("Data", data.join(", ")), ("Until", until), ("Asked by", book.known_as(&consent.tpp))]
+    vec![("Data", data.join(", ")), ("Until", until(consent)), ("Asked by", book.known_as(&consent.tpp))]
 }

@@ -52,10 +52,9 @@ pub(super) fn page_of(bank: &Bank, user: &str, ticket: &str) -> Response {
     bank.settle();
     let now = bank.now();
     let shared: Vec<Shared> = bank.vault.read(|book| {
-        let live = book
-            .consents
-            .values()
-            .filter(|consent| !consent.for_payment && consent.is_of(user) && consent.is_live(now));
+        let live = book.consents.values().filter(|consent| {
+            (!consent.for_payment || consent.recurs) && consent.is_of(user) && consent.is_live(now)
+        });
         live.map(|consent| Shared { id: consent.id.clone(), facts: sharing(book, consent) }).collect()
     });
     page(StatusCode::OK, &Consents { bank: &bank.name, shared: &shared, ticket })

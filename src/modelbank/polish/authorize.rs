@@ -49,6 +49,7 @@ pub(super) async fn authorize(
         id: consent.to_owned(),
         tpp: organisation.to_owned(),
         for_payment: scope == "pis",
+        recurs: false,
         state: ConsentState::Awaiting,
         created: now,
         changed: now,

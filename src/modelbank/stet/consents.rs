@@ -42,6 +42,7 @@ pub(crate) fn requested(bank: &Bank, query: &HashMap<String, String>) -> Option<
         id: bank.fresh("aut-"),
         tpp: client.registered.organization_identifier.clone(),
         for_payment: false,
+        recurs: false,
         state: ConsentState::Awaiting,
         created: now,
         changed: now,

@@ -61,6 +61,7 @@ pub(super) async fn create(
         id: bank.fresh("aac-"),
         tpp: organisation,
         for_payment: false,
+        recurs: false,
         state: ConsentState::Awaiting,
         created: now,
         changed: now,
@@ -88,7 +89,7 @@ pub(super) async fn read(
 ) -> Result<Json<Value>, Refusal> {
     let organisation = caller.organisation(Psd2Role::AccountInformation)?;
     caller.token(&bank, "accounts")?;
-    let consent = own_consent(&bank, organisation, &id, false)?;
+    let consent = own_consent(&bank, organisation, &id, To::Accounts)?;
     if consent.state == ConsentState::Ended {
         return Err(Refusal::not_found());
     }
@@ -102,7 +103,7 @@ pub(super) async fn end(
 ) -> Result<StatusCode, Refusal> {
     let organisation = caller.organisation(Psd2Role::AccountInformation)?;
     caller.token(&bank, "accounts")?;
-    let consent = own_consent(&bank, organisation, &id, false)?;
+    let consent = own_consent(&bank, organisation, &id, To::Accounts)?;
     if consent.state == ConsentState::Ended {
         return Err(Refusal::not_found());
     }
@@ -117,15 +118,28 @@ pub(super) async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// What a consent allows; each kind has paths of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum To {
+    Accounts,
+    Payment,
+    RecurringPayments,
+}
+
+impl To {
+    fn of(consent: &Consent) -> Self {
+        match (consent.for_payment, consent.recurs) {
+            (false, _) => Self::Accounts,
+            (true, false) => Self::Payment,
+            (true, true) => Self::RecurringPayments,
+        }
+    }
+}
+
 /// The consent of this path, if it is the caller's.
-pub(super) fn own_consent(
-    bank: &Bank,
-    organisation: &str,
-    id: &str,
-    for_payment: bool,
-) -> Result<Consent, Refusal> {
+pub(super) fn own_consent(bank: &Bank, organisation: &str, id: &str, to: To) -> Result<Consent, Refusal> {
     let consent = bank.vault.read(|book| book.consents.get(id).cloned());
-    let consent = consent.filter(|consent| consent.for_payment == for_payment);
+    let consent = consent.filter(|consent| To::of(consent) == to);
     let consent = consent.ok_or_else(Refusal::not_found)?;
     if consent.tpp == organisation { Ok(consent) } else { Err(Refusal::Forbidden) }
 }

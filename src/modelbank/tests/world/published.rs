@@ -12,7 +12,7 @@ use serde_yaml_ng::Value as Yaml;
 use super::Answer;
 
 /// Where each description lies, and which paths it is about.
-const DESCRIPTIONS: [(&str, &str, &str); 3] = [
+const DESCRIPTIONS: [(&str, &str, &str); 4] = [
     ("berlin-group/psd2-api_v1.3.11-2021-10-01v1.yaml", "/v1/", ""),
     (
         "uk-open-banking/v4.0.1/account-info-openapi.yaml",
@@ -24,6 +24,7 @@ const DESCRIPTIONS: [(&str, &str, &str); 3] = [
         "/open-banking/v4.0/pisp/",
         "/open-banking/v4.0/pisp",
     ),
+    ("uk-open-banking/v4.0.1/vrp-openapi.yaml", "/open-banking/v4.0/pisp/", "/open-banking/v4.0/pisp"),
 ];
 
 struct Description {
