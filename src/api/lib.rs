@@ -7,6 +7,7 @@ mod consent_view;
 mod consents;
 mod health;
 mod institutions;
+mod mandates;
 mod payments;
 mod problems;
 mod status;
@@ -64,6 +65,7 @@ impl FromRef<Api> for Arc<Directory> {
         (name = "consents", description = "What a person allows, where, until when"),
         (name = "accounts", description = "Accounts, balances and transactions of all consents of a token"),
         (name = "payments", description = "Payments, placed at most once"),
+        (name = "mandates", description = "Payments again and again, within limits that the PSU approves once"),
         (name = "webhooks", description = "Events pushed to the client"),
         (name = "service", description = "The service itself"),
     ),
@@ -78,7 +80,7 @@ impl Modify for Security {
     fn modify(&self, document: &mut OpenApi) {
         let scopes = Scopes::from_iter([
             ("accounts", "lodge consents and read under them"),
-            ("payments", "order payments"),
+            ("payments", "order payments and mandates"),
         ]);
         let flow = AuthorizationCode::new("/oauth/authorize", "/oauth/token", scopes);
         let scheme = SecurityScheme::OAuth2(OAuth2::with_description(
@@ -115,6 +117,9 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(account_resources::statements))
         .routes(routes!(payments::order))
         .routes(routes!(payments::show))
+        .routes(routes!(mandates::order, mandates::list))
+        .routes(routes!(mandates::show, mandates::revoke))
+        .routes(routes!(mandates::pay, mandates::payments))
         .routes(routes!(webhooks::add, webhooks::list))
         .routes(routes!(webhooks::remove))
         .routes(routes!(problems::list))

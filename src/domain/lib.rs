@@ -38,7 +38,7 @@ pub use institution::{Approach, Capability, Country, InvalidCountry};
 pub use mandate::{Breach, MandateConstraints, MandateOrder, MandateScheme, MandateStatus};
 pub use money::{Currency, InvalidAmount, InvalidCurrency, Money, plain_decimal};
 pub use payment::{IsoPaymentStatus, PaymentOrder, PaymentScheme, PaymentState, RemittanceInformation};
-pub use period::{Alignment, FortnightOfCalendar, Period, PeriodicLimit, Window};
+pub use period::{Alignment, FortnightOfCalendar, Period, PeriodicLimit, Window, utc_day, utc_midnight};
 pub use region::{InvalidRegion, Region};
 pub use violation::{Violation, Violations};
 

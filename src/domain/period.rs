@@ -104,13 +104,13 @@ impl PeriodicLimit {
     /// the share of the days that are left of it, in whole smallest units.
     #[must_use]
     pub fn window(&self, began: Timestamp, at: Timestamp) -> Option<Window> {
-        let (first, day) = (day_of(began), day_of(at.max(began)));
+        let (first, day) = (utc_day(began), utc_day(at.max(began)));
         let (start, end) = match self.alignment {
             Alignment::Consent => self.since(first, day)?,
             Alignment::Calendar => self.of_calendar(day)?,
         };
         let max_amount = if start < first { self.share(start, first, end)? } else { self.max_amount };
-        Some(Window { start: midnight(start.max(first))?, end: midnight(end)?, max_amount })
+        Some(Window { start: utc_midnight(start.max(first))?, end: utc_midnight(end)?, max_amount })
     }
 
     /// Period of `day`, counted from `first`.
@@ -175,11 +175,15 @@ impl PeriodicLimit {
     }
 }
 
-fn day_of(at: Timestamp) -> Date {
+/// The day of an instant in UTC.
+#[must_use]
+pub fn utc_day(at: Timestamp) -> Date {
     at.to_zoned(TimeZone::UTC).date()
 }
 
-fn midnight(day: Date) -> Option<Timestamp> {
+/// The first instant of a day in UTC; `None` beyond the end of the calendar.
+#[must_use]
+pub fn utc_midnight(day: Date) -> Option<Timestamp> {
     Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
@@ -205,8 +209,8 @@ mod tests {
     /// First day, last day and most of the window.
     fn window(limit: PeriodicLimit, began: &str, day: &str) -> (String, String, String) {
         let window = limit.window(at(began), at(day)).unwrap();
-        let last = day_of(window.end).yesterday().unwrap();
-        (day_of(window.start).to_string(), last.to_string(), window.max_amount.amount_text())
+        let last = utc_day(window.end).yesterday().unwrap();
+        (utc_day(window.start).to_string(), last.to_string(), window.max_amount.amount_text())
     }
 
     fn is(first: &str, last: &str, most: &str) -> (String, String, String) {

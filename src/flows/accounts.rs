@@ -280,6 +280,10 @@ impl Gateway {
                     | FlowError::OtherPsu
                     | FlowError::PaymentState(_)
                     | FlowError::OrderNotGranted
+                    | FlowError::MandateState(_)
+                    | FlowError::MandateBreach(_)
+                    | FlowError::MandateUsedUp { .. }
+                    | FlowError::MandateNotGranted
                     | FlowError::CallbackMismatch
                     | FlowError::CallbackSpent
                     | FlowError::KeyInFlight

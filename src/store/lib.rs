@@ -19,6 +19,7 @@ pub mod grants;
 pub mod health;
 pub mod idempotency;
 pub mod instances;
+pub mod mandates;
 pub mod payments;
 mod rows;
 pub mod sca;

@@ -79,6 +79,10 @@ impl Reason {
             | FlowError::NothingToReconfirm
             | FlowError::OtherPsu => Self::ConsentOver,
             FlowError::PaymentState(_) | FlowError::OrderNotGranted => Self::PaymentOver,
+            FlowError::MandateState(_)
+            | FlowError::MandateBreach(_)
+            | FlowError::MandateUsedUp { .. }
+            | FlowError::MandateNotGranted => Self::ConsentOver,
             FlowError::CallbackMismatch => Self::CallbackMismatch,
             FlowError::CallbackSpent => Self::CallbackSpent,
             FlowError::Bank(error) => Self::of_bank(error),
