@@ -11,7 +11,7 @@ mod support;
 
 use std::time::Duration;
 
-use consentry::demo::{Answer, RETURN, Tpp, bearer, verifier};
+use consentry::demo::{Answer, Delivery, RETURN, Receiver, Tpp, bearer, verifier};
 use domain::MandateId;
 use modelbank::Fault;
 use secrecy::{ExposeSecret, SecretString};
@@ -452,4 +452,45 @@ async fn a_mandate_that_no_bank_could_keep_names_every_mistake() {
     let refused = tpp.post(&own, "/v1/mandates", &elsewhere).await.unwrap();
     assert_problem(&refused, 422, "institution.unsupported");
     gw.sandbox.stop().await;
+}
+
+/// Clients are told that a mandate is given, that a limit nears (once in its
+/// period), and that it is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_are_told_of_their_mandates() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("accounts payments").await.unwrap();
+    let pki = gw.sandbox.access().pki;
+    let receiver = Receiver::start(&pki.server.certificate_pem, &pki.server.key_pem).await.unwrap();
+    let told = ["mandate.authorized", "mandate.limit_nearing", "mandate.revoked"];
+    let endpoint = json!({ "url": receiver.url, "events": told });
+    tpp.post(&own, "/v1/webhook-endpoints", &endpoint).await.unwrap().expect(201).unwrap();
+    let ordered = order(&tpp, &own).await;
+    gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+    let world = World { gw, tpp, own, mandate: ordered.text("/id") };
+    world.until("AUTHORIZED").await;
+    for amount in ["45.00", "19.00", "5.00"] {
+        world.ended(&world.pay(amount).await.expect(201).unwrap()).await;
+    }
+    assert_eq!(world.delete(&format!("/v1/mandates/{}", world.mandate)).await.status, 204);
+    let event = |delivery: &Delivery| serde_json::from_slice::<Value>(&delivery.body).unwrap();
+    let last =
+        receiver.wait_for(|delivery| event(delivery)["type"] == told[2], Duration::from_secs(10)).await;
+    assert_eq!(event(&last.unwrap())["resource"]["id"], world.mandate.as_str());
+    let all = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(20));
+        while receiver.arrived().len() < told.len() {
+            beat.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), all).await.expect("each is told");
+    let mut kinds: Vec<_> = receiver
+        .arrived()
+        .iter()
+        .map(|delivery| event(delivery)["type"].as_str().unwrap().to_owned())
+        .collect();
+    kinds.sort_unstable();
+    assert_eq!(kinds, told);
+    world.gw.sandbox.stop().await;
 }
