@@ -362,13 +362,7 @@ fn body_of(view: &ConsentView) -> String {
 
 /// The answer to whoever lodged a consent.
 fn lodged(consent: &ConsentRow) -> String {
-    let first = Step {
-        at: consent.created_at.to_string(),
-        from: String::new(),
-        to: consent.status.as_str().to_owned(),
-        actor: "client".to_owned(),
-        reason: None,
-    };
+    let first = Step::first(consent.created_at, consent.status.as_str());
     body_of(&ConsentView::of(consent, vec![first]))
 }
 

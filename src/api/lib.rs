@@ -8,6 +8,7 @@ mod consents;
 mod funds;
 mod health;
 mod institutions;
+mod mandates;
 mod payments;
 mod problems;
 mod status;
@@ -66,6 +67,7 @@ impl FromRef<Api> for Arc<Directory> {
         (name = "accounts", description = "Accounts, balances and transactions of all consents of a token"),
         (name = "funds", description = "Whether an account covers an amount, yes or no"),
         (name = "payments", description = "Payments, placed at most once"),
+        (name = "mandates", description = "Payments again and again, within limits that the PSU approves once"),
         (name = "webhooks", description = "Events pushed to the client"),
         (name = "service", description = "The service itself"),
     ),
@@ -80,7 +82,7 @@ impl Modify for Security {
     fn modify(&self, document: &mut OpenApi) {
         let scopes = Scopes::from_iter([
             ("accounts", "lodge consents and read under them"),
-            ("payments", "order payments"),
+            ("payments", "order payments and mandates"),
             ("fundsconfirmations", "lodge consents to confirmation of funds, and ask under them"),
         ]);
         let flow = AuthorizationCode::new("/oauth/authorize", "/oauth/token", scopes);
@@ -120,6 +122,9 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(funds::confirm))
         .routes(routes!(payments::order))
         .routes(routes!(payments::show))
+        .routes(routes!(mandates::order, mandates::list))
+        .routes(routes!(mandates::show, mandates::revoke))
+        .routes(routes!(mandates::pay, mandates::payments))
         .routes(routes!(webhooks::add, webhooks::list))
         .routes(routes!(webhooks::remove))
         .routes(routes!(problems::list))

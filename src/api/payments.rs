@@ -12,7 +12,7 @@ use domain::{
 use flows::{FlowError, Gateway, PaymentRequest};
 use serde::{Deserialize, Serialize};
 use store::idempotency::ClaimKey;
-use store::payments::PaymentRow;
+use store::payments::{PaymentRow, StoredAccount};
 use utoipa::ToSchema;
 use web::{Caller, IdempotencyKey, JsonBody, Payments, Problem, ProblemCode};
 
@@ -90,12 +90,18 @@ pub(crate) struct PaymentCreate {
 
 /// Where the PSU approves.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-struct Authorization {
+pub(crate) struct Authorization {
     /// `REDIRECT`.
     #[serde(rename = "type")]
     kind: &'static str,
     /// Send the PSU's browser there.
     href: String,
+}
+
+impl Authorization {
+    pub(crate) fn at(href: String) -> Self {
+        Self { kind: "REDIRECT", href }
+    }
 }
 
 /// Why a payment did not come about.
@@ -114,6 +120,13 @@ struct FailureView {
     retryable: bool,
 }
 
+/// Where a refund goes.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct Refund {
+    /// Account that it was paid from.
+    account: AccountName,
+}
+
 /// What the bank calls it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct BankRefs {
@@ -128,9 +141,12 @@ pub(crate) struct PaymentView {
     /// The payment.
     #[schema(example = "pay_uk_0197f0c2a7c07d3e8a3b5d1f20c4e6a8")]
     id: String,
-    /// `SINGLE`.
+    /// `SINGLE`, or `VRP` for a payment under a mandate.
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The mandate that it is under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mandate_id: Option<String>,
     /// The institution.
     institution_id: String,
     /// Home region.
@@ -177,6 +193,9 @@ pub(crate) struct PaymentView {
     /// Why it did not come about.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureView>,
+    /// Where a refund goes, where the bank tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund: Option<Refund>,
     /// What the bank calls it.
     bank_refs: BankRefs,
     /// When it was ordered (RFC 3339).
@@ -187,8 +206,65 @@ pub(crate) struct PaymentView {
     status_history: Vec<Step>,
 }
 
+impl Remittance {
+    pub(crate) fn of(told: &RemittanceInformation) -> Self {
+        let structured = told.reference.iter();
+        Self {
+            unstructured: told.unstructured.iter().cloned().collect(),
+            structured: structured
+                .map(|reference| StructuredReference { reference: reference.clone() })
+                .collect(),
+        }
+    }
+
+    /// One line and one reference at most.
+    pub(crate) fn parse(&self, v: &mut Violations) -> RemittanceInformation {
+        let unstructured = self.unstructured.first().cloned();
+        if self.unstructured.len() > 1 || unstructured.as_ref().is_some_and(|text| !is_line(text, 140)) {
+            v.add("/remittance/unstructured", "text.invalid", "one line of 1 to 140 printable characters");
+        }
+        let reference = self.structured.first().map(|one| one.reference.clone());
+        if self.structured.len() > 1 || reference.as_ref().is_some_and(|text| !is_reference(text, 35)) {
+            v.add("/remittance/structured", "reference.invalid", "one reference of 1 to 35 SEPA characters");
+        }
+        RemittanceInformation { unstructured, reference }
+    }
+}
+
+/// Names that a client gives: within what everybody takes.
+pub(crate) fn check_names(
+    v: &mut Violations,
+    end_to_end_id: Option<&String>,
+    state: Option<&String>,
+    client_reference: Option<&String>,
+) {
+    if end_to_end_id.is_some_and(|id| !is_reference(id, 35)) {
+        v.add("/end_to_end_id", "reference.invalid", "1 to 35 SEPA characters");
+    }
+    if state.is_some_and(|state| state.len() > 1_024) {
+        v.add("/state", "text.too_long", "at most 1024 bytes");
+    }
+    if client_reference.is_some_and(|text| text.chars().count() > 64) {
+        v.add("/client_reference", "text.too_long", "at most 64 characters");
+    }
+}
+
+impl Creditor {
+    pub(crate) fn named(name: String) -> Self {
+        Self { name }
+    }
+
+    /// The name, of at most so many characters.
+    pub(crate) fn parse(&self, most: usize, v: &mut Violations) -> String {
+        if !is_line(&self.name, most) {
+            v.add("/creditor/name", "text.invalid", format!("1 to {most} printable characters"));
+        }
+        self.name.clone()
+    }
+}
+
 impl PaymentView {
-    fn of(payment: &PaymentRow, history: Vec<Step>) -> Self {
+    pub(crate) fn of(payment: &PaymentRow, history: Vec<Step>) -> Self {
         let order = &payment.terms.order;
         let failure = payment.terms.failure.as_ref().map(|failure| FailureView {
             stage: failure.stage.clone(),
@@ -197,10 +273,12 @@ impl PaymentView {
             source: failure.source.clone(),
             retryable: failure.retryable,
         });
-        let structured = order.remittance.reference.iter();
+        let under = payment.terms.under.as_ref();
+        let refund = payment.bank.refund_account.as_ref().and_then(StoredAccount::identification);
         Self {
             id: payment.id.to_string(),
-            kind: "SINGLE",
+            kind: if under.is_some() { "VRP" } else { "SINGLE" },
+            mandate_id: under.map(|under| under.mandate.to_string()),
             institution_id: payment.institution.to_string(),
             region: payment.id.region().to_string(),
             state: payment.state.as_str(),
@@ -213,18 +291,14 @@ impl PaymentView {
             creditor: Creditor { name: order.creditor_name.clone() },
             creditor_account: AccountName::from(&order.creditor_account),
             debtor_account: order.debtor_account.as_ref().map(AccountName::from),
-            remittance: Remittance {
-                unstructured: order.remittance.unstructured.iter().cloned().collect(),
-                structured: structured
-                    .map(|reference| StructuredReference { reference: reference.clone() })
-                    .collect(),
-            },
+            remittance: Remittance::of(&order.remittance),
             scheme: order.scheme.as_str(),
             end_to_end_id: order.end_to_end_id.clone(),
             instruction_id: order.instruction_id.clone(),
             client_reference: payment.terms.client_reference.clone(),
             authorization: None,
             failure,
+            refund: refund.map(|account| Refund { account: AccountName::from(&account) }),
             bank_refs: BankRefs { payment_id: payment.bank.payment_id.clone() },
             created_at: payment.created_at.to_string(),
             updated_at: payment.updated_at.to_string(),
@@ -274,32 +348,12 @@ impl PaymentCreate {
         if amount.is_some_and(|amount| amount.amount().is_zero()) {
             v.add("/amount/amount", "amount.zero", "an amount above zero");
         }
-        if !is_line(&self.creditor.name, 140) {
-            v.add("/creditor/name", "text.invalid", "1 to 140 printable characters");
-        }
+        let creditor_name = self.creditor.parse(140, v);
         let creditor_account = self.creditor_account.parse("/creditor_account", v);
         let debtor_account = self.debtor_account.as_ref().map(|account| account.parse("/debtor_account", v));
-        let unstructured = self.remittance.unstructured.first().cloned();
-        if self.remittance.unstructured.len() > 1
-            || unstructured.as_ref().is_some_and(|text| !is_line(text, 140))
-        {
-            v.add("/remittance/unstructured", "text.invalid", "one line of 1 to 140 printable characters");
-        }
-        let reference = self.remittance.structured.first().map(|one| one.reference.clone());
-        if self.remittance.structured.len() > 1
-            || reference.as_ref().is_some_and(|text| !is_reference(text, 35))
-        {
-            v.add("/remittance/structured", "reference.invalid", "one reference of 1 to 35 SEPA characters");
-        }
-        if self.end_to_end_id.as_ref().is_some_and(|id| !is_reference(id, 35)) {
-            v.add("/end_to_end_id", "reference.invalid", "1 to 35 SEPA characters");
-        }
-        if self.state.as_ref().is_some_and(|state| state.len() > 1_024) {
-            v.add("/state", "text.too_long", "at most 1024 bytes");
-        }
-        if self.client_reference.as_ref().is_some_and(|text| text.chars().count() > 64) {
-            v.add("/client_reference", "text.too_long", "at most 64 characters");
-        }
+        let remittance = self.remittance.parse(v);
+        let names = (self.end_to_end_id.as_ref(), self.state.as_ref(), self.client_reference.as_ref());
+        check_names(v, names.0, names.1, names.2);
         let known = institution.as_ref().and_then(|id| gateway.registry().profile(id));
         let scheme = match &self.scheme {
             Some(word) => {
@@ -324,9 +378,9 @@ impl PaymentCreate {
                         instruction_id: String::new(),
                         amount,
                         debtor_account: debtor_account.flatten(),
-                        creditor_name: self.creditor.name,
+                        creditor_name,
                         creditor_account,
-                        remittance: RemittanceInformation { unstructured, reference },
+                        remittance,
                         scheme,
                     },
                     redirect_uri: self.redirect_uri,
@@ -369,16 +423,9 @@ pub(crate) async fn order(
     };
     let issuer = gateway.config().issuer.clone();
     let answer = move |payment: &PaymentRow, session: SessionId| {
-        let first = Step {
-            at: payment.created_at.to_string(),
-            from: String::new(),
-            to: payment.state.as_str().to_owned(),
-            actor: "client".to_owned(),
-            reason: None,
-        };
+        let first = Step::first(payment.created_at, payment.state.as_str());
         let mut view = PaymentView::of(payment, vec![first]);
-        view.authorization =
-            Some(Authorization { kind: "REDIRECT", href: format!("{issuer}/pay/{session}") });
+        view.authorization = Some(Authorization::at(format!("{issuer}/pay/{session}")));
         serde_json::to_string(&view).unwrap_or_default()
     };
     let reply = gateway.order_payment(&client_id, request, claim, answer).await?;
@@ -404,7 +451,11 @@ pub(crate) async fn show(
 }
 
 /// The PSU is sent to no address that the client did not register.
-async fn registered(gateway: &Gateway, client_id: &str, redirect_uri: &str) -> Result<(), Problem> {
+pub(crate) async fn registered(
+    gateway: &Gateway,
+    client_id: &str,
+    redirect_uri: &str,
+) -> Result<(), Problem> {
     let client = gateway.stores().global().client(client_id).await?;
     let known = client.as_ref().and_then(|client| client.metadata.get("redirect_uris")?.as_array());
     if known.is_some_and(|known| known.iter().any(|uri| uri.as_str() == Some(redirect_uri))) {

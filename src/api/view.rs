@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{AccountIdentification, Currency, Iban, Money, SortCodeAccount, Violations};
+use domain::{AccountIdentification, Currency, Iban, Money, SortCodeAccount, Timestamp, Violations};
 use flows::{SourceReport, SourceStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -269,6 +269,19 @@ pub(crate) struct Step {
     /// Why, where that needs saying.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason: Option<String>,
+}
+
+impl Step {
+    /// The first of a life: ordered by the client.
+    pub(crate) fn first(at: Timestamp, to: &str) -> Self {
+        Self {
+            at: at.to_string(),
+            from: String::new(),
+            to: to.to_owned(),
+            actor: "client".to_owned(),
+            reason: None,
+        }
+    }
 }
 
 impl From<store::consents::Change> for Step {

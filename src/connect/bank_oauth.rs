@@ -40,10 +40,12 @@ pub enum Role {
     Payments,
     /// Confirmation of funds.
     Funds,
+    /// Recurring payments, as a client for payment initiation.
+    Recurring,
 }
 
 impl Role {
-    /// Every service.
+    /// Every service that we are a client for.
     pub const ALL: [Self; 3] = [Self::Accounts, Self::Payments, Self::Funds];
 
     /// The word in steps of quirks and in deployment files.
@@ -53,6 +55,7 @@ impl Role {
             Self::Accounts => "aisp",
             Self::Payments => "pisp",
             Self::Funds => "cbpii",
+            Self::Recurring => "vrp",
         }
     }
 
@@ -66,7 +69,7 @@ impl Role {
     pub(crate) fn scope(self) -> &'static str {
         match self {
             Self::Accounts => "accounts",
-            Self::Payments => "payments",
+            Self::Payments | Self::Recurring => "payments",
             Self::Funds => "fundsconfirmations",
         }
     }
@@ -89,6 +92,7 @@ impl Role {
             Self::Accounts => &profile.accounts_api,
             Self::Payments => &profile.payments_api,
             Self::Funds => &profile.funds_api,
+            Self::Recurring => &profile.recurring_api,
         };
         api.as_ref().map_or("", |api| api.version.as_str())
     }

@@ -6,10 +6,13 @@ mod details;
 mod embedded;
 mod funds;
 mod paging;
+mod recurring;
 
 use std::net::IpAddr;
 
-use domain::{Account, Balance, Date, IsoPaymentStatus, PaymentOrder, Timestamp, Transaction};
+use domain::{
+    Account, AccountIdentification, Balance, Date, IsoPaymentStatus, PaymentOrder, Timestamp, Transaction,
+};
 use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
@@ -26,6 +29,7 @@ pub use embedded::{
 };
 pub use funds::{FundsAnswer, FundsConfirmation, FundsQuestion};
 pub use paging::{NextPage, Page, PageGuard};
+pub use recurring::{LodgedMandate, RecurringPayments};
 
 /// What we know of a PSU who is present. Told to the bank; its absence makes
 /// the call count against the unattended quota (RTS Art. 36(5)).
@@ -126,6 +130,11 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// Confirmation of funds, if the standard has it.
     fn funds(&self) -> Option<&dyn FundsConfirmation> {
+        None
+    }
+
+    /// Recurring payments under a mandate, if the standard has them.
+    fn recurring(&self) -> Option<&dyn RecurringPayments> {
         None
     }
 
@@ -392,6 +401,8 @@ pub struct PaymentReport {
     pub bank_payment_id: Option<String>,
     /// Whether the bank repeated amount and creditor, so that they were compared.
     pub echo: Echo,
+    /// The account to refund to, where it was asked for and the bank gives it.
+    pub refund_account: Option<AccountIdentification>,
 }
 
 /// Whether an answer repeated what was ordered.

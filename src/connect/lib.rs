@@ -30,9 +30,10 @@ pub use dialect::{
     AccountInformation, BankConsentStatus, BankPaymentIds, CallContext, Challenge, ConsentByAuthorization,
     ConsentHandling, ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Dialect,
     Echo, EmbeddedAuthentication, EmbeddedSca, EmbeddedStep, ExplicitStart, FundsAnswer, FundsConfirmation,
-    FundsQuestion, LodgedConsent, LodgedPayment, NextPage, Operation, Page, PageGuard, PaymentInitiation,
-    PaymentReport, PsuInput, PsuPresence, RedirectUris, ScaMethod, ScaMethodKind, ScaStart, TokenEndpoint,
-    TokenKind, TransactionDetails, TransactionQuery, TransactionSelection,
+    FundsQuestion, LodgedConsent, LodgedMandate, LodgedPayment, NextPage, Operation, Page, PageGuard,
+    PaymentInitiation, PaymentReport, PsuInput, PsuPresence, RecurringPayments, RedirectUris, ScaMethod,
+    ScaMethodKind, ScaStart, TokenEndpoint, TokenKind, TransactionDetails, TransactionQuery,
+    TransactionSelection,
 };
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};

@@ -406,6 +406,10 @@ impl Profile {
     /// Our client identifier at the bank for a service.
     #[must_use]
     pub fn client_of(&self, role: Role) -> Option<&str> {
+        let role = match role {
+            Role::Recurring => Role::Payments,
+            known @ (Role::Accounts | Role::Payments | Role::Funds) => known,
+        };
         self.client_ids.get(&role).or(self.client_id.as_ref()).map(String::as_str)
     }
 
@@ -496,6 +500,15 @@ impl Profile {
         self.funds_api.as_ref().ok_or_else(|| BankError::profile(&self.id, "funds_api"))
     }
 
+    /// Address and version of recurring payments.
+    ///
+    /// # Errors
+    ///
+    /// `profile-error` if the bank has none.
+    pub fn recurring_api(&self) -> Result<&ApiBase, BankError> {
+        self.recurring_api.as_ref().ok_or_else(|| BankError::profile(&self.id, "recurring_api"))
+    }
+
     /// Whether a call may go to this address: https, and a host and port of the
     /// profile's own. A link in an answer can never lead our certificate elsewhere.
     #[must_use]
@@ -526,7 +539,7 @@ impl Profile {
         });
         named
             || issuer.as_ref().is_some_and(same)
-            || [&self.accounts_api, &self.payments_api, &self.funds_api]
+            || [&self.accounts_api, &self.payments_api, &self.funds_api, &self.recurring_api]
                 .into_iter()
                 .flatten()
                 .any(|api| same(&api.url))

@@ -30,12 +30,12 @@ pub(crate) fn amount(
 pub(crate) fn account(
     node: &Node<'_>,
     found: Option<&AccountIdentification>,
-    order: &PaymentOrder,
+    ordered: &AccountIdentification,
 ) -> Result<Echo, BankError> {
     match found {
         None if node.exists() => Err(mismatch(node)),
         None => Ok(Echo::Absent),
-        Some(account) if account.normalised() == order.creditor_account.normalised() => Ok(Echo::Same),
+        Some(account) if account.normalised() == ordered.normalised() => Ok(Echo::Same),
         Some(_) => Err(mismatch(node)),
     }
 }

@@ -1,17 +1,18 @@
 //! UK Open Banking Read/Write API 3.1 and 4.0: account access consents,
-//! accounts, single domestic payments and confirmation of funds, authorised
-//! through OAuth.
+//! accounts, single domestic payments, variable recurring payments and confirmation
+//! of funds, authorised through OAuth.
 
 mod accounts;
 mod error;
 mod funds;
 mod payments;
+mod recurring;
 mod resources;
 
 use connect::{
     AccountInformation, AccountResources, BankConsentStatus, BankError, BankErrorKind, BankRequest,
     BankResponse, CallContext, Dialect, Effect, FundsConfirmation, Operation, PaymentInitiation, Profile,
-    QuirkName, Signature, Signing, TokenEndpoint, TokenKind, http_date,
+    QuirkName, RecurringPayments, Signature, Signing, TokenEndpoint, TokenKind, http_date,
 };
 use domain::{AccountIdentification, SortCodeAccount};
 use http::Method;
@@ -61,6 +62,10 @@ impl Dialect for UkOpenBanking {
 
     fn funds(&self) -> Option<&dyn FundsConfirmation> {
         Some(self)
+    }
+
+    fn recurring(&self) -> Option<&dyn RecurringPayments> {
+        Some(&recurring::UkRecurring)
     }
 
     fn tokens(&self) -> Option<&dyn TokenEndpoint> {
@@ -123,6 +128,16 @@ fn success<'r>(
         return Err(failure(&cx.profile.id, response, effect));
     }
     parsed(cx, response, effect)
+}
+
+/// The answer to the end of a consent; one that is not there has ended.
+fn ended(cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
+    if response.status.is_success() {
+        return Ok(());
+    }
+    let error = failure(&cx.profile.id, response, Effect::Write);
+    let over = matches!(error.kind, BankErrorKind::ResourceUnknown | BankErrorKind::ConsentMissing);
+    if over { Ok(()) } else { Err(error) }
 }
 
 /// A date that the profile says may hold none is absent then (a quirk).

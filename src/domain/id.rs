@@ -159,6 +159,10 @@ regional_id!(
     PaymentId, "pay"
 );
 regional_id!(
+    /// One mandate to pay again and again.
+    MandateId, "man"
+);
+regional_id!(
     /// One event told to a TPP.
     EventId, "evt"
 );

@@ -11,8 +11,10 @@ mod consent;
 mod id;
 mod identification;
 mod institution;
+mod mandate;
 mod money;
 mod payment;
+mod period;
 mod region;
 mod violation;
 mod words;
@@ -30,13 +32,15 @@ pub use consent::{
     ConsentKind, ConsentStatus, ExpirySource, Permission, ReadKind, SuspensionCause, WrongTransition,
 };
 pub use id::{
-    AccountId, ConsentId, DetailId, EventId, GrantId, InstitutionId, InvalidId, PaymentId, RequestId,
-    SessionId, TransactionId, WebhookId,
+    AccountId, ConsentId, DetailId, EventId, GrantId, InstitutionId, InvalidId, MandateId, PaymentId,
+    RequestId, SessionId, TransactionId, WebhookId,
 };
 pub use identification::{AccountIdentification, Iban, InvalidIdentification, SortCodeAccount};
 pub use institution::{Approach, Capability, Country, InvalidCountry};
+pub use mandate::{Breach, MandateConstraints, MandateOrder, MandateScheme, MandateStatus};
 pub use money::{Currency, InvalidAmount, InvalidCurrency, Money, plain_decimal};
 pub use payment::{IsoPaymentStatus, PaymentOrder, PaymentScheme, PaymentState, RemittanceInformation};
+pub use period::{Alignment, FortnightOfCalendar, Period, PeriodicLimit, Window, utc_day, utc_midnight};
 pub use region::{InvalidRegion, Region};
 pub use violation::{Violation, Violations};
 

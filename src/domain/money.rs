@@ -164,6 +164,24 @@ impl Money {
         amount.to_string()
     }
 
+    /// The number in the currency's smallest units; `None` for one that a bank
+    /// reports more precisely than that.
+    #[must_use]
+    pub fn smallest_units(&self) -> Option<i64> {
+        let units = self.amount.checked_mul(Decimal::from(10_i64.checked_pow(self.currency.places())?))?;
+        units.normalize().to_string().parse().ok()
+    }
+
+    /// An amount in the currency's smallest units.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidAmount`] as [`Money::new`].
+    pub fn of_smallest_units(units: i64, currency: Currency) -> Result<Self, InvalidAmount> {
+        let scaled = Decimal::try_new(units, currency.places()).map_err(|_| InvalidAmount::NotDecimal)?;
+        Self::new(scaled, currency)
+    }
+
     /// The currency.
     #[must_use]
     pub fn currency(&self) -> Currency {
@@ -203,6 +221,20 @@ mod tests {
         assert_eq!(Money::parse("12.3", eur()).unwrap().to_string(), "12.30 EUR");
         assert_eq!(Money::parse("7", "JPY".parse().unwrap()).unwrap().to_string(), "7 JPY");
         assert_eq!(Money::parse("1.000", eur()).unwrap().amount_text(), "1.00");
+    }
+
+    #[test]
+    fn an_amount_is_counted_in_smallest_units_and_back() {
+        for (text, code, units) in
+            [("12.3", "EUR", 1_230), ("7", "JPY", 7), ("9999999999999.99", "GBP", 999_999_999_999_999)]
+        {
+            let money = Money::parse(text, code.parse().unwrap()).unwrap();
+            assert_eq!(money.smallest_units(), Some(units));
+            assert_eq!(Money::of_smallest_units(units, money.currency()).unwrap(), money);
+        }
+        let precise = Money::reported("1.2345".parse().unwrap(), eur()).unwrap();
+        assert_eq!(precise.smallest_units(), None);
+        assert!(Money::of_smallest_units(-1, eur()).is_err());
     }
 
     #[test]

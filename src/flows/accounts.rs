@@ -284,6 +284,10 @@ impl Gateway {
                     | FlowError::PaymentState(_)
                     | FlowError::OrderNotGranted
                     | FlowError::ConsentNotGranted
+                    | FlowError::MandateState(_)
+                    | FlowError::MandateBreach(_)
+                    | FlowError::MandateUsedUp { .. }
+                    | FlowError::MandateNotGranted
                     | FlowError::CallbackMismatch
                     | FlowError::CallbackSpent
                     | FlowError::KeyInFlight

@@ -13,7 +13,7 @@ use connect::{
     AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect,
     PaymentInitiation, Profile, PsuPresence, RedirectUris, ScaStart, Service,
 };
-use domain::{ConsentId, InstitutionId, PaymentId, SessionId, Timestamp};
+use domain::{ConsentId, InstitutionId, MandateId, PaymentId, SessionId, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use store::consents::Note;
@@ -45,6 +45,8 @@ pub enum LegSubject {
     Consent(ConsentId),
     /// To approve a payment.
     Payment(PaymentId),
+    /// To give a mandate.
+    Mandate(MandateId),
 }
 
 impl LegSubject {
@@ -52,11 +54,14 @@ impl LegSubject {
         match self {
             Self::Consent(id) => id.to_string(),
             Self::Payment(id) => id.to_string(),
+            Self::Mandate(id) => id.to_string(),
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        text.parse().map(Self::Consent).ok().or_else(|| text.parse().map(Self::Payment).ok())
+        let consent = text.parse().map(Self::Consent).ok();
+        let payment = || text.parse().map(Self::Payment).ok();
+        consent.or_else(payment).or_else(|| text.parse().map(Self::Mandate).ok())
     }
 }
 
@@ -381,6 +386,16 @@ impl Gateway {
             // what the PSU refused is not submitted.
             (LegSubject::Payment(id), None) if nok => self.decline_payment(id).await,
             (LegSubject::Payment(id), None) => self.approved_payment(id, None).await,
+            (LegSubject::Mandate(_), Some(Ok(()))) => Ok(()),
+            (LegSubject::Mandate(id), Some(Err(FlowError::Bank(error))))
+                if error.kind == BankErrorKind::PsuCancelled =>
+            {
+                self.decline_mandate(id).await
+            }
+            // Without tokens nothing can be paid: the keeper ends it.
+            (LegSubject::Mandate(_), Some(Err(error))) => Err(error),
+            (LegSubject::Mandate(id), None) if nok => self.decline_mandate(id).await,
+            (LegSubject::Mandate(id), None) => self.approved_mandate(id, None).await,
         }
     }
 
@@ -424,10 +439,11 @@ impl Gateway {
         let step = IdTokenStep::Code;
         let expected = ExpectedIdToken { step, request: &request, code };
         self.parts.transport.check_id_token(&client, tokens.id_token.as_deref(), &expected).await?;
-        if let LegSubject::Payment(id) = returned.subject {
-            self.approved_payment(id, Some(tokens)).await?;
+        match returned.subject {
+            LegSubject::Consent(_) => Ok(()),
+            LegSubject::Payment(id) => self.approved_payment(id, Some(tokens)).await,
+            LegSubject::Mandate(id) => self.approved_mandate(id, Some(&tokens)).await,
         }
-        Ok(())
     }
 
     /// Redeems the code of a callback at the standard's own token endpoint, and
@@ -447,6 +463,7 @@ impl Gateway {
         match returned.subject {
             LegSubject::Consent(id) => self.keep_bank_tokens(id, &tokens).await,
             LegSubject::Payment(id) => self.approved_payment(id, Some(tokens)).await,
+            LegSubject::Mandate(id) => self.approved_mandate(id, Some(&tokens)).await,
         }
     }
 

@@ -7,10 +7,13 @@ use connect::bank_oauth::{BankTokens, Role, TokenAsked};
 use connect::{BankError, BankErrorKind, Profile, TokenKind};
 use domain::{ConsentKind, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
-use store::consents::ConsentRow;
+use store::StoreError;
+use store::consents::{BankAccess, ConsentRow};
+use store::mandates::MandateRow;
 use store::payments::PaymentRow;
 use tokio::sync::Mutex;
 
+use crate::consents::TRIES;
 use crate::gateway::CachedToken;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
@@ -82,7 +85,7 @@ impl Gateway {
         profile: &Profile,
         consent: &ConsentRow,
     ) -> Result<Option<SecretString>, FlowError> {
-        let turn = self.refreshing.get_with(consent.id, async { Arc::new(Mutex::new(())) }).await;
+        let turn = self.refreshing.get_with(consent.id.uuid(), async { Arc::new(Mutex::new(())) }).await;
         let _turn = turn.lock().await;
         let current = self.any_consent(consent.id).await?;
         if current.bank.access_token != consent.bank.access_token
@@ -125,6 +128,49 @@ impl Gateway {
         self.move_payment(payment.clone(), "gateway", keep).await.map(Some)
     }
 
+    /// The PSU's token under a mandate, renewed if it ends soon.
+    pub(crate) async fn mandate_token(
+        &self,
+        profile: &Profile,
+        mandate: &MandateRow,
+    ) -> Result<Option<SecretString>, FlowError> {
+        if let Some(token) = still_fresh(&mandate.bank, self.now()) {
+            return Ok(Some(token));
+        }
+        let turn = self.refreshing.get_with(mandate.id.uuid(), async { Arc::new(Mutex::new(())) }).await;
+        let _turn = turn.lock().await;
+        let current = self.any_mandate(mandate.id).await?;
+        if let Some(token) = still_fresh(&current.bank, self.now()) {
+            return Ok(Some(token));
+        }
+        let Some(refresh) = current.bank.refresh_token.clone() else {
+            return Ok(current.bank.access_token.map(SecretString::from));
+        };
+        let whose = (Role::Recurring, current.bank.consent_id.as_deref());
+        let tokens = self.refresh(profile, whose, refresh.into()).await?;
+        // A bank that rotates has burnt the token before: whoever else changed the
+        // mandate meanwhile, this is kept.
+        let mut row = current;
+        for _ in 0..TRIES {
+            let id = row.id;
+            match self.move_mandate(row, "gateway", |row| self.keep_tokens(&mut row.bank, &tokens)).await {
+                Err(FlowError::Store(StoreError::Conflict)) => row = self.any_mandate(id).await?,
+                Ok(_) => return Ok(Some(tokens.access_token)),
+                Err(other) => return Err(other),
+            }
+        }
+        Err(FlowError::Busy)
+    }
+
+    /// Puts the tokens that a bank gave into what opens it.
+    pub(crate) fn keep_tokens(&self, bank: &mut BankAccess, tokens: &BankTokens) {
+        bank.access_token_expires_at = tokens.expires_in.map(|lifetime| self.after(lifetime));
+        bank.access_token = Some(tokens.access_token.expose_secret().to_owned());
+        if let Some(refresh) = &tokens.refresh_token {
+            bank.refresh_token = Some(refresh.expose_secret().to_owned());
+        }
+    }
+
     /// Puts the tokens that a bank gave into a payment.
     pub(crate) fn keep_payment_tokens(&self, row: &mut PaymentRow, tokens: BankTokens) {
         row.bank.access_token_expires_at = tokens.expires_in.map(|lifetime| self.after(lifetime));
@@ -160,9 +206,13 @@ impl Gateway {
 }
 
 fn fresh_token(consent: &ConsentRow, now: Timestamp) -> Option<SecretString> {
+    still_fresh(&consent.bank, now)
+}
+
+fn still_fresh(bank: &BankAccess, now: Timestamp) -> Option<SecretString> {
     let soon = later(now, 30);
-    let fresh = consent.bank.access_token_expires_at.is_none_or(|end| end > soon);
-    consent.bank.access_token.clone().filter(|_| fresh).map(SecretString::from)
+    let fresh = bank.access_token_expires_at.is_none_or(|end| end > soon);
+    bank.access_token.clone().filter(|_| fresh).map(SecretString::from)
 }
 
 fn of_consent(consent: &ConsentRow) -> (Role, Option<&str>) {

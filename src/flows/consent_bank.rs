@@ -12,6 +12,7 @@ use crate::bank_tokens::role_of;
 use crate::consents::{DAY, NextStep, TRIES, service_of};
 use crate::funds::handling_of;
 use crate::jurisdiction::OTHERS_EVERY;
+use crate::placing::is_about_consent;
 use crate::settling::settled_at;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
@@ -98,15 +99,7 @@ impl Gateway {
     /// Heeds a bank's refusal that may be about the consent itself. Returns how
     /// the consent stands after the bank was asked.
     async fn heed(&self, consent: &ConsentRow, kind: BankErrorKind) -> Option<ConsentRow> {
-        let about_consent = matches!(
-            kind,
-            BankErrorKind::ConsentExpired
-                | BankErrorKind::ConsentRevoked
-                | BankErrorKind::ConsentMissing
-                // A bank that deleted a consent may say no more than that our token is none.
-                | BankErrorKind::TokenInvalid
-        );
-        if !about_consent {
+        if !is_about_consent(kind) {
             return None;
         }
         let asked = async { self.follow_bank(self.any_consent(consent.id).await?).await };

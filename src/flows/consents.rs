@@ -10,7 +10,6 @@ use domain::{
 };
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
-use secrecy::ExposeSecret;
 use store::consents::{BankAccess, ConsentLife, ConsentRow, ConsentTerms, Note};
 use store::idempotency::{Claim, ClaimKey};
 use store::{StoreError, Tx};
@@ -421,18 +420,11 @@ impl Gateway {
         id: ConsentId,
         token: &connect::bank_oauth::BankTokens,
     ) -> Result<(), FlowError> {
-        let expires_at = token.expires_in.map(|lifetime| self.after(lifetime));
         let mut tries = 0;
         loop {
             let consent = self.any_consent(id).await?;
-            let kept = self.move_consent(consent, Note::by("gateway"), |row| {
-                row.bank.access_token = Some(token.access_token.expose_secret().to_owned());
-                row.bank.access_token_expires_at = expires_at;
-                if let Some(refresh) = &token.refresh_token {
-                    row.bank.refresh_token = Some(refresh.expose_secret().to_owned());
-                }
-            });
-            match kept.await {
+            let keep = |row: &mut ConsentRow| self.keep_tokens(&mut row.bank, token);
+            match self.move_consent(consent, Note::by("gateway"), keep).await {
                 // Changed meanwhile by another step. The bank gives these
                 // tokens once, so they are put into what it is now.
                 Err(FlowError::Store(StoreError::Conflict)) if tries < TRIES => tries += 1,

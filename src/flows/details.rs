@@ -2,7 +2,9 @@
 //! in its home region; grants and tokens, which are global, know its id.
 
 use connect::BankFilter;
-use domain::{AccountIdentification, DetailId, Money, PaymentOrder, Region, Timestamp};
+use domain::{
+    AccountIdentification, DetailId, MandateOrder, Money, PaymentOrder, PeriodicLimit, Region, Timestamp,
+};
 use serde_json::{Value, json};
 
 use crate::webhooks::later;
@@ -98,15 +100,39 @@ impl Gateway {
     ///
     /// [`FlowError::OrderNotGranted`] if the order is none of them.
     pub async fn check_order(&self, token: &LiveToken, order: &PaymentOrder) -> Result<(), FlowError> {
-        let named =
-            |detail: &&Value| detail.get("type").and_then(Value::as_str) == Some("payment_initiation");
-        if !token.row.details.as_array().is_some_and(|all| all.iter().any(|one| named(&one))) {
-            return Ok(());
+        let granted = self.grants(token, "payment_initiation", |detail| is_order(detail, order)).await?;
+        if granted { Ok(()) } else { Err(FlowError::OrderNotGranted) }
+    }
+
+    /// The same of mandates: a token that was granted for certain ones orders, and
+    /// pays under, no other one.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::MandateNotGranted`] if the mandate is none of them.
+    pub async fn check_mandate(&self, token: &LiveToken, mandate: &MandateOrder) -> Result<(), FlowError> {
+        let granted = self.grants(token, "vrp", |detail| is_mandate(detail, mandate)).await?;
+        if granted { Ok(()) } else { Err(FlowError::MandateNotGranted) }
+    }
+
+    /// Whether a token covers what `fits` one of its details of this type. A token
+    /// without any detail of payments or mandates is the client's own, whose orders
+    /// their PSUs approve one by one.
+    async fn grants(
+        &self,
+        token: &LiveToken,
+        kind: &str,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Result<bool, FlowError> {
+        let kind_of = |detail: &Value| detail.get("type").and_then(Value::as_str).map(str::to_owned);
+        let certain = |kind: String| ["payment_initiation", "vrp"].contains(&kind.as_str());
+        let details = token.row.details.as_array();
+        if !details.is_some_and(|all| all.iter().filter_map(kind_of).any(certain)) {
+            return Ok(true);
         }
         let full = self.details_in_full(&token.row.client_id, &token.row.details).await?;
-        let granted =
-            full.as_array().into_iter().flatten().filter(named).any(|detail| is_order(detail, order));
-        if granted { Ok(()) } else { Err(FlowError::OrderNotGranted) }
+        let all = full.as_array().into_iter().flatten();
+        Ok(all.filter(|detail| kind_of(detail).as_deref() == Some(kind)).any(fits))
     }
 }
 
@@ -116,17 +142,54 @@ fn detail_id(detail: &Value) -> Option<DetailId> {
 
 /// Whether a `payment_initiation` is about this order: amount and payee.
 fn is_order(detail: &Value, order: &PaymentOrder) -> bool {
+    let amount = detail.get("instructedAmount").and_then(money);
+    amount == Some(order.amount) && pays(detail, &order.creditor_account, &order.creditor_name)
+}
+
+/// Whether a `vrp` is about this mandate: payee, and the same limits.
+fn is_mandate(detail: &Value, mandate: &MandateOrder) -> bool {
+    let constraints = &mandate.constraints;
+    let most = detail.get("maximumIndividualAmount").and_then(money);
+    let end = detail.get("validTo").and_then(Value::as_str);
+    let last = constraints.valid_to.map(|to| domain::utc_day(to).to_string());
+    let limits = detail.get("periodicLimits").and_then(Value::as_array);
+    let limits = limits.is_some_and(|limits| {
+        limits.len() == constraints.periodic_limits.len()
+            && limits
+                .iter()
+                .zip(&constraints.periodic_limits)
+                .all(|(granted, limit)| is_limit(granted, limit))
+    });
+    most == Some(constraints.max_per_payment)
+        && end == last.as_deref()
+        && limits
+        && pays(detail, &mandate.creditor_account, &mandate.creditor_name)
+}
+
+fn is_limit(granted: &Value, limit: &PeriodicLimit) -> bool {
+    let word = |name: &str| granted.get(name).and_then(Value::as_str).unwrap_or_default();
+    let period = word("periodType").to_uppercase().replace('-', "_");
+    granted.get("amount").and_then(money) == Some(limit.max_amount())
+        && period == limit.period().as_str()
+        && word("periodAlignment").to_uppercase() == limit.alignment().as_str()
+}
+
+/// An amount with its currency.
+fn money(value: &Value) -> Option<Money> {
+    let text = |name: &str| value.get(name)?.as_str();
+    Money::parse(text("amount")?, text("currency")?.parse().ok()?).ok()
+}
+
+/// Whether a detail names this payee.
+fn pays(detail: &Value, account: &AccountIdentification, name: &str) -> bool {
     let text = |pointer: &str| detail.pointer(pointer).and_then(Value::as_str);
-    let amount = text("/instructedAmount/amount").zip(text("/instructedAmount/currency"));
-    let amount = amount.and_then(|(amount, currency)| Money::parse(amount, currency.parse().ok()?).ok());
-    let account = match (text("/creditorAccount/iban"), text("/creditorAccount/sortCode")) {
+    let granted = match (text("/creditorAccount/iban"), text("/creditorAccount/sortCode")) {
         (Some(iban), _) => iban.parse().ok().map(AccountIdentification::Iban),
         (None, Some(sort_code)) => text("/creditorAccount/accountNumber")
             .and_then(|number| domain::SortCodeAccount::new(sort_code, number).ok())
             .map(AccountIdentification::SortCode),
         (None, None) => None,
     };
-    let name = text("/creditorName").is_none_or(|name| name == order.creditor_name);
-    let payee = account.is_some_and(|account| account.normalised() == order.creditor_account.normalised());
-    amount == Some(order.amount) && payee && name
+    let same = granted.is_some_and(|granted| granted.normalised() == account.normalised());
+    same && text("/creditorName").is_none_or(|granted| granted == name)
 }

@@ -1,7 +1,10 @@
 //! Why a use case did not do what it was asked.
 
 use connect::BankError;
-use domain::{ConsentId, ConsentStatus, InstitutionId, PaymentState, Region, SuspensionCause, Violations};
+use domain::{
+    Breach, ConsentId, ConsentStatus, InstitutionId, MandateStatus, Money, PaymentState, Period, Region,
+    SuspensionCause, Violations,
+};
 use store::StoreError;
 
 /// Why a use case did not do what it was asked. `web` gives each its HTTP form.
@@ -59,6 +62,25 @@ pub enum FlowError {
     /// The payment's life has no such step.
     #[error("a payment that is {0} cannot do this")]
     PaymentState(PaymentState),
+    /// The mandate is not in force.
+    #[error("a mandate that is {0} cannot do this")]
+    MandateState(MandateStatus),
+    /// A payment does not fit its mandate.
+    #[error("the payment does not fit the mandate")]
+    MandateBreach(#[from] Breach),
+    /// A payment is more than one of its mandate's periods has left.
+    #[error("the mandate has less left in this period")]
+    MandateUsedUp {
+        /// The period.
+        period: Period,
+        /// The most in it.
+        max_amount: Money,
+        /// When the next one begins.
+        resets_at: domain::Timestamp,
+    },
+    /// The token was granted for another mandate.
+    #[error("the token was granted for another mandate")]
+    MandateNotGranted,
     /// The token was granted for another payment.
     #[error("the token was granted for another payment")]
     OrderNotGranted,

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use domain::{ConsentId, ConsentStatus, EventId, InstitutionId, PaymentId, PaymentState, Region, Timestamp};
+use domain::{
+    ConsentId, ConsentStatus, EventId, InstitutionId, MandateId, MandateStatus, PaymentId, PaymentState,
+    Region, Timestamp,
+};
 use serde_json::json;
 use store::events::EventRow;
 
@@ -17,6 +20,8 @@ pub(crate) enum Subject {
     /// The consent, where it stands, and what happened.
     Consent(ConsentId, ConsentStatus, &'static str),
     Payment(PaymentId, PaymentState),
+    /// The mandate, where it stands, and what happened.
+    Mandate(MandateId, MandateStatus, &'static str),
     /// The institution, the region of the client's consents there, and what is
     /// the matter with it.
     Institution {
@@ -32,6 +37,7 @@ impl Subject {
         match self {
             Self::Consent(id, ..) => id.region(),
             Self::Payment(id, _) => id.region(),
+            Self::Mandate(id, ..) => id.region(),
             Self::Institution { region, .. } => *region,
         }
     }
@@ -39,6 +45,7 @@ impl Subject {
     fn event_type(&self) -> String {
         match self {
             Self::Consent(_, _, word) => format!("consent.{word}"),
+            Self::Mandate(_, _, word) => format!("mandate.{word}"),
             Self::Institution { word, .. } => format!("institution.{word}"),
             Self::Payment(_, state) => {
                 let word = match state {
@@ -69,6 +76,7 @@ impl Gateway {
         let (kind, resource_id, path, status) = match subject {
             Subject::Consent(id, status, _) => ("consent", id.to_string(), "consents", status.as_str()),
             Subject::Payment(id, state) => ("payment", id.to_string(), "payments", state.as_str()),
+            Subject::Mandate(id, status, _) => ("mandate", id.to_string(), "mandates", status.as_str()),
             Subject::Institution { id, status, .. } => {
                 ("institution", id.to_string(), "institutions", status.as_str())
             }

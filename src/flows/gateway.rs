@@ -8,12 +8,13 @@ use std::time::Duration;
 use connect::bank_oauth::Published;
 use connect::{AuthorizationServer, Profile, Registry, Transport};
 use crypto::SigningKey;
-use domain::{Clock, ConsentId, Entropy, InstitutionId, Region, Timestamp};
+use domain::{Clock, Entropy, InstitutionId, Region, Timestamp};
 use secrecy::SecretString;
 use store::Stores;
 use store::bell::Bell;
 use tokio::sync::{Mutex, Semaphore};
 use url::Url;
+use uuid::Uuid;
 
 use crate::freshness::Freshness;
 use crate::webhooks::WebhookSender;
@@ -70,8 +71,8 @@ pub struct Gateway {
     pub(crate) client_tokens: Mutex<HashMap<(InstitutionId, String), CachedToken>>,
     /// Metadata of banks' authorization servers.
     pub(crate) servers: Mutex<HashMap<InstitutionId, CachedServer>>,
-    /// One refresh at a time per consent: banks burn a token that is used twice.
-    pub(crate) refreshing: moka::future::Cache<ConsentId, Arc<Mutex<()>>>,
+    /// One refresh at a time per consent or mandate: banks burn a token that is used twice.
+    pub(crate) refreshing: moka::future::Cache<Uuid, Arc<Mutex<()>>>,
     /// Copies of what the store holds, and the right to use them.
     pub(crate) freshness: Freshness,
     /// Places for questions to banks about consents.

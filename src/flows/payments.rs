@@ -10,6 +10,7 @@ use domain::{
     Capability, InstitutionId, PaymentId, PaymentOrder, PaymentState, Region, SessionId, Timestamp,
     Violations,
 };
+use store::Tx;
 use store::idempotency::{Claim, ClaimKey};
 use store::payments::{BankPayment, Failure, PaymentRow, PaymentTerms};
 use store::sessions::SessionRow;
@@ -46,7 +47,7 @@ pub struct PaymentReply {
 }
 
 /// Seconds that a PSU has to approve.
-const APPROVAL_TIME: i64 = 900;
+pub(crate) const APPROVAL_TIME: i64 = 900;
 /// Days for which the answer to an order is kept.
 const KEY_DAYS: i64 = 30;
 
@@ -101,6 +102,7 @@ impl Gateway {
                 state: request.state,
                 client_reference: request.client_reference,
                 failure: None,
+                under: None,
             },
             bank: BankPayment::default(),
             created_at: now,
@@ -108,36 +110,64 @@ impl Gateway {
             // If the PSU never comes, the reconciler lets it expire.
             next_poll_at: Some(end),
         };
-        let session = SessionRow {
-            id: SessionId::new(self.clock(), self.entropy()),
-            kind: "payment".to_owned(),
-            client_id: client_id.to_owned(),
-            browser_digest: None,
-            plan: serde_json::json!({ "payment": id.to_string() }),
-            status: "open".to_owned(),
-            expires_at: end,
-        };
+        let session = self.approval_session("payment", client_id, &id.to_string(), end);
         let claim = claim(region);
         let mut tx = self.parts.stores.region(region)?.begin().await?;
-        match tx.claim(&claim, now, later(now, KEY_DAYS * DAY)).await? {
-            Claim::Replay { status, body } => return Ok(PaymentReply { status, body, replayed: true }),
-            Claim::InFlight => return Err(FlowError::KeyInFlight),
-            Claim::Mismatch => return Err(FlowError::KeyReused),
-            Claim::New => {}
+        if let Some(replayed) = self.answered_before(&mut tx, &claim).await? {
+            return Ok(replayed);
         }
         tx.record_payment(&payment).await?;
         let subject = Subject::Payment(id, payment.state);
         tx.emit(&self.event(client_id, &subject, 1, now)).await?;
         let body = answer(&payment, session.id);
         tx.answer_claim(&claim, 201, &body).await?;
-        // The session without a person first: one without a payment harms
-        // nobody, a payment without a session could never be approved.
-        let mut global = self.parts.stores.global().begin().await?;
-        global.open_session(&session).await?;
-        global.commit().await?;
-        tx.commit().await?;
+        self.commit_with_session(tx, &session).await?;
         tracing::info!(payment.id = %id, bank.code = %payment.institution, "Payment {id} recorded");
         Ok(PaymentReply { status: 201, body, replayed: false })
+    }
+
+    /// A session in which a PSU approves one thing.
+    pub(crate) fn approval_session(
+        &self,
+        kind: &str,
+        client_id: &str,
+        id: &str,
+        end: Timestamp,
+    ) -> SessionRow {
+        SessionRow {
+            id: SessionId::new(self.clock(), self.entropy()),
+            kind: kind.to_owned(),
+            client_id: client_id.to_owned(),
+            browser_digest: None,
+            plan: serde_json::json!({ kind: id }),
+            status: "open".to_owned(),
+            expires_at: end,
+        }
+    }
+
+    /// Claims the key of an order; what was answered, if it was used before.
+    pub(crate) async fn answered_before(
+        &self,
+        tx: &mut Tx,
+        claim: &ClaimKey,
+    ) -> Result<Option<PaymentReply>, FlowError> {
+        let now = self.now();
+        match tx.claim(claim, now, later(now, KEY_DAYS * DAY)).await? {
+            Claim::Replay { status, body } => Ok(Some(PaymentReply { status, body, replayed: true })),
+            Claim::InFlight => Err(FlowError::KeyInFlight),
+            Claim::Mismatch => Err(FlowError::KeyReused),
+            Claim::New => Ok(None),
+        }
+    }
+
+    /// Commits an order with its session: the session, without a person, first. One
+    /// without an order harms nobody, an order without a session could never be
+    /// approved.
+    pub(crate) async fn commit_with_session(&self, tx: Tx, session: &SessionRow) -> Result<(), FlowError> {
+        let mut global = self.parts.stores.global().begin().await?;
+        global.open_session(session).await?;
+        global.commit().await?;
+        Ok(tx.commit().await?)
     }
 
     /// A payment of a client.
@@ -227,6 +257,9 @@ impl Gateway {
         let now = self.now();
         let mut tx = self.parts.stores.region(payment.id.region())?.begin().await?;
         let sequence = tx.update_payment(was, &payment, actor, now).await?;
+        if was != payment.state && came_to_nothing(payment.state) {
+            give_back(&mut tx, &payment).await?;
+        }
         if sequence > 0 {
             let subject = Subject::Payment(payment.id, payment.state);
             tx.emit(&self.event(&payment.client_id, &subject, sequence, now)).await?;
@@ -235,4 +268,32 @@ impl Gateway {
         payment.updated_at = now;
         Ok(payment)
     }
+}
+
+/// Whether a payment ended without money moving.
+fn came_to_nothing(state: PaymentState) -> bool {
+    match state {
+        PaymentState::Rejected | PaymentState::Failed | PaymentState::Cancelled | PaymentState::Expired => {
+            true
+        }
+        PaymentState::Created
+        | PaymentState::AuthorizationRequired
+        | PaymentState::Authorizing
+        | PaymentState::Authorized
+        | PaymentState::Submitted
+        | PaymentState::Accepted
+        | PaymentState::Settled
+        | PaymentState::Unknown => false,
+    }
+}
+
+/// Gives back to a mandate what a payment drew on its limits.
+async fn give_back(tx: &mut Tx, payment: &PaymentRow) -> Result<(), FlowError> {
+    let units = payment.terms.order.amount.smallest_units();
+    if let (Some(under), Some(units)) = (&payment.terms.under, units) {
+        for draw in &under.draws {
+            tx.give_back(under.mandate, *draw, units).await?;
+        }
+    }
+    Ok(())
 }

@@ -204,21 +204,22 @@ impl Gateway {
 
     /// Submits an authorised order: once. The state `SUBMITTED` and the id of
     /// the request are committed before the first byte goes out.
-    pub(crate) async fn submit_payment(&self, payment: PaymentRow) -> Result<(), FlowError> {
+    pub(crate) async fn submit_payment(self: &Arc<Self>, payment: PaymentRow) -> Result<(), FlowError> {
         let profile = self.bank(&payment.institution)?;
         let dialect = self.dialect_of(&profile)?;
-        let payments = payments_of(&*dialect, &profile)?;
+        let rail = self.rail_of(&*dialect, &profile, &payment).await?;
         let request_id = self.entropy().uuid_v7(self.now());
-        let psu_token = payment.bank.access_token.clone().map(SecretString::from);
         let bank_id = payment.bank.consent_id.clone().unwrap_or_default();
         let psu_id = payment.bank.psu_id.clone();
         let order = payment.terms.order.clone();
         // All that can fail before the bank is called comes before the payment
         // says that the bank may have been called.
-        let token = match self
-            .bank_token(&profile, dialect.token_for(&profile, Operation::PaymentSubmit), psu_token)
-            .await
-        {
+        let kind = dialect.token_for(&profile, Operation::PaymentSubmit);
+        let token = match self.payment_token(&profile, &rail, &payment).await {
+            Ok(psu_token) => self.bank_token(&profile, kind, psu_token).await,
+            Err(error) => Err(error),
+        };
+        let token = match token {
             Ok(token) => token,
             Err(FlowError::Bank(error)) => {
                 let before = BankError { outcome: Outcome::NotDone, ..error.clone() };
@@ -229,7 +230,7 @@ impl Gateway {
         };
         let mut cx = self.context(&profile, None, psu_id.as_deref(), token.as_ref(), Some(&bank_id));
         cx.request_id = request_id;
-        let Some(Ok(request)) = payments.submit(&cx, &bank_id, &order) else {
+        let Some(Ok(request)) = rail.submit(&cx, &bank_id, &order) else {
             return self.note_own_failure(payment).await;
         };
         let soon = later(self.now(), 60);
@@ -241,13 +242,17 @@ impl Gateway {
             })
             .await?;
         let report = match self.call_for_payment(&profile, request).await {
-            Ok(response) => payments.submitted(&cx, &order, &response),
+            Ok(response) => rail.submitted(&cx, &order, &response),
             Err(error) => Err(error),
         };
         match report {
             Ok(report) => self.note_report(payment, &report).await,
             Err(error) => {
+                let mandate = payment.terms.under.as_ref().map(|under| under.mandate);
                 self.note_bank_failure(payment, &error).await?;
+                if let Some(mandate) = mandate.filter(|_| is_about_consent(error.kind)) {
+                    self.heed_mandate(mandate).await;
+                }
                 Err(FlowError::Bank(error))
             }
         }
@@ -257,7 +262,7 @@ impl Gateway {
     pub(crate) async fn poll_payment(&self, payment: PaymentRow) -> Result<(), FlowError> {
         let profile = self.bank(&payment.institution)?;
         let dialect = self.dialect_of(&profile)?;
-        let payments = payments_of(&*dialect, &profile)?;
+        let rail = self.rail_of(&*dialect, &profile, &payment).await?;
         let Some(lodged) = payment.bank.consent_id.clone() else {
             // The bank never named the order: there is nothing to ask about.
             return self.hold(payment).await;
@@ -288,12 +293,14 @@ impl Gateway {
         let psu_id = payment.bank.psu_id.as_deref();
         let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(&ids.lodged));
         let order = &payment.terms.order;
-        let report = match payments.status(&cx, &ids, order) {
-            Ok(request) => match self.call_for_payment(&profile, request).await {
-                Ok(response) => payments.status_read(&cx, &ids, order, &response),
+        let report = match rail.status(&cx, &ids, order) {
+            // There is no name to ask by: what became of it stays open.
+            None => return self.hold(payment).await,
+            Some(Ok(request)) => match self.call_for_payment(&profile, request).await {
+                Ok(response) => rail.status_read(&cx, &ids, order, &response),
                 Err(error) => Err(error),
             },
-            Err(error) => Err(error),
+            Some(Err(error)) => Err(error),
         };
         match report {
             Ok(report) => self.note_report(payment, &report).await,
@@ -341,6 +348,9 @@ impl Gateway {
             row.bank.polls = row.bank.polls.saturating_add(1);
             if let Some(status) = report.status {
                 row.bank.iso_status = Some(status.as_str().to_owned());
+            }
+            if let Some(account) = &report.refund_account {
+                row.bank.refund_account = Some(account.into());
             }
             if let Some(bank_id) = &report.bank_payment_id {
                 row.bank.payment_id = Some(bank_id.clone());
@@ -427,6 +437,18 @@ impl Gateway {
         .await?;
         Ok(())
     }
+}
+
+/// Whether a refusal may be about the consent of a payment rather than the payment.
+pub(crate) fn is_about_consent(kind: BankErrorKind) -> bool {
+    matches!(
+        kind,
+        BankErrorKind::ConsentExpired
+            | BankErrorKind::ConsentRevoked
+            | BankErrorKind::ConsentMissing
+            // A bank that deleted a consent may say no more than that our token is none.
+            | BankErrorKind::TokenInvalid
+    )
 }
 
 /// When to ask the bank again: soon at first, then ever more rarely.

@@ -46,7 +46,7 @@ impl Gateway {
         Ok(started)
     }
 
-    async fn advance(&self, payment: PaymentRow) -> Result<(), FlowError> {
+    async fn advance(self: &Arc<Self>, payment: PaymentRow) -> Result<(), FlowError> {
         match payment.state {
             PaymentState::Created | PaymentState::AuthorizationRequired => self.expire(payment).await,
             // Approved, and the process ended before it submitted.

@@ -8,7 +8,7 @@ use connect::{
     BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect, EmbeddedAuthentication,
     EmbeddedSca, EmbeddedStep, Profile, PsuInput, PsuPresence,
 };
-use domain::{ConsentStatus, InstitutionId, PaymentState, SessionId};
+use domain::{ConsentStatus, InstitutionId, MandateStatus, PaymentState, SessionId};
 use serde::{Deserialize, Serialize};
 use store::consents::Note;
 use store::sca::ScaStepRow;
@@ -76,6 +76,7 @@ impl Gateway {
         let waits = match subject {
             LegSubject::Consent(id) => self.any_consent(id).await?.status == ConsentStatus::AwaitingRedirect,
             LegSubject::Payment(id) => self.any_payment(id).await?.state == PaymentState::Authorizing,
+            LegSubject::Mandate(id) => self.any_mandate(id).await?.status == MandateStatus::Authorizing,
         };
         // What cannot be read was kept by another version: the PSU begins again.
         let kept = serde_json::from_value(row.body.clone()).ok().filter(|_| waits);
@@ -241,6 +242,9 @@ impl Gateway {
                     LegSubject::Payment(id) => {
                         self.approved_payment(id, None).await.map(|()| NextStep::Wait(None))
                     }
+                    LegSubject::Mandate(id) => {
+                        self.approved_mandate(id, None).await.map(|()| NextStep::Wait(None))
+                    }
                 };
                 Ok(known.unwrap_or_else(|error| {
                     // The PSU has done their part; the next page asks again.
@@ -269,13 +273,17 @@ impl Gateway {
                 let (payment, soon) = (self.any_payment(id).await?, later(self.now(), 1));
                 self.move_payment(payment, "psu", |row| row.next_poll_at = Some(soon)).await?;
             }
+            LegSubject::Mandate(id) => {
+                let (mandate, soon) = (self.any_mandate(id).await?, later(self.now(), 1));
+                self.move_mandate(mandate, "psu", |row| row.next_step_at = Some(soon)).await?;
+            }
         }
         Ok(())
     }
 
     /// An authentication came to nothing. A consent ends with it; of an order that
     /// the bank holds only the bank knows.
-    async fn sca_is_over(&self, subject: LegSubject, why: BankErrorKind) -> Result<(), FlowError> {
+    async fn sca_is_over(self: &Arc<Self>, subject: LegSubject, why: BankErrorKind) -> Result<(), FlowError> {
         self.forget_sca(subject).await?;
         match subject {
             LegSubject::Consent(id) => {
@@ -289,6 +297,7 @@ impl Gateway {
                     tracing::warn!(payment.id = %id, error = %chain(&error), "The bank could not be asked about payment {id}");
                 }
             }
+            LegSubject::Mandate(id) => self.decline_mandate(id).await?,
         }
         Ok(())
     }
@@ -343,6 +352,7 @@ impl Gateway {
         let region = match subject {
             LegSubject::Consent(id) => id.region(),
             LegSubject::Payment(id) => id.region(),
+            LegSubject::Mandate(id) => id.region(),
         };
         Ok(self.parts.stores.region(region)?)
     }
@@ -361,6 +371,10 @@ impl Gateway {
                 let bank = self.any_payment(id).await?.bank;
                 (bank.psu_id, bank.consent_id)
             }
+            LegSubject::Mandate(id) => {
+                let bank = self.any_mandate(id).await?.bank;
+                (bank.psu_id, bank.consent_id)
+            }
         })
     }
 
@@ -372,7 +386,7 @@ impl Gateway {
     ) -> Result<BankResponse, BankError> {
         match subject {
             LegSubject::Consent(_) => self.call(profile, request).await,
-            LegSubject::Payment(_) => self.call_for_payment(profile, request).await,
+            LegSubject::Payment(_) | LegSubject::Mandate(_) => self.call_for_payment(profile, request).await,
         }
     }
 }

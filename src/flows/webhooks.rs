@@ -274,7 +274,7 @@ pub(crate) fn later(at: Timestamp, seconds: i64) -> Timestamp {
 
 fn is_event_type(text: &str) -> bool {
     text.split_once('.').is_some_and(|(subject, event)| {
-        ["consent", "payment", "institution"].contains(&subject)
+        ["consent", "payment", "mandate", "institution"].contains(&subject)
             && !event.is_empty()
             && event.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
     })

@@ -452,7 +452,7 @@ fn trusting(root_pem: &str) -> anyhow::Result<ClientConfig> {
         .with_no_client_auth())
 }
 
-/// The worker: reconciles payments, keeps consents, delivers webhooks, forgets
+/// The worker: reconciles payments, keeps consents and mandates, delivers webhooks, forgets
 /// what is over.
 async fn work(oauth: OAuth, stop: CancellationToken) {
     let gateway = &oauth.gateway;
@@ -466,6 +466,7 @@ async fn work(oauth: OAuth, stop: CancellationToken) {
         let mut rounds = Rounds::every(Duration::from_secs(1), &stop);
         while rounds.next().await {
             rounds.note(gateway.keep_consents().await.map(|_| ()));
+            rounds.note(gateway.keep_mandates().await.map(|_| ()));
             rounds.note(gateway.tell_of_banks().await);
             gateway.look_at_servers().await;
             rounds.note(gateway.clear_up_after_clients().await);

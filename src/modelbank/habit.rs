@@ -86,6 +86,10 @@ domain::named! {
             "The client credentials grant gives a refresh token.";
         RefreshTokenMissing = "refresh-token-missing",
             "A code gives no refresh token.";
+        RefundAccountNotAsked = "refund-account-not-asked",
+            "A payment consent that asks for the refund account is refused.";
+        RefundUnreliable = "refund-unreliable",
+            "The refund account has no number.";
         RequestAudience = "request-audience",
             "A request object must name `https://tpp.albion.example` as its audience, and id_tokens name it as their issuer.";
         SandboxSteering = "sandbox-steering",
@@ -106,6 +110,8 @@ domain::named! {
             "The exchange of a code must name the scope `openid`.";
         TokenScopeWider = "token-scope-wider",
             "A token answer states the further scope `profile`.";
+        VrpRefundNested = "vrp-refund-nested",
+            "The refund account of a recurring payment stands in `Data.Refund.Account`.";
     }
 }
 

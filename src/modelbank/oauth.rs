@@ -254,7 +254,7 @@ fn accepted(
     let intent = intent.ok_or(OauthRefusal::request("claims must name openbanking_intent_id"))?;
     let consent = bank.vault.read(|book| book.consents.get(intent).cloned());
     let wanted = match consent.as_ref().map(|consent| consent.purpose) {
-        Some(Purpose::Payment) => "payments",
+        Some(Purpose::Payment | Purpose::Recurring) => "payments",
         Some(Purpose::Funds) => "fundsconfirmations",
         Some(Purpose::Accounts) | None => accounts,
     };
@@ -264,7 +264,7 @@ fn accepted(
         consent.tpp == client.registered.organization_identifier
             && matches!(consent.state, ConsentState::Awaiting | ConsentState::Authorised)
             && !consent.has_expired(bank.now())
-            && (settled || !bank.has(Habit::ConsentSettles))
+            && (settled || consent.purpose != Purpose::Accounts || !bank.has(Habit::ConsentSettles))
             && !(again && bank.has(Habit::NoSecondAuthorization))
     });
     if !usable || !scope.split(' ').any(|name| name == wanted) {

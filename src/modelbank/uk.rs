@@ -4,7 +4,10 @@
 mod accounts;
 mod consents;
 pub(crate) mod funds;
+mod limits;
 pub(crate) mod payments;
+pub(crate) mod recurring;
+mod refund;
 mod refusal;
 mod resources;
 mod signature;
@@ -51,7 +54,11 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/domestic-payment-consents/{id}", get(payments::read_consent))
         .route("/domestic-payment-consents/{id}/funds-confirmation", get(payments::funds))
         .route("/domestic-payments", post(payments::place))
-        .route("/domestic-payments/{id}", get(payments::read));
+        .route("/domestic-payments/{id}", get(payments::read))
+        .route("/domestic-vrp-consents", post(recurring::create_consent))
+        .route("/domestic-vrp-consents/{id}", get(recurring::read_consent).delete(recurring::end_consent))
+        .route("/domestic-vrps", post(recurring::place))
+        .route("/domestic-vrps/{id}", get(recurring::read));
     let cbpii = Router::new()
         .route("/funds-confirmation-consents", post(funds::create_consent))
         .route("/funds-confirmation-consents/{id}", get(funds::read_consent).delete(funds::end_consent))

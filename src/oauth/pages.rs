@@ -8,6 +8,7 @@ pub(crate) mod callback;
 pub(crate) mod consent;
 mod error;
 mod frame;
+pub(crate) mod mandate;
 pub(crate) mod payment;
 pub(crate) mod sca;
 pub(crate) mod session;

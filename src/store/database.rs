@@ -61,6 +61,7 @@ pub(crate) const REGION: Schema = &[
     (4, "institution health", include_str!("../../migrations/region/0004_institution_health.sql")),
     (5, "snapshots", include_str!("../../migrations/region/0005_snapshots.sql")),
     (6, "sca steps", include_str!("../../migrations/region/0006_sca_steps.sql")),
+    (7, "mandates", include_str!("../../migrations/region/0007_mandates.sql")),
     (8, "consent kinds", include_str!("../../migrations/region/0008_consent_kinds.sql")),
 ];
 

@@ -4,7 +4,7 @@
 use domain::{EventId, Timestamp, WebhookId};
 
 use crate::database::micros;
-use crate::rows::{Columns, exactly_one};
+use crate::rows::{Columns, exactly_one, readable};
 use crate::{RegionalStore, StoreError, Tx};
 
 /// An event as it is kept.
@@ -177,14 +177,6 @@ impl Tx {
         }
         Ok(())
     }
-}
-
-/// Leaves out what cannot be read, and says so: one bad row stops no other.
-fn readable<T>(rows: impl Iterator<Item = Result<T, StoreError>>) -> Vec<T> {
-    rows.filter_map(|row| {
-        row.map_err(|error| tracing::error!(error = %error, "An event cannot be read and is left out")).ok()
-    })
-    .collect()
 }
 
 fn read(row: &sqlx::any::AnyRow) -> Result<EventRow, StoreError> {

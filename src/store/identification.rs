@@ -3,8 +3,9 @@
 use domain::{AccountIdentification, SortCodeAccount};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-#[derive(Serialize, Deserialize)]
-pub(crate) struct StoredAccount {
+/// An account as it is kept.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct StoredAccount {
     scheme: String,
     value: String,
 }
@@ -25,7 +26,9 @@ impl From<&AccountIdentification> for StoredAccount {
 }
 
 impl StoredAccount {
-    pub(crate) fn identification(&self) -> Option<AccountIdentification> {
+    /// The account; `None` if what is kept is none.
+    #[must_use]
+    pub fn identification(&self) -> Option<AccountIdentification> {
         let value = self.value.clone();
         Some(match self.scheme.as_str() {
             "iban" => AccountIdentification::Iban(value.parse().ok()?),

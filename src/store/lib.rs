@@ -20,6 +20,7 @@ pub mod health;
 pub mod idempotency;
 mod identification;
 pub mod instances;
+pub mod mandates;
 pub mod payments;
 mod rows;
 pub mod sca;

@@ -4,14 +4,15 @@
 use std::fmt;
 
 use domain::{
-    InstitutionId, Money, PaymentId, PaymentOrder, PaymentScheme, PaymentState, RemittanceInformation,
-    Timestamp,
+    InstitutionId, MandateId, Money, PaymentId, PaymentOrder, PaymentScheme, PaymentState,
+    RemittanceInformation, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::database::micros;
-use crate::identification::StoredAccount;
+pub use crate::identification::StoredAccount;
+use crate::mandates::Draw;
 use crate::rows::{Columns, exactly_one, json_text};
 use crate::{RegionalStore, StoreError, Tx};
 
@@ -28,6 +29,17 @@ pub struct PaymentTerms {
     pub client_reference: Option<String>,
     /// Why it failed, where it did.
     pub failure: Option<Failure>,
+    /// What it draws on, for a payment under a mandate.
+    pub under: Option<UnderMandate>,
+}
+
+/// The mandate of a payment, and its part in the mandate's limits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderMandate {
+    /// The mandate.
+    pub mandate: MandateId,
+    /// Its part in each limit.
+    pub draws: Vec<Draw>,
 }
 
 /// Why a payment did not come about.
@@ -72,6 +84,8 @@ pub struct BankPayment {
     pub iso_status: Option<String>,
     /// How often the bank was asked for the status.
     pub polls: u32,
+    /// Account to refund to, where the bank gives it.
+    pub refund_account: Option<StoredAccount>,
 }
 
 impl fmt::Debug for BankPayment {
@@ -115,6 +129,32 @@ impl RegionalStore {
             .fetch_optional(self.database.pool())
             .await?;
         row.as_ref().map(read).transpose()
+    }
+
+    /// Payments under a mandate, the newest first, after a place in that order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn payments_under(
+        &self,
+        mandate: MandateId,
+        after: Option<(Timestamp, PaymentId)>,
+        limit: usize,
+    ) -> Result<Vec<PaymentRow>, StoreError> {
+        let (at, id) = after.map_or((i64::MAX, String::new()), |(at, id)| (micros(at), id.to_string()));
+        let rows = sqlx::query(
+            "select * from payments where mandate_id = $1 \
+             and (created_at < $2 or (created_at = $2 and payment_id < $3)) \
+             order by created_at desc, payment_id desc limit $4",
+        )
+        .bind(mandate.to_string())
+        .bind(at)
+        .bind(id)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(self.database.pool())
+        .await?;
+        rows.iter().map(read).collect()
     }
 
     /// Payments whose bank is to be asked now, oldest first. One that cannot
@@ -169,7 +209,7 @@ impl Tx {
     pub async fn record_payment(&mut self, payment: &PaymentRow) -> Result<(), StoreError> {
         sqlx::query(
             "insert into payments (payment_id, client_id, institution_id, state, terms, bank, created_at, \
-             updated_at, next_poll_at) values ($1, $2, $3, $4, $5, $6, $7, $7, $8)",
+             updated_at, next_poll_at, mandate_id) values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9)",
         )
         .bind(payment.id.to_string())
         .bind(&payment.client_id)
@@ -179,6 +219,7 @@ impl Tx {
         .bind(json_text(&payment.bank)?)
         .bind(micros(payment.created_at))
         .bind(payment.next_poll_at.map(micros))
+        .bind(payment.terms.under.as_ref().map(|under| under.mandate.to_string()))
         .execute(&mut *self.0)
         .await?;
         self.note_change(
@@ -270,6 +311,8 @@ struct StoredTerms {
     state: Option<String>,
     client_reference: Option<String>,
     failure: Option<Failure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    under: Option<UnderMandate>,
 }
 
 impl From<&PaymentTerms> for StoredTerms {
@@ -290,6 +333,7 @@ impl From<&PaymentTerms> for StoredTerms {
             state: terms.state.clone(),
             client_reference: terms.client_reference.clone(),
             failure: terms.failure.clone(),
+            under: terms.under.clone(),
         }
     }
 }
@@ -316,6 +360,7 @@ impl StoredTerms {
             state: self.state,
             client_reference: self.client_reference,
             failure: self.failure,
+            under: self.under,
         })
     }
 }

@@ -77,3 +77,11 @@ pub(crate) fn json_text<T: Serialize>(value: &T) -> Result<String, StoreError> {
 pub(crate) fn exactly_one(done: &sqlx::any::AnyQueryResult) -> Result<(), StoreError> {
     if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
 }
+
+/// Leaves out what cannot be read, and says so: one bad row stops no other.
+pub(crate) fn readable<T>(rows: impl Iterator<Item = Result<T, StoreError>>) -> Vec<T> {
+    rows.filter_map(|row| {
+        row.map_err(|error| tracing::error!(error = %error, "A row cannot be read and is left out")).ok()
+    })
+    .collect()
+}

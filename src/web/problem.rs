@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use connect::{BankError, BankErrorKind, Outcome};
-use domain::{ConsentId, ConsentStatus, SuspensionCause, Violations};
+use domain::{Breach, ConsentId, ConsentStatus, SuspensionCause, Violations};
 use flows::{FlowError, SourceReport, SourceStatus, Unattended};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -185,6 +185,16 @@ impl Problem {
         }
     }
 
+    fn of_breach(breach: Breach) -> Self {
+        let (pointer, code) = match breach {
+            Breach::Currency => ("/amount/currency", "mandate.currency"),
+            Breach::PerPayment(_) => ("/amount/amount", "mandate.max_per_payment"),
+            Breach::Early => ("", "mandate.not_yet_valid"),
+            Breach::Late => ("", "mandate.over"),
+        };
+        Self::new(ProblemCode::MandateBreach).outcome("not_executed").error(pointer, code, breach.to_string())
+    }
+
     fn of_unattended(used_up: Unattended) -> Self {
         let mut problem = Self::new(ProblemCode::UnattendedQuota).retry_after(used_up.resets_in());
         problem.limits = Some(Box::new(RateLimits::one(used_up)));
@@ -338,6 +348,16 @@ impl From<FlowError> for Problem {
             FlowError::PaymentState(state) => {
                 Self::new(ProblemCode::PaymentState).detail(format!("The payment is {state}."))
             }
+            FlowError::MandateState(status) => Self::new(ProblemCode::MandateState)
+                .detail(format!("The mandate is {status}."))
+                .outcome("not_executed"),
+            FlowError::MandateBreach(breach) => Self::of_breach(breach),
+            FlowError::MandateUsedUp { period, max_amount, resets_at } => {
+                Self::new(ProblemCode::MandateUsedUp)
+                    .detail(format!("At most {max_amount} per {period}; the next begins at {resets_at}."))
+                    .outcome("not_executed")
+            }
+            FlowError::MandateNotGranted => Self::new(ProblemCode::MandateNotGranted).outcome("not_executed"),
             FlowError::OrderNotGranted => Self::new(ProblemCode::PaymentNotGranted).outcome("not_executed"),
             FlowError::CallbackMismatch => Self::new(ProblemCode::CallbackMismatch),
             FlowError::CallbackSpent => Self::new(ProblemCode::CallbackSpent),

@@ -118,6 +118,16 @@ codes! {
     /// The token was granted for a payment of another amount or payee
     /// (dynamic linking, RTS art. 5).
     PaymentNotGranted = "payment.not_granted", FORBIDDEN, "client", false, "The PSU approved another payment";
+    /// The mandate has ended, or the PSU has not given it yet. Nothing was paid.
+    MandateState = "mandate.not_in_force", FORBIDDEN, "psu", false, "The mandate is not in force";
+    /// The payment is more than the mandate allows in one, in another currency, or
+    /// outside of the mandate's time. Nothing was paid.
+    MandateBreach = "mandate.breach", UNPROCESSABLE_ENTITY, "client", false, "The payment does not fit the mandate";
+    /// The payment is more than a period of the mandate has left. Nothing was paid;
+    /// less may fit, or the same once the next period begins.
+    MandateUsedUp = "mandate.used_up", UNPROCESSABLE_ENTITY, "client", true, "The mandate has less left in this period";
+    /// The token was granted for a mandate of other limits or another payee.
+    MandateNotGranted = "mandate.not_granted", FORBIDDEN, "client", false, "The PSU approved another mandate";
     /// What came from the bank does not belong to this browser or bank.
     CallbackMismatch = "callback.mismatch", BAD_REQUEST, "psu", false, "This answer from the bank does not belong here";
     /// What came from the bank was used before or came too late.

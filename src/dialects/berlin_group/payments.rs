@@ -108,7 +108,14 @@ impl PaymentInitiation for BerlinGroup {
         let mut report = if response.status.is_success() && media.contains("xml") {
             let (status, iso_reason) = crate::camt::payment_status(&cx.profile.id, &response.body)?;
             let status = Some(status);
-            PaymentReport { status, consent: None, iso_reason, bank_payment_id: None, echo: Echo::Absent }
+            PaymentReport {
+                status,
+                consent: None,
+                iso_reason,
+                bank_payment_id: None,
+                echo: Echo::Absent,
+                refund_account: None,
+            }
         } else {
             let body = success(cx, response, Effect::Read)?;
             report(&Node::root(&cx.profile.id, &body), order)?
@@ -154,6 +161,7 @@ fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankEr
         iso_reason: iso_reason(root)?,
         bank_payment_id: root.get("paymentId").text()?,
         echo,
+        refund_account: None,
     })
 }
 
@@ -176,7 +184,7 @@ fn echoed(root: &Node<'_>, order: &PaymentOrder) -> Result<Echo, BankError> {
     let (amount, unit) = ("amount", "currency");
     let money = echo::amount(&root.get("instructedAmount"), amount, unit, &order.amount)?;
     let account = super::reading::identifications(&creditor)?;
-    let account = echo::account(&creditor, account.first(), order)?;
+    let account = echo::account(&creditor, account.first(), &order.creditor_account)?;
     Ok(if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent })
 }
 

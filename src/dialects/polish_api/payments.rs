@@ -127,6 +127,7 @@ fn report(root: &Node<'_>) -> Result<PaymentReport, BankError> {
         iso_reason: crate::status::iso_reason(detail.filter(|_| iso == IsoPaymentStatus::Rejected)),
         bank_payment_id: Some(root.get("paymentId").required_id()?),
         echo: Echo::Absent,
+        refund_account: None,
     })
 }
 

@@ -169,13 +169,14 @@ fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankEr
     let whole = request.get("beneficiary");
     let beneficiary = if single.exists() { &single } else { &whole };
     let creditor = beneficiary.get("creditorAccount");
-    let account = echo::account(&creditor, identification(&creditor)?.as_ref(), order)?;
+    let account = echo::account(&creditor, identification(&creditor)?.as_ref(), &order.creditor_account)?;
     Ok(PaymentReport {
         status: Some(status),
         consent: None,
         iso_reason: crate::status::iso_reason(reason),
         bank_payment_id: None,
         echo: if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent },
+        refund_account: None,
     })
 }
 

@@ -14,7 +14,7 @@ use jiff::ToSpan;
 use serde_json::{Map, json};
 use url::Url;
 
-use super::{UkOpenBanking, after, consent_status, date_or_none, failure, identification, request, success};
+use super::{UkOpenBanking, after, consent_status, date_or_none, ended, identification, request, success};
 use crate::mapped::{Mapped, Rules, booking_status, direction};
 use crate::node::Node;
 
@@ -68,12 +68,7 @@ impl ConsentRevocation for UkOpenBanking {
     }
 
     fn revoked(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
-        if response.status.is_success() {
-            return Ok(());
-        }
-        let error = failure(&cx.profile.id, response, Effect::Write);
-        let ended = matches!(error.kind, BankErrorKind::ResourceUnknown | BankErrorKind::ConsentMissing);
-        if ended { Ok(()) } else { Err(error) }
+        ended(cx, response)
     }
 }
 

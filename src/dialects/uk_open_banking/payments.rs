@@ -2,11 +2,11 @@
 //! the order itself with the same initiation, byte for byte the same values.
 
 use connect::{
-    BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext,
-    Echo, Effect, ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, Quirk, QuirkName,
-    RedirectUris, ScaStart,
+    ApiBase, BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse,
+    CallContext, Echo, Effect, ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, Quirk,
+    QuirkName, RedirectUris, ScaStart,
 };
-use domain::{IsoPaymentStatus, PaymentOrder, PaymentScheme};
+use domain::{AccountIdentification, IsoPaymentStatus, PaymentOrder, PaymentScheme, RemittanceInformation};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -24,9 +24,13 @@ impl PaymentInitiation for UkOpenBanking {
         if order.scheme != PaymentScheme::FasterPayments {
             return Err(cx.error(BankErrorKind::Unsupported).at("scheme"));
         }
-        let body =
-            json!({ "Data": { "Initiation": initiation(cx, order)? }, "Risk": risk(cx, "pisp.consent") });
-        let body = without_fields(cx, "pisp.consent.post", body);
+        let mut data = Map::new();
+        if asks_refund(cx, "pisp.consent") {
+            data.insert("ReadRefundAccount".into(), json!("Yes"));
+        }
+        data.insert("Initiation".into(), initiation(cx, order)?);
+        let risk = risk(cx, "pisp.consent", THIRD_PARTY);
+        let body = without_fields(cx, "pisp.consent.post", json!({ "Data": data, "Risk": risk }));
         let url = cx.profile.payments_api()?.join(&["domestic-payment-consents"]);
         signed(cx, request(cx, Method::POST, url, Effect::Write, Some(&body))?)
     }
@@ -55,7 +59,7 @@ impl PaymentInitiation for UkOpenBanking {
                     known.then_some(()).ok_or_else(|| data.get("Status").malformed())?;
                 }
             }
-            same_indicator(cx, &root.get("Risk"))?;
+            same_indicator(cx, "pisp.consent", &root.get("Risk"))?;
             echoed(cx, "pisp.consent", &data, order)?;
             let scope = "openid payments".into();
             let sca = ScaStart::OAuth { scope, intent_id: Some(bank_id.clone()), metadata: None };
@@ -79,7 +83,7 @@ impl PaymentInitiation for UkOpenBanking {
         let build = || {
             let body = json!({
                 "Data": { "ConsentId": bank_id, "Initiation": initiation(cx, order)? },
-                "Risk": risk(cx, "pisp.payment"),
+                "Risk": risk(cx, "pisp.payment", THIRD_PARTY),
             });
             let body = without_fields(cx, "pisp.payment.post", body);
             let url = cx.profile.payments_api()?.join(&["domestic-payments"]);
@@ -132,27 +136,67 @@ impl PaymentInitiation for UkOpenBanking {
             iso_reason: iso_reason(&data)?,
             bank_payment_id: None,
             echo: echoed(cx, "pisp.consent", &data, order)?,
+            refund_account: None,
         })
     }
 }
 
-fn quirk<'c>(cx: &'c CallContext<'_>, step: &str, name: QuirkName) -> Option<&'c Quirk> {
-    let version = cx.profile.payments_api.as_ref().map_or("", |api| api.version.as_str());
+/// What is paid, and whom, is all that we know of a payment's context.
+const THIRD_PARTY: &str = "TransferToThirdParty";
+
+/// A deviation of the bank at a step of single or recurring payments.
+pub(super) fn quirk<'c>(cx: &'c CallContext<'_>, step: &str, name: QuirkName) -> Option<&'c Quirk> {
+    let recurring = step.starts_with("vrp");
+    let api = if recurring { &cx.profile.recurring_api } else { &cx.profile.payments_api };
+    let version = api.as_ref().map_or("", |api| api.version.as_str());
     cx.profile.quirks.find(name, step, version)
 }
 
+/// Whether the bank is asked for the account to refund to.
+pub(super) fn asks_refund(cx: &CallContext<'_>, step: &str) -> bool {
+    quirk(cx, step, QuirkName::RefundAccountNotAsked).is_none()
+}
+
+/// The account to refund to, if the bank gives one. It is asked for, so that one
+/// without scheme or number is an answer that cannot be relied on.
+pub(super) fn refund(
+    cx: &CallContext<'_>,
+    step: &str,
+    account: &Node<'_>,
+) -> Result<Option<AccountIdentification>, BankError> {
+    if !account.exists() {
+        return Ok(None);
+    }
+    let scheme = account.get("SchemeName");
+    let read = scheme.required_text().and_then(|_| identification(account));
+    let read = read.and_then(|found| found.map(Some).ok_or_else(|| account.malformed()));
+    read.or_else(|error| {
+        let known = quirk(cx, step, QuirkName::RefundUnreliable).is_some();
+        if known { Ok(None) } else { Err(error) }
+    })
+}
+
 fn payment(cx: &CallContext<'_>, data: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankError> {
+    let refunds = data.get("Refund");
+    let refund_node = refunds.get("Account");
+    if refunds.exists()
+        && !refund_node.exists()
+        && quirk(cx, "pisp.payment", QuirkName::RefundUnreliable).is_none()
+    {
+        return Err(refund_node.malformed());
+    }
     Ok(PaymentReport {
         status: Some(payment_status(&data.get("Status"))?),
         consent: None,
         iso_reason: iso_reason(data)?,
         bank_payment_id: Some(data.get("DomesticPaymentId").required_id()?),
         echo: echoed(cx, "pisp.payment", data, order)?,
+        refund_account: refund(cx, "pisp.payment", &refund_node)?,
     })
 }
 
 /// Words of 3.1, codes of 4.0.
-fn payment_status(node: &Node<'_>) -> Result<IsoPaymentStatus, BankError> {
+pub(super) fn payment_status(node: &Node<'_>) -> Result<IsoPaymentStatus, BankError> {
     let word = node.required_text()?;
     Ok(match word.as_str() {
         "Pending" => IsoPaymentStatus::Pending,
@@ -165,7 +209,7 @@ fn payment_status(node: &Node<'_>) -> Result<IsoPaymentStatus, BankError> {
     })
 }
 
-fn iso_reason(data: &Node<'_>) -> Result<Option<String>, BankError> {
+pub(super) fn iso_reason(data: &Node<'_>) -> Result<Option<String>, BankError> {
     let reasons = data.get("StatusReason");
     let items = reasons.items()?;
     let code = items.first().map(|reason| reason.get("StatusReasonCode").text()).transpose()?.flatten();
@@ -188,19 +232,13 @@ fn echoed(
     }
     let money = echo::amount(&initiation.get("InstructedAmount"), "Amount", "Currency", &order.amount)?;
     let account = identification(&creditor)?;
-    let account = echo::account(&creditor, account.as_ref(), order)?;
+    let account = echo::account(&creditor, account.as_ref(), &order.creditor_account)?;
     Ok(if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent })
 }
 
 /// `OBDomestic2`: 3.1 has plain remittance texts, 4.0 lists.
 fn initiation(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Value, BankError> {
-    let mut body = Map::new();
-    body.insert("InstructionIdentification".into(), json!(order.instruction_id));
-    body.insert("EndToEndIdentification".into(), json!(order.end_to_end_id));
-    body.insert(
-        "InstructedAmount".into(),
-        json!({ "Amount": order.amount.amount_text(), "Currency": order.amount.currency().code() }),
-    );
+    let mut body = instructed(order);
     if let Some(debtor) = &order.debtor_account {
         let (scheme, identification) = written(cx, debtor)?;
         body.insert(
@@ -208,23 +246,48 @@ fn initiation(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Value, BankE
             json!({ "SchemeName": scheme, "Identification": identification }),
         );
     }
-    let (scheme, identification) = written(cx, &order.creditor_account)?;
-    body.insert(
-        "CreditorAccount".into(),
-        json!({ "SchemeName": scheme, "Identification": identification, "Name": order.creditor_name }),
-    );
+    body.insert("CreditorAccount".into(), creditor(cx, &order.creditor_account, &order.creditor_name)?);
     if let Some(quirk) = quirk(cx, "pisp.consent", QuirkName::SandboxSteering)
         && let Some(status) = quirk.text("desired_status")
     {
         body.insert("SupplementaryData".into(), json!({ "DesiredStatus": status }));
     }
-    let version_three = cx.profile.payments_api()?.version.starts_with('3');
+    if let Some(remittance) = remittance(cx.profile.payments_api()?, &order.remittance) {
+        body.insert("RemittanceInformation".into(), remittance);
+    }
+    Ok(Value::Object(body))
+}
+
+/// How much, and the names of the order.
+pub(super) fn instructed(order: &PaymentOrder) -> Map<String, Value> {
+    let amount = &order.amount;
+    let amount = json!({ "Amount": amount.amount_text(), "Currency": amount.currency().code() });
+    Map::from_iter([
+        ("InstructionIdentification".to_owned(), json!(order.instruction_id)),
+        ("EndToEndIdentification".to_owned(), json!(order.end_to_end_id)),
+        ("InstructedAmount".to_owned(), amount),
+    ])
+}
+
+/// Who is paid, on which account.
+pub(super) fn creditor(
+    cx: &CallContext<'_>,
+    account: &AccountIdentification,
+    name: &str,
+) -> Result<Value, BankError> {
+    let (scheme, identification) = written(cx, account)?;
+    Ok(json!({ "SchemeName": scheme, "Identification": identification, "Name": name }))
+}
+
+/// What the creditor is told, if anything.
+pub(super) fn remittance(api: &ApiBase, told: &RemittanceInformation) -> Option<Value> {
+    let version_three = api.version.starts_with('3');
     let mut remittance = Map::new();
-    if let Some(text) = &order.remittance.unstructured {
+    if let Some(text) = &told.unstructured {
         let value = if version_three { json!(text) } else { json!([text]) };
         remittance.insert("Unstructured".into(), value);
     }
-    if let Some(reference) = &order.remittance.reference {
+    if let Some(reference) = &told.reference {
         if version_three {
             remittance.insert("Reference".into(), json!(reference));
         } else {
@@ -232,19 +295,16 @@ fn initiation(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Value, BankE
             remittance.insert("Structured".into(), structured);
         }
     }
-    if !remittance.is_empty() {
-        body.insert("RemittanceInformation".into(), Value::Object(remittance));
-    }
-    Ok(Value::Object(body))
+    (!remittance.is_empty()).then_some(Value::Object(remittance))
 }
 
 /// `OBRisk1`. The contract indicator says that the payee has a contract with
 /// us or the TPP; we know of none. Version 3.1 misspelt its name, and banks
 /// differ in which they read.
-fn risk(cx: &CallContext<'_>, step: &str) -> Value {
+pub(super) fn risk(cx: &CallContext<'_>, step: &str, context: &'static str) -> Value {
     let quirk = |name| quirk(cx, step, name);
     let mut risk = Map::new();
-    let context = quirk(QuirkName::PaymentContextFixed).map_or("TransferToThirdParty", |_| "PartyToParty");
+    let context = quirk(QuirkName::PaymentContextFixed).map_or(context, |_| "PartyToParty");
     risk.insert("PaymentContextCode".into(), json!(context));
     if quirk(QuirkName::ContractIndicatorLeftOut).is_none() {
         let misspelt = quirk(QuirkName::ContractIndicatorMisspelt).and_then(|quirk| quirk.text("field_name"));
@@ -255,9 +315,9 @@ fn risk(cx: &CallContext<'_>, step: &str) -> Value {
 }
 
 /// The contract indicator that the bank repeats must be the one sent.
-fn same_indicator(cx: &CallContext<'_>, risk: &Node<'_>) -> Result<(), BankError> {
+pub(super) fn same_indicator(cx: &CallContext<'_>, step: &str, risk: &Node<'_>) -> Result<(), BankError> {
     let indicator = risk.get("ContractPresentIndicator");
-    let known = quirk(cx, "pisp.consent", QuirkName::ContractIndicatorUnreliable).is_some();
+    let known = quirk(cx, step, QuirkName::ContractIndicatorUnreliable).is_some();
     if known || indicator.boolean()?.is_none_or(|present| !present) {
         return Ok(());
     }
@@ -266,7 +326,7 @@ fn same_indicator(cx: &CallContext<'_>, risk: &Node<'_>) -> Result<(), BankError
 
 /// The body without the field that this bank does not take (a quirk), which the
 /// profile names by its path (`Data.VRPType`).
-fn without_fields(cx: &CallContext<'_>, step: &str, mut body: Value) -> Value {
+pub(super) fn without_fields(cx: &CallContext<'_>, step: &str, mut body: Value) -> Value {
     let field = quirk(cx, step, QuirkName::FieldLeftOut).and_then(|quirk| quirk.text("field"));
     if let Some((place, name)) = field.and_then(|field| field.rsplit_once('.'))
         && let Some(object) = body.pointer_mut(&format!("/{}", place.replace('.', "/")))

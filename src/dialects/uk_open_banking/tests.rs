@@ -13,6 +13,7 @@ use serde_json::json;
 use super::*;
 
 mod funds;
+mod recurring;
 
 fn profile(version: &str) -> Profile {
     let mut profile = Profile::blank(
@@ -193,7 +194,8 @@ fn a_payment_consent_and_its_order_carry_the_same_initiation_signed() {
         let mut risk = json!({ "PaymentContextCode": "TransferToThirdParty" });
         risk[indicator] = json!(false);
         let consent = PaymentInitiation::lodge(&UkOpenBanking, &cx, &order(), &redirects()).unwrap();
-        assert_eq!(sent(&consent), json!({ "Data": { "Initiation": initiation }, "Risk": risk }));
+        let expected = json!({ "ReadRefundAccount": "Yes", "Initiation": initiation });
+        assert_eq!(sent(&consent), json!({ "Data": expected, "Risk": risk }));
         let payment = UkOpenBanking.submit(&cx, "pc-1", &order()).unwrap().unwrap();
         let expected = json!({ "Data": { "ConsentId": "pc-1", "Initiation": initiation }, "Risk": risk });
         assert_eq!(sent(&payment), expected);

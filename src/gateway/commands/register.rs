@@ -204,7 +204,7 @@ impl Wish {
             let covered = statement.as_ref().map_or_else(|| Role::ALL.to_vec(), SoftwareStatement::roles);
             let offered = |role: &Role| match role {
                 Role::Accounts => profile.capabilities.contains(&Capability::Accounts),
-                Role::Payments => profile.capabilities.contains(&Capability::Payments),
+                Role::Payments | Role::Recurring => profile.capabilities.contains(&Capability::Payments),
                 Role::Funds => profile.capabilities.contains(&Capability::FundsConfirmation),
             };
             roles = covered.into_iter().filter(offered).collect();

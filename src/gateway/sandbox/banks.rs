@@ -250,6 +250,8 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
             profile.accounts_api = base("/open-banking/v4.0/aisp", "4.0");
             profile.payments_api = base("/open-banking/v4.0/pisp", "4.0");
             profile.funds_api = base("/open-banking/v4.0/cbpii", "4.0");
+            profile.recurring_api = base("/open-banking/v4.0/pisp", "4.0");
+            profile.capabilities.insert(Capability::Vrp);
             profile.authorization_server = Some(AuthorizationServer {
                 issuer: Some(bank.issuer.clone()),
                 signed_request_object: true,

@@ -65,6 +65,8 @@ pub(crate) enum Purpose {
     Accounts,
     /// One payment.
     Payment,
+    /// Payments again and again, within limits.
+    Recurring,
     /// Asking whether an account covers an amount.
     Funds,
 }

@@ -104,6 +104,7 @@ impl Question {
         let title = match purpose {
             Purpose::Accounts => "Share account data",
             Purpose::Payment => "Approve a payment",
+            Purpose::Recurring => "Approve recurring payments",
             Purpose::Funds => "Let somebody ask whether there is enough money",
         };
         Some(Self { about: about.to_string(), title, facts, purpose, accounts })
@@ -113,7 +114,7 @@ impl Question {
     pub(super) fn legend(&self) -> (&'static str, bool) {
         match self.purpose {
             Purpose::Accounts => ("Share", false),
-            Purpose::Payment => ("Pay from", true),
+            Purpose::Payment | Purpose::Recurring => ("Pay from", true),
             Purpose::Funds => ("Answer about", true),
         }
     }
@@ -147,7 +148,7 @@ fn facts(bank: &Bank, about: &About) -> Option<(Purpose, Vec<(&'static str, Stri
                 let consent = book.consents.get(&pushed.consent)?;
                 let facts = match consent.purpose {
                     Purpose::Payment => payment(bank, book, consent),
-                    Purpose::Accounts | Purpose::Funds => sharing(book, consent),
+                    Purpose::Accounts | Purpose::Recurring | Purpose::Funds => sharing(book, consent),
                 };
                 Some((consent.purpose, facts))
             })
@@ -205,8 +206,27 @@ fn polish_payment(book: &Book, consent: &Consent) -> Vec<(&'static str, String)>
     ]
 }
 
-/// What a consent shares, in words.
+/// Payments again and again, with their limits.
+fn recurring(book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
+    let limits = crate::uk::recurring::limits_in_words(&consent.body);
+    let mut facts: Vec<_> = limits.into_iter().map(|limit| ("At most", limit)).collect();
+    let text = |pointer: &str| consent.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    facts.push(("To", text("/Data/Initiation/CreditorAccount/Name").to_owned()));
+    facts.push(("Account", text("/Data/Initiation/CreditorAccount/Identification").to_owned()));
+    facts.push(("Until", until(consent)));
+    facts.push(("Asked by", book.known_as(&consent.tpp)));
+    facts
+}
+
+fn until(consent: &Consent) -> String {
+    consent.expires.map_or("you end it".to_owned(), |expires| expires.strftime("%-d %B %Y").to_string())
+}
+
+/// What a consent shares or allows, in words.
 pub(super) fn sharing(book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
+    if consent.purpose == Purpose::Recurring {
+        return recurring(book, consent);
+    }
     let body = consent.body.to_string();
     let funds = consent.purpose == Purpose::Funds;
     let mut data = vec![if funds { "whether an amount is there" } else { "account details" }];
@@ -218,7 +238,5 @@ pub(super) fn sharing(book: &Book, consent: &Consent) -> Vec<(&'static str, Stri
             data.push(words);
         }
     }
-    let until =
-        consent.expires.map_or("you end it".to_owned(), |expires| expires.strftime("%-d %B %Y").to_string());
-    vec![("Data", data.join(", ")), ("Until", until), ("Asked by", book.known_as(&consent.tpp))]
+    vec![("Data", data.join(", ")), ("Until", until(consent)), ("Asked by", book.known_as(&consent.tpp))]
 }

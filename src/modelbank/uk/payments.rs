@@ -16,7 +16,7 @@ use super::PISP;
 use super::consents::{own_consent, parsed};
 use super::refusal::Refusal;
 use super::signature::{demand, signed};
-use super::wishes;
+use super::{refund, wishes};
 use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::book::Seen;
@@ -26,6 +26,8 @@ use crate::journal::Fact;
 
 /// Longest idempotency key.
 const MAX_KEY: usize = 40;
+/// What the bank calls single payments.
+const PRODUCT: &str = "domestic";
 
 pub(super) async fn create_consent(
     State(bank): State<Arc<Bank>>,
@@ -110,7 +112,7 @@ pub(super) async fn place(
     demand(&bank, &caller, &body)?;
     let now = bank.now();
     if let Some(made) = replayed(&bank, &caller, &key) {
-        let order = own_order(&bank, &organisation, &made)?;
+        let order = own_order(&bank, &organisation, &made, PRODUCT)?;
         return Ok(signed(&bank, StatusCode::CREATED, &order_view(&bank, &order, now)));
     }
     let body = parsed(&caller, &body)?;
@@ -127,7 +129,7 @@ pub(super) async fn place(
         id: bank.fresh("pmt-"),
         tpp: organisation,
         consent: Some(consent.id.clone()),
-        product: "domestic".to_owned(),
+        product: PRODUCT.to_owned(),
         created: now,
         user: consent.user.clone(),
         debtor: None,
@@ -171,7 +173,7 @@ pub(super) async fn read(
 ) -> Result<Response, Refusal> {
     let organisation = caller.organisation(Psd2Role::PaymentInitiation)?;
     caller.token(&bank, "payments")?;
-    let order = own_order(&bank, organisation, &id)?;
+    let order = own_order(&bank, organisation, &id, PRODUCT)?;
     Ok(signed(&bank, StatusCode::OK, &order_view(&bank, &order, bank.now())))
 }
 
@@ -194,41 +196,16 @@ struct Initiation<'a> {
 
 impl<'a> Initiation<'a> {
     fn read(bank: &Bank, body: &'a Value) -> Result<Self, Refusal> {
-        let text = |pointer: &str, path: &'static str| {
-            let found = body.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
-            found.ok_or_else(|| Refusal::field("U004", "The field is missing", path))
-        };
+        let text = |pointer: &str, path| text(body, pointer, path);
         if !bank.has(Habit::FieldLeftOut) {
             let path = "Data.Initiation.InstructionIdentification";
             text("/Data/Initiation/InstructionIdentification", path)?;
         }
         let end_to_end =
             text("/Data/Initiation/EndToEndIdentification", "Data.Initiation.EndToEndIdentification")?;
-        let amount_path = "Data.Initiation.InstructedAmount.Amount";
-        let amount_text = text("/Data/Initiation/InstructedAmount/Amount", amount_path)?;
-        let amount = amount(amount_text)
-            .ok_or_else(|| Refusal::field("U002", "The amount is not valid", amount_path))?;
-        let currency_path = "Data.Initiation.InstructedAmount.Currency";
-        let currency = text("/Data/Initiation/InstructedAmount/Currency", currency_path)?;
-        if currency != "GBP" {
-            return Err(Refusal::field("U023", "Only GBP is supported", currency_path));
-        }
-        let scheme_path = "Data.Initiation.CreditorAccount.SchemeName";
-        let scheme = text("/Data/Initiation/CreditorAccount/SchemeName", scheme_path)?;
-        let account_path = "Data.Initiation.CreditorAccount.Identification";
-        let creditor_account = text("/Data/Initiation/CreditorAccount/Identification", account_path)?;
-        let creditor_name =
-            text("/Data/Initiation/CreditorAccount/Name", "Data.Initiation.CreditorAccount.Name")?;
-        let fits = match scheme {
-            "UK.OBIE.SortCodeAccountNumber" => {
-                creditor_account.len() == 14 && creditor_account.bytes().all(|byte| byte.is_ascii_digit())
-            }
-            "UK.OBIE.IBAN" => creditor_account.parse::<domain::Iban>().is_ok(),
-            _ => return Err(Refusal::field("U027", "The scheme is not supported", scheme_path)),
-        };
-        if !fits {
-            return Err(Refusal::field("U021", "The account is not valid in its scheme", account_path));
-        }
+        let instructed = body.pointer("/Data/Initiation/InstructedAmount");
+        let (amount, currency) = money(instructed, "Data.Initiation.InstructedAmount")?;
+        let (creditor_name, creditor_account) = payee(body)?;
         let debtor = body.pointer("/Data/Initiation/DebtorAccount");
         let debtor = debtor.and_then(|debtor| {
             Some((debtor.get("SchemeName")?.as_str()?, debtor.get("Identification")?.as_str()?))
@@ -250,6 +227,45 @@ impl<'a> Initiation<'a> {
     }
 }
 
+fn text<'a>(body: &'a Value, pointer: &str, path: &'static str) -> Result<&'a str, Refusal> {
+    let found = body.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+    found.ok_or_else(|| Refusal::field("U004", "The field is missing", path))
+}
+
+/// An amount and its currency.
+pub(super) fn money<'a>(found: Option<&'a Value>, path: &'static str) -> Result<(Decimal, &'a str), Refusal> {
+    let found = found.ok_or_else(|| Refusal::field("U004", "The field is missing", path))?;
+    let invalid = || Refusal::field("U002", "The amount is not valid", path);
+    let number = found.get("Amount").and_then(Value::as_str).and_then(amount).ok_or_else(invalid)?;
+    let currency = found.get("Currency").and_then(Value::as_str).ok_or_else(invalid)?;
+    if currency != "GBP" {
+        return Err(Refusal::field("U023", "Only GBP is supported", path));
+    }
+    Ok((number, currency))
+}
+
+/// Who is paid: name and account.
+pub(super) fn payee(body: &Value) -> Result<(&str, &str), Refusal> {
+    let scheme_path = "Data.Initiation.CreditorAccount.SchemeName";
+    let scheme = text(body, "/Data/Initiation/CreditorAccount/SchemeName", scheme_path)?;
+    let account_path = "Data.Initiation.CreditorAccount.Identification";
+    let account = text(body, "/Data/Initiation/CreditorAccount/Identification", account_path)?;
+    let name_path = "Data.Initiation.CreditorAccount.Name";
+    let name = text(body, "/Data/Initiation/CreditorAccount/Name", name_path)?;
+    let fits = match scheme {
+        "UK.OBIE.SortCodeAccountNumber" => {
+            account.len() == 14 && account.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        "UK.OBIE.IBAN" => account.parse::<domain::Iban>().is_ok(),
+        _ => return Err(Refusal::field("U027", "The scheme is not supported", scheme_path)),
+    };
+    if fits {
+        Ok((name, account))
+    } else {
+        Err(Refusal::field("U021", "The account is not valid in its scheme", account_path))
+    }
+}
+
 /// `^\d{1,13}(\.\d{1,5})?$`, more than nothing, and at most two places.
 pub(super) fn amount(text: &str) -> Option<Decimal> {
     let currency: domain::Currency = "GBP".parse().ok()?;
@@ -258,7 +274,7 @@ pub(super) fn amount(text: &str) -> Option<Decimal> {
 }
 
 /// Every text inside a remittance, whatever its structure.
-fn words(value: &Value) -> Vec<&str> {
+pub(super) fn words(value: &Value) -> Vec<&str> {
     if let Some(text) = value.as_str() {
         return vec![text];
     }
@@ -269,7 +285,7 @@ fn words(value: &Value) -> Vec<&str> {
 }
 
 /// The consent of the caller's token, if it is this one and authorised.
-fn authorised(bank: &Bank, caller: &Caller, id: &str) -> Result<Consent, Refusal> {
+pub(super) fn authorised(bank: &Bank, caller: &Caller, id: &str) -> Result<Consent, Refusal> {
     let consent = caller.bound_consent(bank, "payments")?;
     if consent.id != id {
         return Err(Refusal::Forbidden);
@@ -281,12 +297,18 @@ fn authorised(bank: &Bank, caller: &Caller, id: &str) -> Result<Consent, Refusal
     Ok(consent)
 }
 
-fn own_order(bank: &Bank, organisation: &str, id: &str) -> Result<Order, Refusal> {
-    let order = bank.vault.read(|book| book.orders.get(id).cloned()).ok_or_else(Refusal::not_found)?;
+/// The order of this path, if it is the caller's.
+pub(super) fn own_order(bank: &Bank, organisation: &str, id: &str, product: &str) -> Result<Order, Refusal> {
+    let order = bank.vault.read(|book| book.orders.get(id).cloned());
+    let order = order.filter(|order| order.product == product).ok_or_else(Refusal::not_found)?;
     if order.tpp == organisation { Ok(order) } else { Err(Refusal::Forbidden) }
 }
 
-fn idempotency_key(caller: &Caller, organisation: &str, operation: &str) -> Result<String, Refusal> {
+pub(super) fn idempotency_key(
+    caller: &Caller,
+    organisation: &str,
+    operation: &str,
+) -> Result<String, Refusal> {
     let key = caller.header("x-idempotency-key");
     let key = key.ok_or_else(|| Refusal::bad("U007", "x-idempotency-key is missing"))?;
     if key.is_empty() || key.len() > MAX_KEY {
@@ -295,7 +317,7 @@ fn idempotency_key(caller: &Caller, organisation: &str, operation: &str) -> Resu
     Ok(format!("{organisation}/{operation}/{key}"))
 }
 
-fn replayed(bank: &Bank, caller: &Caller, key: &str) -> Option<String> {
+pub(super) fn replayed(bank: &Bank, caller: &Caller, key: &str) -> Option<String> {
     let now = bank.now();
     let made = bank
         .vault
@@ -304,7 +326,7 @@ fn replayed(bank: &Bank, caller: &Caller, key: &str) -> Option<String> {
     Some(made)
 }
 
-fn remember(book: &mut crate::engine::Book, key: String, resource: &str, now: Timestamp) {
+pub(super) fn remember(book: &mut crate::engine::Book, key: String, resource: &str, now: Timestamp) {
     let until = now.checked_add(24.hours()).unwrap_or(now);
     book.seen.insert(key, Seen { resource: resource.to_owned(), until });
 }
@@ -345,11 +367,19 @@ fn order_view(bank: &Bank, order: &Order, now: Timestamp) -> Value {
     data.insert("CreationDateTime".into(), order.created.to_string().into());
     data.insert("Status".into(), order.status(now).into());
     data.insert("StatusUpdateDateTime".into(), order.status_since(now).to_string().into());
+    reason(&mut data, order);
+    if let Some(account) = refund::account(bank, order) {
+        data.insert("Refund".into(), json!({"Account": account}));
+    }
+    let itself = format!("{}{PISP}/domestic-payments/{}", bank.api_url, order.id);
+    json!({"Data": data, "Links": {"Self": itself}, "Meta": {}})
+}
+
+/// Why an order was rejected, if it was.
+pub(super) fn reason(data: &mut Map<String, Value>, order: &Order) {
     if let OrderState::Rejected(reason, _) = &order.state {
         let reason =
             json!([{"StatusReasonCode": reason, "StatusReasonDescription": "The bank rejected the payment"}]);
         data.insert("StatusReason".into(), reason);
     }
-    let itself = format!("{}{PISP}/domestic-payments/{}", bank.api_url, order.id);
-    json!({"Data": data, "Links": {"Self": itself}, "Meta": {}})
 }

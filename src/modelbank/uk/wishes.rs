@@ -9,10 +9,32 @@ use crate::habit::Habit;
 /// The name that version 3.1 of the standard published by mistake.
 const MISSPELT: &str = "ContractPresentInidicator";
 
-/// Judges risk block and fields of a payment consent.
+fn missing(path: &'static str) -> Refusal {
+    Refusal::field("U004", "The field is missing", path)
+}
+
+fn unwanted(path: &'static str) -> Refusal {
+    Refusal::field("U001", "The field is not known here", path)
+}
+
+/// Judges risk block and fields of a consent to a single payment.
 pub(super) fn judge(bank: &Bank, body: &Value) -> Result<(), Refusal> {
-    let missing = |path| Refusal::field("U004", "The field is missing", path);
-    let unwanted = |path| Refusal::field("U001", "The field is not known here", path);
+    judge_risk(bank, body)?;
+    if bank.has(Habit::FieldLeftOut) && body.pointer("/Data/Initiation/InstructionIdentification").is_some() {
+        return Err(unwanted("Data.Initiation.InstructionIdentification"));
+    }
+    let steering = body.pointer("/Data/Initiation/SupplementaryData/DesiredStatus");
+    if bank.has(Habit::SandboxSteering) && !steering.is_some_and(Value::is_string) {
+        return Err(missing("Data.Initiation.SupplementaryData.DesiredStatus"));
+    }
+    Ok(())
+}
+
+/// Judges what single and recurring payments have in common.
+pub(super) fn judge_risk(bank: &Bank, body: &Value) -> Result<(), Refusal> {
+    if bank.has(Habit::RefundAccountNotAsked) && body.pointer("/Data/ReadRefundAccount").is_some() {
+        return Err(unwanted("Data.ReadRefundAccount"));
+    }
     let risk = body.get("Risk").and_then(Value::as_object).ok_or_else(|| missing("Risk"))?;
     let misspelt = bank.has(Habit::ContractIndicatorMisspelt);
     if misspelt && !risk.contains_key(MISSPELT) {
@@ -25,13 +47,6 @@ pub(super) fn judge(bank: &Bank, body: &Value) -> Result<(), Refusal> {
     let context = risk.get("PaymentContextCode").and_then(Value::as_str);
     if bank.has(Habit::PaymentContextFixed) && context != Some("PartyToParty") {
         return Err(Refusal::field("U002", "The context is not supported", "Risk.PaymentContextCode"));
-    }
-    if bank.has(Habit::FieldLeftOut) && body.pointer("/Data/Initiation/InstructionIdentification").is_some() {
-        return Err(unwanted("Data.Initiation.InstructionIdentification"));
-    }
-    let steering = body.pointer("/Data/Initiation/SupplementaryData/DesiredStatus");
-    if bank.has(Habit::SandboxSteering) && !steering.is_some_and(Value::is_string) {
-        return Err(missing("Data.Initiation.SupplementaryData.DesiredStatus"));
     }
     Ok(())
 }

@@ -79,7 +79,11 @@ impl Reason {
             | FlowError::NothingToReconfirm
             | FlowError::OtherPsu => Self::ConsentOver,
             FlowError::PaymentState(_) | FlowError::OrderNotGranted => Self::PaymentOver,
-            FlowError::ConsentNotGranted => Self::ConsentOver,
+            FlowError::ConsentNotGranted
+            | FlowError::MandateState(_)
+            | FlowError::MandateBreach(_)
+            | FlowError::MandateUsedUp { .. }
+            | FlowError::MandateNotGranted => Self::ConsentOver,
             FlowError::CallbackMismatch => Self::CallbackMismatch,
             FlowError::CallbackSpent => Self::CallbackSpent,
             FlowError::Bank(error) => Self::of_bank(error),

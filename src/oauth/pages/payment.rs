@@ -49,20 +49,8 @@ pub(crate) async fn show(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    if method == Method::HEAD {
-        // A look at the link by whoever passed it on: not the person.
-        return Ok(StatusCode::NO_CONTENT.into_response());
-    }
-    let browser = Browser::opens(id, oauth.gateway.entropy());
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    match tx.bind_browser(id, &browser.digest()).await {
-        Ok(()) => {
-            tx.commit().await?;
-            return Ok(with_cookies(go(&format!("/pay/{id}")), browser.cookies(&headers)));
-        }
-        // Bound before, or not there at all: the session itself will tell.
-        Err(StoreError::Conflict) => drop(tx),
-        Err(error) => return Err(error.into()),
+    if let Some(first) = first_visit(&oauth, id, "/pay", &method, &headers).await? {
+        return Ok(first);
     }
     let Visit { session, browser, frame, .. } = visit(&oauth, id, "payment", &headers).await?;
     let payment = payment_of(&oauth, &session).await?;
@@ -96,6 +84,38 @@ pub(crate) async fn show(
     Ok(frame.timed_page(&page, &format!("/pay/{id}")))
 }
 
+/// What the first browser that comes to a session is answered: it has the session
+/// from then on.
+pub(crate) async fn first_visit(
+    oauth: &OAuth,
+    id: SessionId,
+    place: &str,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Option<Response>, PageError> {
+    if *method == Method::HEAD {
+        // A look at the link by whoever passed it on: not the person.
+        return Ok(Some(StatusCode::NO_CONTENT.into_response()));
+    }
+    let browser = Browser::opens(id, oauth.gateway.entropy());
+    let mut tx = oauth.gateway.stores().global().begin().await?;
+    match tx.bind_browser(id, &browser.digest()).await {
+        Ok(()) => {
+            tx.commit().await?;
+            Ok(Some(with_cookies(go(&format!("{place}/{id}")), browser.cookies(headers))))
+        }
+        // Bound before, or not there at all: the session itself will tell.
+        Err(StoreError::Conflict) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The PSU's name at the bank, from a form.
+pub(crate) fn name_of(form: &HashMap<String, String>) -> Option<String> {
+    let name = form.get("psu_id").map(|name| name.trim().to_owned());
+    name.filter(|name| !name.is_empty() && name.len() <= 100 && !name.chars().any(char::is_control))
+}
+
 /// `POST /pay/{session}`.
 pub(crate) async fn decide(
     State(oauth): State<OAuth>,
@@ -107,9 +127,7 @@ pub(crate) async fn decide(
     let session = posted(&oauth, id, "payment", &headers, &form).await?;
     let payment = payment_of(&oauth, &session).await?;
     let approve = decision_of(&form)?;
-    let name = form.get("psu_id").map(|name| name.trim().to_owned());
-    let name =
-        name.filter(|name| !name.is_empty() && name.len() <= 100 && !name.chars().any(char::is_control));
+    let name = name_of(&form);
     settle(&oauth, &session, payment, approve, name, &peer, &headers).await
 }
 
@@ -151,7 +169,7 @@ async fn settle(
 }
 
 /// Times that our page looks before it shows itself again.
-const LOOKS: usize = 20;
+pub(crate) const LOOKS: usize = 20;
 
 /// `GET /pay/{session}/wait`: until the bank has the PSU's decision.
 pub(crate) async fn wait(

@@ -16,6 +16,7 @@ use secrecy::SecretString;
 use store::sessions::SessionRow;
 
 use super::consent::WaitPage;
+use super::mandate::{self, mandate_of};
 use super::payment::{self, payment_of};
 use super::session::{Visit, plan_of, posted, visit};
 use super::{Frame, PageError, Reason, go, presence, sandbox_decision, time};
@@ -75,11 +76,13 @@ async fn question(
     oauth: &OAuth,
     session: &SessionRow,
 ) -> Result<Option<(LegSubject, ScaQuestion)>, PageError> {
-    let subjects = if session.kind == "payment" {
-        vec![LegSubject::Payment(payment_of(oauth, session).await?.id)]
-    } else {
-        let consents = plan_of(session)?.request.asked.consents;
-        consents.into_iter().map(LegSubject::Consent).collect()
+    let subjects = match session.kind.as_str() {
+        "payment" => vec![LegSubject::Payment(payment_of(oauth, session).await?.id)],
+        "mandate" => vec![LegSubject::Mandate(mandate_of(oauth, session).await?.id)],
+        _ => {
+            let consents = plan_of(session)?.request.asked.consents;
+            consents.into_iter().map(LegSubject::Consent).collect()
+        }
     };
     for subject in subjects {
         if let Some(question) = oauth.gateway.sca_question(session.id, subject).await? {
@@ -112,6 +115,28 @@ pub(crate) async fn show_payment(
     headers: HeaderMap,
 ) -> Result<Response, PageError> {
     show(&oauth, visit(&oauth, id, "payment", &headers).await?, &peer, &headers).await
+}
+
+/// `GET /mandate/{session}/sca`.
+pub(crate) async fn show_mandate(
+    State(oauth): State<OAuth>,
+    Path(id): Path<SessionId>,
+    Extension(peer): Extension<PeerIdentity>,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    show(&oauth, visit(&oauth, id, "mandate", &headers).await?, &peer, &headers).await
+}
+
+/// `POST /mandate/{session}/sca`.
+pub(crate) async fn answer_mandate(
+    State(oauth): State<OAuth>,
+    Path(id): Path<SessionId>,
+    Extension(peer): Extension<PeerIdentity>,
+    headers: HeaderMap,
+    Form(form): Form<HashMap<String, String>>,
+) -> Result<Response, PageError> {
+    let session = posted(&oauth, id, "mandate", &headers, &form).await?;
+    answer(&oauth, &session, form, &peer, &headers).await
 }
 
 /// `POST /consent/{session}/sca`.
@@ -179,6 +204,7 @@ async fn show(
     let approves = match subject {
         LegSubject::Consent(_) => None,
         LegSubject::Payment(_) => Some(payment::title(&frame, &payment_of(oauth, &session).await?)),
+        LegSubject::Mandate(_) => Some(mandate::title(&frame)),
     };
     let wrong = question.wrong.then_some(mistake);
     let again = format!("{place}/sca");

@@ -11,7 +11,7 @@ use store::sessions::SessionRow;
 use url::Url;
 
 use super::time::TimeLeft;
-use super::{Browser, Frame, PageError, Reason, go, payment};
+use super::{Browser, Frame, PageError, Reason, go, mandate, payment};
 use crate::authorize::{DECLINED, Plan, RAN_OUT, refuse};
 use crate::locale::Locale;
 use crate::{Client, OAuth};
@@ -79,8 +79,10 @@ pub(crate) async fn posted(
 
 /// Ends a session whose time is over.
 async fn run_out(oauth: &OAuth, session: &SessionRow) -> Result<Url, PageError> {
-    if session.kind == "payment" {
-        return payment::back(oauth, &payment::payment_of(oauth, session).await?).await;
+    match session.kind.as_str() {
+        "payment" => return payment::back(oauth, &payment::payment_of(oauth, session).await?).await,
+        "mandate" => return mandate::back(oauth, &mandate::mandate_of(oauth, session).await?).await,
+        _ => {}
     }
     if !is_open(session) {
         return Err(PageError::taken());
@@ -131,6 +133,19 @@ pub(crate) async fn leave_payment(
     // Ends it only while nothing can be executed; else the bank decides.
     oauth.gateway.decline_payment(payment.id).await?;
     Ok(go(payment::back(&oauth, &payment).await?.as_str()))
+}
+
+/// `POST /mandate/{session}/leave`.
+pub(crate) async fn leave_mandate(
+    State(oauth): State<OAuth>,
+    Path(id): Path<SessionId>,
+    headers: HeaderMap,
+    Form(form): Form<HashMap<String, String>>,
+) -> Result<Response, PageError> {
+    let session = posted(&oauth, id, "mandate", &headers, &form).await?;
+    let mandate = mandate::mandate_of(&oauth, &session).await?;
+    oauth.gateway.decline_mandate(mandate.id).await?;
+    Ok(go(mandate::back(&oauth, &mandate).await?.as_str()))
 }
 
 /// The ways on from an error in a session.

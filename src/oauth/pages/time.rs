@@ -5,13 +5,13 @@ use std::collections::HashMap;
 
 use axum::extract::{Form, Path, State};
 use axum::response::Response;
-use domain::{PaymentState, SessionId, Timestamp};
+use domain::{MandateStatus, PaymentState, SessionId, Timestamp};
 use http::HeaderMap;
 use store::StoreError;
 use store::sessions::SessionRow;
 
 use super::session::posted;
-use super::{Browser, PageError, go, payment};
+use super::{Browser, PageError, go, mandate, payment};
 use crate::{OAuth, seconds_after};
 
 /// Seconds that a PSU has for a page, and more of when asked for.
@@ -62,7 +62,11 @@ impl TimeLeft {
 
 /// Where a session's pages are.
 pub(crate) fn place(session: &SessionRow) -> String {
-    let page = if session.kind == "payment" { "pay" } else { "consent" };
+    let page = match session.kind.as_str() {
+        "payment" => "pay",
+        "mandate" => "mandate",
+        _ => "consent",
+    };
     format!("/{page}/{}", session.id)
 }
 
@@ -125,6 +129,26 @@ pub(crate) async fn extend_payment(
     let page = if payment.state == PaymentState::AuthorizationRequired { "" } else { "/wait" };
     prolong(&oauth, id, end).await?;
     match oauth.gateway.prolong_approval(payment, end).await {
+        // Another step was first: the page shows what has become of it.
+        Ok(()) | Err(flows::FlowError::Store(StoreError::Conflict)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(go(&format!("{}{page}", place(&session))))
+}
+
+/// `POST /mandate/{session}/extend`.
+pub(crate) async fn extend_mandate(
+    State(oauth): State<OAuth>,
+    Path(id): Path<SessionId>,
+    headers: HeaderMap,
+    Form(form): Form<HashMap<String, String>>,
+) -> Result<Response, PageError> {
+    let session = posted(&oauth, id, "mandate", &headers, &form).await?;
+    let mandate = mandate::mandate_of(&oauth, &session).await?;
+    let end = later(id, oauth.gateway.clock().now());
+    let page = if mandate.status == MandateStatus::Created { "" } else { "/wait" };
+    prolong(&oauth, id, end).await?;
+    match oauth.gateway.prolong_mandate_approval(mandate, end).await {
         // Another step was first: the page shows what has become of it.
         Ok(()) | Err(flows::FlowError::Store(StoreError::Conflict)) => {}
         Err(error) => return Err(error.into()),

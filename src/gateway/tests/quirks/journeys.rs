@@ -29,6 +29,9 @@ pub(crate) enum Journey {
     Payment,
     /// A consent to questions about funds, and the answer to one.
     Funds,
+    /// A mandate, and a payment under it until it is settled, with the account to
+    /// refund to.
+    Recurring,
 }
 
 impl Journey {
@@ -42,6 +45,7 @@ impl Journey {
             Self::Renewal => renewed(gw, tpp).await,
             Self::Payment => payment(gw, tpp).await,
             Self::Funds => asked(gw).await,
+            Self::Recurring => recurring(gw, tpp).await,
         }
     }
 }
@@ -118,16 +122,48 @@ async fn payment(gw: &TestGateway, tpp: &Tpp) -> Result<(), String> {
     order["debtor_account"] = debtor();
     let ordered = tpp.post(&own, "/v1/payments", &order).await.map_err(told)?.expect(201).map_err(told)?;
     let start = ordered.text("/authorization/href");
-    let path = format!("/v1/payments/{}", ordered.text("/id"));
     gw.person().walk(&start, RETURN).await.map_err(told)?;
+    settled(tpp, &own, &ordered.text("/id")).await.map(drop)
+}
+
+/// A mandate that is given, and a payment under it that settles and says where a
+/// refund goes.
+async fn recurring(gw: &TestGateway, tpp: &Tpp) -> Result<(), String> {
+    let own = tpp.own_token("payments").await.map_err(told)?;
+    let gbp = |amount: &str| json!({ "amount": amount, "currency": "GBP" });
+    let mandate = json!({
+        "institution_id": UK,
+        "scheme": "COMMERCIAL",
+        "constraints": {
+            "max_per_payment": gbp("50.00"),
+            "periodic_limits": [{ "period": "MONTH", "alignment": "CONSENT", "max_amount": gbp("80.00") }],
+        },
+        "creditor": { "name": "Corner Bookshop" },
+        "creditor_account": {
+            "sort_code_account_number": { "sort_code": "990011", "account_number": "20000018" },
+        },
+        "redirect_uri": RETURN,
+    });
+    let ordered = tpp.post(&own, "/v1/mandates", &mandate).await.map_err(told)?.expect(201).map_err(told)?;
+    gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.map_err(told)?;
+    let path = format!("/v1/mandates/{}/payments", ordered.text("/id"));
+    let paid = tpp.post(&own, &path, &json!({ "amount": gbp("12.34") })).await.map_err(told)?;
+    let payment = settled(tpp, &own, &paid.expect(201).map_err(told)?.text("/id")).await?;
+    let refund = &payment["refund"]["account"];
+    if refund.is_object() { Ok(()) } else { Err("no account to refund to".into()) }
+}
+
+/// A payment once it is settled.
+async fn settled(tpp: &Tpp, own: &SecretString, id: &str) -> Result<Value, String> {
+    let path = format!("/v1/payments/{id}");
     let look = async {
         let mut beat = tokio::time::interval(Duration::from_millis(30));
         loop {
             beat.tick().await;
-            let payment = tpp.get(&own, &path).await.map_err(told)?.json();
+            let payment = tpp.get(own, &path).await.map_err(told)?.json();
             if payment["final"] == true || payment["failure"].is_object() {
                 let settled = payment["state"] == "SETTLED";
-                return if settled { Ok(()) } else { Err(outcome(&payment)) };
+                return if settled { Ok(payment) } else { Err(outcome(&payment)) };
             }
         }
     };

@@ -12,7 +12,7 @@ use serde_yaml_ng::Value as Yaml;
 use super::Answer;
 
 /// Where each description lies, and which paths it is about.
-const DESCRIPTIONS: [(&str, &str, &str); 4] = [
+const DESCRIPTIONS: [(&str, &str, &str); 5] = [
     ("berlin-group/psd2-api_v1.3.11-2021-10-01v1.yaml", "/v1/", ""),
     (
         "uk-open-banking/v4.0.1/account-info-openapi.yaml",
@@ -29,6 +29,7 @@ const DESCRIPTIONS: [(&str, &str, &str); 4] = [
         "/open-banking/v4.0/cbpii/",
         "/open-banking/v4.0/cbpii",
     ),
+    ("uk-open-banking/v4.0.1/vrp-openapi.yaml", "/open-banking/v4.0/pisp/", "/open-banking/v4.0/pisp"),
 ];
 
 struct Description {

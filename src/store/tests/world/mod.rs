@@ -166,6 +166,7 @@ impl World {
                 state: None,
                 client_reference: None,
                 failure: None,
+                under: None,
             },
             bank: BankPayment::default(),
             created_at: now,
