@@ -242,6 +242,11 @@ impl Mapping {
         self.rules.is_empty()
     }
 
+    /// Whether there is a rule for entries of this kind.
+    pub(crate) fn has(&self, target: MapTarget) -> bool {
+        self.rules.contains_key(&target)
+    }
+
     fn scope(&self) -> Scope<'static> {
         let mut scope = Scope::new();
         for (name, pattern) in &self.patterns {

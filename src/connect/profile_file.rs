@@ -28,7 +28,7 @@ use crate::profile::{
     ResponseType, SandboxUser, ScaFlow, Signing, is_plugin_name,
 };
 use crate::quirk::STEP_WORDS;
-use crate::{Quirk, QuirkName, Quirks};
+use crate::{MapTarget, Quirk, QuirkName, Quirks};
 pub use compare::{ProfileKeys, embedded_profile_keys, profile_keys};
 pub use deployment::{deployment_of, deployment_text, read_deployment};
 use lines::Lines;
@@ -37,9 +37,6 @@ use table::{Findings, Table};
 
 /// The dialects that a profile may name.
 const DIALECTS: &[&str] = &["uk-open-banking", "berlin-group", "stet", "polish-api"];
-
-/// The dialects that read entries through the rules of a profile.
-const RULED: &[&str] = &["uk-open-banking", "berlin-group"];
 
 /// The versions of standards that a profile may name.
 const VERSIONS: &[&str] = &["1.3", "1.4", "2.1", "3.1", "4.0"];
@@ -357,8 +354,11 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
         table.problem("sandbox_users", "is for sandboxes: no person's password lies in a file");
     }
     profile.mapping = map::mapping(table);
-    if !profile.mapping.is_empty() && !RULED.contains(&dialect.as_str()) {
-        table.problem("map", &format!("is for the dialects {}", RULED.join(", ")));
+    if !profile.mapping.is_empty() && dialect.starts_with(PLUGIN) {
+        table.problem("map", "is not for plugins, which read entries themselves");
+    }
+    if profile.mapping.has(MapTarget::Balances) && dialect == "polish-api" {
+        table.problem("map.balances", "is not for polish-api, where balances are members of an account");
     }
     profile.tests = table.each_table("tests", selftest::test);
     profile.limits = limits(table);

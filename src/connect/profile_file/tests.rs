@@ -466,17 +466,6 @@ fn users_are_those_of_sandboxes() {
     assert_eq!(keys("sandbox", "code = \"1\""), ["brand[0].sandbox_users[0].password"]);
 }
 
-/// A rule that nobody would run is a mistake.
-#[test]
-fn rules_are_refused_where_the_dialect_runs_none() {
-    let text = "group = \"G\"\n[[brand]]\nid = \"fr-bank\"\nname = \"B\"\nregion = \"eu\"\ndialect = \"stet\"\n\
-                environment = \"live\"\nclient_auth = \"certificate\"\n[brand.map.transactions]\n\
-                creditor_name = 'value'\n";
-    let (_, problems) = read_profiles("f.toml", text);
-    let found: Vec<_> = problems.iter().map(|problem| (problem.line, problem.key.as_str())).collect();
-    assert_eq!(found, [(Some(9), "brand[0].map")]);
-}
-
 /// A bank that no dialect fits names the plugin that speaks to it, and its own
 /// version, which no standard has.
 #[test]
@@ -504,4 +493,22 @@ fn a_plugin_is_named_by_the_dialect_and_has_versions_of_its_own() {
         let keys: Vec<_> = read(dialect, version).1.into_iter().map(|problem| problem.key).collect();
         assert!(keys.iter().any(|found| found == key), "{dialect} {version}: {keys:?}");
     }
+}
+
+/// Rules are for entries: where a standard has none, or a plugin reads them itself, a
+/// rule would never be asked.
+#[test]
+fn rules_that_nobody_would_ask_are_refused() {
+    let lint_of = |dialect: &str, rule: &str| {
+        let text = format!(
+            "group = \"G\"\n[[brand]]\nid = \"pl-examplebank\"\nname = \"B\"\ndialect = \"{dialect}\"\n\
+             region = \"eu\"\nenvironment = \"live\"\nclient_auth = \"certificate\"\n[brand.map]\n{rule}\n"
+        );
+        lint("x.toml", &text).into_iter().map(|problem| problem.key).collect::<Vec<_>>()
+    };
+    let (balances, accounts) = ("balances.type = '\"CLBD\"'", "accounts.product = 'value'");
+    assert_eq!(lint_of("polish-api", balances), ["brand[0].map.balances"]);
+    assert_eq!(lint_of("polish-api", accounts), [""; 0]);
+    assert_eq!(lint_of("stet", balances), [""; 0]);
+    assert_eq!(lint_of("plugin:example", accounts), ["brand[0].map"]);
 }

@@ -3,7 +3,8 @@
 use connect::{
     AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
     ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Effect, ExplicitStart,
-    LodgedConsent, NextPage, Page, Profile, TransactionDetails, TransactionQuery, TransactionSelection,
+    LodgedConsent, MapTarget, NextPage, Page, Profile, TransactionDetails, TransactionQuery,
+    TransactionSelection,
 };
 use domain::{
     Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BalanceType, BookingStatus,
@@ -15,7 +16,11 @@ use super::{
     Inside, PolishApi, address, authorize, authorized, failure, request, sealed, success, time_limit,
     unpacked,
 };
+use crate::mapped::{Mapped, Rules, booking_status, direction};
 use crate::node::Node;
+
+/// A member that no entry has.
+const UNTOLD: &str = "";
 
 /// Booked transactions.
 const DONE: &str = "getTransactionsDone";
@@ -88,7 +93,9 @@ impl AccountInformation for PolishApi {
     ) -> Result<Page<Account>, BankError> {
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
-        let items = root.get("accounts").items()?.iter().map(account).collect::<Result<_, _>>()?;
+        let list = root.get("accounts");
+        let rules = Rules::of(cx.profile);
+        let items = list.items()?.iter().map(|node| account(&rules, node)).collect::<Result<_, _>>()?;
         let next = match root.get("pageInfo").get("nextPage").text()? {
             Some(page) => {
                 let url = address(cx.profile.accounts_api()?, "accounts", "getAccounts");
@@ -159,8 +166,9 @@ impl AccountInformation for PolishApi {
         let root = Node::root(&cx.profile.id, &body);
         let done = asked.url.path().ends_with(DONE);
         let status = if done { BookingStatus::Booked } else { BookingStatus::Pending };
-        let list = root.get("transactions");
-        let items = list.items()?.iter().map(|entry| transaction(entry, status)).collect::<Result<_, _>>()?;
+        let (list, rules) = (root.get("transactions"), Rules::of(cx.profile));
+        let items =
+            list.items()?.iter().map(|entry| transaction(&rules, entry, status)).collect::<Result<_, _>>()?;
         let mut members = asked_members(cx, asked.body.as_deref().unwrap_or_default())?;
         members.remove("requestHeader");
         members.remove("pageId");
@@ -213,7 +221,8 @@ impl TransactionDetails for PolishApi {
         response: &BankResponse,
     ) -> Result<Transaction, BankError> {
         let body = success(cx, response, Effect::Read)?;
-        transaction(&Node::root(&cx.profile.id, &body).get("baseInfo"), listed.status)
+        let told = Node::root(&cx.profile.id, &body);
+        transaction(&Rules::of(cx.profile), &told.get("baseInfo"), listed.status)
     }
 }
 
@@ -222,8 +231,11 @@ fn ask(cx: &CallContext<'_>, operation: &str, members: Map<String, Value>) -> Re
     request(cx, url, Effect::Read, Inside::AccountData, members)
 }
 
-/// What a request of ours asked.
+/// What a request of ours asked; nothing, where none was made.
 fn asked_members(cx: &CallContext<'_>, body: &[u8]) -> Result<Map<String, Value>, BankError> {
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
     serde_json::from_slice(body).map_err(|_| cx.error(BankErrorKind::Internal).at("body"))
 }
 
@@ -289,34 +301,41 @@ fn identified(text: &str) -> AccountIdentification {
     }
 }
 
-fn account(node: &Node<'_>) -> Result<Account, BankError> {
-    let resource_id = node.get("accountNumber").required_id()?;
+fn account(rules: &Rules<'_>, node: &Node<'_>) -> Result<Account, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Accounts, node)?;
+    let number = node.get("accountNumber").required_id()?;
     let kind = node.get("accountType");
-    let product = node.get("accountTypeName").text()?;
     let code = kind.get("code").text()?.filter(|code| code.len() == 4);
+    let untold = node.get(UNTOLD);
+    let named = mapped.ruled("resource_id", &node.get("accountNumber"), |node| node.required_id())?;
     Ok(Account {
-        identifications: vec![identified(&resource_id)],
-        resource_id,
-        currency: None,
-        display_name: product.clone(),
-        product,
-        holders: Vec::new(),
-        cash_account_type: code,
+        identifications: vec![identified(&number)],
+        resource_id: named.unwrap_or(number),
+        currency: mapped.ruled("currency", &untold, |node| node.currency())?.flatten(),
+        display_name: mapped.text("display_name", node.get("accountTypeName"))?,
+        product: mapped.text("product", node.get("accountTypeName"))?,
+        holders: mapped.ruled("holders", &untold, |node| node.texts("name"))?.unwrap_or_default(),
+        cash_account_type: mapped.ruled("cash_account_type", &kind, |node| node.text())?.unwrap_or(code),
         usage: AccountUsage::Unknown,
         status: AccountStatus::Unknown,
-        bic: None,
+        bic: mapped.ruled("bic", &untold, |node| node.text())?.flatten(),
         balances: Vec::new(),
     })
 }
 
-fn transaction(node: &Node<'_>, status: BookingStatus) -> Result<Transaction, BankError> {
-    let direction = node.get("transactionCategory");
-    let direction = match direction.required_text()?.as_str() {
-        "CREDIT" => CreditDebit::Credit,
-        "DEBIT" => CreditDebit::Debit,
-        _ => return Err(direction.malformed()),
-    };
-    let (amount, _) = node.signed_money("amount", "currency")?;
+/// `CREDIT` or `DEBIT`, or as a rule says it.
+fn category(node: &Node<'_>) -> Result<CreditDebit, BankError> {
+    match &*node.required_word()? {
+        "CREDIT" => Ok(CreditDebit::Credit),
+        "DEBIT" => Ok(CreditDebit::Debit),
+        _ => direction(node),
+    }
+}
+
+fn transaction(rules: &Rules<'_>, node: &Node<'_>, status: BookingStatus) -> Result<Transaction, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Transactions, node)?;
+    let unit = mapped.read("currency", node.get("currency"), |node| node.required_currency())?;
+    let (amount, _) = mapped.read("amount", node.get("amount"), |node| node.signed_amount(unit))?;
     let after = if node.get("postTransactionBalance").exists() {
         let (money, number) = node.signed_money("postTransactionBalance", "currency")?;
         Some((money, CreditDebit::of(number)))
@@ -333,28 +352,35 @@ fn transaction(node: &Node<'_>, status: BookingStatus) -> Result<Transaction, Ba
     };
     let ((debtor_name, debtor_account), (creditor_name, creditor_account)) =
         (party("sender")?, party("recipient")?);
-    let traded = node.get("tradeDate");
-    let booked = node.get("bookingDate");
+    let booked = || node.get("bookingDate");
+    // What the standard has no place for, a rule may find in another.
+    let untold = node.get(UNTOLD);
+    let text = |field| Ok(mapped.ruled(field, &untold, |node| node.text())?.flatten());
+    let name = |field, told| Ok(mapped.ruled(field, &untold, |node| node.text())?.unwrap_or(told));
+    let number = |field, told| {
+        let by_rule = mapped.ruled(field, &untold, |node| node.text())?;
+        Ok(by_rule.map_or(told, |number| number.as_deref().map(identified)))
+    };
     Ok(Transaction {
-        bank_transaction_id: node.get("itemId").text()?,
-        entry_reference: None,
-        end_to_end_id: None,
-        mandate_id: None,
-        status,
+        bank_transaction_id: mapped.text("bank_transaction_id", node.get("itemId"))?,
+        entry_reference: text("entry_reference")?,
+        end_to_end_id: text("end_to_end_id")?,
+        mandate_id: text("mandate_id")?,
+        status: mapped.ruled("status", &untold, booking_status)?.unwrap_or(status),
         amount,
-        direction,
-        booking_date: booked.date()?,
-        value_date: traded.date()?,
-        booked_at: booked.instant()?,
-        creditor_name,
-        creditor_account,
-        debtor_name,
-        debtor_account,
-        remittance: node.get("description").text()?.into_iter().collect(),
-        references: Vec::new(),
-        bank_transaction_code: None,
-        proprietary_code: node.get("transactionType").text()?,
-        merchant_category_code: node.get("mcc").text()?,
+        direction: mapped.read("direction", node.get("transactionCategory"), category)?,
+        booking_date: mapped.read("booking_date", booked(), |node| node.date())?,
+        value_date: mapped.read("value_date", node.get("tradeDate"), |node| node.date())?,
+        booked_at: mapped.read("booked_at", booked(), |node| node.instant())?,
+        creditor_name: name("creditor_name", creditor_name)?,
+        creditor_account: number("creditor_account", creditor_account)?,
+        debtor_name: name("debtor_name", debtor_name)?,
+        debtor_account: number("debtor_account", debtor_account)?,
+        remittance: mapped.read("remittance", node.get("description"), |node| node.texts("value"))?,
+        references: mapped.ruled("references", &untold, |node| node.texts("value"))?.unwrap_or_default(),
+        bank_transaction_code: text("bank_transaction_code")?,
+        proprietary_code: mapped.text("proprietary_code", node.get("transactionType"))?,
+        merchant_category_code: mapped.text("merchant_category_code", node.get("mcc"))?,
         balance_after: after,
     })
 }

@@ -1,7 +1,7 @@
 use connect::{BankErrorKind, read_profiles};
 
 use super::*;
-use crate::{BerlinGroup, UkOpenBanking};
+use crate::{BerlinGroup, PolishApi, Stet, UkOpenBanking};
 
 fn bank(dialect: &str, more: &str) -> Profile {
     let text = format!(
@@ -176,6 +176,20 @@ fn one_entry(dialect: &dyn Dialect, target: MapTarget) -> Value {
         ("berlin-group", MapTarget::Transactions) => {
             json!({ "transactions": { "booked": [{ "transactionAmount": money }] } })
         }
+        ("stet", MapTarget::Accounts) => json!({ "accounts": [{ "resourceId": "1" }] }),
+        ("stet", MapTarget::Balances) => {
+            json!({ "balances": [{ "balanceType": "XPCD", "balanceAmount": money }] })
+        }
+        ("stet", MapTarget::Transactions) => {
+            let entry =
+                json!({ "status": "BOOK", "creditDebitIndicator": "CRDT", "transactionAmount": money });
+            json!({ "transactions": [entry] })
+        }
+        ("polish-api", MapTarget::Transactions) => {
+            let entry = json!({ "amount": "1", "currency": "EUR", "transactionCategory": "CREDIT" });
+            json!({ "transactions": [entry] })
+        }
+        ("polish-api", _) => json!({ "accounts": [{ "accountNumber": "1" }] }),
         (_, MapTarget::Accounts) => json!({ "Data": { "Account": [{ "AccountId": "1" }] } }),
         (_, MapTarget::Balances) => {
             let entry = json!({ "Type": "Expected", "Amount": uk, "CreditDebitIndicator": "Credit" });
@@ -192,9 +206,12 @@ fn one_entry(dialect: &dyn Dialect, target: MapTarget) -> Value {
 /// what fails the check that a bank's own value has to pass is the profile's fault.
 #[test]
 fn every_field_is_what_its_rule_gives_and_passes_the_checks_of_a_banks_value() {
-    let dialects: [&dyn Dialect; 2] = [&BerlinGroup, &UkOpenBanking];
+    let dialects: [&dyn Dialect; 4] = [&BerlinGroup, &UkOpenBanking, &Stet, &PolishApi];
     for dialect in dialects {
         for target in MapTarget::ALL {
+            if (dialect.name(), target) == ("polish-api", MapTarget::Balances) {
+                continue;
+            }
             for (field, _) in target.fields() {
                 let given = match *field {
                     "amount" => json!("7.50"),

@@ -3,20 +3,20 @@
 use connect::{
     AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
     ConsentByAuthorization, ConsentInquiry, ConsentOrder, ConsentRevocation, Consents, Effect, ExplicitStart,
-    LodgedConsent, NextPage, Page, TransactionQuery,
+    LodgedConsent, MapTarget, NextPage, Page, TransactionQuery,
 };
-use domain::{
-    Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BookingStatus, CreditDebit,
-    Transaction,
-};
+use domain::{Account, AccountIdentification, AccountStatus, AccountUsage, Balance, Transaction};
 use http::Method;
 use jiff::ToSpan;
 use serde_json::{Value, json};
 
 use super::{AISP, AISP_AND_HISTORY, Stet, failure, request, success};
 use crate::berlin_group::{balance, iban_or_other};
-use crate::mapped::Rules;
+use crate::mapped::{Mapped, Rules, booking_status, direction};
 use crate::node::Node;
+
+/// A member that no entry has.
+const UNTOLD: &str = "";
 
 impl ConsentByAuthorization for Stet {
     fn begin(&self, cx: &CallContext<'_>, order: &ConsentOrder) -> Result<LodgedConsent, BankError> {
@@ -112,7 +112,8 @@ impl AccountInformation for Stet {
         _asked: &BankRequest,
         response: &BankResponse,
     ) -> Result<Page<Transaction>, BankError> {
-        page(cx, response, "transactions", transaction)
+        let rules = Rules::of(cx.profile);
+        page(cx, response, "transactions", |node| transaction(&rules, node))
     }
 
     fn next_page(&self, cx: &CallContext<'_>, link: &NextPage) -> Result<BankRequest, BankError> {
@@ -162,6 +163,7 @@ pub(super) fn identification(node: &Node<'_>) -> Result<Option<AccountIdentifica
 }
 
 fn account(rules: &Rules<'_>, node: &Node<'_>) -> Result<Account, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Accounts, node)?;
     let id = node.get("accountId");
     let usage = match node.get("usage").text()?.as_deref() {
         Some("PRIV") => AccountUsage::Private,
@@ -170,60 +172,60 @@ fn account(rules: &Rules<'_>, node: &Node<'_>) -> Result<Account, BankError> {
     };
     let balances =
         node.get("balances").items()?.iter().map(|node| balance(rules, node)).collect::<Result<_, _>>()?;
-    let currency = node.get("currency").currency()?;
+    let currency = mapped.read("currency", node.get("currency"), |node| node.currency())?;
     Ok(Account {
-        resource_id: node.get("resourceId").required_id()?,
+        resource_id: mapped.read("resource_id", node.get("resourceId"), |node| node.required_id())?,
         identifications: identification(&id)?.into_iter().collect(),
         currency: currency.or(id.get("currency").currency()?),
-        display_name: node.get("name").text()?,
-        product: node.get("product").text()?,
-        holders: Vec::new(),
-        cash_account_type: node.get("cashAccountType").text()?,
+        display_name: mapped.text("display_name", node.get("name"))?,
+        product: mapped.text("product", node.get("product"))?,
+        holders: mapped.ruled("holders", &node.get(UNTOLD), |node| node.texts("name"))?.unwrap_or_default(),
+        cash_account_type: mapped.text("cash_account_type", node.get("cashAccountType"))?,
         usage,
         status: AccountStatus::Unknown,
-        bic: node.get("bicFi").text()?,
+        bic: mapped.text("bic", node.get("bicFi"))?,
         balances,
     })
 }
 
-fn transaction(node: &Node<'_>) -> Result<Transaction, BankError> {
-    let status = node.get("status");
-    let status = match status.required_text()?.as_str() {
-        "BOOK" => BookingStatus::Booked,
-        "PDNG" => BookingStatus::Pending,
-        "FUTR" | "INFO" => BookingStatus::Information,
-        _ => return Err(status.malformed()),
-    };
-    let direction = node.get("creditDebitIndicator");
-    let direction = match direction.required_text()?.as_str() {
-        "CRDT" => CreditDebit::Credit,
-        "DBIT" => CreditDebit::Debit,
-        _ => return Err(direction.malformed()),
-    };
-    let (amount, _) = node.get("transactionAmount").signed_money("amount", "currency")?;
+fn transaction(rules: &Rules<'_>, node: &Node<'_>) -> Result<Transaction, BankError> {
+    let mapped = Mapped::new(rules, MapTarget::Transactions, node)?;
+    let place = node.get("transactionAmount");
+    let unit = mapped.read("currency", place.get("currency"), |node| node.required_currency())?;
+    let (amount, _) = mapped.read("amount", place.get("amount"), |node| node.signed_amount(unit))?;
     let code = node.get("bankTransactionCode");
     let parts = [code.get("domain").text()?, code.get("family").text()?, code.get("subFamily").text()?];
-    let (remittance, references) = remittance(&node.get("remittanceInformation"))?;
+    let iso = parts.into_iter().collect::<Option<Vec<_>>>().map(|parts| parts.join("-"));
+    let told = node.get("remittanceInformation");
+    let (remittance, references) = remittance(&told)?;
+    let id = |field, name| mapped.read(field, node.get(name), |node| node.identifier());
+    let date = |field, name| mapped.read(field, node.get(name), |node| node.date());
+    // What the standard has no place for, a rule may find in another.
+    let untold = node.get(UNTOLD);
+    let text = |field| Ok(mapped.ruled(field, &untold, |node| node.text())?.flatten());
+    let party = |field| Ok(mapped.ruled(field, &untold, |node| node.text())?.flatten().map(iban_or_other));
     Ok(Transaction {
-        bank_transaction_id: node.get("resourceId").identifier()?,
-        entry_reference: node.get("entryReference").identifier()?,
-        end_to_end_id: node.get("endToEndId").identifier()?,
-        mandate_id: None,
-        status,
+        bank_transaction_id: id("bank_transaction_id", "resourceId")?,
+        entry_reference: id("entry_reference", "entryReference")?,
+        end_to_end_id: id("end_to_end_id", "endToEndId")?,
+        mandate_id: text("mandate_id")?,
+        status: mapped.read("status", node.get("status"), booking_status)?,
         amount,
-        direction,
-        booking_date: node.get("bookingDate").date()?,
-        value_date: node.get("valueDate").date()?,
-        booked_at: None,
-        creditor_name: None,
-        creditor_account: None,
-        debtor_name: None,
-        debtor_account: None,
-        remittance,
-        references,
-        bank_transaction_code: parts.into_iter().collect::<Option<Vec<_>>>().map(|parts| parts.join("-")),
-        proprietary_code: code.get("code").text()?,
-        merchant_category_code: None,
+        direction: mapped.read("direction", node.get("creditDebitIndicator"), direction)?,
+        booking_date: date("booking_date", "bookingDate")?,
+        value_date: date("value_date", "valueDate")?,
+        booked_at: mapped.ruled("booked_at", &untold, |node| node.instant())?.flatten(),
+        creditor_name: text("creditor_name")?,
+        creditor_account: party("creditor_account")?,
+        debtor_name: text("debtor_name")?,
+        debtor_account: party("debtor_account")?,
+        remittance: mapped.ruled("remittance", &told, |node| node.texts("reference"))?.unwrap_or(remittance),
+        references: mapped.ruled("references", &told, |node| node.texts("reference"))?.unwrap_or(references),
+        bank_transaction_code: mapped
+            .ruled("bank_transaction_code", &code, |node| node.text())?
+            .unwrap_or(iso),
+        proprietary_code: mapped.text("proprietary_code", code.get("code"))?,
+        merchant_category_code: text("merchant_category_code")?,
         balance_after: None,
     })
 }
