@@ -13,7 +13,6 @@ use crate::consents::{DAY, NextStep, TRIES, service_of};
 use crate::funds::handling_of;
 use crate::jurisdiction::OTHERS_EVERY;
 use crate::placing::is_about_consent;
-use crate::settling::settled_at;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -33,10 +32,9 @@ impl Gateway {
             consent.status,
             ConsentStatus::Created | ConsentStatus::AwaitingRedirect | ConsentStatus::AwaitingDecoupled
         );
-        if waits && settled_at(&*self.bank_of(&consent)?, &consent).is_some() {
+        if let Some(at) = self.settled_at(&consent)? {
             // There is nothing to ask the bank before the PSU was there.
-            let still = self.settles_still(&consent)?;
-            return Ok(if still { NextStep::Wait(None) } else { NextStep::GoOn });
+            return Ok(if self.now() < at { NextStep::Wait(None) } else { NextStep::GoOn });
         }
         if waits {
             consent = self.follow_bank(consent).await?;

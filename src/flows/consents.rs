@@ -19,7 +19,7 @@ use crate::bank::{BankLeg, LegSubject, PendingLeg};
 use crate::bank_tokens::role_of;
 use crate::events::Subject;
 use crate::funds::handling_of;
-use crate::settling::{begun, settled_at, settles};
+use crate::settling::{begun, settles};
 use crate::{FlowError, Gateway};
 
 /// What a TPP asks a PSU for.
@@ -282,7 +282,9 @@ impl Gateway {
             {
                 return Ok(NextStep::Ask);
             }
-            ConsentStatus::AwaitingRedirect if self.settles_still(&consent)? => {
+            ConsentStatus::AwaitingRedirect
+                if self.settled_at(&consent)?.is_some_and(|at| self.now() < at) =>
+            {
                 return Ok(NextStep::Wait(None));
             }
             ConsentStatus::AwaitingRedirect => {}
@@ -341,7 +343,7 @@ impl Gateway {
             transactions_from: consent.terms.history_from,
             redirects: pending.redirects.clone(),
         };
-        if settled_at(profile, consent).is_some() {
+        if self.settled_at(consent)?.is_some() {
             // It was lodged before, and had to settle.
             pending.bank_id.clone_from(&consent.bank.consent_id);
             let named = consent.bank.consent_id.as_deref();
@@ -386,12 +388,6 @@ impl Gateway {
             sca = start.authorised(&cx, link, &self.call_for(service, profile, request).await?)?;
         }
         self.sent_to_bank(profile, &pending, consent, psu, sca).await
-    }
-
-    /// True while a fresh consent cannot be used yet.
-    pub(crate) fn settles_still(&self, consent: &ConsentRow) -> Result<bool, FlowError> {
-        let profile = self.bank_of(consent)?;
-        Ok(settled_at(&profile, consent).is_some_and(|at| self.now() < at))
     }
 
     /// Sends the PSU where the bank wants them.

@@ -7,6 +7,8 @@ use connect::{BankError, BankErrorKind, CallContext, Consents, Profile, QuirkNam
 use domain::{ConsentKind, ConsentStatus, Timestamp};
 use store::consents::ConsentRow;
 
+use crate::{FlowError, Gateway};
+
 /// Longest that a person is kept waiting, whatever a profile says.
 const LONGEST: u64 = 60;
 
@@ -21,13 +23,19 @@ pub(crate) fn settles(profile: &Profile, consent: &ConsentRow) -> Option<Duratio
     Some(Duration::from_secs(seconds)).filter(|wait| !wait.is_zero())
 }
 
-/// From when a consent that was lodged can be used; none, if nothing is waited for.
-pub(crate) fn settled_at(profile: &Profile, consent: &ConsentRow) -> Option<Timestamp> {
-    let lodged = consent.status == ConsentStatus::AwaitingRedirect
-        && consent.bank.consent_id.is_some()
-        // With a token the PSU has been there.
-        && consent.bank.access_token.is_none();
-    settles(profile, consent).filter(|_| lodged).and_then(|wait| consent.updated_at.checked_add(wait).ok())
+impl Gateway {
+    /// From when a consent that was lodged can be used; none, if nothing is waited for.
+    pub(crate) fn settled_at(&self, consent: &ConsentRow) -> Result<Option<Timestamp>, FlowError> {
+        let lodged = consent.status == ConsentStatus::AwaitingRedirect
+            && consent.bank.consent_id.is_some()
+            // With a token the PSU has been there.
+            && consent.bank.access_token.is_none();
+        if !lodged {
+            return Ok(None);
+        }
+        let wait = settles(&*self.bank_of(consent)?, consent);
+        Ok(wait.and_then(|wait| consent.updated_at.checked_add(wait).ok()))
+    }
 }
 
 /// How the PSU authorises a consent that was lodged before.

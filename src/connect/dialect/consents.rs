@@ -132,8 +132,7 @@ pub trait ConsentLodging: Send + Sync {
 
     /// How the PSU authorises the consent `cx.bank_consent_id`, where that can be told
     /// without the bank's answer.
-    fn begun(&self, cx: &CallContext<'_>) -> Option<ScaStart> {
-        let _ = cx;
+    fn begun(&self, _cx: &CallContext<'_>) -> Option<ScaStart> {
         None
     }
 }

@@ -90,12 +90,7 @@ pub(super) async fn end_consent(
 ) -> Result<StatusCode, Refusal> {
     standing(&bank, &caller, &id)?;
     let now = bank.now();
-    bank.vault.change(|book| {
-        if let Some(consent) = book.consents.get_mut(&id) {
-            consent.becomes(ConsentState::Ended, now);
-        }
-        book.tokens.retain(|_, token| token.consent.as_deref() != Some(id.as_str()));
-    });
+    bank.vault.change(|book| book.end_consent(&id, now));
     bank.vault.keep().await?;
     Ok(StatusCode::NO_CONTENT)
 }
