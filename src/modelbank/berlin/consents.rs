@@ -44,18 +44,9 @@ pub(super) async fn create(
         frequency.ok_or(Refusal::format("frequencyPerDay is 1 to 4, and 1 for a single access"))?;
     let now = bank.now();
     let consent = Consent {
-        id: bank.fresh("con-"),
-        tpp: organisation,
-        purpose: Purpose::Accounts,
-        state: ConsentState::Awaiting,
-        created: now,
-        changed: now,
         expires: Some(valid_until(&body, now)?),
-        user: None,
-        approvals: Default::default(),
-        accounts: Vec::new(),
         frequency,
-        body,
+        ..Consent::asked(bank.fresh("con-"), organisation, Purpose::Accounts, now, body)
     };
     let path = format!("/v1/consents/{}", consent.id);
     let explicit = caller.header("tpp-explicit-authorisation-preferred") == Some("true");

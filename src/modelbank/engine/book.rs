@@ -95,6 +95,24 @@ pub(crate) struct Consent {
 }
 
 impl Consent {
+    /// One that is asked for now, and that nobody has decided.
+    pub(crate) fn asked(id: String, tpp: String, purpose: Purpose, now: Timestamp, body: Value) -> Self {
+        Self {
+            id,
+            tpp,
+            purpose,
+            state: ConsentState::Awaiting,
+            created: now,
+            changed: now,
+            expires: None,
+            user: None,
+            approvals: Default::default(),
+            accounts: Vec::new(),
+            frequency: 0,
+            body,
+        }
+    }
+
     pub(crate) fn is_live(&self, now: Timestamp) -> bool {
         self.state == ConsentState::Authorised && !self.has_expired(now)
     }

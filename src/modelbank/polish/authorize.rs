@@ -46,18 +46,15 @@ pub(super) async fn authorize(
     }
     let now = bank.now();
     let made = Consent {
-        id: consent.to_owned(),
-        tpp: organisation.to_owned(),
-        purpose: if scope == "pis" { Purpose::Payment } else { Purpose::Accounts },
-        state: ConsentState::Awaiting,
-        created: now,
-        changed: now,
         expires: Some(expires),
-        user: None,
-        approvals: Default::default(),
-        accounts: Vec::new(),
         frequency: 4,
-        body: details.clone(),
+        ..Consent::asked(
+            consent.to_owned(),
+            organisation.to_owned(),
+            if scope == "pis" { Purpose::Payment } else { Purpose::Accounts },
+            now,
+            details.clone(),
+        )
     };
     let pushed = Pushed {
         consent: consent.to_owned(),

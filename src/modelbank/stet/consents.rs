@@ -41,18 +41,15 @@ pub(crate) fn requested(bank: &Bank, query: &HashMap<String, String>) -> Option<
     }
     let now = bank.now();
     let consent = Consent {
-        id: bank.fresh("aut-"),
-        tpp: client.registered.organization_identifier.clone(),
-        purpose,
-        state: ConsentState::Awaiting,
-        created: now,
-        changed: now,
         expires: now.checked_add((DAYS.saturating_mul(24)).hours()).ok(),
-        user: None,
-        approvals: Default::default(),
-        accounts: Vec::new(),
         frequency: 4,
-        body: json!({ "balances": null, "transactions": null }),
+        ..Consent::asked(
+            bank.fresh("aut-"),
+            client.registered.organization_identifier.clone(),
+            purpose,
+            now,
+            json!({ "balances": null, "transactions": null }),
+        )
     };
     let pushed = Pushed {
         consent: consent.id.clone(),

@@ -54,18 +54,9 @@ pub(super) async fn create(
     let now = bank.now();
     let expires = expiration(&body, now)?;
     let consent = Consent {
-        id: bank.fresh("aac-"),
-        tpp: organisation,
-        purpose: Purpose::Accounts,
-        state: ConsentState::Awaiting,
-        created: now,
-        changed: now,
         expires,
-        user: None,
-        approvals: Default::default(),
-        accounts: Vec::new(),
         frequency: 4,
-        body,
+        ..Consent::asked(bank.fresh("aac-"), organisation, Purpose::Accounts, now, body)
     };
     let view = view(&bank, &consent, now);
     bank.vault.change(|book| {

@@ -36,20 +36,8 @@ pub(super) async fn create_consent(
     asked_account(&bank, &body)?;
     let now = bank.now();
     let expires = expiration(&body, now)?;
-    let consent = Consent {
-        id: bank.fresh("fcc-"),
-        tpp: organisation,
-        purpose: Purpose::Funds,
-        state: ConsentState::Awaiting,
-        created: now,
-        changed: now,
-        expires,
-        user: None,
-        approvals: Default::default(),
-        accounts: Vec::new(),
-        frequency: 0,
-        body,
-    };
+    let consent =
+        Consent { expires, ..Consent::asked(bank.fresh("fcc-"), organisation, Purpose::Funds, now, body) };
     let view = consent_view(&bank, &consent, now);
     bank.vault.change(|book| {
         book.prune(now);

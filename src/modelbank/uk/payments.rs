@@ -48,18 +48,8 @@ pub(super) async fn create_consent(
     wishes::judge(&bank, &body)?;
     let now = bank.now();
     let consent = Consent {
-        id: bank.fresh("pdc-"),
-        tpp: organisation,
-        purpose: Purpose::Payment,
-        state: ConsentState::Awaiting,
-        created: now,
-        changed: now,
         expires: now.checked_add(24.hours()).ok(),
-        user: None,
-        approvals: Default::default(),
-        accounts: Vec::new(),
-        frequency: 0,
-        body,
+        ..Consent::asked(bank.fresh("pdc-"), organisation, Purpose::Payment, now, body)
     };
     let view = wishes::fresh(&bank, consent_view(&bank, &consent));
     bank.vault.change(|book| {

@@ -50,18 +50,8 @@ pub(super) async fn create_consent(
     payee(&body)?;
     wishes::judge_risk(&bank, &body)?;
     let consent = Consent {
-        id: bank.fresh("vrc-"),
-        tpp: organisation,
-        purpose: Purpose::Recurring,
-        state: ConsentState::Awaiting,
-        created: now,
-        changed: now,
         expires,
-        user: None,
-        approvals: Default::default(),
-        accounts: Vec::new(),
-        frequency: 0,
-        body,
+        ..Consent::asked(bank.fresh("vrc-"), organisation, Purpose::Recurring, now, body)
     };
     let view = wishes::fresh(&bank, consent_view(&bank, &consent));
     bank.vault.change(|book| {
