@@ -36,12 +36,16 @@ is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 base=19640
 all_free() { for offset in 0 1 4 5 6 7 8 9 10 11 12 13 14 15; do is_free $((base + offset)) || return 1; done; }
 until all_free; do base=$((base + 16)); done
-answers() { until curl --silent --insecure --output /dev/null "$1"; do kill -0 "$2" || die "a server did not start"; done; }
+answers() { # address, process, its log
+  until curl --silent --insecure --output /dev/null "$1"; do
+    kill -0 "$2" 2>/dev/null || { tail -n 20 "$3" >&2; die "the server for $1 did not start"; }
+  done
+}
 
 pki="$work/data/pki"
 "$release/consentry" sandbox --data-dir "$work/data" --port-base "$base" --peer-rate 1000000 >"$work/ours.log" 2>&1 &
 pids+=($!)
-answers "https://localhost:$base/.well-known/openid-configuration" "${pids[0]}"
+answers "https://localhost:$base/.well-known/openid-configuration" "${pids[0]}" "$work/ours.log"
 keys=$("$release/examples/token_speed" jwks "$pki/fintech.key")
 cat >"$work/clients.json" <<JSON
 [{"client_id": "bench", "redirect_uris": [], "grant_types": ["client_credentials"], "scope": "accounts",
@@ -54,7 +58,7 @@ peer() { # port, SQLite file or nothing
   node tests/bench/peer.mjs "$1" "$pki/server.pem" "$pki/server.key" "$pki/root.pem" "$work/clients.json" ${2:+"$2"} \
     >"$work/peer-$1.log" 2>&1 &
   pids+=($!)
-  answers "https://localhost:$1/.well-known/openid-configuration" $!
+  answers "https://localhost:$1/.well-known/openid-configuration" $! "$work/peer-$1.log"
 }
 peer $((base + 14)) "$work/peer.sqlite"
 peer $((base + 15)) ""

@@ -1,6 +1,5 @@
 //! Tokens at banks: ours, and those of PSUs under consents and for payments.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use connect::bank_oauth::{BankTokens, Role, TokenAsked};
@@ -11,7 +10,6 @@ use store::StoreError;
 use store::consents::{BankAccess, ConsentRow};
 use store::mandates::MandateRow;
 use store::payments::PaymentRow;
-use tokio::sync::Mutex;
 
 use crate::consents::TRIES;
 use crate::gateway::CachedToken;
@@ -85,18 +83,20 @@ impl Gateway {
         profile: &Profile,
         consent: &ConsentRow,
     ) -> Result<Option<SecretString>, FlowError> {
-        let turn = self.refreshing.get_with(consent.id.uuid(), async { Arc::new(Mutex::new(())) }).await;
-        let _turn = turn.lock().await;
-        let current = self.any_consent(consent.id).await?;
-        if current.bank.access_token != consent.bank.access_token
-            && let Some(token) = fresh_token(&current, self.now())
-        {
-            return Ok(Some(token));
-        }
-        let Some(refresh) = current.bank.refresh_token.clone() else { return Ok(None) };
-        let tokens = self.refresh(profile, of_consent(&current), refresh.into()).await?;
-        self.keep_bank_tokens(consent.id, &tokens).await?;
-        Ok(Some(tokens.access_token))
+        let (id, profile, seen) = (consent.id, profile.clone(), consent.bank.access_token.clone());
+        self.in_turn(id.region(), &id.to_string(), id.uuid(), move |gateway| async move {
+            let current = gateway.any_consent(id).await?;
+            if current.bank.access_token != seen
+                && let Some(token) = fresh_token(&current, gateway.now())
+            {
+                return Ok(Some(token));
+            }
+            let Some(refresh) = current.bank.refresh_token.clone() else { return Ok(None) };
+            let tokens = gateway.refresh(&profile, of_consent(&current), refresh.into()).await?;
+            gateway.keep_bank_tokens(id, &tokens).await?;
+            Ok(Some(tokens.access_token))
+        })
+        .await
     }
 
     /// The PSU's token under a consent that has ended here: nothing of it is kept.
@@ -120,12 +120,32 @@ impl Gateway {
         profile: &Profile,
         payment: &PaymentRow,
     ) -> Result<Option<PaymentRow>, FlowError> {
-        let ends = payment.bank.access_token_expires_at.is_some_and(|end| end <= later(self.now(), 30));
-        let Some(refresh) = payment.bank.refresh_token.clone().filter(|_| ends) else { return Ok(None) };
-        let whose = (Role::Payments, payment.bank.consent_id.as_deref());
-        let tokens = self.refresh(profile, whose, refresh.into()).await?;
-        let keep = |row: &mut PaymentRow| self.keep_payment_tokens(row, tokens);
-        self.move_payment(payment.clone(), "gateway", keep).await.map(Some)
+        let ends = |row: &PaymentRow, now| {
+            row.bank.access_token_expires_at.is_some_and(|end| end <= later(now, 30))
+                && row.bank.refresh_token.is_some()
+        };
+        if !ends(payment, self.now()) {
+            return Ok(None);
+        }
+        let (id, profile) = (payment.id, profile.clone());
+        self.in_turn(id.region(), &id.to_string(), id.uuid(), move |gateway| async move {
+            let mut row = gateway.any_payment(id).await?;
+            let refresh = row.bank.refresh_token.clone();
+            let Some(refresh) = refresh.filter(|_| ends(&row, gateway.now())) else { return Ok(Some(row)) };
+            let whose = (Role::Payments, row.bank.consent_id.as_deref());
+            let tokens = gateway.refresh(&profile, whose, refresh.into()).await?;
+            // A bank that rotates has burnt the token before: whoever else changed
+            // the payment meanwhile, this is kept.
+            for _ in 0..TRIES {
+                let keep = |row: &mut PaymentRow| gateway.keep_payment_tokens(row, &tokens);
+                match gateway.move_payment(row, "gateway", keep).await {
+                    Err(FlowError::Store(StoreError::Conflict)) => row = gateway.any_payment(id).await?,
+                    kept => return kept.map(Some),
+                }
+            }
+            Err(FlowError::Busy)
+        })
+        .await
     }
 
     /// The PSU's token under a mandate, renewed if it ends soon.
@@ -137,29 +157,29 @@ impl Gateway {
         if let Some(token) = still_fresh(&mandate.bank, self.now()) {
             return Ok(Some(token));
         }
-        let turn = self.refreshing.get_with(mandate.id.uuid(), async { Arc::new(Mutex::new(())) }).await;
-        let _turn = turn.lock().await;
-        let current = self.any_mandate(mandate.id).await?;
-        if let Some(token) = still_fresh(&current.bank, self.now()) {
-            return Ok(Some(token));
-        }
-        let Some(refresh) = current.bank.refresh_token.clone() else {
-            return Ok(current.bank.access_token.map(SecretString::from));
-        };
-        let whose = (Role::Recurring, current.bank.consent_id.as_deref());
-        let tokens = self.refresh(profile, whose, refresh.into()).await?;
-        // A bank that rotates has burnt the token before: whoever else changed the
-        // mandate meanwhile, this is kept.
-        let mut row = current;
-        for _ in 0..TRIES {
-            let id = row.id;
-            match self.move_mandate(row, "gateway", |row| self.keep_tokens(&mut row.bank, &tokens)).await {
-                Err(FlowError::Store(StoreError::Conflict)) => row = self.any_mandate(id).await?,
-                Ok(_) => return Ok(Some(tokens.access_token)),
-                Err(other) => return Err(other),
+        let (id, profile) = (mandate.id, profile.clone());
+        self.in_turn(id.region(), &id.to_string(), id.uuid(), move |gateway| async move {
+            let mut row = gateway.any_mandate(id).await?;
+            if let Some(token) = still_fresh(&row.bank, gateway.now()) {
+                return Ok(Some(token));
             }
-        }
-        Err(FlowError::Busy)
+            let Some(refresh) = row.bank.refresh_token.clone() else {
+                return Ok(row.bank.access_token.map(SecretString::from));
+            };
+            let whose = (Role::Recurring, row.bank.consent_id.as_deref());
+            let tokens = gateway.refresh(&profile, whose, refresh.into()).await?;
+            // As with a payment: what the bank gave once is kept.
+            for _ in 0..TRIES {
+                let keep = |row: &mut MandateRow| gateway.keep_tokens(&mut row.bank, &tokens);
+                match gateway.move_mandate(row, "gateway", keep).await {
+                    Err(FlowError::Store(StoreError::Conflict)) => row = gateway.any_mandate(id).await?,
+                    Ok(_) => return Ok(Some(tokens.access_token)),
+                    Err(other) => return Err(other),
+                }
+            }
+            Err(FlowError::Busy)
+        })
+        .await
     }
 
     /// Puts the tokens that a bank gave into what opens it.
@@ -172,10 +192,10 @@ impl Gateway {
     }
 
     /// Puts the tokens that a bank gave into a payment.
-    pub(crate) fn keep_payment_tokens(&self, row: &mut PaymentRow, tokens: BankTokens) {
+    pub(crate) fn keep_payment_tokens(&self, row: &mut PaymentRow, tokens: &BankTokens) {
         row.bank.access_token_expires_at = tokens.expires_in.map(|lifetime| self.after(lifetime));
         row.bank.access_token = Some(tokens.access_token.expose_secret().to_owned());
-        if let Some(refresh) = tokens.refresh_token {
+        if let Some(refresh) = &tokens.refresh_token {
             row.bank.refresh_token = Some(refresh.expose_secret().to_owned());
         }
     }

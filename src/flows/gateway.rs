@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use connect::bank_oauth::Published;
@@ -36,6 +36,7 @@ pub struct GatewayConfig {
 }
 
 /// What a [`Gateway`] is made of.
+#[derive(Clone)]
 pub struct Parts {
     /// Where and how.
     pub config: GatewayConfig,
@@ -71,8 +72,10 @@ pub struct Gateway {
     pub(crate) client_tokens: Mutex<HashMap<(InstitutionId, String), CachedToken>>,
     /// Metadata of banks' authorization servers.
     pub(crate) servers: Mutex<HashMap<InstitutionId, CachedServer>>,
-    /// One refresh at a time per consent or mandate: banks burn a token that is used twice.
-    pub(crate) refreshing: moka::future::Cache<Uuid, Arc<Mutex<()>>>,
+    /// Turns of this process; who has one here asks the store for it.
+    pub(crate) turns: moka::future::Cache<Uuid, Arc<Mutex<()>>>,
+    /// Itself, for work that goes on when its caller has gone.
+    pub(crate) me: Weak<Self>,
     /// Copies of what the store holds, and the right to use them.
     pub(crate) freshness: Freshness,
     /// Places for questions to banks about consents.
@@ -122,12 +125,13 @@ impl Gateway {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
         let instance = parts.entropy.uuid_v4().simple().to_string();
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
             parts,
+            me: me.clone(),
             freshness: Freshness::new(instance),
             client_tokens: Mutex::default(),
             servers: Mutex::default(),
-            refreshing: moka::future::Cache::builder()
+            turns: moka::future::Cache::builder()
                 .max_capacity(10_000)
                 .time_to_idle(Duration::from_secs(300))
                 .build(),
@@ -135,6 +139,13 @@ impl Gateway {
             reconciling: Arc::new(Semaphore::new(AT_ONCE)),
             delivering: Arc::new(Semaphore::new(AT_ONCE)),
         })
+    }
+
+    /// Another gateway on the same stores and banks, as a second process is: the two
+    /// have nothing in memory together.
+    #[must_use]
+    pub fn beside(&self) -> Arc<Self> {
+        Self::new(self.parts.clone())
     }
 
     /// Where the gateway is and how it behaves.

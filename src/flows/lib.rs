@@ -32,6 +32,7 @@ mod sca;
 mod servers;
 mod settling;
 mod sync;
+mod turns;
 mod unattended;
 mod webhooks;
 

@@ -192,7 +192,7 @@ impl Gateway {
                 // Submitted right below; if this process ends before, by the next.
                 row.next_poll_at = Some(soon);
                 if let Some(tokens) = tokens {
-                    self.keep_payment_tokens(row, tokens);
+                    self.keep_payment_tokens(row, &tokens);
                 }
             })
             .await?;

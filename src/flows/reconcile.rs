@@ -10,7 +10,7 @@ use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
 /// Seconds that a step may take; longer than a bank's longest deadline.
-const LEASE: i64 = 90;
+pub(crate) const LEASE: i64 = 90;
 
 impl Gateway {
     /// Starts one step for every payment that is due; returns how many were

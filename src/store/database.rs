@@ -63,6 +63,7 @@ pub(crate) const REGION: Schema = &[
     (6, "sca steps", include_str!("../../migrations/region/0006_sca_steps.sql")),
     (7, "mandates", include_str!("../../migrations/region/0007_mandates.sql")),
     (8, "consent kinds", include_str!("../../migrations/region/0008_consent_kinds.sql")),
+    (9, "turns", include_str!("../../migrations/region/0009_turns.sql")),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

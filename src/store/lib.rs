@@ -28,6 +28,7 @@ pub mod sessions;
 pub mod snapshots;
 mod together;
 pub mod tokens;
+mod turns;
 pub mod usage;
 pub mod webhooks;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use consentry::demo::{Receiver, Tpp};
 pub use domain::ShiftedClock;
 use domain::{Clock, ConsentId};
-use flows::{FlowError, Read, Reading};
+use flows::{FlowError, Gateway, Read, Reading};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -16,6 +16,23 @@ use super::{TestGateway, Wanted};
 pub const DAY: i64 = 86_400;
 /// Longest time that a test waits for a condition.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Reads as a TPP does at this gateway, whatever has become of its tokens meanwhile.
+pub async fn read_from(
+    gateway: &Gateway,
+    tpp: &Tpp,
+    consents: &[String],
+    read: Read,
+) -> Result<Reading, FlowError> {
+    let ids: Vec<ConsentId> = consents.iter().map(|id| id.parse().unwrap()).collect();
+    let psu = connect::PsuPresence {
+        ip_address: "192.0.2.10".parse().unwrap(),
+        user_agent: None,
+        accept_language: None,
+        last_authenticated: None,
+    };
+    gateway.read(&tpp.client_id, &ids, None, read, Some(&psu)).await
+}
 
 impl TestGateway {
     /// A sandbox whose clock can be moved ahead.
@@ -28,14 +45,7 @@ impl TestGateway {
 
     /// Reads as the TPP does, whatever has become of its tokens meanwhile.
     pub async fn read(&self, tpp: &Tpp, consents: &[String], read: Read) -> Result<Reading, FlowError> {
-        let ids: Vec<ConsentId> = consents.iter().map(|id| id.parse().unwrap()).collect();
-        let psu = connect::PsuPresence {
-            ip_address: "192.0.2.10".parse().unwrap(),
-            user_agent: None,
-            accept_language: None,
-            last_authenticated: None,
-        };
-        self.sandbox.gateway().read(&tpp.client_id, &ids, None, read, Some(&psu)).await
+        read_from(self.sandbox.gateway(), tpp, consents, read).await
     }
 
     /// A consent as the TPP sees it now.
