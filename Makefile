@@ -1,6 +1,6 @@
 # What there is to do here. Each target says what it needs when that is missing.
 
-.PHONY: help test lint openapi security-profile banks bench demo
+.PHONY: help test lint openapi security-profile banks bench demo torture torture-short
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -12,7 +12,7 @@ test: ## Run all tests: Rust, certified OAuth software, a browser
 
 lint: ## Check formatting, lints, bank profiles and the API document
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --features consentry/plugins --quiet -- -D warnings
+	cargo clippy --workspace --all-targets --features consentry/plugins,consentry/crash-points --quiet -- -D warnings
 	cargo clippy -p consentry --quiet -- -D warnings
 	cargo run --quiet -p consentry -- banks lint
 	cargo run --quiet -p consentry -- openapi | diff -u openapi/consentry.json -
@@ -32,6 +32,12 @@ banks: ## Write docs/banks.md anew, the same way
 
 bench: ## Measure the release build; writes docs/measurements.md
 	@scripts/measure.sh
+
+torture: ## Torture payments on both databases (PAYMENTS=10000), killing whatever can be killed
+	@scripts/torture.sh
+
+torture-short: ## The same for less than a minute, on SQLite
+	@scripts/torture.sh --short
 
 demo: ## Play the whole journey in a sandbox of its own, then stop
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cargo run --quiet -p consentry -- sandbox --demo --data-dir "$$folder" --port-base 18440

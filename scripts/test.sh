@@ -20,14 +20,8 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 export PATH="$PWD/target/tools/bin:$PATH"
 
-postgres_bin() {
-  local place
-  for place in /usr/lib/postgresql/15/bin /usr/lib/postgresql/*/bin /opt/homebrew/opt/postgresql@15/bin \
-    /usr/local/opt/postgresql@15/bin; do
-    if [ -x "$place/initdb" ]; then echo "$place"; return; fi
-  done
-  if has initdb; then dirname "$(command -v initdb)"; fi
-}
+# shellcheck source=scripts/postgres.sh
+. scripts/postgres.sh
 
 chromium_bin() {
   local name
@@ -95,8 +89,6 @@ fi
 
 mkdir -p .test
 run=$(mktemp -d "$PWD/.test/run.XXXXXX")
-postgres_user=()
-postgres_data=
 redis_pid=
 
 # The tests make a database each beside the one that is named: NAME_t<hex>….
@@ -116,8 +108,7 @@ stop() {
   if [ -z "$postgres_data" ] && [ -n "${CONSENTRY_TEST_POSTGRES:-}" ]; then drop_databases; fi
   if [ -n "$redis_pid" ]; then kill "$redis_pid" 2>/dev/null && wait "$redis_pid" 2>/dev/null || true; fi
   if [ -n "$postgres_data" ]; then
-    "${postgres_user[@]}" "$(postgres_bin)/pg_ctl" stop -D "$postgres_data" -m immediate -s >/dev/null 2>&1 || true
-    rm -rf "$(dirname "$postgres_data")"
+    stop_postgres
   fi
   rm -rf "$run"
   rmdir .test 2>/dev/null || true
@@ -127,37 +118,9 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-free_port() {
-  node -e 'const s = require("node:net").createServer(); s.listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })'
-}
-
 if [ -z "${DATABASE_URL:-}" ]; then
-  bin=$(postgres_bin)
-  say "Starting PostgreSQL of its own ($("$bin/postgres" --version | awk '{print $3}'))"
-  home="$run/postgres"
-  mkdir "$home"
-  if [ "$(id -u)" = 0 ]; then
-    # PostgreSQL refuses to run as root.
-    id postgres >/dev/null 2>&1 || die "there is no user postgres to run PostgreSQL as"
-    postgres_user=(runuser -u postgres --)
-    chmod 711 "$run"
-    chown postgres "$home"
-    if ! "${postgres_user[@]}" test -w "$home"; then
-      rm -rf "$home"
-      home=$(mktemp -d)
-      chown postgres "$home"
-    fi
-  else
-    postgres_user=(env)
-  fi
-  port=$(free_port)
-  (cd / && "${postgres_user[@]}" "$bin/initdb" -D "$home/data" -U consentry --auth=trust -E UTF8 --locale=C --no-sync) >"$run/initdb.log" 2>&1 ||
-    { tail -n 5 "$run/initdb.log" >&2; die "initdb failed"; }
-  postgres_data="$home/data"
-  options="-c port=$port -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off -c max_connections=200"
-  (cd / && "${postgres_user[@]}" "$bin/pg_ctl" start -D "$postgres_data" -w -s -l "$home/log" -o "$options") ||
-    { tail -n 5 "$home/log" >&2; die "PostgreSQL did not start"; }
-  export DATABASE_URL="postgres://consentry@127.0.0.1:$port/postgres"
+  start_postgres "$run" -c fsync=off
+  export DATABASE_URL="postgres://consentry@127.0.0.1:$postgres_port/postgres"
 else
   say "Using the PostgreSQL of DATABASE_URL"
 fi
@@ -194,7 +157,7 @@ if [ -d "$(rustc --print sysroot)/lib/rustlib/$guest" ] || { has rustup && rustu
 else
   say "SKIPPED: the example plugin, as rustup could not add $guest"
 fi
-all=(--workspace --features consentry/plugins)
+all=(--workspace --features consentry/plugins,consentry/crash-points)
 say "Building"
 cargo "${runner[@]}" "${all[@]}" --no-run || die "the build failed"
 say "Running the Rust tests, the gateway on SQLite"
@@ -203,7 +166,7 @@ cargo "${runner[@]}" "${all[@]}" --no-fail-fast || failed=1
 if [ "${runner[0]}" = nextest ]; then cp "$junit" "$run/sqlite.xml"; fi
 say "Running the gateway's tests again, on PostgreSQL"
 # With nextest as part of the workspace: alone it would be built anew, with fewer features.
-gateway=(-p consentry --features plugins)
+gateway=(-p consentry --features plugins,crash-points)
 if [ "${runner[0]}" = nextest ]; then gateway=("${all[@]}" -E 'package(consentry)'); fi
 CONSENTRY_TEST_ON=postgres cargo "${runner[@]}" "${gateway[@]}" --no-fail-fast || failed=1
 if [ "${runner[0]}" = nextest ]; then
@@ -218,6 +181,10 @@ if [ "${runner[0]}" = nextest ]; then
 else
   say "SKIPPED: the tables of the documentation are compared where cargo-nextest is"
 fi
+
+# The harness and its gateway are built together with the Rust tests, too.
+say "Payments under torture, for a short while"
+scripts/torture.sh --short || failed=1
 
 # Built together with the Rust tests: the judges drive the same binary.
 export CONSENTRY_BIN="${CARGO_TARGET_DIR:-$PWD/target}/debug/consentry"

@@ -120,6 +120,17 @@ struct FailureView {
     retryable: bool,
 }
 
+/// Why a person must look after a payment: what became of it can be found out at the
+/// bank alone.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct AttentionView {
+    /// Stable code. Accept unknown values.
+    #[schema(example = "payment.unnamed_at_bank")]
+    code: String,
+    /// Since when (RFC 3339).
+    since: String,
+}
+
 /// Where a refund goes.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct Refund {
@@ -193,6 +204,9 @@ pub(crate) struct PaymentView {
     /// Why it did not come about.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureView>,
+    /// Set where nobody can find out here what became of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attention: Option<AttentionView>,
     /// Where a refund goes, where the bank tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
     refund: Option<Refund>,
@@ -298,6 +312,10 @@ impl PaymentView {
             client_reference: payment.terms.client_reference.clone(),
             authorization: None,
             failure,
+            attention: payment.bank.attention.as_ref().map(|attention| AttentionView {
+                code: attention.code.clone(),
+                since: attention.since.to_string(),
+            }),
             refund: refund.map(|account| Refund { account: AccountName::from(&account) }),
             bank_refs: BankRefs { payment_id: payment.bank.payment_id.clone() },
             created_at: payment.created_at.to_string(),

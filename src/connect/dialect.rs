@@ -374,8 +374,6 @@ pub struct LodgedPayment {
     pub sca: ScaStart,
     /// Status, where the bank gives that of a payment.
     pub status: Option<IsoPaymentStatus>,
-    /// [`PaymentInitiation::submit`] must follow authentication.
-    pub submits_after_sca: bool,
 }
 
 /// What the bank calls a payment.
@@ -416,6 +414,10 @@ pub enum Echo {
 
 /// Payment initiation in one standard.
 pub trait PaymentInitiation: Send + Sync {
+    /// [`PaymentInitiation::submit`] must follow authentication, and without it no bank
+    /// executes anything.
+    fn submits_after_sca(&self) -> bool;
+
     /// Lodges a single payment.
     ///
     /// # Errors

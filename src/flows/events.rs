@@ -20,6 +20,8 @@ pub(crate) enum Subject {
     /// The consent, where it stands, and what happened.
     Consent(ConsentId, ConsentStatus, &'static str),
     Payment(PaymentId, PaymentState),
+    /// A payment that a person must look after, at its bank.
+    Attention(PaymentId, PaymentState),
     /// The mandate, where it stands, and what happened.
     Mandate(MandateId, MandateStatus, &'static str),
     /// The institution, the region of the client's consents there, and what is
@@ -36,7 +38,7 @@ impl Subject {
     fn region(&self) -> Region {
         match self {
             Self::Consent(id, ..) => id.region(),
-            Self::Payment(id, _) => id.region(),
+            Self::Payment(id, _) | Self::Attention(id, _) => id.region(),
             Self::Mandate(id, ..) => id.region(),
             Self::Institution { region, .. } => *region,
         }
@@ -47,6 +49,7 @@ impl Subject {
             Self::Consent(_, _, word) => format!("consent.{word}"),
             Self::Mandate(_, _, word) => format!("mandate.{word}"),
             Self::Institution { word, .. } => format!("institution.{word}"),
+            Self::Attention(..) => "payment.attention_required".to_owned(),
             Self::Payment(_, state) => {
                 let word = match state {
                     PaymentState::Unknown => "status_unknown".to_owned(),
@@ -75,7 +78,9 @@ impl Gateway {
         let id = EventId::new(region, self.clock(), self.entropy());
         let (kind, resource_id, path, status) = match subject {
             Subject::Consent(id, status, _) => ("consent", id.to_string(), "consents", status.as_str()),
-            Subject::Payment(id, state) => ("payment", id.to_string(), "payments", state.as_str()),
+            Subject::Payment(id, state) | Subject::Attention(id, state) => {
+                ("payment", id.to_string(), "payments", state.as_str())
+            }
             Subject::Mandate(id, status, _) => ("mandate", id.to_string(), "mandates", status.as_str()),
             Subject::Institution { id, status, .. } => {
                 ("institution", id.to_string(), "institutions", status.as_str())

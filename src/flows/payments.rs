@@ -252,16 +252,20 @@ impl Gateway {
         actor: &str,
         change: impl FnOnce(&mut PaymentRow),
     ) -> Result<PaymentRow, FlowError> {
-        let was = payment.state;
+        let (was, calm) = (payment.state, payment.bank.attention.is_none());
         change(&mut payment);
+        let flagged = payment.bank.attention.as_ref().filter(|_| calm);
         let now = self.now();
         let mut tx = self.parts.stores.region(payment.id.region())?.begin().await?;
-        let sequence = tx.update_payment(was, &payment, actor, now).await?;
+        let sequence = tx.update_payment(was, &payment, flagged, actor, now).await?;
         if was != payment.state && came_to_nothing(payment.state) {
             give_back(&mut tx, &payment).await?;
         }
         if sequence > 0 {
-            let subject = Subject::Payment(payment.id, payment.state);
+            let subject = match flagged {
+                Some(_) => Subject::Attention(payment.id, payment.state),
+                None => Subject::Payment(payment.id, payment.state),
+            };
             tx.emit(&self.event(&payment.client_id, &subject, sequence, now)).await?;
         }
         tx.commit().await?;

@@ -13,13 +13,17 @@ use connect::{
 };
 use domain::{IsoPaymentStatus, PaymentId, PaymentState, SessionId, Timestamp};
 use secrecy::SecretString;
-use store::payments::{BankPayment, Failure, PaymentRow};
+use store::payments::{Attention, BankPayment, Failure, PaymentRow};
 
 use crate::accounts::chain;
 use crate::bank::{BankLeg, LegSubject, payments_of};
 use crate::consents::NextStep;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
+
+/// Questions to a bank about a payment after which a person is asked to look: three
+/// quarters of an hour.
+const PATIENCE: u32 = 18;
 
 impl Gateway {
     /// The PSU approved on our page: places the order at the bank and says
@@ -41,11 +45,13 @@ impl Gateway {
             return Err(FlowError::PaymentState(payment.state));
         }
         let profile = self.bank(&payment.institution)?;
+        let submits_after_sca = payments_of(&*self.dialect_of(&profile)?, &profile)?.submits_after_sca();
         let request_id = self.entropy().uuid_v7(self.now());
         let expiry = payment.next_poll_at;
         let payment = self
             .move_payment(payment, "psu", |row| {
                 row.state = PaymentState::Authorizing;
+                row.bank.submits_after_sca = submits_after_sca;
                 row.bank.lodge_request_id = Some(request_id);
                 row.bank.psu_id = psu_id;
                 row.next_poll_at = expiry;
@@ -86,9 +92,8 @@ impl Gateway {
             Err(FlowError::Bank(error)) => {
                 payment.bank = bank;
                 let mut noted = error.clone();
-                if at_bank && payment.bank.submits_after_sca {
-                    // What went wrong came after the lodging, and without our
-                    // submission the bank executes nothing.
+                if payment.bank.submits_after_sca {
+                    // Without our submission the bank executes nothing.
                     noted.outcome = Outcome::NotDone;
                 } else if at_bank && noted.http_status.is_none() {
                     // The bank executes on the PSU's word to it, and may have
@@ -154,9 +159,8 @@ impl Gateway {
         let order = &payment.terms.order;
         let request = payments.lodge(&cx, order, &pending.redirects)?;
         let lodged = payments.lodged(&cx, order, &self.call_for_payment(profile, request).await?)?;
-        bank.submits_after_sca = lodged.submits_after_sca;
         bank.iso_status = lodged.status.map(|status| status.as_str().to_owned());
-        if !lodged.submits_after_sca {
+        if !bank.submits_after_sca {
             bank.payment_id = Some(lodged.bank_id.clone());
         }
         bank.consent_id = Some(lodged.bank_id.clone());
@@ -264,8 +268,8 @@ impl Gateway {
         let dialect = self.dialect_of(&profile)?;
         let rail = self.rail_of(&*dialect, &profile, &payment).await?;
         let Some(lodged) = payment.bank.consent_id.clone() else {
-            // The bank never named the order: there is nothing to ask about.
-            return self.hold(payment).await;
+            // The bank has not named the order: there is nothing to ask about.
+            return Ok(());
         };
         let kind = dialect.token_for(&profile, Operation::PaymentStatus);
         // A token of the PSU's is renewed only where it is asked with: at other banks
@@ -359,6 +363,7 @@ impl Gateway {
                 row.terms.failure = failure;
             }
             row.next_poll_at = if state.is_final() { None } else { Some(next) };
+            note_patience(row, now);
             if state.is_final() {
                 row.bank.access_token = None;
                 row.bank.refresh_token = None;
@@ -369,12 +374,28 @@ impl Gateway {
         Ok(())
     }
 
+    /// The bank may have an order that it never named, so that nobody can ask about it:
+    /// a person must look there.
+    pub(crate) async fn call_for_attention(&self, payment: PaymentRow) -> Result<(), FlowError> {
+        let (id, bank, now) = (payment.id, payment.institution.clone(), self.now());
+        self.move_payment(payment, "gateway", |row| {
+            row.state = PaymentState::Unknown;
+            row.bank.attention = Some(Attention { code: "payment.unnamed_at_bank".to_owned(), since: now });
+            row.next_poll_at = None;
+        })
+        .await?;
+        tracing::error!(payment.id = %id, bank.code = %bank, "Bank {bank} may have payment {id} and never named it: look there");
+        Ok(())
+    }
+
     /// Notes that nothing new is known and when to ask again.
     async fn hold(&self, payment: PaymentRow) -> Result<(), FlowError> {
-        let next = next_poll(self.now(), payment.bank.polls);
+        let now = self.now();
+        let next = next_poll(now, payment.bank.polls);
         self.move_payment(payment, "gateway", |row| {
             row.bank.polls = row.bank.polls.saturating_add(1);
             row.next_poll_at = Some(next);
+            note_patience(row, now);
         })
         .await?;
         Ok(())
@@ -449,6 +470,19 @@ pub(crate) fn is_about_consent(kind: BankErrorKind) -> bool {
             // A bank that deleted a consent may say no more than that our token is none.
             | BankErrorKind::TokenInvalid
     )
+}
+
+/// A payment whose submission may have been lost is never submitted again. Where the bank
+/// says for most of an hour no more than that it has the order, a person must look there;
+/// it is asked on, and its last word ends that.
+fn note_patience(row: &mut PaymentRow, now: Timestamp) {
+    let lost = row.state == PaymentState::Unknown
+        || (row.state == PaymentState::Submitted && row.bank.payment_id.is_none());
+    if !lost {
+        row.bank.attention = None;
+    } else if row.bank.attention.is_none() && row.bank.polls >= PATIENCE {
+        row.bank.attention = Some(Attention { code: "payment.open_at_bank".to_owned(), since: now });
+    }
 }
 
 /// When to ask the bank again: soon at first, then ever more rarely.

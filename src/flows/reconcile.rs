@@ -55,6 +55,10 @@ impl Gateway {
                 // Without our submission the bank executes nothing.
                 self.expire(payment).await
             }
+            // Lodged, perhaps, and the time in which the bank could have named it is over.
+            PaymentState::Authorizing | PaymentState::Unknown if payment.bank.consent_id.is_none() => {
+                self.call_for_attention(payment).await
+            }
             PaymentState::Authorizing
             | PaymentState::Submitted
             | PaymentState::Accepted

@@ -22,6 +22,9 @@ pub enum Command {
     /// Run everything on this machine: gateway, six model banks, a demo
     /// fintech. Nothing to install or configure, works offline.
     Sandbox(SandboxArgs),
+    /// Run the model banks of a sandbox alone, beside one that was started with
+    /// --banks-apart: what they did outlives it.
+    ModelBanks(ModelBanksArgs),
     /// The banks that the gateway knows.
     Banks(BanksArgs),
     /// The keys that sign id_tokens.
@@ -44,6 +47,14 @@ pub struct SandboxArgs {
     /// First of the sixteen ports used.
     #[arg(long, default_value_t = 8440, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..=65519))]
     pub port_base: u16,
+    /// The model banks run in a process of their own (`consentry model-banks`), which
+    /// has this first port.
+    #[arg(long, value_name = "PORT", conflicts_with = "demo")]
+    pub banks_apart: Option<u16>,
+    /// Where the pages are reached, if that is not this process: the origin of another
+    /// gateway on the same database and keys.
+    #[arg(long, value_name = "URL")]
+    pub issuer: Option<String>,
     /// Approve without a click, at our pages and at the model banks. The
     /// request header `x-sandbox-psu: deny` declines.
     #[arg(long)]
@@ -88,6 +99,20 @@ pub struct SandboxArgs {
     /// With --demo: print one JSON object instead of tables.
     #[arg(long, requires = "demo")]
     pub json: bool,
+}
+
+/// How model banks run without a gateway.
+#[derive(Clone, Debug, Args)]
+pub struct ModelBanksArgs {
+    /// Where the sandbox keeps certificates and keys; it was started before.
+    #[arg(long, default_value = "./.consentry", value_name = "FOLDER")]
+    pub data_dir: PathBuf,
+    /// First of the sixteen ports, as the sandbox has it.
+    #[arg(long, default_value_t = 8440, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..=65519))]
+    pub port_base: u16,
+    /// Approve without a click.
+    #[arg(long)]
+    pub auto_approve: bool,
 }
 
 /// Where plugins lie.
@@ -567,6 +592,7 @@ pub struct StoreArgs {
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Sandbox(args) => commands::sandbox::run(args).await,
+        Command::ModelBanks(args) => commands::sandbox::run_banks(args).await,
         Command::Banks(args) => commands::banks::run(args.command).await,
         Command::Keys(args) => commands::keys::run(args.command),
         Command::Clients(args) => commands::clients::run(args.command).await,

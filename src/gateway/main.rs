@@ -23,7 +23,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(run(cli)) {
+    match runtime.block_on(async {
+        survive_full_disks();
+        run(cli).await
+    }) {
         Ok(code) => code,
         Err(error) => {
             // One line per cause: what happened, and why.
@@ -32,3 +35,16 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// A file that may not grow is an error of the write, not the end of the process
+/// (SIGXFSZ).
+#[cfg(target_os = "linux")]
+fn survive_full_disks() {
+    let limit_reached = tokio::signal::unix::SignalKind::from_raw(25);
+    if let Err(error) = tokio::signal::unix::signal(limit_reached) {
+        tracing::warn!(error = %error, "A file size limit will end this process");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn survive_full_disks() {}

@@ -1,6 +1,7 @@
 //! Everything on one machine: a PKI, the gateway, six model banks, two
 //! regions and a demo fintech. Needs nothing but a folder and free ports.
 
+mod apart;
 pub(crate) mod bank_files;
 mod banks;
 mod clients;
@@ -34,6 +35,7 @@ use store::{GlobalStore, RegionalStore, Stores};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use apart::BanksApart;
 use bank_files::BankFiles;
 use banks::ModelBanks;
 pub use pki::Pki;
@@ -53,6 +55,12 @@ pub struct SandboxOptions {
     pub port_base: u16,
     /// Approve without a click.
     pub auto_approve: bool,
+    /// The model banks run in a process of their own ([`BanksApart`]), which has this
+    /// first port.
+    pub banks_apart: Option<u16>,
+    /// Where the pages are reached, if that is not here: at another gateway on the
+    /// same database and keys.
+    pub issuer: Option<String>,
     /// Clients to preload: a JSON array of RFC 7591 metadata.
     pub clients: Option<PathBuf>,
     /// Further CAs of client certificates, PEM.
@@ -96,6 +104,8 @@ impl SandboxOptions {
             data_dir: data_dir.into(),
             port_base: 0,
             auto_approve: false,
+            banks_apart: None,
+            issuer: None,
             clients: None,
             trust_ca: Vec::new(),
             banks: Vec::new(),
@@ -175,7 +185,8 @@ impl Sandbox {
                 .await?;
         let clients = ServerTls::for_clients(&pki.server.certificate_pem, &pki.server.key_pem, &anchors)?;
         let api = bind(&options, API, clients).await?;
-        let issuer = format!("https://localhost:{}", pages.local_addr()?.port());
+        let here = || Ok::<_, std::io::Error>(format!("https://localhost:{}", pages.local_addr()?.port()));
+        let issuer = options.issuer.clone().map_or_else(here, Ok)?;
         let api_origin = format!("https://localhost:{}", api.local_addr()?.port());
 
         let stop = CancellationToken::new();
@@ -183,7 +194,13 @@ impl Sandbox {
         let home = data.path().join("pki");
         let directory = SoftwareDirectory::open(&home)?;
         directory.vouch(&home, &seal, &ModelBanks::callbacks(&issuer), options.clock.now())?;
-        let banks = ModelBanks::start(&options, &pki, &seal, &directory, &issuer, &stop).await?;
+        let banks = match options.banks_apart {
+            Some(port_base) => ModelBanks::apart(port_base),
+            None => {
+                let kept = Some(data.path().join("banks"));
+                ModelBanks::start(&options, kept, &pki, &directory, &issuer, &stop).await?
+            }
+        };
         for profile in banks.profiles(&published_seal::key_url(&issuer)) {
             registry.put(profile);
         }

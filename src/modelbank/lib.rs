@@ -234,10 +234,18 @@ impl RunningBank {
         self.bank.journal.clone()
     }
 
-    /// The users a customer may log in as; the password is `sandbox`.
+    /// Every order that is here, and how often one was asked for.
     #[must_use]
-    pub fn users(&self) -> Vec<&'static str> {
-        engine::users(self.bank.kind)
+    pub fn ledger(&self) -> Vec<LedgerLine> {
+        self.bank.vault.read(|book| {
+            let line = |order: &engine::Order| LedgerLine {
+                end_to_end_id: order.end_to_end.clone().unwrap_or_default(),
+                amount: order.amount,
+                executed_at: order.executed_at(),
+                asked: order.end_to_end.as_ref().and_then(|id| book.asked.get(id)).copied().unwrap_or(0),
+            };
+            book.orders.values().map(line).collect()
+        })
     }
 
     /// Returns when both listeners are closed, every connection has ended and
@@ -248,6 +256,26 @@ impl RunningBank {
             tracing::error!(bank.id = %self.bank.id, %error, "Model bank {} could not keep its state", self.bank.id);
         }
     }
+}
+
+/// The users that a customer may log in as at a bank of this kind; the password is
+/// `sandbox`.
+#[must_use]
+pub fn users(kind: BankKind) -> Vec<&'static str> {
+    engine::users(kind)
+}
+
+/// An order as the bank has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerLine {
+    /// As ordered; empty where the order named none.
+    pub end_to_end_id: String,
+    /// As ordered, in units of its currency.
+    pub amount: rust_decimal::Decimal,
+    /// When money moved, if it did.
+    pub executed_at: Option<domain::Timestamp>,
+    /// Requests that would have moved money, had they been the first.
+    pub asked: u32,
 }
 
 impl std::fmt::Debug for RunningBank {

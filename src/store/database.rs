@@ -64,6 +64,7 @@ pub(crate) const REGION: Schema = &[
     (7, "mandates", include_str!("../../migrations/region/0007_mandates.sql")),
     (8, "consent kinds", include_str!("../../migrations/region/0008_consent_kinds.sql")),
     (9, "turns", include_str!("../../migrations/region/0009_turns.sql")),
+    (10, "event order", include_str!("../../migrations/region/0010_event_order.sql")),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +143,12 @@ impl Tx {
     ///
     /// [`StoreError`] if the database fails; the outcome is then unknown.
     pub async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.0.commit().await?)
+        #[cfg(feature = "crash-points")]
+        crate::crash::point(crate::crash::Side::Before);
+        self.0.commit().await?;
+        #[cfg(feature = "crash-points")]
+        crate::crash::point(crate::crash::Side::After);
+        Ok(())
     }
 }
 

@@ -51,7 +51,9 @@ impl RegionalStore {
         Ok(readable(rows.iter().map(read)))
     }
 
-    /// Deliveries that are due and that nobody has taken.
+    /// Deliveries that are due and that nobody has taken. Each endpoint hears of a
+    /// resource in the order of its life: what came later waits until what came before
+    /// has arrived, or is given up.
     ///
     /// # Errors
     ///
@@ -60,7 +62,11 @@ impl RegionalStore {
         let rows = sqlx::query(
             "select e.*, d.webhook_id, d.attempts from deliveries d join events e on e.event_id = d.event_id \
              where d.next_at <= $1 and (d.leased_until is null or d.leased_until < $1) \
-             order by d.next_at limit 50",
+             and not exists (select 1 from events p left join deliveries q \
+             on q.event_id = p.event_id and q.webhook_id = d.webhook_id \
+             where p.resource_id = e.resource_id and p.client_id = e.client_id and p.sequence < e.sequence \
+             and (p.fanned_out_at is null or q.next_at is not null)) \
+             order by d.next_at, e.event_id limit 50",
         )
         .bind(micros(now))
         .fetch_all(self.database.pool())

@@ -11,6 +11,8 @@ pub mod backchannel;
 pub mod bell;
 pub mod clients;
 pub mod consents;
+#[cfg(feature = "crash-points")]
+mod crash;
 mod database;
 pub mod details;
 pub mod directory;

@@ -57,6 +57,15 @@ pub struct Failure {
     pub retryable: bool,
 }
 
+/// Why a person must look after a payment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attention {
+    /// Our code.
+    pub code: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// What the bank knows of a payment. Tokens are never printed.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct BankPayment {
@@ -86,6 +95,9 @@ pub struct BankPayment {
     pub polls: u32,
     /// Account to refund to, where the bank gives it.
     pub refund_account: Option<StoredAccount>,
+    /// Set where nobody can find out here what became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention: Option<Attention>,
 }
 
 impl fmt::Debug for BankPayment {
@@ -235,8 +247,8 @@ impl Tx {
     }
 
     /// Keeps what changed in a payment, provided nobody changed it since the
-    /// caller read it, and notes the step if its state moved. Returns the
-    /// place of the step in the payment's life.
+    /// caller read it, and notes the step if its state moved or it is `flagged` now.
+    /// Returns the place of the step in the payment's life; zero if it is none.
     ///
     /// # Errors
     ///
@@ -246,6 +258,7 @@ impl Tx {
         &mut self,
         was: PaymentState,
         payment: &PaymentRow,
+        flagged: Option<&Attention>,
         actor: &str,
         at: Timestamp,
     ) -> Result<i64, StoreError> {
@@ -267,10 +280,11 @@ impl Tx {
         .execute(&mut *self.0)
         .await?;
         exactly_one(&done)?;
-        if was == payment.state {
+        if was == payment.state && flagged.is_none() {
             return Ok(0);
         }
-        let reason = payment.terms.failure.as_ref().map(|failure| failure.code.as_str());
+        let failure = payment.terms.failure.as_ref().map(|failure| failure.code.as_str());
+        let reason = flagged.map(|attention| attention.code.as_str()).or(failure);
         self.note_change(&payment.id.to_string(), was.as_str(), payment.state.as_str(), actor, reason, at)
             .await
     }

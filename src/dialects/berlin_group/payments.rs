@@ -18,6 +18,10 @@ use crate::echo;
 use crate::node::Node;
 
 impl PaymentInitiation for BerlinGroup {
+    fn submits_after_sca(&self) -> bool {
+        false
+    }
+
     fn lodge(
         &self,
         cx: &CallContext<'_>,
@@ -54,7 +58,7 @@ impl PaymentInitiation for BerlinGroup {
             }
             let own = authorisations(cx, order, &bank_id)?;
             let sca = sca_start(cx.profile, response, &root, format!("PIS:{bank_id}"), &own)?;
-            Ok(LodgedPayment { bank_id, sca, status: Some(status), submits_after_sca: false })
+            Ok(LodgedPayment { bank_id, sca, status: Some(status) })
         };
         read().map_err(|error| {
             if error.kind == BankErrorKind::PaymentRejected { error } else { after(Effect::Write, error) }

@@ -17,6 +17,10 @@ use crate::node::Node;
 const LINE: usize = 35;
 
 impl PaymentInitiation for PolishApi {
+    fn submits_after_sca(&self) -> bool {
+        true
+    }
+
     fn lodge(
         &self,
         cx: &CallContext<'_>,
@@ -40,7 +44,7 @@ impl PaymentInitiation for PolishApi {
         response: &BankResponse,
     ) -> Result<LodgedPayment, BankError> {
         let (bank_id, sca) = authorized(cx, response)?;
-        Ok(LodgedPayment { bank_id, sca, status: None, submits_after_sca: true })
+        Ok(LodgedPayment { bank_id, sca, status: None })
     }
 
     fn explicit_start(&self) -> Option<&dyn ExplicitStart> {

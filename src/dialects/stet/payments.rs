@@ -18,6 +18,10 @@ use crate::node::Node;
 use crate::tree::Tree;
 
 impl PaymentInitiation for Stet {
+    fn submits_after_sca(&self) -> bool {
+        true
+    }
+
     fn lodge(
         &self,
         cx: &CallContext<'_>,
@@ -45,7 +49,7 @@ impl PaymentInitiation for Stet {
                 Some("NONE") => ScaStart::NotNeeded,
                 Some(_) => ScaStart::Unsupported,
             };
-            Ok(LodgedPayment { bank_id, sca, status: None, submits_after_sca: true })
+            Ok(LodgedPayment { bank_id, sca, status: None })
         };
         read().map_err(|error| after(Effect::Write, error))
     }

@@ -15,6 +15,10 @@ use crate::echo;
 use crate::node::Node;
 
 impl PaymentInitiation for UkOpenBanking {
+    fn submits_after_sca(&self) -> bool {
+        true
+    }
+
     fn lodge(
         &self,
         cx: &CallContext<'_>,
@@ -63,7 +67,7 @@ impl PaymentInitiation for UkOpenBanking {
             echoed(cx, "pisp.consent", &data, order)?;
             let scope = "openid payments".into();
             let sca = ScaStart::OAuth { scope, intent_id: Some(bank_id.clone()), metadata: None };
-            Ok(LodgedPayment { bank_id, sca, status: None, submits_after_sca: true })
+            Ok(LodgedPayment { bank_id, sca, status: None })
         };
         read().map_err(|error: BankError| {
             if error.kind == BankErrorKind::PaymentRejected { error } else { after(Effect::Write, error) }

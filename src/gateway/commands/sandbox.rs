@@ -4,15 +4,17 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cli::SandboxArgs;
+use crate::cli::{ModelBanksArgs, SandboxArgs};
 use crate::demo;
-use crate::sandbox::{Sandbox, SandboxOptions};
+use crate::sandbox::{BanksApart, Sandbox, SandboxOptions};
 
 /// Runs the sandbox until Ctrl-C, or the demo and then stops.
 pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
     let options = SandboxOptions {
         port_base: args.port_base,
         auto_approve: args.auto_approve,
+        banks_apart: args.banks_apart,
+        issuer: args.issuer.clone(),
         clients: args.clients.clone(),
         trust_ca: args.trust_ca.clone(),
         banks: args.banks.clone(),
@@ -45,6 +47,21 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
     };
     sandbox.stop().await;
     Ok(code)
+}
+
+/// Runs the model banks until Ctrl-C.
+pub(crate) async fn run_banks(args: ModelBanksArgs) -> anyhow::Result<ExitCode> {
+    let options = SandboxOptions {
+        port_base: args.port_base,
+        auto_approve: args.auto_approve,
+        ..SandboxOptions::at(&args.data_dir)
+    };
+    let mut signals = StopSignals::catch()?;
+    let banks = BanksApart::start(&options).await?;
+    println!("{}", banks.welcome());
+    signals.wait().await;
+    banks.stop().await;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Ctrl-C, and the signal by which service managers stop a process.

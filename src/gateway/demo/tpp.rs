@@ -190,6 +190,17 @@ impl Tpp {
         self.http.post_json(&format!("{}{path}", self.api), &headers, body).await
     }
 
+    /// Deletes a path of the API.
+    ///
+    /// # Errors
+    ///
+    /// If no answer comes.
+    pub async fn delete(&self, token: &SecretString, path: &str) -> anyhow::Result<Answer> {
+        let bearer = bearer(token);
+        let url = format!("{}{path}", self.api);
+        self.http.send(http::Method::DELETE, &url, &[("authorization", &bearer)], "").await
+    }
+
     /// Lodges a consent at each bank; their ids.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The model banks, and how the gateway reaches them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -13,7 +14,7 @@ use modelbank::{BankConfig, BankKind, Faults, Habits, Journal, ModelBank, OauthC
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::pki::{GATEWAY_ORGANISATION, GatewaySeal};
+use super::pki::GATEWAY_ORGANISATION;
 use super::software::SoftwareDirectory;
 use super::{Pki, SandboxOptions, address, port_hint};
 
@@ -95,18 +96,40 @@ const PLANS: [Plan; 6] = [
 /// Client identifier of the gateway at banks that register clients.
 const CLIENT_ID: &str = "consentry-gateway";
 
-/// The running model banks.
-pub(super) struct ModelBanks(Vec<(&'static Plan, RunningBank)>);
+/// Where a bank is reached.
+struct Whereabouts {
+    /// Base address of its interface.
+    api_url: String,
+    /// Base address of its pages, and issuer of its authorization server.
+    pages_url: String,
+}
+
+/// The model banks: where they are, and those that run in this process.
+pub(super) struct ModelBanks {
+    places: Vec<(&'static Plan, Whereabouts)>,
+    running: Vec<(&'static Plan, RunningBank)>,
+}
 
 impl ModelBanks {
+    /// Those of a process of their own, on the ports that follow from the first.
+    pub(super) fn apart(port_base: u16) -> Self {
+        let url = |port: u16| format!("https://localhost:{}", address(port_base, port).port());
+        let place = |plan: &Plan| Whereabouts {
+            api_url: url(plan.port),
+            pages_url: url(plan.port.saturating_add(1)),
+        };
+        Self { places: PLANS.iter().map(|plan| (plan, place(plan))).collect(), running: Vec::new() }
+    }
+
     pub(super) async fn start(
         options: &SandboxOptions,
+        state_dir: Option<PathBuf>,
         pki: &Pki,
-        seal: &GatewaySeal,
         directory: &SoftwareDirectory,
         issuer: &str,
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
+        let seal = pki.seal()?;
         let mut running = Vec::new();
         for plan in &PLANS {
             let config = BankConfig {
@@ -129,7 +152,7 @@ impl ModelBanks {
                 }],
                 registration: (plan.kind == BankKind::UkOpenBanking).then(|| directory.desk()),
                 auto_approve: options.auto_approve,
-                state_dir: Some(options.data_dir.join("banks")),
+                state_dir: state_dir.clone(),
                 clock: options.clock.clone(),
                 entropy: options.entropy.clone(),
                 shutdown: stop.clone(),
@@ -144,7 +167,11 @@ impl ModelBanks {
             });
             running.push((plan, bank.with_context(|| format!("{} could not start", plan.name))?));
         }
-        Ok(Self(running))
+        let place = |bank: &RunningBank| Whereabouts {
+            api_url: bank.api_url.clone(),
+            pages_url: bank.pages_url.clone(),
+        };
+        Ok(Self { places: running.iter().map(|(plan, bank)| (*plan, place(bank))).collect(), running })
     }
 
     /// The callbacks of banks that register clients.
@@ -155,22 +182,22 @@ impl ModelBanks {
 
     /// How the gateway reaches them; `key_url` is where its seal is published.
     pub(super) fn profiles(&self, key_url: &str) -> impl Iterator<Item = Profile> {
-        self.0.iter().filter_map(move |(plan, bank)| profile(plan, bank, key_url))
+        self.places.iter().filter_map(move |(plan, place)| profile(plan, place, key_url))
     }
 
     /// Identifier and region of each.
     pub(super) fn list(&self) -> Vec<(String, String)> {
-        self.0.iter().map(|(plan, _)| (plan.id.to_owned(), plan.region.to_owned())).collect()
+        self.places.iter().map(|(plan, _)| (plan.id.to_owned(), plan.region.to_owned())).collect()
     }
 
     pub(super) fn describe(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|(plan, bank)| {
-            format!("  {:<21} {} ({}; {})", plan.name, bank.pages_url, plan.words, plan.id)
+        self.places.iter().map(|(plan, place)| {
+            format!("  {:<21} {} ({}; {})", plan.name, place.pages_url, plan.words, plan.id)
         })
     }
 
-    fn bank(&self, id: &str) -> Option<&RunningBank> {
-        self.0.iter().find(|(plan, _)| plan.id == id).map(|(_, bank)| bank)
+    pub(super) fn bank(&self, id: &str) -> Option<&RunningBank> {
+        self.running.iter().find(|(plan, _)| plan.id == id).map(|(_, bank)| bank)
     }
 
     pub(super) fn handles(&self, id: &str) -> Option<(Faults, Journal)> {
@@ -183,7 +210,7 @@ impl ModelBanks {
 
     /// Answers what waits for a customer in the app of any bank.
     pub(super) fn answer_in_apps(&self, user: &str, approve: bool) {
-        for (plan, bank) in &self.0 {
+        for (plan, bank) in &self.running {
             if plan.kind == BankKind::BerlinGroupDecoupled {
                 bank.answer_in_app(user, approve);
             }
@@ -200,7 +227,7 @@ impl ModelBanks {
     }
 
     pub(super) async fn stopped(&self) {
-        for (_, bank) in &self.0 {
+        for (_, bank) in &self.running {
             bank.stopped().await;
         }
     }
@@ -211,7 +238,7 @@ fn callback(issuer: &str, plan: &Plan) -> String {
     format!("{issuer}/callback/{}", plan.id)
 }
 
-fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
+fn profile(plan: &Plan, bank: &Whereabouts, key_url: &str) -> Option<Profile> {
     let mut profile =
         Profile::blank(plan.id.parse().ok()?, plan.name, plan.region.parse().ok()?, dialect(plan.kind));
     profile.brand_group = "Consentry sandbox".to_owned();
@@ -223,8 +250,7 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
     profile.capabilities.insert(Capability::FundsConfirmation);
     let embedded = plan.kind == BankKind::BerlinGroupEmbedded;
     let code = || embedded.then(|| modelbank::CODE.to_owned().into());
-    profile.sandbox_users = bank
-        .users()
+    profile.sandbox_users = modelbank::users(plan.kind)
         .into_iter()
         .map(|user| SandboxUser {
             username: user.to_owned(),
@@ -253,7 +279,7 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
             profile.recurring_api = base("/open-banking/v4.0/pisp", "4.0");
             profile.capabilities.insert(Capability::Vrp);
             profile.authorization_server = Some(AuthorizationServer {
-                issuer: Some(bank.issuer.clone()),
+                issuer: Some(bank.pages_url.clone()),
                 signed_request_object: true,
                 pushed_requests: true,
                 response_type: ResponseType::Code,
@@ -270,7 +296,7 @@ fn profile(plan: &Plan, bank: &RunningBank, key_url: &str) -> Option<Profile> {
             profile.payments_api = base("/stet/psd2/v1.4", "1.4");
             profile.funds_api = base("/stet/psd2/v1.4", "1.4");
             profile.authorization_server = Some(AuthorizationServer {
-                issuer: Some(bank.issuer.clone()),
+                issuer: Some(bank.pages_url.clone()),
                 ..AuthorizationServer::default()
             });
             profile.client_id = Some(CLIENT_ID.to_owned());

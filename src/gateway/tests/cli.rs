@@ -152,6 +152,17 @@ async fn a_folder_in_use_says_so() {
     assert!(demo(folder.path(), &[]).status.success());
 }
 
+/// Model banks alone need the certificates of a sandbox, and say so.
+#[test]
+fn model_banks_without_a_sandbox_say_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().display().to_string();
+    let output = consentry(&["model-banks", "--data-dir", &data]);
+    assert!(!output.status.success());
+    let said = text(&output.stderr);
+    assert!(said.contains("holds no sandbox") && said.contains("consentry sandbox"), "{said}");
+}
+
 /// Keys and databases are their owner's alone.
 #[test]
 fn private_keys_are_private() {

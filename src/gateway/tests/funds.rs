@@ -21,9 +21,7 @@ use support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, Wanted, as
 
 /// Withdraws a consent.
 async fn withdraw(tpp: &Tpp, own: &SecretString, consent: &str) {
-    let path = format!("{}/v1/consents/{consent}", tpp.api);
-    let bearer = demo::bearer(own);
-    let gone = tpp.http.send(Method::DELETE, &path, &[("authorization", &bearer)], "").await.unwrap();
+    let gone = tpp.delete(own, &format!("/v1/consents/{consent}")).await.unwrap();
     assert_eq!(gone.status, 204);
 }
 

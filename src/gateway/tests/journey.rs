@@ -103,9 +103,8 @@ async fn a_withdrawn_consent_is_over_at_once() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let granted = gw.granted(&tpp, &[UK, EU]).await;
-    let path = format!("{}/v1/consents/{}", tpp.api, granted.consents[0]);
-    let bearer = demo::bearer(&granted.own);
-    let gone = tpp.http.send(http::Method::DELETE, &path, &[("authorization", &bearer)], "").await.unwrap();
+    let path = format!("/v1/consents/{}", granted.consents[0]);
+    let gone = tpp.delete(&granted.own, &path).await.unwrap();
     assert_eq!(gone.status, 204);
     let accounts = tpp.get(&granted.token, "/v1/accounts").await.unwrap().expect(200).unwrap();
     let sources = accounts.json()["sources"].as_array().unwrap().clone();
@@ -178,10 +177,8 @@ async fn a_consent_is_given_read_under_and_withdrawn_at_banks_that_authorise_onl
             ends.filter(|entry| entry.status == 204).count()
         };
         assert_eq!(told(), 0, "{bank}");
-        let path = format!("{}/v1/consents/{}", tpp.api, granted.consents[0]);
-        let bearer = demo::bearer(&granted.own);
-        let gone =
-            tpp.http.send(http::Method::DELETE, &path, &[("authorization", &bearer)], "").await.unwrap();
+        let path = format!("/v1/consents/{}", granted.consents[0]);
+        let gone = tpp.delete(&granted.own, &path).await.unwrap();
         assert_eq!(gone.status, 204);
         assert_eq!(told(), 1, "{bank} was told");
         let refused = tpp.get(&granted.token, "/v1/accounts").await.unwrap();

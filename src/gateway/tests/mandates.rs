@@ -11,7 +11,7 @@ mod support;
 
 use std::time::Duration;
 
-use consentry::demo::{Answer, Delivery, RETURN, Receiver, Tpp, bearer, verifier};
+use consentry::demo::{Answer, Delivery, RETURN, Receiver, Tpp, verifier};
 use domain::MandateId;
 use modelbank::Fault;
 use secrecy::{ExposeSecret, SecretString};
@@ -97,9 +97,7 @@ impl World {
     }
 
     async fn delete(&self, path: &str) -> Answer {
-        let bearer = bearer(&self.own);
-        let url = format!("{}{path}", self.tpp.api);
-        self.tpp.http.send(http::Method::DELETE, &url, &[("authorization", &bearer)], "").await.unwrap()
+        self.tpp.delete(&self.own, path).await.unwrap()
     }
 
     async fn ended(&self, paid: &Answer) -> Value {

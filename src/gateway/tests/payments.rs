@@ -248,6 +248,82 @@ async fn an_order_whose_answer_was_lost_is_never_sent_again() {
     gw.sandbox.stop().await;
 }
 
+/// A bank that executes on the PSU's word alone may have an order whose answer was lost:
+/// nobody can ask about it, so that a person is told to look there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_its_bank_never_named_is_flagged() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let receiver = gw.listening_with(&tpp, "payments").await;
+    gw.sandbox.bank(EU).unwrap().0.arm("POST", "/payments/", Fault::LoseAnswer, 1);
+    let order = euro_payment(EU, &iban_at(&gw, &tpp, EU).await, "12.34");
+    let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+    gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+    let flagged = |payment: &Value| payment["attention"]["code"] == "payment.unnamed_at_bank";
+    let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), flagged).await;
+    assert_eq!(
+        (&payment["state"], &payment["outcome"], &payment["final"]),
+        (&json!("UNKNOWN"), &json!("unknown"), &json!(false))
+    );
+    support::consents::event(&receiver, &ordered.text("/id"), "payment.attention_required").await;
+    gw.sandbox.stop().await;
+}
+
+/// Where nothing is executed without our submission, a lodging that was lost is certain
+/// to have executed nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_lodging_executes_nothing_where_we_submit_afterwards() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    gw.sandbox.bank(UK).unwrap().0.arm("POST", "/domestic-payment-consents", Fault::LoseAnswer, 1);
+    let ordered = tpp.post(&own, "/v1/payments", &Tpp::small_payment(UK)).await.unwrap().expect(201).unwrap();
+    gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+    let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), is_final).await;
+    assert_eq!((&payment["state"], &payment["outcome"]), (&json!("FAILED"), &json!("not_executed")));
+    assert_eq!(payment["failure"]["retryable"], json!(true));
+    gw.sandbox.stop().await;
+}
+
+/// A submission that may have been lost is not repeated. Where the bank says for long
+/// that the order is still open, a person is told to look; its last word ends that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_stays_open_after_a_lost_submission_is_flagged() {
+    let (gw, clock) = TestGateway::with_shifted_clock().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let (faults, journal) = gw.sandbox.bank(STET).unwrap();
+    faults.arm("POST", "/confirmation", Fault::Unavailable, 1);
+    let order = euro_payment(STET, &iban_at(&gw, &tpp, STET).await, "12.34");
+    let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+    gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+    let id = ordered.text("/id");
+    let asked = || journal.entries().iter().filter(|entry| entry.method == "GET").count();
+    let look = async {
+        loop {
+            let own = tpp.own_token("payments").await.unwrap();
+            let payment = tpp.get(&own, &format!("/v1/payments/{id}")).await.unwrap().json();
+            if payment["attention"]["code"] == "payment.open_at_bank" {
+                return payment;
+            }
+            // The next question, and not before the last one was answered.
+            let before = asked();
+            clock.advance(301);
+            let mut beat = tokio::time::interval(std::time::Duration::from_millis(10));
+            while asked() == before {
+                beat.tick().await;
+            }
+        }
+    };
+    let payment =
+        tokio::time::timeout(std::time::Duration::from_secs(30), look).await.expect("it is flagged");
+    assert_eq!((&payment["state"], &payment["final"]), (&json!("UNKNOWN"), &json!(false)));
+    let sent = journal.entries().iter().filter(|entry| entry.path.ends_with("/confirmation")).count();
+    assert_eq!(sent, 1);
+    gw.sandbox.stop().await;
+}
+
 /// The same where the bank can be asked for an order by a name of ours: it is
 /// found, and was carried out once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -57,6 +57,42 @@ async fn an_event_arrives_signed_and_thin() {
     gw.sandbox.stop().await;
 }
 
+/// What came later in the life of a resource is told later: it waits for what came
+/// before, however often that fails to arrive.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resource_is_told_of_in_the_order_of_its_life() {
+    let (gw, clock) = TestGateway::with_shifted_clock().await;
+    let (tpp, own, receiver) = subscribed(&gw, &[]).await;
+    receiver.answer_with(StatusCode::INTERNAL_SERVER_ERROR);
+    let consent = tpp.lodge(&own, &[UK]).await.unwrap().remove(0);
+    receiver.wait_for(|_| true, PATIENCE).await.unwrap();
+    tpp.delete(&own, &format!("/v1/consents/{consent}")).await.unwrap();
+    let sequences = || receiver.arrived().iter().map(|it| body(it)["sequence"].clone()).collect::<Vec<_>>();
+    let arrived = async |count: usize| {
+        let mut beat = tokio::time::interval(Duration::from_millis(20));
+        while receiver.arrived().len() < count {
+            beat.tick().await;
+        }
+    };
+    clock.advance(6);
+    tokio::time::timeout(PATIENCE, arrived(2)).await.unwrap();
+    assert_eq!(sequences(), [1, 1]);
+    // Others are not held up.
+    tpp.lodge(&own, &[UK]).await.unwrap();
+    tokio::time::timeout(PATIENCE, arrived(3)).await.unwrap();
+    receiver.answer_with(StatusCode::NO_CONTENT);
+    clock.advance(301);
+    let told = |it: &Delivery| body(it)["resource"]["id"] == json!(consent) && body(it)["sequence"] == 2;
+    receiver.wait_for(told, PATIENCE).await.unwrap();
+    let of_it: Vec<_> = receiver
+        .arrived()
+        .iter()
+        .filter(|it| body(it)["resource"]["id"] == json!(consent))
+        .map(|it| body(it)["sequence"].clone())
+        .collect();
+    assert_eq!(of_it, [1, 1, 1, 2]);
+}
+
 /// An endpoint that fails is tried again, with the same id; one that is gone is not.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_delivery_is_repeated_and_a_gone_endpoint_is_left_alone() {

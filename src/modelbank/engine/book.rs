@@ -39,6 +39,8 @@ pub(crate) struct Book {
     pub(crate) clients: BTreeMap<String, RegisteredClient>,
     /// Names of TPPs by `organizationIdentifier`, as their certificates say.
     pub(crate) names: BTreeMap<String, String>,
+    /// Requests to carry an order out, by its end-to-end id: also those that came too often.
+    pub(crate) asked: BTreeMap<String, u32>,
 }
 
 /// Where a consent stands.
@@ -180,6 +182,14 @@ pub(crate) struct Order {
 }
 
 impl Order {
+    /// When money moved, if it did.
+    pub(crate) fn executed_at(&self) -> Option<Timestamp> {
+        match self.state {
+            OrderState::Executed(at) => Some(at),
+            OrderState::Received | OrderState::Approved(_) | OrderState::Rejected(..) => None,
+        }
+    }
+
     /// True if it may still be carried out.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.state, OrderState::Received | OrderState::Approved(_))
@@ -421,6 +431,12 @@ impl Book {
             .iter()
             .filter(|entry| entry.account == account.id && counts(entry))
             .fold(account.opening(), |sum, entry| sum.saturating_add(entry.amount))
+    }
+
+    /// Notes a request to carry an order out.
+    pub(crate) fn note_asked(&mut self, end_to_end: Option<&str>) {
+        let asked = self.asked.entry(end_to_end.unwrap_or_default().to_owned()).or_default();
+        *asked = asked.saturating_add(1);
     }
 
     /// Carries out an approved order, as it was approved.

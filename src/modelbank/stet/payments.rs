@@ -75,6 +75,7 @@ pub(super) async fn confirm(
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     let order = own_order(&bank, &caller, &id)?;
+    bank.vault.change(|book| book.note_asked(order.end_to_end.as_deref()));
     match order.state {
         OrderState::Received => {
             return Err(Refusal::new(StatusCode::CONFLICT, "The customer has not approved the payment"));

@@ -103,9 +103,12 @@ pub(super) async fn place(
     let now = bank.now();
     if let Some(made) = replayed(&bank, &caller, &key) {
         let order = own_order(&bank, &organisation, &made, PRODUCT)?;
+        bank.vault.change(|book| book.note_asked(order.end_to_end.as_deref()));
         return Ok(signed(&bank, StatusCode::CREATED, &order_view(&bank, &order, now)));
     }
     let body = parsed(&caller, &body)?;
+    let name = body.pointer("/Data/Initiation/EndToEndIdentification").and_then(Value::as_str);
+    bank.vault.change(|book| book.note_asked(name));
     let id = body.pointer("/Data/ConsentId").and_then(Value::as_str);
     let id = id.ok_or_else(|| Refusal::field("U004", "ConsentId is missing", "Data.ConsentId"))?;
     let consent = authorised(&bank, &caller, id)?;

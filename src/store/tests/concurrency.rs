@@ -99,7 +99,7 @@ on_both_databases! {
                 let was = row.state;
                 row.state = PaymentState::Authorizing;
                 let mut tx = region.begin().await?;
-                tx.update_payment(was, &row, "psu", now).await?;
+                tx.update_payment(was, &row, None, "psu", now).await?;
                 tx.commit().await
             }
         });
@@ -119,7 +119,7 @@ on_both_databases! {
         ] {
             payment.state = next;
             let mut tx = world.region.begin().await.unwrap();
-            let moved = tx.update_payment(was, &payment, "gateway", world.now()).await;
+            let moved = tx.update_payment(was, &payment, None, "gateway", world.now()).await;
             tx.commit().await.unwrap();
             assert_eq!(moved.is_ok(), next == PaymentState::Rejected);
         }

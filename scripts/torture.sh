@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Payments under torture (docs/reliability.md): on SQLite, then on PostgreSQL with two
+# gateways. Ends with 1 if a payment doubled, was lost or was told wrong.
+#
+#   scripts/torture.sh [--short] [further options of the harness, such as --seed N]
+#
+# --short is made for every change: a few dozen payments on SQLite, in less than a minute.
+# A PostgreSQL of its own is started, killed and started again, and removed; nothing else
+# that runs on the machine is touched.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export LC_ALL=C
+
+say() { printf '==> %s\n' "$*"; }
+die() { printf 'make torture: %s\n' "$*" >&2; exit 1; }
+# shellcheck source=scripts/postgres.sh
+. scripts/postgres.sh
+
+short=
+if [ "${1:-}" = --short ]; then
+  short=1
+  shift
+fi
+# As the tests build it.
+build=(--workspace --features consentry/plugins,consentry/crash-points)
+say "Building"
+cargo build --quiet "${build[@]}" --bin consentry --example torture
+target="${CARGO_TARGET_DIR:-target}/debug"
+harness=("$target/examples/torture" --binary "$target/consentry")
+
+if [ -n "$short" ]; then
+  exec "${harness[@]}" --payments 60 --seconds 12 "$@"
+fi
+
+payments=${PAYMENTS:-10000}
+run=$(mktemp -d)
+stop() {
+  local code=$?
+  trap - EXIT INT TERM
+  if [ -n "$postgres_data" ]; then stop_postgres; fi
+  rm -rf "$run"
+  exit "$code"
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+say "On SQLite"
+"${harness[@]}" --payments "$payments" "$@"
+
+[ -n "$(postgres_bin)" ] || die "missing: postgresql-15"
+# What the harness kills is this server alone; its commits are on the disk.
+start_postgres "$run"
+tool="$run/postgres.sh"
+{
+  echo '#!/bin/sh'
+  echo 'cd /'
+  printf 'case "$1" in\n'
+  printf 'kill) %s %s stop -D %s -m immediate -s ;;\n' "${postgres_user[*]}" "$(postgres_bin)/pg_ctl" "$postgres_data"
+  printf 'start) %s %s start -D %s -w -s -l %s -o "%s" ;;\n' "${postgres_user[*]}" "$(postgres_bin)/pg_ctl" \
+    "$postgres_data" "$(dirname "$postgres_data")/log" "$postgres_options"
+  echo 'esac'
+} >"$tool"
+chmod 755 "$tool"
+say "On PostgreSQL, two gateways"
+"${harness[@]}" --payments "$payments" --database-url "postgres://consentry@127.0.0.1:$postgres_port/postgres" \
+  --database-tool "$tool" "$@"

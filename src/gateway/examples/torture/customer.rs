@@ -1,0 +1,260 @@
+//! A fintech's customers: each orders payments, repeats what was not answered, lets
+//! the person approve, asks what became of it, and remembers all it was told.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use consentry::demo::{Answer, Browser, Client, RETURN, Tpp};
+use domain::{Clock, SystemClock, Timestamp};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::chance::Chance;
+
+/// The banks that are paid from, and how often of a hundred.
+const BANKS: [(&str, &str, &str, u64); 4] = [
+    ("gb-albion-bank", "GBP", "", 40),
+    ("de-rheinbank", "EUR", "DE89370400440532013000", 30),
+    ("fr-credit-rivage", "EUR", "DE89370400440532013000", 20),
+    ("pl-bank-wisla", "PLN", "PL61109010140000071219812874", 10),
+];
+/// How long one repeats an order that is not answered.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// How long one waits for one answer.
+const ANSWER: Duration = Duration::from_secs(20);
+/// How long a person tries to approve.
+const APPROVAL: Duration = Duration::from_secs(60);
+/// How long one asks what became of it.
+const WATCH: Duration = Duration::from_secs(10);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(40);
+
+/// What one was told of a payment.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// When the question left, before anything could be known of a later instant.
+    pub asked_at: Timestamp,
+    /// `executed`, `not_executed` or `unknown`.
+    pub outcome: String,
+    /// Whether that is the last word.
+    pub is_final: bool,
+    /// The state.
+    pub state: String,
+}
+
+/// A payment, and all that its customer was told.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Where it is paid from.
+    pub bank: &'static str,
+    /// The end-to-end id that it was ordered with.
+    pub name: String,
+    /// Identifiers that orders with its key were answered with: one, or none.
+    pub ids: BTreeSet<String>,
+    /// Answers that nobody may give.
+    pub wrong_answers: Vec<String>,
+    /// In the order of asking.
+    pub told: Vec<Told>,
+    /// How often an order was sent.
+    pub orders_sent: u32,
+}
+
+impl Record {
+    pub fn note(&mut self, asked_at: Timestamp, payment: &Value) {
+        let text = |name: &str| payment.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        self.told.push(Told {
+            asked_at,
+            outcome: text("outcome"),
+            is_final: payment.get("final").and_then(Value::as_bool) == Some(true),
+            state: text("state"),
+        });
+    }
+}
+
+/// One customer of the fintech.
+pub struct Customer {
+    pub tpp: Tpp,
+    /// The APIs of the gateways; any will do.
+    pub apis: Vec<String>,
+    /// Browsers of people are none of the fintech's.
+    pub people: Client,
+    pub chance: Chance,
+    pub token: SecretString,
+}
+
+impl Customer {
+    /// Orders a payment and sees it through.
+    pub async fn pay(&mut self, name: String) -> Record {
+        let draw = self.chance.below(100);
+        let mut passed = 0_u64;
+        let (bank, currency, iban, _) = BANKS
+            .into_iter()
+            .find(|(.., share)| {
+                passed = passed.saturating_add(*share);
+                draw < passed
+            })
+            .unwrap_or(BANKS[0]);
+        let mut record = Record {
+            bank,
+            name: name.clone(),
+            ids: BTreeSet::new(),
+            wrong_answers: Vec::new(),
+            told: Vec::new(),
+            orders_sent: 0,
+        };
+        let cents = self.chance.between(1, 9);
+        let creditor = if iban.is_empty() {
+            json!({ "sort_code_account_number": { "sort_code": "990011", "account_number": "20000018" } })
+        } else {
+            json!({ "iban": iban })
+        };
+        let order = json!({
+            "institution_id": bank,
+            "amount": { "amount": format!("0.0{cents}"), "currency": currency },
+            "creditor": { "name": "Corner Bookshop" },
+            "creditor_account": creditor,
+            "debtor_account": null,
+            "remittance": { "unstructured": ["Invoice"] },
+            "end_to_end_id": name,
+            "redirect_uri": RETURN,
+        });
+        let Some(ordered) = self.order(&mut record, &name, &order).await else { return record };
+        let start = ordered.text("/authorization/href");
+        let id = ordered.text("/id");
+        // Some never come.
+        if !self.chance.percent(4) {
+            self.approve(&start).await;
+        }
+        self.watch(&mut record, &id).await;
+        record
+    }
+
+    /// Sends an order until it is answered.
+    async fn order(&mut self, record: &mut Record, key: &str, order: &Value) -> Option<Answer> {
+        let all = async {
+            let mut beat = tokio::time::interval(PAUSE);
+            let mut answered = None;
+            loop {
+                beat.tick().await;
+                let mut answers = Vec::new();
+                let impatient = Duration::from_millis(self.chance.between(1, 40));
+                let way = self.chance.below(10);
+                let asked_at = SystemClock.now();
+                record.orders_sent = record.orders_sent.saturating_add(1);
+                let (one, other) = (self.anywhere(), self.anywhere());
+                match way {
+                    // Hangs up before the answer can be there.
+                    0 => {
+                        drop(timeout(impatient, one.post_once(&self.token, "/v1/payments", key, order)).await)
+                    }
+                    // Twice at once, perhaps at two gateways.
+                    1 => {
+                        let (a, b) = tokio::join!(
+                            timeout(ANSWER, one.post_once(&self.token, "/v1/payments", key, order)),
+                            timeout(ANSWER, other.post_once(&self.token, "/v1/payments", key, order))
+                        );
+                        answers.extend([a, b].into_iter().flatten().flatten());
+                    }
+                    _ => {
+                        let answer =
+                            timeout(ANSWER, one.post_once(&self.token, "/v1/payments", key, order)).await;
+                        answers.extend(answer.into_iter().flatten());
+                    }
+                }
+                for answer in answers {
+                    match answer.status.as_u16() {
+                        201 => {
+                            record.ids.insert(answer.text("/id"));
+                            record.note(asked_at, &answer.json());
+                            answered = Some(answer);
+                        }
+                        401 => self.renew().await,
+                        // Still being answered, or nothing was done.
+                        409 | 429 | 500..=599 => {}
+                        other => record.wrong_answers.push(format!("{other} {}", answer.text("/code"))),
+                    }
+                }
+                // Some repeat what was answered.
+                if answered.is_some() && !self.chance.percent(15) {
+                    return answered;
+                }
+            }
+        };
+        timeout(PATIENCE, all).await.ok().flatten()
+    }
+
+    /// The person approves; when a page fails, from the start again.
+    async fn approve(&self, start: &str) {
+        let mut person = Browser::new(self.people.clone(), "anna", "sandbox");
+        let tries = async {
+            let mut beat = tokio::time::interval(PAUSE);
+            for _ in 0..12 {
+                beat.tick().await;
+                if let Ok(Ok(visit)) = timeout(ANSWER, person.walk(start, RETURN)).await
+                    && visit.page.is_none()
+                {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(APPROVAL, tries).await;
+    }
+
+    /// Asks what became of it, until that is certain or one has waited enough.
+    async fn watch(&mut self, record: &mut Record, id: &str) {
+        let look = async {
+            let mut beat = tokio::time::interval(PAUSE);
+            loop {
+                beat.tick().await;
+                let asked_at = SystemClock.now();
+                let asked = self.anywhere();
+                let answer = timeout(ANSWER, asked.get(&self.token, &format!("/v1/payments/{id}"))).await;
+                match answer {
+                    Ok(Ok(answer)) if answer.status == 200 => {
+                        record.note(asked_at, &answer.json());
+                        if record.told.last().is_some_and(|told| told.is_final) {
+                            return;
+                        }
+                    }
+                    Ok(Ok(answer)) if answer.status == 401 => self.renew().await,
+                    Ok(Ok(answer)) if answer.status == 404 => {
+                        record.wrong_answers.push("404 of a payment that was answered".to_owned());
+                    }
+                    _ => {}
+                }
+            }
+        };
+        let _ = timeout(WATCH, look).await;
+    }
+
+    /// The fintech at any of the gateways.
+    fn anywhere(&self) -> Tpp {
+        let mut tpp = self.tpp.clone();
+        if let Some(api) = self.chance.one_of(&self.apis) {
+            tpp.api.clone_from(api);
+        }
+        tpp
+    }
+
+    /// A new token, as soon as one can be had.
+    async fn renew(&mut self) {
+        if let Ok(Ok(token)) = timeout(ANSWER, self.tpp.own_token("payments")).await {
+            self.token = token;
+        }
+    }
+}
+
+/// A token, however long it takes.
+pub async fn first_token(tpp: &Tpp) -> anyhow::Result<SecretString> {
+    let mut beat = tokio::time::interval(PAUSE);
+    let got = async {
+        loop {
+            beat.tick().await;
+            if let Ok(token) = tpp.own_token("payments").await {
+                return token;
+            }
+        }
+    };
+    Ok(timeout(PATIENCE, got).await?)
+}

@@ -1,0 +1,194 @@
+//! The three ledgers, side by side: what customers were told, what the gateway has,
+//! what the banks did.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use anyhow::Context;
+use consentry::demo::{Delivery, Tpp};
+use consentry::sandbox::BanksApart;
+use domain::ShiftedClock;
+use modelbank::LedgerLine;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::customer::Record;
+
+/// How long the gateway has to bring everything to an end.
+const SETTLING: Duration = Duration::from_secs(180);
+/// Seconds by which time is moved on.
+const AHEAD: i64 = 400;
+
+/// What became of it all.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// By what was found, how often.
+    pub counts: BTreeMap<&'static str, usize>,
+    /// What may not be.
+    pub violations: Vec<String>,
+}
+
+impl Findings {
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    fn violation(&mut self, kind: &'static str, record: &Record, detail: &str) {
+        self.count(kind);
+        self.violations.push(format!("{kind}: {} at {}: {detail}", record.name, record.bank));
+    }
+}
+
+/// Waits until every payment is final or flagged; each as the gateway has it then.
+pub async fn settled(
+    tpp: &Tpp,
+    clock: &ShiftedClock,
+    token: &mut SecretString,
+    records: &[Record],
+) -> anyhow::Result<HashMap<String, Value>> {
+    let mut open: BTreeSet<String> = records.iter().flat_map(|record| record.ids.iter().cloned()).collect();
+    let mut found = HashMap::new();
+    let all = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(500));
+        let mut round = 0_u32;
+        while !open.is_empty() {
+            beat.tick().await;
+            // What nobody approved expires, and what was held up is tried again.
+            if round.checked_rem(4) == Some(0) {
+                *token = time_goes_on(tpp, clock, token).await?;
+            }
+            round = round.saturating_add(1);
+            for id in open.clone() {
+                let answer = tpp.get(token, &format!("/v1/payments/{id}")).await?;
+                let answer = answer.expect(200).with_context(|| format!("payment {id}"))?.json();
+                let over =
+                    answer.get("final") == Some(&Value::Bool(true)) || answer.get("attention").is_some();
+                if over {
+                    open.remove(&id);
+                }
+                found.insert(id, answer);
+            }
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    if let Ok(outcome) = tokio::time::timeout(SETTLING, all).await {
+        outcome?;
+    }
+    Ok(found)
+}
+
+/// Moves the time of the gateway and of the fintech on, by more than the second pause
+/// of a webhook; a token of then.
+pub async fn time_goes_on(
+    tpp: &Tpp,
+    clock: &ShiftedClock,
+    token: &SecretString,
+) -> anyhow::Result<SecretString> {
+    tpp.post(token, "/v1/sandbox/clock", &json!({ "days": 0, "seconds": AHEAD })).await?.expect(200)?;
+    clock.advance(AHEAD);
+    super::customer::first_token(tpp).await
+}
+
+/// Compares the three.
+pub fn compare(records: &[Record], found: &HashMap<String, Value>, banks: &BanksApart) -> Findings {
+    let mut findings = Findings::default();
+    let mut ledger: HashMap<String, Vec<LedgerLine>> = HashMap::new();
+    let names: BTreeSet<_> = records.iter().map(|record| record.bank).collect();
+    for bank in names {
+        for line in banks.ledger(bank) {
+            ledger.entry(line.end_to_end_id.clone()).or_default().push(line);
+        }
+    }
+    for record in records {
+        // PolishAPI has a name of the instruction alone.
+        let instruction = record.ids.first().and_then(|id| found.get(id)?.get("instruction_id")?.as_str());
+        let lines = ledger.get(&record.name).or_else(|| ledger.get(instruction?));
+        let lines = lines.map(Vec::as_slice).unwrap_or_default();
+        one(record, found, lines, &mut findings);
+    }
+    findings
+}
+
+fn one(record: &Record, found: &HashMap<String, Value>, lines: &[LedgerLine], findings: &mut Findings) {
+    findings.count("payments");
+    let executed: Vec<_> = lines.iter().filter_map(|line| line.executed_at).collect();
+    if executed.len() > 1 {
+        findings.violation("double", record, &format!("executed {} times", executed.len()));
+    }
+    let asked = lines.iter().map(|line| line.asked).max().unwrap_or(0);
+    if lines.len() > 1 || asked > 1 {
+        findings.violation("sent twice", record, &format!("{} orders, asked {asked} times", lines.len()));
+    }
+    for wrong in &record.wrong_answers {
+        findings.violation("told wrong", record, &format!("answered {wrong}"));
+    }
+    if record.ids.len() > 1 {
+        findings.violation("double", record, "one key, several payments");
+    }
+    for told in &record.told {
+        let said = format!("told {} {} (final: {})", told.state, told.outcome, told.is_final);
+        let wrong = match told.outcome.as_str() {
+            "executed" => executed.is_empty(),
+            "not_executed" if told.is_final => !executed.is_empty(),
+            "not_executed" => executed.iter().any(|at| *at < told.asked_at),
+            "unknown" => false,
+            _ => true,
+        };
+        if wrong {
+            findings.violation("told wrong", record, &said);
+            break;
+        }
+    }
+    let Some(id) = record.ids.first() else {
+        // Nobody was told of a payment: the bank must not have one.
+        findings.count("never answered");
+        if !executed.is_empty() {
+            findings.violation("told wrong", record, "executed, and the order was never answered");
+        }
+        return;
+    };
+    let Some(payment) = found.get(id) else {
+        findings.violation("lost", record, "the gateway does not have it");
+        return;
+    };
+    let text = |name: &str| payment.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (state, outcome) = (text("state"), text("outcome"));
+    let is_final = payment.get("final") == Some(&Value::Bool(true));
+    match (is_final, outcome, executed.len()) {
+        (true, "executed", 1) => findings.count("executed"),
+        (true, "not_executed", 0) => findings.count("not executed"),
+        (true, ..) => findings.violation("told wrong", record, &format!("{state} in the end")),
+        (false, ..) if payment.get("attention").is_some() => findings.count("flagged"),
+        (false, ..) => findings.violation("not final", record, &format!("{state} in the end")),
+    }
+}
+
+/// Every step of every payment was told, in order, at least once.
+pub fn events(found: &HashMap<String, Value>, arrived: &[Delivery], findings: &mut Findings) {
+    let mut told: HashMap<String, Vec<i64>> = HashMap::new();
+    for delivery in arrived {
+        let body: Value = serde_json::from_slice(&delivery.body).unwrap_or_default();
+        let id = body.pointer("/resource/id").and_then(Value::as_str).unwrap_or_default();
+        let sequence = body.get("sequence").and_then(Value::as_i64).unwrap_or_default();
+        let seen = told.entry(id.to_owned()).or_default();
+        if !seen.contains(&sequence) {
+            seen.push(sequence);
+        }
+    }
+    for (id, payment) in found {
+        let steps = payment.get("status_history").and_then(Value::as_array).map_or(0, Vec::len);
+        let wanted: Vec<i64> = (1..).take(steps).collect();
+        let seen = told.get(id).map(Vec::as_slice).unwrap_or_default();
+        if seen != wanted.as_slice() {
+            findings.count("events missing or out of order");
+            findings.violations.push(format!("events of {id}: {seen:?} of {steps}"));
+        }
+    }
+}
+
+/// How many events have not arrived yet, of the payments that are there.
+pub fn missing(found: &HashMap<String, Value>, arrived: &[Delivery]) -> usize {
+    let mut findings = Findings::default();
+    events(found, arrived, &mut findings);
+    findings.violations.len()
+}
