@@ -34,8 +34,9 @@ finish() { for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>
 trap finish EXIT
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 base=19640
-all_free() { for offset in 0 1 4 5 6 7 8 9 10 11 12 13 14 15; do is_free $((base + offset)) || return 1; done; }
-until all_free; do base=$((base + 16)); done
+# Sixteen of the sandbox, two of the peers.
+all_free() { for offset in $(seq 0 17); do is_free $((base + offset)) || return 1; done; }
+until all_free; do base=$((base + 18)); done
 answers() { # address, process, its log
   until curl --silent --insecure --output /dev/null "$1"; do
     kill -0 "$2" 2>/dev/null || { tail -n 20 "$3" >&2; die "the server for $1 did not start"; }
@@ -60,8 +61,8 @@ peer() { # port, SQLite file or nothing
   pids+=($!)
   answers "https://localhost:$1/.well-known/openid-configuration" $! "$work/peer-$1.log"
 }
-peer $((base + 14)) "$work/peer.sqlite"
-peer $((base + 15)) ""
+peer $((base + 16)) "$work/peer.sqlite"
+peer $((base + 17)) ""
 
 ask() { # issuer, token endpoint
   "$release/examples/token_speed" run --issuer "$1" --endpoint "$2" --client-id bench --key "$pki/fintech.key" \
@@ -70,8 +71,8 @@ ask() { # issuer, token endpoint
 field() { sed -n "s/.*\"$1\":\\([0-9]*\\).*/\\1/p"; }
 for _ in $(seq "$ROUNDS"); do
   ask "https://localhost:$base" "https://localhost:$((base + 1))/oauth/token" >>"$work/ours"
-  ask "https://localhost:$((base + 14))" "https://localhost:$((base + 14))/token" >>"$work/durable"
-  ask "https://localhost:$((base + 15))" "https://localhost:$((base + 15))/token" >>"$work/memory"
+  ask "https://localhost:$((base + 16))" "https://localhost:$((base + 16))/token" >>"$work/durable"
+  ask "https://localhost:$((base + 17))" "https://localhost:$((base + 17))/token" >>"$work/memory"
 done
 "$release/examples/check_speed" "$work/check" >"$work/checked"
 

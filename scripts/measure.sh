@@ -47,7 +47,7 @@ row "Binary, stripped" "$(awk -v bytes="$size" 'BEGIN { printf "%.1f", bytes / 1
 
 base=19440
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-all_free() { for offset in 0 1 4 5 6 7 8 9 10 11 12 13; do is_free $((base + offset)) || return 1; done; }
+all_free() { for offset in $(seq 0 15); do is_free $((base + offset)) || return 1; done; }
 until all_free; do base=$((base + 16)); done
 
 launch() { "$binary" sandbox --data-dir "$1" --port-base "$base" >"$work/log" 2>&1 & pid=$!; }
@@ -67,7 +67,7 @@ for round in $(seq "$ROUNDS"); do
   halt
   ready "$work/fresh-$round" warm
   if [ "$round" = "$ROUNDS" ]; then
-    row "Memory, ready, five banks (PSS)" "$(mib "$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup")") MiB"
+    row "Memory, ready, six banks (PSS)" "$(mib "$(awk '/^Pss:/ { print $2 }' "/proc/$pid/smaps_rollup")") MiB"
   fi
   halt
 done
@@ -85,7 +85,7 @@ done
 row "Whole journey (demo), ms" "$(spread <"$work/total")"
 row "Of it: a payment from order to settled, ms" "$(spread <"$work/payment")"
 
-# The last reading before it ends; gateway, five banks and the fintech in one process.
+# The last reading before it ends; gateway, six banks and the fintech in one process.
 "$binary" sandbox --demo --json --data-dir "$work/demo-memory" --port-base "$base" >/dev/null 2>&1 &
 pid=$!
 peak=0
@@ -126,6 +126,15 @@ row "Read of ten banks of 50 ms each, p50 and p99" \
   "$(fan ten_p50_ms) ms, $(fan ten_p99_ms) ms; of one of them: $(fan one_p50_ms) ms, $(fan one_p99_ms) ms"
 row "The same with one bank that never answers, deadline 500 ms" \
   "$(fan answered_ms) ms; the slowest of the other nine: $(fan slowest_of_the_others_ms) ms"
+
+# --- Orders ------------------------------------------------------------------
+
+cargo build --release --locked --quiet -p consentry --example order_speed
+"$release/examples/order_speed" "$work/orders" >"$work/order"
+order() { sed -E "s/.*\"$1\":\"([0-9.]+)\".*/\1/" "$work/order"; }
+row "POST /v1/payments, on the disk (SQLite, synchronous=full), p50 and p99" \
+  "$(order order_p50_ms) ms, $(order order_p99_ms) ms; of it the connection (a request that stores nothing): $(order wire_p50_ms) ms, $(order wire_p99_ms) ms"
+row "Beside it: one row committed to the same database, p50 and p99" "$(order commit_p50_ms) ms, $(order commit_p99_ms) ms"
 
 # --- The report ------------------------------------------------------------
 

@@ -5,6 +5,7 @@ mod account_resources;
 mod accounts;
 mod consent_view;
 mod consents;
+mod events;
 mod funds;
 mod health;
 mod institutions;
@@ -68,7 +69,7 @@ impl FromRef<Api> for Arc<Directory> {
         (name = "funds", description = "Whether an account covers an amount, yes or no"),
         (name = "payments", description = "Payments, placed at most once"),
         (name = "mandates", description = "Payments again and again, within limits that the PSU approves once"),
-        (name = "webhooks", description = "Events pushed to the client"),
+        (name = "webhooks", description = "Events, pushed to the client or pulled by it"),
         (name = "service", description = "The service itself"),
     ),
     modifiers(&Security)
@@ -125,8 +126,12 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(mandates::order, mandates::list))
         .routes(routes!(mandates::show, mandates::revoke))
         .routes(routes!(mandates::pay, mandates::payments))
+        .routes(routes!(payments::cancel))
+        .routes(routes!(events::list))
         .routes(routes!(webhooks::add, webhooks::list))
         .routes(routes!(webhooks::remove))
+        .routes(routes!(webhooks::deliveries))
+        .routes(routes!(webhooks::redeliver))
         .routes(routes!(problems::list))
         .routes(routes!(problems::show))
         .routes(routes!(status::health))

@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 use store::idempotency::ClaimKey;
 use store::mandates::MandateRow;
 use store::payments::PaymentRow;
-use utoipa::{IntoParams, ToSchema};
-use web::{Caller, Cursor, IdempotencyKey, JsonBody, Payments, Problem, ProblemCode, QueryParams, from_text};
+use utoipa::ToSchema;
+use web::{Caller, Cursor, IdempotencyKey, JsonBody, Payments, Problem, ProblemCode, QueryParams};
 
 use crate::consents::stored_answer;
 use crate::payments::{Authorization, Creditor, PaymentView, Remittance, check_names, registered};
-use crate::view::{AccountName, Amount, Page, Step, limit_of};
+use crate::view::{AccountName, Amount, Page, PageParams, Step, limit_of};
 
 /// Most limits of one mandate.
 const MAX_LIMITS: usize = 10;
@@ -256,20 +256,6 @@ pub(crate) struct MandatePaymentList {
     data: Vec<PaymentView>,
     /// Where the next page starts.
     page: Page,
-}
-
-/// Which page.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct PageParams {
-    /// Entries on a page, 1 to 500.
-    #[serde(default, deserialize_with = "from_text")]
-    #[param(minimum = 1, maximum = 500)]
-    limit: Option<u16>,
-    /// Where the page starts, from the page before.
-    #[serde(default)]
-    cursor: Option<String>,
 }
 
 impl LimitCreate {

@@ -298,7 +298,7 @@ impl PaymentView {
             state: payment.state.as_str(),
             iso_status: payment.bank.iso_status.clone(),
             is_final: payment.state.is_final(),
-            can_cancel: false,
+            can_cancel: payment.can_cancel(),
             outcome: outcome(payment),
             next_poll_after: payment.next_poll_at.map(|at| at.to_string()),
             amount: order.amount.into(),
@@ -428,7 +428,7 @@ pub(crate) async fn order(
     body: JsonBody<PaymentCreate>,
 ) -> Result<Response, Problem> {
     let fingerprint = crypto::digest::sha256_hex(&body.bytes);
-    let request = body.value.parse(&gateway)?;
+    let request = body.value.parse(&gateway).map_err(|problem| problem.outcome("not_executed"))?;
     gateway.check_order(&caller.token, &request.order).await?;
     let client_id = caller.client_id;
     registered(&gateway, &client_id, &request.redirect_uri).await?;
@@ -446,7 +446,11 @@ pub(crate) async fn order(
         view.authorization = Some(Authorization::at(format!("{issuer}/pay/{session}")));
         serde_json::to_string(&view).unwrap_or_default()
     };
-    let reply = gateway.order_payment(&client_id, request, claim, answer).await?;
+    // Whatever goes wrong here, no bank has been called.
+    let reply = gateway
+        .order_payment(&client_id, request, claim, answer)
+        .await
+        .map_err(|error| Problem::from(error).outcome("not_executed"))?;
     Ok(stored_answer(reply.status, reply.body, reply.replayed, "/v1/payments"))
 }
 
@@ -460,12 +464,36 @@ pub(crate) async fn show(
     caller: Caller<Payments>,
     Path(payment): Path<String>,
 ) -> Result<Json<PaymentView>, Problem> {
-    let id: PaymentId = payment
-        .parse()
-        .map_err(|_| Problem::new(ProblemCode::NotFound).detail("There is no such payment."))?;
-    let payment = gateway.payment(&caller.client_id, id).await?;
-    let history = gateway.stores().region(id.region())?.changes(&id.to_string()).await?;
-    Ok(Json(PaymentView::of(&payment, history.into_iter().map(Step::from).collect())))
+    let payment = gateway.payment(&caller.client_id, payment_id(&payment)?).await?;
+    shown(&gateway, &payment).await
+}
+
+/// Cancel a payment.
+///
+/// While no bank can execute it: until the PSU has approved, and at banks that execute
+/// on the PSU's word alone until the PSU is sent there. Later it is refused, and nothing
+/// changes. Cancelled again, it answers the same.
+#[utoipa::path(post, operation_id = "cancelPayment", path = "/v1/payments/{payment_id}/cancel", tag = "payments",
+    security(("mtls_oauth" = ["payments"])), params(("payment_id" = String, Path)),
+    responses((status = 200, description = "Done", body = PaymentView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn cancel(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<Payments>,
+    Path(payment): Path<String>,
+) -> Result<Json<PaymentView>, Problem> {
+    let payment = gateway.cancel_payment(&caller.client_id, payment_id(&payment)?).await?;
+    shown(&gateway, &payment).await
+}
+
+fn payment_id(text: &str) -> Result<PaymentId, Problem> {
+    text.parse().map_err(|_| Problem::new(ProblemCode::NotFound).detail("There is no such payment."))
+}
+
+/// With its history.
+async fn shown(gateway: &Gateway, payment: &PaymentRow) -> Result<Json<PaymentView>, Problem> {
+    let history = gateway.stores().region(payment.id.region())?.changes(&payment.id.to_string()).await?;
+    Ok(Json(PaymentView::of(payment, history.into_iter().map(Step::from).collect())))
 }
 
 /// The PSU is sent to no address that the client did not register.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use domain::{AccountIdentification, Currency, Iban, Money, SortCodeAccount, Timestamp, Violations};
 use flows::{SourceReport, SourceStatus};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-use web::ProblemCode;
+use utoipa::{IntoParams, ToSchema};
+use web::{ProblemCode, from_text};
 
 /// An amount without a sign.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -243,6 +243,20 @@ impl From<SourceReport> for Source {
             retry_after: report.retry_after.map(|wait| wait.as_secs().max(1)),
         }
     }
+}
+
+/// Which page.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageParams {
+    /// Entries on a page, 1 to 500.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(minimum = 1, maximum = 500)]
+    pub(crate) limit: Option<u16>,
+    /// Where the page starts, from the page before.
+    #[serde(default)]
+    pub(crate) cursor: Option<String>,
 }
 
 /// Where the next page starts.

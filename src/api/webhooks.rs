@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use domain::WebhookId;
+use domain::{EventId, WebhookId};
 use flows::Gateway;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use store::events::DeliveryRecord;
 use store::webhooks::WebhookRow;
-use utoipa::ToSchema;
-use web::{AnyScope, Caller, JsonBody, Problem, ProblemCode};
+use utoipa::{IntoParams, ToSchema};
+use web::{AnyScope, Caller, JsonBody, Problem, ProblemCode, QueryParams, from_text};
+
+use crate::view::limit_of;
 
 /// A new endpoint.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -97,13 +100,116 @@ pub(crate) async fn remove(
     caller: Caller<AnyScope>,
     Path(webhook): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let missing = || Problem::new(ProblemCode::NotFound).detail("There is no such webhook endpoint.");
-    let id: WebhookId = webhook.parse().map_err(|_| missing())?;
+    let id = named(&webhook)?;
     let mut tx = gateway.stores().global().begin().await?;
     match tx.remove_webhook(id, &caller.client_id).await {
         Ok(()) => tx.commit().await?,
-        Err(store::StoreError::NotFound) => return Err(missing()),
+        Err(store::StoreError::NotFound) => return Err(no_such_endpoint()),
         Err(error) => return Err(error.into()),
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// How far an event has come on its way to an endpoint.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct DeliveryView {
+    /// The event, as in `webhook-id`.
+    event_id: String,
+    /// Its type.
+    event_type: String,
+    /// What it tells of.
+    resource_id: String,
+    /// `delivered`, `pending` or `given_up`.
+    status: &'static str,
+    /// Attempts made.
+    attempts: u32,
+    /// HTTP status of the last answer, if one came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_status: Option<u16>,
+    /// When it arrived (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivered_at: Option<String>,
+    /// When it is tried next (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_at: Option<String>,
+}
+
+/// What was delivered to an endpoint, or is to be.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct DeliveryList {
+    /// The newest events first.
+    data: Vec<DeliveryView>,
+}
+
+/// How many deliveries.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeliveryParams {
+    /// At most so many, 1 to 500.
+    #[serde(default, deserialize_with = "from_text")]
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u16>,
+}
+
+impl From<DeliveryRecord> for DeliveryView {
+    fn from(record: DeliveryRecord) -> Self {
+        let status = match (record.delivered_at, record.next_at) {
+            (_, Some(_)) => "pending",
+            (Some(_), None) => "delivered",
+            (None, None) => "given_up",
+        };
+        Self {
+            event_id: record.event.id.to_string(),
+            event_type: record.event.event_type,
+            resource_id: record.event.resource_id,
+            status,
+            attempts: record.attempts,
+            last_status: record.last_status,
+            delivered_at: record.delivered_at.map(|at| at.to_string()),
+            next_attempt_at: record.next_at.map(|at| at.to_string()),
+        }
+    }
+}
+
+/// List what was delivered to an endpoint, or is to be.
+#[utoipa::path(get, operation_id = "listWebhookDeliveries", path = "/v1/webhook-endpoints/{webhook_id}/deliveries", tag = "webhooks",
+    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path), DeliveryParams),
+    responses((status = 200, description = "What was asked for", body = DeliveryList),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn deliveries(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<AnyScope>,
+    Path(webhook): Path<String>,
+    QueryParams(params): QueryParams<DeliveryParams>,
+) -> Result<Json<DeliveryList>, Problem> {
+    let limit = limit_of(params.limit, 100, 500)?;
+    let found = gateway.deliveries_to(&caller.client_id, named(&webhook)?, limit).await?;
+    Ok(Json(DeliveryList { data: found.into_iter().map(DeliveryView::from).collect() }))
+}
+
+/// Deliver an event to an endpoint again.
+///
+/// Also one that arrived, or was given up. It has the id that it had.
+#[utoipa::path(post, operation_id = "redeliverEvent", path = "/v1/webhook-endpoints/{webhook_id}/deliveries/{event_id}/redeliver", tag = "webhooks",
+    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path), ("event_id" = String, Path)),
+    responses((status = 202, description = "It will be"),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn redeliver(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<AnyScope>,
+    Path((webhook, event)): Path<(String, String)>,
+) -> Result<StatusCode, Problem> {
+    let missing = || Problem::new(ProblemCode::NotFound).detail("There is no such delivery.");
+    let event: EventId = event.parse().map_err(|_| missing())?;
+    gateway.deliver_again(&caller.client_id, named(&webhook)?, event).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+fn named(webhook: &str) -> Result<WebhookId, Problem> {
+    webhook.parse().map_err(|_| no_such_endpoint())
+}
+
+fn no_such_endpoint() -> Problem {
+    Problem::new(ProblemCode::NotFound).detail("There is no such webhook endpoint.")
 }

@@ -53,6 +53,25 @@ impl PaymentState {
         }
     }
 
+    /// Whether a payment can be ended on our word: no bank can execute it without us.
+    /// `submits_after_sca`: banks execute it on our submission alone.
+    #[must_use]
+    pub fn can_cancel(self, submits_after_sca: bool) -> bool {
+        match self {
+            Self::Created | Self::AuthorizationRequired => true,
+            Self::Authorizing => submits_after_sca,
+            Self::Authorized
+            | Self::Submitted
+            | Self::Accepted
+            | Self::Unknown
+            | Self::Settled
+            | Self::Rejected
+            | Self::Failed
+            | Self::Cancelled
+            | Self::Expired => false,
+        }
+    }
+
     /// How far a payment has come; a step never goes back.
     fn rank(self) -> u8 {
         match self {

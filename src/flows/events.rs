@@ -1,5 +1,6 @@
 //! Events: written with the change they tell of, thin and without personal data.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use domain::{
@@ -110,6 +111,51 @@ impl Gateway {
             body: body.to_string(),
             created_at: at,
         }
+    }
+
+    /// Events of a client behind a place in each region, at most `limit`; and the places
+    /// behind them.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if a store fails.
+    pub async fn events_after(
+        &self,
+        client_id: &str,
+        mut places: BTreeMap<String, i64>,
+        limit: usize,
+    ) -> Result<(Vec<EventRow>, BTreeMap<String, i64>), FlowError> {
+        let mut waiting = Vec::new();
+        for store in self.parts.stores.regions() {
+            let region = store.region().to_string();
+            let after = places.get(&region).copied().unwrap_or(0);
+            waiting.push((region, VecDeque::from(store.events_of(client_id, after, limit).await?)));
+        }
+        // Those of a region stay in their order; of the first of each, the oldest is next.
+        let mut taken = Vec::new();
+        while taken.len() < limit {
+            let first = waiting.iter_mut().filter(|(_, events)| !events.is_empty());
+            let oldest = first.min_by_key(|(_, events)| events.front().map(|(_, event)| event.created_at));
+            let Some((region, events)) = oldest else { break };
+            if let Some((position, event)) = events.pop_front() {
+                places.insert(region.clone(), position);
+                taken.push(event);
+            }
+        }
+        Ok((taken, places))
+    }
+
+    /// Whether a client has events behind these places.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if a store fails.
+    pub async fn has_events_after(
+        &self,
+        client_id: &str,
+        places: &BTreeMap<String, i64>,
+    ) -> Result<bool, FlowError> {
+        Ok(!self.events_after(client_id, places.clone(), 1).await?.0.is_empty())
     }
 
     /// Fans new events out to endpoints and starts the deliveries that are due;

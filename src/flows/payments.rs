@@ -10,12 +10,12 @@ use domain::{
     Capability, InstitutionId, PaymentId, PaymentOrder, PaymentState, Region, SessionId, Timestamp,
     Violations,
 };
-use store::Tx;
 use store::idempotency::{Claim, ClaimKey};
 use store::payments::{BankPayment, Failure, PaymentRow, PaymentTerms};
 use store::sessions::SessionRow;
+use store::{StoreError, Tx};
 
-use crate::consents::DAY;
+use crate::consents::{DAY, TRIES};
 use crate::events::Subject;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
@@ -202,6 +202,34 @@ impl Gateway {
         Ok(())
     }
 
+    /// Cancels a payment for the TPP that ordered it, while no bank can execute it.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::PaymentState`] if it has come further; nothing is changed then.
+    pub async fn cancel_payment(&self, client_id: &str, id: PaymentId) -> Result<PaymentRow, FlowError> {
+        for _ in 0..TRIES {
+            let payment = self.payment(client_id, id).await?;
+            if payment.state == PaymentState::Cancelled {
+                return Ok(payment);
+            }
+            if !payment.can_cancel() {
+                return Err(FlowError::PaymentState(payment.state));
+            }
+            let cancelled = self.move_payment(payment, "client", |row| {
+                row.state = PaymentState::Cancelled;
+                row.next_poll_at = None;
+                row.bank.access_token = None;
+                row.bank.refresh_token = None;
+            });
+            match cancelled.await {
+                Err(FlowError::Store(StoreError::Conflict)) => {}
+                done => return done,
+            }
+        }
+        Err(FlowError::Busy)
+    }
+
     /// The PSU said no: on our page or at the bank. Ends a payment only while
     /// nothing can be executed without us; once the bank holds the order, a
     /// word from a browser is none of the bank's, and the bank is asked.
@@ -211,19 +239,7 @@ impl Gateway {
     /// [`FlowError`] if the store fails, or the bank cannot be asked.
     pub async fn decline_payment(&self, id: PaymentId) -> Result<(), FlowError> {
         let payment = self.any_payment(id).await?;
-        let ours = match payment.state {
-            PaymentState::Created | PaymentState::AuthorizationRequired => true,
-            PaymentState::Authorizing => payment.bank.submits_after_sca,
-            PaymentState::Authorized
-            | PaymentState::Submitted
-            | PaymentState::Accepted
-            | PaymentState::Unknown
-            | PaymentState::Settled
-            | PaymentState::Rejected
-            | PaymentState::Failed
-            | PaymentState::Cancelled
-            | PaymentState::Expired => false,
-        };
+        let ours = payment.can_cancel();
         if payment.state == PaymentState::Authorizing && !ours {
             return self.poll_payment(payment).await;
         }

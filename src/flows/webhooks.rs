@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Timestamp, WebhookId};
+use domain::{EventId, Timestamp, WebhookId};
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use store::RegionalStore;
-use store::events::Delivery;
+use store::events::{Delivery, DeliveryRecord};
 use store::webhooks::WebhookRow;
+use store::{RegionalStore, StoreError};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
@@ -199,6 +199,54 @@ impl Gateway {
         tx.add_webhook(&webhook).await?;
         tx.commit().await?;
         Ok(webhook)
+    }
+
+    /// What was delivered to an endpoint of a client, or is to be, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::NotFound`] if the client has no such endpoint.
+    pub async fn deliveries_to(
+        &self,
+        client_id: &str,
+        webhook: WebhookId,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRecord>, FlowError> {
+        self.webhook_of(client_id, webhook).await?;
+        let mut found = Vec::new();
+        for store in self.parts.stores.regions() {
+            found.extend(store.deliveries_to(webhook, limit).await?);
+        }
+        found.sort_by_key(|one| std::cmp::Reverse(one.event.created_at));
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Has an event delivered to an endpoint of a client again, as soon as may be.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::NotFound`] if the client has no such endpoint, or the event was never
+    /// for it.
+    pub async fn deliver_again(
+        &self,
+        client_id: &str,
+        webhook: WebhookId,
+        event: EventId,
+    ) -> Result<(), FlowError> {
+        self.webhook_of(client_id, webhook).await?;
+        let store = self.parts.stores.region(event.region())?;
+        let done = store.deliver_again(event, webhook, self.now()).await;
+        done.map_err(|error| {
+            let never = matches!(error, StoreError::NotFound);
+            if never { FlowError::NotFound("delivery") } else { error.into() }
+        })
+    }
+
+    async fn webhook_of(&self, client_id: &str, id: WebhookId) -> Result<WebhookRow, FlowError> {
+        let found = self.parts.stores.global().webhook(id).await?;
+        let own = found.filter(|webhook| webhook.client_id == client_id);
+        own.ok_or(FlowError::NotFound("webhook endpoint"))
     }
 
     /// Posts JSON to a client's notification endpoint (CIBA Core §10.2), to the

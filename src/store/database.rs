@@ -65,6 +65,7 @@ pub(crate) const REGION: Schema = &[
     (8, "consent kinds", include_str!("../../migrations/region/0008_consent_kinds.sql")),
     (9, "turns", include_str!("../../migrations/region/0009_turns.sql")),
     (10, "event order", include_str!("../../migrations/region/0010_event_order.sql")),
+    (11, "event positions", include_str!("../../migrations/region/0011_event_positions.sql")),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,6 +26,21 @@ pub struct EventRow {
     pub created_at: Timestamp,
 }
 
+/// How far an event has come on its way to one endpoint.
+#[derive(Clone, Debug)]
+pub struct DeliveryRecord {
+    /// The event.
+    pub event: EventRow,
+    /// Attempts made.
+    pub attempts: u32,
+    /// HTTP status of the last answer; none if none came.
+    pub last_status: Option<u16>,
+    /// When it arrived, if it did.
+    pub delivered_at: Option<Timestamp>,
+    /// When it is tried next; none if it arrived or is given up.
+    pub next_at: Option<Timestamp>,
+}
+
 /// One event that is to reach one endpoint.
 #[derive(Clone, Debug)]
 pub struct Delivery {
@@ -49,6 +64,30 @@ impl RegionalStore {
                 .fetch_all(self.database.pool())
                 .await?;
         Ok(readable(rows.iter().map(read)))
+    }
+
+    /// Events of a client behind a position, in the order of positions, each with its own.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn events_of(
+        &self,
+        client_id: &str,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, EventRow)>, StoreError> {
+        let rows = sqlx::query(
+            "select * from events where client_id = $1 and position > $2 order by position limit $3",
+        )
+        .bind(client_id)
+        .bind(after)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(self.database.pool())
+        .await?;
+        rows.iter()
+            .map(|row| Ok((Columns::new(row, "events", "event_id")?.number("position")?, read(row)?)))
+            .collect()
     }
 
     /// Deliveries that are due and that nobody has taken. Each endpoint hears of a
@@ -76,6 +115,60 @@ impl RegionalStore {
             let attempts = u32::try_from(columns.number("attempts")?).unwrap_or(u32::MAX);
             Ok(Delivery { event: read(row)?, webhook: columns.parsed("webhook_id")?, attempts })
         })))
+    }
+
+    /// What was delivered to an endpoint, or is to be: the newest events first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn deliveries_to(
+        &self,
+        webhook: WebhookId,
+        limit: usize,
+    ) -> Result<Vec<DeliveryRecord>, StoreError> {
+        let rows = sqlx::query(
+            "select e.*, d.attempts, d.last_status, d.delivered_at, d.next_at \
+             from deliveries d join events e on e.event_id = d.event_id \
+             where d.webhook_id = $1 order by e.event_id desc limit $2",
+        )
+        .bind(webhook.to_string())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(self.database.pool())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let columns = Columns::new(row, "deliveries", "event_id")?;
+                let status = columns.optional_number("last_status")?;
+                Ok(DeliveryRecord {
+                    event: read(row)?,
+                    attempts: u32::try_from(columns.number("attempts")?).unwrap_or(u32::MAX),
+                    last_status: status.and_then(|status| u16::try_from(status).ok()),
+                    delivered_at: columns.optional_time("delivered_at")?,
+                    next_at: columns.optional_time("next_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Has an event delivered to an endpoint again, at `at`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] if it never was to be.
+    pub async fn deliver_again(
+        &self,
+        event: EventId,
+        webhook: WebhookId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let done = sqlx::query("update deliveries set next_at = $3 where event_id = $1 and webhook_id = $2")
+            .bind(event.to_string())
+            .bind(webhook.to_string())
+            .bind(micros(at))
+            .execute(self.database.pool())
+            .await?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotFound) }
     }
 
     /// Takes a delivery for this process.
@@ -153,23 +246,32 @@ impl Tx {
         Ok(())
     }
 
-    /// Makes one delivery per endpoint of an event that has none yet.
+    /// Makes one delivery per endpoint of an event that has none yet, and gives it its
+    /// position among the events that are read. Of two processes that give one at the same
+    /// time, the second waits for the first and fails: no position is seen before a lower one.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if another process fanned it out.
+    /// [`StoreError::Conflict`] if another process fanned it out, or gave the position.
     pub async fn fan_out(
         &mut self,
         event: EventId,
         endpoints: &[WebhookId],
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let done =
-            sqlx::query("update events set fanned_out_at = $2 where event_id = $1 and fanned_out_at is null")
-                .bind(event.to_string())
-                .bind(micros(at))
-                .execute(&mut *self.0)
-                .await?;
+        let done = sqlx::query(
+            "update events set fanned_out_at = $2, \
+                 position = (select coalesce(max(position), 0) + 1 from events) \
+                 where event_id = $1 and fanned_out_at is null",
+        )
+        .bind(event.to_string())
+        .bind(micros(at))
+        .execute(&mut *self.0)
+        .await
+        .map_err(|error| {
+            let given = error.as_database_error().is_some_and(|found| found.is_unique_violation());
+            if given { StoreError::Conflict } else { error.into() }
+        })?;
         exactly_one(&done)?;
         for endpoint in endpoints {
             sqlx::query(

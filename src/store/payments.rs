@@ -129,6 +129,14 @@ pub struct PaymentRow {
     pub next_poll_at: Option<Timestamp>,
 }
 
+impl PaymentRow {
+    /// Whether it can be ended here: no bank can execute it without us.
+    #[must_use]
+    pub fn can_cancel(&self) -> bool {
+        self.state.can_cancel(self.bank.submits_after_sca)
+    }
+}
+
 impl RegionalStore {
     /// Finds a payment.
     ///

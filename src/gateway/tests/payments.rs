@@ -217,6 +217,46 @@ async fn an_approval_sent_again_places_nothing_again() {
     gw.sandbox.stop().await;
 }
 
+/// Until the PSU has approved, the TPP can take an order back; later it is told that it
+/// cannot, and nothing changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_cancelled_while_no_bank_can_execute_it() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let receiver = gw.listening_with(&tpp, "payments").await;
+    let ordered = tpp.post(&own, "/v1/payments", &Tpp::small_payment(UK)).await.unwrap().expect(201).unwrap();
+    assert_eq!(ordered.json()["can_cancel"], json!(true));
+    let path = format!("/v1/payments/{}/cancel", ordered.text("/id"));
+    let stranger = gw.tpp().await;
+    let strangers = stranger.own_token("payments").await.unwrap();
+    let refused = stranger.post(&strangers, &path, &json!({})).await.unwrap();
+    assert_problem(&refused, 404, "resource.not_found");
+    for _ in 0..2 {
+        let cancelled = tpp.post(&own, &path, &json!({})).await.unwrap().expect(200).unwrap().json();
+        assert_eq!(
+            (&cancelled["state"], &cancelled["final"], &cancelled["outcome"], &cancelled["can_cancel"]),
+            (&json!("CANCELLED"), &json!(true), &json!("not_executed"), &json!(false))
+        );
+        assert_eq!(cancelled["status_history"].as_array().unwrap().len(), 2);
+    }
+    support::consents::event(&receiver, &ordered.text("/id"), "payment.cancelled").await;
+    // The PSU comes too late, and no bank hears of it.
+    gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
+    let (_, journal) = gw.sandbox.bank(UK).unwrap();
+    assert!(!journal.entries().iter().any(|entry| entry.method == "POST" && entry.path.contains("payment")));
+
+    let settled = tpp.post(&own, "/v1/payments", &Tpp::small_payment(UK)).await.unwrap().expect(201).unwrap();
+    gw.person().walk(&settled.text("/authorization/href"), RETURN).await.unwrap();
+    gw.payment_until(&tpp, &own, &settled.text("/id"), is_final).await;
+    let late = format!("/v1/payments/{}/cancel", settled.text("/id"));
+    let refused = tpp.post(&own, &late, &json!({})).await.unwrap();
+    assert_problem(&refused, 409, "payment.state");
+    let shown = tpp.get(&own, &format!("/v1/payments/{}", settled.text("/id"))).await.unwrap().json();
+    assert_eq!((&shown["state"], &shown["can_cancel"]), (&json!("SETTLED"), &json!(false)));
+    gw.sandbox.stop().await;
+}
+
 /// The bank took the order and the answer was lost: `unknown`, and never sent again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_whose_answer_was_lost_is_never_sent_again() {
@@ -482,6 +522,7 @@ async fn an_order_that_cannot_be_executed_names_every_mistake() {
     });
     let refused = tpp.post(&own, "/v1/payments", &order).await.unwrap();
     assert_problem(&refused, 422, "request.invalid");
+    assert_eq!(refused.json()["outcome"], "not_executed");
     let pointers: Vec<String> = refused.json()["errors"]
         .as_array()
         .unwrap()

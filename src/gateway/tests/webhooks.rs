@@ -16,7 +16,7 @@ use crypto::{Jwks, webhook};
 use http::StatusCode;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use support::{TestGateway, UK, assert_problem, rows};
+use support::{EU, TestGateway, UK, assert_problem, rows};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -91,6 +91,116 @@ async fn a_resource_is_told_of_in_the_order_of_its_life() {
         .map(|it| body(it)["sequence"].clone())
         .collect();
     assert_eq!(of_it, [1, 1, 1, 2]);
+}
+
+/// A client that asks gets the same events, of all regions, each once, and nothing behind
+/// a cursor that it was given.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_are_pulled_in_order_and_none_is_missed() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("accounts").await.unwrap();
+    let consents = tpp.lodge(&own, &[UK, EU, UK]).await.unwrap();
+    tpp.delete(&own, &format!("/v1/consents/{}", consents[0])).await.unwrap();
+    let page = async |path: String| tpp.get(&own, &path).await.unwrap().expect(200).unwrap().json();
+    let all = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            beat.tick().await;
+            let seen = page("/v1/events".to_owned()).await;
+            if seen["data"].as_array().unwrap().len() == 4 {
+                return seen;
+            }
+        }
+    };
+    let all = tokio::time::timeout(PATIENCE, all).await.expect("four events");
+    assert_eq!(all["has_more"], json!(false));
+    let (mut pulled, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/v1/events?limit=1{cursor}");
+        let one = page(path.clone()).await;
+        assert_eq!(one, page(path).await, "the same cursor says the same");
+        pulled.extend(one["data"].as_array().unwrap().clone());
+        cursor = format!("&cursor={}", one["next_cursor"].as_str().unwrap());
+        if one["has_more"] == json!(false) {
+            break;
+        }
+    }
+    assert_eq!(json!(pulled), all["data"]);
+    let of_first: Vec<_> = pulled.iter().filter(|it| it["resource"]["id"] == json!(consents[0])).collect();
+    let types: Vec<_> = of_first.iter().map(|it| it["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["consent.created", "consent.revoked"]);
+    // Later ones are behind the last cursor, and those alone.
+    tpp.lodge(&own, &[EU]).await.unwrap();
+    let later = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            beat.tick().await;
+            let seen = page(format!("/v1/events?limit=9{cursor}")).await;
+            if seen["data"] != json!([]) {
+                return seen;
+            }
+        }
+    };
+    let later = tokio::time::timeout(PATIENCE, later).await.expect("a fifth event");
+    assert_eq!(later["data"].as_array().unwrap().len(), 1);
+    let stranger = gw.tpp().await;
+    let strangers = stranger.own_token("accounts").await.unwrap();
+    let refused = stranger.get(&strangers, &format!("/v1/events?limit=9{cursor}")).await.unwrap();
+    assert_problem(&refused, 400, "request.cursor");
+    let none = stranger.get(&strangers, "/v1/events").await.unwrap().expect(200).unwrap().json();
+    assert_eq!(none["data"], json!([]));
+    gw.sandbox.stop().await;
+}
+
+/// What became of each delivery can be seen, and one be made again, with the id it had.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_are_listed_and_made_again() {
+    let gw = TestGateway::start().await;
+    let (tpp, own, receiver) = subscribed(&gw, &[]).await;
+    let endpoint = rows(&tpp.get(&own, "/v1/webhook-endpoints").await.unwrap())[0]["id"].clone();
+    let log = format!("/v1/webhook-endpoints/{}/deliveries", endpoint.as_str().unwrap());
+    assert_eq!(rows(&tpp.get(&own, &log).await.unwrap()), Vec::<Value>::new());
+    let consent = tpp.lodge(&own, &[EU]).await.unwrap().remove(0);
+    let first = receiver.wait_for(|_| true, PATIENCE).await.unwrap();
+    let delivered = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            beat.tick().await;
+            let seen = rows(&tpp.get(&own, &log).await.unwrap());
+            if seen[0]["status"] == "delivered" {
+                return seen;
+            }
+        }
+    };
+    let seen = tokio::time::timeout(PATIENCE, delivered).await.expect("it is noted");
+    assert_eq!(
+        (&seen[0]["event_id"], &seen[0]["resource_id"], &seen[0]["attempts"], &seen[0]["last_status"]),
+        (&json!(first.id), &json!(consent), &json!(1), &json!(204))
+    );
+    let again = format!("{log}/{}/redeliver", first.id);
+    let stranger = gw.tpp().await;
+    let strangers = stranger.own_token("accounts").await.unwrap();
+    for path in [&log, &again] {
+        let answer = if path == &log {
+            stranger.get(&strangers, path).await
+        } else {
+            stranger.post(&strangers, path, &json!({})).await
+        };
+        assert_problem(&answer.unwrap(), 404, "resource.not_found");
+    }
+    let unknown = format!("{log}/evt_eu_00000000000070008000000000000000/redeliver");
+    assert_problem(&tpp.post(&own, &unknown, &json!({})).await.unwrap(), 404, "resource.not_found");
+    assert_eq!(tpp.post(&own, &again, &json!({})).await.unwrap().status, 202);
+    let twice = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(20));
+        while receiver.arrived().len() < 2 {
+            beat.tick().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, twice).await.expect("it comes again");
+    assert_eq!(receiver.arrived()[1].id, first.id);
+    gw.sandbox.stop().await;
 }
 
 /// An endpoint that fails is tried again, with the same id; one that is gone is not.
