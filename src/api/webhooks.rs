@@ -110,6 +110,22 @@ pub(crate) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Switch a webhook endpoint on again.
+///
+/// One that answered 410, or did not take an event for three days, is switched off: the event
+/// `webhook.disabled` says so. What it missed is in the list of events.
+#[utoipa::path(post, operation_id = "enableWebhookEndpoint", path = "/v1/webhook-endpoints/{webhook_id}/enable", tag = "webhooks",
+    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path)),
+    responses((status = 200, description = "Done", body = WebhookView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn enable(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<AnyScope>,
+    Path(webhook): Path<String>,
+) -> Result<Json<WebhookView>, Problem> {
+    Ok(Json(gateway.enable_webhook(&caller.client_id, named(&webhook)?).await?.into()))
+}
+
 /// How far an event has come on its way to an endpoint.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct DeliveryView {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::{
     ConsentId, ConsentStatus, EventId, InstitutionId, MandateId, MandateStatus, PaymentId, PaymentState,
-    Region, Timestamp,
+    Region, Timestamp, WebhookId,
 };
 use serde_json::json;
 use store::events::EventRow;
@@ -25,6 +25,11 @@ pub(crate) enum Subject {
     Attention(PaymentId, PaymentState),
     /// The mandate, where it stands, and what happened.
     Mandate(MandateId, MandateStatus, &'static str),
+    /// A webhook endpoint that was switched off, and where its deliveries failed.
+    Endpoint {
+        id: WebhookId,
+        region: Region,
+    },
     /// The institution, the region of the client's consents there, and what is
     /// the matter with it.
     Institution {
@@ -41,7 +46,7 @@ impl Subject {
             Self::Consent(id, ..) => id.region(),
             Self::Payment(id, _) | Self::Attention(id, _) => id.region(),
             Self::Mandate(id, ..) => id.region(),
-            Self::Institution { region, .. } => *region,
+            Self::Institution { region, .. } | Self::Endpoint { region, .. } => *region,
         }
     }
 
@@ -50,6 +55,7 @@ impl Subject {
             Self::Consent(_, _, word) => format!("consent.{word}"),
             Self::Mandate(_, _, word) => format!("mandate.{word}"),
             Self::Institution { word, .. } => format!("institution.{word}"),
+            Self::Endpoint { .. } => "webhook.disabled".to_owned(),
             Self::Attention(..) => "payment.attention_required".to_owned(),
             Self::Payment(_, state) => {
                 let word = match state {
@@ -81,6 +87,9 @@ impl Gateway {
             Subject::Consent(id, status, _) => ("consent", id.to_string(), "consents", status.as_str()),
             Subject::Payment(id, state) | Subject::Attention(id, state) => {
                 ("payment", id.to_string(), "payments", state.as_str())
+            }
+            Subject::Endpoint { id, .. } => {
+                ("webhook_endpoint", id.to_string(), "webhook-endpoints", "disabled")
             }
             Subject::Mandate(id, status, _) => ("mandate", id.to_string(), "mandates", status.as_str()),
             Subject::Institution { id, status, .. } => {

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
+use crate::events::Subject;
 use crate::{FlowError, Gateway};
 
 /// Which addresses webhooks may go to.
@@ -53,6 +54,17 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Seconds after each failed attempt until the next one: 75 hours in all.
 const RETRIES: &[i64] = &[5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
+
+/// Longest time, in seconds, for which an endpoint is left alone because it asks for that.
+const LONGEST_PAUSE: i64 = 86_400;
+
+/// What an endpoint answered.
+#[derive(Clone, Copy, Debug)]
+struct Received {
+    status: StatusCode,
+    /// `Retry-After`, in seconds.
+    retry_after: Option<i64>,
+}
 
 /// Sends webhooks over TLS.
 #[derive(Clone)]
@@ -107,7 +119,7 @@ impl WebhookSender {
     /// Posts one delivery. The name is resolved, every address judged, and the
     /// connection made to a judged address: a name that changes between check
     /// and use (DNS rebinding) gains nothing.
-    async fn post(&self, url: &Url, headers: &[(&str, String)], body: &str) -> Result<StatusCode, String> {
+    async fn post(&self, url: &Url, headers: &[(&str, String)], body: &str) -> Result<Received, String> {
         let host = url.host_str().ok_or("no host")?.trim_matches(['[', ']']).to_owned();
         let port = url.port_or_known_default().ok_or("no port")?;
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), port))
@@ -131,7 +143,11 @@ impl WebhookSender {
             request = request.header(*name, value);
         }
         let request = request.body(Full::new(Bytes::from(body.to_owned()))).map_err(|_| "bad header")?;
-        let answer = sender.send_request(request).await.map(|response| response.status());
+        let answer = sender.send_request(request).await.map(|response| {
+            let seconds = response.headers().get(http::header::RETRY_AFTER);
+            let seconds = seconds.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+            Received { status: response.status(), retry_after: seconds }
+        });
         connection.abort();
         answer.map_err(|_| "no answer".into())
     }
@@ -259,7 +275,7 @@ impl Gateway {
         let url = self.parts.webhooks.check(endpoint.as_str()).map_err(|refused| refused.to_string())?;
         let headers = [("authorization", format!("Bearer {token}"))];
         let sent = tokio::time::timeout(TIMEOUT, self.parts.webhooks.post(&url, &headers, body));
-        let status = sent.await.map_err(|_| "no answer in time".to_owned())??;
+        let status = sent.await.map_err(|_| "no answer in time".to_owned())??.status;
         if status.is_success() { Ok(()) } else { Err(format!("status {}", status.as_u16())) }
     }
 
@@ -275,20 +291,27 @@ impl Gateway {
         let (event, endpoint) = (delivery.event.id, webhook.id);
         let now = self.now();
         match outcome {
-            Ok(status) if status.is_success() => {
+            Ok(Received { status, .. }) if status.is_success() => {
                 store.note_attempt(delivery, Some(status.as_u16()), Some(now), None).await?;
                 tracing::info!(event.id = %event, webhook.id = %endpoint, "Event {event} reached {endpoint}");
             }
-            Ok(StatusCode::GONE) => {
+            Ok(Received { status: StatusCode::GONE, .. }) => {
                 store.note_attempt(delivery, Some(410), None, None).await?;
-                self.parts.stores.global().disable_webhook(endpoint).await?;
+                self.disable_webhook(store, &webhook).await?;
                 tracing::warn!(webhook.id = %endpoint, "Webhook {endpoint} is gone and now disabled");
             }
             failed => {
                 let next = usize::try_from(delivery.attempts).ok().and_then(|attempt| RETRIES.get(attempt));
-                let status = failed.as_ref().ok().map(StatusCode::as_u16);
-                let next = next.map(|seconds| later(now, *seconds));
+                let received = failed.as_ref().ok();
+                let status = received.map(|received| received.status.as_u16());
+                let asked = received.and_then(|received| received.retry_after).unwrap_or(0);
+                let next =
+                    next.map(|seconds| later(now, self.spread(*seconds).max(asked.min(LONGEST_PAUSE))));
                 store.note_attempt(delivery, status, None, next).await?;
+                if next.is_none() {
+                    self.disable_webhook(store, &webhook).await?;
+                    tracing::warn!(webhook.id = %endpoint, "Webhook {endpoint} did not answer for three days and is now disabled");
+                }
                 let error = failed.err().unwrap_or_default();
                 tracing::warn!(
                     event.id = %event, webhook.id = %endpoint, status, error,
@@ -299,7 +322,40 @@ impl Gateway {
         Ok(())
     }
 
-    async fn send(&self, webhook: &WebhookRow, delivery: &Delivery) -> Result<StatusCode, String> {
+    /// Switches an endpoint off, and tells its client's other endpoints, and those who pull.
+    async fn disable_webhook(&self, store: &RegionalStore, webhook: &WebhookRow) -> Result<(), FlowError> {
+        if !self.parts.stores.global().set_webhook_status(webhook.id, "disabled").await? {
+            return Ok(());
+        }
+        let now = self.now();
+        let subject = Subject::Endpoint { id: webhook.id, region: store.region() };
+        let mut tx = store.begin().await?;
+        tx.emit(&self.event(&webhook.client_id, &subject, now.as_microsecond(), now)).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Switches an endpoint of a client on again.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::NotFound`] if the client has no such endpoint.
+    pub async fn enable_webhook(&self, client_id: &str, id: WebhookId) -> Result<WebhookRow, FlowError> {
+        let webhook = self.webhook_of(client_id, id).await?;
+        self.parts.stores.global().set_webhook_status(id, "enabled").await?;
+        Ok(WebhookRow { status: "enabled".to_owned(), ..webhook })
+    }
+
+    /// So many seconds and up to a tenth more, so that what failed together is not tried
+    /// together.
+    fn spread(&self, seconds: i64) -> i64 {
+        let mut chance = [0; 2];
+        self.parts.entropy.fill(&mut chance);
+        let share = i64::from(u16::from_le_bytes(chance)).checked_rem(101).unwrap_or(0);
+        seconds.saturating_add(seconds.saturating_mul(share).checked_div(1_000).unwrap_or(0))
+    }
+
+    async fn send(&self, webhook: &WebhookRow, delivery: &Delivery) -> Result<Received, String> {
         let url = self.parts.webhooks.check(&webhook.url).map_err(|refused| refused.to_string())?;
         let event = &delivery.event;
         let (id, timestamp) = (event.id.to_string(), self.now().as_second());
@@ -322,7 +378,7 @@ pub(crate) fn later(at: Timestamp, seconds: i64) -> Timestamp {
 
 fn is_event_type(text: &str) -> bool {
     text.split_once('.').is_some_and(|(subject, event)| {
-        ["consent", "payment", "mandate", "institution"].contains(&subject)
+        ["consent", "payment", "mandate", "institution", "webhook"].contains(&subject)
             && !event.is_empty()
             && event.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
     })

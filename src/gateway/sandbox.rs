@@ -265,6 +265,8 @@ impl Sandbox {
             client: Client::new(&pki.root, None)?,
         });
         let api_router = edge(with_fallbacks(oauth.back_channel_routes().merge(api_routes).merge(driven)));
+        // Whoever gets an answer may stop us, and start us again on this folder.
+        data.finished()?;
         tasks.spawn(pages.serve(page_router, Arc::clone(&options.clock), stop.clone()));
         tasks.spawn(api.serve(api_router, Arc::clone(&options.clock), stop.clone()));
         tasks.spawn(work(oauth, stop.clone()));
@@ -278,7 +280,6 @@ impl Sandbox {
         let (fresh, until) = (Arc::clone(&gateway), stop.clone());
         tasks.spawn(async move { fresh.keep_fresh(until.cancelled_owned()).await });
         tasks.close();
-        data.finished()?;
         let access = Access { issuer, api: api_origin, pki, banks: banks.list() };
         Ok(Self { access, data, gateway, stores, banks, stop, tasks })
     }

@@ -50,17 +50,19 @@ impl GlobalStore {
         row.as_ref().map(read).transpose()
     }
 
-    /// Switches an endpoint off: it said 410 Gone.
+    /// Switches an endpoint on or off (`enabled`, `disabled`); false if it was so before.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the database fails.
-    pub async fn disable_webhook(&self, id: WebhookId) -> Result<(), StoreError> {
-        sqlx::query("update webhook_endpoints set status = 'disabled' where webhook_id = $1")
-            .bind(id.to_string())
-            .execute(self.database.pool())
-            .await?;
-        Ok(())
+    pub async fn set_webhook_status(&self, id: WebhookId, status: &str) -> Result<bool, StoreError> {
+        let done =
+            sqlx::query("update webhook_endpoints set status = $2 where webhook_id = $1 and status <> $2")
+                .bind(id.to_string())
+                .bind(status)
+                .execute(self.database.pool())
+                .await?;
+        Ok(done.rows_affected() == 1)
     }
 }
 

@@ -81,7 +81,7 @@ async fn a_resource_is_told_of_in_the_order_of_its_life() {
     tpp.lodge(&own, &[UK]).await.unwrap();
     tokio::time::timeout(PATIENCE, arrived(3)).await.unwrap();
     receiver.answer_with(StatusCode::NO_CONTENT);
-    clock.advance(301);
+    clock.advance(331);
     let told = |it: &Delivery| body(it)["resource"]["id"] == json!(consent) && body(it)["sequence"] == 2;
     receiver.wait_for(told, PATIENCE).await.unwrap();
     let of_it: Vec<_> = receiver
@@ -150,6 +150,64 @@ async fn events_are_pulled_in_order_and_none_is_missed() {
     assert_problem(&refused, 400, "request.cursor");
     let none = stranger.get(&strangers, "/v1/events").await.unwrap().expect(200).unwrap().json();
     assert_eq!(none["data"], json!([]));
+    gw.sandbox.stop().await;
+}
+
+/// An endpoint that takes nothing for three days is switched off; its client is told where
+/// it asks, and can switch it on again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_never_answers_is_switched_off_and_on_again() {
+    let (gw, clock) = TestGateway::with_shifted_clock().await;
+    let (tpp, own, receiver) = subscribed(&gw, &["consent.created"]).await;
+    receiver.answer_with(StatusCode::INTERNAL_SERVER_ERROR);
+    tpp.lodge(&own, &[UK]).await.unwrap();
+    let endpoint = rows(&tpp.get(&own, "/v1/webhook-endpoints").await.unwrap())[0]["id"].clone();
+    let endpoint = endpoint.as_str().unwrap().to_owned();
+    let given_up = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(20));
+        let mut noted = 0;
+        loop {
+            beat.tick().await;
+            let own = tpp.own_token("accounts").await.unwrap();
+            let path = format!("/v1/webhook-endpoints/{endpoint}/deliveries");
+            let log = rows(&tpp.get(&own, &path).await.unwrap());
+            let attempts = log.first().and_then(|one| one["attempts"].as_u64()).unwrap_or(0);
+            if attempts > noted && log[0]["status"] == "given_up" {
+                return attempts;
+            }
+            // Longer than any pause between two attempts, once each was noted.
+            if attempts > noted {
+                noted = attempts;
+                clock.advance(96_000);
+            }
+        }
+    };
+    let attempts = tokio::time::timeout(PATIENCE * 2, given_up).await.expect("it is given up");
+    assert_eq!((attempts, receiver.arrived().len()), (10, 10), "every attempt of the schedule");
+    let told = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            beat.tick().await;
+            let own = tpp.own_token("accounts").await.unwrap();
+            let events = tpp.get(&own, "/v1/events").await.unwrap().expect(200).unwrap().json();
+            let told = events["data"].as_array().unwrap().iter().find(|it| it["type"] == "webhook.disabled");
+            if let Some(told) = told {
+                return told["resource"]["id"].clone();
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(PATIENCE, told).await.expect("it is told"), json!(endpoint));
+    let own = tpp.own_token("accounts").await.unwrap();
+    let listed = rows(&tpp.get(&own, "/v1/webhook-endpoints").await.unwrap());
+    assert_eq!(listed[0]["status"], "disabled");
+
+    receiver.answer_with(StatusCode::NO_CONTENT);
+    let on = format!("/v1/webhook-endpoints/{endpoint}/enable");
+    let enabled = tpp.post(&own, &on, &json!({})).await.unwrap().expect(200).unwrap();
+    assert_eq!(enabled.json()["status"], "enabled");
+    tpp.lodge(&own, &[UK]).await.unwrap();
+    let first = receiver.arrived()[0].id.clone();
+    receiver.wait_for(|it| it.id != first, PATIENCE).await.expect("it hears of what comes");
     gw.sandbox.stop().await;
 }
 
