@@ -4,63 +4,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use domain::{AccountResource, Occurrence, Payee, PostalAddress, ResourceEntry};
+use domain::{AccountResource, Occurrence, Payee, ResourceEntry};
 use flows::{AccountData, Gateway, Read};
 use serde::Serialize;
 use utoipa::ToSchema;
 use web::{Accounts, Caller, Problem, Psu, RateLimits};
 
 use crate::accounts::{Answer, account_id};
+use crate::address::Address;
 use crate::view::{AccountName, Amount, Provenance, Source};
-
-/// An address (ISO 20022 PostalAddress).
-#[derive(Clone, Debug, Serialize, ToSchema)]
-struct AddressView {
-    /// Lines, where the bank gives no parts.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    address_lines: Vec<String>,
-    /// Street.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    street_name: Option<String>,
-    /// Number of the building.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    building_number: Option<String>,
-    /// Post code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    post_code: Option<String>,
-    /// Town.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    town_name: Option<String>,
-    /// State, county, canton.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    country_sub_division: Option<String>,
-    /// ISO 3166-1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    country: Option<String>,
-}
-
-impl From<&PostalAddress> for AddressView {
-    fn from(address: &PostalAddress) -> Self {
-        let PostalAddress {
-            lines,
-            street_name,
-            building_number,
-            post_code,
-            town_name,
-            country_sub_division,
-            country,
-        } = address.clone();
-        Self {
-            address_lines: lines,
-            street_name,
-            building_number,
-            post_code,
-            town_name,
-            country_sub_division,
-            country,
-        }
-    }
-}
 
 /// Who holds an account or may act for it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -84,7 +36,7 @@ struct PartyView {
     /// Numbers of telephones.
     phones: Vec<String>,
     /// Postal addresses.
-    addresses: Vec<AddressView>,
+    addresses: Vec<Address>,
     /// Where it comes from.
     source: Provenance,
 }
@@ -290,7 +242,7 @@ impl Shown for PartyView {
             role: party.role.clone(),
             emails: party.emails.clone(),
             phones: party.phones.clone(),
-            addresses: party.addresses.iter().map(AddressView::from).collect(),
+            addresses: party.addresses.iter().map(Address::from).collect(),
             source: Provenance::of(data),
         })
     }

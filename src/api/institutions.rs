@@ -157,7 +157,7 @@ pub(crate) struct InstitutionParams {
     #[serde(default)]
     bic: Option<String>,
     /// accounts, balances, transactions, payments, scheduled_payments,
-    /// periodic_payments, vrp or funds_confirmation.
+    /// periodic_payments, bulk_payments, vrp or funds_confirmation.
     #[serde(default)]
     capability: Option<String>,
     /// Only those that are set up here (`true`), or only the others (`false`).
@@ -252,4 +252,43 @@ pub(crate) async fn show(
     };
     let missing = || Problem::new(ProblemCode::NotFound).detail("There is no such institution.");
     view.map(cacheable).ok_or_else(missing)
+}
+
+/// What an institution wants of one kind of payment.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct ConstraintsView {
+    /// SINGLE, SCHEDULED or PERIODIC.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// JSON Schema (draft 2020-12) of the body that orders one. `maxDecimal` is the most
+    /// that an amount may be, `maxDaysAhead` how far off a day may be.
+    schema: serde_json::Value,
+}
+
+/// What an institution wants of payments.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct ConstraintsList {
+    /// The institution.
+    institution_id: String,
+    /// By kind of payment; kinds that it does not take are absent.
+    data: Vec<ConstraintsView>,
+}
+
+/// Show what an institution wants of payments.
+///
+/// What `POST /v1/payments` and `POST /v1/payments:validate` hold orders against, for forms
+/// that ask their users for the right things.
+#[utoipa::path(get, operation_id = "showConstraints", path = "/v1/institutions/{institution_id}/constraints", tag = "institutions",
+    params(("institution_id" = String, Path)),
+    responses((status = 200, description = "What was asked for", body = ConstraintsList),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn constraints(
+    State(gateway): State<Arc<Gateway>>,
+    Path(id): Path<String>,
+) -> Result<Cacheable<ConstraintsList>, Problem> {
+    let missing = || Problem::new(ProblemCode::NotFound).detail("There is no such institution.");
+    let id: InstitutionId = id.parse().map_err(|_| missing())?;
+    let schemas = gateway.payment_schemas(&id)?;
+    let data = schemas.into_iter().map(|(kind, schema)| ConstraintsView { kind: kind.as_str(), schema });
+    Ok(cacheable(ConstraintsList { institution_id: id.to_string(), data: data.collect() }))
 }

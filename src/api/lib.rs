@@ -3,6 +3,7 @@
 
 mod account_resources;
 mod accounts;
+mod address;
 mod consent_view;
 mod consents;
 mod events;
@@ -10,6 +11,7 @@ mod funds;
 mod health;
 mod institutions;
 mod mandates;
+mod payment_order;
 mod payments;
 mod problems;
 mod status;
@@ -122,6 +124,8 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(account_resources::statements))
         .routes(routes!(funds::confirm))
         .routes(routes!(payments::order))
+        .routes(routes!(payments::validate))
+        .routes(routes!(institutions::constraints))
         .routes(routes!(payments::show))
         .routes(routes!(mandates::order, mandates::list))
         .routes(routes!(mandates::show, mandates::revoke))

@@ -20,7 +20,8 @@ use utoipa::ToSchema;
 use web::{Caller, Cursor, IdempotencyKey, JsonBody, Payments, Problem, ProblemCode, QueryParams};
 
 use crate::consents::stored_answer;
-use crate::payments::{Authorization, Creditor, PaymentView, Remittance, check_names, registered};
+use crate::payment_order::{Creditor, Remittance, check_names};
+use crate::payments::{Authorization, PaymentView, registered};
 use crate::view::{AccountName, Amount, Page, PageParams, Step, limit_of};
 
 /// Most limits of one mandate.
@@ -222,7 +223,7 @@ impl MandateView {
                 max_per_payment: order.constraints.max_per_payment.into(),
                 periodic_limits: limits.into_iter().map(LimitView::from).collect(),
             },
-            creditor: Creditor::named(order.creditor_name.clone()),
+            creditor: Creditor::named(order.creditor_name.clone(), None),
             creditor_account: AccountName::from(&order.creditor_account),
             remittance: Remittance::of(&order.remittance),
             client_reference: terms.client_reference.clone(),

@@ -5,88 +5,18 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use domain::{
-    InstitutionId, PaymentId, PaymentOrder, PaymentScheme, PaymentState, RemittanceInformation, SessionId,
-    Violations,
-};
-use flows::{FlowError, Gateway, PaymentRequest};
-use serde::{Deserialize, Serialize};
+use domain::{Execution, PaymentId, PaymentState, SessionId};
+use flows::{Gateway, PaymentRequest};
+use serde::Serialize;
 use store::idempotency::ClaimKey;
 use store::payments::{PaymentRow, StoredAccount};
 use utoipa::ToSchema;
 use web::{Caller, IdempotencyKey, JsonBody, Payments, Problem, ProblemCode};
 
+use crate::address::Address;
 use crate::consents::stored_answer;
+use crate::payment_order::{Agent, Creditor, PaymentCreate, Periodic, Remittance, Risk};
 use crate::view::{AccountName, Amount, Step};
-
-/// Who is paid.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Creditor {
-    /// Name, at most 140 characters.
-    #[schema(max_length = 140)]
-    name: String,
-}
-
-/// A creditor reference.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct StructuredReference {
-    /// At most 35 characters.
-    #[schema(max_length = 35)]
-    reference: String,
-}
-
-/// What the creditor is told.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Remittance {
-    /// Free text, one line of at most 140 characters.
-    #[serde(default)]
-    #[schema(max_items = 1)]
-    unstructured: Vec<String>,
-    /// Creditor reference, at most one.
-    #[serde(default)]
-    #[schema(max_items = 1)]
-    structured: Vec<StructuredReference>,
-}
-
-/// An order.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PaymentCreate {
-    /// Where it is paid from.
-    #[schema(example = "gb-albion-bank")]
-    institution_id: String,
-    /// How much.
-    amount: Amount,
-    /// Who is paid.
-    creditor: Creditor,
-    /// Account that is paid: `iban` or `sort_code_account_number`.
-    creditor_account: AccountName,
-    /// Account to pay from; otherwise the PSU chooses at the bank.
-    #[serde(default)]
-    debtor_account: Option<AccountName>,
-    /// What the creditor is told.
-    #[serde(default)]
-    remittance: Remittance,
-    /// SEPA_CT, SEPA_INST, FPS, ELIXIR or EXPRESS_ELIXIR; default is the institution's first.
-    #[serde(default)]
-    scheme: Option<String>,
-    /// Travels to the creditor, at most 35 characters; ours if absent.
-    #[serde(default)]
-    #[schema(max_length = 35)]
-    end_to_end_id: Option<String>,
-    /// Where the PSU's browser goes in the end; one of the client's `redirect_uris`.
-    redirect_uri: String,
-    /// Opaque value returned with it, at most 1024 bytes.
-    #[serde(default)]
-    state: Option<String>,
-    /// Your own name for it, at most 64 characters.
-    #[serde(default)]
-    #[schema(max_length = 64)]
-    client_reference: Option<String>,
-}
 
 /// Where the PSU approves.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -146,13 +76,22 @@ struct BankRefs {
     payment_id: Option<String>,
 }
 
+/// Why a rail was chosen.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct SchemeChoiceView {
+    /// `FASTEST`: of those that take the order. `ONLY`: no other does. `LIMIT`: a faster
+    /// one takes less at this institution. `DESTINATION`: no other reaches the creditor
+    /// in this currency. Accept unknown values.
+    reason: String,
+}
+
 /// A payment.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct PaymentView {
     /// The payment.
     #[schema(example = "pay_uk_0197f0c2a7c07d3e8a3b5d1f20c4e6a8")]
     id: String,
-    /// `SINGLE`, or `VRP` for a payment under a mandate.
+    /// `SINGLE`, `SCHEDULED`, `PERIODIC`, or `VRP` for a payment under a mandate.
     #[serde(rename = "type")]
     kind: &'static str,
     /// The mandate that it is under.
@@ -184,6 +123,12 @@ pub(crate) struct PaymentView {
     creditor: Creditor,
     /// Account that is paid.
     creditor_account: AccountName,
+    /// The bank that holds it, where the order named it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    creditor_agent: Option<Agent>,
+    /// Who bears the charges of a payment abroad.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    charge_bearer: Option<&'static str>,
     /// Account it is paid from, where the order named it.
     #[serde(skip_serializing_if = "Option::is_none")]
     debtor_account: Option<AccountName>,
@@ -191,6 +136,19 @@ pub(crate) struct PaymentView {
     remittance: Remittance,
     /// Rail.
     scheme: &'static str,
+    /// Why this rail, where the order left it to us (`AUTO`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheme_choice: Option<SchemeChoiceView>,
+    /// The later day on which it is carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Date)]
+    requested_execution_date: Option<String>,
+    /// The days on which it is carried out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    periodic: Option<Periodic>,
+    /// What the order said about its risk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    risk: Option<Risk>,
     /// Travels to the creditor.
     end_to_end_id: String,
     /// Between us and the bank.
@@ -220,63 +178,6 @@ pub(crate) struct PaymentView {
     status_history: Vec<Step>,
 }
 
-impl Remittance {
-    pub(crate) fn of(told: &RemittanceInformation) -> Self {
-        let structured = told.reference.iter();
-        Self {
-            unstructured: told.unstructured.iter().cloned().collect(),
-            structured: structured
-                .map(|reference| StructuredReference { reference: reference.clone() })
-                .collect(),
-        }
-    }
-
-    /// One line and one reference at most.
-    pub(crate) fn parse(&self, v: &mut Violations) -> RemittanceInformation {
-        let unstructured = self.unstructured.first().cloned();
-        if self.unstructured.len() > 1 || unstructured.as_ref().is_some_and(|text| !is_line(text, 140)) {
-            v.add("/remittance/unstructured", "text.invalid", "one line of 1 to 140 printable characters");
-        }
-        let reference = self.structured.first().map(|one| one.reference.clone());
-        if self.structured.len() > 1 || reference.as_ref().is_some_and(|text| !is_reference(text, 35)) {
-            v.add("/remittance/structured", "reference.invalid", "one reference of 1 to 35 SEPA characters");
-        }
-        RemittanceInformation { unstructured, reference }
-    }
-}
-
-/// Names that a client gives: within what everybody takes.
-pub(crate) fn check_names(
-    v: &mut Violations,
-    end_to_end_id: Option<&String>,
-    state: Option<&String>,
-    client_reference: Option<&String>,
-) {
-    if end_to_end_id.is_some_and(|id| !is_reference(id, 35)) {
-        v.add("/end_to_end_id", "reference.invalid", "1 to 35 SEPA characters");
-    }
-    if state.is_some_and(|state| state.len() > 1_024) {
-        v.add("/state", "text.too_long", "at most 1024 bytes");
-    }
-    if client_reference.is_some_and(|text| text.chars().count() > 64) {
-        v.add("/client_reference", "text.too_long", "at most 64 characters");
-    }
-}
-
-impl Creditor {
-    pub(crate) fn named(name: String) -> Self {
-        Self { name }
-    }
-
-    /// The name, of at most so many characters.
-    pub(crate) fn parse(&self, most: usize, v: &mut Violations) -> String {
-        if !is_line(&self.name, most) {
-            v.add("/creditor/name", "text.invalid", format!("1 to {most} printable characters"));
-        }
-        self.name.clone()
-    }
-}
-
 impl PaymentView {
     pub(crate) fn of(payment: &PaymentRow, history: Vec<Step>) -> Self {
         let order = &payment.terms.order;
@@ -288,25 +189,39 @@ impl PaymentView {
             retryable: failure.retryable,
         });
         let under = payment.terms.under.as_ref();
+        let abroad = order.abroad.as_ref();
+        let address = abroad.and_then(|abroad| abroad.creditor_address.as_ref());
+        let (day, periodic) = match &order.execution {
+            Execution::AtOnce => (None, None),
+            Execution::On(day) => (Some(day.to_string()), None),
+            Execution::Repeated(series) => (None, Some(Periodic::of(series))),
+        };
+        let choice = payment.terms.scheme_choice.clone();
         let refund = payment.bank.refund_account.as_ref().and_then(StoredAccount::identification);
         Self {
             id: payment.id.to_string(),
-            kind: if under.is_some() { "VRP" } else { "SINGLE" },
+            kind: payment.kind().as_str(),
             mandate_id: under.map(|under| under.mandate.to_string()),
             institution_id: payment.institution.to_string(),
             region: payment.id.region().to_string(),
             state: payment.state.as_str(),
             iso_status: payment.bank.iso_status.clone(),
-            is_final: payment.state.is_final(),
+            is_final: payment.is_final(),
             can_cancel: payment.can_cancel(),
             outcome: outcome(payment),
             next_poll_after: payment.next_poll_at.map(|at| at.to_string()),
             amount: order.amount.into(),
-            creditor: Creditor { name: order.creditor_name.clone() },
+            creditor: Creditor::named(order.creditor_name.clone(), address.map(Address::from)),
             creditor_account: AccountName::from(&order.creditor_account),
+            creditor_agent: abroad.and_then(|abroad| abroad.creditor_agent.as_deref()).map(Agent::of),
+            charge_bearer: abroad.map(|abroad| abroad.charge_bearer.as_str()),
             debtor_account: order.debtor_account.as_ref().map(AccountName::from),
             remittance: Remittance::of(&order.remittance),
             scheme: order.scheme.as_str(),
+            scheme_choice: choice.map(|reason| SchemeChoiceView { reason }),
+            requested_execution_date: day,
+            periodic,
+            risk: Risk::of(&order.risk),
             end_to_end_id: order.end_to_end_id.clone(),
             instruction_id: order.instruction_id.clone(),
             client_reference: payment.terms.client_reference.clone(),
@@ -328,6 +243,8 @@ impl PaymentView {
 fn outcome(payment: &PaymentRow) -> &'static str {
     match payment.state {
         PaymentState::Settled => "executed",
+        // In the bank's books, which say no more of it: ordered again, it would be paid twice.
+        PaymentState::Accepted if payment.bank.last_word => "executed",
         PaymentState::Created
         | PaymentState::AuthorizationRequired
         | PaymentState::Authorized
@@ -342,72 +259,6 @@ fn outcome(payment: &PaymentRow) -> &'static str {
         | PaymentState::Submitted
         | PaymentState::Accepted
         | PaymentState::Unknown => "unknown",
-    }
-}
-
-/// Characters of the SEPA Latin set (EPC217-08): what every scheme takes in an id.
-fn is_reference(text: &str, most: usize) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"/-?:().,'+ ".contains(&b);
-    (1..=most).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('/')
-}
-
-fn is_line(text: &str, most: usize) -> bool {
-    let length = text.chars().count();
-    (1..=most).contains(&length) && !text.chars().any(char::is_control) && !text.trim().is_empty()
-}
-
-impl PaymentCreate {
-    fn parse(self, gateway: &Gateway) -> Result<PaymentRequest, Problem> {
-        let mut violations = Violations::default();
-        let v = &mut violations;
-        let institution = self.institution_id.parse::<InstitutionId>();
-        let institution = v.take("/institution_id", "institution.invalid", institution);
-        let amount = self.amount.parse("/amount", v);
-        if amount.is_some_and(|amount| amount.amount().is_zero()) {
-            v.add("/amount/amount", "amount.zero", "an amount above zero");
-        }
-        let creditor_name = self.creditor.parse(140, v);
-        let creditor_account = self.creditor_account.parse("/creditor_account", v);
-        let debtor_account = self.debtor_account.as_ref().map(|account| account.parse("/debtor_account", v));
-        let remittance = self.remittance.parse(v);
-        let names = (self.end_to_end_id.as_ref(), self.state.as_ref(), self.client_reference.as_ref());
-        check_names(v, names.0, names.1, names.2);
-        let known = institution.as_ref().and_then(|id| gateway.registry().profile(id));
-        let scheme = match &self.scheme {
-            Some(word) => {
-                let words: Vec<_> = PaymentScheme::ALL.iter().map(|scheme| scheme.as_str()).collect();
-                v.take("/scheme", "scheme.unknown", PaymentScheme::from_word(word).ok_or(words.join(", ")))
-            }
-            None => known.and_then(|profile| profile.payment_schemes.first().copied()),
-        };
-        match (institution, amount, creditor_account, violations.is_empty()) {
-            (Some(institution), Some(amount), Some(creditor_account), true) => {
-                let Some(scheme) = scheme else {
-                    // No scheme: the institution is unknown, or takes no payments.
-                    return Err(match gateway.registry().profile(&institution) {
-                        Some(_) => FlowError::Unsupported(institution).into(),
-                        None => FlowError::UnknownInstitution(institution).into(),
-                    });
-                };
-                Ok(PaymentRequest {
-                    institution,
-                    order: PaymentOrder {
-                        end_to_end_id: self.end_to_end_id.unwrap_or_default(),
-                        instruction_id: String::new(),
-                        amount,
-                        debtor_account: debtor_account.flatten(),
-                        creditor_name,
-                        creditor_account,
-                        remittance,
-                        scheme,
-                    },
-                    redirect_uri: self.redirect_uri,
-                    state: self.state,
-                    client_reference: self.client_reference,
-                })
-            }
-            _ => Err(FlowError::Invalid(violations).into()),
-        }
     }
 }
 
@@ -428,13 +279,19 @@ pub(crate) async fn order(
     body: JsonBody<PaymentCreate>,
 ) -> Result<Response, Problem> {
     let fingerprint = crypto::digest::sha256_hex(&body.bytes);
-    let request = body.value.parse(&gateway).map_err(|problem| problem.outcome("not_executed"))?;
-    gateway.check_order(&caller.token, &request.order).await?;
+    let request = match ordered(&gateway, &caller, body).await {
+        Ok(request) => request,
+        Err(problem) => {
+            let before =
+                gateway.answered_elsewhen(&caller.client_id, OPERATION, &key.0, &fingerprint).await?;
+            let reply = before.ok_or_else(|| problem.outcome("not_executed"))?;
+            return Ok(stored_answer(reply.status, reply.body, reply.replayed, "/v1/payments"));
+        }
+    };
     let client_id = caller.client_id;
-    registered(&gateway, &client_id, &request.redirect_uri).await?;
     let claim = |region| ClaimKey {
         client_id: client_id.clone(),
-        operation: "POST /v1/payments",
+        operation: OPERATION,
         key: key.0.clone(),
         fingerprint,
         region,
@@ -452,6 +309,60 @@ pub(crate) async fn order(
         .await
         .map_err(|error| Problem::from(error).outcome("not_executed"))?;
     Ok(stored_answer(reply.status, reply.body, reply.replayed, "/v1/payments"))
+}
+
+/// What an idempotency key of an order belongs to.
+const OPERATION: &str = "POST /v1/payments";
+
+/// An order that its token, its institution and its client's registration admit.
+async fn ordered(
+    gateway: &Gateway,
+    caller: &Caller<Payments>,
+    body: JsonBody<PaymentCreate>,
+) -> Result<PaymentRequest, Problem> {
+    let request = body.value.parse(gateway)?;
+    gateway.check_constraints(&request.institution, request.order.kind(), &body.bytes)?;
+    gateway.check_order(&caller.token, &request.order).await?;
+    registered(gateway, &caller.client_id, &request.redirect_uri).await?;
+    Ok(request)
+}
+
+/// An order that could be made.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Validated {
+    /// `true`: what cannot be ordered is answered with what is wrong with it.
+    valid: bool,
+    /// What kind of order it would be.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The rail it would run on.
+    scheme: &'static str,
+    /// Why this rail, where the order leaves it to us (`AUTO`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheme_choice: Option<SchemeChoiceView>,
+}
+
+/// Try an order.
+///
+/// Holds it against all that ordering it would be held against, the institution's own
+/// constraints included, and orders nothing. No bank is called and nothing is kept.
+#[utoipa::path(post, operation_id = "validatePayment", path = "/v1/payments:validate", tag = "payments", security(("mtls_oauth" = ["payments"])),
+    request_body = PaymentCreate,
+    responses((status = 200, description = "It could be ordered", body = Validated),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn validate(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<Payments>,
+    body: JsonBody<PaymentCreate>,
+) -> Result<Json<Validated>, Problem> {
+    let request =
+        ordered(&gateway, &caller, body).await.map_err(|problem| problem.outcome("not_executed"))?;
+    Ok(Json(Validated {
+        valid: true,
+        kind: request.order.kind().as_str(),
+        scheme: request.order.scheme.as_str(),
+        scheme_choice: request.scheme_choice.map(|reason| SchemeChoiceView { reason }),
+    }))
 }
 
 /// Show a payment.

@@ -387,7 +387,7 @@ pub struct BankPaymentIds {
 
 /// How a payment stands at the bank. Amount, currency and creditor, where the
 /// bank repeated them, have been found equal to the order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PaymentReport {
     /// Status of the order, once the bank holds one.
     pub status: Option<IsoPaymentStatus>,
@@ -401,14 +401,18 @@ pub struct PaymentReport {
     pub echo: Echo,
     /// The account to refund to, where it was asked for and the bank gives it.
     pub refund_account: Option<AccountIdentification>,
+    /// The bank has taken the order into its books and says no more of it: its standard
+    /// has no word for what becomes of it on its days.
+    pub last_word: bool,
 }
 
 /// Whether an answer repeated what was ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Echo {
     /// It did, and it is the same.
     Same,
     /// It did not.
+    #[default]
     Absent,
 }
 
@@ -418,7 +422,7 @@ pub trait PaymentInitiation: Send + Sync {
     /// executes anything.
     fn submits_after_sca(&self) -> bool;
 
-    /// Lodges a single payment.
+    /// Lodges a payment.
     ///
     /// # Errors
     ///

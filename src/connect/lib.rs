@@ -14,6 +14,8 @@ mod error;
 mod exchange;
 mod health;
 mod mapping;
+mod payment_constraints;
+mod payment_rules;
 mod profile;
 mod profile_file;
 mod profile_test;
@@ -39,6 +41,8 @@ pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};
 pub use health::{Health, HealthChange, HealthStatus, Service, ServiceHealth};
 pub use mapping::{EntryRules, MapTarget, Mapping, RuleBudget, RuleFailed};
+pub use payment_constraints::{PaymentConstraints, RequiredField};
+pub use payment_rules::PaymentRules;
 pub use profile::{
     ApiBase, AuthorizationServer, ClientAuth, Environment, Limits, Maintenance, PLUGIN, Profile,
     Registration, RegistrationForm, ResponseType, SandboxUser, ScaFlow, Signing, is_plugin_name,

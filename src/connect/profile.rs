@@ -10,7 +10,9 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::bank_oauth::Role;
-use crate::{BankError, BerlinGroupOptions, Mapping, ProfileTest, Quirk, QuirkName, Quirks};
+use crate::{
+    BankError, BerlinGroupOptions, Mapping, PaymentConstraints, ProfileTest, Quirk, QuirkName, Quirks,
+};
 
 /// What the dialect of a plugin begins with; its name follows.
 pub const PLUGIN: &str = "plugin:";
@@ -270,6 +272,8 @@ pub struct Profile {
     pub capabilities: BTreeSet<Capability>,
     /// Rails of its payments.
     pub payment_schemes: Vec<PaymentScheme>,
+    /// What it wants of payments beyond their standard.
+    pub payment_constraints: PaymentConstraints,
     /// Longest life of a consent, days; `None` is without end.
     pub max_consent_days: Option<u16>,
     /// Oldest data it gives, days.
@@ -381,6 +385,7 @@ impl Profile {
             psu_id_required: false,
             capabilities: BTreeSet::new(),
             payment_schemes: Vec::new(),
+            payment_constraints: PaymentConstraints::default(),
             max_consent_days: None,
             max_history_days: 90,
             limits: Limits::default(),

@@ -10,6 +10,7 @@ mod compare;
 mod deployment;
 mod lines;
 mod map;
+mod payments;
 mod registration;
 mod schema;
 mod selftest;
@@ -298,8 +299,8 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     let capability = "a capability such as \"accounts\"";
     profile.capabilities =
         table.words("capabilities", capability, Capability::from_word).into_iter().collect();
-    let rail = "a rail: SEPA_CT, SEPA_INST, FPS, ELIXIR or EXPRESS_ELIXIR";
-    profile.payment_schemes = table.words("payment_schemes", rail, PaymentScheme::from_word);
+    profile.payment_schemes = table.words("payment_schemes", payments::RAIL, PaymentScheme::from_word);
+    profile.payment_constraints = payments::constraints(table);
     profile.sca = table.words("sca", "redirect, oauth, decoupled or embedded", |word| match word {
         "redirect" => Some(ScaFlow::Redirect),
         "oauth" => Some(ScaFlow::OAuth),

@@ -18,6 +18,8 @@ mod funds;
 mod mapped;
 mod mt940;
 mod node;
+#[cfg(test)]
+mod order_kinds;
 mod pain;
 mod polish_api;
 pub mod recorded;

@@ -75,7 +75,7 @@ pub(crate) fn credit_transfer(cx: &CallContext<'_>, order: &PaymentOrder) -> Res
             leaf("PmtInfId", id.as_str()),
             leaf("PmtMtd", "TRF"),
             Part::List("PmtTpInf", kind),
-            leaf("ReqdExctnDt", at.date().to_string()),
+            leaf("ReqdExctnDt", order.first_day().unwrap_or_else(|| at.date()).to_string()),
             list("Dbtr", [leaf("Nm", "NOTPROVIDED")]),
             list("DbtrAcct", [list("Id", [leaf("IBAN", debtor)])]),
             list("DbtrAgt", [list("FinInstnId", [list("Othr", [leaf("Id", "NOTPROVIDED")])])]),

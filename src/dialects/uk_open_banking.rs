@@ -5,6 +5,7 @@
 mod accounts;
 mod error;
 mod funds;
+mod orders;
 mod payments;
 mod recurring;
 mod resources;

@@ -1,7 +1,9 @@
 //! What the tests of every dialect share.
 
 use connect::{BankRequest, BankResponse, CallContext, Profile, PsuPresence, RedirectUris};
-use domain::{AccountIdentification, Money, PaymentOrder, PaymentScheme, RemittanceInformation};
+use domain::{
+    AccountIdentification, Execution, Money, PaymentOrder, PaymentRisk, PaymentScheme, RemittanceInformation,
+};
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
@@ -36,6 +38,9 @@ pub(crate) fn order() -> PaymentOrder {
         creditor_account: AccountIdentification::Iban("DE02120300000000202051".parse().unwrap()),
         remittance: RemittanceInformation { unstructured: Some("Invoice 7".into()), reference: None },
         scheme: PaymentScheme::SepaInstant,
+        execution: Execution::AtOnce,
+        abroad: None,
+        risk: PaymentRisk::default(),
     }
 }
 

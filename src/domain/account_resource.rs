@@ -62,7 +62,8 @@ words!(
 );
 
 /// An address by its parts (ISO 20022 PostalAddress).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PostalAddress {
     /// Lines, where the bank gives no parts.
     pub lines: Vec<String>,

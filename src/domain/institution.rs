@@ -111,6 +111,8 @@ words!(
         ScheduledPayments = "scheduled_payments",
         /// Standing orders.
         PeriodicPayments = "periodic_payments",
+        /// Many payments in one order.
+        BulkPayments = "bulk_payments",
         /// Variable recurring payments.
         Vrp = "vrp",
         /// Confirmation of funds.

@@ -14,6 +14,7 @@ mod institution;
 mod mandate;
 mod money;
 mod payment;
+mod payment_order;
 mod period;
 mod region;
 mod violation;
@@ -39,7 +40,11 @@ pub use identification::{AccountIdentification, Iban, InvalidIdentification, Sor
 pub use institution::{Approach, Capability, Country, InvalidCountry};
 pub use mandate::{Breach, MandateConstraints, MandateOrder, MandateScheme, MandateStatus};
 pub use money::{Currency, InvalidAmount, InvalidCurrency, Money, plain_decimal};
-pub use payment::{IsoPaymentStatus, PaymentOrder, PaymentScheme, PaymentState, RemittanceInformation};
+pub use payment::{IsoPaymentStatus, PaymentState};
+pub use payment_order::{
+    Abroad, ChargeBearer, Execution, ExecutionRule, PaymentContext, PaymentFrequency, PaymentOrder,
+    PaymentRisk, PaymentScheme, PaymentType, Recurrence, RemittanceInformation, is_bic,
+};
 pub use period::{Alignment, FortnightOfCalendar, Period, PeriodicLimit, Window, utc_day, utc_midnight};
 pub use region::{InvalidRegion, Region};
 pub use violation::{Violation, Violations};

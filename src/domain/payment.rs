@@ -1,11 +1,10 @@
-//! The life of a payment, and the order behind it.
+//! The life of a payment.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::institution::words;
-use crate::{AccountIdentification, Money};
 
 words!(
     /// Where a payment stands, in our words.
@@ -136,6 +135,11 @@ words!(
         Cancelled = "CANC",
         /// Rejected.
         Rejected = "RJCT",
+        /// A series or a batch is in the bank's books (UK Open Banking, no ISO code).
+        InitiationCompleted = "INCO",
+        /// A payment of a series or a batch failed, and the order goes on (UK Open Banking,
+        /// no ISO code).
+        InitiationFailed = "INFA",
     }
 );
 
@@ -152,7 +156,9 @@ impl IsoPaymentStatus {
             | Self::AcceptedSettlementInProcess
             | Self::AcceptedWithChange
             | Self::AcceptedWithoutPosting
-            | Self::PartiallyAccepted => PaymentState::Accepted,
+            | Self::PartiallyAccepted
+            | Self::InitiationCompleted
+            | Self::InitiationFailed => PaymentState::Accepted,
             Self::AcceptedSettlementCompleted | Self::AcceptedCreditSettlementCompleted => {
                 PaymentState::Settled
             }
@@ -160,53 +166,6 @@ impl IsoPaymentStatus {
             Self::Cancelled => PaymentState::Cancelled,
         }
     }
-}
-
-words!(
-    /// Rail a payment runs on.
-    PaymentScheme {
-        /// SEPA credit transfer.
-        SepaCreditTransfer = "SEPA_CT",
-        /// SEPA instant credit transfer.
-        SepaInstant = "SEPA_INST",
-        /// UK Faster Payments.
-        FasterPayments = "FPS",
-        /// Poland's batch transfers, within the day or by the next.
-        Elixir = "ELIXIR",
-        /// Poland's instant transfers.
-        ExpressElixir = "EXPRESS_ELIXIR",
-    }
-);
-
-/// What a creditor is told about the purpose of a payment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RemittanceInformation {
-    /// Free text, at most 140 characters.
-    pub unstructured: Option<String>,
-    /// Creditor reference, at most 35 characters.
-    pub reference: Option<String>,
-}
-
-/// A single credit transfer as the TPP ordered it. What a bank echoes is
-/// compared with this.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PaymentOrder {
-    /// Identification that travels to the creditor, at most 35 characters.
-    pub end_to_end_id: String,
-    /// Identification between us and the bank, at most 35 characters.
-    pub instruction_id: String,
-    /// How much.
-    pub amount: Money,
-    /// Account to pay from, if the TPP knows it; otherwise the PSU chooses at the bank.
-    pub debtor_account: Option<AccountIdentification>,
-    /// Who is paid, at most 140 characters.
-    pub creditor_name: String,
-    /// Account that is paid.
-    pub creditor_account: AccountIdentification,
-    /// Purpose.
-    pub remittance: RemittanceInformation,
-    /// Rail.
-    pub scheme: PaymentScheme,
 }
 
 #[cfg(test)]

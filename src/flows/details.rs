@@ -3,7 +3,8 @@
 
 use connect::BankFilter;
 use domain::{
-    AccountIdentification, DetailId, MandateOrder, Money, PaymentOrder, PeriodicLimit, Region, Timestamp,
+    AccountIdentification, DetailId, Execution, MandateOrder, Money, PaymentOrder, PeriodicLimit, Region,
+    Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -140,10 +141,12 @@ fn detail_id(detail: &Value) -> Option<DetailId> {
     detail.get("detail_id")?.as_str()?.parse().ok()
 }
 
-/// Whether a `payment_initiation` is about this order: amount and payee.
+/// Whether a `payment_initiation` is about this order: amount and payee, at once. The type
+/// has no words for a later day or a series, so that none is granted.
 fn is_order(detail: &Value, order: &PaymentOrder) -> bool {
     let amount = detail.get("instructedAmount").and_then(money);
-    amount == Some(order.amount) && pays(detail, &order.creditor_account, &order.creditor_name)
+    let at_once = order.execution == Execution::AtOnce;
+    at_once && amount == Some(order.amount) && pays(detail, &order.creditor_account, &order.creditor_name)
 }
 
 /// Whether a `vrp` is about this mandate: payee, and the same limits.

@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, Semaphore};
 use url::Url;
 use uuid::Uuid;
 
+use crate::constraints::RuleBook;
 use crate::freshness::Freshness;
 use crate::webhooks::WebhookSender;
 use crate::{FlowError, IdKey, Jurisdictions};
@@ -82,6 +83,8 @@ pub struct Gateway {
     pub(crate) asking: Arc<Semaphore>,
     /// Places for steps of the reconciler.
     pub(crate) reconciling: Arc<Semaphore>,
+    /// What institutions want of payments.
+    pub(crate) rule_book: RuleBook,
     /// Places for webhook deliveries.
     pub(crate) delivering: Arc<Semaphore>,
 }
@@ -137,6 +140,7 @@ impl Gateway {
                 .build(),
             asking: Arc::new(Semaphore::new(AT_ONCE)),
             reconciling: Arc::new(Semaphore::new(AT_ONCE)),
+            rule_book: RuleBook::default(),
             delivering: Arc::new(Semaphore::new(AT_ONCE)),
         })
     }
@@ -190,7 +194,9 @@ impl Gateway {
         &self.parts.webhook_key
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    /// Now, by the gateway's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
         self.parts.clock.now()
     }
 

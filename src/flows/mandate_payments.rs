@@ -8,8 +8,8 @@ use connect::{
     PaymentReport, Profile, RecurringPayments,
 };
 use domain::{
-    MandateId, MandateStatus, Money, PaymentId, PaymentOrder, PaymentScheme, PaymentState,
-    RemittanceInformation,
+    Execution, MandateId, MandateStatus, Money, PaymentId, PaymentOrder, PaymentRisk, PaymentScheme,
+    PaymentState, RemittanceInformation,
 };
 use secrecy::SecretString;
 use store::idempotency::ClaimKey;
@@ -252,12 +252,16 @@ impl Gateway {
                     creditor_account: order.creditor_account.clone(),
                     remittance: if silent { order.remittance.clone() } else { told },
                     scheme: PaymentScheme::FasterPayments,
+                    execution: Execution::AtOnce,
+                    abroad: None,
+                    risk: PaymentRisk::default(),
                 },
                 redirect_uri: mandate.terms.redirect_uri.clone(),
                 state: None,
                 client_reference: request.client_reference,
                 failure: None,
                 under: Some(UnderMandate { mandate: mandate.id, draws }),
+                scheme_choice: None,
             },
             bank: BankPayment {
                 consent_id: mandate.bank.consent_id.clone(),

@@ -6,10 +6,7 @@
 //! payment's new state are committed; after a failure that may have reached
 //! the bank nothing is sent again, the bank is only asked.
 
-use domain::{
-    Capability, InstitutionId, PaymentId, PaymentOrder, PaymentState, Region, SessionId, Timestamp,
-    Violations,
-};
+use domain::{InstitutionId, PaymentId, PaymentOrder, PaymentState, Region, SessionId, Timestamp};
 use store::idempotency::{Claim, ClaimKey};
 use store::payments::{BankPayment, Failure, PaymentRow, PaymentTerms};
 use store::sessions::SessionRow;
@@ -25,8 +22,10 @@ use crate::{FlowError, Gateway};
 pub struct PaymentRequest {
     /// Where it is paid from.
     pub institution: InstitutionId,
-    /// The order; ids that the TPP left out are empty.
+    /// The order, on a rail of the institution's; ids that the TPP left out are empty.
     pub order: PaymentOrder,
+    /// Why it is on this rail, where the TPP left that to us.
+    pub scheme_choice: Option<String>,
     /// Where the PSU's browser goes in the end; one of the client's.
     pub redirect_uri: String,
     /// Opaque value returned with it.
@@ -69,16 +68,6 @@ impl Gateway {
         F: FnOnce(&PaymentRow, SessionId) -> String,
     {
         let profile = self.bank(&request.institution)?;
-        if !profile.capabilities.contains(&Capability::Payments) {
-            return Err(FlowError::Unsupported(request.institution));
-        }
-        if !profile.payment_schemes.contains(&request.order.scheme) {
-            let mut violations = Violations::default();
-            let schemes: Vec<_> = profile.payment_schemes.iter().map(|scheme| scheme.as_str()).collect();
-            let detail = format!("this institution offers {}", schemes.join(", "));
-            violations.add("/scheme", "scheme.unsupported", detail);
-            return Err(violations.into());
-        }
         let region = profile.region;
         self.holds(region)?;
         let now = self.now();
@@ -103,6 +92,7 @@ impl Gateway {
                 client_reference: request.client_reference,
                 failure: None,
                 under: None,
+                scheme_choice: request.scheme_choice,
             },
             bank: BankPayment::default(),
             created_at: now,
@@ -124,6 +114,28 @@ impl Gateway {
         self.commit_with_session(tx, &session).await?;
         tracing::info!(payment.id = %id, bank.code = %payment.institution, "Payment {id} recorded");
         Ok(PaymentReply { status: 201, body, replayed: false })
+    }
+
+    /// What was answered to a request that is refused now: an order that was taken stays
+    /// taken when its day has passed, or its institution takes no such orders any more.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if a store fails.
+    pub async fn answered_elsewhen(
+        &self,
+        client_id: &str,
+        operation: &str,
+        key: &str,
+        fingerprint: &str,
+    ) -> Result<Option<PaymentReply>, FlowError> {
+        for store in self.parts.stores.regions() {
+            let found = store.answer_before(client_id, operation, key, fingerprint, self.now()).await?;
+            if let Some((status, body)) = found {
+                return Ok(Some(PaymentReply { status, body, replayed: true }));
+            }
+        }
+        Ok(None)
     }
 
     /// A session in which a PSU approves one thing.

@@ -11,19 +11,21 @@ use connect::{
     BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, Operation, Outcome, PaymentReport, Profile,
     PsuPresence, ScaStart, TokenKind,
 };
-use domain::{IsoPaymentStatus, PaymentId, PaymentState, SessionId, Timestamp};
+use domain::{Execution, IsoPaymentStatus, PaymentId, PaymentState, SessionId, Timestamp};
 use secrecy::SecretString;
 use store::payments::{Attention, BankPayment, Failure, PaymentRow};
 
 use crate::accounts::chain;
 use crate::bank::{BankLeg, LegSubject, payments_of};
-use crate::consents::NextStep;
+use crate::consents::{DAY, NextStep};
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
 /// Questions to a bank about a payment after which a person is asked to look: three
 /// quarters of an hour.
 const PATIENCE: u32 = 18;
+/// Questions after which an order for a later day is left alone until then.
+const AT_ONCE: u32 = 5;
 
 impl Gateway {
     /// The PSU approved on our page: places the order at the bank and says
@@ -346,7 +348,8 @@ impl Gateway {
             retryable: false,
         });
         let id = payment.id;
-        let next = next_poll(now, payment.bank.polls);
+        let next = next_question(&payment, state, now);
+        let last_word = report.last_word || is_over(&payment, state, now);
         self.move_payment(payment, "institution", |row| {
             row.state = state;
             row.bank.polls = row.bank.polls.saturating_add(1);
@@ -362,9 +365,10 @@ impl Gateway {
             if failure.is_some() {
                 row.terms.failure = failure;
             }
-            row.next_poll_at = if state.is_final() { None } else { Some(next) };
+            row.bank.last_word = last_word;
+            row.next_poll_at = if row.is_final() { None } else { Some(next) };
             note_patience(row, now);
-            if state.is_final() {
+            if row.is_final() {
                 row.bank.access_token = None;
                 row.bank.refresh_token = None;
             }
@@ -482,6 +486,34 @@ fn note_patience(row: &mut PaymentRow, now: Timestamp) {
         row.bank.attention = None;
     } else if row.bank.attention.is_none() && row.bank.polls >= PATIENCE {
         row.bank.attention = Some(Attention { code: "payment.open_at_bank".to_owned(), since: now });
+    }
+}
+
+/// Days after the last one of a series on which its bank has had the time to say more.
+const AFTERWARDS: i64 = 7;
+
+/// Whether a series has ended, and with it the bank's interest: some never call it over.
+fn is_over(payment: &PaymentRow, state: PaymentState, now: Timestamp) -> bool {
+    let Execution::Repeated(series) = &payment.terms.order.execution else { return false };
+    let end = series.last.and_then(|last| last.checked_add(jiff::Span::new().days(AFTERWARDS)).ok());
+    state == PaymentState::Accepted && end.is_some_and(|end| domain::utc_day(now) > end)
+}
+
+/// When to ask about a payment again. One that the bank keeps for a later day is asked
+/// about a few times at once, then once a day until its day comes.
+fn next_question(payment: &PaymentRow, state: PaymentState, now: Timestamp) -> Timestamp {
+    let soon = next_poll(now, payment.bank.polls);
+    let order = &payment.terms.order;
+    let kept = state == PaymentState::Accepted
+        || (state == PaymentState::Submitted && payment.bank.payment_id.is_some());
+    let Some(first) = order.first_day().filter(|_| kept && payment.bank.polls >= AT_ONCE) else {
+        return soon;
+    };
+    let tomorrow = later(now, DAY);
+    match domain::utc_midnight(first) {
+        Some(begins) if begins > now => tomorrow.min(begins),
+        _ if matches!(order.execution, Execution::Repeated(_)) => tomorrow,
+        _ => soon,
     }
 }
 

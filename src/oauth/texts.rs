@@ -92,7 +92,11 @@ sections! {
         search_label search no_match banks choose
     }
     /// On the payment page.
-    payment PaymentTexts { title label amount to account purpose from your_account asked_by }
+    payment PaymentTexts {
+        title label amount to account purpose from your_account asked_by when series series_until daily weekly
+        two_weekly monthly two_monthly quarterly half_yearly yearly charges charges_debtor charges_creditor
+        charges_shared charges_system
+    }
     /// On the pages of a bank that asks through us.
     sca ScaTexts {
         log_in choose confirm password not_kept methods code digits characters picture data go_on

@@ -8,7 +8,7 @@ use domain::{Region, Timestamp};
 
 use crate::database::micros;
 use crate::rows::Columns;
-use crate::{StoreError, Tx};
+use crate::{RegionalStore, StoreError, Tx};
 
 /// Names one claim.
 #[derive(Clone, Debug)]
@@ -41,6 +41,42 @@ pub enum Claim {
     },
     /// The key was used for another request.
     Mismatch,
+}
+
+impl RegionalStore {
+    /// The answer that a key of a client's got for the same request, if it got one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn answer_before(
+        &self,
+        client_id: &str,
+        operation: &str,
+        key: &str,
+        fingerprint: &str,
+        now: Timestamp,
+    ) -> Result<Option<(u16, String)>, StoreError> {
+        let row = sqlx::query(
+            "select * from idempotency_keys where client_id = $1 and operation = $2 \
+             and idempotency_key = $3 and fingerprint = $4 and expires_at >= $5",
+        )
+        .bind(client_id)
+        .bind(operation)
+        .bind(key)
+        .bind(fingerprint)
+        .bind(micros(now))
+        .fetch_optional(self.database.pool())
+        .await?;
+        row.as_ref().map_or(Ok(None), answer)
+    }
+}
+
+/// The answer of a row.
+fn answer(row: &sqlx::any::AnyRow) -> Result<Option<(u16, String)>, StoreError> {
+    let columns = Columns::new(row, "idempotency_keys", "idempotency_key")?;
+    let status = columns.optional_number("status")?.map(|status| u16::try_from(status).unwrap_or(500));
+    Ok(status.zip(columns.optional_text("body")?))
 }
 
 impl Tx {
@@ -94,12 +130,7 @@ impl Tx {
         if columns.text("fingerprint")? != key.fingerprint {
             return Ok(Claim::Mismatch);
         }
-        match (columns.optional_number("status")?, columns.optional_text("body")?) {
-            (Some(status), Some(body)) => {
-                Ok(Claim::Replay { status: u16::try_from(status).unwrap_or(500), body })
-            }
-            _ => Ok(Claim::InFlight),
-        }
+        Ok(answer(&row)?.map_or(Claim::InFlight, |(status, body)| Claim::Replay { status, body }))
     }
 
     /// Keeps the answer, for whoever sends the key again.

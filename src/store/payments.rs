@@ -4,8 +4,8 @@
 use std::fmt;
 
 use domain::{
-    InstitutionId, MandateId, Money, PaymentId, PaymentOrder, PaymentScheme, PaymentState,
-    RemittanceInformation, Timestamp,
+    Abroad, Execution, InstitutionId, MandateId, Money, PaymentId, PaymentOrder, PaymentRisk, PaymentScheme,
+    PaymentState, PaymentType, RemittanceInformation, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -31,6 +31,8 @@ pub struct PaymentTerms {
     pub failure: Option<Failure>,
     /// What it draws on, for a payment under a mandate.
     pub under: Option<UnderMandate>,
+    /// Why it runs on its rail, where the TPP left that to us.
+    pub scheme_choice: Option<String>,
 }
 
 /// The mandate of a payment, and its part in the mandate's limits.
@@ -95,6 +97,9 @@ pub struct BankPayment {
     pub polls: u32,
     /// Account to refund to, where the bank gives it.
     pub refund_account: Option<StoredAccount>,
+    /// The bank has it in its books and says no more of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last_word: bool,
     /// Set where nobody can find out here what became of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention: Option<Attention>,
@@ -134,6 +139,18 @@ impl PaymentRow {
     #[must_use]
     pub fn can_cancel(&self) -> bool {
         self.state.can_cancel(self.bank.submits_after_sca)
+    }
+
+    /// Whether nothing more will be known of it.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.state.is_final() || self.bank.last_word
+    }
+
+    /// What kind of order it is.
+    #[must_use]
+    pub fn kind(&self) -> PaymentType {
+        if self.terms.under.is_some() { PaymentType::Vrp } else { self.terms.order.kind() }
     }
 }
 
@@ -335,6 +352,18 @@ struct StoredTerms {
     failure: Option<Failure>,
     #[serde(skip_serializing_if = "Option::is_none")]
     under: Option<UnderMandate>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    execution: Execution,
+    #[serde(default, skip_serializing_if = "is_default")]
+    abroad: Option<Abroad>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    risk: PaymentRisk,
+    #[serde(default, skip_serializing_if = "is_default")]
+    scheme_choice: Option<String>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl From<&PaymentTerms> for StoredTerms {
@@ -356,6 +385,10 @@ impl From<&PaymentTerms> for StoredTerms {
             client_reference: terms.client_reference.clone(),
             failure: terms.failure.clone(),
             under: terms.under.clone(),
+            execution: order.execution.clone(),
+            abroad: order.abroad.clone(),
+            risk: order.risk.clone(),
+            scheme_choice: terms.scheme_choice.clone(),
         }
     }
 }
@@ -375,6 +408,9 @@ impl StoredTerms {
             creditor_account: self.creditor_account.identification()?,
             remittance: RemittanceInformation { unstructured: self.unstructured, reference: self.reference },
             scheme: PaymentScheme::from_word(&self.scheme)?,
+            execution: self.execution,
+            abroad: self.abroad,
+            risk: self.risk,
         };
         Some(PaymentTerms {
             order,
@@ -383,6 +419,7 @@ impl StoredTerms {
             client_reference: self.client_reference,
             failure: self.failure,
             under: self.under,
+            scheme_choice: self.scheme_choice,
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::profile::PLUGIN;
 use crate::quirk::STEP_WORDS;
 use crate::{
     AccountReference, BankErrorKind, BookingFilter, ConsentKind, MapTarget, PaymentField, QuirkName,
-    StartAuthorisation,
+    RequiredField, StartAuthorisation,
 };
 
 /// How a version is written.
@@ -86,6 +86,19 @@ fn what() -> Map<String, Value> {
     members(json!({
         "capabilities": list("What it can do.", words("A capability.", &capabilities)),
         "payment_schemes": list("Rails of its payments.", words("A rail.", &rails)),
+        "payment_constraints": table("What it wants of payments beyond their standard.", &[], json!({
+            "max_amounts": {
+                "description": "Most in one payment, by rail, in the rail's currency.",
+                "type": "object",
+                "propertyNames": words("A rail.", &rails),
+                "additionalProperties": { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?$" },
+            },
+            "required": list("What an order must have that others may leave out.", words("A member.", RequiredField::WORDS)),
+            "creditor_name_max": number("Longest name of a creditor; 140 if absent."),
+            "remittance_max": number("Longest unstructured remittance; 140 if absent."),
+            "max_days_ahead": number("How many days ahead an order may be."),
+            "schema": { "description": "Whatever else can be said of an order as JSON Schema (draft 2020-12).", "type": "object", "$ref": "https://json-schema.org/draft/2020-12/schema" },
+        })),
         "sca": list("Ways of authentication, the preferred one first.", words("A way.", &["redirect", "oauth", "decoupled", "embedded"])),
         "psu_id_required": switch("It wants the person's user name before authentication; our page asks for it."),
         "customer_authentication": switch("It authenticates its customers; false at sandboxes that only ask to confirm."),

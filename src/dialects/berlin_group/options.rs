@@ -4,7 +4,7 @@ use connect::{
     AccountReference, BankError, BankErrorKind, BookingFilter, CallContext, ConsentKind, ConsentOrder,
 };
 use connect::{PaymentField, TransactionSelection};
-use domain::{AccountIdentification, PaymentOrder, PaymentScheme, Permission};
+use domain::{AccountIdentification, Execution, PaymentOrder, PaymentScheme, Permission};
 use serde_json::{Map, Value, json};
 
 /// The headers about the PSU; those that the bank wants together are left out
@@ -137,12 +137,16 @@ pub(super) fn payment_status_formats(cx: &CallContext<'_>) -> String {
     if formats.is_empty() { "application/json".to_owned() } else { formats.join(", ") }
 }
 
-/// The product of a single payment: as JSON where the bank takes that.
+/// The product of a payment: as JSON where the bank takes that. A series as pain.001
+/// would be a body of two parts, which is not written here.
 pub(super) fn product(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<&'static str, BankError> {
     let (as_json, as_pain) = match order.scheme {
         PaymentScheme::SepaCreditTransfer => ("sepa-credit-transfers", "pain.001-sepa-credit-transfers"),
         PaymentScheme::SepaInstant => {
             ("instant-sepa-credit-transfers", "pain.001-instant-sepa-credit-transfers")
+        }
+        PaymentScheme::CrossBorder => {
+            ("cross-border-credit-transfers", "pain.001-cross-border-credit-transfers")
         }
         PaymentScheme::FasterPayments | PaymentScheme::Elixir | PaymentScheme::ExpressElixir => {
             return Err(cx.error(BankErrorKind::Unsupported).at("scheme"));
@@ -152,7 +156,7 @@ pub(super) fn product(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<&'st
     let takes = |product: &str| products.iter().any(|known| known == product);
     if products.is_empty() || takes(as_json) {
         Ok(as_json)
-    } else if takes(as_pain) {
+    } else if takes(as_pain) && order.abroad.is_none() && !matches!(order.execution, Execution::Repeated(_)) {
         Ok(as_pain)
     } else {
         Err(cx.error(BankErrorKind::Unsupported).at("scheme"))

@@ -1,11 +1,13 @@
-//! Single SEPA credit transfers (XS2A 5). The order is with the bank from the
-//! moment it is lodged; the PSU only releases it.
+//! Credit transfers, at once, on a day or again and again (XS2A 5). The order is with
+//! the bank from the moment it is lodged; the PSU only releases it.
 
 use connect::{
     BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, Echo, Effect,
     ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, RedirectUris, ScaStart,
 };
-use domain::{IsoPaymentStatus, PaymentOrder};
+use domain::{
+    Abroad, Execution, ExecutionRule, IsoPaymentStatus, PaymentFrequency, PaymentOrder, Recurrence,
+};
 use http::Method;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -31,7 +33,7 @@ impl PaymentInitiation for BerlinGroup {
         need_psu_id(cx)?;
         complete(cx, order)?;
         let product = product(cx, order)?;
-        let url = cx.profile.payments_api()?.join(&["payments", product]);
+        let url = cx.profile.payments_api()?.join(&[service(order), product]);
         let request = if is_pain(product) {
             let message = crate::pain::credit_transfer(cx, order)?;
             request(cx, Method::POST, url, Effect::Write, None)?.body("application/xml", message)
@@ -94,7 +96,7 @@ impl PaymentInitiation for BerlinGroup {
         ids: &BankPaymentIds,
         order: &PaymentOrder,
     ) -> Result<BankRequest, BankError> {
-        let segments = ["payments", product(cx, order)?, &ids.lodged, "status"];
+        let segments = [service(order), product(cx, order)?, &ids.lodged, "status"];
         let url = cx.profile.payments_api()?.join(&segments);
         request(cx, Method::GET, url, Effect::Read, None)?
             .header("accept", &payment_status_formats(cx))
@@ -111,15 +113,7 @@ impl PaymentInitiation for BerlinGroup {
         let media = response.header_text("content-type").unwrap_or_default();
         let mut report = if response.status.is_success() && media.contains("xml") {
             let (status, iso_reason) = crate::camt::payment_status(&cx.profile.id, &response.body)?;
-            let status = Some(status);
-            PaymentReport {
-                status,
-                consent: None,
-                iso_reason,
-                bank_payment_id: None,
-                echo: Echo::Absent,
-                refund_account: None,
-            }
+            PaymentReport { status: Some(status), iso_reason, ..PaymentReport::default() }
         } else {
             let body = success(cx, response, Effect::Read)?;
             report(&Node::root(&cx.profile.id, &body), order)?
@@ -129,7 +123,7 @@ impl PaymentInitiation for BerlinGroup {
     }
 }
 
-/// `POST /payments/{product}/{paymentId}/authorisations`.
+/// `POST /{service}/{product}/{paymentId}/authorisations`.
 struct PaymentAuthorisation;
 
 impl ExplicitStart for PaymentAuthorisation {
@@ -161,11 +155,10 @@ fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankEr
     let status = payment_status(&root.get("transactionStatus"))?;
     Ok(PaymentReport {
         status: Some(status),
-        consent: None,
         iso_reason: iso_reason(root)?,
         bank_payment_id: root.get("paymentId").text()?,
         echo,
-        refund_account: None,
+        ..PaymentReport::default()
     })
 }
 
@@ -193,11 +186,19 @@ fn echoed(root: &Node<'_>, order: &PaymentOrder) -> Result<Echo, BankError> {
 }
 
 fn authorisations(cx: &CallContext<'_>, order: &PaymentOrder, bank_id: &str) -> Result<Url, BankError> {
-    let segments = ["payments", product(cx, order)?, bank_id, "authorisations"];
+    let segments = [service(order), product(cx, order)?, bank_id, "authorisations"];
     Ok(cx.profile.payments_api()?.join(&segments))
 }
 
-/// `paymentInitiation_json`.
+/// `payment-service`: a series has one of its own.
+fn service(order: &PaymentOrder) -> &'static str {
+    match order.execution {
+        Execution::AtOnce | Execution::On(_) => "payments",
+        Execution::Repeated(_) => "periodic-payments",
+    }
+}
+
+/// `paymentInitiation_json` or `periodicPaymentInitiation_json`.
 fn initiation(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Value, BankError> {
     let mut body = Map::new();
     body.insert("endToEndIdentification".into(), json!(order.end_to_end_id));
@@ -216,5 +217,64 @@ fn initiation(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Value, BankE
     if let Some(reference) = &order.remittance.reference {
         body.insert("remittanceInformationStructured".into(), json!({ "reference": reference }));
     }
+    match &order.execution {
+        Execution::AtOnce => {}
+        Execution::On(day) => {
+            body.insert("requestedExecutionDate".into(), json!(day.to_string()));
+        }
+        Execution::Repeated(series) => body.append(&mut periodic(series)),
+    }
+    if let Some(abroad) = &order.abroad {
+        body.append(&mut cross_border(abroad));
+    }
     Ok(Value::Object(body))
+}
+
+/// What makes a series of a payment.
+fn periodic(series: &Recurrence) -> Map<String, Value> {
+    let (frequency, in_months) = match series.frequency {
+        PaymentFrequency::Daily => ("Daily", false),
+        PaymentFrequency::Weekly => ("Weekly", false),
+        PaymentFrequency::EveryTwoWeeks => ("EveryTwoWeeks", false),
+        PaymentFrequency::Monthly => ("Monthly", true),
+        PaymentFrequency::EveryTwoMonths => ("EveryTwoMonths", true),
+        PaymentFrequency::Quarterly => ("Quarterly", true),
+        PaymentFrequency::SemiAnnual => ("SemiAnnual", true),
+        PaymentFrequency::Annual => ("Annual", true),
+    };
+    let rule = series.rule.map(|rule| match rule {
+        ExecutionRule::Following => "following",
+        ExecutionRule::Preceding => "preceding",
+    });
+    let members = [
+        ("startDate", Some(series.first.to_string())),
+        ("endDate", series.last.map(|last| last.to_string())),
+        ("executionRule", rule.map(str::to_owned)),
+        ("frequency", Some(frequency.to_owned())),
+        // 31 is the last day of every month.
+        ("dayOfExecution", in_months.then(|| series.first.day().to_string())),
+    ];
+    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect()
+}
+
+/// What a bank abroad needs.
+fn cross_border(abroad: &Abroad) -> Map<String, Value> {
+    let mut members = Map::new();
+    if let Some(bic) = &abroad.creditor_agent {
+        members.insert("creditorAgent".into(), json!(bic));
+    }
+    if let Some(address) = &abroad.creditor_address {
+        let parts = [
+            ("streetName", &address.street_name),
+            ("buildingNumber", &address.building_number),
+            ("townName", &address.town_name),
+            ("postCode", &address.post_code),
+            ("country", &address.country),
+        ];
+        let given =
+            parts.into_iter().filter_map(|(name, part)| Some((name.to_owned(), json!(part.as_ref()?))));
+        members.insert("creditorAddress".into(), Value::Object(given.collect()));
+    }
+    members.insert("chargeBearer".into(), json!(abroad.charge_bearer.as_str()));
+    members
 }

@@ -284,8 +284,8 @@ fn a_transfer_is_authorised_and_ordered_in_the_same_words() {
         (&ordered["system"], &ordered["deliveryMode"]),
         (&json!("ExpressElixir"), &json!("ExpressD0"))
     );
-    let euros = PaymentOrder { scheme: PaymentScheme::SepaCreditTransfer, ..order() };
-    let refused = PaymentInitiation::lodge(&PolishApi, &cx, &euros, &redirects()).unwrap_err();
+    let pounds = PaymentOrder { scheme: PaymentScheme::FasterPayments, ..order() };
+    let refused = PaymentInitiation::lodge(&PolishApi, &cx, &pounds, &redirects()).unwrap_err();
     assert_eq!(refused.field.as_deref(), Some("scheme"));
 }
 

@@ -1,12 +1,16 @@
-//! Payment requests (STET 1.4 sections 4.5 to 4.7): a single SEPA credit
-//! transfer is posted, approved by the PSU, and executed after our confirmation.
+//! Payment requests (STET 1.4 sections 4.5 to 4.7): a credit transfer, at once, on a
+//! day or again and again, is posted, approved by the PSU, and executed after our
+//! confirmation.
 
 use connect::{
     BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext,
     Echo, Effect, ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, RedirectUris, ScaFlow,
     ScaStart,
 };
-use domain::{IsoPaymentStatus, PaymentOrder, PaymentScheme};
+use domain::{
+    Abroad, ChargeBearer, Date, Execution, ExecutionRule, IsoPaymentStatus, PaymentFrequency, PaymentOrder,
+    PaymentScheme, Recurrence,
+};
 use http::Method;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -127,6 +131,8 @@ fn before_confirmation(report: PaymentReport) -> PaymentReport {
             | IsoPaymentStatus::AcceptedWithoutPosting
             | IsoPaymentStatus::AcceptedCreditSettlementCompleted
             | IsoPaymentStatus::PartiallyAccepted
+            | IsoPaymentStatus::InitiationCompleted
+            | IsoPaymentStatus::InitiationFailed
             | IsoPaymentStatus::Blocked
             | IsoPaymentStatus::Cancelled
             | IsoPaymentStatus::Rejected,
@@ -176,11 +182,9 @@ fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankEr
     let account = echo::account(&creditor, identification(&creditor)?.as_ref(), &order.creditor_account)?;
     Ok(PaymentReport {
         status: Some(status),
-        consent: None,
         iso_reason: crate::status::iso_reason(reason),
-        bank_payment_id: None,
         echo: if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent },
-        refund_account: None,
+        ..PaymentReport::default()
     })
 }
 
@@ -190,10 +194,11 @@ fn payment_request(
     redirects: &RedirectUris,
 ) -> Result<Value, BankError> {
     let mut kind = Map::new();
-    kind.insert("serviceLevel".into(), json!("SEPA"));
+    let level = if order.scheme == PaymentScheme::CrossBorder { "NURG" } else { "SEPA" };
+    kind.insert("serviceLevel".into(), json!(level));
     kind.insert("categoryPurpose".into(), json!("CASH"));
     match order.scheme {
-        PaymentScheme::SepaCreditTransfer => {}
+        PaymentScheme::SepaCreditTransfer | PaymentScheme::CrossBorder => {}
         PaymentScheme::SepaInstant => {
             kind.insert("localInstrument".into(), json!("INST"));
         }
@@ -221,7 +226,11 @@ fn payment_request(
     if !remittance.is_empty() {
         transfer.insert("remittanceInformation".into(), Value::Object(remittance));
     }
+    if let Execution::Repeated(series) = &order.execution {
+        transfer.append(&mut standing(series));
+    }
     let now = cx.now.to_string();
+    let bearer = order.abroad.as_ref().map_or(ChargeBearer::ServiceLevel, |abroad| abroad.charge_bearer);
     let client =
         cx.profile.client_id.as_deref().ok_or_else(|| BankError::profile(&cx.profile.id, "client_id"))?;
     let mut approaches = vec!["REDIRECT"];
@@ -238,8 +247,8 @@ fn payment_request(
             "creditor": { "name": order.creditor_name },
             "creditorAccount": written(cx, &order.creditor_account)?,
         },
-        "chargeBearer": "SLEV",
-        "requestedExecutionDate": now,
+        "chargeBearer": bearer.as_str(),
+        "requestedExecutionDate": order.first_day().map_or_else(|| now.clone(), start_of),
         "creditTransferTransaction": [transfer],
         "supplementaryData": {
             "acceptedAuthenticationApproach": approaches,
@@ -250,5 +259,60 @@ fn payment_request(
     if let (Some(debtor), Some(body)) = (&order.debtor_account, body.as_object_mut()) {
         body.insert("debtorAccount".into(), written(cx, debtor)?);
     }
+    if let (Some(abroad), Some(beneficiary)) = (&order.abroad, body.get_mut("beneficiary")) {
+        add_abroad(beneficiary, abroad);
+    }
     Ok(body)
+}
+
+/// Midnight of a day, as the standard's moments are written.
+fn start_of(day: Date) -> String {
+    format!("{day}T00:00:00Z")
+}
+
+/// What makes a standing order of a transfer.
+fn standing(series: &Recurrence) -> Map<String, Value> {
+    let frequency = match series.frequency {
+        PaymentFrequency::Daily => "DAIL",
+        PaymentFrequency::Weekly => "WEEK",
+        PaymentFrequency::EveryTwoWeeks => "TOWK",
+        PaymentFrequency::Monthly => "MNTH",
+        PaymentFrequency::EveryTwoMonths => "TOMN",
+        PaymentFrequency::Quarterly => "QUTR",
+        PaymentFrequency::SemiAnnual => "SEMI",
+        PaymentFrequency::Annual => "YEAR",
+    };
+    let rule = series.rule.map(|rule| match rule {
+        ExecutionRule::Following => "FWNG",
+        ExecutionRule::Preceding => "PREC",
+    });
+    let members = [
+        ("frequency", Some(frequency.to_owned())),
+        ("endDate", series.last.map(start_of)),
+        ("executionRule", rule.map(str::to_owned)),
+    ];
+    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect()
+}
+
+/// The creditor's bank and address.
+fn add_abroad(beneficiary: &mut Value, abroad: &Abroad) {
+    if let (Some(bic), Some(members)) = (&abroad.creditor_agent, beneficiary.as_object_mut()) {
+        members.insert("creditorAgent".into(), json!({ "bicFi": bic }));
+    }
+    let creditor = beneficiary.get_mut("creditor").and_then(Value::as_object_mut);
+    if let (Some(address), Some(creditor)) = (&abroad.creditor_address, creditor) {
+        let street = [&address.building_number, &address.street_name];
+        let town = [&address.post_code, &address.town_name];
+        let line = |parts: [&Option<String>; 2]| {
+            let parts: Vec<_> = parts.into_iter().flatten().map(String::as_str).collect();
+            parts.join(" ")
+        };
+        let lines = address.lines.iter().cloned().chain([line(street), line(town)]);
+        let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+        let mut written = json!({ "addressLine": lines });
+        if let (Some(country), Some(written)) = (&address.country, written.as_object_mut()) {
+            written.insert("country".into(), json!(country));
+        }
+        creditor.insert("postalAddress".into(), written);
+    }
 }

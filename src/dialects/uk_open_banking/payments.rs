@@ -1,16 +1,17 @@
-//! Single domestic payments: a payment consent first, the PSU's approval, then
-//! the order itself with the same initiation, byte for byte the same values.
+//! Payments: a payment consent first, the PSU's approval, then the order itself with
+//! the same initiation, byte for byte the same values.
 
 use connect::{
-    ApiBase, BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse,
-    CallContext, Echo, Effect, ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, Quirk,
-    QuirkName, RedirectUris, ScaStart,
+    BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext,
+    Echo, Effect, ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, Quirk, QuirkName,
+    RedirectUris, ScaStart,
 };
-use domain::{AccountIdentification, IsoPaymentStatus, PaymentOrder, PaymentScheme, RemittanceInformation};
+use domain::{AccountIdentification, IsoPaymentStatus, PaymentContext, PaymentOrder, PaymentRisk};
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{UkOpenBanking, after, consent_status, identification, request, signed, success, written};
+use super::orders::{Kind, initiation, postal};
+use super::{UkOpenBanking, after, consent_status, identification, request, signed, success};
 use crate::echo;
 use crate::node::Node;
 
@@ -25,17 +26,18 @@ impl PaymentInitiation for UkOpenBanking {
         order: &PaymentOrder,
         _redirects: &RedirectUris,
     ) -> Result<BankRequest, BankError> {
-        if order.scheme != PaymentScheme::FasterPayments {
-            return Err(cx.error(BankErrorKind::Unsupported).at("scheme"));
-        }
+        let kind = Kind::of(cx, order)?;
         let mut data = Map::new();
+        if kind.permission {
+            data.insert("Permission".into(), json!("Create"));
+        }
         if asks_refund(cx, "pisp.consent") {
             data.insert("ReadRefundAccount".into(), json!("Yes"));
         }
         data.insert("Initiation".into(), initiation(cx, order)?);
-        let risk = risk(cx, "pisp.consent", THIRD_PARTY);
+        let risk = risk_of(cx, "pisp.consent", &order.risk);
         let body = without_fields(cx, "pisp.consent.post", json!({ "Data": data, "Risk": risk }));
-        let url = cx.profile.payments_api()?.join(&["domestic-payment-consents"]);
+        let url = cx.profile.payments_api()?.join(&[kind.consents]);
         signed(cx, request(cx, Method::POST, url, Effect::Write, Some(&body))?)
     }
 
@@ -87,10 +89,10 @@ impl PaymentInitiation for UkOpenBanking {
         let build = || {
             let body = json!({
                 "Data": { "ConsentId": bank_id, "Initiation": initiation(cx, order)? },
-                "Risk": risk(cx, "pisp.payment", THIRD_PARTY),
+                "Risk": risk_of(cx, "pisp.payment", &order.risk),
             });
             let body = without_fields(cx, "pisp.payment.post", body);
-            let url = cx.profile.payments_api()?.join(&["domestic-payments"]);
+            let url = cx.profile.payments_api()?.join(&[Kind::of(cx, order)?.orders]);
             signed(cx, request(cx, Method::POST, url, Effect::Write, Some(&body))?)
         };
         Some(build())
@@ -111,12 +113,12 @@ impl PaymentInitiation for UkOpenBanking {
         &self,
         cx: &CallContext<'_>,
         ids: &BankPaymentIds,
-        _order: &PaymentOrder,
+        order: &PaymentOrder,
     ) -> Result<BankRequest, BankError> {
-        let api = cx.profile.payments_api()?;
+        let (api, kind) = (cx.profile.payments_api()?, Kind::of(cx, order)?);
         let url = match &ids.payment {
-            Some(payment) => api.join(&["domestic-payments", payment]),
-            None => api.join(&["domestic-payment-consents", &ids.lodged]),
+            Some(payment) => api.join(&[kind.orders, payment]),
+            None => api.join(&[kind.consents, &ids.lodged]),
         };
         request(cx, Method::GET, url, Effect::Read, None)
     }
@@ -135,18 +137,13 @@ impl PaymentInitiation for UkOpenBanking {
             return payment(cx, &data, order);
         }
         Ok(PaymentReport {
-            status: None,
             consent: Some(consent_status(&data.get("Status"))?),
             iso_reason: iso_reason(&data)?,
-            bank_payment_id: None,
             echo: echoed(cx, "pisp.consent", &data, order)?,
-            refund_account: None,
+            ..PaymentReport::default()
         })
     }
 }
-
-/// What is paid, and whom, is all that we know of a payment's context.
-const THIRD_PARTY: &str = "TransferToThirdParty";
 
 /// A deviation of the bank at a step of single or recurring payments.
 pub(super) fn quirk<'c>(cx: &'c CallContext<'_>, step: &str, name: QuirkName) -> Option<&'c Quirk> {
@@ -189,13 +186,16 @@ fn payment(cx: &CallContext<'_>, data: &Node<'_>, order: &PaymentOrder) -> Resul
     {
         return Err(refund_node.malformed());
     }
+    let status = data.get("Status");
     Ok(PaymentReport {
-        status: Some(payment_status(&data.get("Status"))?),
-        consent: None,
+        status: Some(payment_status(&status)?),
         iso_reason: iso_reason(data)?,
-        bank_payment_id: Some(data.get("DomesticPaymentId").required_id()?),
+        bank_payment_id: Some(data.get(Kind::of(cx, order)?.id).required_id()?),
         echo: echoed(cx, "pisp.payment", data, order)?,
         refund_account: refund(cx, "pisp.payment", &refund_node)?,
+        // Of what becomes of such an order on its days, 3.1 has no word.
+        last_word: status.text()?.as_deref() == Some("InitiationCompleted"),
+        ..PaymentReport::default()
     })
 }
 
@@ -203,8 +203,10 @@ fn payment(cx: &CallContext<'_>, data: &Node<'_>, order: &PaymentOrder) -> Resul
 pub(super) fn payment_status(node: &Node<'_>) -> Result<IsoPaymentStatus, BankError> {
     let word = node.required_text()?;
     Ok(match word.as_str() {
-        "Pending" => IsoPaymentStatus::Pending,
-        "Rejected" => IsoPaymentStatus::Rejected,
+        "Pending" | "InitiationPending" => IsoPaymentStatus::Pending,
+        "Rejected" | "InitiationFailed" => IsoPaymentStatus::Rejected,
+        "InitiationCompleted" => IsoPaymentStatus::InitiationCompleted,
+        "Cancelled" => IsoPaymentStatus::Cancelled,
         "AcceptedSettlementInProcess" => IsoPaymentStatus::AcceptedSettlementInProcess,
         "AcceptedSettlementCompleted" => IsoPaymentStatus::AcceptedSettlementCompleted,
         "AcceptedWithoutPosting" => IsoPaymentStatus::AcceptedWithoutPosting,
@@ -234,78 +236,18 @@ fn echoed(
         let debtor = initiation.get("DebtorAccount");
         echo::debtor(&debtor, identification(&debtor)?.as_ref(), order)?;
     }
-    let money = echo::amount(&initiation.get("InstructedAmount"), "Amount", "Currency", &order.amount)?;
+    let (instructed, first) = (initiation.get("InstructedAmount"), initiation.get("FirstPaymentAmount"));
+    let repeated = if first.exists() { &first } else { &instructed };
+    let money = echo::amount(repeated, "Amount", "Currency", &order.amount)?;
     let account = identification(&creditor)?;
     let account = echo::account(&creditor, account.as_ref(), &order.creditor_account)?;
     Ok(if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent })
 }
 
-/// `OBDomestic2`: 3.1 has plain remittance texts, 4.0 lists.
-fn initiation(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Value, BankError> {
-    let mut body = instructed(order);
-    if let Some(debtor) = &order.debtor_account {
-        let (scheme, identification) = written(cx, debtor)?;
-        body.insert(
-            "DebtorAccount".into(),
-            json!({ "SchemeName": scheme, "Identification": identification }),
-        );
-    }
-    body.insert("CreditorAccount".into(), creditor(cx, &order.creditor_account, &order.creditor_name)?);
-    if let Some(quirk) = quirk(cx, "pisp.consent", QuirkName::SandboxSteering)
-        && let Some(status) = quirk.text("desired_status")
-    {
-        body.insert("SupplementaryData".into(), json!({ "DesiredStatus": status }));
-    }
-    if let Some(remittance) = remittance(cx.profile.payments_api()?, &order.remittance) {
-        body.insert("RemittanceInformation".into(), remittance);
-    }
-    Ok(Value::Object(body))
-}
-
-/// How much, and the names of the order.
-pub(super) fn instructed(order: &PaymentOrder) -> Map<String, Value> {
-    let amount = &order.amount;
-    let amount = json!({ "Amount": amount.amount_text(), "Currency": amount.currency().code() });
-    Map::from_iter([
-        ("InstructionIdentification".to_owned(), json!(order.instruction_id)),
-        ("EndToEndIdentification".to_owned(), json!(order.end_to_end_id)),
-        ("InstructedAmount".to_owned(), amount),
-    ])
-}
-
-/// Who is paid, on which account.
-pub(super) fn creditor(
-    cx: &CallContext<'_>,
-    account: &AccountIdentification,
-    name: &str,
-) -> Result<Value, BankError> {
-    let (scheme, identification) = written(cx, account)?;
-    Ok(json!({ "SchemeName": scheme, "Identification": identification, "Name": name }))
-}
-
-/// What the creditor is told, if anything.
-pub(super) fn remittance(api: &ApiBase, told: &RemittanceInformation) -> Option<Value> {
-    let version_three = api.version.starts_with('3');
-    let mut remittance = Map::new();
-    if let Some(text) = &told.unstructured {
-        let value = if version_three { json!(text) } else { json!([text]) };
-        remittance.insert("Unstructured".into(), value);
-    }
-    if let Some(reference) = &told.reference {
-        if version_three {
-            remittance.insert("Reference".into(), json!(reference));
-        } else {
-            let structured = json!([{ "CreditorReferenceInformation": { "Reference": reference } }]);
-            remittance.insert("Structured".into(), structured);
-        }
-    }
-    (!remittance.is_empty()).then_some(Value::Object(remittance))
-}
-
 /// `OBRisk1`. The contract indicator says that the payee has a contract with
 /// us or the TPP; we know of none. Version 3.1 misspelt its name, and banks
 /// differ in which they read.
-pub(super) fn risk(cx: &CallContext<'_>, step: &str, context: &'static str) -> Value {
+pub(super) fn risk(cx: &CallContext<'_>, step: &str, context: &'static str) -> Map<String, Value> {
     let quirk = |name| quirk(cx, step, name);
     let mut risk = Map::new();
     let context = quirk(QuirkName::PaymentContextFixed).map_or(context, |_| "PartyToParty");
@@ -314,6 +256,32 @@ pub(super) fn risk(cx: &CallContext<'_>, step: &str, context: &'static str) -> V
         let misspelt = quirk(QuirkName::ContractIndicatorMisspelt).and_then(|quirk| quirk.text("field_name"));
         let name = misspelt.unwrap_or("ContractPresentIndicator");
         risk.insert(name.into(), json!(false));
+    }
+    risk
+}
+
+/// The same, with what the TPP said of a payment.
+fn risk_of(cx: &CallContext<'_>, step: &str, known: &PaymentRisk) -> Value {
+    let context = match known.context {
+        Some(PaymentContext::BillInAdvance) => "BillingGoodsAndServicesInAdvance",
+        Some(PaymentContext::BillInArrears) => "BillingGoodsAndServicesInArrears",
+        Some(PaymentContext::Ecommerce) => "EcommerceMerchantInitiatedPayment",
+        Some(PaymentContext::PointOfSale) => "FaceToFacePointOfSale",
+        Some(PaymentContext::TransferToSelf) => "TransferToSelf",
+        Some(PaymentContext::TransferToThirdParty) | None => "TransferToThirdParty",
+    };
+    let mut risk = risk(cx, step, context);
+    let words = [
+        ("MerchantCategoryCode", &known.merchant_category),
+        ("MerchantCustomerIdentification", &known.merchant_customer),
+    ];
+    for (name, word) in words {
+        if let Some(word) = word {
+            risk.insert(name.into(), json!(word));
+        }
+    }
+    if let Some(address) = &known.delivery_address {
+        risk.insert("DeliveryAddress".into(), postal(address));
     }
     Value::Object(risk)
 }

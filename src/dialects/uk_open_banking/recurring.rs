@@ -12,9 +12,9 @@ use domain::{
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::orders::{creditor, instructed, remittance};
 use super::payments::{
-    asks_refund, creditor, instructed, iso_reason, payment_status, quirk, refund, remittance, risk,
-    same_indicator, without_fields,
+    asks_refund, iso_reason, payment_status, quirk, refund, risk, same_indicator, without_fields,
 };
 use super::{after, consent_status, ended, identification, request, signed, success};
 use crate::echo;
@@ -177,11 +177,11 @@ fn report(cx: &CallContext<'_>, root: &Node<'_>, order: &PaymentOrder) -> Result
     let payee = echo::account(&creditor, identification(&creditor)?.as_ref(), &order.creditor_account)?;
     Ok(PaymentReport {
         status: Some(payment_status(&data.get("Status"))?),
-        consent: None,
         iso_reason: if words { None } else { iso_reason(&data)? },
         bank_payment_id: Some(data.get("DomesticVRPId").required_id()?),
         echo: if money == Echo::Same && payee == Echo::Same { Echo::Same } else { Echo::Absent },
         refund_account: refund_account(cx, &data)?,
+        ..PaymentReport::default()
     })
 }
 
@@ -295,5 +295,5 @@ fn risk_of(cx: &CallContext<'_>, step: &str, mandate: &MandateOrder) -> Value {
         MandateScheme::Sweeping => "TransferToSelf",
         MandateScheme::Commercial => "TransferToThirdParty",
     };
-    risk(cx, step, context)
+    Value::Object(risk(cx, step, context))
 }

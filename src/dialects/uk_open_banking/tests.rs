@@ -3,8 +3,8 @@ use connect::{
     QuirkName, Quirks, RedirectUris, ScaStart, TransactionQuery,
 };
 use domain::{
-    AccountResource, BalanceType, BookingStatus, CreditDebit, IsoPaymentStatus, Money, PaymentOrder,
-    PaymentScheme, Permission, RemittanceInformation, ResourceEntry,
+    AccountResource, BalanceType, BookingStatus, CreditDebit, Execution, IsoPaymentStatus, Money,
+    PaymentOrder, PaymentRisk, PaymentScheme, Permission, RemittanceInformation, ResourceEntry,
 };
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
@@ -64,6 +64,9 @@ fn order() -> PaymentOrder {
             reference: Some("R7".into()),
         },
         scheme: PaymentScheme::FasterPayments,
+        execution: Execution::AtOnce,
+        abroad: None,
+        risk: PaymentRisk::default(),
     }
 }
 

@@ -248,6 +248,8 @@ fn profile(plan: &Plan, bank: &Whereabouts, key_url: &str) -> Option<Profile> {
     profile.capabilities =
         [Capability::Accounts, Capability::Balances, Capability::Transactions, Capability::Payments].into();
     profile.capabilities.insert(Capability::FundsConfirmation);
+    profile.capabilities.insert(Capability::ScheduledPayments);
+    profile.capabilities.insert(Capability::PeriodicPayments);
     let embedded = plan.kind == BankKind::BerlinGroupEmbedded;
     let code = || embedded.then(|| modelbank::CODE.to_owned().into());
     profile.sandbox_users = modelbank::users(plan.kind)
@@ -289,7 +291,7 @@ fn profile(plan: &Plan, bank: &Whereabouts, key_url: &str) -> Option<Profile> {
             profile.client_auth = ClientAuth::TlsClientAuth;
             profile.signing = Signing::DetachedJws { iss: None, tan: "consentry.example".to_owned() };
             profile.sca = vec![ScaFlow::OAuth];
-            profile.payment_schemes = vec![PaymentScheme::FasterPayments];
+            profile.payment_schemes = vec![PaymentScheme::FasterPayments, PaymentScheme::CrossBorder];
         }
         BankKind::Stet => {
             profile.accounts_api = base("/stet/psd2/v1.4", "1.4");
@@ -302,7 +304,7 @@ fn profile(plan: &Plan, bank: &Whereabouts, key_url: &str) -> Option<Profile> {
             profile.client_id = Some(CLIENT_ID.to_owned());
             profile.signing = Signing::DigestSignatureByUrl { key_url: key_url.to_owned() };
             profile.sca = vec![ScaFlow::OAuth];
-            profile.payment_schemes = vec![PaymentScheme::SepaCreditTransfer, PaymentScheme::SepaInstant];
+            profile.payment_schemes = SEPA.to_vec();
             profile.max_consent_days = Some(180);
         }
         BankKind::PolishApi => {
@@ -312,7 +314,8 @@ fn profile(plan: &Plan, bank: &Whereabouts, key_url: &str) -> Option<Profile> {
             profile.client_id = Some(CLIENT_ID.to_owned());
             profile.signing = Signing::BodyJws;
             profile.sca = vec![ScaFlow::Redirect];
-            profile.payment_schemes = vec![PaymentScheme::Elixir, PaymentScheme::ExpressElixir];
+            profile.payment_schemes =
+                vec![PaymentScheme::Elixir, PaymentScheme::ExpressElixir, PaymentScheme::CrossBorder];
             profile.max_consent_days = Some(180);
         }
         BankKind::BerlinGroupRedirect | BankKind::BerlinGroupDecoupled | BankKind::BerlinGroupEmbedded => {
@@ -330,7 +333,7 @@ fn profile(plan: &Plan, bank: &Whereabouts, key_url: &str) -> Option<Profile> {
             profile.psu_id_required = decoupled || embedded;
             profile.berlin_group.card_accounts = embedded;
             profile.berlin_group.transaction_details = true;
-            profile.payment_schemes = vec![PaymentScheme::SepaCreditTransfer, PaymentScheme::SepaInstant];
+            profile.payment_schemes = SEPA.to_vec();
             profile.max_consent_days = Some(180);
             // The bank's pages are where it sends its customers.
             profile.hosts = Vec::new();
@@ -338,6 +341,10 @@ fn profile(plan: &Plan, bank: &Whereabouts, key_url: &str) -> Option<Profile> {
     }
     Some(profile)
 }
+
+/// Rails of the banks in the euro area.
+const SEPA: [PaymentScheme; 3] =
+    [PaymentScheme::SepaCreditTransfer, PaymentScheme::SepaInstant, PaymentScheme::CrossBorder];
 
 fn dialect(kind: BankKind) -> &'static str {
     match kind {

@@ -531,7 +531,7 @@ async fn an_order_that_cannot_be_executed_names_every_mistake() {
         .collect();
     assert_eq!(
         pointers,
-        ["/amount/amount", "/creditor/name", "/creditor_account/iban", "/end_to_end_id", "/scheme"]
+        ["/amount/amount", "/creditor/name", "/scheme", "/creditor_account/iban", "/end_to_end_id"]
     );
     assert!(!String::from_utf8_lossy(&refused.body).contains("DE0000"), "values are not repeated");
     let mut elsewhere = Tpp::small_payment(UK);

@@ -8,7 +8,9 @@ use askama::Template;
 use axum::Extension;
 use axum::extract::{Form, Path, State};
 use axum::response::{IntoResponse, Response};
-use domain::{IsoPaymentStatus, PaymentId, PaymentState, SessionId};
+use domain::{
+    ChargeBearer, Execution, IsoPaymentStatus, PaymentFrequency, PaymentId, PaymentState, SessionId,
+};
 use edge::PeerIdentity;
 use flows::{FlowError, NextStep};
 use http::{HeaderMap, Method, StatusCode};
@@ -22,6 +24,7 @@ use super::session::{Visit, posted, visit};
 use super::{
     Browser, Frame, PageError, go, presence, sandbox_decision, sandbox_user, sca, time, with_cookies,
 };
+use crate::texts::{Text, Texts};
 use crate::{OAuth, details, response};
 
 #[derive(Template)]
@@ -36,6 +39,8 @@ struct PaymentPage<'a> {
     payee: &'a str,
     account: String,
     purpose: Option<&'a str>,
+    when: Option<String>,
+    charges: Option<&'a Text>,
     asks_name: bool,
     asks_here: bool,
     form_token: String,
@@ -77,11 +82,50 @@ pub(crate) async fn show(
         payee: &order.creditor_name,
         account: details::spoken(&order.creditor_account),
         purpose: order.remittance.unstructured.as_deref().or(order.remittance.reference.as_deref()),
+        when: when(frame.t, &order.execution),
+        charges: order.abroad.as_ref().map(|abroad| charges(frame.t, abroad.charge_bearer)),
         asks_name,
         asks_here: profile.as_deref().is_some_and(sca::asks_here),
         form_token: browser.form_token(),
     };
     Ok(frame.timed_page(&page, &format!("/pay/{id}")))
+}
+
+/// The days on which a payment is made, if that is not at once.
+fn when(t: &Texts, execution: &Execution) -> Option<String> {
+    let series = match execution {
+        Execution::AtOnce => return None,
+        Execution::On(day) => return Some(t.format.date(*day)),
+        Execution::Repeated(series) => series,
+    };
+    let often = match series.frequency {
+        PaymentFrequency::Daily => &t.payment.daily,
+        PaymentFrequency::Weekly => &t.payment.weekly,
+        PaymentFrequency::EveryTwoWeeks => &t.payment.two_weekly,
+        PaymentFrequency::Monthly => &t.payment.monthly,
+        PaymentFrequency::EveryTwoMonths => &t.payment.two_monthly,
+        PaymentFrequency::Quarterly => &t.payment.quarterly,
+        PaymentFrequency::SemiAnnual => &t.payment.half_yearly,
+        PaymentFrequency::Annual => &t.payment.yearly,
+    };
+    let first = t.format.date(series.first);
+    Some(match series.last {
+        None => t.payment.series.fill(&[("often", often), ("first", &first)]),
+        Some(last) => {
+            let last = t.format.date(last);
+            t.payment.series_until.fill(&[("often", often), ("first", &first), ("last", &last)])
+        }
+    })
+}
+
+/// Who bears the charges of a payment abroad.
+fn charges(t: &Texts, bearer: ChargeBearer) -> &Text {
+    match bearer {
+        ChargeBearer::Debtor => &t.payment.charges_debtor,
+        ChargeBearer::Creditor => &t.payment.charges_creditor,
+        ChargeBearer::Shared => &t.payment.charges_shared,
+        ChargeBearer::ServiceLevel => &t.payment.charges_system,
+    }
 }
 
 /// What the first browser that comes to a session is answered: it has the session

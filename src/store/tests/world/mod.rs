@@ -7,8 +7,9 @@ use consentry_store::grants::GrantRow;
 use consentry_store::payments::{BankPayment, PaymentRow, PaymentTerms};
 use consentry_store::{GlobalStore, RegionalStore};
 use domain::{
-    AccountIdentification, Clock, ConsentId, ConsentStatus, Entropy, GrantId, ManualClock, Money, PaymentId,
-    PaymentOrder, PaymentScheme, PaymentState, Permission, Region, RemittanceInformation, SortCodeAccount,
+    Abroad, AccountIdentification, ChargeBearer, Clock, ConsentId, ConsentStatus, Entropy, Execution,
+    ExecutionRule, GrantId, ManualClock, Money, PaymentFrequency, PaymentId, PaymentOrder, PaymentRisk,
+    PaymentScheme, PaymentState, Permission, Recurrence, Region, RemittanceInformation, SortCodeAccount,
     SystemClock, SystemEntropy, Timestamp,
 };
 use tempfile::TempDir;
@@ -160,13 +161,29 @@ impl World {
                     creditor_name: "Corner Bookshop".to_owned(),
                     creditor_account: AccountIdentification::SortCode(account),
                     remittance: RemittanceInformation::default(),
-                    scheme: PaymentScheme::FasterPayments,
+                    scheme: PaymentScheme::CrossBorder,
+                    execution: Execution::Repeated(Recurrence {
+                        first: "2026-07-31".parse().unwrap(),
+                        last: Some("2026-12-31".parse().unwrap()),
+                        frequency: PaymentFrequency::Monthly,
+                        rule: Some(ExecutionRule::Preceding),
+                    }),
+                    abroad: Some(Abroad {
+                        creditor_agent: Some("POFICHBEXXX".to_owned()),
+                        creditor_address: None,
+                        charge_bearer: ChargeBearer::Shared,
+                    }),
+                    risk: PaymentRisk {
+                        merchant_category: Some("5812".to_owned()),
+                        ..PaymentRisk::default()
+                    },
                 },
                 redirect_uri: "https://fintech.example/return".to_owned(),
                 state: None,
                 client_reference: None,
                 failure: None,
                 under: None,
+                scheme_choice: Some("FASTEST".to_owned()),
             },
             bank: BankPayment::default(),
             created_at: now,
