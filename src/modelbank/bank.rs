@@ -245,8 +245,18 @@ impl Bank {
         self.vault.change(|book| book.decide(self.kind, id, &decision, now));
     }
 
-    /// Lets those authorisations decide whose imagined customer has had time.
+    /// Carries out the orders whose day has come.
+    pub(crate) fn catch_up(&self) {
+        let now = self.now();
+        if self.vault.read(|book| book.lags(now)) {
+            self.vault.change(|book| book.catch_up(self.kind, now));
+        }
+    }
+
+    /// Lets those authorisations decide whose imagined customer has had time, and carries
+    /// out what is due.
     pub(crate) fn settle(&self) {
+        self.catch_up();
         let now = self.now();
         let due: Vec<(String, String, bool)> = self.vault.read(|book| {
             let waiting = book.authorisations.values().filter(|authorisation| {

@@ -8,7 +8,7 @@ use quick_xml::events::Event;
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
-use crate::engine::{Order, OrderState};
+use crate::engine::Order;
 
 const NAMESPACE: &str = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.03";
 const TRANSFER: &str = "/Document/CstmrCdtTrfInitn/PmtInf/CdtTrfTxInf";
@@ -60,12 +60,9 @@ pub(super) fn order(product: &str, body: &[u8]) -> Result<Value, Refusal> {
 pub(super) fn status(order: &Order, status: &str) -> String {
     let message = order.body.get("message").and_then(Value::as_str).and_then(elements).unwrap_or_default();
     let id = message.get("/Document/CstmrCdtTrfInitn/GrpHdr/MsgId").map_or("", String::as_str);
-    let reason = match &order.state {
-        OrderState::Rejected(reason, _) => {
-            format!("<StsRsnInf><Rsn><Cd>{}</Cd></Rsn></StsRsnInf>", escape(reason.as_str()))
-        }
-        OrderState::Received | OrderState::Approved(_) | OrderState::Executed(_) => String::new(),
-    };
+    let reason = order.reason().map_or_else(String::new, |reason| {
+        format!("<StsRsnInf><Rsn><Cd>{}</Cd></Rsn></StsRsnInf>", escape(reason))
+    });
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
          <Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:pain.002.001.03\"><CstmrPmtStsRpt>\

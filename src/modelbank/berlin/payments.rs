@@ -19,7 +19,7 @@ use super::signature::{demand, object, require_psu_address};
 use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::book::Seen;
-use crate::engine::{Order, OrderState, Subject};
+use crate::engine::{Instruction, Order, Subject, Transfer};
 use crate::journal::Fact;
 
 const PRODUCTS: [&str; 4] = [
@@ -103,8 +103,8 @@ pub(super) async fn status(
         return Ok(([(CONTENT_TYPE, "application/xml")], report).into_response());
     }
     let mut view = json!({ "transactionStatus": order.status(bank.now()) });
-    if let (OrderState::Rejected(reason, _), Some(view)) = (&order.state, view.as_object_mut()) {
-        view.insert("reasonCode".into(), reason.clone().into());
+    if let (Some(reason), Some(view)) = (order.reason(), view.as_object_mut()) {
+        view.insert("reasonCode".into(), reason.into());
         view.insert("psuMessage".into(), format!("The payment was rejected ({reason})").into());
     }
     Ok(Json(view).into_response())
@@ -168,22 +168,14 @@ fn order(bank: &Bank, tpp: String, product: String, body: Value) -> Result<Order
     }
     let name = text("/creditorName").filter(|name| name.chars().count() <= 70);
     let name = name.ok_or(Refusal::format("creditorName is missing or too long"))?.to_owned();
-    Ok(Order {
-        id: bank.fresh("pay-"),
-        tpp,
-        consent: None,
-        product,
-        created: bank.now(),
-        user: None,
-        debtor: None,
-        approvals: Default::default(),
+    let asked = Instruction::single(Transfer {
         amount: money.amount(),
         currency: money.currency().code().to_owned(),
         creditor_name: name,
         creditor_account: creditor.as_str().to_owned(),
         remittance: text("/remittanceInformationUnstructured").unwrap_or_default().to_owned(),
         end_to_end: text("/endToEndIdentification").map(str::to_owned),
-        state: OrderState::Received,
-        body,
-    })
+        outcome: None,
+    });
+    Ok(Order::received(bank.fresh("pay-"), tpp, product, asked, bank.now(), body))
 }

@@ -160,14 +160,7 @@ fn facts(bank: &Bank, about: &About) -> Option<(Purpose, Vec<(&'static str, Stri
             }
             Subject::Order(id) => {
                 let order = book.orders.get(id)?;
-                let mut facts = vec![
-                    ("Amount", format!("{} {}", order.amount, order.currency)),
-                    ("To", order.creditor_name.clone()),
-                    ("Account", order.creditor_account.clone()),
-                ];
-                if !order.remittance.is_empty() {
-                    facts.push(("Reference", order.remittance.clone()));
-                }
+                let mut facts = order.instruction().facts();
                 facts.push(("Asked by", book.known_as(&order.tpp)));
                 Some((Purpose::Payment, facts))
             }

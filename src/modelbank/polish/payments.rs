@@ -13,7 +13,7 @@ use super::parsed_with_token;
 use super::refusal::Refusal;
 use crate::bank::Bank;
 use crate::caller::Caller;
-use crate::engine::{Account, Consent, ConsentState, Order, OrderState, accounts};
+use crate::engine::{self, Account, Consent, ConsentState, Instruction, Order, accounts};
 use crate::journal::Fact;
 
 /// Parts of a transfer that the order must repeat as they were authorised.
@@ -36,28 +36,25 @@ pub(super) async fn domestic(
     let transfer = Transfer::read(&body)?;
     caller.facts.note(Fact::Consent);
     let now = bank.now();
-    let order = Order {
-        id: bank.fresh("pay-"),
-        tpp: organisation,
-        consent: Some(consent.id.clone()),
-        product: transfer.system.to_owned(),
-        created: now,
-        user: consent.user.clone(),
-        debtor: None,
-        approvals: Default::default(),
+    let product = transfer.system;
+    let asked = Instruction::single(engine::Transfer {
         amount: transfer.money.amount(),
         currency: transfer.money.currency().code().to_owned(),
         creditor_name: transfer.name.to_owned(),
         creditor_account: transfer.account.as_str().to_owned(),
         remittance: transfer.description.to_owned(),
         end_to_end: Some(name),
-        state: OrderState::Received,
-        body: body.clone(),
+        outcome: None,
+    });
+    let order = Order {
+        consent: Some(consent.id.clone()),
+        user: consent.user.clone(),
+        ..Order::received(bank.fresh("pay-"), organisation, product, asked, now, body.clone())
     };
     let debtor = consent.accounts.first().cloned().unwrap_or_default();
     let declined = bank.faults.take_decline();
     let placed = bank.vault.change(|book| {
-        book.note_asked(order.end_to_end.as_deref());
+        book.note_asked([order.end_to_end()]);
         // Once: two orders that arrive together must not both be carried out.
         let consent = book.consents.get_mut(&consent.id)?;
         if !consent.is_live(now) {
@@ -88,14 +85,14 @@ pub(super) async fn read(
         let own = |order: &&Order| order.tpp == organisation && order.consent.as_ref() == Some(&consent.id);
         let named = |order: &&Order| match id {
             Some(id) => order.id == id,
-            None => name.is_some() && order.end_to_end.as_deref() == name,
+            None => name.is_some() && order.end_to_end() == name,
         };
         book.orders.values().filter(own).find(named).cloned()
     });
     let order = order.ok_or(Refusal::unprocessable("There is no such payment"))?;
     let mut view = view(&bank, &order);
     if let Some(view) = view.as_object_mut() {
-        view.insert("tppTransactionId".into(), order.end_to_end.clone().into());
+        view.insert("tppTransactionId".into(), order.end_to_end().into());
         view.insert("executionMode".into(), "Immediate".into());
     }
     Ok(Json(view))
@@ -108,10 +105,7 @@ fn view(bank: &Bank, order: &Order) -> Value {
         "RJCT" => "rejected",
         _ => "submitted",
     };
-    let detail = match &order.state {
-        OrderState::Rejected(reason, _) => reason.as_str(),
-        OrderState::Received | OrderState::Approved(_) | OrderState::Executed(_) => status,
-    };
+    let detail = order.reason().unwrap_or(status);
     json!({ "paymentId": order.id, "generalStatus": status, "detailedStatus": detail })
 }
 

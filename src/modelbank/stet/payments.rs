@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::{BASE, hal};
 use crate::bank::Bank;
 use crate::caller::Caller;
-use crate::engine::{Authorisation, Order, OrderState, ScaState, Subject};
+use crate::engine::{Authorisation, Instruction, Order, OrderState, ScaState, Subject, Transfer};
 use crate::journal::Fact;
 
 pub(super) async fn place(
@@ -75,7 +75,7 @@ pub(super) async fn confirm(
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     let order = own_order(&bank, &caller, &id)?;
-    bank.vault.change(|book| book.note_asked(order.end_to_end.as_deref()));
+    bank.vault.change(|book| book.note_asked([order.end_to_end()]));
     match order.state {
         OrderState::Received => {
             return Err(Refusal::new(StatusCode::CONFLICT, "The customer has not approved the payment"));
@@ -84,8 +84,8 @@ pub(super) async fn confirm(
             bank.vault.change(|book| book.confirm(bank.kind, &id, bank.now()));
         }
         // Confirmed before: the same answer, and no second payment.
-        OrderState::Executed(_) => caller.facts.note(Fact::Replay),
-        OrderState::Rejected(..) => {}
+        OrderState::Executed(_) | OrderState::Waiting(_) => caller.facts.note(Fact::Replay),
+        OrderState::Rejected(..) | OrderState::Cancelled(_) => {}
     }
     bank.vault.keep().await?;
     let order = own_order(&bank, &caller, &id)?;
@@ -100,11 +100,9 @@ fn own_order(bank: &Bank, caller: &Caller, id: &str) -> Result<Order, Refusal> {
 }
 
 fn view(bank: &Bank, order: &Order) -> Value {
-    let status = match order.state {
-        OrderState::Received => "ACTC",
-        OrderState::Approved(_) | OrderState::Executed(_) | OrderState::Rejected(..) => {
-            order.status(bank.now())
-        }
+    let status = match order.status(bank.now()) {
+        "RCVD" if order.state == OrderState::Received => "ACTC",
+        status => status,
     };
     let mut request = order.body.clone();
     if let Some(transfer) = request.pointer_mut("/creditTransferTransaction/0").and_then(Value::as_object_mut)
@@ -114,8 +112,8 @@ fn view(bank: &Bank, order: &Order) -> Value {
     if let Some(request) = request.as_object_mut() {
         request.insert("resourceId".into(), order.id.clone().into());
         request.insert("paymentInformationStatus".into(), status.into());
-        if let OrderState::Rejected(reason, _) = &order.state {
-            request.insert("statusReasonInformation".into(), reason.clone().into());
+        if let Some(reason) = order.reason() {
+            request.insert("statusReasonInformation".into(), reason.into());
         }
     }
     let itself = format!("{}{BASE}/payment-requests/{}", bank.api_url, order.id);
@@ -172,22 +170,15 @@ fn order(bank: &Bank, tpp: String, body: Value) -> Result<Order, Refusal> {
     let name = beneficiary("/creditor/name").ok_or(Refusal::format("The creditor has no name"))?.to_owned();
     let end_to_end = transfer("/paymentId/endToEndId");
     let end_to_end = end_to_end.ok_or(Refusal::format("endToEndId is missing"))?.to_owned();
-    Ok(Order {
-        id: bank.fresh("pr-"),
-        tpp,
-        consent: None,
-        product: if instant { "SCTInst" } else { "SCT" }.to_owned(),
-        created: bank.now(),
-        user: None,
-        debtor: None,
-        approvals: Default::default(),
+    let product = if instant { "SCTInst" } else { "SCT" };
+    let asked = Instruction::single(Transfer {
         amount: money.amount(),
         currency: money.currency().code().to_owned(),
         creditor_name: name,
         creditor_account: creditor.as_str().to_owned(),
         remittance: transfer("/remittanceInformation/unstructured/0").unwrap_or_default().to_owned(),
         end_to_end: Some(end_to_end),
-        state: OrderState::Received,
-        body,
-    })
+        outcome: None,
+    });
+    Ok(Order::received(bank.fresh("pr-"), tpp, product, asked, bank.now(), body))
 }

@@ -20,7 +20,7 @@ use super::{refund, wishes};
 use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::book::Seen;
-use crate::engine::{Account, Consent, ConsentState, Order, OrderState, Purpose, accounts};
+use crate::engine::{Account, Consent, ConsentState, Instruction, Order, Purpose, Transfer, accounts};
 use crate::habit::Habit;
 use crate::journal::Fact;
 
@@ -103,12 +103,12 @@ pub(super) async fn place(
     let now = bank.now();
     if let Some(made) = replayed(&bank, &caller, &key) {
         let order = own_order(&bank, &organisation, &made, PRODUCT)?;
-        bank.vault.change(|book| book.note_asked(order.end_to_end.as_deref()));
+        bank.vault.change(|book| book.note_asked([order.end_to_end()]));
         return Ok(signed(&bank, StatusCode::CREATED, &order_view(&bank, &order, now)));
     }
     let body = parsed(&caller, &body)?;
     let name = body.pointer("/Data/Initiation/EndToEndIdentification").and_then(Value::as_str);
-    bank.vault.change(|book| book.note_asked(name));
+    bank.vault.change(|book| book.note_asked([name]));
     let id = body.pointer("/Data/ConsentId").and_then(Value::as_str);
     let id = id.ok_or_else(|| Refusal::field("U004", "ConsentId is missing", "Data.ConsentId"))?;
     let consent = authorised(&bank, &caller, id)?;
@@ -118,23 +118,20 @@ pub(super) async fn place(
         }
     }
     let initiation = Initiation::read(&bank, &body)?;
-    let order = Order {
-        id: bank.fresh("pmt-"),
-        tpp: organisation,
-        consent: Some(consent.id.clone()),
-        product: PRODUCT.to_owned(),
-        created: now,
-        user: consent.user.clone(),
-        debtor: None,
-        approvals: Default::default(),
+    let transfer = Transfer {
         amount: initiation.amount,
         currency: initiation.currency.to_owned(),
         creditor_name: initiation.creditor_name.to_owned(),
         creditor_account: initiation.creditor_account.to_owned(),
         remittance: initiation.remittance,
         end_to_end: Some(initiation.end_to_end.to_owned()),
-        state: OrderState::Received,
-        body,
+        outcome: None,
+    };
+    let asked = Instruction::single(transfer);
+    let order = Order {
+        consent: Some(consent.id.clone()),
+        user: consent.user.clone(),
+        ..Order::received(bank.fresh("pmt-"), organisation, PRODUCT, asked, now, body)
     };
     let debtor = consent.accounts.first().cloned().unwrap_or_default();
     let declined = bank.faults.take_decline();
@@ -370,7 +367,7 @@ fn order_view(bank: &Bank, order: &Order, now: Timestamp) -> Value {
 
 /// Why an order was rejected, if it was.
 pub(super) fn reason(data: &mut Map<String, Value>, order: &Order) {
-    if let OrderState::Rejected(reason, _) = &order.state {
+    if let Some(reason) = order.reason() {
         let reason =
             json!([{"StatusReasonCode": reason, "StatusReasonDescription": "The bank rejected the payment"}]);
         data.insert("StatusReason".into(), reason);

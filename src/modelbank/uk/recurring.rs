@@ -19,7 +19,7 @@ use super::signature::{demand, signed};
 use super::{PISP, limits, refund, wishes};
 use crate::bank::Bank;
 use crate::caller::Caller;
-use crate::engine::{Consent, ConsentState, Order, OrderState, Purpose, accounts};
+use crate::engine::{Consent, ConsentState, Instruction, Order, Purpose, Transfer, accounts};
 use crate::habit::Habit;
 
 /// What the bank calls payments under a consent.
@@ -118,23 +118,20 @@ pub(super) async fn place(
     let (amount, currency) = money(instructed, "Data.Instruction.InstructedAmount")?;
     let (creditor_name, creditor_account) = payee(&body)?;
     let remittance = body.pointer("/Data/Instruction/RemittanceInformation");
-    let order = Order {
-        id: bank.fresh("vrp-"),
-        tpp: organisation,
-        consent: Some(consent.id.clone()),
-        product: PRODUCT.to_owned(),
-        created: now,
-        user: consent.user.clone(),
-        debtor: None,
-        approvals: Default::default(),
+    let transfer = Transfer {
         amount,
         currency: currency.to_owned(),
         creditor_name: creditor_name.to_owned(),
         creditor_account: creditor_account.to_owned(),
         remittance: remittance.map(|told| words(told).join(" ")).unwrap_or_default(),
         end_to_end: Some(end_to_end.to_owned()),
-        state: OrderState::Received,
-        body: body.clone(),
+        outcome: None,
+    };
+    let asked = Instruction::single(transfer);
+    let order = Order {
+        consent: Some(consent.id.clone()),
+        user: consent.user.clone(),
+        ..Order::received(bank.fresh("vrp-"), organisation, PRODUCT, asked, now, body.clone())
     };
     let debtor = consent.accounts.first().cloned().unwrap_or_default();
     let declined = bank.faults.take_decline();
