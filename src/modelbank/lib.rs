@@ -19,6 +19,7 @@ mod listen;
 mod oauth;
 mod observe;
 mod pages;
+mod pain;
 mod polish;
 mod registration;
 mod stet;

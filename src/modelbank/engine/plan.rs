@@ -70,8 +70,8 @@ pub(crate) enum OffDay {
 
 impl Plan {
     /// On the day, unless it has begun: then at once.
-    pub(crate) fn on(day: Option<Date>, now: Timestamp) -> Self {
-        day.filter(|day| *day > today(now)).map_or(Self::AtOnce, Self::On)
+    pub(crate) fn on(day: Option<Date>, today: Date) -> Self {
+        day.filter(|day| *day > today).map_or(Self::AtOnce, Self::On)
     }
 
     /// When an order is due that was ready `since` then and has been carried out `done` times.
@@ -219,11 +219,6 @@ impl OffDay {
         };
         day.series(step.days()).find(|day| !is_off(*day)).unwrap_or(day)
     }
-}
-
-/// The bank's day.
-pub(crate) fn today(now: Timestamp) -> Date {
-    now.to_zoned(TimeZone::UTC).date()
 }
 
 /// When a day begins.
