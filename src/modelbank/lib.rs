@@ -241,9 +241,9 @@ impl RunningBank {
     pub fn ledger(&self) -> Vec<LedgerLine> {
         self.bank.catch_up();
         self.bank.vault.read(|book| {
-            let line = |(transfer, executed_at): (&engine::Transfer, _)| LedgerLine {
+            let line = |(transfer, amount, executed_at): (&engine::Transfer, _, _)| LedgerLine {
                 end_to_end_id: transfer.end_to_end.clone().unwrap_or_default(),
-                amount: transfer.amount,
+                amount,
                 executed_at,
                 asked: transfer.end_to_end.as_ref().and_then(|id| book.asked.get(id)).copied().unwrap_or(0),
             };

@@ -43,6 +43,8 @@ pub(crate) struct Book {
 /// Where a consent stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ConsentState {
+    /// Something is to come before anybody can be asked: the file of a file payment.
+    Incomplete,
     Awaiting,
     /// Approved, but not by all who must.
     Partly,
@@ -421,7 +423,8 @@ impl Book {
                 consent.becomes(ConsentState::Rejected, now);
             }
             (
-                ConsentState::Authorised
+                ConsentState::Incomplete
+                | ConsentState::Authorised
                 | ConsentState::Rejected
                 | ConsentState::Consumed
                 | ConsentState::Ended

@@ -12,9 +12,9 @@ use crate::BankKind;
 
 impl Book {
     /// Notes a request to carry out every transfer of an order.
-    pub(crate) fn note_asked<'a>(&mut self, transfers: impl IntoIterator<Item = Option<&'a str>>) {
-        for end_to_end in transfers {
-            let asked = self.asked.entry(end_to_end.unwrap_or_default().to_owned()).or_default();
+    pub(crate) fn note_asked(&mut self, transfers: &[Transfer]) {
+        for transfer in transfers {
+            let asked = self.asked.entry(transfer.end_to_end.clone().unwrap_or_default()).or_default();
             *asked = asked.saturating_add(1);
         }
     }
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(after(&mut book, "2026-01-20T00:00:00Z"), ("ACSP", 1));
         assert_eq!(after(&mut book, "2026-01-21T00:00:00Z"), ("ACSP", 1));
         assert_eq!(after(&mut book, "2026-12-01T00:00:00Z"), ("ACSC", 3));
-        let moved: Vec<_> = book.orders["o"].moved().into_iter().filter_map(|(_, at)| at).collect();
+        let moved: Vec<_> = book.orders["o"].moved().into_iter().filter_map(|(.., at)| at).collect();
         assert_eq!(
             moved,
             ["2026-01-15", "2026-02-15", "2026-03-15"].map(|day| at(&format!("{day}T00:00:00Z")))
@@ -282,7 +282,7 @@ mod tests {
         let each: Vec<_> =
             order.transfers.iter().map(|each| order.status_of(each, at("2026-01-02T00:00:00Z"))).collect();
         assert_eq!(each, ["ACSC", "RJCT", "RJCT"]);
-        let executed: Vec<_> = order.moved().into_iter().map(|(_, at)| at.is_some()).collect();
+        let executed: Vec<_> = order.moved().into_iter().map(|(.., at)| at.is_some()).collect();
         assert_eq!(executed, [true, false, false]);
     }
 

@@ -190,14 +190,18 @@ impl Order {
         self.transfers.first()?.end_to_end.as_deref()
     }
 
-    /// Each transfer and each time it moved money, or once without a time where it has not.
-    pub(crate) fn moved(&self) -> Vec<(&Transfer, Option<Timestamp>)> {
+    /// Each transfer, its amount and each time it moved money, or once without a time where
+    /// it has not.
+    pub(crate) fn moved<'a>(&'a self) -> Vec<(&'a Transfer, Decimal, Option<Timestamp>)> {
         match (self.plan.rhythm(), self.transfers.first()) {
             (Some(_), Some(transfer)) if !self.carried.is_empty() => {
-                self.carried.iter().map(|at| (transfer, Some(*at))).collect()
+                let amount = |done| self.plan.amount(done, transfer.amount);
+                let times = self.carried.iter().enumerate();
+                times.map(|(done, at)| (transfer, amount(done), Some(*at))).collect()
             }
             (Some(_) | None, _) => {
-                self.transfers.iter().map(|transfer| (transfer, self.executed_at(transfer))).collect()
+                let once = |transfer: &'a Transfer| (transfer, transfer.amount, self.executed_at(transfer));
+                self.transfers.iter().map(once).collect()
             }
         }
     }

@@ -28,6 +28,10 @@ pub(crate) enum Plan {
 pub(crate) struct Rhythm {
     /// No occurrence is before this day.
     pub(crate) first: Date,
+    /// If so, the first occurrence is on the first day whatever the rhythm, and the others
+    /// are on this day or later.
+    #[serde(default)]
+    pub(crate) then: Option<Date>,
     /// No occurrence is after this day.
     pub(crate) last: Option<Date>,
     /// There are no more occurrences than these.
@@ -115,6 +119,7 @@ impl Rhythm {
     pub(crate) fn from(first: Date, every: Every) -> Self {
         Self {
             first,
+            then: None,
             last: None,
             most: None,
             every,
@@ -129,9 +134,13 @@ impl Rhythm {
         if self.most.is_some_and(|most| number >= most) {
             return None;
         }
-        let mut day = self.starting(self.first)?;
+        let mut day = match self.then {
+            Some(_) => self.first,
+            None => self.starting(self.first)?,
+        };
         for _ in 0..number {
-            day = self.starting(day.tomorrow().ok()?)?;
+            let next = day.tomorrow().ok()?;
+            day = self.starting(self.then.map_or(next, |then| next.max(then)))?;
         }
         Some(self.off_day.moved(day))
     }
@@ -171,13 +180,18 @@ impl Rhythm {
     }
 
     fn days_to(&self, day: Date) -> Option<i32> {
-        self.first.until(day).ok().map(|span| span.get_days())
+        self.anchor().until(day).ok().map(|span| span.get_days())
     }
 
     fn months_to(&self, day: Date) -> i32 {
         let months =
             |day: Date| i32::from(day.year()).saturating_mul(12).saturating_add(i32::from(day.month()));
-        months(day).saturating_sub(months(self.first))
+        months(day).saturating_sub(months(self.anchor()))
+    }
+
+    /// The day that intervals are counted from.
+    fn anchor(&self) -> Date {
+        self.then.unwrap_or(self.first)
     }
 
     fn facts(&self) -> Vec<(&'static str, String)> {

@@ -173,18 +173,10 @@ fn payment(bank: &Bank, book: &Book, consent: &Consent) -> Vec<(&'static str, St
     if bank.kind == BankKind::PolishApi {
         return polish_payment(book, consent);
     }
-    let text = |pointer: &str| {
-        let found = consent.body.pointer(pointer).and_then(Value::as_str);
-        found.unwrap_or_default().to_owned()
-    };
-    let amount = text("/Data/Initiation/InstructedAmount/Amount");
-    let currency = text("/Data/Initiation/InstructedAmount/Currency");
-    vec![
-        ("Amount", format!("{amount} {currency}")),
-        ("To", text("/Data/Initiation/CreditorAccount/Name")),
-        ("Account", text("/Data/Initiation/CreditorAccount/Identification")),
-        ("Asked by", book.known_as(&consent.tpp)),
-    ]
+    let asked = crate::uk::orders::asked(bank, consent);
+    let mut facts = asked.map(|asked| asked.facts()).unwrap_or_default();
+    facts.push(("Asked by", book.known_as(&consent.tpp)));
+    facts
 }
 
 fn polish_payment(book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {

@@ -54,7 +54,7 @@ pub(super) async fn domestic(
     let debtor = consent.accounts.first().cloned().unwrap_or_default();
     let declined = bank.faults.take_decline();
     let placed = bank.vault.change(|book| {
-        book.note_asked([order.end_to_end()]);
+        book.note_asked(&order.transfers);
         // Once: two orders that arrive together must not both be carried out.
         let consent = book.consents.get_mut(&consent.id)?;
         if !consent.is_live(now) {

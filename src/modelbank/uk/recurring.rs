@@ -11,9 +11,8 @@ use domain::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::consents::{own_consent, parsed};
-use super::payments::{
-    authorised, idempotency_key, money, own_order, payee, reason, remember, replayed, words,
-};
+use super::initiation::{self, money, payee, words};
+use super::orders::{authorised, idempotency_key, own_order, reason, remember, replayed};
 use super::refusal::Refusal;
 use super::signature::{demand, signed};
 use super::{PISP, limits, refund, wishes};
@@ -47,7 +46,7 @@ pub(super) async fn create_consent(
     let body = parsed(&caller, &body)?;
     let now = bank.now();
     let expires = control(&body, now)?;
-    payee(&body)?;
+    payee(initiation::of(&body)?)?;
     wishes::judge_risk(&bank, &body)?;
     let consent = Consent {
         expires,
@@ -116,7 +115,7 @@ pub(super) async fn place(
         text("/Data/Instruction/EndToEndIdentification", "Data.Instruction.EndToEndIdentification")?;
     let instructed = body.pointer("/Data/Instruction/InstructedAmount");
     let (amount, currency) = money(instructed, "Data.Instruction.InstructedAmount")?;
-    let (creditor_name, creditor_account) = payee(&body)?;
+    let (creditor_name, creditor_account) = payee(initiation::of(&body)?)?;
     let remittance = body.pointer("/Data/Instruction/RemittanceInformation");
     let transfer = Transfer {
         amount,
@@ -278,7 +277,7 @@ fn copied(data: &mut Map<String, Value>, body: &Value, names: &[&str]) {
 fn consent_view(bank: &Bank, consent: &Consent) -> Value {
     let status = match consent.state {
         _ if consent.has_expired(bank.now()) => "EXPD",
-        ConsentState::Awaiting | ConsentState::Partly => "AWAU",
+        ConsentState::Incomplete | ConsentState::Awaiting | ConsentState::Partly => "AWAU",
         ConsentState::Authorised | ConsentState::Consumed => "AUTH",
         ConsentState::Rejected => "RJCT",
         ConsentState::Ended | ConsentState::Withdrawn => "CANC",

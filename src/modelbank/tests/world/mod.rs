@@ -523,8 +523,8 @@ impl Tpp {
         self.http.send(method, &url, &headers, body).await
     }
 
-    /// Pushes a request; answers the address for the browser.
-    pub async fn push(&self, bank: &Bank, consent: &str, scope: &str, verifier: &str) -> String {
+    /// Pushes a request.
+    pub async fn pushed(&self, bank: &Bank, consent: &str, scope: &str, verifier: &str) -> Answer {
         let claims = json!({"id_token": {
             "openbanking_intent_id": {"value": consent, "essential": true},
             "acr": {"essential": true, "values": ["urn:openbanking:psd2:sca"]},
@@ -541,8 +541,13 @@ impl Tpp {
             ("code_challenge_method", "S256"),
             ("claims", &claims),
         ];
-        let url = format!("{}/par", bank.running.api_url);
-        let request_uri = self.http.form(&url, &fields).await.expect(201).at("/request_uri");
+        self.http.form(&format!("{}/par", bank.running.api_url), &fields).await
+    }
+
+    /// Pushes a request; answers the address for the browser.
+    pub async fn push(&self, bank: &Bank, consent: &str, scope: &str, verifier: &str) -> String {
+        let pushed = self.pushed(bank, consent, scope, verifier).await;
+        let request_uri = pushed.expect(201).at("/request_uri");
         let mut url = url::Url::parse(&format!("{}/authorize", bank.running.pages_url)).unwrap();
         url.query_pairs_mut()
             .append_pair("client_id", &self.client_id)
