@@ -71,6 +71,11 @@ impl Instruction {
         Self { transfers: vec![transfer], plan: Plan::AtOnce }
     }
 
+    /// The sum of its transfers, whatever their currencies.
+    pub(crate) fn total(&self) -> Decimal {
+        sum(&self.transfers)
+    }
+
     /// What is to be approved, as a customer reads it: date, frequency, number and total
     /// included.
     pub(crate) fn facts(&self) -> Vec<(&'static str, String)> {
@@ -114,13 +119,15 @@ impl Transfer {
     }
 }
 
+/// The sum of transfers, whatever their currencies.
+fn sum<'a>(transfers: impl IntoIterator<Item = &'a Transfer>) -> Decimal {
+    transfers.into_iter().fold(Decimal::ZERO, |sum, transfer| sum.saturating_add(transfer.amount))
+}
+
 /// The sum of transfers, by currency.
 fn totals(transfers: &[Transfer]) -> Vec<String> {
     let currencies: BTreeSet<&str> = transfers.iter().map(|transfer| transfer.currency.as_str()).collect();
-    let total = |currency: &str| {
-        let own = transfers.iter().filter(|transfer| transfer.currency == currency);
-        own.fold(Decimal::ZERO, |sum, transfer| sum.saturating_add(transfer.amount))
-    };
+    let total = |currency: &str| sum(transfers.iter().filter(|transfer| transfer.currency == currency));
     currencies.into_iter().map(|currency| format!("{} {currency}", total(currency))).collect()
 }
 
@@ -182,12 +189,7 @@ impl Order {
 
     /// The sum of its transfers, whatever their currencies.
     pub(crate) fn total(&self) -> Decimal {
-        self.transfers.iter().fold(Decimal::ZERO, |sum, transfer| sum.saturating_add(transfer.amount))
-    }
-
-    /// The name that its TPP gave its first transfer.
-    pub(crate) fn end_to_end(&self) -> Option<&str> {
-        self.transfers.first()?.end_to_end.as_deref()
+        sum(&self.transfers)
     }
 
     /// Each transfer, its amount and each time it moved money, or once without a time where
