@@ -104,7 +104,10 @@ mod tests {
         let vault = Vault::open(Some(file)).unwrap();
         let order = vault.read(|book| book.orders["o"].clone());
         assert_eq!(order.state, OrderState::Executed(at.parse().unwrap()));
-        assert_eq!((order.transfers[0].end_to_end.as_deref(), order.total().to_string()), (Some("e"), "12.50".to_owned()));
+        assert_eq!(
+            (order.transfers[0].end_to_end.as_deref(), order.total().to_string()),
+            (Some("e"), "12.50".to_owned())
+        );
         let moved: Vec<_> = order.moved().into_iter().map(|(.., at)| at).collect();
         assert_eq!(moved, [Some(at.parse().unwrap())]);
     }

@@ -10,7 +10,6 @@ use crate::berlin::asked_accounts;
 use crate::engine::book::Decision;
 use crate::engine::{Book, Consent, Purpose, Subject};
 use crate::oauth;
-use crate::polish::Transfer;
 
 /// What a question is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,27 +167,21 @@ fn facts(bank: &Bank, about: &About) -> Option<(Purpose, Vec<(&'static str, Stri
     }
 }
 
-/// A payment whose consent waits.
+/// A payment whose consent waits, or one that is to be taken back.
 fn payment(bank: &Bank, book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
-    if bank.kind == BankKind::PolishApi {
-        return polish_payment(book, consent);
-    }
-    let asked = crate::uk::orders::asked(bank, consent);
-    let mut facts = asked.map(|asked| asked.facts()).unwrap_or_default();
+    let polish = bank.kind == BankKind::PolishApi;
+    let asked = if polish { crate::polish::asked(consent) } else { crate::uk::orders::asked(bank, consent) };
+    let mut facts = match (asked, crate::polish::to_cancel(&consent.body)) {
+        (Some(asked), _) => asked.facts(),
+        (None, Some(id)) => {
+            let order = book.orders.get(id);
+            let facts = order.map(|order| order.instruction().facts()).unwrap_or_default();
+            [vec![("Cancel", id.to_owned())], facts].concat()
+        }
+        (None, None) => Vec::new(),
+    };
     facts.push(("Asked by", book.known_as(&consent.tpp)));
     facts
-}
-
-fn polish_payment(book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
-    let asked = consent.body.pointer("/privilegeList/0/pis:domestic");
-    let Some(transfer) = asked.and_then(Transfer::of) else { return Vec::new() };
-    vec![
-        ("Amount", transfer.money.to_string()),
-        ("To", transfer.name.to_owned()),
-        ("Account", transfer.account.as_str().to_owned()),
-        ("Reference", transfer.description.to_owned()),
-        ("Asked by", book.known_as(&consent.tpp)),
-    ]
 }
 
 /// Payments again and again, with their limits.

@@ -105,7 +105,7 @@ pub(super) async fn upload(
         members.insert(KEPT.to_owned(), text.into());
     }
     let asked = read(&bank, &body)?;
-    adds_up(initiation::of(&body)?, &asked.transfers)?;
+    adds_up(initiation::of(&body)?, &asked)?;
     let now = bank.now();
     bank.vault.change(|book| {
         let consent = book.consents.get_mut(&id).filter(|it| it.state == ConsentState::Incomplete);
@@ -120,15 +120,14 @@ pub(super) async fn upload(
 }
 
 /// `NumberOfTransactions` and `ControlSum`, where they are stated, are those of the file.
-fn adds_up(initiation: &Value, transfers: &[Transfer]) -> Result<(), Refusal> {
+fn adds_up(initiation: &Value, asked: &Instruction) -> Result<(), Refusal> {
     let number = initiation.get("NumberOfTransactions");
-    if number.is_some_and(|number| *number != transfers.len().to_string()) {
+    if number.is_some_and(|number| *number != asked.transfers.len().to_string()) {
         let path = "Data.Initiation.NumberOfTransactions";
         return Err(Refusal::field("U002", "The file has another number of payments", path));
     }
-    let sum = transfers.iter().fold(Decimal::ZERO, |sum, transfer| sum.saturating_add(transfer.amount));
     let told = initiation.get("ControlSum").map(|sum| sum.to_string().parse::<Decimal>());
-    if told.is_some_and(|told| told != Ok(sum)) {
+    if told.is_some_and(|told| told != Ok(asked.total())) {
         return Err(Refusal::field("U002", "The file has another sum", "Data.Initiation.ControlSum"));
     }
     Ok(())
