@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crypto::{Certificate, Jwks, SigningKey};
 use domain::{Clock, Entropy, Timestamp};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rustls::server::danger::ClientCertVerifier;
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -128,6 +129,11 @@ impl Bank {
         self.clock.now()
     }
 
+    /// The bank's day, which is that of UTC.
+    pub(crate) fn today(&self) -> Date {
+        self.now().to_zoned(TimeZone::UTC).date()
+    }
+
     /// The client of this name.
     pub(crate) fn client_named(&self, id: &str) -> Option<Arc<Client>> {
         let fixed = self.clients.iter().find(|client| client.registered.client_id == id);
@@ -189,7 +195,7 @@ impl Bank {
     /// Counts an access without the customer: true if it is one too many of the
     /// day (RTS article 36(5): at most four).
     pub(crate) fn exceeds_quota(&self, consent: &Consent, operation: &str) -> bool {
-        let day = self.now().to_zoned(TimeZone::UTC).date();
+        let day = self.today();
         let (today, counter) = (format!("{day} "), format!("{day} {} {operation}", consent.id));
         self.vault.change(|book| {
             book.accesses.retain(|key, _| key.starts_with(&today));
@@ -245,8 +251,18 @@ impl Bank {
         self.vault.change(|book| book.decide(self.kind, id, &decision, now));
     }
 
-    /// Lets those authorisations decide whose imagined customer has had time.
+    /// Carries out the orders whose day has come.
+    pub(crate) fn catch_up(&self) {
+        let now = self.now();
+        if self.vault.read(|book| book.lags(now)) {
+            self.vault.change(|book| book.catch_up(self.kind, now));
+        }
+    }
+
+    /// Lets those authorisations decide whose imagined customer has had time, and carries
+    /// out what is due.
     pub(crate) fn settle(&self) {
+        self.catch_up();
         let now = self.now();
         let due: Vec<(String, String, bool)> = self.vault.read(|book| {
             let waiting = book.authorisations.values().filter(|authorisation| {

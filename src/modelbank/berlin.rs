@@ -9,6 +9,7 @@ mod cards;
 mod consents;
 mod embedded;
 mod funds;
+mod orders;
 mod pain;
 mod payments;
 mod refusal;
@@ -16,19 +17,20 @@ mod signature;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use serde_json::Value;
 
 pub use embedded::CODE;
 
 use crate::bank::Bank;
 use crate::engine::{Book, ConsentState, Subject, accounts};
+use orders::Service;
 
 pub(crate) fn router(_: &Arc<Bank>) -> Router<Arc<Bank>> {
     let v1 = Router::new()
@@ -53,19 +55,27 @@ pub(crate) fn router(_: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/card-accounts/{id}/balances", get(accounts::balances::<true>))
         .route("/card-accounts/{id}/transactions", get(accounts::transactions::<true>))
         .route("/funds-confirmations", post(funds::confirm))
-        .route("/trusted-beneficiaries", get(accounts::trusted_beneficiaries))
-        .route("/payments/{product}", post(payments::place))
-        .route("/payments/{product}/{id}", get(payments::read))
-        .route("/payments/{product}/{id}/status", get(payments::status))
+        .route("/trusted-beneficiaries", get(accounts::trusted_beneficiaries));
+    let services = Service::ALL.into_iter();
+    let v1 = services.fold(v1, |v1, service| v1.nest(&format!("/{}", service.name()), orders_of(service)));
+    Router::new().nest("/v1", v1).layer(from_fn(echo))
+}
+
+/// The orders of a payment service.
+fn orders_of(service: Service) -> Router<Arc<Bank>> {
+    Router::new()
+        .route("/{product}", post(payments::place))
+        .route("/{product}/{id}", get(payments::read).delete(payments::cancel))
+        .route("/{product}/{id}/status", get(payments::status))
         .route(
-            "/payments/{product}/{id}/authorisations",
+            "/{product}/{id}/authorisations",
             post(authorisations::start_payment).get(authorisations::list_payment),
         )
         .route(
-            "/payments/{product}/{id}/authorisations/{authorisation}",
+            "/{product}/{id}/authorisations/{authorisation}",
             get(authorisations::payment_status).put(embedded::update_payment),
-        );
-    Router::new().nest("/v1", v1).layer(from_fn(echo))
+        )
+        .layer(Extension(service))
 }
 
 /// The accounts a consent or payment names, by our ids. `None` if it leaves

@@ -3,14 +3,18 @@
 
 pub(crate) mod arrangements;
 pub(crate) mod book;
+pub(crate) mod exchange;
+mod execution;
 pub(crate) mod history;
 pub(crate) mod magic;
+mod order;
 pub(crate) mod people;
+pub(crate) mod plan;
 pub(crate) mod vault;
 
-pub(crate) use book::{
-    Authorisation, Book, Consent, ConsentState, Order, OrderState, Purpose, ScaState, Subject, Ticket,
-};
+pub(crate) use book::{Authorisation, Book, Consent, ConsentState, Purpose, ScaState, Subject, Ticket};
 pub(crate) use history::{Movement, movements};
+pub(crate) use order::{Instruction, Order, OrderState, Outcome, Transfer};
 pub(crate) use people::{Account, PASSWORD, accounts, users};
+pub(crate) use plan::{Every, OffDay, Plan, Rhythm};
 pub(crate) use vault::Vault;

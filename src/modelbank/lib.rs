@@ -19,6 +19,7 @@ mod listen;
 mod oauth;
 mod observe;
 mod pages;
+mod pain;
 mod polish;
 mod registration;
 mod stet;
@@ -171,7 +172,7 @@ impl ModelBank {
             BankKind::PolishApi => polish::router(&bank),
         };
         let api_router = observe::layered(api_router, &bank).with_state(Arc::clone(&bank));
-        let pages_router = pages::router(bank.kind).with_state(Arc::clone(&bank));
+        let pages_router = observe::prompt(pages::router(bank.kind), &bank).with_state(Arc::clone(&bank));
         listen::serve(api.0, tls.requiring_clients()?, api_router, &bank, &shutdown, &tracker);
         listen::serve(pages.0, tls.open()?, pages_router, &bank, &shutdown, &tracker);
         tracker.close();
@@ -234,17 +235,19 @@ impl RunningBank {
         self.bank.journal.clone()
     }
 
-    /// Every order that is here, and how often one was asked for.
+    /// Every transfer that is here, and how often one was asked for. One that repeats has a
+    /// line for each time that it moved money.
     #[must_use]
     pub fn ledger(&self) -> Vec<LedgerLine> {
+        self.bank.catch_up();
         self.bank.vault.read(|book| {
-            let line = |order: &engine::Order| LedgerLine {
-                end_to_end_id: order.end_to_end.clone().unwrap_or_default(),
-                amount: order.amount,
-                executed_at: order.executed_at(),
-                asked: order.end_to_end.as_ref().and_then(|id| book.asked.get(id)).copied().unwrap_or(0),
+            let line = |(transfer, amount, executed_at): (&engine::Transfer, _, _)| LedgerLine {
+                end_to_end_id: transfer.end_to_end.clone().unwrap_or_default(),
+                amount,
+                executed_at,
+                asked: transfer.end_to_end.as_ref().and_then(|id| book.asked.get(id)).copied().unwrap_or(0),
             };
-            book.orders.values().map(line).collect()
+            book.orders.values().flat_map(engine::Order::moved).map(line).collect()
         })
     }
 
@@ -265,7 +268,7 @@ pub fn users(kind: BankKind) -> Vec<&'static str> {
     engine::users(kind)
 }
 
-/// An order as the bank has it.
+/// A transfer as the bank has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerLine {
     /// As ordered; empty where the order named none.

@@ -320,7 +320,7 @@ pub(crate) fn asked_debtor(bank: &Bank, pushed: &Pushed) -> Option<&'static str>
         | BankKind::BerlinGroupRedirect
         | BankKind::BerlinGroupDecoupled
         | BankKind::BerlinGroupEmbedded
-        | BankKind::Stet => crate::uk::payments::asked_debtor(bank, &consent),
+        | BankKind::Stet => crate::uk::orders::asked_debtor(bank, &consent),
     }
 }
 

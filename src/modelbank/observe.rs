@@ -29,11 +29,21 @@ pub(crate) struct HangUp;
 
 /// Puts the layers around a face, outermost last.
 pub(crate) fn layered(router: Router<Arc<Bank>>, bank: &Arc<Bank>) -> Router<Arc<Bank>> {
-    router
+    prompt(router, bank)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         // Inside the journal, so that it shows what the caller was answered.
         .layer(from_fn_with_state(Arc::clone(bank), misbehave))
         .layer(from_fn_with_state(Arc::clone(bank), note))
+}
+
+/// Has a router answer when all that is due is done.
+pub(crate) fn prompt(router: Router<Arc<Bank>>, bank: &Arc<Bank>) -> Router<Arc<Bank>> {
+    router.layer(from_fn_with_state(Arc::clone(bank), catch_up))
+}
+
+async fn catch_up(State(bank): State<Arc<Bank>>, request: Request, next: Next) -> Response {
+    bank.catch_up();
+    next.run(request).await
 }
 
 async fn note(State(bank): State<Arc<Bank>>, mut request: Request, next: Next) -> Response {

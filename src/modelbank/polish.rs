@@ -5,6 +5,7 @@
 mod accounts;
 mod authorize;
 mod funds;
+mod orders;
 mod payments;
 mod refusal;
 mod signature;
@@ -12,14 +13,16 @@ mod token;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
+use axum::{Extension, Router};
 use serde_json::{Map, Value, json};
 
 use crate::bank::Bank;
 use crate::caller::Caller;
-pub(crate) use payments::{Transfer, asked_debtor};
+use orders::Kind;
+pub(crate) use orders::{asked, asked_debtor};
+pub(crate) use payments::to_cancel;
 use refusal::Refusal;
 
 pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
@@ -32,8 +35,16 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/getTransactionsPending", post(accounts::pending))
         .route("/getTransactionDetail", post(accounts::detail))
         .route("/deleteConsent", post(authorize::delete));
-    let payments =
-        Router::new().route("/domestic", post(payments::domestic)).route("/getPayment", post(payments::read));
+    let payments = Router::new()
+        .route("/getPayment", post(payments::read))
+        .route("/getBundle", post(payments::read_bundle))
+        .route("/getRecurringPayment", post(payments::read_recurring))
+        .route("/cancelPayments", post(payments::cancel))
+        .route("/cancelRecurringPayment", post(payments::cancel_recurring));
+    let payments = Kind::ALL.into_iter().fold(payments, |payments, kind| {
+        let place = post(payments::place).layer(Extension(kind));
+        payments.route(&format!("/{}", kind.name()), place)
+    });
     Router::new()
         .nest("/v2_1_1.1/auth/v2_1_1.1", auth)
         .nest("/v2_1_1.1/accounts/v2_1_1.1", accounts)

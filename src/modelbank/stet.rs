@@ -5,6 +5,7 @@
 mod accounts;
 mod consents;
 mod funds;
+mod orders;
 mod payments;
 mod refusal;
 mod signature;
@@ -36,7 +37,7 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/consents", put(consents::replace))
         .route("/funds-confirmations", post(funds::confirm))
         .route("/payment-requests", post(payments::place))
-        .route("/payment-requests/{id}", get(payments::read))
+        .route("/payment-requests/{id}", get(payments::read).put(payments::cancel))
         .route("/payment-requests/{id}/confirmation", post(payments::confirm))
         .layer(from_fn_with_state(Arc::clone(bank), signature::demanded))
         .layer(from_fn_with_state(Arc::clone(bank), dressed));

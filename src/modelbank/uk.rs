@@ -1,30 +1,39 @@
-//! The UK face: Open Banking Read/Write 4.0 with its own authorization server
+//! The UK face: Open Banking Read/Write 4.0, and payments of 3.1 too, with its own authorization server
 //! (FAPI 2.0: pushed requests, PKCE, certificate-bound tokens).
 
 mod accounts;
 mod consents;
+mod files;
 pub(crate) mod funds;
+mod initiation;
+mod international;
 mod limits;
-pub(crate) mod payments;
+pub(crate) mod orders;
+mod payments;
 pub(crate) mod recurring;
 mod refund;
 mod refusal;
 mod resources;
+mod scheduled;
 mod signature;
+mod standing_orders;
+mod version;
 mod wishes;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 
 use crate::bank::Bank;
 use crate::oauth;
+use orders::At;
+use version::Version;
 
 /// Base path of account information.
 const AISP: &str = "/open-banking/v4.0/aisp";
@@ -50,11 +59,6 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/balances", get(accounts::all_balances))
         .route("/transactions", get(accounts::all_transactions));
     let pisp = Router::new()
-        .route("/domestic-payment-consents", post(payments::create_consent))
-        .route("/domestic-payment-consents/{id}", get(payments::read_consent))
-        .route("/domestic-payment-consents/{id}/funds-confirmation", get(payments::funds))
-        .route("/domestic-payments", post(payments::place))
-        .route("/domestic-payments/{id}", get(payments::read))
         .route("/domestic-vrp-consents", post(recurring::create_consent))
         .route("/domestic-vrp-consents/{id}", get(recurring::read_consent).delete(recurring::end_consent))
         .route("/domestic-vrps", post(recurring::place))
@@ -63,9 +67,11 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/funds-confirmation-consents", post(funds::create_consent))
         .route("/funds-confirmation-consents/{id}", get(funds::read_consent).delete(funds::end_consent))
         .route("/funds-confirmations", post(funds::confirm));
+    let older = payments_of(Version::V3).layer(from_fn(version::errors_in_words));
     let mut all = Router::new()
         .nest(AISP, aisp)
-        .nest(PISP, pisp)
+        .nest(PISP, pisp.merge(payments_of(Version::V4)))
+        .nest(&format!("{}/pisp", Version::V3.base()), older)
         .nest(CBPII, cbpii)
         .route("/par", post(oauth::push))
         .route("/token", post(oauth::token::issue));
@@ -76,6 +82,26 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
             .route("/register/{id}", get(read).put(replace).delete(delete));
     }
     all.layer(from_fn_with_state(Arc::clone(bank), interaction))
+}
+
+/// Payments of every type, as a version has them.
+fn payments_of(version: Version) -> Router<Arc<Bank>> {
+    orders::ALL.into_iter().fold(Router::new(), |router, service| {
+        let (consents, placed) = (format!("/{}-consents", service.name), format!("/{}s", service.name));
+        let one = Router::new()
+            .route(&consents, post(orders::create_consent))
+            .route(&format!("{consents}/{{id}}"), get(orders::read_consent))
+            .route(&placed, post(orders::place))
+            .route(&format!("{placed}/{{id}}"), get(orders::read));
+        let one = match service.name {
+            "file-payment" => one.route(&format!("{consents}/{{id}}/file"), post(files::upload)),
+            "domestic-payment" | "international-payment" => {
+                one.route(&format!("{consents}/{{id}}/funds-confirmation"), get(orders::funds))
+            }
+            _ => one,
+        };
+        router.merge(one.layer(Extension(At { service, version })))
+    })
 }
 
 /// Echoes `x-fapi-interaction-id`, or makes one, on every answer.

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use crypto::Psd2Role;
 use serde_json::{Value, json};
 
 use super::consents::own_consent;
+use super::orders::Service;
 use super::payments::own_order;
 use super::refusal::Refusal;
 use super::signature::demand;
@@ -119,15 +120,16 @@ pub(super) async fn start_consent(
 pub(super) async fn start_payment(
     State(bank): State<Arc<Bank>>,
     caller: Caller,
+    Extension(service): Extension<Service>,
     Path((product, id)): Path<(String, String)>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
     demand(&bank, &caller, &body)?;
-    let order = own_order(&bank, &caller, &product, &id)?;
+    let order = own_order(&bank, &caller, service, &product, &id)?;
     if order.state != OrderState::Received {
         return Err(Refusal::new(StatusCode::CONFLICT, "STATUS_INVALID", "The payment is decided"));
     }
-    start(&bank, &caller, Subject::Order(id.clone()), &format!("/v1/payments/{product}/{id}")).await
+    start(&bank, &caller, Subject::Order(id.clone()), &service.place(&product, &id)).await
 }
 
 async fn start(bank: &Bank, caller: &Caller, subject: Subject, path: &str) -> Result<Response, Refusal> {
@@ -159,9 +161,10 @@ pub(super) async fn list_consent(
 pub(super) async fn list_payment(
     State(bank): State<Arc<Bank>>,
     caller: Caller,
+    Extension(service): Extension<Service>,
     Path((product, id)): Path<(String, String)>,
 ) -> Result<Json<Value>, Refusal> {
-    own_order(&bank, &caller, &product, &id)?;
+    own_order(&bank, &caller, service, &product, &id)?;
     Ok(list(&bank, &Subject::Order(id)))
 }
 
@@ -177,10 +180,11 @@ pub(super) async fn consent_status(
 pub(super) async fn payment_status(
     State(bank): State<Arc<Bank>>,
     caller: Caller,
+    Extension(service): Extension<Service>,
     Path((product, id, authorisation)): Path<(String, String, String)>,
 ) -> Result<Json<Value>, Refusal> {
     caller.organisation(Psd2Role::PaymentInitiation)?;
-    own_order(&bank, &caller, &product, &id)?;
+    own_order(&bank, &caller, service, &product, &id)?;
     status(&bank, &Subject::Order(id), &authorisation)
 }
 

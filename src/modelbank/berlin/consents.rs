@@ -125,7 +125,7 @@ pub(super) fn status_word(consent: &Consent, now: Timestamp) -> &'static str {
     match consent.state {
         ConsentState::Authorised if consent.has_expired(now) => "expired",
         ConsentState::Authorised | ConsentState::Consumed => "valid",
-        ConsentState::Awaiting => "received",
+        ConsentState::Incomplete | ConsentState::Awaiting => "received",
         ConsentState::Partly => "partiallyAuthorised",
         ConsentState::Rejected => "rejected",
         ConsentState::Ended => "terminatedByTpp",

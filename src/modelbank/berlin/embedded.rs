@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::authorisations::{approach_header, sca_status};
 use super::consents::own_consent;
+use super::orders::Service;
 use super::payments::own_order;
 use super::refusal::Refusal;
 use super::signature::{demand, object};
@@ -87,12 +88,13 @@ pub(super) async fn update_consent(
 pub(super) async fn update_payment(
     State(bank): State<Arc<Bank>>,
     caller: Caller,
+    Extension(service): Extension<Service>,
     Path((product, id, authorisation)): Path<(String, String, String)>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
     demand(&bank, &caller, &body)?;
-    own_order(&bank, &caller, &product, &id)?;
-    let path = format!("/v1/payments/{product}/{id}/authorisations/{authorisation}");
+    own_order(&bank, &caller, service, &product, &id)?;
+    let path = format!("{}/authorisations/{authorisation}", service.place(&product, &id));
     update(&bank, &Subject::Order(id), &authorisation, &path, &object(&body)?).await
 }
 

@@ -1,111 +1,109 @@
 //! Orders and statuses in XML: pain.001 in, pain.002 out (XS2A 5.3.1, 5.4).
 
-use std::collections::HashMap;
-
-use quick_xml::Reader;
+use domain::Timestamp;
+use jiff::civil::Date;
 use quick_xml::escape::escape;
-use quick_xml::events::Event;
 use serde_json::{Value, json};
 
+use super::orders::Service;
 use super::refusal::Refusal;
-use crate::engine::{Order, OrderState};
+use crate::engine::{Order, Outcome};
+use crate::pain::Message;
 
 const NAMESPACE: &str = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.03";
-const TRANSFER: &str = "/Document/CstmrCdtTrfInitn/PmtInf/CdtTrfTxInf";
 
 /// True if orders of this product are XML.
 pub(super) fn is_xml(product: &str) -> bool {
     product.starts_with("pain.001-")
 }
 
-/// A pain.001 message with one transfer, in the words that the rest of the bank knows.
-pub(super) fn order(product: &str, body: &[u8]) -> Result<Value, Refusal> {
-    let unreadable = || Refusal::format("The body is not a readable pain.001.001.03 message");
-    let text = std::str::from_utf8(body).map_err(|_| unreadable())?;
-    let found = elements(text).ok_or_else(unreadable)?;
-    let at = |path: &str| found.get(path).map(String::as_str);
-    let in_header = |name: &str| at(&format!("/Document/CstmrCdtTrfInitn/GrpHdr/{name}"));
-    let in_payment = |name: &str| at(&format!("/Document/CstmrCdtTrfInitn/PmtInf/{name}"));
-    let in_transfer = |name: &str| at(&format!("{TRANSFER}/{name}"));
-    if at("/Document/@xmlns") != Some(NAMESPACE) {
-        return Err(Refusal::format("The message is not of version 001.001.03"));
+/// A pain.001 message, in the words that the rest of the bank knows. A day that is over
+/// means at once.
+pub(super) fn order(service: Service, product: &str, body: &[u8], today: Date) -> Result<Value, Refusal> {
+    let text = std::str::from_utf8(body).ok();
+    let read = text.and_then(|text| Some((text, Message::read(text, NAMESPACE)?)));
+    let (text, message) =
+        read.ok_or(Refusal::format("The body is not a readable message of version 001.001.03"))?;
+    let one = service != Service::Bulk;
+    if message.payment("PmtMtd") != Some("TRF") || (one && message.transfers != 1) {
+        return Err(Refusal::format("The message does not have the transfers of its service"));
     }
-    if in_header("NbOfTxs") != Some("1") || in_payment("PmtMtd") != Some("TRF") {
-        return Err(Refusal::format("The message is not one transfer"));
+    if !message.adds_up() {
+        return Err(Refusal::format("NbOfTxs or CtrlSum is not that of the transfers"));
     }
-    if in_header("CtrlSum") != in_transfer("Amt/InstdAmt") {
-        return Err(Refusal::format("CtrlSum is not the amount"));
-    }
-    let instant = in_payment("PmtTpInf/LclInstrm/Cd") == Some("INST");
-    if in_payment("PmtTpInf/SvcLvl/Cd") != Some("SEPA") || instant != product.contains("instant") {
+    let instant = message.payment("PmtTpInf/LclInstrm/Cd") == Some("INST");
+    if message.payment("PmtTpInf/SvcLvl/Cd") != Some("SEPA") || instant != product.contains("instant") {
         return Err(Refusal::format("PmtTpInf is not that of the product"));
     }
-    if in_header("MsgId").is_none() || in_payment("ReqdExctnDt").is_none() {
-        return Err(Refusal::format("MsgId or ReqdExctnDt is missing"));
+    let day = message.payment("ReqdExctnDt").and_then(|day| day.parse::<Date>().ok());
+    let day = day.ok_or(Refusal::format("ReqdExctnDt is missing or not valid"))?;
+    if message.header("MsgId").is_none() {
+        return Err(Refusal::format("MsgId is missing"));
     }
-    Ok(json!({
-        "endToEndIdentification": in_transfer("PmtId/EndToEndId"),
-        "debtorAccount": { "iban": in_payment("DbtrAcct/Id/IBAN") },
-        "instructedAmount": {
-            "currency": in_transfer("Amt/InstdAmt/@Ccy"), "amount": in_transfer("Amt/InstdAmt"),
-        },
-        "creditorAccount": { "iban": in_transfer("CdtrAcct/Id/IBAN") },
-        "creditorName": in_transfer("Cdtr/Nm"),
-        "remittanceInformationUnstructured": in_transfer("RmtInf/Ustrd"),
-        "message": text,
-    }))
+    let mut order = if one { transfer(&message, 0) } else { json!({ "payments": transfers(&message) }) };
+    let all = [
+        ("debtorAccount", json!({ "iban": message.payment("DbtrAcct/Id/IBAN") })),
+        ("requestedExecutionDate", json!(day.max(today).to_string())),
+        ("message", json!(text)),
+    ];
+    if let Some(order) = order.as_object_mut() {
+        order.extend(all.map(|(name, value)| (name.to_owned(), value)));
+    }
+    Ok(order)
 }
 
-/// How an order stands, as pain.002.
-pub(super) fn status(order: &Order, status: &str) -> String {
-    let message = order.body.get("message").and_then(Value::as_str).and_then(elements).unwrap_or_default();
-    let id = message.get("/Document/CstmrCdtTrfInitn/GrpHdr/MsgId").map_or("", String::as_str);
-    let reason = match &order.state {
-        OrderState::Rejected(reason, _) => {
-            format!("<StsRsnInf><Rsn><Cd>{}</Cd></Rsn></StsRsnInf>", escape(reason.as_str()))
-        }
-        OrderState::Received | OrderState::Approved(_) | OrderState::Executed(_) => String::new(),
-    };
+fn transfers(message: &Message) -> Vec<Value> {
+    (0..message.transfers).map(|number| transfer(message, number)).collect()
+}
+
+fn transfer(message: &Message, number: usize) -> Value {
+    let at = |name: &str| message.transfer(number, name);
+    json!({
+        "endToEndIdentification": at("PmtId/EndToEndId"),
+        "instructedAmount": { "currency": at("Amt/InstdAmt/@Ccy"), "amount": at("Amt/InstdAmt") },
+        "creditorAccount": { "iban": at("CdtrAcct/Id/IBAN") },
+        "creditorName": at("Cdtr/Nm"),
+        "remittanceInformationUnstructured": at("RmtInf/Ustrd"),
+    })
+}
+
+/// How an order stands, as pain.002; a bulk has a status for each of its transfers, too.
+pub(super) fn status(order: &Order, now: Timestamp) -> String {
+    let text = order.body.get("message").and_then(Value::as_str).unwrap_or_default();
+    let message = Message::read(text, NAMESPACE);
+    let id = message.as_ref().and_then(|message| message.header("MsgId")).unwrap_or_default();
+    let each = if order.body.get("payments").is_some() { statuses(order, now) } else { String::new() };
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
          <Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:pain.002.001.03\"><CstmrPmtStsRpt>\
          <GrpHdr><MsgId>{}</MsgId><CreDtTm>{}</CreDtTm></GrpHdr>\
          <OrgnlGrpInfAndSts><OrgnlMsgId>{}</OrgnlMsgId><OrgnlMsgNmId>pain.001.001.03</OrgnlMsgNmId>\
-         <GrpSts>{}</GrpSts>{reason}</OrgnlGrpInfAndSts></CstmrPmtStsRpt></Document>",
+         <GrpSts>{}</GrpSts>{}</OrgnlGrpInfAndSts>{each}</CstmrPmtStsRpt></Document>",
         escape(order.id.as_str()),
         order.created,
         escape(id),
-        escape(status),
+        escape(order.status(now)),
+        reason(order.reason()),
     )
 }
 
-/// The texts of all elements and attributes, by their path; none, if an element with a
-/// text comes twice or the text is no XML.
-fn elements(text: &str) -> Option<HashMap<String, String>> {
-    let mut reader = Reader::from_str(text);
-    let (mut path, mut found) = (String::new(), HashMap::new());
-    loop {
-        match reader.read_event().ok()? {
-            Event::Start(start) => {
-                path.push('/');
-                path.push_str(start.name().as_ref());
-                for attribute in start.attributes() {
-                    let attribute = attribute.ok()?;
-                    found.insert(format!("{path}/@{}", attribute.key.as_ref()), attribute.value.into_owned());
-                }
-            }
-            Event::Text(text) => {
-                found.entry(path.clone()).or_insert_with(String::new).push_str(&text);
-            }
-            Event::GeneralRef(name) => {
-                let text = quick_xml::escape::resolve_predefined_entity(&name)?;
-                found.entry(path.clone()).or_insert_with(String::new).push_str(text);
-            }
-            Event::End(_) => path.truncate(path.rfind('/')?),
-            Event::Eof => break,
-            Event::Empty(_) | Event::CData(_) | Event::DocType(_) => return None,
-            Event::Decl(_) | Event::Comment(_) | Event::PI(_) => {}
-        }
-    }
-    path.is_empty().then_some(found)
+fn statuses(order: &Order, now: Timestamp) -> String {
+    let each = order.transfers.iter().map(|transfer| {
+        let rejected = match &transfer.outcome {
+            Some(Outcome::Rejected(reason, _)) => Some(reason.as_str()),
+            Some(Outcome::Executed(_)) | None => None,
+        };
+        format!(
+            "<TxInfAndSts><OrgnlEndToEndId>{}</OrgnlEndToEndId><TxSts>{}</TxSts>{}</TxInfAndSts>",
+            escape(transfer.end_to_end.as_deref().unwrap_or_default()),
+            order.status_of(transfer, now),
+            reason(rejected),
+        )
+    });
+    format!("<OrgnlPmtInfAndSts>{}</OrgnlPmtInfAndSts>", each.collect::<String>())
+}
+
+fn reason(reason: Option<&str>) -> String {
+    let element = |reason| format!("<StsRsnInf><Rsn><Cd>{}</Cd></Rsn></StsRsnInf>", escape(reason));
+    reason.map(element).unwrap_or_default()
 }

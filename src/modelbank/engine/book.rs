@@ -3,20 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::Timestamp;
-use jiff::ToSpan;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::history::Movement;
-use super::magic::{SHORT, SLOW_CENTS, SLOW_SETTLEMENT_MS, magic_reason};
+use super::magic::{SHORT, magic_reason};
+use super::order::{Order, OrderState, SETTLEMENT_MS};
 use super::people::{Account, accounts};
 use crate::BankKind;
-
-/// How long a payment takes from acceptance to settlement, in milliseconds.
-const SETTLEMENT_MS: i64 = 250;
-/// How long until a payment is in process, in milliseconds.
-const ACCEPTANCE_MS: i64 = 60;
 
 /// Everything the bank remembers.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -41,11 +36,15 @@ pub(crate) struct Book {
     pub(crate) names: BTreeMap<String, String>,
     /// Requests to carry an order out, by its end-to-end id: also those that came too often.
     pub(crate) asked: BTreeMap<String, u32>,
+    /// The orders whose day has not come, or not for the last time.
+    pub(crate) waiting: BTreeSet<String>,
 }
 
 /// Where a consent stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ConsentState {
+    /// Something is to come before anybody can be asked: the file of a file payment.
+    Incomplete,
     Awaiting,
     /// Approved, but not by all who must.
     Partly,
@@ -141,94 +140,6 @@ impl Consent {
     pub(crate) fn becomes(&mut self, state: ConsentState, now: Timestamp) {
         self.state = state;
         self.changed = now;
-    }
-}
-
-/// Where a payment stands, apart from the passing of time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum OrderState {
-    /// The customer has not approved it.
-    Received,
-    /// The customer approved it at this time; the TPP has not confirmed it.
-    Approved(Timestamp),
-    /// Money moved at this time.
-    Executed(Timestamp),
-    /// ISO 20022 reason, and when.
-    Rejected(String, Timestamp),
-}
-
-/// One payment order.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Order {
-    pub(crate) id: String,
-    pub(crate) tpp: String,
-    pub(crate) consent: Option<String>,
-    pub(crate) product: String,
-    pub(crate) created: Timestamp,
-    pub(crate) user: Option<String>,
-    pub(crate) debtor: Option<String>,
-    /// Every customer who approved.
-    #[serde(default)]
-    pub(crate) approvals: BTreeSet<String>,
-    pub(crate) amount: Decimal,
-    pub(crate) currency: String,
-    pub(crate) creditor_name: String,
-    pub(crate) creditor_account: String,
-    pub(crate) remittance: String,
-    pub(crate) end_to_end: Option<String>,
-    pub(crate) state: OrderState,
-    /// As ordered.
-    pub(crate) body: Value,
-}
-
-impl Order {
-    /// When money moved, if it did.
-    pub(crate) fn executed_at(&self) -> Option<Timestamp> {
-        match self.state {
-            OrderState::Executed(at) => Some(at),
-            OrderState::Received | OrderState::Approved(_) | OrderState::Rejected(..) => None,
-        }
-    }
-
-    /// True if it may still be carried out.
-    pub(crate) fn is_open(&self) -> bool {
-        matches!(self.state, OrderState::Received | OrderState::Approved(_))
-    }
-
-    /// The ISO 20022 status at `now`.
-    pub(crate) fn status(&self, now: Timestamp) -> &'static str {
-        match self.state {
-            OrderState::Received if !self.approvals.is_empty() => "PATC",
-            OrderState::Received => "RCVD",
-            OrderState::Approved(_) => "ACCP",
-            OrderState::Rejected(..) => "RJCT",
-            OrderState::Executed(at) => match elapsed_ms(at, now) {
-                ..ACCEPTANCE_MS => "RCVD",
-                passed if passed < self.settlement_ms() => "ACSP",
-                _ => "ACSC",
-            },
-        }
-    }
-
-    /// Milliseconds from execution to settlement.
-    fn settlement_ms(&self) -> i64 {
-        if self.amount == Decimal::new(SLOW_CENTS, 2) { SLOW_SETTLEMENT_MS } else { SETTLEMENT_MS }
-    }
-
-    /// When the status of `now` began.
-    pub(crate) fn status_since(&self, now: Timestamp) -> Timestamp {
-        match self.state {
-            OrderState::Received => self.created,
-            OrderState::Approved(at) | OrderState::Rejected(_, at) => at,
-            OrderState::Executed(at) => {
-                let step = match elapsed_ms(at, now) {
-                    ..ACCEPTANCE_MS => 0,
-                    passed if passed < self.settlement_ms() => ACCEPTANCE_MS,
-                    _ => self.settlement_ms(),
-                };
-                at.checked_add(step.milliseconds()).unwrap_or(at)
-            }
-        }
     }
 }
 
@@ -433,77 +344,6 @@ impl Book {
             .fold(account.opening(), |sum, entry| sum.saturating_add(entry.amount))
     }
 
-    /// Notes a request to carry an order out.
-    pub(crate) fn note_asked(&mut self, end_to_end: Option<&str>) {
-        let asked = self.asked.entry(end_to_end.unwrap_or_default().to_owned()).or_default();
-        *asked = asked.saturating_add(1);
-    }
-
-    /// Carries out an approved order, as it was approved.
-    pub(crate) fn confirm(&mut self, kind: BankKind, order: &str, now: Timestamp) {
-        let approved = self.orders.get(order);
-        let approved = approved.filter(|order| matches!(order.state, OrderState::Approved(_)));
-        if let Some(debtor) = approved.and_then(|order| order.debtor.clone()) {
-            self.execute(kind, order, &debtor, now, false);
-        }
-    }
-
-    /// Carries out an approved order from `debtor`: money moves, or the order
-    /// is rejected with an ISO 20022 reason.
-    pub(crate) fn execute(
-        &mut self,
-        kind: BankKind,
-        order: &str,
-        debtor: &str,
-        now: Timestamp,
-        declined: bool,
-    ) {
-        let Some(placed) = self.orders.get(order).filter(|order| order.is_open()).cloned() else {
-            return;
-        };
-        let from = accounts(kind).iter().find(|account| account.id == debtor);
-        let refused = match from {
-            None => Some("AC01"),
-            Some(_) if declined => Some("AM21"),
-            Some(_) if let Some(reason) = magic_reason(placed.amount) => Some(reason),
-            Some(from) if from.currency != placed.currency => Some("AM03"),
-            Some(from) if self.available(from, now) < placed.amount => Some("AM04"),
-            Some(_) => None,
-        };
-        let state = match (refused, from) {
-            (None, Some(from)) => {
-                self.move_money(kind, &placed, from, now);
-                OrderState::Executed(now)
-            }
-            (reason, _) => OrderState::Rejected(reason.unwrap_or("AC01").to_owned(), now),
-        };
-        if let Some(order) = self.orders.get_mut(order) {
-            order.debtor = Some(debtor.to_owned());
-            order.state = state;
-        }
-    }
-
-    fn move_money(&mut self, kind: BankKind, order: &Order, from: &Account, now: Timestamp) {
-        let entry = |account: &str, suffix: &str, amount: Decimal, name: &str, other: &str| Entry {
-            id: format!("{}-{suffix}", order.id),
-            account: account.to_owned(),
-            at: now,
-            amount,
-            counterparty: name.to_owned(),
-            counterparty_account: other.to_owned(),
-            remittance: order.remittance.clone(),
-            end_to_end: order.end_to_end.clone(),
-        };
-        let out = order.amount.checked_mul(Decimal::NEGATIVE_ONE).unwrap_or_default();
-        self.entries.push(entry(from.id, "d", out, &order.creditor_name, &order.creditor_account));
-        let ours = accounts(kind).iter().find(|account| {
-            account.iban == order.creditor_account || account.sort_code_account() == order.creditor_account
-        });
-        if let Some(to) = ours {
-            self.entries.push(entry(to.id, "c", order.amount, from.owner, from.iban));
-        }
-    }
-
     /// Decides an authorisation: consent or order move on, once.
     pub(crate) fn decide(&mut self, kind: BankKind, id: &str, decision: &Decision, now: Timestamp) {
         let Some(authorisation) = self.authorisations.get_mut(id) else { return };
@@ -583,7 +423,8 @@ impl Book {
                 consent.becomes(ConsentState::Rejected, now);
             }
             (
-                ConsentState::Authorised
+                ConsentState::Incomplete
+                | ConsentState::Authorised
                 | ConsentState::Rejected
                 | ConsentState::Consumed
                 | ConsentState::Ended

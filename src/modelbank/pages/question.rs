@@ -10,7 +10,6 @@ use crate::berlin::asked_accounts;
 use crate::engine::book::Decision;
 use crate::engine::{Book, Consent, Purpose, Subject};
 use crate::oauth;
-use crate::polish::Transfer;
 
 /// What a question is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,14 +159,7 @@ fn facts(bank: &Bank, about: &About) -> Option<(Purpose, Vec<(&'static str, Stri
             }
             Subject::Order(id) => {
                 let order = book.orders.get(id)?;
-                let mut facts = vec![
-                    ("Amount", format!("{} {}", order.amount, order.currency)),
-                    ("To", order.creditor_name.clone()),
-                    ("Account", order.creditor_account.clone()),
-                ];
-                if !order.remittance.is_empty() {
-                    facts.push(("Reference", order.remittance.clone()));
-                }
+                let mut facts = order.instruction().facts();
                 facts.push(("Asked by", book.known_as(&order.tpp)));
                 Some((Purpose::Payment, facts))
             }
@@ -175,35 +167,21 @@ fn facts(bank: &Bank, about: &About) -> Option<(Purpose, Vec<(&'static str, Stri
     }
 }
 
-/// A payment whose consent waits.
+/// A payment whose consent waits, or one that is to be taken back.
 fn payment(bank: &Bank, book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
-    if bank.kind == BankKind::PolishApi {
-        return polish_payment(book, consent);
-    }
-    let text = |pointer: &str| {
-        let found = consent.body.pointer(pointer).and_then(Value::as_str);
-        found.unwrap_or_default().to_owned()
+    let polish = bank.kind == BankKind::PolishApi;
+    let asked = if polish { crate::polish::asked(consent) } else { crate::uk::orders::asked(bank, consent) };
+    let mut facts = match (asked, crate::polish::to_cancel(&consent.body)) {
+        (Some(asked), _) => asked.facts(),
+        (None, Some(id)) => {
+            let order = book.orders.get(id);
+            let facts = order.map(|order| order.instruction().facts()).unwrap_or_default();
+            [vec![("Cancel", id.to_owned())], facts].concat()
+        }
+        (None, None) => Vec::new(),
     };
-    let amount = text("/Data/Initiation/InstructedAmount/Amount");
-    let currency = text("/Data/Initiation/InstructedAmount/Currency");
-    vec![
-        ("Amount", format!("{amount} {currency}")),
-        ("To", text("/Data/Initiation/CreditorAccount/Name")),
-        ("Account", text("/Data/Initiation/CreditorAccount/Identification")),
-        ("Asked by", book.known_as(&consent.tpp)),
-    ]
-}
-
-fn polish_payment(book: &Book, consent: &Consent) -> Vec<(&'static str, String)> {
-    let asked = consent.body.pointer("/privilegeList/0/pis:domestic");
-    let Some(transfer) = asked.and_then(Transfer::of) else { return Vec::new() };
-    vec![
-        ("Amount", transfer.money.to_string()),
-        ("To", transfer.name.to_owned()),
-        ("Account", transfer.account.as_str().to_owned()),
-        ("Reference", transfer.description.to_owned()),
-        ("Asked by", book.known_as(&consent.tpp)),
-    ]
+    facts.push(("Asked by", book.known_as(&consent.tpp)));
+    facts
 }
 
 /// Payments again and again, with their limits.

@@ -8,10 +8,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use crypto::Psd2Role;
 use domain::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::orders;
 use super::parsed;
-use super::payments::Transfer;
+use super::payments::to_cancel;
 use super::refusal::Refusal;
 use crate::bank::Bank;
 use crate::caller::Caller;
@@ -96,8 +98,9 @@ fn checked<'a>(scope: &str, details: &'a Value, now: Timestamp) -> Result<(&'a s
             }
         }
         "pis" => {
-            let asked = privileges.first().and_then(|list| list.get("pis:domestic"));
-            Transfer::read(asked.ok_or(Refusal::unprocessable("The bank makes domestic transfers only"))?)?;
+            if to_cancel(details).is_none() {
+                orders::checked(details, now.to_zoned(TimeZone::UTC).date())?;
+            }
         }
         _ => return Err(Refusal::unprocessable("The bank knows the scopes ais and pis only")),
     }

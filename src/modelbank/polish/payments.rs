@@ -1,63 +1,77 @@
-//! Domestic transfers: authorised in all their parts, placed once.
+//! Orders of each kind: authorised in all their parts, placed once, followed and taken
+//! back.
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use crypto::Psd2Role;
-use domain::{Iban, Money};
 use serde_json::{Value, json};
 
+use super::orders::Kind;
 use super::parsed_with_token;
 use super::refusal::Refusal;
 use crate::bank::Bank;
 use crate::caller::Caller;
-use crate::engine::{Account, Consent, ConsentState, Order, OrderState, accounts};
+use crate::engine::{Consent, ConsentState, Order, Outcome, Plan, Transfer};
 use crate::journal::Fact;
 
-/// Parts of a transfer that the order must repeat as they were authorised.
-const PARTS: [&str; 6] = ["recipient", "sender", "transferData", "deliveryMode", "system", "executionMode"];
+/// Parts of an order that it must repeat as they were authorised.
+const PARTS: [&str; 18] = [
+    "recipient",
+    "recipientBank",
+    "sender",
+    "transferData",
+    "transferCharges",
+    "deliveryMode",
+    "system",
+    "executionMode",
+    "transfersTotalAmount",
+    "typeOfTransfers",
+    "domesticTransfers",
+    "EEATransfers",
+    "nonEEATransfers",
+    "recurrence",
+    "typeOfPayment",
+    "domesticPayment",
+    "EEAPayment",
+    "nonEEAPayment",
+];
 
-pub(super) async fn domestic(
+pub(super) async fn place(
     State(bank): State<Arc<Bank>>,
     caller: Caller,
+    Extension(kind): Extension<Kind>,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
     let organisation = caller.organisation(Psd2Role::PaymentInitiation)?.to_owned();
     let body = parsed_with_token(&caller, &body)?;
     let consent = caller.bound_consent(&bank, "pis")?;
-    let name = body.get("tppTransactionId").and_then(Value::as_str).filter(|id| (1..=64).contains(&id.len()));
-    let name = name.ok_or(Refusal::format("tppTransactionId is missing"))?.to_owned();
-    let authorised = consent.body.pointer("/privilegeList/0/pis:domestic").cloned().unwrap_or_default();
+    let name = body.get(kind.tpp_name()).and_then(Value::as_str);
+    let name = name.filter(|id| (1..=64).contains(&id.len()));
+    let name = name.ok_or(Refusal::format("The name that the TPP gives is missing"))?.to_owned();
+    let authorised = kind.authorised(&consent.body).cloned().unwrap_or_default();
     if PARTS.iter().any(|part| body.get(part) != authorised.get(part)) {
         return Err(Refusal::unprocessable("The order is not what was authorised"));
     }
-    let transfer = Transfer::read(&body)?;
+    let mut asked = kind.instruction(&body)?;
+    if let (false, Some(transfer)) = (kind == Kind::Bundle, asked.transfers.first_mut()) {
+        transfer.end_to_end = Some(name);
+    }
     caller.facts.note(Fact::Consent);
     let now = bank.now();
     let order = Order {
-        id: bank.fresh("pay-"),
-        tpp: organisation,
         consent: Some(consent.id.clone()),
-        product: transfer.system.to_owned(),
-        created: now,
         user: consent.user.clone(),
-        debtor: None,
-        approvals: Default::default(),
-        amount: transfer.money.amount(),
-        currency: transfer.money.currency().code().to_owned(),
-        creditor_name: transfer.name.to_owned(),
-        creditor_account: transfer.account.as_str().to_owned(),
-        remittance: transfer.description.to_owned(),
-        end_to_end: Some(name),
-        state: OrderState::Received,
-        body: body.clone(),
+        ..Order::received(bank.fresh("pay-"), organisation, kind.name(), asked, now, body)
     };
     let debtor = consent.accounts.first().cloned().unwrap_or_default();
     let declined = bank.faults.take_decline();
     let placed = bank.vault.change(|book| {
-        book.note_asked(order.end_to_end.as_deref());
+        book.note_asked(&order.transfers);
         // Once: two orders that arrive together must not both be carried out.
         let consent = book.consents.get_mut(&consent.id)?;
         if !consent.is_live(now) {
@@ -71,9 +85,19 @@ pub(super) async fn domestic(
     });
     let placed = placed.ok_or_else(Refusal::forbidden)?;
     bank.vault.keep().await?;
-    Ok(Json(view(&bank, &placed)))
+    Ok(Json(match kind {
+        Kind::Domestic | Kind::Eea | Kind::NonEea => payment(&bank, &placed),
+        Kind::Bundle => bundle(&bank, &placed, true),
+        Kind::Recurring => {
+            let mut view = recurring(&bank, &placed);
+            let recurrence = placed.body.get("recurrence").cloned();
+            extend(&mut view, json!({ "recurrence": recurrence }));
+            view
+        }
+    }))
 }
 
+/// Answers about one transfer, alone or of a bundle.
 pub(super) async fn read(
     State(bank): State<Arc<Bank>>,
     caller: Caller,
@@ -84,94 +108,220 @@ pub(super) async fn read(
     let consent = caller.bound_consent(&bank, "pis")?;
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     let (id, name) = (text("paymentId"), text("tppTransactionId"));
-    let order = bank.vault.read(|book| {
-        let own = |order: &&Order| order.tpp == organisation && order.consent.as_ref() == Some(&consent.id);
-        let named = |order: &&Order| match id {
-            Some(id) => order.id == id,
-            None => name.is_some() && order.end_to_end.as_deref() == name,
-        };
-        book.orders.values().filter(own).find(named).cloned()
+    let infos: Vec<(Value, bool)> = bank.vault.read(|book| {
+        let own = book.orders.values().filter(|order| is_of(order, organisation, &consent));
+        let each = own.flat_map(|order| {
+            order.transfers.iter().enumerate().map(|(number, transfer)| {
+                let found = match id {
+                    Some(id) => payment_id(order, number) == id,
+                    None => name.is_some() && transfer.end_to_end.as_deref() == name,
+                };
+                (info(&bank, order, number, transfer), found)
+            })
+        });
+        each.collect()
     });
-    let order = order.ok_or(Refusal::unprocessable("There is no such payment"))?;
-    let mut view = view(&bank, &order);
-    if let Some(view) = view.as_object_mut() {
-        view.insert("tppTransactionId".into(), order.end_to_end.clone().into());
-        view.insert("executionMode".into(), "Immediate".into());
-    }
+    let found = infos.into_iter().find(|(_, found)| *found);
+    found.map(|(info, _)| Json(info)).ok_or(Refusal::unprocessable("There is no such payment"))
+}
+
+pub(super) async fn read_bundle(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let (order, body) = named(&bank, &caller, &body, Kind::Bundle, "bundleId")?;
+    let whole = body.get("transactionsIncluded") == Some(&Value::Bool(true));
+    let mut view = bundle(&bank, &order, whole);
+    extend(&mut view, json!({ "tppBundleId": order.body.get("tppBundleId") }));
     Ok(Json(view))
 }
 
-fn view(bank: &Bank, order: &Order) -> Value {
-    let status = match order.status(bank.now()) {
+pub(super) async fn read_recurring(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let (order, _) = named(&bank, &caller, &body, Kind::Recurring, "recurringPaymentId")?;
+    Ok(Json(named_recurring(&bank, &order)))
+}
+
+/// Takes back a payment or a bundle. What cannot be is told.
+pub(super) async fn cancel(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let organisation = caller.organisation(Psd2Role::PaymentInitiation)?;
+    let body = parsed_with_token(&caller, &body)?;
+    let consent = caller.bound_consent(&bank, "pis")?;
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    let id = text("paymentId").or(text("bundleId"));
+    let id = id.ok_or(Refusal::format("paymentId or bundleId is missing"))?;
+    let order = cancellable(&bank, organisation, &consent, id)?;
+    if order.product == Kind::Recurring.name() {
+        return Err(Refusal::unprocessable("There is no such payment"));
+    }
+    if cancelled(&bank, id).await? {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let left = order.transfers.iter().enumerate();
+    let left: Vec<Value> = left.map(|(number, transfer)| info(&bank, &order, number, transfer)).collect();
+    Ok(Json(json!({ "payments": left })).into_response())
+}
+
+pub(super) async fn cancel_recurring(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let organisation = caller.organisation(Psd2Role::PaymentInitiation)?;
+    let body = parsed_with_token(&caller, &body)?;
+    let consent = caller.bound_consent(&bank, "pis")?;
+    let id = body.get("recurringPaymentId").and_then(Value::as_str);
+    let id = id.ok_or(Refusal::format("recurringPaymentId is missing"))?;
+    let order = cancellable(&bank, organisation, &consent, id)?;
+    if order.product != Kind::Recurring.name() || !cancelled(&bank, id).await? {
+        return Err(Refusal::unprocessable("There is no such recurring payment to be cancelled"));
+    }
+    let order = cancellable(&bank, organisation, &consent, id)?;
+    Ok(Json(named_recurring(&bank, &order)))
+}
+
+async fn cancelled(bank: &Bank, id: &str) -> Result<bool, Refusal> {
+    let now = bank.now();
+    let cancelled = bank.vault.change(|book| book.cancel(id, now));
+    bank.vault.keep().await?;
+    Ok(cancelled)
+}
+
+/// The order of this name, which the consent made or is to take back.
+fn cancellable(bank: &Bank, organisation: &str, consent: &Consent, id: &str) -> Result<Order, Refusal> {
+    let order = bank.vault.read(|book| book.orders.get(id).cloned());
+    let order = order.filter(|order| order.tpp == organisation);
+    let order = order.ok_or(Refusal::unprocessable("There is no such payment"))?;
+    let theirs = order.consent.as_ref() == Some(&consent.id) || to_cancel(&consent.body) == Some(id);
+    if theirs { Ok(order) } else { Err(Refusal::forbidden()) }
+}
+
+/// The order that an authorization is to take back.
+pub(crate) fn to_cancel(details: &Value) -> Option<&str> {
+    let list = details.pointer("/privilegeList/0")?;
+    let payment = list.get("pis:cancelPayment");
+    let id = payment.and_then(|asked| asked.get("paymentId").or_else(|| asked.get("bundleId")));
+    let recurring = || list.get("pis:cancelRecurringPayment")?.get("recurringPaymentId");
+    id.or_else(recurring)?.as_str()
+}
+
+fn is_of(order: &Order, organisation: &str, consent: &Consent) -> bool {
+    order.tpp == organisation && order.consent.as_ref() == Some(&consent.id)
+}
+
+/// The order that a body names by the bank's name or the TPP's, and the body.
+fn named(
+    bank: &Bank,
+    caller: &Caller,
+    body: &[u8],
+    kind: Kind,
+    ours: &str,
+) -> Result<(Order, Value), Refusal> {
+    let organisation = caller.organisation(Psd2Role::PaymentInitiation)?;
+    let body = parsed_with_token(caller, body)?;
+    let consent = caller.bound_consent(bank, "pis")?;
+    let (id, name) = (body.get(ours).and_then(Value::as_str), body.get(kind.tpp_name()));
+    let order = bank.vault.read(|book| {
+        let own = |order: &&Order| order.product == kind.name() && is_of(order, organisation, &consent);
+        let named = |order: &&Order| match id {
+            Some(id) => order.id == id,
+            None => name.is_some() && order.body.get(kind.tpp_name()) == name,
+        };
+        book.orders.values().filter(own).find(named).cloned()
+    });
+    let order = order.ok_or(Refusal::unprocessable("There is no such order"))?;
+    Ok((order, body))
+}
+
+fn extend(view: &mut Value, more: Value) {
+    if let (Some(view), Value::Object(more)) = (view.as_object_mut(), more) {
+        view.extend(more);
+    }
+}
+
+/// The name of a transfer: that of its order, where it is its only one.
+fn payment_id(order: &Order, number: usize) -> String {
+    if order.product == Kind::Bundle.name() { format!("{}-{number}", order.id) } else { order.id.clone() }
+}
+
+fn status(code: &str) -> &'static str {
+    match code {
+        "ACCP" => "scheduled",
         "ACSP" => "pending",
         "ACSC" => "done",
         "RJCT" => "rejected",
+        "CANC" => "cancelled",
         _ => "submitted",
-    };
-    let detail = match &order.state {
-        OrderState::Rejected(reason, _) => reason.as_str(),
-        OrderState::Received | OrderState::Approved(_) | OrderState::Executed(_) => status,
-    };
+    }
+}
+
+fn payment(bank: &Bank, order: &Order) -> Value {
+    let status = status(order.status(bank.now()));
+    let detail = order.reason().unwrap_or(status);
     json!({ "paymentId": order.id, "generalStatus": status, "detailedStatus": detail })
 }
 
-/// The account that a transfer to be approved names to be paid from.
-pub(crate) fn asked_debtor(bank: &Bank, consent: &Consent) -> Option<&'static str> {
-    let number = consent.body.pointer("/privilegeList/0/pis:domestic/sender/accountNumber")?.as_str()?;
-    let named = |account: &&Account| account.iban == number || account.iban.get(2..) == Some(number);
-    accounts(bank.kind).iter().find(named).map(|account| account.id)
+/// A transfer as `PaymentInfo`.
+fn info(bank: &Bank, order: &Order, number: usize, transfer: &Transfer) -> Value {
+    let status = status(order.status_of(transfer, bank.now()));
+    let detail = match &transfer.outcome {
+        Some(Outcome::Rejected(reason, _)) => reason.as_str(),
+        Some(Outcome::Executed(_)) | None => order.reason().unwrap_or(status),
+    };
+    let mode = if order.plan == Plan::AtOnce { "Immediate" } else { "FutureDated" };
+    json!({
+        "paymentId": payment_id(order, number),
+        "tppTransactionId": transfer.end_to_end,
+        "generalStatus": status,
+        "detailedStatus": detail,
+        "executionMode": mode,
+    })
 }
 
-/// What a transfer consists of.
-pub(crate) struct Transfer<'a> {
-    pub(crate) money: Money,
-    pub(crate) name: &'a str,
-    pub(crate) account: Iban,
-    pub(crate) description: &'a str,
-    system: &'a str,
+fn bundle(bank: &Bank, order: &Order, whole: bool) -> Value {
+    let status = match order.status(bank.now()) {
+        "ACSC" => "done",
+        "PART" => "partiallyDone",
+        "RJCT" | "CANC" => "cancelled",
+        _ => "inProgress",
+    };
+    let mut view = json!({
+        "bundleId": order.id,
+        "bundleStatus": status,
+        "bundleDetailedStatus": order.reason().unwrap_or(status),
+    });
+    if whole {
+        let each = order.transfers.iter().enumerate();
+        let each = each.map(|(number, transfer)| info(bank, order, number, transfer));
+        extend(&mut view, json!({ "payments": each.collect::<Vec<_>>() }));
+    }
+    view
 }
 
-impl<'a> Transfer<'a> {
-    /// A transfer that was checked before.
-    pub(crate) fn of(body: &'a Value) -> Option<Self> {
-        Self::read(body).ok()
-    }
+fn recurring(bank: &Bank, order: &Order) -> Value {
+    let status = match order.status(bank.now()) {
+        "ACSP" => "inProgress",
+        "ACSC" => "close",
+        "RJCT" | "CANC" => "cancelled",
+        _ => "submitted",
+    };
+    json!({
+        "recurringPaymentId": order.id,
+        "recurringPaymentStatus": status,
+        "recurringPaymentDetailedStatus": order.reason().unwrap_or(status),
+    })
+}
 
-    pub(super) fn read(body: &'a Value) -> Result<Self, Refusal> {
-        let text =
-            |pointer: &str| body.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
-        let amount = || {
-            let places = text("/transferData/amount")?;
-            // Two places, always.
-            let two = places.split_once('.').is_some_and(|(_, places)| places.len() == 2);
-            let money = Money::parse(places, "PLN".parse().ok()?).ok()?;
-            (two && !money.amount().is_zero()).then_some(money)
-        };
-        let money = amount().ok_or(Refusal::format("amount is missing or not valid"))?;
-        if text("/transferData/currency").is_some_and(|currency| currency != "PLN") {
-            return Err(Refusal::unprocessable("Domestic transfers are in PLN"));
-        }
-        let number = text("/recipient/accountNumber").unwrap_or_default();
-        let national = number.len() == 26 && number.bytes().all(|byte| byte.is_ascii_digit());
-        let iban = if national { format!("PL{number}") } else { number.to_owned() };
-        let account = iban.parse::<Iban>().map_err(|_| Refusal::format("accountNumber is not valid"))?;
-        let lines = body.pointer("/recipient/nameAddress/value").and_then(Value::as_array);
-        let fit = |line: &Value| line.as_str().is_some_and(|line| line.chars().count() <= 35);
-        let lines = lines.filter(|lines| (1..=4).contains(&lines.len()) && lines.iter().all(fit));
-        let name = lines.and_then(|lines| lines.first()?.as_str());
-        let name = name.ok_or(Refusal::format("nameAddress is missing or not valid"))?;
-        let description = text("/transferData/description").filter(|text| text.chars().count() <= 140);
-        let description = description.ok_or(Refusal::format("description is missing or too long"))?;
-        let system = text("/system").unwrap_or_default();
-        let fits = matches!(
-            (system, text("/deliveryMode")),
-            ("Elixir", Some("StandardD1")) | ("ExpressElixir", Some("ExpressD0"))
-        );
-        if !fits || text("/executionMode").is_some_and(|mode| mode != "Immediate") {
-            return Err(Refusal::unprocessable(
-                "The bank makes such transfers by Elixir and ExpressElixir, at once",
-            ));
-        }
-        Ok(Self { money, name, account, description, system })
-    }
+fn named_recurring(bank: &Bank, order: &Order) -> Value {
+    let mut view = recurring(bank, order);
+    extend(&mut view, json!({ "tppRecurringPaymentId": order.body.get("tppRecurringPaymentId") }));
+    view
 }

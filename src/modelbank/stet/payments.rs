@@ -1,4 +1,4 @@
-//! Payment requests with one SEPA credit transfer: posted, approved, confirmed.
+//! Payment requests: posted, approved, confirmed, and taken back.
 
 use std::sync::Arc;
 
@@ -8,15 +8,20 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use crypto::Psd2Role;
-use domain::{Currency, Iban, Money};
 use serde_json::{Value, json};
 
+use super::orders::instruction;
 use super::refusal::Refusal;
 use super::{BASE, hal};
 use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::{Authorisation, Order, OrderState, ScaState, Subject};
 use crate::journal::Fact;
+
+/// The customer or the TPP took the order back.
+const CANCELLED: &str = "DS02";
+/// Why a request may be taken back.
+const REASONS: [&str; 5] = [CANCELLED, "DUPL", "FRAD", "CUST", "TECH"];
 
 pub(super) async fn place(
     State(bank): State<Arc<Bank>>,
@@ -75,7 +80,7 @@ pub(super) async fn confirm(
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     let order = own_order(&bank, &caller, &id)?;
-    bank.vault.change(|book| book.note_asked(order.end_to_end.as_deref()));
+    bank.vault.change(|book| book.note_asked(&order.transfers));
     match order.state {
         OrderState::Received => {
             return Err(Refusal::new(StatusCode::CONFLICT, "The customer has not approved the payment"));
@@ -84,8 +89,32 @@ pub(super) async fn confirm(
             bank.vault.change(|book| book.confirm(bank.kind, &id, bank.now()));
         }
         // Confirmed before: the same answer, and no second payment.
-        OrderState::Executed(_) => caller.facts.note(Fact::Replay),
-        OrderState::Rejected(..) => {}
+        OrderState::Executed(_) | OrderState::Waiting(_) => caller.facts.note(Fact::Replay),
+        OrderState::Rejected(..) | OrderState::Cancelled(_) => {}
+    }
+    bank.vault.keep().await?;
+    let order = own_order(&bank, &caller, &id)?;
+    Ok(hal(StatusCode::OK, &view(&bank, &order)))
+}
+
+/// Takes a request back: `paymentInformationStatus` becomes `CANC`, with the reason for it.
+pub(super) async fn cancel(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    own_order(&bank, &caller, &id)?;
+    let body: Value =
+        serde_json::from_slice(&body).map_err(|_| Refusal::format("The body is not valid JSON"))?;
+    let request = body.get("paymentRequest").unwrap_or(&body);
+    let text = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or_default();
+    if text("paymentInformationStatus") != "CANC" || !REASONS.contains(&text("statusReasonInformation")) {
+        return Err(Refusal::format("A payment request is cancelled for a reason, and not changed else"));
+    }
+    let now = bank.now();
+    if !bank.vault.change(|book| book.cancel(&id, now)) {
+        return Err(Refusal::new(StatusCode::CONFLICT, "The payment can no longer be cancelled"));
     }
     bank.vault.keep().await?;
     let order = own_order(&bank, &caller, &id)?;
@@ -100,22 +129,27 @@ fn own_order(bank: &Bank, caller: &Caller, id: &str) -> Result<Order, Refusal> {
 }
 
 fn view(bank: &Bank, order: &Order) -> Value {
-    let status = match order.state {
-        OrderState::Received => "ACTC",
-        OrderState::Approved(_) | OrderState::Executed(_) | OrderState::Rejected(..) => {
-            order.status(bank.now())
-        }
+    let status = match order.status(bank.now()) {
+        "RCVD" if order.state == OrderState::Received => "ACTC",
+        status => status,
     };
     let mut request = order.body.clone();
-    if let Some(transfer) = request.pointer_mut("/creditTransferTransaction/0").and_then(Value::as_object_mut)
-    {
-        transfer.insert("transactionStatus".into(), status.into());
+    let listed = request.get_mut("creditTransferTransaction").and_then(Value::as_array_mut);
+    for (listed, transfer) in listed.into_iter().flatten().zip(&order.transfers) {
+        let status = match order.status_of(transfer, bank.now()) {
+            "RCVD" => status,
+            own => own,
+        };
+        if let Some(listed) = listed.as_object_mut() {
+            listed.insert("transactionStatus".into(), status.into());
+        }
     }
     if let Some(request) = request.as_object_mut() {
         request.insert("resourceId".into(), order.id.clone().into());
         request.insert("paymentInformationStatus".into(), status.into());
-        if let OrderState::Rejected(reason, _) = &order.state {
-            request.insert("statusReasonInformation".into(), reason.clone().into());
+        let cancelled = matches!(order.state, OrderState::Cancelled(_)).then_some(CANCELLED);
+        if let Some(reason) = order.reason().or(cancelled) {
+            request.insert("statusReasonInformation".into(), reason.into());
         }
     }
     let itself = format!("{}{BASE}/payment-requests/{}", bank.api_url, order.id);
@@ -132,19 +166,7 @@ fn address(body: &Value, name: &str) -> Result<Option<String>, Refusal> {
 }
 
 fn order(bank: &Bank, tpp: String, body: Value) -> Result<Order, Refusal> {
-    let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
-    for required in ["/paymentInformationId", "/creationDateTime", "/initiatingParty/name"] {
-        text(required).ok_or(Refusal::format("A required field is missing"))?;
-    }
-    let transfers = body.get("creditTransferTransaction").and_then(Value::as_array);
-    let one = transfers.is_some_and(|transfers| transfers.len() == 1);
-    if !one || body.get("numberOfTransactions").and_then(Value::as_u64) != Some(1) {
-        return Err(Refusal::format("A payment request has one transfer here"));
-    }
-    if text("/paymentTypeInformation/serviceLevel") != Some("SEPA") {
-        return Err(Refusal::format("The bank makes SEPA payments only"));
-    }
-    let instant = text("/paymentTypeInformation/localInstrument") == Some("INST");
+    let (product, asked) = instruction(&body, bank.today())?;
     let redirect = body
         .pointer("/supplementaryData/acceptedAuthenticationApproach")
         .and_then(Value::as_array)
@@ -152,42 +174,5 @@ fn order(bank: &Bank, tpp: String, body: Value) -> Result<Order, Refusal> {
     if !redirect {
         return Err(Refusal::format("The bank knows the approach REDIRECT only"));
     }
-    let transfer = |rest: &str| text(&format!("/creditTransferTransaction/0{rest}"));
-    let amount = || {
-        let currency: Currency = transfer("/instructedAmount/currency")?.parse().ok()?;
-        let money = Money::parse(transfer("/instructedAmount/amount")?, currency).ok()?;
-        (!money.amount().is_zero() && currency.code() == "EUR").then_some(money)
-    };
-    let money = amount().ok_or(Refusal::format("instructedAmount is missing or not valid"))?;
-    let beneficiary = |rest: &str| {
-        let single = transfer(&format!("/beneficiary{rest}"));
-        single.or_else(|| text(&format!("/beneficiary{rest}")))
-    };
-    let iban = |text: Option<&str>| text.and_then(|iban| iban.parse::<Iban>().ok());
-    let creditor = iban(beneficiary("/creditorAccount/iban"));
-    let creditor = creditor.ok_or(Refusal::format("creditorAccount has no valid IBAN"))?;
-    if body.get("debtorAccount").is_some() && iban(text("/debtorAccount/iban")).is_none() {
-        return Err(Refusal::format("debtorAccount has no valid IBAN"));
-    }
-    let name = beneficiary("/creditor/name").ok_or(Refusal::format("The creditor has no name"))?.to_owned();
-    let end_to_end = transfer("/paymentId/endToEndId");
-    let end_to_end = end_to_end.ok_or(Refusal::format("endToEndId is missing"))?.to_owned();
-    Ok(Order {
-        id: bank.fresh("pr-"),
-        tpp,
-        consent: None,
-        product: if instant { "SCTInst" } else { "SCT" }.to_owned(),
-        created: bank.now(),
-        user: None,
-        debtor: None,
-        approvals: Default::default(),
-        amount: money.amount(),
-        currency: money.currency().code().to_owned(),
-        creditor_name: name,
-        creditor_account: creditor.as_str().to_owned(),
-        remittance: transfer("/remittanceInformation/unstructured/0").unwrap_or_default().to_owned(),
-        end_to_end: Some(end_to_end),
-        state: OrderState::Received,
-        body,
-    })
+    Ok(Order::received(bank.fresh("pr-"), tpp, product, asked, bank.now(), body))
 }

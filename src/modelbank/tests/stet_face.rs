@@ -6,6 +6,7 @@ mod world;
 
 use consentry_modelbank::{BankKind, Fact};
 use crypto::Psd2Role;
+use domain::Clock;
 use serde_json::{Value, json};
 use world::{Answer, Bank, Headers, REDIRECT, Tpp, World, parameter};
 
@@ -154,8 +155,11 @@ async fn a_request_is_refused_unless_its_signature_covers_it() {
         send(&|headers| set(headers, "signature", &|value| value.replace("(request-target) ", ""))).await,
         403
     );
+    let date = world::http_date(world.clock.now());
     world.clock.advance(600);
-    assert_eq!(send(&|_| {}).await, 403, "the date is too old");
+    assert_eq!(send(&|_| {}).await, 200);
+    let late = [headers[0], headers[1], ("date", date.as_str())];
+    tpp.stet(&bank, "GET", "/accounts", &late, "").await.expect(403);
     bank.stop().await;
 }
 

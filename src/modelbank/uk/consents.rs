@@ -165,7 +165,7 @@ pub(super) fn expiration(body: &Value, now: Timestamp) -> Result<Option<Timestam
 pub(super) fn status(consent: &Consent, now: Timestamp) -> &'static str {
     match consent.state {
         _ if consent.has_expired(now) => "EXPD",
-        ConsentState::Awaiting | ConsentState::Partly => "AWAU",
+        ConsentState::Incomplete | ConsentState::Awaiting | ConsentState::Partly => "AWAU",
         ConsentState::Authorised | ConsentState::Consumed => "AUTH",
         ConsentState::Rejected => "RJCT",
         ConsentState::Ended | ConsentState::Withdrawn => "CANC",

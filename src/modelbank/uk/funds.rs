@@ -99,7 +99,7 @@ pub(super) async fn confirm(
     if currency != account.currency {
         return Err(Refusal::field("U023", "The account has another currency", unit));
     }
-    let amount = super::payments::amount(text(&body, "/Data/InstructedAmount/Amount", path)?);
+    let amount = super::initiation::amount(text(&body, "/Data/InstructedAmount/Amount", path)?);
     let amount = amount.ok_or_else(|| Refusal::field("U002", "The amount is not valid", path))?;
     let available = bank.vault.read(|book| book.covers(account, amount, now));
     let id = bank.fresh("fcf-");

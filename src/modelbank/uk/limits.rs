@@ -38,7 +38,7 @@ fn fits(book: &Book, consent: &Consent, limit: &Value, amount: Decimal, now: Tim
         .values()
         .filter(|order| order.consent.as_deref() == Some(&consent.id) && counts(order.created))
         .filter(|order| !matches!(order.state, OrderState::Rejected(..)))
-        .fold(Decimal::ZERO, |sum, order| sum.saturating_add(order.amount));
+        .fold(Decimal::ZERO, |sum, order| sum.saturating_add(order.total()));
     Some(spent.saturating_add(amount) <= most)
 }
 

@@ -11,15 +11,14 @@ use domain::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::consents::{own_consent, parsed};
-use super::payments::{
-    authorised, idempotency_key, money, own_order, payee, reason, remember, replayed, words,
-};
+use super::initiation::{self, money, payee, words};
+use super::orders::{authorised, idempotency_key, own_order, reason, remember, replayed};
 use super::refusal::Refusal;
 use super::signature::{demand, signed};
 use super::{PISP, limits, refund, wishes};
 use crate::bank::Bank;
 use crate::caller::Caller;
-use crate::engine::{Consent, ConsentState, Order, OrderState, Purpose, accounts};
+use crate::engine::{Consent, ConsentState, Instruction, Order, Purpose, Transfer, accounts};
 use crate::habit::Habit;
 
 /// What the bank calls payments under a consent.
@@ -47,7 +46,7 @@ pub(super) async fn create_consent(
     let body = parsed(&caller, &body)?;
     let now = bank.now();
     let expires = control(&body, now)?;
-    payee(&body)?;
+    payee(initiation::of(&body)?)?;
     wishes::judge_risk(&bank, &body)?;
     let consent = Consent {
         expires,
@@ -116,25 +115,22 @@ pub(super) async fn place(
         text("/Data/Instruction/EndToEndIdentification", "Data.Instruction.EndToEndIdentification")?;
     let instructed = body.pointer("/Data/Instruction/InstructedAmount");
     let (amount, currency) = money(instructed, "Data.Instruction.InstructedAmount")?;
-    let (creditor_name, creditor_account) = payee(&body)?;
+    let (creditor_name, creditor_account) = payee(initiation::of(&body)?)?;
     let remittance = body.pointer("/Data/Instruction/RemittanceInformation");
-    let order = Order {
-        id: bank.fresh("vrp-"),
-        tpp: organisation,
-        consent: Some(consent.id.clone()),
-        product: PRODUCT.to_owned(),
-        created: now,
-        user: consent.user.clone(),
-        debtor: None,
-        approvals: Default::default(),
+    let transfer = Transfer {
         amount,
         currency: currency.to_owned(),
         creditor_name: creditor_name.to_owned(),
         creditor_account: creditor_account.to_owned(),
         remittance: remittance.map(|told| words(told).join(" ")).unwrap_or_default(),
         end_to_end: Some(end_to_end.to_owned()),
-        state: OrderState::Received,
-        body: body.clone(),
+        outcome: None,
+    };
+    let asked = Instruction::single(transfer);
+    let order = Order {
+        consent: Some(consent.id.clone()),
+        user: consent.user.clone(),
+        ..Order::received(bank.fresh("vrp-"), organisation, PRODUCT, asked, now, body.clone())
     };
     let debtor = consent.accounts.first().cloned().unwrap_or_default();
     let declined = bank.faults.take_decline();
@@ -281,7 +277,7 @@ fn copied(data: &mut Map<String, Value>, body: &Value, names: &[&str]) {
 fn consent_view(bank: &Bank, consent: &Consent) -> Value {
     let status = match consent.state {
         _ if consent.has_expired(bank.now()) => "EXPD",
-        ConsentState::Awaiting | ConsentState::Partly => "AWAU",
+        ConsentState::Incomplete | ConsentState::Awaiting | ConsentState::Partly => "AWAU",
         ConsentState::Authorised | ConsentState::Consumed => "AUTH",
         ConsentState::Rejected => "RJCT",
         ConsentState::Ended | ConsentState::Withdrawn => "CANC",

@@ -405,9 +405,11 @@ impl Tpp {
         let own = |name: &str, value: String| (name.to_owned(), value);
         let mut headers = vec![
             own("digest", http_signature::digest(body.as_bytes())),
-            own("date", SystemClock.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()),
             own("x-request-id", SystemEntropy.uuid_v4().to_string()),
         ];
+        if !more.iter().any(|(name, _)| *name == "date") {
+            headers.push(own("date", http_date(bank.clock.now())));
+        }
         headers.extend(more.iter().map(|(name, value)| own(name, (*value).to_owned())));
         if !body.is_empty() {
             headers.push(own("content-type", "application/json".into()));
@@ -446,7 +448,16 @@ impl Tpp {
         let id = uuid::Builder::from_gregorian_timestamp(ticks, 7, &node).into_uuid().to_string();
         let service = match operation {
             "authorize" | "token" => "auth",
-            "domestic" | "getPayment" => "payments",
+            "domestic"
+            | "EEA"
+            | "nonEEA"
+            | "bundle"
+            | "recurring"
+            | "getPayment"
+            | "getBundle"
+            | "getRecurringPayment"
+            | "cancelPayments"
+            | "cancelRecurringPayment" => "payments",
             "getConfirmationOfFunds" => "confirmation",
             _ => "accounts",
         };
@@ -523,8 +534,8 @@ impl Tpp {
         self.http.send(method, &url, &headers, body).await
     }
 
-    /// Pushes a request; answers the address for the browser.
-    pub async fn push(&self, bank: &Bank, consent: &str, scope: &str, verifier: &str) -> String {
+    /// Pushes a request.
+    pub async fn pushed(&self, bank: &Bank, consent: &str, scope: &str, verifier: &str) -> Answer {
         let claims = json!({"id_token": {
             "openbanking_intent_id": {"value": consent, "essential": true},
             "acr": {"essential": true, "values": ["urn:openbanking:psd2:sca"]},
@@ -541,8 +552,13 @@ impl Tpp {
             ("code_challenge_method", "S256"),
             ("claims", &claims),
         ];
-        let url = format!("{}/par", bank.running.api_url);
-        let request_uri = self.http.form(&url, &fields).await.expect(201).at("/request_uri");
+        self.http.form(&format!("{}/par", bank.running.api_url), &fields).await
+    }
+
+    /// Pushes a request; answers the address for the browser.
+    pub async fn push(&self, bank: &Bank, consent: &str, scope: &str, verifier: &str) -> String {
+        let pushed = self.pushed(bank, consent, scope, verifier).await;
+        let request_uri = pushed.expect(201).at("/request_uri");
         let mut url = url::Url::parse(&format!("{}/authorize", bank.running.pages_url)).unwrap();
         url.query_pairs_mut()
             .append_pair("client_id", &self.client_id)
@@ -575,6 +591,11 @@ impl Tpp {
         ];
         self.http.form(&format!("{}/token", bank.running.api_url), &fields).await
     }
+}
+
+/// A time as HTTP has it.
+pub fn http_date(at: domain::Timestamp) -> String {
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// A parameter of the address a browser is sent to.

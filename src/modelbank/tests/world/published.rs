@@ -12,7 +12,7 @@ use serde_yaml_ng::Value as Yaml;
 use super::Answer;
 
 /// Where each description lies, and which paths it is about.
-const DESCRIPTIONS: [(&str, &str, &str); 5] = [
+const DESCRIPTIONS: [(&str, &str, &str); 6] = [
     ("berlin-group/psd2-api_v1.3.11-2021-10-01v1.yaml", "/v1/", ""),
     (
         "uk-open-banking/v4.0.1/account-info-openapi.yaml",
@@ -28,6 +28,11 @@ const DESCRIPTIONS: [(&str, &str, &str); 5] = [
         "uk-open-banking/v4.0.1/confirmation-funds-openapi.yaml",
         "/open-banking/v4.0/cbpii/",
         "/open-banking/v4.0/cbpii",
+    ),
+    (
+        "uk-open-banking/v3.1.11/payment-initiation-openapi.yaml",
+        "/open-banking/v3.1/pisp/",
+        "/open-banking/v3.1/pisp",
     ),
     ("uk-open-banking/v4.0.1/vrp-openapi.yaml", "/open-banking/v4.0/pisp/", "/open-banking/v4.0/pisp"),
 ];
@@ -56,7 +61,17 @@ static PUBLISHED: LazyLock<Vec<Description>> = LazyLock::new(|| {
 /// A description as JSON, where numbers are no keys.
 fn json(yaml: Yaml) -> Value {
     match yaml {
-        Yaml::Sequence(list) => list.into_iter().map(json).collect(),
+        Yaml::Sequence(list) => {
+            // A list of words is published with one of them twice, which no schema may have.
+            let all = list.into_iter().map(json);
+            let once = |mut seen: Vec<Value>, next| {
+                if !seen.contains(&next) {
+                    seen.push(next);
+                }
+                seen
+            };
+            Value::Array(all.fold(Vec::new(), once))
+        }
         Yaml::Mapping(map) => {
             let text = |key: Yaml| match key {
                 // The alternatives that are published overlap, so that more than one fits.
