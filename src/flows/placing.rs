@@ -366,6 +366,7 @@ impl Gateway {
                 row.terms.failure = failure;
             }
             row.bank.last_word = last_word;
+            row.bank.unanswered_since = None;
             row.next_poll_at = if row.is_final() { None } else { Some(next) };
             note_patience(row, now);
             if row.is_final() {
@@ -399,6 +400,7 @@ impl Gateway {
         self.move_payment(payment, "gateway", |row| {
             row.bank.polls = row.bank.polls.saturating_add(1);
             row.next_poll_at = Some(next);
+            row.bank.unanswered_since.get_or_insert(now);
             note_patience(row, now);
         })
         .await?;
@@ -477,14 +479,15 @@ pub(crate) fn is_about_consent(kind: BankErrorKind) -> bool {
 }
 
 /// A payment whose submission may have been lost is never submitted again. Where the bank
-/// says for most of an hour no more than that it has the order, a person must look there;
-/// it is asked on, and its last word ends that.
+/// says for most of an hour no more than that it has the order, or nothing of any order for
+/// a day, a person must look there; it is asked on, and its last word ends that.
 fn note_patience(row: &mut PaymentRow, now: Timestamp) {
     let lost = row.state == PaymentState::Unknown
         || (row.state == PaymentState::Submitted && row.bank.payment_id.is_none());
-    if !lost {
+    let silent = row.bank.unanswered_since.is_some_and(|since| later(since, DAY) <= now);
+    if !lost && row.bank.unanswered_since.is_none() {
         row.bank.attention = None;
-    } else if row.bank.attention.is_none() && row.bank.polls >= PATIENCE {
+    } else if row.bank.attention.is_none() && (silent || (lost && row.bank.polls >= PATIENCE)) {
         row.bank.attention = Some(Attention { code: "payment.open_at_bank".to_owned(), since: now });
     }
 }

@@ -25,7 +25,7 @@ use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
 use domain::{Clock, Entropy, Region, ShiftedClock, SystemEntropy};
 use edge::{EdgeConfig, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
-use modelbank::{Faults, Habits, Journal};
+use modelbank::{Faults, Habits, Journal, LedgerLine};
 use oauth::{OAuth, SoftwareIssuer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -300,6 +300,12 @@ impl Sandbox {
     #[must_use]
     pub fn bank(&self, id: &str) -> Option<(Faults, Journal)> {
         self.banks.handles(id)
+    }
+
+    /// Every transfer that a model bank has.
+    #[must_use]
+    pub fn ledger(&self, id: &str) -> Vec<LedgerLine> {
+        self.banks.bank(id).map(modelbank::RunningBank::ledger).unwrap_or_default()
     }
 
     /// Habits of a model bank.

@@ -95,6 +95,9 @@ pub struct BankPayment {
     pub iso_status: Option<String>,
     /// How often the bank was asked for the status.
     pub polls: u32,
+    /// Since when the bank says nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered_since: Option<Timestamp>,
     /// Account to refund to, where the bank gives it.
     pub refund_account: Option<StoredAccount>,
     /// The bank has it in its books and says no more of it.

@@ -122,8 +122,7 @@ pub(super) async fn upload(
 /// `NumberOfTransactions` and `ControlSum`, where they are stated, are those of the file.
 fn adds_up(initiation: &Value, asked: &Instruction) -> Result<(), Refusal> {
     let number = initiation.get("NumberOfTransactions");
-    let number = number.map(|number| number.as_str().and_then(|number| number.parse().ok()));
-    if number.is_some_and(|number| number != Some(asked.transfers.len())) {
+    if number.is_some_and(|number| *number != asked.transfers.len().to_string()) {
         let path = "Data.Initiation.NumberOfTransactions";
         return Err(Refusal::field("U002", "The file has another number of payments", path));
     }
