@@ -502,7 +502,8 @@ pub(crate) async fn pay(
     let request = body.value.parse()?;
     let answer = |payment: &PaymentRow| {
         let first = Step::first(payment.created_at, payment.state.as_str());
-        serde_json::to_string(&PaymentView::of(payment, vec![first])).unwrap_or_default()
+        serde_json::to_string(&PaymentView::of(payment, payment.can_cancel(), vec![first]))
+            .unwrap_or_default()
     };
     let reply = gateway.pay_under_mandate(&caller.client_id, mandate.id, request, &claim, answer).await?;
     Ok(stored_answer(reply.status, reply.body, reply.replayed, "/v1/payments"))
@@ -531,7 +532,8 @@ pub(crate) async fn payments(
     let has_more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().filter(|_| has_more).map(|row| cursors.write(&(row.created_at, row.id)));
-    let data = found.iter().map(|payment| PaymentView::of(payment, Vec::new())).collect();
+    let data =
+        found.iter().map(|payment| PaymentView::of(payment, payment.can_cancel(), Vec::new())).collect();
     Ok(Json(MandatePaymentList { data, page: Page { next_cursor: last, has_more } }))
 }
 

@@ -179,7 +179,7 @@ pub(crate) struct PaymentView {
 }
 
 impl PaymentView {
-    pub(crate) fn of(payment: &PaymentRow, history: Vec<Step>) -> Self {
+    pub(crate) fn of(payment: &PaymentRow, can_cancel: bool, history: Vec<Step>) -> Self {
         let order = &payment.terms.order;
         let failure = payment.terms.failure.as_ref().map(|failure| FailureView {
             stage: failure.stage.clone(),
@@ -207,7 +207,7 @@ impl PaymentView {
             state: payment.state.as_str(),
             iso_status: payment.bank.iso_status.clone(),
             is_final: payment.is_final(),
-            can_cancel: payment.can_cancel(),
+            can_cancel,
             outcome: outcome(payment),
             next_poll_after: payment.next_poll_at.map(|at| at.to_string()),
             amount: order.amount.into(),
@@ -299,7 +299,7 @@ pub(crate) async fn order(
     let issuer = gateway.config().issuer.clone();
     let answer = move |payment: &PaymentRow, session: SessionId| {
         let first = Step::first(payment.created_at, payment.state.as_str());
-        let mut view = PaymentView::of(payment, vec![first]);
+        let mut view = PaymentView::of(payment, payment.can_cancel(), vec![first]);
         view.authorization = Some(Authorization::at(format!("{issuer}/pay/{session}")));
         serde_json::to_string(&view).unwrap_or_default()
     };
@@ -381,9 +381,10 @@ pub(crate) async fn show(
 
 /// Cancel a payment.
 ///
-/// While no bank can execute it: until the PSU has approved, and at banks that execute
-/// on the PSU's word alone until the PSU is sent there. Later it is refused, and nothing
-/// changes. Cancelled again, it answers the same.
+/// On our word while no bank can execute it: until the PSU has approved, and at banks that
+/// execute on the PSU's word alone until the PSU is sent there. Later at the bank, where it
+/// takes orders back whose day is still to come (`can_cancel`). Refused, nothing changes.
+/// Cancelled again, it answers the same.
 #[utoipa::path(post, operation_id = "cancelPayment", path = "/v1/payments/{payment_id}/cancel", tag = "payments",
     security(("mtls_oauth" = ["payments"])), params(("payment_id" = String, Path)),
     responses((status = 200, description = "Done", body = PaymentView),
@@ -404,7 +405,8 @@ fn payment_id(text: &str) -> Result<PaymentId, Problem> {
 /// With its history.
 async fn shown(gateway: &Gateway, payment: &PaymentRow) -> Result<Json<PaymentView>, Problem> {
     let history = gateway.stores().region(payment.id.region())?.changes(&payment.id.to_string()).await?;
-    Ok(Json(PaymentView::of(payment, history.into_iter().map(Step::from).collect())))
+    let history = history.into_iter().map(Step::from).collect();
+    Ok(Json(PaymentView::of(payment, gateway.can_cancel(payment), history)))
 }
 
 /// The PSU is sent to no address that the client did not register.

@@ -470,6 +470,11 @@ pub trait PaymentInitiation: Send + Sync {
         response: &BankResponse,
     ) -> Result<PaymentReport, BankError>;
 
+    /// Taking back an order that the bank holds, if the standard has it.
+    fn cancellation(&self) -> Option<&dyn PaymentCancellation> {
+        None
+    }
+
     /// Asks how the payment stands.
     ///
     /// # Errors
@@ -494,4 +499,26 @@ pub trait PaymentInitiation: Send + Sync {
         order: &PaymentOrder,
         response: &BankResponse,
     ) -> Result<PaymentReport, BankError>;
+}
+
+/// Taking back an order that the bank holds.
+pub trait PaymentCancellation: Send + Sync {
+    /// Asks for it.
+    ///
+    /// # Errors
+    ///
+    /// `profile-error` if the profile lacks the address.
+    fn cancel(
+        &self,
+        cx: &CallContext<'_>,
+        ids: &BankPaymentIds,
+        order: &PaymentOrder,
+    ) -> Result<BankRequest, BankError>;
+
+    /// Reads the answer: the bank took the request. Whether the order is gone its status says.
+    ///
+    /// # Errors
+    ///
+    /// The bank's error; `psu-action-required` where the PSU must approve that too.
+    fn cancelled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError>;
 }

@@ -33,9 +33,9 @@ pub use dialect::{
     ConsentHandling, ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Dialect,
     Echo, EmbeddedAuthentication, EmbeddedSca, EmbeddedStep, ExplicitStart, FundsAnswer, FundsConfirmation,
     FundsQuestion, LodgedConsent, LodgedMandate, LodgedPayment, NextPage, Operation, Page, PageGuard,
-    PaymentInitiation, PaymentReport, PsuInput, PsuPresence, RecurringPayments, RedirectUris, ScaMethod,
-    ScaMethodKind, ScaStart, TokenEndpoint, TokenKind, TransactionDetails, TransactionQuery,
-    TransactionSelection,
+    PaymentCancellation, PaymentInitiation, PaymentReport, PsuInput, PsuPresence, RecurringPayments,
+    RedirectUris, ScaMethod, ScaMethodKind, ScaStart, TokenEndpoint, TokenKind, TransactionDetails,
+    TransactionQuery, TransactionSelection,
 };
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};

@@ -113,6 +113,8 @@ words!(
         PeriodicPayments = "periodic_payments",
         /// Many payments in one order.
         BulkPayments = "bulk_payments",
+        /// Taking back an order that the bank holds.
+        PaymentCancellation = "payment_cancellation",
         /// Variable recurring payments.
         Vrp = "vrp",
         /// Confirmation of funds.

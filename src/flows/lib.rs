@@ -7,6 +7,7 @@
 mod accounts;
 mod bank;
 mod bank_tokens;
+mod cancelling;
 mod consent_bank;
 mod consent_life;
 mod consents;

@@ -7,12 +7,12 @@
 //! the bank nothing is sent again, the bank is only asked.
 
 use domain::{InstitutionId, PaymentId, PaymentOrder, PaymentState, Region, SessionId, Timestamp};
+use store::Tx;
 use store::idempotency::{Claim, ClaimKey};
 use store::payments::{BankPayment, Failure, PaymentRow, PaymentTerms};
 use store::sessions::SessionRow;
-use store::{StoreError, Tx};
 
-use crate::consents::{DAY, TRIES};
+use crate::consents::DAY;
 use crate::events::Subject;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
@@ -212,34 +212,6 @@ impl Gateway {
             self.move_payment(payment, "psu", |row| row.next_poll_at = Some(until)).await?;
         }
         Ok(())
-    }
-
-    /// Cancels a payment for the TPP that ordered it, while no bank can execute it.
-    ///
-    /// # Errors
-    ///
-    /// [`FlowError::PaymentState`] if it has come further; nothing is changed then.
-    pub async fn cancel_payment(&self, client_id: &str, id: PaymentId) -> Result<PaymentRow, FlowError> {
-        for _ in 0..TRIES {
-            let payment = self.payment(client_id, id).await?;
-            if payment.state == PaymentState::Cancelled {
-                return Ok(payment);
-            }
-            if !payment.can_cancel() {
-                return Err(FlowError::PaymentState(payment.state));
-            }
-            let cancelled = self.move_payment(payment, "client", |row| {
-                row.state = PaymentState::Cancelled;
-                row.next_poll_at = None;
-                row.bank.access_token = None;
-                row.bank.refresh_token = None;
-            });
-            match cancelled.await {
-                Err(FlowError::Store(StoreError::Conflict)) => {}
-                done => return done,
-            }
-        }
-        Err(FlowError::Busy)
     }
 
     /// The PSU said no: on our page or at the bank. Ends a payment only while

@@ -3,12 +3,13 @@
 
 use connect::{
     BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, Echo, Effect,
-    ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, RedirectUris, ScaStart,
+    ExplicitStart, LodgedPayment, PaymentCancellation, PaymentInitiation, PaymentReport, RedirectUris,
+    ScaStart,
 };
 use domain::{
     Abroad, Execution, ExecutionRule, IsoPaymentStatus, PaymentFrequency, PaymentOrder, Recurrence,
 };
-use http::Method;
+use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use url::Url;
 
@@ -71,6 +72,10 @@ impl PaymentInitiation for BerlinGroup {
         Some(&PaymentAuthorisation)
     }
 
+    fn cancellation(&self) -> Option<&dyn PaymentCancellation> {
+        Some(&Cancellation)
+    }
+
     fn submit(
         &self,
         _cx: &CallContext<'_>,
@@ -120,6 +125,30 @@ impl PaymentInitiation for BerlinGroup {
         };
         report.bank_payment_id = Some(ids.lodged.clone());
         Ok(report)
+    }
+}
+
+/// `DELETE /{service}/{product}/{paymentId}` (XS2A 5.6).
+struct Cancellation;
+
+impl PaymentCancellation for Cancellation {
+    fn cancel(
+        &self,
+        cx: &CallContext<'_>,
+        ids: &BankPaymentIds,
+        order: &PaymentOrder,
+    ) -> Result<BankRequest, BankError> {
+        let url = cx.profile.payments_api()?.join(&[service(order), product(cx, order)?, &ids.lodged]);
+        request(cx, Method::DELETE, url, Effect::Write, None)
+    }
+
+    fn cancelled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
+        match response.status {
+            StatusCode::NO_CONTENT => Ok(()),
+            // The bank wants the cancellation authorised, and the order stands until it is.
+            StatusCode::ACCEPTED => Err(cx.error(BankErrorKind::PsuActionRequired)),
+            _ => success(cx, response, Effect::Write).map(|_| ()),
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 
 use connect::{
     BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, Effect, ExplicitStart,
-    LodgedPayment, PaymentInitiation, PaymentReport, RedirectUris,
+    LodgedPayment, PaymentCancellation, PaymentInitiation, PaymentReport, RedirectUris,
 };
 use domain::{
     Abroad, ChargeBearer, Execution, ExecutionRule, IsoPaymentStatus, PaymentFrequency, PaymentOrder,
     PaymentScheme, Recurrence, Timestamp,
 };
+use http::StatusCode;
 use jiff::ToSpan;
 use serde_json::{Map, Value, json};
 
@@ -67,6 +68,10 @@ impl PaymentInitiation for PolishApi {
 
     fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
         None
+    }
+
+    fn cancellation(&self) -> Option<&dyn PaymentCancellation> {
+        Some(&Cancellation)
     }
 
     fn submit(
@@ -140,9 +145,39 @@ impl PaymentInitiation for PolishApi {
     }
 }
 
+/// `cancelPayments` and `cancelRecurringPayment`, with the token that placed the order.
+struct Cancellation;
+
+impl PaymentCancellation for Cancellation {
+    fn cancel(
+        &self,
+        cx: &CallContext<'_>,
+        ids: &BankPaymentIds,
+        order: &PaymentOrder,
+    ) -> Result<BankRequest, BankError> {
+        let names = Names::of(order);
+        let payment = ids.payment.as_deref().ok_or_else(|| cx.error(BankErrorKind::ResourceUnknown))?;
+        let members = Map::from_iter([(names.bank.to_owned(), json!(payment))]);
+        let url = address(cx.profile.payments_api()?, "payments", names.cancellation);
+        request(cx, url, Effect::Write, Inside::Payment, members)
+    }
+
+    fn cancelled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
+        if response.status == StatusCode::NO_CONTENT {
+            return Ok(());
+        }
+        let body = success(cx, response, Effect::Write)?;
+        // Payments are listed that could not be cancelled.
+        let root = Node::root(&cx.profile.id, &body);
+        let kept = !root.get("payments").items()?.is_empty();
+        if kept { Err(cx.error(BankErrorKind::InvalidRequest)) } else { Ok(()) }
+    }
+}
+
 /// What the standard calls the parts of an answer.
 struct Names {
     question: &'static str,
+    cancellation: &'static str,
     bank: &'static str,
     ours: &'static str,
     status: &'static str,
@@ -154,6 +189,7 @@ impl Names {
         match order.execution {
             Execution::AtOnce | Execution::On(_) => Self {
                 question: "getPayment",
+                cancellation: "cancelPayments",
                 bank: "paymentId",
                 ours: "tppTransactionId",
                 status: "generalStatus",
@@ -161,6 +197,7 @@ impl Names {
             },
             Execution::Repeated(_) => Self {
                 question: "getRecurringPayment",
+                cancellation: "cancelRecurringPayment",
                 bank: "recurringPaymentId",
                 ours: "tppRecurringPaymentId",
                 status: "recurringPaymentStatus",

@@ -4,8 +4,8 @@
 
 use connect::{
     BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext,
-    Echo, Effect, ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, RedirectUris, ScaFlow,
-    ScaStart,
+    Echo, Effect, ExplicitStart, LodgedPayment, PaymentCancellation, PaymentInitiation, PaymentReport,
+    RedirectUris, ScaFlow, ScaStart,
 };
 use domain::{
     Abroad, ChargeBearer, Date, Execution, ExecutionRule, IsoPaymentStatus, PaymentFrequency, PaymentOrder,
@@ -62,6 +62,10 @@ impl PaymentInitiation for Stet {
         None
     }
 
+    fn cancellation(&self) -> Option<&dyn PaymentCancellation> {
+        Some(&Cancellation)
+    }
+
     fn submit(
         &self,
         cx: &CallContext<'_>,
@@ -111,6 +115,35 @@ impl PaymentInitiation for Stet {
         let body = success(cx, response, Effect::Read)?.unwrap_or(Tree::Null);
         let report = report(&Node::root(&cx.profile.id, &body), order)?;
         Ok(if ids.payment.is_none() { before_confirmation(report) } else { report })
+    }
+}
+
+/// `PUT /payment-requests/{paymentRequestResourceId}` (STET 1.4 section 4.8): the request
+/// with its status, and the reason that the customer wants it.
+struct Cancellation;
+
+impl PaymentCancellation for Cancellation {
+    fn cancel(
+        &self,
+        cx: &CallContext<'_>,
+        ids: &BankPaymentIds,
+        order: &PaymentOrder,
+    ) -> Result<BankRequest, BankError> {
+        let url = cx.profile.payments_api()?.join(&["payment-requests", &ids.lodged]);
+        let body = json!({
+            "paymentInformationId": order.instruction_id,
+            "paymentInformationStatus": IsoPaymentStatus::Cancelled.as_str(),
+            "statusReasonInformation": "DS02",
+        });
+        request(cx, Method::PUT, url, Effect::Write, Some(&json!({ "paymentRequest": body })))
+    }
+
+    fn cancelled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
+        let body = success(cx, response, Effect::Write)?.unwrap_or(Tree::Null);
+        let root = Node::root(&cx.profile.id, &body);
+        // The PSU is to approve it at the bank, and the request stands until she has.
+        let asks = root.get("_links").get("consentApproval").exists();
+        if asks { Err(cx.error(BankErrorKind::PsuActionRequired)) } else { Ok(()) }
     }
 }
 

@@ -250,6 +250,9 @@ fn profile(plan: &Plan, bank: &Whereabouts, key_url: &str) -> Option<Profile> {
     profile.capabilities.insert(Capability::FundsConfirmation);
     profile.capabilities.insert(Capability::ScheduledPayments);
     profile.capabilities.insert(Capability::PeriodicPayments);
+    if plan.kind != BankKind::UkOpenBanking {
+        profile.capabilities.insert(Capability::PaymentCancellation);
+    }
     let embedded = plan.kind == BankKind::BerlinGroupEmbedded;
     let code = || embedded.then(|| modelbank::CODE.to_owned().into());
     profile.sandbox_users = modelbank::users(plan.kind)

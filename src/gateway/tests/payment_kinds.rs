@@ -333,3 +333,73 @@ async fn an_order_that_its_bank_says_no_more_of_is_flagged_after_a_day() {
     assert_eq!(payment["attention"]["code"], "payment.open_at_bank");
     gw.sandbox.stop().await;
 }
+
+/// An order whose day is to come is taken back at the bank, which moves nothing then. A
+/// standard without that says so, and keeps the order.
+/// [connector: cancellation at the bank at berlin-redirect berlin-decoupled
+/// berlin-embedded stet polish]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_is_taken_back_at_its_bank_before_its_day() {
+    let (gw, clock) = TestGateway::with_shifted_clock().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    for (bank, amount) in BANKS.into_iter().zip(["31.01", "31.02", "31.03", "31.04", "31.05", "31.06"]) {
+        for kind in ["requested_execution_date", "periodic"] {
+            let mut order = transfer(bank, amount);
+            order[kind] = match kind {
+                "periodic" => json!({ "frequency": "MONTHLY", "start_date": day(&*clock, 3) }),
+                _ => json!(day(&*clock, 3)),
+            };
+            let id = approved(&gw, &tpp, &order).await;
+            let payment = until(&gw, &tpp, &id, in_books).await;
+            assert_eq!(payment["can_cancel"], bank != UK, "{bank} {kind}");
+            let path = format!("/v1/payments/{id}/cancel");
+            let answer = tpp.post(&own, &path, &json!({})).await.unwrap();
+            if bank == UK {
+                assert_problem(&answer, 409, "payment.state");
+                continue;
+            }
+            let cancelled = answer.expect(200).unwrap().json();
+            assert_eq!(
+                (&cancelled["state"], &cancelled["final"]),
+                (&json!("CANCELLED"), &json!(true)),
+                "{bank} {kind}"
+            );
+            assert_eq!(
+                (&cancelled["iso_status"], &cancelled["outcome"]),
+                (&json!("CANC"), &json!("not_executed"))
+            );
+            let again = tpp.post(&own, &path, &json!({})).await.unwrap().expect(200).unwrap();
+            assert_eq!(again.text("/state"), "CANCELLED", "{bank} {kind}");
+        }
+    }
+    clock.advance(4 * DAY);
+    for (bank, amount) in BANKS.into_iter().zip(["31.01", "31.02", "31.03", "31.04", "31.05", "31.06"]) {
+        assert_eq!(moved(&gw, bank, amount), if bank == UK { 2 } else { 0 }, "{bank}");
+    }
+    gw.sandbox.stop().await;
+}
+
+/// A bank that has carried an order out keeps it, whatever we thought.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_bank_has_carried_out_is_not_cancelled() {
+    let (gw, clock) = TestGateway::with_shifted_clock().await;
+    let tpp = gw.tpp().await;
+    let mut order = transfer(EU, "32.01");
+    order["periodic"] =
+        json!({ "frequency": "WEEKLY", "start_date": day(&*clock, 1), "end_date": day(&*clock, 2) });
+    let id = approved(&gw, &tpp, &order).await;
+    until(&gw, &tpp, &id, in_books).await;
+    // The bank is not asked meanwhile: what it answers to a question is lost.
+    let (faults, _) = gw.sandbox.bank(EU).unwrap();
+    faults.arm("GET", "/status", modelbank::Fault::Unavailable, 1_000);
+    clock.advance(3 * DAY);
+    let own = tpp.own_token("payments").await.unwrap();
+    let refused = tpp.post(&own, &format!("/v1/payments/{id}/cancel"), &json!({})).await.unwrap();
+    assert_problem(&refused, 409, "payment.state");
+    faults.clear();
+    let payment = until(&gw, &tpp, &id, |payment| payment["final"] == true).await;
+    assert_eq!((&payment["state"], &payment["outcome"]), (&json!("SETTLED"), &json!("executed")));
+    assert_eq!(moved(&gw, EU, "32.01"), 1);
+    gw.sandbox.stop().await;
+}
