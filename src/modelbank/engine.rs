@@ -14,7 +14,7 @@ pub(crate) mod vault;
 
 pub(crate) use book::{Authorisation, Book, Consent, ConsentState, Purpose, ScaState, Subject, Ticket};
 pub(crate) use history::{Movement, movements};
-pub(crate) use order::{Instruction, Order, OrderState, Outcome, Transfer};
+pub(crate) use order::{Instruction, Moved, Order, OrderState, Outcome, Transfer};
 pub(crate) use people::{Account, PASSWORD, accounts, users};
 pub(crate) use plan::{Every, OffDay, Plan, Rhythm};
 pub(crate) use vault::Vault;

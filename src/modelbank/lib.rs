@@ -241,11 +241,17 @@ impl RunningBank {
     pub fn ledger(&self) -> Vec<LedgerLine> {
         self.bank.catch_up();
         self.bank.vault.read(|book| {
-            let line = |(transfer, amount, executed_at): (&engine::Transfer, _, _)| LedgerLine {
-                end_to_end_id: transfer.end_to_end.clone().unwrap_or_default(),
-                amount,
-                executed_at,
-                asked: transfer.end_to_end.as_ref().and_then(|id| book.asked.get(id)).copied().unwrap_or(0),
+            let line = |moved: engine::Moved<'_>| LedgerLine {
+                end_to_end_id: moved.transfer.end_to_end.clone().unwrap_or_default(),
+                amount: moved.amount,
+                executed_at: moved.at,
+                asked: moved
+                    .transfer
+                    .end_to_end
+                    .as_ref()
+                    .and_then(|id| book.asked.get(id))
+                    .copied()
+                    .unwrap_or(0),
             };
             book.orders.values().flat_map(engine::Order::moved).map(line).collect()
         })

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod consents;
+mod details;
 mod files;
 pub(crate) mod funds;
 mod initiation;
@@ -92,7 +93,8 @@ fn payments_of(version: Version) -> Router<Arc<Bank>> {
             .route(&consents, post(orders::create_consent))
             .route(&format!("{consents}/{{id}}"), get(orders::read_consent))
             .route(&placed, post(orders::place))
-            .route(&format!("{placed}/{{id}}"), get(orders::read));
+            .route(&format!("{placed}/{{id}}"), get(orders::read))
+            .route(&format!("{placed}/{{id}}/payment-details"), get(details::read));
         let one = match service.name {
             "file-payment" => one.route(&format!("{consents}/{{id}}/file"), post(files::upload)),
             "domestic-payment" | "international-payment" => {

@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(after(&mut book, "2026-01-20T00:00:00Z"), ("ACSP", 1));
         assert_eq!(after(&mut book, "2026-01-21T00:00:00Z"), ("ACSP", 1));
         assert_eq!(after(&mut book, "2026-12-01T00:00:00Z"), ("ACSC", 3));
-        let moved: Vec<_> = book.orders["o"].moved().into_iter().filter_map(|(.., at)| at).collect();
+        let moved: Vec<_> = book.orders["o"].moved().into_iter().filter_map(|moved| moved.at).collect();
         assert_eq!(
             moved,
             ["2026-01-15", "2026-02-15", "2026-03-15"].map(|day| at(&format!("{day}T00:00:00Z")))
@@ -282,7 +282,7 @@ mod tests {
         let each: Vec<_> =
             order.transfers.iter().map(|each| order.status_of(each, at("2026-01-02T00:00:00Z"))).collect();
         assert_eq!(each, ["ACSC", "RJCT", "RJCT"]);
-        let executed: Vec<_> = order.moved().into_iter().map(|(.., at)| at.is_some()).collect();
+        let executed: Vec<_> = order.moved().into_iter().map(|moved| moved.at.is_some()).collect();
         assert_eq!(executed, [true, false, false]);
     }
 

@@ -57,6 +57,13 @@ pub(crate) struct Transfer {
     pub(crate) outcome: Option<Outcome>,
 }
 
+/// A transfer and when it moved money, if it did.
+pub(crate) struct Moved<'a> {
+    pub(crate) transfer: &'a Transfer,
+    pub(crate) amount: Decimal,
+    pub(crate) at: Option<Timestamp>,
+}
+
 /// What an order asks for, whatever its shape.
 #[derive(Clone, Debug)]
 pub(crate) struct Instruction {
@@ -192,18 +199,18 @@ impl Order {
         sum(&self.transfers)
     }
 
-    /// Each transfer, its amount and each time it moved money, or once without a time where
-    /// it has not.
-    pub(crate) fn moved<'a>(&'a self) -> Vec<(&'a Transfer, Decimal, Option<Timestamp>)> {
+    /// Each transfer and each time it moved money, or once where it has not.
+    pub(crate) fn moved(&self) -> Vec<Moved<'_>> {
         match (self.plan.rhythm(), self.transfers.first()) {
             (Some(_), Some(transfer)) if !self.carried.is_empty() => {
                 let amount = |done| self.plan.amount(done, transfer.amount);
                 let times = self.carried.iter().enumerate();
-                times.map(|(done, at)| (transfer, amount(done), Some(*at))).collect()
+                times.map(|(done, at)| Moved { transfer, amount: amount(done), at: Some(*at) }).collect()
             }
             (Some(_) | None, _) => {
-                let once = |transfer: &'a Transfer| (transfer, transfer.amount, self.executed_at(transfer));
-                self.transfers.iter().map(once).collect()
+                let once = self.transfers.iter();
+                let at = |transfer| self.executed_at(transfer);
+                once.map(|each| Moved { transfer: each, amount: each.amount, at: at(each) }).collect()
             }
         }
     }
@@ -251,7 +258,7 @@ impl Order {
             OrderState::Executed(at) => {
                 let settled = elapsed_ms(at, now) >= self.settlement_ms();
                 let partly = self.transfers.iter().any(Transfer::was_rejected);
-                if settled && partly { "PART" } else { self.settling(at, self.settlement_ms(), now) }
+                if settled && partly { "PART" } else { self.settled_after(at, self.settlement_ms(), now) }
             }
         }
     }
@@ -260,14 +267,17 @@ impl Order {
     pub(crate) fn status_of(&self, transfer: &Transfer, now: Timestamp) -> &'static str {
         match &transfer.outcome {
             Some(Outcome::Rejected(..)) => "RJCT",
-            Some(Outcome::Executed(at)) if self.plan.rhythm().is_none() => {
-                self.settling(*at, transfer.settlement_ms(), now)
-            }
+            Some(Outcome::Executed(at)) if self.plan.rhythm().is_none() => self.settling(*at, transfer, now),
             Some(Outcome::Executed(_)) | None => self.status(now),
         }
     }
 
-    fn settling(&self, at: Timestamp, settlement_ms: i64, now: Timestamp) -> &'static str {
+    /// The ISO 20022 status of a transfer that moved money at this time.
+    pub(crate) fn settling(&self, at: Timestamp, transfer: &Transfer, now: Timestamp) -> &'static str {
+        self.settled_after(at, transfer.settlement_ms(), now)
+    }
+
+    fn settled_after(&self, at: Timestamp, settlement_ms: i64, now: Timestamp) -> &'static str {
         match elapsed_ms(at, now) {
             ..ACCEPTANCE_MS if self.plan == Plan::AtOnce => "RCVD",
             passed if passed < settlement_ms => "ACSP",

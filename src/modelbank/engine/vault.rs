@@ -108,7 +108,7 @@ mod tests {
             (order.transfers[0].end_to_end.as_deref(), order.total().to_string()),
             (Some("e"), "12.50".to_owned())
         );
-        let moved: Vec<_> = order.moved().into_iter().map(|(.., at)| at).collect();
+        let moved: Vec<_> = order.moved().into_iter().map(|moved| moved.at).collect();
         assert_eq!(moved, [Some(at.parse().unwrap())]);
     }
 }

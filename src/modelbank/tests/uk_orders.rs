@@ -242,6 +242,8 @@ async fn a_standing_order_moves_its_amounts_on_its_days() {
     scene.world.clock.advance(90 * DAY);
     assert_eq!(scene.status(&path).await, "INCO");
     assert_eq!(scene.moved("m-1"), [pound(10), pound(20), pound(30)]);
+    let details = scene.get(&format!("{path}/payment-details")).await;
+    assert_eq!(details.json()["Data"]["PaymentStatus"].as_array().unwrap().len(), 3);
     scene.bank.stop().await;
 }
 
@@ -387,6 +389,11 @@ async fn a_file_is_uploaded_approved_and_paid_once() {
         assert_eq!(scene.status(&format!("/file-payments/{id}")).await, done);
         assert_eq!(scene.moved("a"), [pound(10)]);
         assert!(scene.moved("b").is_empty(), "the account of its payee is closed");
+        scene.world.clock.advance(1);
+        let details = scene.get(&format!("/file-payments/{id}/payment-details")).await;
+        let each = [0, 1].map(|number| details.at(&format!("/Data/PaymentStatus/{number}/Status")));
+        let settled = ["ACSC", "AcceptedSettlementCompleted"].contains(&each[0].as_str());
+        assert!(settled && ["RJCT", "Rejected"].contains(&each[1].as_str()), "{each:?}");
         scene.bank.stop().await;
     }
 }

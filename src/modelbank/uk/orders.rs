@@ -72,7 +72,7 @@ impl At {
         format!("{}{}/pisp/{}-consents/{id}", bank.api_url, self.version.base(), self.service.name)
     }
 
-    fn order(self, bank: &Bank, id: &str) -> String {
+    pub(super) fn order(self, bank: &Bank, id: &str) -> String {
         format!("{}{}/pisp/{}s/{id}", bank.api_url, self.version.base(), self.service.name)
     }
 

@@ -64,19 +64,25 @@ impl Version {
 
     /// The word for where an order of a product stands.
     pub(super) fn of_order(self, code: &'static str, product: &str) -> &'static str {
-        if self == Self::V4 {
-            return code;
-        }
         let at_once = matches!(product, "domestic" | "international");
-        match (at_once, code) {
-            (true, "ACSP") => "AcceptedSettlementInProcess",
-            (true, "ACSC") => "AcceptedSettlementCompleted",
-            (true, "RJCT") => "Rejected",
-            (true, _) => "Pending",
-            (false, "ACSP" | "ACSC" | "INCO") => "InitiationCompleted",
-            (false, "RJCT" | "INFA") => "InitiationFailed",
-            (false, "CANC") => "Cancelled",
-            (false, _) => "InitiationPending",
+        match (self, code) {
+            (Self::V4, _) => code,
+            (Self::V3, _) if at_once => self.of_payment(code),
+            (Self::V3, "ACSP" | "ACSC" | "INCO") => "InitiationCompleted",
+            (Self::V3, "RJCT" | "INFA") => "InitiationFailed",
+            (Self::V3, "CANC") => "Cancelled",
+            (Self::V3, _) => "InitiationPending",
+        }
+    }
+
+    /// The word for where one transfer stands.
+    pub(super) fn of_payment(self, code: &'static str) -> &'static str {
+        match (self, code) {
+            (Self::V4, _) => code,
+            (Self::V3, "ACSP") => "AcceptedSettlementInProcess",
+            (Self::V3, "ACSC") => "AcceptedSettlementCompleted",
+            (Self::V3, "RJCT") => "Rejected",
+            (Self::V3, _) => "Pending",
         }
     }
 }
