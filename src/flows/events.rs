@@ -1,7 +1,6 @@
 //! Events: written with the change they tell of, thin and without personal data.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use domain::{
     ConsentId, ConsentStatus, EventId, InstitutionId, MandateId, MandateStatus, PaymentId, PaymentState,
@@ -10,11 +9,7 @@ use domain::{
 use serde_json::json;
 use store::events::EventRow;
 
-use crate::webhooks::later;
 use crate::{FlowError, Gateway};
-
-/// Seconds that an attempt may take; longer than its own deadline.
-const LEASE: i64 = 60;
 
 /// What an event tells of.
 pub(crate) enum Subject {
@@ -165,53 +160,5 @@ impl Gateway {
         places: &BTreeMap<String, i64>,
     ) -> Result<bool, FlowError> {
         Ok(!self.events_after(client_id, places.clone(), 1).await?.0.is_empty())
-    }
-
-    /// Fans new events out to endpoints and starts the deliveries that are due;
-    /// returns how many were started. They run side by side: an endpoint that is
-    /// slow holds up its own events only.
-    ///
-    /// # Errors
-    ///
-    /// [`FlowError::Store`] if a store fails.
-    pub async fn deliver_events(self: &Arc<Self>) -> Result<usize, FlowError> {
-        let mut started = 0;
-        for store in self.parts.stores.regions() {
-            for event in store.new_events().await? {
-                let webhooks = self.parts.stores.global().webhooks(&event.client_id).await?;
-                let wanted: Vec<_> = webhooks
-                    .iter()
-                    .filter(|webhook| webhook.status == "enabled")
-                    .filter(|webhook| webhook.events.is_empty() || webhook.events.contains(&event.event_type))
-                    .map(|webhook| webhook.id)
-                    .collect();
-                let mut tx = store.begin().await?;
-                match tx.fan_out(event.id, &wanted, self.now()).await {
-                    Ok(()) => tx.commit().await?,
-                    // Another process fanned it out.
-                    Err(store::StoreError::Conflict) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            for delivery in store.deliveries_due(self.now()).await? {
-                let Ok(place) = Arc::clone(&self.delivering).try_acquire_owned() else { return Ok(started) };
-                let now = self.now();
-                match store.lease_delivery(&delivery, now, later(now, LEASE)).await {
-                    Ok(()) => {}
-                    // Another process, or an attempt that is still under way, has it.
-                    Err(store::StoreError::Conflict) => continue,
-                    Err(error) => return Err(error.into()),
-                }
-                let (gateway, store) = (Arc::clone(self), store.clone());
-                tokio::spawn(async move {
-                    if let Err(error) = gateway.attempt(&store, &delivery).await {
-                        tracing::warn!(error = %error, "A webhook attempt could not be noted");
-                    }
-                    drop(place);
-                });
-                started += 1;
-            }
-        }
-        Ok(started)
     }
 }

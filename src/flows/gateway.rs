@@ -17,7 +17,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::freshness::Freshness;
-use crate::webhooks::WebhookSender;
+use crate::webhook_sender::WebhookSender;
 use crate::{FlowError, IdKey, Jurisdictions};
 
 /// Where the gateway is and how it behaves.
