@@ -131,6 +131,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(webhooks::add, webhooks::list))
         .routes(routes!(webhooks::remove))
         .routes(routes!(webhooks::enable))
+        .routes(routes!(webhooks::test))
         .routes(routes!(webhooks::deliveries))
         .routes(routes!(webhooks::redeliver))
         .routes(routes!(problems::list))

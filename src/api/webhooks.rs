@@ -40,7 +40,7 @@ pub(crate) struct WebhookView {
     /// Event types wanted; empty means all.
     events: Vec<String>,
     /// `enabled` or `disabled`.
-    status: String,
+    status: &'static str,
     /// When it was added (RFC 3339).
     created_at: String,
 }
@@ -51,7 +51,7 @@ impl From<WebhookRow> for WebhookView {
             id: row.id.to_string(),
             url: row.url,
             events: row.events,
-            status: row.status,
+            status: row.status.as_str(),
             created_at: row.created_at.to_string(),
         }
     }
@@ -124,6 +124,30 @@ pub(crate) async fn enable(
     Path(webhook): Path<String>,
 ) -> Result<Json<WebhookView>, Problem> {
     Ok(Json(gateway.enable_webhook(&caller.client_id, named(&webhook)?).await?.into()))
+}
+
+/// A test on its way.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct TestView {
+    /// The event, as in `webhook-id` and in the list of deliveries.
+    event_id: String,
+}
+
+/// Send a test event to a webhook endpoint.
+///
+/// A `webhook.test`, delivered and repeated like any event, whatever types the endpoint
+/// asked for. What became of it is in the list of deliveries; it is not in the list of events.
+#[utoipa::path(post, operation_id = "testWebhookEndpoint", path = "/v1/webhook-endpoints/{webhook_id}/test", tag = "webhooks",
+    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path)),
+    responses((status = 202, description = "It will be sent", body = TestView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn test(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<AnyScope>,
+    Path(webhook): Path<String>,
+) -> Result<(StatusCode, Json<TestView>), Problem> {
+    let event = gateway.test_webhook(&caller.client_id, named(&webhook)?).await?;
+    Ok((StatusCode::ACCEPTED, Json(TestView { event_id: event.to_string() })))
 }
 
 /// How far an event has come on its way to an endpoint.

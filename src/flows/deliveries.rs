@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{EventId, WebhookId};
+use domain::{EventId, WebhookId, WebhookStatus};
 use http::StatusCode;
 use store::events::{Delivery, DeliveryRecord};
 use store::webhooks::WebhookRow;
@@ -13,7 +13,7 @@ use store::{RegionalStore, StoreError};
 use crate::events::Subject;
 use crate::webhook_sender::Received;
 use crate::webhooks::later;
-use crate::{FlowError, Gateway};
+use crate::{FlowError, Gateway, WebhookRefused};
 
 /// Longest time that an endpoint may take to answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
@@ -42,7 +42,7 @@ impl Gateway {
                 let webhooks = self.parts.stores.global().webhooks(&event.client_id).await?;
                 let wanted: Vec<_> = webhooks
                     .iter()
-                    .filter(|webhook| webhook.status == "enabled")
+                    .filter(|webhook| webhook.status == WebhookStatus::Enabled)
                     .filter(|webhook| webhook.events.is_empty() || webhook.events.contains(&event.event_type))
                     .map(|webhook| webhook.id)
                     .collect();
@@ -74,6 +74,26 @@ impl Gateway {
             }
         }
         Ok(started)
+    }
+
+    /// Sends a `webhook.test` to an endpoint of a client, and to no other. Tests are in no
+    /// order: one that failed does not hold up the next.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::NotFound`] if the client has no such endpoint,
+    /// [`WebhookRefused::Status`] if it is not told of events.
+    pub async fn test_webhook(&self, client_id: &str, id: WebhookId) -> Result<EventId, FlowError> {
+        let webhook = self.webhook_of(client_id, id).await?;
+        if webhook.status != WebhookStatus::Enabled {
+            return Err(WebhookRefused::Status(webhook.status).into());
+        }
+        let store = self.parts.stores.regions().next().ok_or(FlowError::Busy)?;
+        let event = self.event(client_id, &Subject::Test { id, region: store.region() }, 0, self.now());
+        let mut tx = store.begin().await?;
+        tx.emit_to(&event, id).await?;
+        tx.commit().await?;
+        Ok(event.id)
     }
 
     /// What was delivered to an endpoint of a client, or is to be, the newest first.
@@ -121,7 +141,7 @@ impl Gateway {
     /// Makes one attempt; the caller holds its lease.
     async fn attempt(&self, store: &RegionalStore, delivery: &Delivery) -> Result<(), FlowError> {
         let webhook = self.parts.stores.global().webhook(delivery.webhook).await?;
-        let Some(webhook) = webhook.filter(|webhook| webhook.status == "enabled") else {
+        let Some(webhook) = webhook.filter(|webhook| webhook.status == WebhookStatus::Enabled) else {
             store.note_attempt(delivery, None, None, None).await?;
             return Ok(());
         };
@@ -163,7 +183,7 @@ impl Gateway {
 
     /// Switches an endpoint off, and tells its client's other endpoints, and those who pull.
     async fn disable_webhook(&self, store: &RegionalStore, webhook: &WebhookRow) -> Result<(), FlowError> {
-        if !self.parts.stores.global().set_webhook_status(webhook.id, "disabled").await? {
+        if !self.parts.stores.global().set_webhook_status(webhook.id, WebhookStatus::Disabled).await? {
             return Ok(());
         }
         let now = self.now();

@@ -25,6 +25,11 @@ pub(crate) enum Subject {
         id: WebhookId,
         region: Region,
     },
+    /// A test of a webhook endpoint, kept in a region.
+    Test {
+        id: WebhookId,
+        region: Region,
+    },
     /// The institution, the region of the client's consents there, and what is
     /// the matter with it.
     Institution {
@@ -41,7 +46,9 @@ impl Subject {
             Self::Consent(id, ..) => id.region(),
             Self::Payment(id, _) | Self::Attention(id, _) => id.region(),
             Self::Mandate(id, ..) => id.region(),
-            Self::Institution { region, .. } | Self::Endpoint { region, .. } => *region,
+            Self::Institution { region, .. } | Self::Endpoint { region, .. } | Self::Test { region, .. } => {
+                *region
+            }
         }
     }
 
@@ -51,6 +58,7 @@ impl Subject {
             Self::Mandate(_, _, word) => format!("mandate.{word}"),
             Self::Institution { word, .. } => format!("institution.{word}"),
             Self::Endpoint { .. } => "webhook.disabled".to_owned(),
+            Self::Test { .. } => "webhook.test".to_owned(),
             Self::Attention(..) => "payment.attention_required".to_owned(),
             Self::Payment(_, state) => {
                 let word = match state {
@@ -86,6 +94,7 @@ impl Gateway {
             Subject::Endpoint { id, .. } => {
                 ("webhook_endpoint", id.to_string(), "webhook-endpoints", "disabled")
             }
+            Subject::Test { id, .. } => ("webhook_endpoint", id.to_string(), "webhook-endpoints", "enabled"),
             Subject::Mandate(id, status, _) => ("mandate", id.to_string(), "mandates", status.as_str()),
             Subject::Institution { id, status, .. } => {
                 ("institution", id.to_string(), "institutions", status.as_str())

@@ -1,13 +1,13 @@
 //! Webhook endpoints of clients.
 
-use domain::{Timestamp, WebhookId};
+use domain::{Timestamp, WebhookId, WebhookStatus};
 use store::webhooks::WebhookRow;
 use url::Url;
 
 use crate::deliveries::TIMEOUT;
 use crate::{FlowError, Gateway};
 
-/// Why a webhook address is refused.
+/// Why a webhook endpoint is refused, or refuses to do something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookRefused {
     /// Not an absolute `https` URL without user name, password and fragment.
@@ -22,6 +22,9 @@ pub enum WebhookRefused {
     /// The client has as many endpoints as it may have.
     #[error("a client has at most {MAX_ENDPOINTS} webhook endpoints")]
     TooMany,
+    /// The endpoint is not told of events.
+    #[error("the webhook endpoint is {}", .0.as_str())]
+    Status(WebhookStatus),
 }
 
 const MAX_ENDPOINTS: usize = 10;
@@ -51,7 +54,7 @@ impl Gateway {
             client_id: client_id.to_owned(),
             url: url.to_string(),
             events,
-            status: "enabled".to_owned(),
+            status: WebhookStatus::Enabled,
             created_at: self.now(),
         };
         let mut tx = global.begin().await?;
@@ -67,8 +70,8 @@ impl Gateway {
     /// [`FlowError::NotFound`] if the client has no such endpoint.
     pub async fn enable_webhook(&self, client_id: &str, id: WebhookId) -> Result<WebhookRow, FlowError> {
         let webhook = self.webhook_of(client_id, id).await?;
-        self.parts.stores.global().set_webhook_status(id, "enabled").await?;
-        Ok(WebhookRow { status: "enabled".to_owned(), ..webhook })
+        self.parts.stores.global().set_webhook_status(id, WebhookStatus::Enabled).await?;
+        Ok(WebhookRow { status: WebhookStatus::Enabled, ..webhook })
     }
 
     pub(crate) async fn webhook_of(&self, client_id: &str, id: WebhookId) -> Result<WebhookRow, FlowError> {

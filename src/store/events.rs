@@ -274,15 +274,40 @@ impl Tx {
         })?;
         exactly_one(&done)?;
         for endpoint in endpoints {
-            sqlx::query(
-                "insert into deliveries (event_id, webhook_id, attempts, next_at) values ($1, $2, 0, $3)",
-            )
-            .bind(event.to_string())
-            .bind(endpoint.to_string())
-            .bind(micros(at))
+            self.add_delivery(event, *endpoint, at).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes an event for one endpoint alone. It has no position, so that nobody who
+    /// reads events finds it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn emit_to(&mut self, event: &EventRow, endpoint: WebhookId) -> Result<(), StoreError> {
+        self.emit(event).await?;
+        sqlx::query("update events set fanned_out_at = created_at where event_id = $1")
+            .bind(event.id.to_string())
             .execute(&mut *self.0)
             .await?;
-        }
+        self.add_delivery(event.id, endpoint, event.created_at).await
+    }
+
+    async fn add_delivery(
+        &mut self,
+        event: EventId,
+        endpoint: WebhookId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into deliveries (event_id, webhook_id, attempts, next_at) values ($1, $2, 0, $3)",
+        )
+        .bind(event.to_string())
+        .bind(endpoint.to_string())
+        .bind(micros(at))
+        .execute(&mut *self.0)
+        .await?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Webhook endpoints of clients.
 
-use domain::{Timestamp, WebhookId};
+use domain::{Timestamp, WebhookId, WebhookStatus};
 
 use crate::database::micros;
 use crate::rows::{Columns, json_text};
@@ -17,8 +17,8 @@ pub struct WebhookRow {
     pub url: String,
     /// Event types wanted; empty means all.
     pub events: Vec<String>,
-    /// `enabled` or `disabled`.
-    pub status: String,
+    /// Where it stands.
+    pub status: WebhookStatus,
     /// When it was added.
     pub created_at: Timestamp,
 }
@@ -50,16 +50,16 @@ impl GlobalStore {
         row.as_ref().map(read).transpose()
     }
 
-    /// Switches an endpoint on or off (`enabled`, `disabled`); false if it was so before.
+    /// Switches an endpoint on or off; false if it was so before.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the database fails.
-    pub async fn set_webhook_status(&self, id: WebhookId, status: &str) -> Result<bool, StoreError> {
+    pub async fn set_webhook_status(&self, id: WebhookId, status: WebhookStatus) -> Result<bool, StoreError> {
         let done =
             sqlx::query("update webhook_endpoints set status = $2 where webhook_id = $1 and status <> $2")
                 .bind(id.to_string())
-                .bind(status)
+                .bind(status.as_str())
                 .execute(self.database.pool())
                 .await?;
         Ok(done.rows_affected() == 1)
@@ -81,7 +81,7 @@ impl Tx {
         .bind(&webhook.client_id)
         .bind(&webhook.url)
         .bind(json_text(&webhook.events)?)
-        .bind(&webhook.status)
+        .bind(webhook.status.as_str())
         .bind(micros(webhook.created_at))
         .execute(&mut *self.0)
         .await?;
@@ -110,7 +110,7 @@ fn read(row: &sqlx::any::AnyRow) -> Result<WebhookRow, StoreError> {
         client_id: columns.text("client_id")?,
         url: columns.text("url")?,
         events: columns.json("events")?,
-        status: columns.text("status")?,
+        status: columns.word("status", WebhookStatus::from_word)?,
         created_at: columns.time("created_at")?,
     })
 }

@@ -8,6 +8,7 @@ pub mod customer;
 pub mod funds;
 pub mod log;
 pub mod operator;
+pub mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
