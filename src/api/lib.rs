@@ -5,6 +5,7 @@ mod account_resources;
 mod accounts;
 mod consent_view;
 mod consents;
+mod event_types;
 mod events;
 mod funds;
 mod health;
@@ -72,7 +73,7 @@ impl FromRef<Api> for Arc<Directory> {
         (name = "webhooks", description = "Events, pushed to the client or pulled by it"),
         (name = "service", description = "The service itself"),
     ),
-    modifiers(&Security)
+    modifiers(&Security, &Webhooks)
 )]
 struct Document;
 
@@ -93,6 +94,15 @@ impl Modify for Security {
         ));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("mtls_oauth", scheme);
+    }
+}
+
+/// What the gateway sends.
+struct Webhooks;
+
+impl Modify for Webhooks {
+    fn modify(&self, document: &mut OpenApi) {
+        document.webhooks = event_types::webhooks();
     }
 }
 
@@ -128,6 +138,8 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(mandates::pay, mandates::payments))
         .routes(routes!(payments::cancel))
         .routes(routes!(events::list))
+        .routes(routes!(events::show))
+        .routes(routes!(event_types::list))
         .routes(routes!(webhooks::add, webhooks::list))
         .routes(routes!(webhooks::remove))
         .routes(routes!(webhooks::enable))

@@ -22,7 +22,7 @@ pub(crate) struct WebhookCreate {
     /// Where events are posted: https, public.
     #[schema(example = "https://fintech.example/hooks")]
     url: String,
-    /// Event types wanted; empty means all.
+    /// Event types wanted, of those that `GET /v1/event-types` lists; empty means all.
     #[serde(default)]
     #[schema(example = json!(["payment.settled"]))]
     events: Vec<String>,

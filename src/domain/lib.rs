@@ -32,7 +32,7 @@ pub use clock::{Clock, Entropy, ManualClock, ShiftedClock, SystemClock, SystemEn
 pub use consent::{
     ConsentKind, ConsentStatus, ExpirySource, Permission, ReadKind, SuspensionCause, WrongTransition,
 };
-pub use event::WebhookStatus;
+pub use event::{EventType, WebhookStatus};
 pub use id::{
     AccountId, ConsentId, DetailId, EventId, GrantId, InstitutionId, InvalidId, MandateId, PaymentId,
     RequestId, SessionId, TransactionId, WebhookId,

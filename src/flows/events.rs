@@ -3,23 +3,37 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use domain::{
-    ConsentId, ConsentStatus, EventId, InstitutionId, MandateId, MandateStatus, PaymentId, PaymentState,
-    Region, Timestamp, WebhookId,
+    ConsentId, ConsentStatus, EventId, EventType, InstitutionId, MandateId, MandateStatus, PaymentId,
+    PaymentState, Region, Timestamp, WebhookId, WebhookStatus,
 };
 use serde_json::json;
 use store::events::EventRow;
 
 use crate::{FlowError, Gateway};
 
+/// How far a reader has come in each region: the position of the last event there.
+pub type EventPlaces = BTreeMap<String, i64>;
+
+/// Some events of a client.
+#[derive(Clone, Debug)]
+pub struct EventPage {
+    /// The events, each with the places behind it.
+    pub events: Vec<(EventRow, EventPlaces)>,
+    /// The places behind the last of them.
+    pub places: EventPlaces,
+    /// Whether there are more now.
+    pub has_more: bool,
+}
+
 /// What an event tells of.
 pub(crate) enum Subject {
     /// The consent, where it stands, and what happened.
-    Consent(ConsentId, ConsentStatus, &'static str),
+    Consent(ConsentId, ConsentStatus, EventType),
     Payment(PaymentId, PaymentState),
     /// A payment that a person must look after, at its bank.
     Attention(PaymentId, PaymentState),
     /// The mandate, where it stands, and what happened.
-    Mandate(MandateId, MandateStatus, &'static str),
+    Mandate(MandateId, MandateStatus, EventType),
     /// A webhook endpoint that was switched off, and where its deliveries failed.
     Endpoint {
         id: WebhookId,
@@ -36,7 +50,7 @@ pub(crate) enum Subject {
         id: InstitutionId,
         region: Region,
         status: String,
-        word: &'static str,
+        told: EventType,
     },
 }
 
@@ -52,31 +66,42 @@ impl Subject {
         }
     }
 
-    fn event_type(&self) -> String {
+    fn event_type(&self) -> EventType {
         match self {
-            Self::Consent(_, _, word) => format!("consent.{word}"),
-            Self::Mandate(_, _, word) => format!("mandate.{word}"),
-            Self::Institution { word, .. } => format!("institution.{word}"),
-            Self::Endpoint { .. } => "webhook.disabled".to_owned(),
-            Self::Test { .. } => "webhook.test".to_owned(),
-            Self::Attention(..) => "payment.attention_required".to_owned(),
-            Self::Payment(_, state) => {
-                let word = match state {
-                    PaymentState::Unknown => "status_unknown".to_owned(),
-                    other @ (PaymentState::Created
-                    | PaymentState::AuthorizationRequired
-                    | PaymentState::Authorizing
-                    | PaymentState::Authorized
-                    | PaymentState::Submitted
-                    | PaymentState::Accepted
-                    | PaymentState::Settled
-                    | PaymentState::Rejected
-                    | PaymentState::Failed
-                    | PaymentState::Cancelled
-                    | PaymentState::Expired) => other.as_str().to_lowercase(),
-                };
-                format!("payment.{word}")
+            Self::Consent(_, _, told) | Self::Mandate(_, _, told) | Self::Institution { told, .. } => *told,
+            Self::Endpoint { .. } => EventType::WebhookDisabled,
+            Self::Test { .. } => EventType::WebhookTest,
+            Self::Attention(..) => EventType::PaymentAttentionRequired,
+            Self::Payment(_, state) => match state {
+                PaymentState::Created => EventType::PaymentCreated,
+                PaymentState::AuthorizationRequired => EventType::PaymentAuthorizationRequired,
+                PaymentState::Authorizing => EventType::PaymentAuthorizing,
+                PaymentState::Authorized => EventType::PaymentAuthorized,
+                PaymentState::Submitted => EventType::PaymentSubmitted,
+                PaymentState::Accepted => EventType::PaymentAccepted,
+                PaymentState::Settled => EventType::PaymentSettled,
+                PaymentState::Rejected => EventType::PaymentRejected,
+                PaymentState::Failed => EventType::PaymentFailed,
+                PaymentState::Cancelled => EventType::PaymentCancelled,
+                PaymentState::Expired => EventType::PaymentExpired,
+                PaymentState::Unknown => EventType::PaymentStatusUnknown,
+            },
+        }
+    }
+
+    /// Its id, the path of its kind below `/v1`, and where it stands.
+    fn resource(&self) -> (String, &'static str, &str) {
+        match self {
+            Self::Consent(id, status, _) => (id.to_string(), "consents", status.as_str()),
+            Self::Payment(id, state) | Self::Attention(id, state) => {
+                (id.to_string(), "payments", state.as_str())
             }
+            Self::Mandate(id, status, _) => (id.to_string(), "mandates", status.as_str()),
+            Self::Endpoint { id, .. } => {
+                (id.to_string(), "webhook-endpoints", WebhookStatus::Disabled.as_str())
+            }
+            Self::Test { id, .. } => (id.to_string(), "webhook-endpoints", WebhookStatus::Enabled.as_str()),
+            Self::Institution { id, status, .. } => (id.to_string(), "institutions", status.as_str()),
         }
     }
 }
@@ -86,28 +111,15 @@ impl Gateway {
     pub(crate) fn event(&self, client_id: &str, subject: &Subject, sequence: i64, at: Timestamp) -> EventRow {
         let region = subject.region();
         let id = EventId::new(region, self.clock(), self.entropy());
-        let (kind, resource_id, path, status) = match subject {
-            Subject::Consent(id, status, _) => ("consent", id.to_string(), "consents", status.as_str()),
-            Subject::Payment(id, state) | Subject::Attention(id, state) => {
-                ("payment", id.to_string(), "payments", state.as_str())
-            }
-            Subject::Endpoint { id, .. } => {
-                ("webhook_endpoint", id.to_string(), "webhook-endpoints", "disabled")
-            }
-            Subject::Test { id, .. } => ("webhook_endpoint", id.to_string(), "webhook-endpoints", "enabled"),
-            Subject::Mandate(id, status, _) => ("mandate", id.to_string(), "mandates", status.as_str()),
-            Subject::Institution { id, status, .. } => {
-                ("institution", id.to_string(), "institutions", status.as_str())
-            }
-        };
+        let (resource_id, path, status) = subject.resource();
         let event_type = subject.event_type();
         let body = json!({
             "id": id.to_string(),
-            "type": event_type,
+            "type": event_type.as_str(),
             "created_at": at.to_string(),
             "sequence": sequence,
             "resource": {
-                "type": kind,
+                "type": event_type.resource_type(),
                 "id": resource_id,
                 "href": format!("{}/v1/{path}/{resource_id}", self.parts.config.api_origin),
             },
@@ -118,7 +130,7 @@ impl Gateway {
         EventRow {
             id,
             client_id: client_id.to_owned(),
-            event_type,
+            event_type: event_type.to_string(),
             resource_id,
             sequence,
             body: body.to_string(),
@@ -126,8 +138,7 @@ impl Gateway {
         }
     }
 
-    /// Events of a client behind a place in each region, at most `limit`; and the places
-    /// behind them.
+    /// Events of a client behind a place in each region, at most `limit`.
     ///
     /// # Errors
     ///
@@ -135,39 +146,41 @@ impl Gateway {
     pub async fn events_after(
         &self,
         client_id: &str,
-        mut places: BTreeMap<String, i64>,
+        places: &EventPlaces,
         limit: usize,
-    ) -> Result<(Vec<EventRow>, BTreeMap<String, i64>), FlowError> {
+    ) -> Result<EventPage, FlowError> {
         let mut waiting = Vec::new();
         for store in self.parts.stores.regions() {
             let region = store.region().to_string();
             let after = places.get(&region).copied().unwrap_or(0);
-            waiting.push((region, VecDeque::from(store.events_of(client_id, after, limit).await?)));
+            // One more than wanted tells whether there is more.
+            let events = store.events_of(client_id, after, limit.saturating_add(1)).await?;
+            waiting.push((region, VecDeque::from(events)));
         }
         // Those of a region stay in their order; of the first of each, the oldest is next.
-        let mut taken = Vec::new();
-        while taken.len() < limit {
+        let (mut events, mut places) = (Vec::new(), places.clone());
+        while events.len() < limit {
             let first = waiting.iter_mut().filter(|(_, events)| !events.is_empty());
             let oldest = first.min_by_key(|(_, events)| events.front().map(|(_, event)| event.created_at));
-            let Some((region, events)) = oldest else { break };
-            if let Some((position, event)) = events.pop_front() {
+            let Some((region, waiting)) = oldest else { break };
+            if let Some((position, event)) = waiting.pop_front() {
                 places.insert(region.clone(), position);
-                taken.push(event);
+                events.push((event, places.clone()));
             }
         }
-        Ok((taken, places))
+        let has_more = waiting.iter().any(|(_, events)| !events.is_empty());
+        Ok(EventPage { events, places, has_more })
     }
 
-    /// Whether a client has events behind these places.
+    /// An event of a client.
     ///
     /// # Errors
     ///
-    /// [`FlowError::Store`] if a store fails.
-    pub async fn has_events_after(
-        &self,
-        client_id: &str,
-        places: &BTreeMap<String, i64>,
-    ) -> Result<bool, FlowError> {
-        Ok(!self.events_after(client_id, places.clone(), 1).await?.0.is_empty())
+    /// [`FlowError::NotFound`] if the client has no such event.
+    pub async fn event_of(&self, client_id: &str, id: EventId) -> Result<EventRow, FlowError> {
+        let missing = FlowError::NotFound("event");
+        let Ok(store) = self.parts.stores.region(id.region()) else { return Err(missing) };
+        let found = store.find_event(id).await?;
+        found.filter(|event| event.client_id == client_id).ok_or(missing)
     }
 }

@@ -42,6 +42,7 @@ pub use accounts::{AccountData, Read, Reading, SourceReport, SourceStatus, Trans
 pub use bank::{BankReturn, LEG_TIME, LegSubject};
 pub use consents::{ConsentRequest, NextStep};
 pub use error::FlowError;
+pub use events::{EventPage, EventPlaces};
 pub use freshness::{LiveToken, Subject as Invalidated, commit_invalidating, consents_of};
 pub use funds::{FundsConfirmed, FundsRequest};
 pub use gateway::{Gateway, GatewayConfig, Parts};

@@ -1,6 +1,6 @@
 //! Webhook endpoints of clients.
 
-use domain::{Timestamp, WebhookId, WebhookStatus};
+use domain::{EventType, Timestamp, WebhookId, WebhookStatus};
 use store::webhooks::WebhookRow;
 use url::Url;
 
@@ -16,8 +16,8 @@ pub enum WebhookRefused {
     /// The host is an address that is not public.
     #[error("a webhook address is public")]
     Address,
-    /// An event type that does not exist.
-    #[error("an event type looks like \"payment.settled\"")]
+    /// An event type that does not exist, or cannot be asked for.
+    #[error("an event type is one of those that /v1/event-types lists as subscribable")]
     EventType,
     /// The client has as many endpoints as it may have.
     #[error("a client has at most {MAX_ENDPOINTS} webhook endpoints")]
@@ -42,7 +42,7 @@ impl Gateway {
         events: Vec<String>,
     ) -> Result<WebhookRow, FlowError> {
         let url = self.parts.webhooks.check(address)?;
-        if events.iter().any(|event| !is_event_type(event)) {
+        if events.iter().any(|event| !may_be_asked_for(event)) {
             return Err(WebhookRefused::EventType.into());
         }
         let global = self.parts.stores.global();
@@ -100,10 +100,6 @@ pub(crate) fn later(at: Timestamp, seconds: i64) -> Timestamp {
     at.saturating_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(at)
 }
 
-fn is_event_type(text: &str) -> bool {
-    text.split_once('.').is_some_and(|(subject, event)| {
-        ["consent", "payment", "mandate", "institution", "webhook"].contains(&subject)
-            && !event.is_empty()
-            && event.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-    })
+fn may_be_asked_for(event: &str) -> bool {
+    EventType::from_word(event).is_some_and(EventType::subscribable)
 }

@@ -90,6 +90,19 @@ impl RegionalStore {
             .collect()
     }
 
+    /// Finds an event.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn find_event(&self, id: EventId) -> Result<Option<EventRow>, StoreError> {
+        let row = sqlx::query("select * from events where event_id = $1")
+            .bind(id.to_string())
+            .fetch_optional(self.database.pool())
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
     /// Deliveries that are due and that nobody has taken. Each endpoint hears of a
     /// resource in the order of its life: what came later waits until what came before
     /// has arrived, or is given up.
