@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use domain::{EventId, WebhookId};
-use flows::Gateway;
+use flows::{Gateway, NewWebhook};
 use http::StatusCode;
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use store::events::DeliveryRecord;
 use store::webhooks::WebhookRow;
@@ -26,11 +27,25 @@ pub(crate) struct WebhookCreate {
     #[serde(default)]
     #[schema(example = json!(["payment.settled"]))]
     events: Vec<String>,
+    /// How deliveries are signed.
+    #[serde(default)]
+    signature: Signature,
 }
 
-/// An endpoint. Deliveries are signed by Standard Webhooks 1.0, `v1a`: verify
-/// `webhook-signature` over `webhook-id.webhook-timestamp.body` with a key of
-/// `/.well-known/webhook-keys.json`.
+/// Kinds of signatures of Standard Webhooks 1.0, over `webhook-id.webhook-timestamp.body`:
+/// `v1a` is by a key of `/.well-known/webhook-keys.json` (Ed25519), `v1` by a secret that
+/// the endpoint alone has (HMAC-SHA-256).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Signature {
+    /// Ed25519.
+    #[default]
+    V1a,
+    /// HMAC-SHA-256.
+    V1,
+}
+
+/// An endpoint.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct WebhookView {
     /// The endpoint.
@@ -41,8 +56,25 @@ pub(crate) struct WebhookView {
     events: Vec<String>,
     /// `enabled` or `disabled`.
     status: &'static str,
+    /// How deliveries are signed.
+    signature: Signature,
+    /// The secret of `v1`: shown when it is new, and never again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwqeOtpQo1GJI=")]
+    secret: Option<String>,
+    /// Until when the secret before signs, too (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    former_secret_until: Option<String>,
     /// When it was added (RFC 3339).
     created_at: String,
+}
+
+impl WebhookView {
+    /// The endpoint with its secret, which is new.
+    fn with_secret(gateway: &Gateway, row: WebhookRow) -> Self {
+        let secret = gateway.webhook_secret(&row).map(|secret| secret.expose_secret().to_owned());
+        Self { secret, ..row.into() }
+    }
 }
 
 impl From<WebhookRow> for WebhookView {
@@ -52,6 +84,9 @@ impl From<WebhookRow> for WebhookView {
             url: row.url,
             events: row.events,
             status: row.status.as_str(),
+            signature: if row.secret.is_some() { Signature::V1 } else { Signature::V1a },
+            secret: None,
+            former_secret_until: row.secret.and_then(|turn| turn.former_until).map(|until| until.to_string()),
             created_at: row.created_at.to_string(),
         }
     }
@@ -74,8 +109,10 @@ pub(crate) async fn add(
     caller: Caller<AnyScope>,
     body: JsonBody<WebhookCreate>,
 ) -> Result<(StatusCode, Json<WebhookView>), Problem> {
-    let webhook = gateway.add_webhook(&caller.client_id, &body.value.url, body.value.events).await?;
-    Ok((StatusCode::CREATED, Json(webhook.into())))
+    let WebhookCreate { url, events, signature } = body.value;
+    let wanted = NewWebhook { url, events, own_secret: signature == Signature::V1 };
+    let webhook = gateway.add_webhook(&caller.client_id, wanted).await?;
+    Ok((StatusCode::CREATED, Json(WebhookView::with_secret(&gateway, webhook))))
 }
 
 /// List the client's webhook endpoints.
@@ -124,6 +161,23 @@ pub(crate) async fn enable(
     Path(webhook): Path<String>,
 ) -> Result<Json<WebhookView>, Problem> {
     Ok(Json(gateway.enable_webhook(&caller.client_id, named(&webhook)?).await?.into()))
+}
+
+/// Give a webhook endpoint a new secret.
+///
+/// For endpoints with the signature `v1`. Deliveries carry a signature by each of the two
+/// secrets for a day, then by the new one alone; the one before those ends at once.
+#[utoipa::path(post, operation_id = "rotateWebhookSecret", path = "/v1/webhook-endpoints/{webhook_id}/rotate-secret", tag = "webhooks",
+    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path)),
+    responses((status = 200, description = "Done", body = WebhookView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn rotate_secret(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<AnyScope>,
+    Path(webhook): Path<String>,
+) -> Result<Json<WebhookView>, Problem> {
+    let webhook = gateway.rotate_webhook_secret(&caller.client_id, named(&webhook)?).await?;
+    Ok(Json(WebhookView::with_secret(&gateway, webhook)))
 }
 
 /// A test on its way.

@@ -1,5 +1,5 @@
-//! Delivery of events to webhook endpoints: signed (Standard Webhooks 1.0, `v1a`), and
-//! retried for three days.
+//! Delivery of events to webhook endpoints: signed, and retried for three
+//! days.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -207,9 +207,8 @@ impl Gateway {
         let url = self.parts.webhooks.check(&webhook.url).map_err(|refused| refused.to_string())?;
         let event = &delivery.event;
         let (id, timestamp) = (event.id.to_string(), self.now().as_second());
-        let key = &self.parts.webhook_key;
-        let signature = crypto::webhook::sign_v1a(key, &id, timestamp, event.body.as_bytes())
-            .map_err(|error| error.to_string())?;
+        let signatures = self.webhook_signatures(webhook, &id, timestamp, event.body.as_bytes());
+        let signature = signatures.map_err(|error| error.to_string())?;
         let headers = [
             ("webhook-id", id),
             ("webhook-timestamp", timestamp.to_string()),

@@ -36,6 +36,7 @@ mod sync;
 mod turns;
 mod unattended;
 mod webhook_sender;
+mod webhook_signing;
 mod webhooks;
 
 pub use accounts::{AccountData, Read, Reading, SourceReport, SourceStatus, TransactionWindow};
@@ -57,4 +58,4 @@ pub use sca::ScaQuestion;
 pub use sync::{Changes, Confidence, Replaced};
 pub use unattended::Unattended;
 pub use webhook_sender::{WebhookPolicy, WebhookSender};
-pub use webhooks::WebhookRefused;
+pub use webhooks::{NewWebhook, WebhookRefused};

@@ -1,11 +1,22 @@
 //! Webhook endpoints of clients.
 
 use domain::{EventType, Timestamp, WebhookId, WebhookStatus};
-use store::webhooks::WebhookRow;
+use store::webhooks::{SecretTurn, WebhookRow};
 use url::Url;
 
 use crate::deliveries::TIMEOUT;
 use crate::{FlowError, Gateway};
+
+/// A webhook endpoint as a client wants it.
+#[derive(Clone, Debug)]
+pub struct NewWebhook {
+    /// Where events are to be sent.
+    pub url: String,
+    /// Event types wanted; empty means all.
+    pub events: Vec<String>,
+    /// Whether a secret of its own signs (`v1`), and not the gateway's key (`v1a`).
+    pub own_secret: bool,
+}
 
 /// Why a webhook endpoint is refused, or refuses to do something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +33,9 @@ pub enum WebhookRefused {
     /// The client has as many endpoints as it may have.
     #[error("a client has at most {MAX_ENDPOINTS} webhook endpoints")]
     TooMany,
+    /// The gateway's key signs for the endpoint, so there is no secret.
+    #[error("a webhook endpoint with the signature v1a has no secret")]
+    NoSecret,
     /// The endpoint is not told of events.
     #[error("the webhook endpoint is {}", .0.as_str())]
     Status(WebhookStatus),
@@ -35,14 +49,9 @@ impl Gateway {
     /// # Errors
     ///
     /// [`FlowError::Webhook`] if the address or an event type is refused.
-    pub async fn add_webhook(
-        &self,
-        client_id: &str,
-        address: &str,
-        events: Vec<String>,
-    ) -> Result<WebhookRow, FlowError> {
-        let url = self.parts.webhooks.check(address)?;
-        if events.iter().any(|event| !may_be_asked_for(event)) {
+    pub async fn add_webhook(&self, client_id: &str, wanted: NewWebhook) -> Result<WebhookRow, FlowError> {
+        let url = self.parts.webhooks.check(&wanted.url)?;
+        if wanted.events.iter().any(|event| !may_be_asked_for(event)) {
             return Err(WebhookRefused::EventType.into());
         }
         let global = self.parts.stores.global();
@@ -53,8 +62,9 @@ impl Gateway {
             id: WebhookId::new(self.clock(), self.entropy()),
             client_id: client_id.to_owned(),
             url: url.to_string(),
-            events,
+            events: wanted.events,
             status: WebhookStatus::Enabled,
+            secret: wanted.own_secret.then_some(SecretTurn { number: 1, former_until: None }),
             created_at: self.now(),
         };
         let mut tx = global.begin().await?;

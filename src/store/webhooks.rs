@@ -3,7 +3,7 @@
 use domain::{Timestamp, WebhookId, WebhookStatus};
 
 use crate::database::micros;
-use crate::rows::{Columns, json_text};
+use crate::rows::{Columns, exactly_one, json_text};
 use crate::{GlobalStore, StoreError, Tx};
 
 /// A webhook endpoint as it is kept.
@@ -19,8 +19,19 @@ pub struct WebhookRow {
     pub events: Vec<String>,
     /// Where it stands.
     pub status: WebhookStatus,
+    /// Which secret signs what is sent there; none where the gateway's key does.
+    pub secret: Option<SecretTurn>,
     /// When it was added.
     pub created_at: Timestamp,
+}
+
+/// Which of an endpoint's secrets are in use, by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecretTurn {
+    /// The current one; each new one has the next number.
+    pub number: i64,
+    /// Until when the one before it signs, too.
+    pub former_until: Option<Timestamp>,
 }
 
 impl GlobalStore {
@@ -50,6 +61,30 @@ impl GlobalStore {
         row.as_ref().map(read).transpose()
     }
 
+    /// Gives an endpoint its next secret.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if it has another one than `was` by now.
+    pub async fn turn_webhook_secret(
+        &self,
+        id: WebhookId,
+        was: SecretTurn,
+        now: SecretTurn,
+    ) -> Result<(), StoreError> {
+        let done = sqlx::query(
+            "update webhook_endpoints set secret_number = $3, former_secret_until = $4 \
+             where webhook_id = $1 and secret_number = $2",
+        )
+        .bind(id.to_string())
+        .bind(was.number)
+        .bind(now.number)
+        .bind(now.former_until.map(micros))
+        .execute(self.database.pool())
+        .await?;
+        exactly_one(&done)
+    }
+
     /// Switches an endpoint on or off; false if it was so before.
     ///
     /// # Errors
@@ -74,8 +109,9 @@ impl Tx {
     /// [`StoreError`] if the database fails.
     pub async fn add_webhook(&mut self, webhook: &WebhookRow) -> Result<(), StoreError> {
         sqlx::query(
-            "insert into webhook_endpoints (webhook_id, client_id, url, events, status, created_at) \
-             values ($1, $2, $3, $4, $5, $6)",
+            "insert into webhook_endpoints \
+             (webhook_id, client_id, url, events, status, created_at, secret_number) \
+             values ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(webhook.id.to_string())
         .bind(&webhook.client_id)
@@ -83,6 +119,7 @@ impl Tx {
         .bind(json_text(&webhook.events)?)
         .bind(webhook.status.as_str())
         .bind(micros(webhook.created_at))
+        .bind(webhook.secret.map(|secret| secret.number))
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -105,12 +142,15 @@ impl Tx {
 
 fn read(row: &sqlx::any::AnyRow) -> Result<WebhookRow, StoreError> {
     let columns = Columns::new(row, "webhook_endpoints", "webhook_id")?;
+    let former_until = columns.optional_time("former_secret_until")?;
+    let number = columns.optional_number("secret_number")?;
     Ok(WebhookRow {
         id: columns.parsed("webhook_id")?,
         client_id: columns.text("client_id")?,
         url: columns.text("url")?,
         events: columns.json("events")?,
         status: columns.word("status", WebhookStatus::from_word)?,
+        secret: number.map(|number| SecretTurn { number, former_until }),
         created_at: columns.time("created_at")?,
     })
 }

@@ -369,7 +369,8 @@ impl From<FlowError> for Problem {
                     WebhookRefused::Url
                     | WebhookRefused::Address
                     | WebhookRefused::EventType
-                    | WebhookRefused::TooMany => ProblemCode::WebhookRefused,
+                    | WebhookRefused::TooMany
+                    | WebhookRefused::NoSecret => ProblemCode::WebhookRefused,
                 };
                 Self::new(code).detail(format!("{refused}."))
             }

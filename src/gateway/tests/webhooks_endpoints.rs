@@ -9,6 +9,11 @@
 
 mod support;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use consentry::demo::Delivery;
+use crypto::webhook;
+use domain::Clock;
 use http::StatusCode;
 use serde_json::json;
 use support::webhooks::{Hooked, PATIENCE, body, until};
@@ -68,5 +73,78 @@ async fn an_endpoint_that_is_off_or_anothers_is_not_tested() {
     hooked.post("/enable").await.expect(200).unwrap();
     let again = hooked.tested().await;
     hooked.receiver.wait_for(|it| it.id == again.id, PATIENCE).await.unwrap();
+    gw.sandbox.stop().await;
+}
+
+fn signatures(delivery: &Delivery) -> Vec<&str> {
+    delivery.signature.split(' ').collect()
+}
+
+fn verifies(delivery: &Delivery, secret: &str) -> bool {
+    let secret = STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
+    let verifier = webhook::Verifier::Secret(&secret);
+    webhook::verify(verifier, &delivery.id, delivery.timestamp, &delivery.body, &delivery.signature)
+}
+
+/// Standard Webhooks 1.0: a shared secret on request, and its successor beside it for a day.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_of_its_own_signs_for_an_endpoint_and_its_successor_with_it_for_a_day() {
+    let (gw, clock) = TestGateway::with_shifted_clock().await;
+    let mut hooked = Hooked::with(&gw, json!({ "signature": "v1" })).await;
+    let first = hooked.endpoint["secret"].as_str().unwrap().to_owned();
+    let listed = rows(&hooked.tpp.get(&hooked.own, "/v1/webhook-endpoints").await.unwrap()).remove(0);
+    assert_eq!((listed.get("secret"), &listed["signature"]), (None, &json!("v1")), "it is shown once");
+    let delivery = hooked.tested().await;
+    assert_eq!(signatures(&delivery).len(), 1);
+    assert!(delivery.signature.starts_with("v1,") && verifies(&delivery, &first));
+
+    let rotated = hooked.post("/rotate-secret").await.expect(200).unwrap();
+    let second = rotated.text("/secret");
+    assert_ne!(first, second);
+    let until: domain::Timestamp = rotated.text("/former_secret_until").parse().unwrap();
+    assert!((until.as_second() - clock.now().as_second() - 86_400).abs() < 10);
+    let both = hooked.tested().await;
+    assert_eq!(signatures(&both).len(), 2);
+    assert!(verifies(&both, &first) && verifies(&both, &second));
+
+    clock.advance(86_401);
+    hooked.own = hooked.tpp.own_token("accounts").await.unwrap();
+    let after = hooked.tested().await;
+    assert_eq!(signatures(&after).len(), 1);
+    assert!(verifies(&after, &second) && !verifies(&after, &first));
+    gw.sandbox.stop().await;
+}
+
+/// Two rotations in a day: the oldest secret, which somebody may know, is over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_ends_with_the_second_rotation_after_it() {
+    let gw = TestGateway::start().await;
+    let hooked = Hooked::with(&gw, json!({ "signature": "v1" })).await;
+    let first = hooked.endpoint["secret"].as_str().unwrap();
+    let second = hooked.post("/rotate-secret").await.text("/secret");
+    let third = hooked.post("/rotate-secret").await.text("/secret");
+    let delivery = hooked.tested().await;
+    assert_eq!(signatures(&delivery).len(), 2);
+    assert!(!verifies(&delivery, first) && verifies(&delivery, &second) && verifies(&delivery, &third));
+    gw.sandbox.stop().await;
+}
+
+/// The gateway's key signs unless a secret was asked for, and then there is none; nobody
+/// rotates what is another's, and no two endpoints have the same secret.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_secret_there_is_nothing_to_rotate() {
+    let gw = TestGateway::start().await;
+    let hooked = Hooked::with(&gw, json!({})).await;
+    assert_eq!((hooked.endpoint.get("secret"), &hooked.endpoint["signature"]), (None, &json!("v1a")));
+    assert!(hooked.tested().await.signature.starts_with("v1a,"));
+    assert_problem(&hooked.post("/rotate-secret").await, 422, "webhook.refused");
+    let unknown = json!({ "url": hooked.receiver.url, "signature": "v2" });
+    let refused = hooked.tpp.post(&hooked.own, "/v1/webhook-endpoints", &unknown).await.unwrap();
+    assert_problem(&refused, 422, "request.invalid");
+    let other = Hooked::with(&gw, json!({ "signature": "v1" })).await;
+    let others = hooked.tpp.post(&hooked.own, &other.path("/rotate-secret"), &json!({})).await.unwrap();
+    assert_problem(&others, 404, "resource.not_found");
+    let third = Hooked::with(&gw, json!({ "signature": "v1" })).await;
+    assert_ne!(other.endpoint["secret"], third.endpoint["secret"]);
     gw.sandbox.stop().await;
 }
