@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use connect::bank_oauth::Published;
 use connect::{AuthorizationServer, Profile, Registry, Transport};
-use crypto::SigningKey;
+use crypto::{KeyRing, SigningKey};
 use domain::{Clock, Entropy, InstitutionId, Region, Timestamp};
 use secrecy::SecretString;
 use store::Stores;
@@ -57,8 +57,8 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// Key of account and transaction ids, and of cursors.
     pub id_key: IdKey,
-    /// Ed25519 key that signs webhooks.
-    pub webhook_key: Arc<SigningKey>,
+    /// Ed25519 keys that sign webhooks.
+    pub webhook_keys: Arc<KeyRing>,
     /// Sends webhooks.
     pub webhooks: WebhookSender,
     /// Key that signs what we say as a client of banks (request objects, assertions).
@@ -184,10 +184,10 @@ impl Gateway {
         &self.parts.id_key
     }
 
-    /// Ed25519 key that signs webhooks.
+    /// Ed25519 keys that sign webhooks.
     #[must_use]
-    pub fn webhook_key(&self) -> &SigningKey {
-        &self.parts.webhook_key
+    pub fn webhook_keys(&self) -> &KeyRing {
+        &self.parts.webhook_keys
     }
 
     pub(crate) fn now(&self) -> Timestamp {

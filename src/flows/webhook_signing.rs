@@ -1,5 +1,6 @@
-//! What deliveries are signed with (Standard Webhooks 1.0): the gateway's Ed25519 key
-//! (`v1a`), or a secret that the endpoint has with us (`v1`).
+//! What deliveries are signed with (Standard Webhooks 1.0): the gateway's Ed25519 keys
+//! (`v1a`), or a secret that the endpoint has with us (`v1`). Every key that is published
+//! signs, so that whichever key set a receiver has kept, it knows one of them.
 //!
 //! Secrets are kept nowhere. They are digests of the endpoint and a number under the key of
 //! ids, so that each can be made again, and none before its number is used.
@@ -55,7 +56,9 @@ impl Gateway {
         body: &[u8],
     ) -> Result<String, SigningFailed> {
         let Some(turn) = webhook.secret else {
-            return crypto::webhook::sign_v1a(&self.parts.webhook_key, id, timestamp, body);
+            let keys = self.parts.webhook_keys.published();
+            let signatures = keys.iter().map(|key| crypto::webhook::sign_v1a(key, id, timestamp, body));
+            return Ok(signatures.collect::<Result<Vec<_>, _>>()?.join(" "));
         };
         let overlaps = turn.former_until.is_some_and(|until| self.now() < until);
         let former = overlaps.then(|| turn.number.saturating_sub(1));

@@ -172,6 +172,7 @@ impl Sandbox {
         let pki = Arc::new(Pki::open(data.path(), options.clock.now()).await?);
         let keys = state::Keys::open(data.path(), &*options.entropy, options.clock.now()).await?;
         let signing = Watch::open(keys.signing, Arc::clone(&options.clock))?;
+        let webhook_keys = Watch::open(keys.webhook, Arc::clone(&options.clock))?;
         let mut anchors = vec![pki.root.clone()];
         for file in &options.trust_ca {
             let pem = read(file)?;
@@ -239,7 +240,7 @@ impl Sandbox {
             clock: Arc::clone(&options.clock),
             entropy: Arc::clone(&options.entropy),
             id_key: IdKey::new(keys.id_key),
-            webhook_key: Arc::new(keys.webhook),
+            webhook_keys: webhook_keys.ring(),
             webhooks: WebhookSender::new(Arc::new(trusting(&pki.root)?), WebhookPolicy::LoopbackToo),
             bank_key: Arc::clone(&seal.key),
         });
@@ -271,6 +272,7 @@ impl Sandbox {
         tasks.spawn(api.serve(api_router, Arc::clone(&options.clock), stop.clone()));
         tasks.spawn(work(oauth, stop.clone()));
         tasks.spawn(watch(signing, Watch::look, |()| {}, stop.clone()));
+        tasks.spawn(watch(webhook_keys, Watch::look, |()| {}, stop.clone()));
         let shelf = Arc::clone(&gateway);
         let take_up = move |banks| bank_files::take_up(&shelf, banks);
         tasks.spawn(watch(bank_files, BankFiles::look, take_up, stop.clone()));
