@@ -27,7 +27,9 @@ async function receive(sandbox) {
     request.on('data', (part) => parts.push(part));
     request.on('end', () => {
       arrived.push({ headers: request.headers, body: Buffer.concat(parts).toString() });
-      response.writeHead(204).end();
+      const challenge = JSON.parse(arrived.at(-1).body).data?.challenge;
+      if (challenge === undefined) response.writeHead(204).end();
+      else response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ challenge }));
       settle();
     });
   });
@@ -40,6 +42,13 @@ async function receive(sandbox) {
   };
 }
 
+// The API as the demo fintech has it.
+async function demoFintech(sandbox, agent) {
+  const config = await discover(sandbox, agent, 'demo-fintech', oauth.TlsClientAuth());
+  const token = (await oauth.clientCredentialsGrant(config, { scope: 'accounts' })).access_token;
+  return new Api(sandbox, agent, token);
+}
+
 describe('webhooks', { timeout: 60_000 }, () => {
   let sandbox;
   let agent;
@@ -48,9 +57,7 @@ describe('webhooks', { timeout: 60_000 }, () => {
   before(async () => {
     sandbox = await startSandbox();
     agent = connections(sandbox, 'fintech');
-    const config = await discover(sandbox, agent, 'demo-fintech', oauth.TlsClientAuth());
-    const token = (await oauth.clientCredentialsGrant(config, { scope: 'accounts' })).access_token;
-    api = new Api(sandbox, agent, token);
+    api = await demoFintech(sandbox, agent);
   });
 
   after(async () => {
@@ -119,5 +126,20 @@ describe('webhooks', { timeout: 60_000 }, () => {
       assert.ok(sequence !== undefined && !ajv.validate({ $ref: place }, less));
     });
     await hook.remove();
+  });
+
+  test('a sandbox that was started so challenges a new endpoint first', async (t) => {
+    const asking = await startSandbox(['--webhook-challenge']);
+    t.after(() => asking.stop());
+    const connected = connections(asking, 'fintech');
+    t.after(() => connected.close());
+    const fintech = await demoFintech(asking, connected);
+    const receiver = await receive(asking);
+    t.after(() => receiver.stop());
+    const added = await fintech.post('/v1/webhook-endpoints', { url: receiver.url });
+    assert.equal(added.body.status, 'pending');
+    assert.equal(JSON.parse((await receiver.next()).body).type, 'webhook.challenge');
+    const verified = await fintech.post(`/v1/webhook-endpoints/${added.body.id}/verify`, {});
+    assert.deepEqual([verified.status, verified.body.status], [200, 'enabled']);
   });
 });

@@ -60,6 +60,7 @@ pub(crate) async fn list() -> Json<EventTypeList> {
 
 /// What every event of this type has, beside what every event has.
 fn narrowed(event_type: EventType) -> Value {
+    let data: &[&str] = if event_type == EventType::WebhookChallenge { &["challenge"] } else { &[] };
     json!({
         "type": "object",
         "properties": {
@@ -68,6 +69,7 @@ fn narrowed(event_type: EventType) -> Value {
                 "type": "object",
                 "properties": { "type": { "type": "string", "enum": [event_type.resource_type()] } },
             },
+            "data": { "type": "object", "required": data },
         },
     })
 }
@@ -115,11 +117,24 @@ fn webhook(event_type: EventType) -> Value {
                     "schema": { "allOf": [{ "$ref": "#/components/schemas/Event" }, narrowed(event_type)] },
                 } },
             },
-            "responses": {
-                "2XX": { "description": "Taken. Anything else is tried again" },
-                "410": { "description": "Never again: the endpoint is switched off" },
-            },
+            "responses": responses(event_type),
         },
+    })
+}
+
+fn responses(event_type: EventType) -> Value {
+    if event_type == EventType::WebhookChallenge {
+        let answer = json!({
+            "type": "object",
+            "required": ["challenge"],
+            "properties": { "challenge": { "type": "string", "description": "That of `data`" } },
+        });
+        let content = json!({ "application/json": { "schema": answer } });
+        return json!({ "2XX": { "description": "The address is the client's", "content": content } });
+    }
+    json!({
+        "2XX": { "description": "Taken. Anything else is tried again" },
+        "410": { "description": "Never again: the endpoint is switched off" },
     })
 }
 

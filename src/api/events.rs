@@ -66,6 +66,9 @@ pub(crate) struct EventResource {
 pub(crate) struct EventData {
     /// Its status or state.
     status: String,
+    /// Of a `webhook.challenge`: say it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    challenge: Option<String>,
 }
 
 /// Events of the client, in the order in which they are told.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use domain::{EventId, WebhookId};
-use flows::{Gateway, NewWebhook};
+use flows::{Gateway, NewWebhook, WebhookChange};
 use http::StatusCode;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ pub(crate) struct WebhookView {
     url: String,
     /// Event types wanted; empty means all.
     events: Vec<String>,
-    /// `enabled` or `disabled`.
+    /// `pending` until its challenge is answered, then `enabled`; or `disabled`.
     status: &'static str,
     /// How deliveries are signed.
     signature: Signature,
@@ -99,7 +99,23 @@ pub(crate) struct WebhookList {
     data: Vec<WebhookView>,
 }
 
+/// What is to be otherwise at an endpoint; what is left out stays as it is.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebhookUpdate {
+    /// Where events are posted: https, public.
+    #[serde(default)]
+    url: Option<String>,
+    /// Event types wanted, of those that `GET /v1/event-types` lists; empty means all.
+    #[serde(default)]
+    events: Option<Vec<String>>,
+}
+
 /// Add a webhook endpoint.
+///
+/// Where the gateway wants to know that the address is yours, the endpoint is `pending` and
+/// is sent a `webhook.challenge`: answer it with `{"challenge": …}`, the value of its
+/// `data.challenge`.
 #[utoipa::path(post, operation_id = "addWebhookEndpoint", path = "/v1/webhook-endpoints", tag = "webhooks", security(("mtls_oauth" = [])),
     request_body = WebhookCreate,
     responses((status = 201, description = "Made", body = WebhookView),
@@ -125,6 +141,53 @@ pub(crate) async fn list(
 ) -> Result<Json<WebhookList>, Problem> {
     let webhooks = gateway.stores().global().webhooks(&caller.client_id).await?;
     Ok(Json(WebhookList { data: webhooks.into_iter().map(WebhookView::from).collect() }))
+}
+
+/// Show a webhook endpoint.
+#[utoipa::path(get, operation_id = "showWebhookEndpoint", path = "/v1/webhook-endpoints/{webhook_id}", tag = "webhooks",
+    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path)),
+    responses((status = 200, description = "What was asked for", body = WebhookView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn show(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<AnyScope>,
+    Path(webhook): Path<String>,
+) -> Result<Json<WebhookView>, Problem> {
+    Ok(Json(gateway.webhook_of(&caller.client_id, named(&webhook)?).await?.into()))
+}
+
+/// Change a webhook endpoint.
+///
+/// Where addresses are challenged, a new one is challenged before this answers, and taken
+/// when it said the challenge back. Until then events go to the old one.
+#[utoipa::path(patch, operation_id = "changeWebhookEndpoint", path = "/v1/webhook-endpoints/{webhook_id}", tag = "webhooks",
+    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path)), request_body = WebhookUpdate,
+    responses((status = 200, description = "Done", body = WebhookView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn change(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<AnyScope>,
+    Path(webhook): Path<String>,
+    body: JsonBody<WebhookUpdate>,
+) -> Result<Json<WebhookView>, Problem> {
+    let WebhookUpdate { url, events } = body.value;
+    let change = WebhookChange { url, events };
+    Ok(Json(gateway.change_webhook(&caller.client_id, named(&webhook)?, change).await?.into()))
+}
+
+/// Challenge a webhook endpoint that is pending.
+///
+/// Answers when it said the challenge back, or did not. One that is not pending stays as it is.
+#[utoipa::path(post, operation_id = "verifyWebhookEndpoint", path = "/v1/webhook-endpoints/{webhook_id}/verify", tag = "webhooks",
+    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path)),
+    responses((status = 200, description = "Done", body = WebhookView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn verify(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<AnyScope>,
+    Path(webhook): Path<String>,
+) -> Result<Json<WebhookView>, Problem> {
+    Ok(Json(gateway.verify_webhook(&caller.client_id, named(&webhook)?).await?.into()))
 }
 
 /// Remove a webhook endpoint.

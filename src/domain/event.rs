@@ -43,6 +43,7 @@ crate::named! {
         InstitutionMetadataChanged = "institution.metadata_changed", "The bank's authorization server publishes something else than before.";
         WebhookDisabled = "webhook.disabled", "A webhook endpoint was switched off.";
         WebhookTest = "webhook.test", "The client asked for a test of the endpoint. Nobody else is told.";
+        WebhookChallenge = "webhook.challenge", "The endpoint must say the challenge back before it is told of anything.";
     }
 }
 
@@ -65,7 +66,7 @@ impl EventType {
     /// Whether an endpoint may ask for it. The others are sent to whom they concern.
     #[must_use]
     pub fn subscribable(self) -> bool {
-        self != Self::WebhookTest
+        !matches!(self, Self::WebhookTest | Self::WebhookChallenge)
     }
 }
 
@@ -78,6 +79,7 @@ impl fmt::Display for EventType {
 crate::named! {
     /// Where a webhook endpoint stands.
     WebhookStatus {
+        Pending = "pending", "It is told of nothing until it answers a challenge.";
         Enabled = "enabled", "It is told of events.";
         Disabled = "disabled", "It is told of nothing until its client switches it on again.";
     }

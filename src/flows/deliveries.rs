@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::{EventId, WebhookId, WebhookStatus};
 use http::StatusCode;
-use store::events::{Delivery, DeliveryRecord};
+use store::events::{Delivery, DeliveryRecord, EventRow};
 use store::webhooks::WebhookRow;
 use store::{RegionalStore, StoreError};
 
@@ -145,8 +145,7 @@ impl Gateway {
             store.note_attempt(delivery, None, None, None).await?;
             return Ok(());
         };
-        let outcome = tokio::time::timeout(TIMEOUT, self.send(&webhook, delivery)).await;
-        let outcome = outcome.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+        let outcome = self.send(&webhook, &delivery.event, 0).await;
         let (event, endpoint) = (delivery.event.id, webhook.id);
         let now = self.now();
         match outcome {
@@ -183,7 +182,7 @@ impl Gateway {
 
     /// Switches an endpoint off, and tells its client's other endpoints, and those who pull.
     async fn disable_webhook(&self, store: &RegionalStore, webhook: &WebhookRow) -> Result<(), FlowError> {
-        if !self.parts.stores.global().set_webhook_status(webhook.id, WebhookStatus::Disabled).await? {
+        if !self.parts.stores.global().disable_webhook(webhook.id).await? {
             return Ok(());
         }
         let now = self.now();
@@ -203,9 +202,15 @@ impl Gateway {
         seconds.saturating_add(seconds.saturating_mul(share).checked_div(1_000).unwrap_or(0))
     }
 
-    async fn send(&self, webhook: &WebhookRow, delivery: &Delivery) -> Result<Received, String> {
+    /// Posts an event to an endpoint, signed; of the answer's body at most so many bytes are
+    /// read.
+    pub(crate) async fn send(
+        &self,
+        webhook: &WebhookRow,
+        event: &EventRow,
+        answer_limit: usize,
+    ) -> Result<Received, String> {
         let url = self.parts.webhooks.check(&webhook.url).map_err(|refused| refused.to_string())?;
-        let event = &delivery.event;
         let (id, timestamp) = (event.id.to_string(), self.now().as_second());
         let signatures = self.webhook_signatures(webhook, &id, timestamp, event.body.as_bytes());
         let signature = signatures.map_err(|error| error.to_string())?;
@@ -214,6 +219,7 @@ impl Gateway {
             ("webhook-timestamp", timestamp.to_string()),
             ("webhook-signature", signature),
         ];
-        self.parts.webhooks.post(&url, &headers, &event.body).await
+        let sent = self.parts.webhooks.post(&url, &headers, &event.body, answer_limit);
+        tokio::time::timeout(TIMEOUT, sent).await.map_err(|_| "no answer in time".to_owned())?
     }
 }

@@ -44,6 +44,12 @@ pub(crate) enum Subject {
         id: WebhookId,
         region: Region,
     },
+    /// What a webhook endpoint is to say back.
+    Challenge {
+        id: WebhookId,
+        region: Region,
+        challenge: String,
+    },
     /// The institution, the region of the client's consents there, and what is
     /// the matter with it.
     Institution {
@@ -60,9 +66,10 @@ impl Subject {
             Self::Consent(id, ..) => id.region(),
             Self::Payment(id, _) | Self::Attention(id, _) => id.region(),
             Self::Mandate(id, ..) => id.region(),
-            Self::Institution { region, .. } | Self::Endpoint { region, .. } | Self::Test { region, .. } => {
-                *region
-            }
+            Self::Institution { region, .. }
+            | Self::Endpoint { region, .. }
+            | Self::Test { region, .. }
+            | Self::Challenge { region, .. } => *region,
         }
     }
 
@@ -71,6 +78,7 @@ impl Subject {
             Self::Consent(_, _, told) | Self::Mandate(_, _, told) | Self::Institution { told, .. } => *told,
             Self::Endpoint { .. } => EventType::WebhookDisabled,
             Self::Test { .. } => EventType::WebhookTest,
+            Self::Challenge { .. } => EventType::WebhookChallenge,
             Self::Attention(..) => EventType::PaymentAttentionRequired,
             Self::Payment(_, state) => match state {
                 PaymentState::Created => EventType::PaymentCreated,
@@ -101,6 +109,9 @@ impl Subject {
                 (id.to_string(), "webhook-endpoints", WebhookStatus::Disabled.as_str())
             }
             Self::Test { id, .. } => (id.to_string(), "webhook-endpoints", WebhookStatus::Enabled.as_str()),
+            Self::Challenge { id, .. } => {
+                (id.to_string(), "webhook-endpoints", WebhookStatus::Pending.as_str())
+            }
             Self::Institution { id, status, .. } => (id.to_string(), "institutions", status.as_str()),
         }
     }
@@ -113,6 +124,16 @@ impl Gateway {
         let id = EventId::new(region, self.clock(), self.entropy());
         let (resource_id, path, status) = subject.resource();
         let event_type = subject.event_type();
+        let data = match subject {
+            Subject::Challenge { challenge, .. } => json!({ "status": status, "challenge": challenge }),
+            Subject::Consent(..)
+            | Subject::Payment(..)
+            | Subject::Attention(..)
+            | Subject::Mandate(..)
+            | Subject::Endpoint { .. }
+            | Subject::Test { .. }
+            | Subject::Institution { .. } => json!({ "status": status }),
+        };
         let body = json!({
             "id": id.to_string(),
             "type": event_type.as_str(),
@@ -123,7 +144,7 @@ impl Gateway {
                 "id": resource_id,
                 "href": format!("{}/v1/{path}/{resource_id}", self.parts.config.api_origin),
             },
-            "data": { "status": status },
+            "data": data,
             "api_version": "v1",
             "region": region.as_str(),
         });

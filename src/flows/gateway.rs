@@ -31,6 +31,8 @@ pub struct GatewayConfig {
     pub auto_approve: bool,
     /// Longest time an aggregated read waits for its banks.
     pub read_deadline: Duration,
+    /// Tell a webhook endpoint of nothing until it has answered a challenge.
+    pub webhook_challenge: bool,
     /// Refuse DPoP proofs without a nonce of ours (RFC 9449 §8, §9).
     pub require_dpop_nonce: bool,
 }

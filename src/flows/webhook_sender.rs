@@ -5,8 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
-use http_body_util::Full;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -26,11 +27,13 @@ pub enum WebhookPolicy {
 }
 
 /// What an endpoint answered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) status: StatusCode,
     /// `Retry-After`, in seconds.
     pub(crate) retry_after: Option<i64>,
+    /// The body, if it was asked for.
+    pub(crate) body: Bytes,
 }
 
 /// Sends webhooks over TLS.
@@ -85,12 +88,14 @@ impl WebhookSender {
 
     /// Posts one delivery. The name is resolved, every address judged, and the
     /// connection made to a judged address: a name that changes between check
-    /// and use (DNS rebinding) gains nothing.
+    /// and use (DNS rebinding) gains nothing. Of the answer's body at most so many
+    /// bytes are read.
     pub(crate) async fn post(
         &self,
         url: &Url,
         headers: &[(&str, String)],
         body: &str,
+        answer_limit: usize,
     ) -> Result<Received, String> {
         let host = url.host_str().ok_or("no host")?.trim_matches(['[', ']']).to_owned();
         let port = url.port_or_known_default().ok_or("no port")?;
@@ -115,14 +120,27 @@ impl WebhookSender {
             request = request.header(*name, value);
         }
         let request = request.body(Full::new(Bytes::from(body.to_owned()))).map_err(|_| "bad header")?;
-        let answer = sender.send_request(request).await.map(|response| {
-            let seconds = response.headers().get(http::header::RETRY_AFTER);
-            let seconds = seconds.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-            Received { status: response.status(), retry_after: seconds }
-        });
+        let answer = match sender.send_request(request).await {
+            Ok(response) => received(response, answer_limit).await,
+            Err(_) => Err("no answer".into()),
+        };
         connection.abort();
-        answer.map_err(|_| "no answer".into())
+        answer
     }
+}
+
+async fn received(response: Response<Incoming>, limit: usize) -> Result<Received, String> {
+    let (head, body) = response.into_parts();
+    let seconds = head.headers.get(http::header::RETRY_AFTER);
+    let retry_after = seconds.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let body = match limit {
+        0 => Bytes::new(),
+        limit => {
+            let whole = Limited::new(body, limit).collect().await;
+            whole.map_err(|_| "the answer is too long, or breaks off")?.to_bytes()
+        }
+    };
+    Ok(Received { status: head.status, retry_after, body })
 }
 
 fn is_public(ip: IpAddr) -> bool {

@@ -1,5 +1,7 @@
 //! Webhook endpoints of clients.
 
+use std::sync::Arc;
+
 use domain::{EventType, Timestamp, WebhookId, WebhookStatus};
 use store::webhooks::{SecretTurn, WebhookRow};
 use url::Url;
@@ -18,8 +20,17 @@ pub struct NewWebhook {
     pub own_secret: bool,
 }
 
+/// What a client wants to be otherwise at an endpoint.
+#[derive(Clone, Debug, Default)]
+pub struct WebhookChange {
+    /// Where events are to be sent.
+    pub url: Option<String>,
+    /// Event types wanted; empty means all.
+    pub events: Option<Vec<String>>,
+}
+
 /// Why a webhook endpoint is refused, or refuses to do something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookRefused {
     /// Not an absolute `https` URL without user name, password and fragment.
     #[error("a webhook address is an absolute https URL without user name, password and fragment")]
@@ -36,6 +47,9 @@ pub enum WebhookRefused {
     /// The gateway's key signs for the endpoint, so there is no secret.
     #[error("a webhook endpoint with the signature v1a has no secret")]
     NoSecret,
+    /// The endpoint did not say the challenge back.
+    #[error("the webhook endpoint did not answer its challenge: {0}")]
+    Challenge(String),
     /// The endpoint is not told of events.
     #[error("the webhook endpoint is {}", .0.as_str())]
     Status(WebhookStatus),
@@ -44,32 +58,72 @@ pub enum WebhookRefused {
 const MAX_ENDPOINTS: usize = 10;
 
 impl Gateway {
-    /// Adds a webhook endpoint of a client.
+    /// Adds a webhook endpoint of a client. Where endpoints are challenged, that is under
+    /// way when this answers, since the client may answer one request at a time.
     ///
     /// # Errors
     ///
     /// [`FlowError::Webhook`] if the address or an event type is refused.
-    pub async fn add_webhook(&self, client_id: &str, wanted: NewWebhook) -> Result<WebhookRow, FlowError> {
+    pub async fn add_webhook(
+        self: &Arc<Self>,
+        client_id: &str,
+        wanted: NewWebhook,
+    ) -> Result<WebhookRow, FlowError> {
         let url = self.parts.webhooks.check(&wanted.url)?;
-        if wanted.events.iter().any(|event| !may_be_asked_for(event)) {
-            return Err(WebhookRefused::EventType.into());
-        }
+        check_types(&wanted.events)?;
         let global = self.parts.stores.global();
         if global.webhooks(client_id).await?.len() >= MAX_ENDPOINTS {
             return Err(WebhookRefused::TooMany.into());
         }
+        let challenged = self.parts.config.webhook_challenge;
         let webhook = WebhookRow {
             id: WebhookId::new(self.clock(), self.entropy()),
             client_id: client_id.to_owned(),
             url: url.to_string(),
             events: wanted.events,
-            status: WebhookStatus::Enabled,
+            status: if challenged { WebhookStatus::Pending } else { WebhookStatus::Enabled },
             secret: wanted.own_secret.then_some(SecretTurn { number: 1, former_until: None }),
             created_at: self.now(),
         };
         let mut tx = global.begin().await?;
         tx.add_webhook(&webhook).await?;
         tx.commit().await?;
+        if challenged {
+            let (gateway, webhook) = (Arc::clone(self), webhook.clone());
+            tokio::spawn(async move { gateway.verify_new(&webhook).await });
+        }
+        Ok(webhook)
+    }
+
+    /// Changes an endpoint of a client. Where endpoints are challenged, a new address is
+    /// taken when it has answered, and the old one is told until then.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::NotFound`] if the client has no such endpoint, [`FlowError::Webhook`] if
+    /// the address or an event type is refused, or the challenge is not answered.
+    pub async fn change_webhook(
+        &self,
+        client_id: &str,
+        id: WebhookId,
+        change: WebhookChange,
+    ) -> Result<WebhookRow, FlowError> {
+        let was = self.webhook_of(client_id, id).await?;
+        let mut webhook = was.clone();
+        if let Some(events) = change.events {
+            check_types(&events)?;
+            webhook.events = events;
+        }
+        if let Some(address) = change.url {
+            webhook.url = self.parts.webhooks.check(&address)?.to_string();
+        }
+        if webhook.url != was.url && self.parts.config.webhook_challenge {
+            self.challenge(&webhook).await?;
+            if was.status == WebhookStatus::Pending {
+                webhook.status = WebhookStatus::Enabled;
+            }
+        }
+        self.parts.stores.global().update_webhook(&was, &webhook).await?;
         Ok(webhook)
     }
 
@@ -77,14 +131,29 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// [`FlowError::NotFound`] if the client has no such endpoint.
+    /// [`FlowError::NotFound`] if the client has no such endpoint,
+    /// [`WebhookRefused::Status`] if it has not answered its challenge.
     pub async fn enable_webhook(&self, client_id: &str, id: WebhookId) -> Result<WebhookRow, FlowError> {
-        let webhook = self.webhook_of(client_id, id).await?;
-        self.parts.stores.global().set_webhook_status(id, WebhookStatus::Enabled).await?;
-        Ok(WebhookRow { status: WebhookStatus::Enabled, ..webhook })
+        let was = self.webhook_of(client_id, id).await?;
+        match was.status {
+            WebhookStatus::Pending => Err(WebhookRefused::Status(was.status).into()),
+            WebhookStatus::Enabled => Ok(was),
+            WebhookStatus::Disabled => self.turn_on(was).await,
+        }
     }
 
-    pub(crate) async fn webhook_of(&self, client_id: &str, id: WebhookId) -> Result<WebhookRow, FlowError> {
+    pub(crate) async fn turn_on(&self, was: WebhookRow) -> Result<WebhookRow, FlowError> {
+        let webhook = WebhookRow { status: WebhookStatus::Enabled, ..was.clone() };
+        self.parts.stores.global().update_webhook(&was, &webhook).await?;
+        Ok(webhook)
+    }
+
+    /// A webhook endpoint of a client.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::NotFound`] if the client has no such endpoint.
+    pub async fn webhook_of(&self, client_id: &str, id: WebhookId) -> Result<WebhookRow, FlowError> {
         let found = self.parts.stores.global().webhook(id).await?;
         let own = found.filter(|webhook| webhook.client_id == client_id);
         own.ok_or(FlowError::NotFound("webhook endpoint"))
@@ -99,7 +168,7 @@ impl Gateway {
     pub async fn notify(&self, endpoint: &Url, token: &str, body: &str) -> Result<(), String> {
         let url = self.parts.webhooks.check(endpoint.as_str()).map_err(|refused| refused.to_string())?;
         let headers = [("authorization", format!("Bearer {token}"))];
-        let sent = tokio::time::timeout(TIMEOUT, self.parts.webhooks.post(&url, &headers, body));
+        let sent = tokio::time::timeout(TIMEOUT, self.parts.webhooks.post(&url, &headers, body, 0));
         let status = sent.await.map_err(|_| "no answer in time".to_owned())??.status;
         if status.is_success() { Ok(()) } else { Err(format!("status {}", status.as_u16())) }
     }
@@ -110,6 +179,8 @@ pub(crate) fn later(at: Timestamp, seconds: i64) -> Timestamp {
     at.saturating_add(jiff::SignedDuration::from_secs(seconds)).unwrap_or(at)
 }
 
-fn may_be_asked_for(event: &str) -> bool {
-    EventType::from_word(event).is_some_and(EventType::subscribable)
+/// Only types that there are, and that may be asked for.
+fn check_types(events: &[String]) -> Result<(), WebhookRefused> {
+    let known = |event: &String| EventType::from_word(event).is_some_and(EventType::subscribable);
+    if events.iter().all(known) { Ok(()) } else { Err(WebhookRefused::EventType) }
 }

@@ -80,6 +80,9 @@ pub struct SandboxArgs {
     /// `{"issuer": …, "jwks": …}`.
     #[arg(long, value_name = "FILE")]
     pub software_issuers: Option<PathBuf>,
+    /// Tell webhook endpoints of nothing until they have answered a challenge.
+    #[arg(long)]
+    pub webhook_challenge: bool,
     /// Refuse DPoP proofs without a nonce of ours (RFC 9449 §8).
     #[arg(long)]
     pub require_dpop_nonce: bool,

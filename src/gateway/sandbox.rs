@@ -75,6 +75,8 @@ pub struct SandboxOptions {
     pub open_registration: bool,
     /// Issuers of software statements: a JSON array of `{issuer, jwks}`.
     pub software_issuers: Option<PathBuf>,
+    /// Tell webhook endpoints of nothing until they have answered a challenge.
+    pub webhook_challenge: bool,
     /// Refuse DPoP proofs without a nonce.
     pub require_dpop_nonce: bool,
     /// Longest time an aggregated read waits for its banks.
@@ -113,6 +115,7 @@ impl SandboxOptions {
             embedded_banks: true,
             open_registration: true,
             software_issuers: None,
+            webhook_challenge: false,
             require_dpop_nonce: false,
             read_deadline: Duration::from_secs(20),
             peer_rate: 500,
@@ -230,6 +233,7 @@ impl Sandbox {
                 api_origin: api_origin.clone(),
                 auto_approve: options.auto_approve,
                 read_deadline: options.read_deadline,
+                webhook_challenge: options.webhook_challenge,
                 require_dpop_nonce: options.require_dpop_nonce,
             },
             stores: stores.clone(),

@@ -85,19 +85,41 @@ impl GlobalStore {
         exactly_one(&done)
     }
 
-    /// Switches an endpoint on or off; false if it was so before.
+    /// Switches an endpoint off that is told of events; false if it is not.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the database fails.
-    pub async fn set_webhook_status(&self, id: WebhookId, status: WebhookStatus) -> Result<bool, StoreError> {
+    pub async fn disable_webhook(&self, id: WebhookId) -> Result<bool, StoreError> {
         let done =
-            sqlx::query("update webhook_endpoints set status = $2 where webhook_id = $1 and status <> $2")
+            sqlx::query("update webhook_endpoints set status = $2 where webhook_id = $1 and status = $3")
                 .bind(id.to_string())
-                .bind(status.as_str())
+                .bind(WebhookStatus::Disabled.as_str())
+                .bind(WebhookStatus::Enabled.as_str())
                 .execute(self.database.pool())
                 .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// Changes the address, event types and status of an endpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if its address or status is not as it `was` by now.
+    pub async fn update_webhook(&self, was: &WebhookRow, now: &WebhookRow) -> Result<(), StoreError> {
+        let done = sqlx::query(
+            "update webhook_endpoints set url = $2, events = $3, status = $4 \
+             where webhook_id = $1 and url = $5 and status = $6",
+        )
+        .bind(was.id.to_string())
+        .bind(&now.url)
+        .bind(json_text(&now.events)?)
+        .bind(now.status.as_str())
+        .bind(&was.url)
+        .bind(was.status.as_str())
+        .execute(self.database.pool())
+        .await?;
+        exactly_one(&done)
     }
 }
 

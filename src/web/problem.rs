@@ -366,6 +366,7 @@ impl From<FlowError> for Problem {
             FlowError::Webhook(refused) => {
                 let code = match refused {
                     WebhookRefused::Status(_) => ProblemCode::WebhookStatus,
+                    WebhookRefused::Challenge(_) => ProblemCode::WebhookChallenge,
                     WebhookRefused::Url
                     | WebhookRefused::Address
                     | WebhookRefused::EventType

@@ -11,13 +11,13 @@ mod support;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use consentry::demo::Delivery;
+use consentry::demo::{Answer, Delivery, Receiver};
 use crypto::webhook;
 use domain::Clock;
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use support::webhooks::{Hooked, PATIENCE, body, until};
-use support::{TestGateway, assert_problem, rows};
+use support::{TestGateway, UK, Wanted, assert_problem, rows};
 
 /// A test goes to one endpoint, whatever that asked for, and is in its log alone; one that
 /// failed does not hold up the next.
@@ -146,5 +146,156 @@ async fn without_a_secret_there_is_nothing_to_rotate() {
     assert_problem(&others, 404, "resource.not_found");
     let third = Hooked::with(&gw, json!({ "signature": "v1" })).await;
     assert_ne!(other.endpoint["secret"], third.endpoint["secret"]);
+    gw.sandbox.stop().await;
+}
+
+async fn challenging() -> TestGateway {
+    TestGateway::wanted(Wanted { webhook_challenge: true, ..Wanted::default() }).await
+}
+
+/// A listener that answers like `answering` does from its first request on.
+async fn pending(gw: &TestGateway, answering: (StatusCode, &str)) -> Hooked {
+    let pki = gw.sandbox.access().pki;
+    let receiver = Receiver::start(&pki.server.certificate_pem, &pki.server.key_pem).await.unwrap();
+    receiver.answer_with_body(answering.0, answering.1);
+    Hooked::at(gw, receiver, json!({})).await
+}
+
+async fn stands(hooked: &Hooked) -> String {
+    hooked.tpp.get(&hooked.own, &hooked.path("")).await.unwrap().expect(200).unwrap().text("/status")
+}
+
+async fn enabled(hooked: &Hooked) {
+    until("the endpoint is enabled", async || (stands(hooked).await == "enabled").then_some(())).await;
+}
+
+/// Where endpoints are challenged, a signed challenge is the first that a new one gets; it
+/// says it back and is told of events.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_says_its_challenge_back_and_is_told_of_events() {
+    let gw = challenging().await;
+    for signature in ["v1a", "v1"] {
+        let hooked = Hooked::with(&gw, json!({ "signature": signature })).await;
+        assert_eq!(hooked.endpoint["status"], "pending");
+        enabled(&hooked).await;
+        let asked = hooked.receiver.arrived().remove(0);
+        assert_eq!(
+            (&body(&asked)["type"], &body(&asked)["id"]),
+            (&json!("webhook.challenge"), &json!(asked.id))
+        );
+        assert!(body(&asked)["data"]["challenge"].as_str().unwrap().len() > 40);
+        match hooked.endpoint["secret"].as_str() {
+            Some(secret) => assert!(verifies(&asked, secret)),
+            None => assert!(asked.signature.starts_with("v1a,")),
+        }
+        let other = hooked.tested().await;
+        assert_eq!(body(&other)["type"], "webhook.test");
+        assert_eq!(hooked.post("/verify").await.expect(200).unwrap().text("/status"), "enabled");
+        assert_eq!(hooked.receiver.arrived().len(), 2, "what has answered is not asked again");
+    }
+    gw.sandbox.stop().await;
+}
+
+/// Challenges at the same time do not stand in each other's way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_may_be_challenged_by_many_at_once() {
+    let gw = challenging().await;
+    let hooked = Hooked::with(&gw, json!({})).await;
+    let asked = futures_util::future::join_all((0..8).map(|_| hooked.post("/verify"))).await;
+    for answer in asked {
+        assert_eq!(answer.expect(200).unwrap().text("/status"), "enabled");
+    }
+    gw.sandbox.stop().await;
+}
+
+/// Nothing but challenges goes to an endpoint that did not answer, or answered something
+/// else, and only an answer changes that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_does_not_answer_is_told_of_nothing() {
+    let gw = challenging().await;
+    let wrong = (StatusCode::OK, r#"{"challenge":"guessed"}"#);
+    let hooked = pending(&gw, wrong).await;
+    hooked.receiver.wait_for(|_| true, PATIENCE).await.unwrap();
+    for (status, answer) in
+        [wrong, (StatusCode::OK, "well"), (StatusCode::NO_CONTENT, ""), (StatusCode::BAD_GATEWAY, "")]
+    {
+        hooked.receiver.answer_with_body(status, answer);
+        assert_problem(&hooked.post("/verify").await, 422, "webhook.challenge");
+    }
+    hooked.receiver.answer_with_body(StatusCode::OK, &"x".repeat(5_000));
+    assert_problem(&hooked.post("/verify").await, 422, "webhook.challenge");
+    assert_problem(&hooked.post("/test").await, 409, "webhook.not_enabled");
+    assert_problem(&hooked.post("/enable").await, 409, "webhook.not_enabled");
+    let consent = hooked.tpp.lodge(&hooked.own, &[UK]).await.unwrap().remove(0);
+    until("the event is told to those who ask", async || {
+        let events = rows(&hooked.tpp.get(&hooked.own, "/v1/events").await.unwrap());
+        events.iter().any(|one| one["resource"]["id"] == json!(consent)).then_some(())
+    })
+    .await;
+    assert_eq!(stands(&hooked).await, "pending");
+    hooked.receiver.answer_well();
+    assert_eq!(hooked.post("/verify").await.expect(200).unwrap().text("/status"), "enabled");
+    hooked.tpp.delete(&hooked.own, &format!("/v1/consents/{consent}")).await.unwrap();
+    hooked.receiver.wait_for(|it| body(it)["type"] == "consent.revoked", PATIENCE).await.unwrap();
+    let types: Vec<_> = hooked.receiver.arrived().iter().map(|it| body(it)["type"].clone()).collect();
+    assert_eq!(types.iter().filter(|one| *one != "webhook.challenge").count(), 1, "{types:?}");
+    let stranger = gw.tpp().await;
+    let theirs = stranger.own_token("accounts").await.unwrap();
+    let refused = stranger.post(&theirs, &hooked.path("/verify"), &json!({})).await.unwrap();
+    assert_problem(&refused, 404, "resource.not_found");
+    gw.sandbox.stop().await;
+}
+
+async fn change(hooked: &Hooked, members: &Value) -> Answer {
+    let bearer = consentry::demo::bearer(&hooked.own);
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let url = format!("{}{}", hooked.tpp.api, hooked.path(""));
+    hooked.tpp.http.send(http::Method::PATCH, &url, &headers, members.to_string()).await.unwrap()
+}
+
+/// A new address is told of nothing either until it has answered; the old one is, so that
+/// no event is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_address_is_taken_when_it_has_answered() {
+    let gw = challenging().await;
+    let hooked = Hooked::with(&gw, json!({})).await;
+    enabled(&hooked).await;
+    let pki = gw.sandbox.access().pki;
+    let next = Receiver::start(&pki.server.certificate_pem, &pki.server.key_pem).await.unwrap();
+    next.answer_with(StatusCode::OK);
+    let refused = change(&hooked, &json!({ "url": next.url, "events": ["consent.created"] })).await;
+    assert_problem(&refused, 422, "webhook.challenge");
+    let kept = hooked.tpp.get(&hooked.own, &hooked.path("")).await.unwrap().json();
+    assert_eq!((&kept["url"], &kept["events"]), (&json!(hooked.receiver.url), &json!([])));
+    hooked.tested().await;
+
+    next.answer_well();
+    let changed = change(&hooked, &json!({ "url": next.url })).await.expect(200).unwrap().json();
+    assert_eq!((&changed["url"], &changed["status"]), (&json!(next.url), &json!("enabled")));
+    let sent = hooked.post("/test").await.expect(202).unwrap().text("/event_id");
+    next.wait_for(|it| it.id == sent, PATIENCE).await.unwrap();
+    assert!(hooked.receiver.arrived().iter().all(|it| it.id != sent));
+    gw.sandbox.stop().await;
+}
+
+/// In a sandbox nobody is challenged unless it was started so; what is changed is checked
+/// like what is new.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sandbox_asks_for_no_challenge() {
+    let gw = TestGateway::start().await;
+    let hooked = Hooked::with(&gw, json!({})).await;
+    assert_eq!(hooked.endpoint["status"], "enabled");
+    let elsewhere = json!({ "url": "https://localhost:9/hooks", "events": ["consent.created"] });
+    let changed = change(&hooked, &elsewhere).await.expect(200).unwrap().json();
+    assert_eq!((&changed["url"], &changed["events"]), (&elsewhere["url"], &elsewhere["events"]));
+    for bad in [json!({ "url": "https://10.0.0.1/h" }), json!({ "events": ["webhook.challenge"] })] {
+        assert_problem(&change(&hooked, &bad).await, 422, "webhook.refused");
+    }
+    assert_problem(&change(&hooked, &json!({ "status": "enabled" })).await, 422, "request.invalid");
+    let back = change(&hooked, &json!({ "url": hooked.receiver.url, "events": [] })).await;
+    assert_eq!(back.expect(200).unwrap().json(), hooked.endpoint);
+    hooked.tested().await;
+    let types: Vec<_> = hooked.receiver.arrived().iter().map(|it| body(it)["type"].clone()).collect();
+    assert_eq!(types, ["webhook.test"]);
     gw.sandbox.stop().await;
 }

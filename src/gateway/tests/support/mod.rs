@@ -41,6 +41,7 @@ pub struct Wanted {
     pub clock: Arc<dyn Clock>,
     pub virtual_time: Option<Arc<ShiftedClock>>,
     pub require_dpop_nonce: bool,
+    pub webhook_challenge: bool,
     pub open_registration: bool,
     /// Issuers of software statements: an array of `{issuer, jwks}`.
     pub software_issuers: Value,
@@ -53,6 +54,7 @@ impl Default for Wanted {
             clock: Arc::new(SystemClock),
             virtual_time: None,
             require_dpop_nonce: false,
+            webhook_challenge: false,
             open_registration: true,
             software_issuers: Value::Array(Vec::new()),
         }
@@ -100,6 +102,7 @@ impl TestGateway {
         let sandbox = Sandbox::start(SandboxOptions {
             auto_approve: wanted.auto_approve,
             require_dpop_nonce: wanted.require_dpop_nonce,
+            webhook_challenge: wanted.webhook_challenge,
             open_registration: wanted.open_registration,
             software_issuers: Some(issuers),
             read_deadline: Duration::from_secs(2),

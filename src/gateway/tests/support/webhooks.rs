@@ -21,11 +21,16 @@ pub struct Hooked {
 
 impl Hooked {
     /// A fintech that has added an endpoint with these members.
-    pub async fn with(gw: &TestGateway, mut members: Value) -> Self {
-        let tpp = gw.tpp().await;
-        let own = tpp.own_token("accounts").await.unwrap();
+    pub async fn with(gw: &TestGateway, members: Value) -> Self {
         let pki = gw.sandbox.access().pki;
         let receiver = Receiver::start(&pki.server.certificate_pem, &pki.server.key_pem).await.unwrap();
+        Self::at(gw, receiver, members).await
+    }
+
+    /// The same, of an endpoint that is there.
+    pub async fn at(gw: &TestGateway, receiver: Receiver, mut members: Value) -> Self {
+        let tpp = gw.tpp().await;
+        let own = tpp.own_token("accounts").await.unwrap();
         members["url"] = json!(receiver.url);
         let added = tpp.post(&own, "/v1/webhook-endpoints", &members).await.unwrap().expect(201).unwrap();
         Self { tpp, own, receiver, endpoint: added.json() }
