@@ -98,7 +98,7 @@ pub(crate) async fn list(
     QueryParams(params): QueryParams<PageParams>,
 ) -> Result<Json<EventList>, Problem> {
     let limit = limit_of(params.limit, 100, 500)?;
-    let cursors = Cursor::new(gateway.id_key(), "events", &[&caller.client_id]);
+    let cursors = cursors(&gateway, &caller.client_id);
     let places: Option<EventPlaces> =
         params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
     let page = gateway.events_after(&caller.client_id, &places.unwrap_or_default(), limit).await?;
@@ -119,4 +119,9 @@ pub(crate) async fn show(
     let missing = || Problem::new(ProblemCode::NotFound).detail("There is no such event.");
     let id: EventId = event.parse().map_err(|_| missing())?;
     Ok(Json(Event::of(&gateway.event_of(&caller.client_id, id).await?)?))
+}
+
+/// The cursors of a client's events.
+pub(crate) fn cursors<'a>(gateway: &'a Gateway, client_id: &str) -> Cursor<'a> {
+    Cursor::new(gateway.id_key(), "events", &[client_id])
 }

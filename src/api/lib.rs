@@ -5,6 +5,7 @@ mod account_resources;
 mod accounts;
 mod consent_view;
 mod consents;
+mod event_stream;
 mod event_types;
 mod events;
 mod funds;
@@ -31,6 +32,7 @@ use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use event_stream::EventStreams;
 pub use transactions::{TransactionView, Viewer};
 
 /// What the API works with.
@@ -40,6 +42,14 @@ pub struct Api {
     pub gateway: Arc<Gateway>,
     /// The imported institution directory; empty where none was imported.
     pub directory: Arc<Directory>,
+    /// The event streams that are open.
+    pub streams: EventStreams,
+}
+
+impl FromRef<Api> for EventStreams {
+    fn from_ref(api: &Api) -> Self {
+        api.streams.clone()
+    }
 }
 
 impl FromRef<Api> for Arc<Gateway> {
@@ -138,6 +148,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(mandates::pay, mandates::payments))
         .routes(routes!(payments::cancel))
         .routes(routes!(events::list))
+        .routes(routes!(event_stream::follow))
         .routes(routes!(events::show))
         .routes(routes!(event_types::list))
         .routes(routes!(webhooks::add, webhooks::list))

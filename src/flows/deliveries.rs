@@ -48,7 +48,10 @@ impl Gateway {
                     .collect();
                 let mut tx = store.begin().await?;
                 match tx.fan_out(event.id, &wanted, self.now()).await {
-                    Ok(()) => tx.commit().await?,
+                    Ok(()) => {
+                        tx.commit().await?;
+                        self.event_news.notify_waiters();
+                    }
                     // Another process fanned it out.
                     Err(StoreError::Conflict) => {}
                     Err(error) => return Err(error.into()),

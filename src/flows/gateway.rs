@@ -12,7 +12,8 @@ use domain::{Clock, Entropy, InstitutionId, Region, Timestamp};
 use secrecy::SecretString;
 use store::Stores;
 use store::bell::Bell;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::futures::Notified;
+use tokio::sync::{Mutex, Notify, Semaphore};
 use url::Url;
 use uuid::Uuid;
 
@@ -86,6 +87,8 @@ pub struct Gateway {
     pub(crate) reconciling: Arc<Semaphore>,
     /// Places for webhook deliveries.
     pub(crate) delivering: Arc<Semaphore>,
+    /// Rings when this process has put events where clients read them.
+    pub(crate) event_news: Notify,
 }
 
 /// Steps of the reconciler, webhook deliveries, and questions about consents, at
@@ -140,6 +143,7 @@ impl Gateway {
             asking: Arc::new(Semaphore::new(AT_ONCE)),
             reconciling: Arc::new(Semaphore::new(AT_ONCE)),
             delivering: Arc::new(Semaphore::new(AT_ONCE)),
+            event_news: Notify::new(),
         })
     }
 
@@ -190,6 +194,12 @@ impl Gateway {
     #[must_use]
     pub fn webhook_keys(&self) -> &KeyRing {
         &self.parts.webhook_keys
+    }
+
+    /// Waits until this process has put events where clients read them, from now on. Others
+    /// may have done so without a sound.
+    pub fn event_news(&self) -> Notified<'_> {
+        self.event_news.notified()
     }
 
     pub(crate) fn now(&self) -> Timestamp {

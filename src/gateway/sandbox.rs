@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use api::Api;
+use api::{Api, EventStreams};
 use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
 use domain::{Clock, Entropy, Region, ShiftedClock, SystemEntropy};
@@ -81,6 +81,8 @@ pub struct SandboxOptions {
     pub require_dpop_nonce: bool,
     /// Longest time an aggregated read waits for its banks.
     pub read_deadline: Duration,
+    /// Longest silence of an event stream.
+    pub event_heartbeat: Duration,
     /// PostgreSQL instead of SQLite.
     pub database_url: Option<String>,
     /// Requests that one peer may make per second, twice as many at once.
@@ -118,6 +120,7 @@ impl SandboxOptions {
             webhook_challenge: false,
             require_dpop_nonce: false,
             read_deadline: Duration::from_secs(20),
+            event_heartbeat: Duration::from_secs(15),
             peer_rate: 500,
             database_url: None,
             redis_url: None,
@@ -261,7 +264,8 @@ impl Sandbox {
         let page_routes = oauth.page_routes().merge(published_seal::routes(&pki)?);
         let page_router = edge(with_fallbacks(page_routes));
         let directory = Arc::new(directory::load(stores.global()).await?);
-        let api_routes = api::routes(Api { gateway: Arc::clone(&gateway), directory });
+        let streams = EventStreams::new(options.event_heartbeat, stop.clone());
+        let api_routes = api::routes(Api { gateway: Arc::clone(&gateway), directory, streams });
         let banks = Arc::new(banks);
         let driven = drive::routes(drive::Drive {
             gateway: Arc::clone(&gateway),

@@ -106,6 +106,7 @@ impl TestGateway {
             open_registration: wanted.open_registration,
             software_issuers: Some(issuers),
             read_deadline: Duration::from_secs(2),
+            event_heartbeat: Duration::from_millis(100),
             database_url: database_url.clone(),
             clock: Arc::clone(&wanted.clock),
             virtual_time: wanted.virtual_time,
