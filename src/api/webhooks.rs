@@ -30,6 +30,10 @@ pub(crate) struct WebhookCreate {
     /// How deliveries are signed.
     #[serde(default)]
     signature: Signature,
+    /// Whether the gateway shows its client certificate, for endpoints that ask for one
+    /// (mutual TLS).
+    #[serde(default)]
+    client_certificate: bool,
 }
 
 /// Kinds of signatures of Standard Webhooks 1.0, over `webhook-id.webhook-timestamp.body`:
@@ -56,6 +60,8 @@ pub(crate) struct WebhookView {
     events: Vec<String>,
     /// `pending` until its challenge is answered, then `enabled`; or `disabled`.
     status: &'static str,
+    /// Whether the gateway shows its client certificate.
+    client_certificate: bool,
     /// How deliveries are signed.
     signature: Signature,
     /// The secret of `v1`: shown when it is new, and never again.
@@ -84,6 +90,7 @@ impl From<WebhookRow> for WebhookView {
             url: row.url,
             events: row.events,
             status: row.status.as_str(),
+            client_certificate: row.client_certificate,
             signature: if row.secret.is_some() { Signature::V1 } else { Signature::V1a },
             secret: None,
             former_secret_until: row.secret.and_then(|turn| turn.former_until).map(|until| until.to_string()),
@@ -109,6 +116,9 @@ pub(crate) struct WebhookUpdate {
     /// Event types wanted, of those that `GET /v1/event-types` lists; empty means all.
     #[serde(default)]
     events: Option<Vec<String>>,
+    /// Whether the gateway shows its client certificate.
+    #[serde(default)]
+    client_certificate: Option<bool>,
 }
 
 /// Add a webhook endpoint.
@@ -125,8 +135,9 @@ pub(crate) async fn add(
     caller: Caller<AnyScope>,
     body: JsonBody<WebhookCreate>,
 ) -> Result<(StatusCode, Json<WebhookView>), Problem> {
-    let WebhookCreate { url, events, signature } = body.value;
-    let wanted = NewWebhook { url, events, own_secret: signature == Signature::V1 };
+    let WebhookCreate { url, events, signature, client_certificate } = body.value;
+    let own_secret = signature == Signature::V1;
+    let wanted = NewWebhook { url, events, own_secret, client_certificate };
     let webhook = gateway.add_webhook(&caller.client_id, wanted).await?;
     Ok((StatusCode::CREATED, Json(WebhookView::with_secret(&gateway, webhook))))
 }
@@ -170,8 +181,8 @@ pub(crate) async fn change(
     Path(webhook): Path<String>,
     body: JsonBody<WebhookUpdate>,
 ) -> Result<Json<WebhookView>, Problem> {
-    let WebhookUpdate { url, events } = body.value;
-    let change = WebhookChange { url, events };
+    let WebhookUpdate { url, events, client_certificate } = body.value;
+    let change = WebhookChange { url, events, client_certificate };
     Ok(Json(gateway.change_webhook(&caller.client_id, named(&webhook)?, change).await?.into()))
 }
 

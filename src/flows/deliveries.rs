@@ -11,7 +11,7 @@ use store::webhooks::WebhookRow;
 use store::{RegionalStore, StoreError};
 
 use crate::events::Subject;
-use crate::webhook_sender::Received;
+use crate::webhook_sender::{Post, Received};
 use crate::webhooks::later;
 use crate::{FlowError, Gateway, WebhookRefused};
 
@@ -222,7 +222,9 @@ impl Gateway {
             ("webhook-timestamp", timestamp.to_string()),
             ("webhook-signature", signature),
         ];
-        let sent = self.parts.webhooks.post(&url, &headers, &event.body, answer_limit);
+        let certificate = webhook.client_certificate;
+        let post = Post { headers: &headers, body: &event.body, answer_limit, certificate };
+        let sent = self.parts.webhooks.post(&url, post);
         tokio::time::timeout(TIMEOUT, sent).await.map_err(|_| "no answer in time".to_owned())?
     }
 }

@@ -40,7 +40,20 @@ pub(crate) struct Received {
 #[derive(Clone)]
 pub struct WebhookSender {
     tls: Arc<ClientConfig>,
+    /// TLS that shows the gateway's client certificate, if it has one for webhooks.
+    presenting: Option<Arc<ClientConfig>>,
     policy: WebhookPolicy,
+}
+
+/// What is posted.
+#[derive(Clone, Copy)]
+pub(crate) struct Post<'a> {
+    pub(crate) headers: &'a [(&'a str, String)],
+    pub(crate) body: &'a str,
+    /// Most bytes of the answer's body that are read.
+    pub(crate) answer_limit: usize,
+    /// Whether the gateway's client certificate is shown.
+    pub(crate) certificate: bool,
 }
 
 impl fmt::Debug for WebhookSender {
@@ -53,7 +66,18 @@ impl WebhookSender {
     /// A sender that trusts what `tls` trusts.
     #[must_use]
     pub fn new(tls: Arc<ClientConfig>, policy: WebhookPolicy) -> Self {
-        Self { tls, policy }
+        Self { tls, presenting: None, policy }
+    }
+
+    /// The same, which shows a client certificate to endpoints that want one: `tls` has it.
+    #[must_use]
+    pub fn presenting(self, tls: Arc<ClientConfig>) -> Self {
+        Self { presenting: Some(tls), ..self }
+    }
+
+    /// Whether there is a client certificate to show.
+    pub(crate) fn has_certificate(&self) -> bool {
+        self.presenting.is_some()
     }
 
     /// Checks an address before it is registered.
@@ -88,15 +112,10 @@ impl WebhookSender {
 
     /// Posts one delivery. The name is resolved, every address judged, and the
     /// connection made to a judged address: a name that changes between check
-    /// and use (DNS rebinding) gains nothing. Of the answer's body at most so many
-    /// bytes are read.
-    pub(crate) async fn post(
-        &self,
-        url: &Url,
-        headers: &[(&str, String)],
-        body: &str,
-        answer_limit: usize,
-    ) -> Result<Received, String> {
+    /// and use (DNS rebinding) gains nothing.
+    pub(crate) async fn post(&self, url: &Url, post: Post<'_>) -> Result<Received, String> {
+        let tls = if post.certificate { self.presenting.as_ref() } else { Some(&self.tls) };
+        let tls = tls.ok_or("the gateway has no client certificate for webhooks")?;
         let host = url.host_str().ok_or("no host")?.trim_matches(['[', ']']).to_owned();
         let port = url.port_or_known_default().ok_or("no port")?;
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), port))
@@ -108,7 +127,7 @@ impl WebhookSender {
         }
         let stream = TcpStream::connect(addresses.as_slice()).await.map_err(|_| "no connection")?;
         let name = ServerName::try_from(host).map_err(|_| "no server name")?;
-        let connector = TlsConnector::from(Arc::clone(&self.tls));
+        let connector = TlsConnector::from(Arc::clone(tls));
         let stream = connector.connect(name, stream).await.map_err(|_| "TLS failed")?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|_| "no HTTP")?;
@@ -116,12 +135,12 @@ impl WebhookSender {
         let mut request = Request::post(url[url::Position::BeforePath..].to_owned())
             .header(http::header::HOST, url[url::Position::BeforeHost..url::Position::AfterPort].to_owned())
             .header(http::header::CONTENT_TYPE, "application/json");
-        for (name, value) in headers {
+        for (name, value) in post.headers {
             request = request.header(*name, value);
         }
-        let request = request.body(Full::new(Bytes::from(body.to_owned()))).map_err(|_| "bad header")?;
+        let request = request.body(Full::new(Bytes::from(post.body.to_owned()))).map_err(|_| "bad header")?;
         let answer = match sender.send_request(request).await {
-            Ok(response) => received(response, answer_limit).await,
+            Ok(response) => received(response, post.answer_limit).await,
             Err(_) => Err("no answer".into()),
         };
         connection.abort();
@@ -220,5 +239,15 @@ mod tests {
         assert!(sender.check("https://localhost:9000/h").is_ok());
         assert!(sender.check("https://127.0.0.1:9000/h").is_ok());
         assert_eq!(sender.check("https://10.0.0.1/h"), Err(WebhookRefused::Address));
+    }
+
+    #[tokio::test]
+    async fn without_a_certificate_none_is_promised_and_nothing_sent() {
+        let sender = sender(WebhookPolicy::LoopbackToo);
+        assert!(!sender.has_certificate());
+        let url = sender.check("https://localhost:9/h").unwrap();
+        let post = Post { headers: &[], body: "{}", answer_limit: 0, certificate: true };
+        let why = sender.post(&url, post).await.unwrap_err();
+        assert_eq!(why, "the gateway has no client certificate for webhooks");
     }
 }

@@ -7,6 +7,7 @@ use store::webhooks::{SecretTurn, WebhookRow};
 use url::Url;
 
 use crate::deliveries::TIMEOUT;
+use crate::webhook_sender::Post;
 use crate::{FlowError, Gateway};
 
 /// A webhook endpoint as a client wants it.
@@ -18,6 +19,8 @@ pub struct NewWebhook {
     pub events: Vec<String>,
     /// Whether a secret of its own signs (`v1`), and not the gateway's key (`v1a`).
     pub own_secret: bool,
+    /// Whether the gateway is to show its client certificate.
+    pub client_certificate: bool,
 }
 
 /// What a client wants to be otherwise at an endpoint.
@@ -27,6 +30,8 @@ pub struct WebhookChange {
     pub url: Option<String>,
     /// Event types wanted; empty means all.
     pub events: Option<Vec<String>>,
+    /// Whether the gateway is to show its client certificate.
+    pub client_certificate: Option<bool>,
 }
 
 /// Why a webhook endpoint is refused, or refuses to do something.
@@ -47,6 +52,9 @@ pub enum WebhookRefused {
     /// The gateway's key signs for the endpoint, so there is no secret.
     #[error("a webhook endpoint with the signature v1a has no secret")]
     NoSecret,
+    /// There is no client certificate to show to endpoints.
+    #[error("the gateway has no client certificate for webhooks")]
+    NoCertificate,
     /// The endpoint did not say the challenge back.
     #[error("the webhook endpoint did not answer its challenge: {0}")]
     Challenge(String),
@@ -71,6 +79,7 @@ impl Gateway {
     ) -> Result<WebhookRow, FlowError> {
         let url = self.parts.webhooks.check(&wanted.url)?;
         check_types(&wanted.events)?;
+        self.check_certificate(wanted.client_certificate)?;
         let global = self.parts.stores.global();
         if global.webhooks(client_id).await?.len() >= MAX_ENDPOINTS {
             return Err(WebhookRefused::TooMany.into());
@@ -83,6 +92,7 @@ impl Gateway {
             events: wanted.events,
             status: if challenged { WebhookStatus::Pending } else { WebhookStatus::Enabled },
             secret: wanted.own_secret.then_some(SecretTurn { number: 1, former_until: None }),
+            client_certificate: wanted.client_certificate,
             created_at: self.now(),
         };
         let mut tx = global.begin().await?;
@@ -117,6 +127,10 @@ impl Gateway {
         if let Some(address) = change.url {
             webhook.url = self.parts.webhooks.check(&address)?.to_string();
         }
+        if let Some(certificate) = change.client_certificate {
+            self.check_certificate(certificate)?;
+            webhook.client_certificate = certificate;
+        }
         if webhook.url != was.url && self.parts.config.webhook_challenge {
             self.challenge(&webhook).await?;
             if was.status == WebhookStatus::Pending {
@@ -125,6 +139,11 @@ impl Gateway {
         }
         self.parts.stores.global().update_webhook(&was, &webhook).await?;
         Ok(webhook)
+    }
+
+    fn check_certificate(&self, wanted: bool) -> Result<(), WebhookRefused> {
+        let possible = !wanted || self.parts.webhooks.has_certificate();
+        if possible { Ok(()) } else { Err(WebhookRefused::NoCertificate) }
     }
 
     /// Switches an endpoint of a client on again.
@@ -168,7 +187,8 @@ impl Gateway {
     pub async fn notify(&self, endpoint: &Url, token: &str, body: &str) -> Result<(), String> {
         let url = self.parts.webhooks.check(endpoint.as_str()).map_err(|refused| refused.to_string())?;
         let headers = [("authorization", format!("Bearer {token}"))];
-        let sent = tokio::time::timeout(TIMEOUT, self.parts.webhooks.post(&url, &headers, body, 0));
+        let post = Post { headers: &headers, body, answer_limit: 0, certificate: false };
+        let sent = tokio::time::timeout(TIMEOUT, self.parts.webhooks.post(&url, post));
         let status = sent.await.map_err(|_| "no answer in time".to_owned())??.status;
         if status.is_success() { Ok(()) } else { Err(format!("status {}", status.as_u16())) }
     }

@@ -22,13 +22,14 @@ use anyhow::{Context, anyhow};
 use api::{Api, EventStreams};
 use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
+use crypto::pki::Issued;
 use domain::{Clock, Entropy, Region, ShiftedClock, SystemEntropy};
 use edge::{EdgeConfig, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
 use modelbank::{Faults, Habits, Journal};
 use oauth::{OAuth, SoftwareIssuer};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use store::bell::Bell;
 use store::{GlobalStore, RegionalStore, Stores};
@@ -248,7 +249,8 @@ impl Sandbox {
             entropy: Arc::clone(&options.entropy),
             id_key: IdKey::new(keys.id_key),
             webhook_keys: webhook_keys.ring(),
-            webhooks: WebhookSender::new(Arc::new(trusting(&pki.root)?), WebhookPolicy::LoopbackToo),
+            webhooks: WebhookSender::new(trusting(&pki.root, None)?, WebhookPolicy::LoopbackToo)
+                .presenting(trusting(&pki.root, Some(&pki.gateway_qwac))?),
             bank_key: Arc::clone(&seal.key),
         });
         clients::preload(&stores, options.clients.as_deref(), options.clock.now()).await?;
@@ -467,17 +469,24 @@ fn with_fallbacks(router: Router) -> Router {
     router.fallback(web::no_such_path).method_not_allowed_fallback(web::no_such_method)
 }
 
-/// TLS as a client that trusts one root.
-fn trusting(root_pem: &str) -> anyhow::Result<ClientConfig> {
+/// TLS as a client that trusts one root, and shows a certificate, if it has one.
+fn trusting(root_pem: &str, identity: Option<&Issued>) -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(root_pem.as_bytes()) {
         roots.add(certificate?)?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    Ok(ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
+        .with_root_certificates(roots);
+    Ok(Arc::new(match identity {
+        Some(Issued { certificate_pem, key_pem }) => {
+            let chain = CertificateDer::pem_slice_iter(certificate_pem.as_bytes());
+            let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())?;
+            config.with_client_auth_cert(chain.collect::<Result<_, _>>()?, key)?
+        }
+        None => config.with_no_client_auth(),
+    }))
 }
 
 /// The worker: reconciles payments, keeps consents and mandates, delivers webhooks, forgets

@@ -52,6 +52,7 @@ pub(crate) const GLOBAL: Schema = &[
     (2, "authorization server", include_str!("../../migrations/global/0002_authorization_server.sql")),
     (3, "token indexes", include_str!("../../migrations/global/0003_token_indexes.sql")),
     (20, "webhook secrets", include_str!("../../migrations/global/0020_webhook_secrets.sql")),
+    (21, "webhook certificates", include_str!("../../migrations/global/0021_webhook_certificates.sql")),
 ];
 
 /// Schema of a region's store.

@@ -21,6 +21,8 @@ pub struct WebhookRow {
     pub status: WebhookStatus,
     /// Which secret signs what is sent there; none where the gateway's key does.
     pub secret: Option<SecretTurn>,
+    /// Whether the gateway shows its client certificate there.
+    pub client_certificate: bool,
     /// When it was added.
     pub created_at: Timestamp,
 }
@@ -101,14 +103,14 @@ impl GlobalStore {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Changes the address, event types and status of an endpoint.
+    /// Changes the address, event types, certificate and status of an endpoint.
     ///
     /// # Errors
     ///
     /// [`StoreError::Conflict`] if its address or status is not as it `was` by now.
     pub async fn update_webhook(&self, was: &WebhookRow, now: &WebhookRow) -> Result<(), StoreError> {
         let done = sqlx::query(
-            "update webhook_endpoints set url = $2, events = $3, status = $4 \
+            "update webhook_endpoints set url = $2, events = $3, status = $4, client_certificate = $7 \
              where webhook_id = $1 and url = $5 and status = $6",
         )
         .bind(was.id.to_string())
@@ -117,6 +119,7 @@ impl GlobalStore {
         .bind(now.status.as_str())
         .bind(&was.url)
         .bind(was.status.as_str())
+        .bind(i64::from(now.client_certificate))
         .execute(self.database.pool())
         .await?;
         exactly_one(&done)
@@ -132,8 +135,8 @@ impl Tx {
     pub async fn add_webhook(&mut self, webhook: &WebhookRow) -> Result<(), StoreError> {
         sqlx::query(
             "insert into webhook_endpoints \
-             (webhook_id, client_id, url, events, status, created_at, secret_number) \
-             values ($1, $2, $3, $4, $5, $6, $7)",
+             (webhook_id, client_id, url, events, status, created_at, secret_number, client_certificate) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(webhook.id.to_string())
         .bind(&webhook.client_id)
@@ -142,6 +145,7 @@ impl Tx {
         .bind(webhook.status.as_str())
         .bind(micros(webhook.created_at))
         .bind(webhook.secret.map(|secret| secret.number))
+        .bind(i64::from(webhook.client_certificate))
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -173,6 +177,7 @@ fn read(row: &sqlx::any::AnyRow) -> Result<WebhookRow, StoreError> {
         events: columns.json("events")?,
         status: columns.word("status", WebhookStatus::from_word)?,
         secret: number.map(|number| SecretTurn { number, former_until }),
+        client_certificate: columns.number("client_certificate")? != 0,
         created_at: columns.time("created_at")?,
     })
 }

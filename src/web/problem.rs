@@ -371,7 +371,8 @@ impl From<FlowError> for Problem {
                     | WebhookRefused::Address
                     | WebhookRefused::EventType
                     | WebhookRefused::TooMany
-                    | WebhookRefused::NoSecret => ProblemCode::WebhookRefused,
+                    | WebhookRefused::NoSecret
+                    | WebhookRefused::NoCertificate => ProblemCode::WebhookRefused,
                 };
                 Self::new(code).detail(format!("{refused}."))
             }
