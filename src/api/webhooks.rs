@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use domain::{EventId, WebhookId};
+use domain::{EventId, Timestamp, WebhookId};
 use flows::{Gateway, NewWebhook, WebhookChange};
 use http::StatusCode;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use store::events::DeliveryRecord;
 use store::webhooks::WebhookRow;
-use utoipa::{IntoParams, ToSchema};
-use web::{AnyScope, Caller, JsonBody, Problem, ProblemCode, QueryParams, from_text};
+use utoipa::ToSchema;
+use web::{AnyScope, Caller, Cursor, JsonBody, Problem, ProblemCode, QueryParams};
 
-use crate::view::limit_of;
+use crate::view::{Page, PageParams, limit_of};
 
 /// A new endpoint.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -307,17 +307,8 @@ pub(crate) struct DeliveryView {
 pub(crate) struct DeliveryList {
     /// The newest events first.
     data: Vec<DeliveryView>,
-}
-
-/// How many deliveries.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct DeliveryParams {
-    /// At most so many, 1 to 500.
-    #[serde(default, deserialize_with = "from_text")]
-    #[param(minimum = 1, maximum = 500)]
-    limit: Option<u16>,
+    /// Where the next page starts.
+    page: Page,
 }
 
 impl From<DeliveryRecord> for DeliveryView {
@@ -342,18 +333,27 @@ impl From<DeliveryRecord> for DeliveryView {
 
 /// List what was delivered to an endpoint, or is to be.
 #[utoipa::path(get, operation_id = "listWebhookDeliveries", path = "/v1/webhook-endpoints/{webhook_id}/deliveries", tag = "webhooks",
-    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path), DeliveryParams),
+    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path), PageParams),
     responses((status = 200, description = "What was asked for", body = DeliveryList),
         (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn deliveries(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<AnyScope>,
     Path(webhook): Path<String>,
-    QueryParams(params): QueryParams<DeliveryParams>,
+    QueryParams(params): QueryParams<PageParams>,
 ) -> Result<Json<DeliveryList>, Problem> {
     let limit = limit_of(params.limit, 100, 500)?;
-    let found = gateway.deliveries_to(&caller.client_id, named(&webhook)?, limit).await?;
-    Ok(Json(DeliveryList { data: found.into_iter().map(DeliveryView::from).collect() }))
+    let cursors = Cursor::new(gateway.id_key(), "deliveries", &[&caller.client_id, &webhook]);
+    let after: Option<(Timestamp, EventId)> =
+        params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
+    let more = limit.saturating_add(1);
+    let mut found = gateway.deliveries_to(&caller.client_id, named(&webhook)?, after, more).await?;
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().filter(|_| has_more).map(|one| &one.event);
+    let next_cursor = last.map(|event| cursors.write(&(event.created_at, event.id)));
+    let page = Page { next_cursor, has_more };
+    Ok(Json(DeliveryList { data: found.into_iter().map(DeliveryView::from).collect(), page }))
 }
 
 /// Deliver an event to an endpoint again.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{EventId, WebhookId, WebhookStatus};
+use domain::{EventId, Timestamp, WebhookId, WebhookStatus};
 use http::StatusCode;
 use store::events::{Delivery, DeliveryRecord, EventRow};
 use store::webhooks::WebhookRow;
@@ -99,7 +99,8 @@ impl Gateway {
         Ok(event.id)
     }
 
-    /// What was delivered to an endpoint of a client, or is to be, the newest first.
+    /// What was delivered to an endpoint of a client, or is to be, behind an event: the newest
+    /// first.
     ///
     /// # Errors
     ///
@@ -108,14 +109,15 @@ impl Gateway {
         &self,
         client_id: &str,
         webhook: WebhookId,
+        after: Option<(Timestamp, EventId)>,
         limit: usize,
     ) -> Result<Vec<DeliveryRecord>, FlowError> {
         self.webhook_of(client_id, webhook).await?;
         let mut found = Vec::new();
         for store in self.parts.stores.regions() {
-            found.extend(store.deliveries_to(webhook, limit).await?);
+            found.extend(store.deliveries_to(webhook, after, limit).await?);
         }
-        found.sort_by_key(|one| std::cmp::Reverse(one.event.created_at));
+        found.sort_by_key(|one| std::cmp::Reverse((one.event.created_at, one.event.id.to_string())));
         found.truncate(limit);
         Ok(found)
     }

@@ -130,7 +130,8 @@ impl RegionalStore {
         })))
     }
 
-    /// What was delivered to an endpoint, or is to be: the newest events first.
+    /// What was delivered to an endpoint, or is to be, behind an event: the newest events
+    /// first.
     ///
     /// # Errors
     ///
@@ -138,15 +139,19 @@ impl RegionalStore {
     pub async fn deliveries_to(
         &self,
         webhook: WebhookId,
+        after: Option<(Timestamp, EventId)>,
         limit: usize,
     ) -> Result<Vec<DeliveryRecord>, StoreError> {
         let rows = sqlx::query(
             "select e.*, d.attempts, d.last_status, d.delivered_at, d.next_at \
              from deliveries d join events e on e.event_id = d.event_id \
-             where d.webhook_id = $1 order by e.event_id desc limit $2",
+             where d.webhook_id = $1 and (e.created_at < $3 or (e.created_at = $3 and e.event_id < $4)) \
+             order by e.created_at desc, e.event_id desc limit $2",
         )
         .bind(webhook.to_string())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(after.map_or(i64::MAX, |(at, _)| micros(at)))
+        .bind(after.map_or_else(String::new, |(_, id)| id.to_string()))
         .fetch_all(self.database.pool())
         .await?;
         rows.iter()

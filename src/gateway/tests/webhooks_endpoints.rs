@@ -17,7 +17,7 @@ use domain::Clock;
 use http::StatusCode;
 use serde_json::{Value, json};
 use support::webhooks::{Hooked, PATIENCE, body, until};
-use support::{TestGateway, UK, Wanted, assert_problem, rows};
+use support::{EU, TestGateway, UK, Wanted, assert_problem, rows};
 
 /// A test goes to one endpoint, whatever that asked for, and is in its log alone; one that
 /// failed does not hold up the next.
@@ -297,5 +297,31 @@ async fn a_sandbox_asks_for_no_challenge() {
     hooked.tested().await;
     let types: Vec<_> = hooked.receiver.arrived().iter().map(|it| body(it)["type"].clone()).collect();
     assert_eq!(types, ["webhook.test"]);
+    gw.sandbox.stop().await;
+}
+
+/// The log is read in pages, over all regions, the newest first and each once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_of_deliveries_is_read_in_pages() {
+    let gw = TestGateway::start().await;
+    let hooked = Hooked::with(&gw, json!({})).await;
+    hooked.tpp.lodge(&hooked.own, &[UK, EU, UK]).await.unwrap();
+    let noted = until("all are delivered", async || {
+        let log = hooked.log().await;
+        (log.iter().filter(|one| one["status"] == "delivered").count() == 3).then_some(log)
+    });
+    let noted = noted.await;
+    let (mut read, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = hooked.path(&format!("/deliveries?limit=1{cursor}"));
+        let page = hooked.tpp.get(&hooked.own, &path).await.unwrap().expect(200).unwrap();
+        read.extend(rows(&page));
+        let Some(next) = page.json()["page"]["next_cursor"].as_str().map(str::to_owned) else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(read, noted);
+    let other = Hooked::with(&gw, json!({})).await;
+    let foreign = other.path(&format!("/deliveries?limit=1{cursor}"));
+    assert_problem(&other.tpp.get(&other.own, &foreign).await.unwrap(), 400, "request.cursor");
     gw.sandbox.stop().await;
 }
