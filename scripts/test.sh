@@ -204,7 +204,7 @@ judge() {
     --test-reporter=tap --test-reporter-destination="$run/$name.tap" "$@") || failed=1
 }
 say "Running the judges"
-judge oauth fintech.test.mjs profile.test.mjs shared-judges.test.mjs bank.test.mjs standards.test.mjs openapi.test.mjs
+judge oauth fintech.test.mjs profile.test.mjs shared-judges.test.mjs bank.test.mjs standards.test.mjs openapi.test.mjs webhooks.test.mjs
 say "Running the browser"
 judge browser browser.test.mjs pages.test.mjs hybrid.test.mjs
 

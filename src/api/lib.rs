@@ -6,6 +6,8 @@ mod accounts;
 mod address;
 mod consent_view;
 mod consents;
+mod event_stream;
+mod event_types;
 mod events;
 mod funds;
 mod health;
@@ -32,6 +34,7 @@ use utoipa::{Modify, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use event_stream::EventStreams;
 pub use transactions::{TransactionView, Viewer};
 
 /// What the API works with.
@@ -41,6 +44,14 @@ pub struct Api {
     pub gateway: Arc<Gateway>,
     /// The imported institution directory; empty where none was imported.
     pub directory: Arc<Directory>,
+    /// The event streams that are open.
+    pub streams: EventStreams,
+}
+
+impl FromRef<Api> for EventStreams {
+    fn from_ref(api: &Api) -> Self {
+        api.streams.clone()
+    }
 }
 
 impl FromRef<Api> for Arc<Gateway> {
@@ -74,7 +85,7 @@ impl FromRef<Api> for Arc<Directory> {
         (name = "webhooks", description = "Events, pushed to the client or pulled by it"),
         (name = "service", description = "The service itself"),
     ),
-    modifiers(&Security)
+    modifiers(&Security, &Webhooks)
 )]
 struct Document;
 
@@ -95,6 +106,15 @@ impl Modify for Security {
         ));
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("mtls_oauth", scheme);
+    }
+}
+
+/// What the gateway sends.
+struct Webhooks;
+
+impl Modify for Webhooks {
+    fn modify(&self, document: &mut OpenApi) {
+        document.webhooks = event_types::webhooks();
     }
 }
 
@@ -132,9 +152,15 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(mandates::pay, mandates::payments))
         .routes(routes!(payments::cancel))
         .routes(routes!(events::list))
+        .routes(routes!(event_stream::follow))
+        .routes(routes!(events::show))
+        .routes(routes!(event_types::list))
         .routes(routes!(webhooks::add, webhooks::list))
-        .routes(routes!(webhooks::remove))
+        .routes(routes!(webhooks::show, webhooks::change, webhooks::remove))
+        .routes(routes!(webhooks::verify))
         .routes(routes!(webhooks::enable))
+        .routes(routes!(webhooks::rotate_secret))
+        .routes(routes!(webhooks::test))
         .routes(routes!(webhooks::deliveries))
         .routes(routes!(webhooks::redeliver))
         .routes(routes!(problems::list))

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use domain::{EventId, WebhookId};
-use flows::Gateway;
+use domain::{EventId, Timestamp, WebhookId};
+use flows::{Gateway, NewWebhook, WebhookChange};
 use http::StatusCode;
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use store::events::DeliveryRecord;
 use store::webhooks::WebhookRow;
-use utoipa::{IntoParams, ToSchema};
-use web::{AnyScope, Caller, JsonBody, Problem, ProblemCode, QueryParams, from_text};
+use utoipa::ToSchema;
+use web::{AnyScope, Caller, Cursor, JsonBody, Problem, ProblemCode, QueryParams};
 
-use crate::view::limit_of;
+use crate::view::{Page, PageParams, limit_of};
 
 /// A new endpoint.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -22,15 +23,33 @@ pub(crate) struct WebhookCreate {
     /// Where events are posted: https, public.
     #[schema(example = "https://fintech.example/hooks")]
     url: String,
-    /// Event types wanted; empty means all.
+    /// Event types wanted, of those that `GET /v1/event-types` lists; empty means all.
     #[serde(default)]
     #[schema(example = json!(["payment.settled"]))]
     events: Vec<String>,
+    /// How deliveries are signed.
+    #[serde(default)]
+    signature: Signature,
+    /// Whether the gateway shows its client certificate, for endpoints that ask for one
+    /// (mutual TLS).
+    #[serde(default)]
+    client_certificate: bool,
 }
 
-/// An endpoint. Deliveries are signed by Standard Webhooks 1.0, `v1a`: verify
-/// `webhook-signature` over `webhook-id.webhook-timestamp.body` with a key of
-/// `/.well-known/webhook-keys.json`.
+/// Kinds of signatures of Standard Webhooks 1.0, over `webhook-id.webhook-timestamp.body`:
+/// `v1a` is by a key of `/.well-known/webhook-keys.json` (Ed25519), `v1` by a secret that
+/// the endpoint alone has (HMAC-SHA-256).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Signature {
+    /// Ed25519.
+    #[default]
+    V1a,
+    /// HMAC-SHA-256.
+    V1,
+}
+
+/// An endpoint.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct WebhookView {
     /// The endpoint.
@@ -39,10 +58,29 @@ pub(crate) struct WebhookView {
     url: String,
     /// Event types wanted; empty means all.
     events: Vec<String>,
-    /// `enabled` or `disabled`.
-    status: String,
+    /// `pending` until its challenge is answered, then `enabled`; or `disabled`.
+    status: &'static str,
+    /// Whether the gateway shows its client certificate.
+    client_certificate: bool,
+    /// How deliveries are signed.
+    signature: Signature,
+    /// The secret of `v1`: shown when it is new, and never again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwqeOtpQo1GJI=")]
+    secret: Option<String>,
+    /// Until when the secret before signs, too (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    former_secret_until: Option<String>,
     /// When it was added (RFC 3339).
     created_at: String,
+}
+
+impl WebhookView {
+    /// The endpoint with its secret, which is new.
+    fn with_secret(gateway: &Gateway, row: WebhookRow) -> Self {
+        let secret = gateway.webhook_secret(&row).map(|secret| secret.expose_secret().to_owned());
+        Self { secret, ..row.into() }
+    }
 }
 
 impl From<WebhookRow> for WebhookView {
@@ -51,7 +89,11 @@ impl From<WebhookRow> for WebhookView {
             id: row.id.to_string(),
             url: row.url,
             events: row.events,
-            status: row.status,
+            status: row.status.as_str(),
+            client_certificate: row.client_certificate,
+            signature: if row.secret.is_some() { Signature::V1 } else { Signature::V1a },
+            secret: None,
+            former_secret_until: row.secret.and_then(|turn| turn.former_until).map(|until| until.to_string()),
             created_at: row.created_at.to_string(),
         }
     }
@@ -64,7 +106,26 @@ pub(crate) struct WebhookList {
     data: Vec<WebhookView>,
 }
 
+/// What is to be otherwise at an endpoint; what is left out stays as it is.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WebhookUpdate {
+    /// Where events are posted: https, public.
+    #[serde(default)]
+    url: Option<String>,
+    /// Event types wanted, of those that `GET /v1/event-types` lists; empty means all.
+    #[serde(default)]
+    events: Option<Vec<String>>,
+    /// Whether the gateway shows its client certificate.
+    #[serde(default)]
+    client_certificate: Option<bool>,
+}
+
 /// Add a webhook endpoint.
+///
+/// Where the gateway wants to know that the address is yours, the endpoint is `pending` and
+/// is sent a `webhook.challenge`: answer it with `{"challenge": …}`, the value of its
+/// `data.challenge`.
 #[utoipa::path(post, operation_id = "addWebhookEndpoint", path = "/v1/webhook-endpoints", tag = "webhooks", security(("mtls_oauth" = [])),
     request_body = WebhookCreate,
     responses((status = 201, description = "Made", body = WebhookView),
@@ -74,8 +135,11 @@ pub(crate) async fn add(
     caller: Caller<AnyScope>,
     body: JsonBody<WebhookCreate>,
 ) -> Result<(StatusCode, Json<WebhookView>), Problem> {
-    let webhook = gateway.add_webhook(&caller.client_id, &body.value.url, body.value.events).await?;
-    Ok((StatusCode::CREATED, Json(webhook.into())))
+    let WebhookCreate { url, events, signature, client_certificate } = body.value;
+    let own_secret = signature == Signature::V1;
+    let wanted = NewWebhook { url, events, own_secret, client_certificate };
+    let webhook = gateway.add_webhook(&caller.client_id, wanted).await?;
+    Ok((StatusCode::CREATED, Json(WebhookView::with_secret(&gateway, webhook))))
 }
 
 /// List the client's webhook endpoints.
@@ -88,6 +152,53 @@ pub(crate) async fn list(
 ) -> Result<Json<WebhookList>, Problem> {
     let webhooks = gateway.stores().global().webhooks(&caller.client_id).await?;
     Ok(Json(WebhookList { data: webhooks.into_iter().map(WebhookView::from).collect() }))
+}
+
+/// Show a webhook endpoint.
+#[utoipa::path(get, operation_id = "showWebhookEndpoint", path = "/v1/webhook-endpoints/{webhook_id}", tag = "webhooks",
+    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path)),
+    responses((status = 200, description = "What was asked for", body = WebhookView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn show(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<AnyScope>,
+    Path(webhook): Path<String>,
+) -> Result<Json<WebhookView>, Problem> {
+    Ok(Json(gateway.webhook_of(&caller.client_id, named(&webhook)?).await?.into()))
+}
+
+/// Change a webhook endpoint.
+///
+/// Where addresses are challenged, a new one is challenged before this answers, and taken
+/// when it said the challenge back. Until then events go to the old one.
+#[utoipa::path(patch, operation_id = "changeWebhookEndpoint", path = "/v1/webhook-endpoints/{webhook_id}", tag = "webhooks",
+    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path)), request_body = WebhookUpdate,
+    responses((status = 200, description = "Done", body = WebhookView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn change(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<AnyScope>,
+    Path(webhook): Path<String>,
+    body: JsonBody<WebhookUpdate>,
+) -> Result<Json<WebhookView>, Problem> {
+    let WebhookUpdate { url, events, client_certificate } = body.value;
+    let change = WebhookChange { url, events, client_certificate };
+    Ok(Json(gateway.change_webhook(&caller.client_id, named(&webhook)?, change).await?.into()))
+}
+
+/// Challenge a webhook endpoint that is pending.
+///
+/// Answers when it said the challenge back, or did not. One that is not pending stays as it is.
+#[utoipa::path(post, operation_id = "verifyWebhookEndpoint", path = "/v1/webhook-endpoints/{webhook_id}/verify", tag = "webhooks",
+    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path)),
+    responses((status = 200, description = "Done", body = WebhookView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn verify(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<AnyScope>,
+    Path(webhook): Path<String>,
+) -> Result<Json<WebhookView>, Problem> {
+    Ok(Json(gateway.verify_webhook(&caller.client_id, named(&webhook)?).await?.into()))
 }
 
 /// Remove a webhook endpoint.
@@ -126,6 +237,47 @@ pub(crate) async fn enable(
     Ok(Json(gateway.enable_webhook(&caller.client_id, named(&webhook)?).await?.into()))
 }
 
+/// Give a webhook endpoint a new secret.
+///
+/// For endpoints with the signature `v1`. Deliveries carry a signature by each of the two
+/// secrets for a day, then by the new one alone; the one before those ends at once.
+#[utoipa::path(post, operation_id = "rotateWebhookSecret", path = "/v1/webhook-endpoints/{webhook_id}/rotate-secret", tag = "webhooks",
+    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path)),
+    responses((status = 200, description = "Done", body = WebhookView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn rotate_secret(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<AnyScope>,
+    Path(webhook): Path<String>,
+) -> Result<Json<WebhookView>, Problem> {
+    let webhook = gateway.rotate_webhook_secret(&caller.client_id, named(&webhook)?).await?;
+    Ok(Json(WebhookView::with_secret(&gateway, webhook)))
+}
+
+/// A test on its way.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct TestView {
+    /// The event, as in `webhook-id` and in the list of deliveries.
+    event_id: String,
+}
+
+/// Send a test event to a webhook endpoint.
+///
+/// A `webhook.test`, delivered and repeated like any event, whatever types the endpoint
+/// asked for. What became of it is in the list of deliveries; it is not in the list of events.
+#[utoipa::path(post, operation_id = "testWebhookEndpoint", path = "/v1/webhook-endpoints/{webhook_id}/test", tag = "webhooks",
+    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path)),
+    responses((status = 202, description = "It will be sent", body = TestView),
+        (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn test(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller<AnyScope>,
+    Path(webhook): Path<String>,
+) -> Result<(StatusCode, Json<TestView>), Problem> {
+    let event = gateway.test_webhook(&caller.client_id, named(&webhook)?).await?;
+    Ok((StatusCode::ACCEPTED, Json(TestView { event_id: event.to_string() })))
+}
+
 /// How far an event has come on its way to an endpoint.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct DeliveryView {
@@ -155,17 +307,8 @@ pub(crate) struct DeliveryView {
 pub(crate) struct DeliveryList {
     /// The newest events first.
     data: Vec<DeliveryView>,
-}
-
-/// How many deliveries.
-#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct DeliveryParams {
-    /// At most so many, 1 to 500.
-    #[serde(default, deserialize_with = "from_text")]
-    #[param(minimum = 1, maximum = 500)]
-    limit: Option<u16>,
+    /// Where the next page starts.
+    page: Page,
 }
 
 impl From<DeliveryRecord> for DeliveryView {
@@ -190,18 +333,27 @@ impl From<DeliveryRecord> for DeliveryView {
 
 /// List what was delivered to an endpoint, or is to be.
 #[utoipa::path(get, operation_id = "listWebhookDeliveries", path = "/v1/webhook-endpoints/{webhook_id}/deliveries", tag = "webhooks",
-    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path), DeliveryParams),
+    security(("mtls_oauth" = [])), params(("webhook_id" = String, Path), PageParams),
     responses((status = 200, description = "What was asked for", body = DeliveryList),
         (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn deliveries(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller<AnyScope>,
     Path(webhook): Path<String>,
-    QueryParams(params): QueryParams<DeliveryParams>,
+    QueryParams(params): QueryParams<PageParams>,
 ) -> Result<Json<DeliveryList>, Problem> {
     let limit = limit_of(params.limit, 100, 500)?;
-    let found = gateway.deliveries_to(&caller.client_id, named(&webhook)?, limit).await?;
-    Ok(Json(DeliveryList { data: found.into_iter().map(DeliveryView::from).collect() }))
+    let cursors = Cursor::new(gateway.id_key(), "deliveries", &[&caller.client_id, &webhook]);
+    let after: Option<(Timestamp, EventId)> =
+        params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
+    let more = limit.saturating_add(1);
+    let mut found = gateway.deliveries_to(&caller.client_id, named(&webhook)?, after, more).await?;
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().filter(|_| has_more).map(|one| &one.event);
+    let next_cursor = last.map(|event| cursors.write(&(event.created_at, event.id)));
+    let page = Page { next_cursor, has_more };
+    Ok(Json(DeliveryList { data: found.into_iter().map(DeliveryView::from).collect(), page }))
 }
 
 /// Deliver an event to an endpoint again.

@@ -26,6 +26,7 @@ pub struct KeyRing(RwLock<Keys>);
 
 struct Keys {
     current: Arc<SigningKey>,
+    published: Arc<[Arc<SigningKey>]>,
     jwks: Arc<Value>,
 }
 
@@ -43,6 +44,13 @@ impl KeyRing {
     #[must_use]
     pub fn current(&self) -> Arc<SigningKey> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).current)
+    }
+
+    /// All keys that are published, the current key first: for what is signed by each of
+    /// them.
+    #[must_use]
+    pub fn published(&self) -> Arc<[Arc<SigningKey>]> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).published)
     }
 
     /// The key set to publish (RFC 7517): the current key first, each with
@@ -73,15 +81,13 @@ impl fmt::Debug for KeyRing {
 impl Keys {
     fn new(current: Arc<SigningKey>, others: &[Arc<SigningKey>]) -> Result<Self, InvalidRing> {
         let mut kids = BTreeSet::new();
-        let mut published = Vec::new();
-        for key in std::iter::once(&current).chain(others) {
-            if !kids.insert(key.kid()) {
-                return Err(InvalidRing::DuplicateKid);
-            }
-            published.push(key.public_jwk());
+        let published: Arc<[_]> = std::iter::once(&current).chain(others).cloned().collect();
+        if !published.iter().all(|key| kids.insert(key.kid())) {
+            return Err(InvalidRing::DuplicateKid);
         }
-        let jwks = Arc::new(json!({ "keys": published }));
-        Ok(Self { current, jwks })
+        let keys: Vec<Value> = published.iter().map(|key| key.public_jwk()).collect();
+        let jwks = Arc::new(json!({ "keys": keys }));
+        Ok(Self { current, published, jwks })
     }
 }
 

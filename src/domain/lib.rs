@@ -8,6 +8,7 @@ mod account;
 mod account_resource;
 mod clock;
 mod consent;
+mod event;
 mod id;
 mod identification;
 mod institution;
@@ -32,6 +33,7 @@ pub use clock::{Clock, Entropy, ManualClock, ShiftedClock, SystemClock, SystemEn
 pub use consent::{
     ConsentKind, ConsentStatus, ExpirySource, Permission, ReadKind, SuspensionCause, WrongTransition,
 };
+pub use event::{EventType, WebhookStatus};
 pub use id::{
     AccountId, ConsentId, DetailId, EventId, GrantId, InstitutionId, InvalidId, MandateId, PaymentId,
     RequestId, SessionId, TransactionId, WebhookId,

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use domain::{ConsentId, ConsentStatus, SuspensionCause};
+use domain::{ConsentId, ConsentStatus, EventType, SuspensionCause};
 use store::StoreError;
 use store::consents::{Change, ConsentFilter, ConsentRow, Note};
 use store::idempotency::{Claim, ClaimKey};
@@ -69,7 +69,7 @@ impl Gateway {
         }
         let note = Note::because("client", "reconfirmed");
         let consent = self
-            .change_consent(&mut tx, consent, note, Some("reconfirmed"), |row| {
+            .change_consent(&mut tx, consent, note, Some(EventType::ConsentReconfirmed), |row| {
                 row.status = ConsentStatus::Authorized;
                 row.life.last_reconfirmed_at = Some(now);
                 self.plan_reconfirmation(row);
@@ -231,10 +231,13 @@ impl Gateway {
             return moved.map(|_| ());
         }
         if consent.life.expiring_at.is_some_and(|at| at <= now) {
-            consent = self.tell(consent, "expiring", |row| row.life.expiring_at = None).await?;
+            consent =
+                self.tell(consent, EventType::ConsentExpiring, |row| row.life.expiring_at = None).await?;
         }
         if consent.life.reconfirm_due_at.is_some_and(|at| at <= now) {
-            consent = self.tell(consent, "reconfirm_due", |row| row.life.reconfirm_due_at = None).await?;
+            consent = self
+                .tell(consent, EventType::ConsentReconfirmDue, |row| row.life.reconfirm_due_at = None)
+                .await?;
         }
         if consent.life.ask_bank_at.is_none_or(|at| at > now) {
             // Nothing is left of the lease.
@@ -258,11 +261,11 @@ impl Gateway {
     async fn tell(
         &self,
         consent: ConsentRow,
-        what: &'static str,
+        what: EventType,
         change: impl FnOnce(&mut ConsentRow),
     ) -> Result<ConsentRow, FlowError> {
         let mut tx = self.parts.stores.region(consent.id.region())?.begin().await?;
-        let note = Note::because("gateway", what);
+        let note = Note::because("gateway", what.word());
         let consent = self.change_consent(&mut tx, consent, note, Some(what), change).await?;
         tx.commit().await?;
         Ok(consent)

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use connect::{BankErrorKind, ConsentOrder, Consents, Profile, PsuPresence, ScaStart, Service};
 use domain::{
-    AccountIdentification, ConsentId, ConsentKind, ConsentStatus, Date, ExpirySource, InstitutionId,
-    Permission, Region, SessionId, SuspensionCause, Timestamp, Violations,
+    AccountIdentification, ConsentId, ConsentKind, ConsentStatus, Date, EventType, ExpirySource,
+    InstitutionId, Permission, Region, SessionId, SuspensionCause, Timestamp, Violations,
 };
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
@@ -177,7 +177,7 @@ impl Gateway {
             return Err(refused);
         }
         tx.lodge_consent(consent).await?;
-        let subject = Subject::Consent(consent.id, consent.status, "created");
+        let subject = Subject::Consent(consent.id, consent.status, EventType::ConsentCreated);
         tx.emit(&self.event(&consent.client_id, &subject, 1, now)).await?;
         let body = answer(consent);
         tx.answer_claim(claim, 201, &body).await?;
@@ -507,7 +507,7 @@ impl Gateway {
         tx: &mut Tx,
         mut consent: ConsentRow,
         note: Note<'_>,
-        told: Option<&'static str>,
+        told: Option<EventType>,
         change: impl FnOnce(&mut ConsentRow),
     ) -> Result<ConsentRow, FlowError> {
         let was = consent.status;
@@ -520,8 +520,8 @@ impl Gateway {
             self.plan(was, &mut consent);
         }
         let sequence = tx.update_consent(was, &consent, note, now).await?;
-        if let Some(word) = moved.or(told) {
-            let subject = Subject::Consent(consent.id, consent.status, word);
+        if let Some(told) = moved.or(told) {
+            let subject = Subject::Consent(consent.id, consent.status, told);
             tx.emit(&self.event(&consent.client_id, &subject, sequence, now)).await?;
         }
         consent.updated_at = now;
@@ -542,20 +542,22 @@ pub(crate) fn service_of(kind: ConsentKind) -> Service {
 pub(crate) const TRIES: usize = 5;
 
 /// The event of a step.
-fn news(from: ConsentStatus, to: ConsentStatus) -> &'static str {
+fn news(from: ConsentStatus, to: ConsentStatus) -> EventType {
     match to {
-        ConsentStatus::Created => "created",
-        ConsentStatus::AwaitingRedirect | ConsentStatus::AwaitingDecoupled => "awaiting_authorization",
-        ConsentStatus::PartiallyAuthorized => "partially_authorized",
-        ConsentStatus::Authorized if from == ConsentStatus::Suspended => "resumed",
-        ConsentStatus::Authorized => "authorized",
-        ConsentStatus::Suspended => "suspended",
-        ConsentStatus::Rejected => "rejected",
+        ConsentStatus::Created => EventType::ConsentCreated,
+        ConsentStatus::AwaitingRedirect | ConsentStatus::AwaitingDecoupled => {
+            EventType::ConsentAwaitingAuthorization
+        }
+        ConsentStatus::PartiallyAuthorized => EventType::ConsentPartiallyAuthorized,
+        ConsentStatus::Authorized if from == ConsentStatus::Suspended => EventType::ConsentResumed,
+        ConsentStatus::Authorized => EventType::ConsentAuthorized,
+        ConsentStatus::Suspended => EventType::ConsentSuspended,
+        ConsentStatus::Rejected => EventType::ConsentRejected,
         ConsentStatus::RevokedByPsu
         | ConsentStatus::RevokedByClient
-        | ConsentStatus::RevokedByInstitution => "revoked",
-        ConsentStatus::Expired => "expired",
-        ConsentStatus::Failed => "failed",
+        | ConsentStatus::RevokedByInstitution => EventType::ConsentRevoked,
+        ConsentStatus::Expired => EventType::ConsentExpired,
+        ConsentStatus::Failed => EventType::ConsentFailed,
     }
 }
 

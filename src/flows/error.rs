@@ -96,8 +96,8 @@ pub enum FlowError {
     /// The idempotency key belongs to another request.
     #[error("this idempotency key was used for another request")]
     KeyReused,
-    /// A webhook address is refused.
-    #[error("the webhook address is refused")]
+    /// A webhook endpoint is refused, or cannot do this.
+    #[error("the webhook endpoint is refused")]
     Webhook(#[from] crate::WebhookRefused),
     /// The bank failed.
     #[error("the bank did not do what it was asked")]

@@ -1,34 +1,54 @@
 //! Events: written with the change they tell of, thin and without personal data.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use domain::{
-    ConsentId, ConsentStatus, EventId, InstitutionId, MandateId, MandateStatus, PaymentId, PaymentState,
-    Region, Timestamp, WebhookId,
+    ConsentId, ConsentStatus, EventId, EventType, InstitutionId, MandateId, MandateStatus, PaymentId,
+    PaymentState, Region, Timestamp, WebhookId, WebhookStatus,
 };
 use serde_json::json;
 use store::events::EventRow;
 
-use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
-/// Seconds that an attempt may take; longer than its own deadline.
-const LEASE: i64 = 60;
+/// How far a reader has come in each region: the position of the last event there.
+pub type EventPlaces = BTreeMap<String, i64>;
+
+/// Some events of a client.
+#[derive(Clone, Debug)]
+pub struct EventPage {
+    /// The events, each with the places behind it.
+    pub events: Vec<(EventRow, EventPlaces)>,
+    /// The places behind the last of them.
+    pub places: EventPlaces,
+    /// Whether there are more now.
+    pub has_more: bool,
+}
 
 /// What an event tells of.
 pub(crate) enum Subject {
     /// The consent, where it stands, and what happened.
-    Consent(ConsentId, ConsentStatus, &'static str),
+    Consent(ConsentId, ConsentStatus, EventType),
     Payment(PaymentId, PaymentState),
     /// A payment that a person must look after, at its bank.
     Attention(PaymentId, PaymentState),
     /// The mandate, where it stands, and what happened.
-    Mandate(MandateId, MandateStatus, &'static str),
+    Mandate(MandateId, MandateStatus, EventType),
     /// A webhook endpoint that was switched off, and where its deliveries failed.
     Endpoint {
         id: WebhookId,
         region: Region,
+    },
+    /// A test of a webhook endpoint, kept in a region.
+    Test {
+        id: WebhookId,
+        region: Region,
+    },
+    /// What a webhook endpoint is to say back.
+    Challenge {
+        id: WebhookId,
+        region: Region,
+        challenge: String,
     },
     /// The institution, the region of the client's consents there, and what is
     /// the matter with it.
@@ -36,7 +56,7 @@ pub(crate) enum Subject {
         id: InstitutionId,
         region: Region,
         status: String,
-        word: &'static str,
+        told: EventType,
     },
 }
 
@@ -46,34 +66,53 @@ impl Subject {
             Self::Consent(id, ..) => id.region(),
             Self::Payment(id, _) | Self::Attention(id, _) => id.region(),
             Self::Mandate(id, ..) => id.region(),
-            Self::Institution { region, .. } | Self::Endpoint { region, .. } => *region,
+            Self::Institution { region, .. }
+            | Self::Endpoint { region, .. }
+            | Self::Test { region, .. }
+            | Self::Challenge { region, .. } => *region,
         }
     }
 
-    fn event_type(&self) -> String {
+    fn event_type(&self) -> EventType {
         match self {
-            Self::Consent(_, _, word) => format!("consent.{word}"),
-            Self::Mandate(_, _, word) => format!("mandate.{word}"),
-            Self::Institution { word, .. } => format!("institution.{word}"),
-            Self::Endpoint { .. } => "webhook.disabled".to_owned(),
-            Self::Attention(..) => "payment.attention_required".to_owned(),
-            Self::Payment(_, state) => {
-                let word = match state {
-                    PaymentState::Unknown => "status_unknown".to_owned(),
-                    other @ (PaymentState::Created
-                    | PaymentState::AuthorizationRequired
-                    | PaymentState::Authorizing
-                    | PaymentState::Authorized
-                    | PaymentState::Submitted
-                    | PaymentState::Accepted
-                    | PaymentState::Settled
-                    | PaymentState::Rejected
-                    | PaymentState::Failed
-                    | PaymentState::Cancelled
-                    | PaymentState::Expired) => other.as_str().to_lowercase(),
-                };
-                format!("payment.{word}")
+            Self::Consent(_, _, told) | Self::Mandate(_, _, told) | Self::Institution { told, .. } => *told,
+            Self::Endpoint { .. } => EventType::WebhookDisabled,
+            Self::Test { .. } => EventType::WebhookTest,
+            Self::Challenge { .. } => EventType::WebhookChallenge,
+            Self::Attention(..) => EventType::PaymentAttentionRequired,
+            Self::Payment(_, state) => match state {
+                PaymentState::Created => EventType::PaymentCreated,
+                PaymentState::AuthorizationRequired => EventType::PaymentAuthorizationRequired,
+                PaymentState::Authorizing => EventType::PaymentAuthorizing,
+                PaymentState::Authorized => EventType::PaymentAuthorized,
+                PaymentState::Submitted => EventType::PaymentSubmitted,
+                PaymentState::Accepted => EventType::PaymentAccepted,
+                PaymentState::Settled => EventType::PaymentSettled,
+                PaymentState::Rejected => EventType::PaymentRejected,
+                PaymentState::Failed => EventType::PaymentFailed,
+                PaymentState::Cancelled => EventType::PaymentCancelled,
+                PaymentState::Expired => EventType::PaymentExpired,
+                PaymentState::Unknown => EventType::PaymentStatusUnknown,
+            },
+        }
+    }
+
+    /// Its id, the path of its kind below `/v1`, and where it stands.
+    fn resource(&self) -> (String, &'static str, &str) {
+        match self {
+            Self::Consent(id, status, _) => (id.to_string(), "consents", status.as_str()),
+            Self::Payment(id, state) | Self::Attention(id, state) => {
+                (id.to_string(), "payments", state.as_str())
             }
+            Self::Mandate(id, status, _) => (id.to_string(), "mandates", status.as_str()),
+            Self::Endpoint { id, .. } => {
+                (id.to_string(), "webhook-endpoints", WebhookStatus::Disabled.as_str())
+            }
+            Self::Test { id, .. } => (id.to_string(), "webhook-endpoints", WebhookStatus::Enabled.as_str()),
+            Self::Challenge { id, .. } => {
+                (id.to_string(), "webhook-endpoints", WebhookStatus::Pending.as_str())
+            }
+            Self::Institution { id, status, .. } => (id.to_string(), "institutions", status.as_str()),
         }
     }
 }
@@ -83,38 +122,36 @@ impl Gateway {
     pub(crate) fn event(&self, client_id: &str, subject: &Subject, sequence: i64, at: Timestamp) -> EventRow {
         let region = subject.region();
         let id = EventId::new(region, self.clock(), self.entropy());
-        let (kind, resource_id, path, status) = match subject {
-            Subject::Consent(id, status, _) => ("consent", id.to_string(), "consents", status.as_str()),
-            Subject::Payment(id, state) | Subject::Attention(id, state) => {
-                ("payment", id.to_string(), "payments", state.as_str())
-            }
-            Subject::Endpoint { id, .. } => {
-                ("webhook_endpoint", id.to_string(), "webhook-endpoints", "disabled")
-            }
-            Subject::Mandate(id, status, _) => ("mandate", id.to_string(), "mandates", status.as_str()),
-            Subject::Institution { id, status, .. } => {
-                ("institution", id.to_string(), "institutions", status.as_str())
-            }
-        };
+        let (resource_id, path, status) = subject.resource();
         let event_type = subject.event_type();
+        let data = match subject {
+            Subject::Challenge { challenge, .. } => json!({ "status": status, "challenge": challenge }),
+            Subject::Consent(..)
+            | Subject::Payment(..)
+            | Subject::Attention(..)
+            | Subject::Mandate(..)
+            | Subject::Endpoint { .. }
+            | Subject::Test { .. }
+            | Subject::Institution { .. } => json!({ "status": status }),
+        };
         let body = json!({
             "id": id.to_string(),
-            "type": event_type,
+            "type": event_type.as_str(),
             "created_at": at.to_string(),
             "sequence": sequence,
             "resource": {
-                "type": kind,
+                "type": event_type.resource_type(),
                 "id": resource_id,
                 "href": format!("{}/v1/{path}/{resource_id}", self.parts.config.api_origin),
             },
-            "data": { "status": status },
+            "data": data,
             "api_version": "v1",
             "region": region.as_str(),
         });
         EventRow {
             id,
             client_id: client_id.to_owned(),
-            event_type,
+            event_type: event_type.to_string(),
             resource_id,
             sequence,
             body: body.to_string(),
@@ -122,8 +159,7 @@ impl Gateway {
         }
     }
 
-    /// Events of a client behind a place in each region, at most `limit`; and the places
-    /// behind them.
+    /// Events of a client behind a place in each region, at most `limit`.
     ///
     /// # Errors
     ///
@@ -131,87 +167,41 @@ impl Gateway {
     pub async fn events_after(
         &self,
         client_id: &str,
-        mut places: BTreeMap<String, i64>,
+        places: &EventPlaces,
         limit: usize,
-    ) -> Result<(Vec<EventRow>, BTreeMap<String, i64>), FlowError> {
+    ) -> Result<EventPage, FlowError> {
         let mut waiting = Vec::new();
         for store in self.parts.stores.regions() {
             let region = store.region().to_string();
             let after = places.get(&region).copied().unwrap_or(0);
-            waiting.push((region, VecDeque::from(store.events_of(client_id, after, limit).await?)));
+            // One more than wanted tells whether there is more.
+            let events = store.events_of(client_id, after, limit.saturating_add(1)).await?;
+            waiting.push((region, VecDeque::from(events)));
         }
         // Those of a region stay in their order; of the first of each, the oldest is next.
-        let mut taken = Vec::new();
-        while taken.len() < limit {
+        let (mut events, mut places) = (Vec::new(), places.clone());
+        while events.len() < limit {
             let first = waiting.iter_mut().filter(|(_, events)| !events.is_empty());
             let oldest = first.min_by_key(|(_, events)| events.front().map(|(_, event)| event.created_at));
-            let Some((region, events)) = oldest else { break };
-            if let Some((position, event)) = events.pop_front() {
+            let Some((region, waiting)) = oldest else { break };
+            if let Some((position, event)) = waiting.pop_front() {
                 places.insert(region.clone(), position);
-                taken.push(event);
+                events.push((event, places.clone()));
             }
         }
-        Ok((taken, places))
+        let has_more = waiting.iter().any(|(_, events)| !events.is_empty());
+        Ok(EventPage { events, places, has_more })
     }
 
-    /// Whether a client has events behind these places.
+    /// An event of a client.
     ///
     /// # Errors
     ///
-    /// [`FlowError::Store`] if a store fails.
-    pub async fn has_events_after(
-        &self,
-        client_id: &str,
-        places: &BTreeMap<String, i64>,
-    ) -> Result<bool, FlowError> {
-        Ok(!self.events_after(client_id, places.clone(), 1).await?.0.is_empty())
-    }
-
-    /// Fans new events out to endpoints and starts the deliveries that are due;
-    /// returns how many were started. They run side by side: an endpoint that is
-    /// slow holds up its own events only.
-    ///
-    /// # Errors
-    ///
-    /// [`FlowError::Store`] if a store fails.
-    pub async fn deliver_events(self: &Arc<Self>) -> Result<usize, FlowError> {
-        let mut started = 0;
-        for store in self.parts.stores.regions() {
-            for event in store.new_events().await? {
-                let webhooks = self.parts.stores.global().webhooks(&event.client_id).await?;
-                let wanted: Vec<_> = webhooks
-                    .iter()
-                    .filter(|webhook| webhook.status == "enabled")
-                    .filter(|webhook| webhook.events.is_empty() || webhook.events.contains(&event.event_type))
-                    .map(|webhook| webhook.id)
-                    .collect();
-                let mut tx = store.begin().await?;
-                match tx.fan_out(event.id, &wanted, self.now()).await {
-                    Ok(()) => tx.commit().await?,
-                    // Another process fanned it out.
-                    Err(store::StoreError::Conflict) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            for delivery in store.deliveries_due(self.now()).await? {
-                let Ok(place) = Arc::clone(&self.delivering).try_acquire_owned() else { return Ok(started) };
-                let now = self.now();
-                match store.lease_delivery(&delivery, now, later(now, LEASE)).await {
-                    Ok(()) => {}
-                    // Another process, or an attempt that is still under way, has it.
-                    Err(store::StoreError::Conflict) => continue,
-                    Err(error) => return Err(error.into()),
-                }
-                let (gateway, store) = (Arc::clone(self), store.clone());
-                tokio::spawn(async move {
-                    if let Err(error) = gateway.attempt(&store, &delivery).await {
-                        tracing::warn!(error = %error, "A webhook attempt could not be noted");
-                    }
-                    drop(place);
-                });
-                started += 1;
-            }
-        }
-        Ok(started)
+    /// [`FlowError::NotFound`] if the client has no such event.
+    pub async fn event_of(&self, client_id: &str, id: EventId) -> Result<EventRow, FlowError> {
+        let missing = FlowError::NotFound("event");
+        let Ok(store) = self.parts.stores.region(id.region()) else { return Err(missing) };
+        let found = store.find_event(id).await?;
+        found.filter(|event| event.client_id == client_id).ok_or(missing)
     }
 }

@@ -27,6 +27,8 @@ use crate::{FlowError, Gateway};
 pub struct LiveToken {
     /// The token.
     pub row: TokenRow,
+    /// SHA-256 of what the client shows.
+    digest: [u8; 32],
     /// Consents to account information that its grant holds.
     pub consents: Vec<ConsentId>,
     /// Consents to confirmation of funds that its grant holds.
@@ -34,11 +36,11 @@ pub struct LiveToken {
 }
 
 impl LiveToken {
-    fn of(row: TokenRow) -> Self {
+    fn of(row: TokenRow, digest: [u8; 32]) -> Self {
         let of = |kind| consents_of(&row.details, kind);
         let (consents, funds_consents) =
             (of(ConsentKind::AccountInformation), of(ConsentKind::FundsConfirmation));
-        Self { row, consents, funds_consents }
+        Self { row, digest, consents, funds_consents }
     }
 }
 
@@ -221,7 +223,20 @@ impl Gateway {
     ///
     /// [`FlowError::Store`] if the database fails.
     pub async fn live_token(&self, token: &str) -> Result<Option<Arc<LiveToken>>, FlowError> {
-        let key = crypto::digest::sha256(token.as_bytes());
+        self.live(crypto::digest::sha256(token.as_bytes())).await
+    }
+
+    /// Whether a token that lived when its request came still does, for answers that take
+    /// long.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if the store fails.
+    pub async fn still_lives(&self, token: &LiveToken) -> Result<bool, FlowError> {
+        Ok(self.live(token.digest).await?.is_some())
+    }
+
+    async fn live(&self, key: [u8; 32]) -> Result<Option<Arc<LiveToken>>, FlowError> {
         let fresh = &self.freshness;
         let now = self.now();
         if fresh.leased()
@@ -233,7 +248,7 @@ impl Gateway {
         let was = fresh.generation();
         let digest = crypto::digest::hex(&key);
         let row = self.parts.stores.global().live_token(&digest, now).await?;
-        let token = row.map(|row| Arc::new(LiveToken::of(row)));
+        let token = row.map(|row| Arc::new(LiveToken::of(row, key)));
         if let Some(token) = &token
             && fresh.leased()
         {

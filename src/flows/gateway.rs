@@ -7,18 +7,19 @@ use std::time::Duration;
 
 use connect::bank_oauth::Published;
 use connect::{AuthorizationServer, Profile, Registry, Transport};
-use crypto::SigningKey;
+use crypto::{KeyRing, SigningKey};
 use domain::{Clock, Entropy, InstitutionId, Region, Timestamp};
 use secrecy::SecretString;
 use store::Stores;
 use store::bell::Bell;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::futures::Notified;
+use tokio::sync::{Mutex, Notify, Semaphore};
 use url::Url;
 use uuid::Uuid;
 
 use crate::constraints::RuleBook;
 use crate::freshness::Freshness;
-use crate::webhooks::WebhookSender;
+use crate::webhook_sender::WebhookSender;
 use crate::{FlowError, IdKey, Jurisdictions};
 
 /// Where the gateway is and how it behaves.
@@ -32,6 +33,8 @@ pub struct GatewayConfig {
     pub auto_approve: bool,
     /// Longest time an aggregated read waits for its banks.
     pub read_deadline: Duration,
+    /// Tell a webhook endpoint of nothing until it has answered a challenge.
+    pub webhook_challenge: bool,
     /// Refuse DPoP proofs without a nonce of ours (RFC 9449 §8, §9).
     pub require_dpop_nonce: bool,
 }
@@ -58,8 +61,8 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// Key of account and transaction ids, and of cursors.
     pub id_key: IdKey,
-    /// Ed25519 key that signs webhooks.
-    pub webhook_key: Arc<SigningKey>,
+    /// Ed25519 keys that sign webhooks.
+    pub webhook_keys: Arc<KeyRing>,
     /// Sends webhooks.
     pub webhooks: WebhookSender,
     /// Key that signs what we say as a client of banks (request objects, assertions).
@@ -87,6 +90,8 @@ pub struct Gateway {
     pub(crate) rule_book: RuleBook,
     /// Places for webhook deliveries.
     pub(crate) delivering: Arc<Semaphore>,
+    /// Rings when this process has put events where clients read them.
+    pub(crate) event_news: Notify,
 }
 
 /// Steps of the reconciler, webhook deliveries, and questions about consents, at
@@ -142,6 +147,7 @@ impl Gateway {
             reconciling: Arc::new(Semaphore::new(AT_ONCE)),
             rule_book: RuleBook::default(),
             delivering: Arc::new(Semaphore::new(AT_ONCE)),
+            event_news: Notify::new(),
         })
     }
 
@@ -188,10 +194,16 @@ impl Gateway {
         &self.parts.id_key
     }
 
-    /// Ed25519 key that signs webhooks.
+    /// Ed25519 keys that sign webhooks.
     #[must_use]
-    pub fn webhook_key(&self) -> &SigningKey {
-        &self.parts.webhook_key
+    pub fn webhook_keys(&self) -> &KeyRing {
+        &self.parts.webhook_keys
+    }
+
+    /// Waits until this process has put events where clients read them, from now on. Others
+    /// may have done so without a sound.
+    pub fn event_news(&self) -> Notified<'_> {
+        self.event_news.notified()
     }
 
     /// Now, by the gateway's clock.

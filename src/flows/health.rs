@@ -1,7 +1,7 @@
 //! How banks are doing, told to those who have consents there.
 
 use connect::{BankFilter, HealthChange, HealthStatus, Profile, Service, ServiceHealth};
-use domain::{ConsentStatus, InstitutionId};
+use domain::{ConsentStatus, EventType, InstitutionId};
 
 use crate::events::Subject;
 use crate::{FlowError, Gateway};
@@ -19,11 +19,13 @@ pub struct InstitutionHealth {
 
 /// What is told of a change; nothing of a bank that is called for the first
 /// time, or no more.
-fn word(change: &HealthChange) -> Option<&'static str> {
+fn news(change: &HealthChange) -> Option<EventType> {
     match change.to {
-        HealthStatus::Down => Some("down"),
-        HealthStatus::Degraded => Some("degraded"),
-        HealthStatus::Healthy if change.from != HealthStatus::Unknown => Some("recovered"),
+        HealthStatus::Down => Some(EventType::InstitutionDown),
+        HealthStatus::Degraded => Some(EventType::InstitutionDegraded),
+        HealthStatus::Healthy if change.from != HealthStatus::Unknown => {
+            Some(EventType::InstitutionRecovered)
+        }
         HealthStatus::Healthy | HealthStatus::Unknown => None,
     }
 }
@@ -78,9 +80,9 @@ impl Gateway {
                 "The health of a bank has changed"
             );
             let profile = self.parts.registry.profile(&change.institution);
-            if let (Some(profile), Some(word)) = (profile, word(&change)) {
+            if let (Some(profile), Some(news)) = (profile, news(&change)) {
                 let what = Told::plain(change.to.as_str());
-                self.tell_of(&profile, name(change.service), what, word).await?;
+                self.tell_of(&profile, name(change.service), what, news).await?;
             }
         }
         Ok(())
@@ -97,7 +99,13 @@ impl Gateway {
             let next = profile.maintenance.iter().filter(|window| window.until > now);
             if let Some(window) = next.min_by_key(|window| window.from) {
                 let from = window.from.to_string();
-                self.tell_of(&profile, "maintenance", Told::plain(&from), "maintenance_scheduled").await?;
+                self.tell_of(
+                    &profile,
+                    "maintenance",
+                    Told::plain(&from),
+                    EventType::InstitutionMaintenanceScheduled,
+                )
+                .await?;
             }
         }
         Ok(())
@@ -108,7 +116,7 @@ impl Gateway {
         profile: &Profile,
         service: &str,
         what: Told<'_>,
-        word: &'static str,
+        news: EventType,
     ) -> Result<(), FlowError> {
         let Ok(store) = self.parts.stores.region(profile.region) else { return Ok(()) };
         let clients = store.clients_at(&profile.id, ConsentStatus::Authorized.as_str()).await?;
@@ -122,7 +130,7 @@ impl Gateway {
                 id: profile.id.clone(),
                 region: profile.region,
                 status: what.status.to_owned(),
-                word,
+                told: news,
             };
             tx.emit(&self.event(&client, &subject, now.as_microsecond(), now)).await?;
         }

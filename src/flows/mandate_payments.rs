@@ -8,8 +8,8 @@ use connect::{
     PaymentReport, Profile, RecurringPayments,
 };
 use domain::{
-    Execution, MandateId, MandateStatus, Money, PaymentId, PaymentOrder, PaymentRisk, PaymentScheme,
-    PaymentState, RemittanceInformation,
+    EventType, Execution, MandateId, MandateStatus, Money, PaymentId, PaymentOrder, PaymentRisk,
+    PaymentScheme, PaymentState, RemittanceInformation,
 };
 use secrecy::SecretString;
 use store::idempotency::ClaimKey;
@@ -217,7 +217,7 @@ impl Gateway {
         }
         if nears {
             let sequence = tx.note_nearing(mandate, now).await?;
-            let subject = Subject::Mandate(mandate.id, mandate.status, "limit_nearing");
+            let subject = Subject::Mandate(mandate.id, mandate.status, EventType::MandateLimitNearing);
             tx.emit(&self.event(&mandate.client_id, &subject, sequence, now)).await?;
         }
         Ok(draws)

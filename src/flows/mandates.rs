@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use domain::{
-    Capability, InstitutionId, MandateId, MandateOrder, MandateStatus, Money, PeriodicLimit, Region,
-    SessionId, Timestamp, Window,
+    Capability, EventType, InstitutionId, MandateId, MandateOrder, MandateStatus, Money, PeriodicLimit,
+    Region, SessionId, Timestamp, Window,
 };
 use store::StoreError;
 use store::consents::BankAccess;
@@ -279,8 +279,8 @@ impl Gateway {
         let now = self.now();
         let mut tx = self.parts.stores.region(mandate.id.region())?.begin().await?;
         let sequence = tx.update_mandate(was, &mandate, actor, now).await?;
-        if let Some(word) = word_of(mandate.status).filter(|_| sequence > 0) {
-            let subject = Subject::Mandate(mandate.id, mandate.status, word);
+        if let Some(told) = news(mandate.status).filter(|_| sequence > 0) {
+            let subject = Subject::Mandate(mandate.id, mandate.status, told);
             tx.emit(&self.event(&mandate.client_id, &subject, sequence, now)).await?;
         }
         tx.commit().await?;
@@ -349,12 +349,12 @@ impl Gateway {
 }
 
 /// What clients are told of a mandate that got there.
-fn word_of(status: MandateStatus) -> Option<&'static str> {
+fn news(status: MandateStatus) -> Option<EventType> {
     match status {
         MandateStatus::Created | MandateStatus::Authorizing => None,
-        MandateStatus::Authorized => Some("authorized"),
-        MandateStatus::Revoked => Some("revoked"),
-        MandateStatus::Expired => Some("expired"),
-        MandateStatus::Rejected => Some("rejected"),
+        MandateStatus::Authorized => Some(EventType::MandateAuthorized),
+        MandateStatus::Revoked => Some(EventType::MandateRevoked),
+        MandateStatus::Expired => Some(EventType::MandateExpired),
+        MandateStatus::Rejected => Some(EventType::MandateRejected),
     }
 }

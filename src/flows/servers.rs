@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use connect::bank_oauth::{Metadata, Published};
 use connect::{BankError, Profile};
+use domain::EventType;
 use url::Url;
 
 use crate::gateway::CachedServer;
@@ -108,7 +109,9 @@ impl Gateway {
             profile.id
         );
         let what = crate::health::Told { key: &now.digest(), status: &members };
-        if let Err(error) = self.tell_of(profile, "metadata", what, "metadata_changed").await {
+        if let Err(error) =
+            self.tell_of(profile, "metadata", what, EventType::InstitutionMetadataChanged).await
+        {
             tracing::error!(institution = profile.id.as_str(), error = %error, "Nobody was told of changed metadata");
         }
     }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
+use crate::keys::Purpose;
 
 /// An open-banking (PSD2) gateway: many banks behind one API.
 #[derive(Debug, Parser)]
@@ -27,7 +28,7 @@ pub enum Command {
     ModelBanks(ModelBanksArgs),
     /// The banks that the gateway knows.
     Banks(BanksArgs),
-    /// The keys that sign id_tokens.
+    /// The keys that sign id_tokens and webhooks.
     Keys(KeysArgs),
     /// The clients (TPPs) that are registered.
     Clients(ClientsArgs),
@@ -79,6 +80,9 @@ pub struct SandboxArgs {
     /// `{"issuer": …, "jwks": …}`.
     #[arg(long, value_name = "FILE")]
     pub software_issuers: Option<PathBuf>,
+    /// Tell webhook endpoints of nothing until they have answered a challenge.
+    #[arg(long)]
+    pub webhook_challenge: bool,
     /// Refuse DPoP proofs without a nonce of ours (RFC 9449 §8).
     #[arg(long)]
     pub require_dpop_nonce: bool,
@@ -407,6 +411,9 @@ pub struct KeysArgs {
 pub enum KeysCommand {
     /// List the keys: next, current, retired.
     List {
+        /// Whose.
+        #[arg(long = "use", value_enum, default_value = "id-tokens")]
+        purpose: Purpose,
         /// Where the sandbox keeps its state.
         #[arg(long, default_value = "./.consentry", value_name = "FOLDER")]
         data_dir: PathBuf,
@@ -416,9 +423,12 @@ pub enum KeysCommand {
     },
     /// Make a new key that takes over.
     Rotate {
-        /// What the new key signs with. id_tokens are PS256, so far.
-        #[arg(long, default_value = "PS256", value_name = "ALGORITHM", value_parser = ["PS256", "ES256", "EdDSA"])]
-        alg: String,
+        /// What it signs.
+        #[arg(long = "use", value_enum, default_value = "id-tokens")]
+        purpose: Purpose,
+        /// What the new key signs with. id_tokens are PS256 and webhooks EdDSA, so far.
+        #[arg(long, value_name = "ALGORITHM", value_parser = ["PS256", "ES256", "EdDSA"])]
+        alg: Option<String>,
         /// When, and where.
         #[command(flatten)]
         change: KeyChangeArgs,

@@ -1,5 +1,6 @@
-//! The signing keys of the authorization server, on disk: `keys/signing.toml`
-//! lists them, `keys/signing/` holds those that are files.
+//! The keys that sign, on disk: `keys/signing.toml` lists those of id_tokens and
+//! `keys/signing/` holds those that are files; `keys/webhook.toml` and `keys/webhook/`
+//! are the same of webhooks.
 //!
 //! Who changes the list holds `keys/lock` and replaces it as a whole, so a
 //! running gateway reads the old list or the new one. When a key signs is
@@ -23,13 +24,64 @@ pub(crate) use watch::Watch;
 
 use crate::private_file;
 
-/// What id_tokens are signed with, and what clients registered for.
-pub(crate) const SIGNS: Algorithm = Algorithm::Ps256;
+/// What keys sign. Each has a list of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Purpose {
+    /// id_tokens, published at /.well-known/jwks.json.
+    IdTokens,
+    /// Webhooks, published at /.well-known/webhook-keys.json.
+    Webhooks,
+}
 
-/// The folder of the keys.
+impl Purpose {
+    /// The only algorithm that these keys sign with.
+    pub(crate) fn signs(self) -> Algorithm {
+        match self {
+            Self::IdTokens => Algorithm::Ps256,
+            Self::Webhooks => Algorithm::EdDsa,
+        }
+    }
+
+    /// Why keys of other algorithms are refused.
+    pub(crate) fn why_only_one(self) -> String {
+        let signs = self.signs();
+        match self {
+            Self::IdTokens => format!(
+                "clients registered for id_tokens signed with {signs}, so the key that signs has to be one of {signs}"
+            ),
+            Self::Webhooks => format!("receivers verify webhooks with {signs} (Standard Webhooks, v1a)"),
+        }
+    }
+
+    /// Name of the list, and of the folder beside it.
+    fn stem(self) -> &'static str {
+        match self {
+            Self::IdTokens => "signing",
+            Self::Webhooks => "webhook",
+        }
+    }
+
+    /// How to name it on the command line, where it is not understood.
+    fn option(self) -> &'static str {
+        match self {
+            Self::IdTokens => "",
+            Self::Webhooks => "--use webhooks ",
+        }
+    }
+
+    fn generate(self) -> Result<String, pki::IssueFailed> {
+        match self {
+            Self::IdTokens => pki::generate_rsa(),
+            Self::Webhooks => pki::generate_ed25519(),
+        }
+    }
+}
+
+/// The keys of one purpose in the folder of the keys.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyStore {
     folder: PathBuf,
+    purpose: Purpose,
 }
 
 /// How a new key takes over.
@@ -54,9 +106,9 @@ pub(crate) struct Change {
 
 impl KeyStore {
     /// The keys of a data folder. A folder of an earlier version, with one key
-    /// in `keys/signing.pem`, gets its list.
-    pub(crate) fn open(data: &Path, now: Timestamp) -> anyhow::Result<Self> {
-        let store = Self { folder: data.join("keys") };
+    /// in `keys/signing.pem` or `keys/webhook.pem`, gets its list.
+    pub(crate) fn open(data: &Path, purpose: Purpose, now: Timestamp) -> anyhow::Result<Self> {
+        let store = Self { folder: data.join("keys"), purpose };
         if !store.list().exists() {
             let _lock = store.lock()?;
             store.take_in_single_key(now)?;
@@ -65,8 +117,8 @@ impl KeyStore {
     }
 
     /// Makes the first key in the folder of the keys. Takes a while.
-    pub(crate) fn begin(folder: &Path, now: Timestamp) -> anyhow::Result<()> {
-        let store = Self { folder: folder.to_owned() };
+    pub(crate) fn begin(folder: &Path, purpose: Purpose, now: Timestamp) -> anyhow::Result<()> {
+        let store = Self { folder: folder.to_owned(), purpose };
         let key = store.generate(now)?;
         store.write(&Manifest { keys: vec![key] })
     }
@@ -96,6 +148,9 @@ impl KeyStore {
         if key.algorithm() != entry.algorithm {
             bail!("key {} is listed as {} and is one of {}", entry.kid, entry.algorithm, key.algorithm());
         }
+        if key.algorithm() != self.purpose.signs() {
+            bail!("key {} is one of {}; {}", entry.kid, key.algorithm(), self.purpose.why_only_one());
+        }
         Ok(key)
     }
 
@@ -108,7 +163,7 @@ impl KeyStore {
         let key = match waiting {
             Some(next) if plan.publish_first == 0 => next,
             _ => {
-                refuse_while_one_waits(&manifest, now)?;
+                self.refuse_while_one_waits(&manifest, now)?;
                 self.generate(now)?
             }
         };
@@ -119,11 +174,12 @@ impl KeyStore {
     pub(crate) fn add_token(&self, source: Source, plan: Plan, now: Timestamp) -> anyhow::Result<Change> {
         let _lock = self.lock()?;
         let manifest = self.read()?;
-        refuse_while_one_waits(&manifest, now)?;
+        self.refuse_while_one_waits(&manifest, now)?;
         let key = open_on_token(&source)?;
         let public = key.public_key();
-        if public.algorithm() != SIGNS {
-            bail!("the key on the token is one of {}; {}", public.algorithm(), why_only_one());
+        if public.algorithm() != self.purpose.signs() {
+            let why = self.purpose.why_only_one();
+            bail!("the key on the token is one of {}; {why}", public.algorithm());
         }
         let entry = Entry {
             kid: kid_of(&public.thumbprint()),
@@ -136,6 +192,19 @@ impl KeyStore {
             bail!("key {} is listed already", entry.kid);
         }
         self.take_over(manifest, entry, plan, now)
+    }
+
+    fn refuse_while_one_waits(&self, manifest: &Manifest, now: Timestamp) -> anyhow::Result<()> {
+        if let Some(next) = manifest.next(now) {
+            bail!(
+                "key {} is published already and signs from {}: wait for it, or let it sign at once with \
+                 `consentry keys rotate {}--publish-first 0`",
+                next.kid,
+                next.signs_from,
+                self.purpose.option(),
+            );
+        }
+        Ok(())
     }
 
     /// Forgets the keys whose time is over, and removes their files.
@@ -152,7 +221,7 @@ impl KeyStore {
 
     /// Where the list is.
     pub(crate) fn list(&self) -> PathBuf {
-        self.folder.join("signing.toml")
+        self.folder.join(self.purpose.stem()).with_extension("toml")
     }
 
     fn take_over(
@@ -173,10 +242,10 @@ impl KeyStore {
     }
 
     fn generate(&self, now: Timestamp) -> anyhow::Result<Entry> {
-        let pem = pki::generate_rsa()?;
+        let pem = self.purpose.generate()?;
         let public = SigningKey::from_pem(&pem, "")?;
         let kid = kid_of(&public.public_key().thumbprint());
-        let file = Path::new("signing").join(format!("{kid}.pem"));
+        let file = Path::new(self.purpose.stem()).join(format!("{kid}.pem"));
         let path = self.folder.join(&file);
         if let Some(folder) = path.parent() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -196,7 +265,7 @@ impl KeyStore {
         if self.list().exists() {
             return Ok(());
         }
-        let file = PathBuf::from("signing.pem");
+        let file = Path::new(self.purpose.stem()).with_extension("pem");
         let path = self.folder.join(&file);
         let pem = fs::read_to_string(&path).with_context(|| {
             format!("{} is missing: remove the data folder and start again", self.list().display())
@@ -239,25 +308,6 @@ impl KeyStore {
         file.lock().with_context(|| format!("{} cannot be locked", path.display()))?;
         Ok(file)
     }
-}
-
-/// Why keys of other algorithms are refused.
-pub(crate) fn why_only_one() -> String {
-    format!(
-        "clients registered for id_tokens signed with {SIGNS}, so the key that signs has to be one of {SIGNS}"
-    )
-}
-
-fn refuse_while_one_waits(manifest: &Manifest, now: Timestamp) -> anyhow::Result<()> {
-    if let Some(next) = manifest.next(now) {
-        bail!(
-            "key {} is published already and signs from {}: wait for it, or let it sign at once with \
-             `consentry keys rotate --publish-first 0`",
-            next.kid,
-            next.signs_from
-        );
-    }
-    Ok(())
 }
 
 fn open_on_token(source: &Source) -> anyhow::Result<TokenKey> {

@@ -19,16 +19,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use api::Api;
+use api::{Api, EventStreams};
 use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
+use crypto::pki::Issued;
 use domain::{Clock, Entropy, Region, ShiftedClock, SystemEntropy};
 use edge::{EdgeConfig, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
 use modelbank::{Faults, Habits, Journal, LedgerLine};
 use oauth::{OAuth, SoftwareIssuer};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use store::bell::Bell;
 use store::{GlobalStore, RegionalStore, Stores};
@@ -75,10 +76,14 @@ pub struct SandboxOptions {
     pub open_registration: bool,
     /// Issuers of software statements: a JSON array of `{issuer, jwks}`.
     pub software_issuers: Option<PathBuf>,
+    /// Tell webhook endpoints of nothing until they have answered a challenge.
+    pub webhook_challenge: bool,
     /// Refuse DPoP proofs without a nonce.
     pub require_dpop_nonce: bool,
     /// Longest time an aggregated read waits for its banks.
     pub read_deadline: Duration,
+    /// Longest silence of an event stream.
+    pub event_heartbeat: Duration,
     /// PostgreSQL instead of SQLite.
     pub database_url: Option<String>,
     /// Requests that one peer may make per second, twice as many at once.
@@ -113,8 +118,10 @@ impl SandboxOptions {
             embedded_banks: true,
             open_registration: true,
             software_issuers: None,
+            webhook_challenge: false,
             require_dpop_nonce: false,
             read_deadline: Duration::from_secs(20),
+            event_heartbeat: Duration::from_secs(15),
             peer_rate: 500,
             database_url: None,
             redis_url: None,
@@ -172,6 +179,7 @@ impl Sandbox {
         let pki = Arc::new(Pki::open(data.path(), options.clock.now()).await?);
         let keys = state::Keys::open(data.path(), &*options.entropy, options.clock.now()).await?;
         let signing = Watch::open(keys.signing, Arc::clone(&options.clock))?;
+        let webhook_keys = Watch::open(keys.webhook, Arc::clone(&options.clock))?;
         let mut anchors = vec![pki.root.clone()];
         for file in &options.trust_ca {
             let pem = read(file)?;
@@ -229,6 +237,7 @@ impl Sandbox {
                 api_origin: api_origin.clone(),
                 auto_approve: options.auto_approve,
                 read_deadline: options.read_deadline,
+                webhook_challenge: options.webhook_challenge,
                 require_dpop_nonce: options.require_dpop_nonce,
             },
             stores: stores.clone(),
@@ -239,8 +248,9 @@ impl Sandbox {
             clock: Arc::clone(&options.clock),
             entropy: Arc::clone(&options.entropy),
             id_key: IdKey::new(keys.id_key),
-            webhook_key: Arc::new(keys.webhook),
-            webhooks: WebhookSender::new(Arc::new(trusting(&pki.root)?), WebhookPolicy::LoopbackToo),
+            webhook_keys: webhook_keys.ring(),
+            webhooks: WebhookSender::new(trusting(&pki.root, None)?, WebhookPolicy::LoopbackToo)
+                .presenting(trusting(&pki.root, Some(&pki.gateway_qwac))?),
             bank_key: Arc::clone(&seal.key),
         });
         clients::preload(&stores, options.clients.as_deref(), options.clock.now()).await?;
@@ -256,7 +266,8 @@ impl Sandbox {
         let page_routes = oauth.page_routes().merge(published_seal::routes(&pki)?);
         let page_router = edge(with_fallbacks(page_routes));
         let directory = Arc::new(directory::load(stores.global()).await?);
-        let api_routes = api::routes(Api { gateway: Arc::clone(&gateway), directory });
+        let streams = EventStreams::new(options.event_heartbeat, stop.clone());
+        let api_routes = api::routes(Api { gateway: Arc::clone(&gateway), directory, streams });
         let banks = Arc::new(banks);
         let driven = drive::routes(drive::Drive {
             gateway: Arc::clone(&gateway),
@@ -271,6 +282,7 @@ impl Sandbox {
         tasks.spawn(api.serve(api_router, Arc::clone(&options.clock), stop.clone()));
         tasks.spawn(work(oauth, stop.clone()));
         tasks.spawn(watch(signing, Watch::look, |()| {}, stop.clone()));
+        tasks.spawn(watch(webhook_keys, Watch::look, |()| {}, stop.clone()));
         let shelf = Arc::clone(&gateway);
         let take_up = move |banks| bank_files::take_up(&shelf, banks);
         tasks.spawn(watch(bank_files, BankFiles::look, take_up, stop.clone()));
@@ -463,17 +475,24 @@ fn with_fallbacks(router: Router) -> Router {
     router.fallback(web::no_such_path).method_not_allowed_fallback(web::no_such_method)
 }
 
-/// TLS as a client that trusts one root.
-fn trusting(root_pem: &str) -> anyhow::Result<ClientConfig> {
+/// TLS as a client that trusts one root, and shows a certificate, if it has one.
+fn trusting(root_pem: &str, identity: Option<&Issued>) -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(root_pem.as_bytes()) {
         roots.add(certificate?)?;
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    Ok(ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
+        .with_root_certificates(roots);
+    Ok(Arc::new(match identity {
+        Some(Issued { certificate_pem, key_pem }) => {
+            let chain = CertificateDer::pem_slice_iter(certificate_pem.as_bytes());
+            let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())?;
+            config.with_client_auth_cert(chain.collect::<Result<_, _>>()?, key)?
+        }
+        None => config.with_no_client_auth(),
+    }))
 }
 
 /// The worker: reconciles payments, keeps consents and mandates, delivers webhooks, forgets

@@ -105,5 +105,5 @@ pub(crate) async fn keys(State(oauth): State<OAuth>) -> Cacheable {
 
 /// `GET /.well-known/webhook-keys.json`: the keys that sign webhooks (`v1a`).
 pub(crate) async fn webhook_keys(State(oauth): State<OAuth>) -> Cacheable {
-    cacheable(json!({ "keys": [oauth.gateway.webhook_key().public_jwk()] }))
+    cacheable(Value::clone(&oauth.gateway.webhook_keys().jwks()))
 }

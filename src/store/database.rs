@@ -51,6 +51,8 @@ pub(crate) const GLOBAL: Schema = &[
     (1, "clients and tokens", include_str!("../../migrations/global/0001_clients_and_tokens.sql")),
     (2, "authorization server", include_str!("../../migrations/global/0002_authorization_server.sql")),
     (3, "token indexes", include_str!("../../migrations/global/0003_token_indexes.sql")),
+    (20, "webhook secrets", include_str!("../../migrations/global/0020_webhook_secrets.sql")),
+    (21, "webhook certificates", include_str!("../../migrations/global/0021_webhook_certificates.sql")),
 ];
 
 /// Schema of a region's store.

@@ -90,6 +90,19 @@ impl RegionalStore {
             .collect()
     }
 
+    /// Finds an event.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn find_event(&self, id: EventId) -> Result<Option<EventRow>, StoreError> {
+        let row = sqlx::query("select * from events where event_id = $1")
+            .bind(id.to_string())
+            .fetch_optional(self.database.pool())
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
     /// Deliveries that are due and that nobody has taken. Each endpoint hears of a
     /// resource in the order of its life: what came later waits until what came before
     /// has arrived, or is given up.
@@ -117,7 +130,8 @@ impl RegionalStore {
         })))
     }
 
-    /// What was delivered to an endpoint, or is to be: the newest events first.
+    /// What was delivered to an endpoint, or is to be, behind an event: the newest events
+    /// first.
     ///
     /// # Errors
     ///
@@ -125,15 +139,19 @@ impl RegionalStore {
     pub async fn deliveries_to(
         &self,
         webhook: WebhookId,
+        after: Option<(Timestamp, EventId)>,
         limit: usize,
     ) -> Result<Vec<DeliveryRecord>, StoreError> {
         let rows = sqlx::query(
             "select e.*, d.attempts, d.last_status, d.delivered_at, d.next_at \
              from deliveries d join events e on e.event_id = d.event_id \
-             where d.webhook_id = $1 order by e.event_id desc limit $2",
+             where d.webhook_id = $1 and (e.created_at < $3 or (e.created_at = $3 and e.event_id < $4)) \
+             order by e.created_at desc, e.event_id desc limit $2",
         )
         .bind(webhook.to_string())
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(after.map_or(i64::MAX, |(at, _)| micros(at)))
+        .bind(after.map_or_else(String::new, |(_, id)| id.to_string()))
         .fetch_all(self.database.pool())
         .await?;
         rows.iter()
@@ -274,15 +292,40 @@ impl Tx {
         })?;
         exactly_one(&done)?;
         for endpoint in endpoints {
-            sqlx::query(
-                "insert into deliveries (event_id, webhook_id, attempts, next_at) values ($1, $2, 0, $3)",
-            )
-            .bind(event.to_string())
-            .bind(endpoint.to_string())
-            .bind(micros(at))
+            self.add_delivery(event, *endpoint, at).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes an event for one endpoint alone. It has no position, so that nobody who
+    /// reads events finds it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn emit_to(&mut self, event: &EventRow, endpoint: WebhookId) -> Result<(), StoreError> {
+        self.emit(event).await?;
+        sqlx::query("update events set fanned_out_at = created_at where event_id = $1")
+            .bind(event.id.to_string())
             .execute(&mut *self.0)
             .await?;
-        }
+        self.add_delivery(event.id, endpoint, event.created_at).await
+    }
+
+    async fn add_delivery(
+        &mut self,
+        event: EventId,
+        endpoint: WebhookId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "insert into deliveries (event_id, webhook_id, attempts, next_at) values ($1, $2, 0, $3)",
+        )
+        .bind(event.to_string())
+        .bind(endpoint.to_string())
+        .bind(micros(at))
+        .execute(&mut *self.0)
+        .await?;
         Ok(())
     }
 }

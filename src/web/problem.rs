@@ -4,7 +4,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use connect::{BankError, BankErrorKind, Outcome};
 use domain::{Breach, ConsentId, ConsentStatus, SuspensionCause, Violations};
-use flows::{FlowError, SourceReport, SourceStatus, Unattended};
+use flows::{FlowError, SourceReport, SourceStatus, Unattended, WebhookRefused};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -364,7 +364,17 @@ impl From<FlowError> for Problem {
             FlowError::KeyInFlight => Self::new(ProblemCode::KeyInFlight).retry_after(1),
             FlowError::KeyReused => Self::new(ProblemCode::KeyReused),
             FlowError::Webhook(refused) => {
-                Self::new(ProblemCode::WebhookRefused).detail(format!("{refused}."))
+                let code = match refused {
+                    WebhookRefused::Status(_) => ProblemCode::WebhookStatus,
+                    WebhookRefused::Challenge(_) => ProblemCode::WebhookChallenge,
+                    WebhookRefused::Url
+                    | WebhookRefused::Address
+                    | WebhookRefused::EventType
+                    | WebhookRefused::TooMany
+                    | WebhookRefused::NoSecret
+                    | WebhookRefused::NoCertificate => ProblemCode::WebhookRefused,
+                };
+                Self::new(code).detail(format!("{refused}."))
             }
             FlowError::Bank(error) => Self::of_bank(&error),
             FlowError::AllBanks(sources) => Self::of_sources(&sources),

@@ -180,6 +180,11 @@ codes! {
     RegionNotHeld = "region.not_held", UNPROCESSABLE_ENTITY, "client", false, "That region is not held here";
     /// The webhook address or an event type is refused.
     WebhookRefused = "webhook.refused", UNPROCESSABLE_ENTITY, "client", false, "The webhook is refused";
+    /// The webhook endpoint did not say the challenge back that it was sent; `detail` says
+    /// what came instead.
+    WebhookChallenge = "webhook.challenge", UNPROCESSABLE_ENTITY, "client", true, "The webhook endpoint did not answer its challenge";
+    /// The webhook endpoint is switched off, or has not answered its challenge.
+    WebhookStatus = "webhook.not_enabled", CONFLICT, "client", false, "The webhook endpoint is not enabled";
     /// The consent's calls without the PSU of this day are used up (RTS art. 36(5)(b)); the bank was not asked.
     UnattendedQuota = "quota.unattended", TOO_MANY_REQUESTS, "client", true, "The day's calls without the customer are used up";
     /// Too many requests.

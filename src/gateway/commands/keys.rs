@@ -10,33 +10,37 @@ use domain::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use crate::cli::{KeyChangeArgs, KeysCommand};
-use crate::keys::{Change, Entry, KeyStore, Plan, SIGNS, Source, State, why_only_one};
+use crate::keys::{Change, Entry, KeyStore, Plan, Purpose, Source, State};
 use crate::sandbox::state::require_sandbox;
 
 /// Runs one of the commands.
 pub(crate) fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
     match command {
-        KeysCommand::List { data_dir, json } => list(&data_dir, json),
-        KeysCommand::Rotate { alg, change } => {
-            if alg != SIGNS.as_str() {
-                bail!("--alg {alg}: {}", why_only_one());
+        KeysCommand::List { purpose, data_dir, json } => list(&open(&data_dir, purpose)?, json),
+        KeysCommand::Rotate { purpose, alg, change } => {
+            if let Some(alg) = alg.filter(|alg| alg != purpose.signs().as_str()) {
+                bail!("--alg {alg}: {}", purpose.why_only_one());
             }
-            let done = open(&change.data_dir)?.rotate(plan(&change), SystemClock.now())?;
+            let done = open(&change.data_dir, purpose)?.rotate(plan(&change), SystemClock.now())?;
             tell(&done, change.json)
         }
         KeysCommand::AddPkcs11 { module, token, key, pin_file, change } => {
             // What is written down holds wherever a gateway is started.
             let place = Place { module: absolute(&module)?, token, key };
             let source = Source::Token { place, pin_file: absolute(&pin_file)? };
-            let done = open(&change.data_dir)?.add_token(source, plan(&change), SystemClock.now())?;
+            let done = open(&change.data_dir, Purpose::IdTokens)?.add_token(
+                source,
+                plan(&change),
+                SystemClock.now(),
+            )?;
             tell(&done, change.json)
         }
     }
 }
 
-fn open(data_dir: &Path) -> anyhow::Result<KeyStore> {
+fn open(data_dir: &Path, purpose: Purpose) -> anyhow::Result<KeyStore> {
     require_sandbox(data_dir)?;
-    KeyStore::open(data_dir, SystemClock.now())
+    KeyStore::open(data_dir, purpose, SystemClock.now())
 }
 
 fn plan(change: &KeyChangeArgs) -> Plan {
@@ -47,8 +51,8 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))
 }
 
-fn list(data_dir: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
-    let manifest = open(data_dir)?.read()?;
+fn list(keys: &KeyStore, as_json: bool) -> anyhow::Result<ExitCode> {
+    let manifest = keys.read()?;
     let now = SystemClock.now();
     let mut out = std::io::stdout().lock();
     for key in &manifest.keys {

@@ -21,6 +21,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         plugins: args.plugins.plugins.clone(),
         embedded_banks: !args.no_embedded_banks,
         software_issuers: args.software_issuers.clone(),
+        webhook_challenge: args.webhook_challenge,
         require_dpop_nonce: args.require_dpop_nonce,
         peer_rate: args.peer_rate,
         database_url: args.database_url.clone(),

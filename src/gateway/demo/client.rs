@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -108,17 +109,27 @@ impl Client {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> anyhow::Result<Answer> {
-        let work = self.exchange(method, url, headers, body.into());
+        let work = async {
+            let (parts, body) = self.open(method, url, headers, body).await?.into_parts();
+            let body = body.collect().await?.to_bytes();
+            Ok(Answer { status: parts.status, headers: parts.headers, body })
+        };
         tokio::time::timeout(TIMEOUT, work).await.with_context(|| format!("{url} did not answer in time"))?
     }
 
-    async fn exchange(
+    /// Sends one request; the body of the answer is still to come. The connection ends with
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// If no answer comes.
+    pub async fn open(
         &self,
         method: Method,
         url: &str,
         headers: &[(&str, &str)],
-        body: Bytes,
-    ) -> anyhow::Result<Answer> {
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<Response<Incoming>> {
         let url = Url::parse(url)?;
         let host = url.host_str().context("an address without a host")?.to_owned();
         let port = url.port_or_known_default().context("an address without a port")?;
@@ -128,7 +139,7 @@ impl Client {
         let name = ServerName::try_from(host)?;
         let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(connection);
+        tokio::spawn(connection);
         let mut request = Request::builder()
             .method(method)
             .uri(url[url::Position::BeforePath..url::Position::AfterQuery].to_owned());
@@ -139,11 +150,7 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = sender.send_request(request.body(Full::new(body))?).await?;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
-        connection.abort();
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
+        Ok(sender.send_request(request.body(Full::new(body.into()))?).await?)
     }
 
     /// Gets an address.

@@ -12,6 +12,7 @@ use axum::routing::post;
 use domain::SystemClock;
 use edge::{Listener, ListenerConfig, ServerTls};
 use http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +36,7 @@ pub struct Delivery {
 struct Inbox {
     arrived: RwLock<Vec<Delivery>>,
     news: Notify,
-    answer: RwLock<Option<StatusCode>>,
+    answer: RwLock<Option<(StatusCode, String)>>,
 }
 
 /// A running receiver.
@@ -66,7 +67,18 @@ impl Receiver {
 
     /// Answers every further webhook with a status of its own.
     pub fn answer_with(&self, status: StatusCode) {
-        *self.inbox.answer.write().unwrap_or_else(PoisonError::into_inner) = Some(status);
+        self.answer_with_body(status, "");
+    }
+
+    /// Answers every further webhook with a status and a body of its own.
+    pub fn answer_with_body(&self, status: StatusCode, body: &str) {
+        let answer = Some((status, body.to_owned()));
+        *self.inbox.answer.write().unwrap_or_else(PoisonError::into_inner) = answer;
+    }
+
+    /// Answers every further webhook as it should be: challenges are said back.
+    pub fn answer_well(&self) {
+        *self.inbox.answer.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Everything that has arrived.
@@ -105,7 +117,7 @@ impl Drop for Receiver {
     }
 }
 
-async fn take(State(inbox): State<Arc<Inbox>>, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn take(State(inbox): State<Arc<Inbox>>, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
     let text =
         |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let delivery = Delivery {
@@ -116,9 +128,18 @@ async fn take(State(inbox): State<Arc<Inbox>>, headers: HeaderMap, body: Bytes) 
         body,
     };
     // Decided before anybody hears of the arrival and may decide otherwise.
-    let answer =
-        inbox.answer.read().unwrap_or_else(PoisonError::into_inner).unwrap_or(StatusCode::NO_CONTENT);
+    let answer = inbox.answer.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let answer = answer.unwrap_or_else(|| well(&delivery.body));
     inbox.arrived.write().unwrap_or_else(PoisonError::into_inner).push(delivery);
     inbox.news.notify_waiters();
     answer
+}
+
+/// What is answered to a webhook: to a challenge, the challenge.
+fn well(body: &Bytes) -> (StatusCode, String) {
+    let event: Value = serde_json::from_slice(body).unwrap_or_default();
+    match event.pointer("/data/challenge") {
+        Some(challenge) => (StatusCode::OK, json!({ "challenge": challenge }).to_string()),
+        None => (StatusCode::NO_CONTENT, String::new()),
+    }
 }

@@ -1,4 +1,4 @@
-//! The list of keys: `signing.toml`.
+//! A list of keys: `signing.toml`, `webhook.toml`.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -88,9 +88,7 @@ impl Manifest {
     pub(crate) fn to_toml(&self) -> anyhow::Result<String> {
         let file = wire::File { key: self.keys.iter().map(wire::Key::from).collect() };
         let text = toml::to_string(&file).context("the list of keys cannot be written as TOML")?;
-        Ok(format!(
-            "# The keys that sign id_tokens. Written by `consentry keys`, see docs/keys.md.\n\n{text}"
-        ))
+        Ok(format!("# Keys that sign. Written by `consentry keys`, see docs/keys.md.\n\n{text}"))
     }
 
     /// The key that signs at this time: the one that began last. Before all of

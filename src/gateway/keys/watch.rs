@@ -153,7 +153,7 @@ mod tests {
     use domain::{ManualClock, SystemClock};
 
     use super::*;
-    use crate::keys::Plan;
+    use crate::keys::{Plan, Purpose};
 
     struct World {
         folder: tempfile::TempDir,
@@ -165,8 +165,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
         fs::create_dir(folder.path().join("keys")).unwrap();
-        KeyStore::begin(&folder.path().join("keys"), clock.now()).unwrap();
-        let store = KeyStore::open(folder.path(), clock.now()).unwrap();
+        KeyStore::begin(&folder.path().join("keys"), Purpose::IdTokens, clock.now()).unwrap();
+        let store = KeyStore::open(folder.path(), Purpose::IdTokens, clock.now()).unwrap();
         World { folder, clock, store }
     }
 

@@ -5,10 +5,9 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use crypto::SigningKey;
 use domain::{Entropy, Timestamp};
 
-use crate::keys::KeyStore;
+use crate::keys::{KeyStore, Purpose};
 use crate::private_file;
 
 /// The folder with all state of a sandbox, held by this process alone.
@@ -93,7 +92,8 @@ pub(crate) fn require_sandbox(path: &Path) -> anyhow::Result<()> {
 /// Keys of the gateway that are no certificates.
 pub(super) struct Keys {
     pub(super) id_key: [u8; 32],
-    pub(super) webhook: SigningKey,
+    /// Those that sign webhooks.
+    pub(super) webhook: KeyStore,
     /// Those that sign id_tokens.
     pub(super) signing: KeyStore,
 }
@@ -108,25 +108,23 @@ impl Keys {
             let mut id_key = [0; 32];
             entropy.fill(&mut id_key);
             private_file::write(&partial.join("ids.hex"), &hex::encode(id_key))?;
-            private_file::write(&partial.join("webhook.pem"), &crypto::pki::generate_ed25519()?)?;
             // RSA takes long enough to find that the runtime should not wait for it.
-            let signing = partial.clone();
-            tokio::task::spawn_blocking(move || KeyStore::begin(&signing, now)).await??;
+            let first = partial.clone();
+            let begin = move || {
+                KeyStore::begin(&first, Purpose::Webhooks, now)?;
+                KeyStore::begin(&first, Purpose::IdTokens, now)
+            };
+            tokio::task::spawn_blocking(begin).await??;
             fs::rename(&partial, &keys)?;
         }
-        let read = |name: &str| {
-            let file = keys.join(name);
-            fs::read_to_string(&file).with_context(|| {
-                format!("{} is missing: remove the data folder and start again", file.display())
-            })
-        };
+        let file = keys.join("ids.hex");
+        let text = fs::read_to_string(&file).with_context(|| {
+            format!("{} is missing: remove the data folder and start again", file.display())
+        })?;
         let mut id_key = [0; 32];
-        hex::decode_to_slice(read("ids.hex")?.trim(), &mut id_key)
+        hex::decode_to_slice(text.trim(), &mut id_key)
             .context("keys/ids.hex is damaged: remove the data folder and start again")?;
-        let pem = read("webhook.pem")?;
-        let kid: String = crypto::digest::sha256_b64url(pem.as_bytes()).chars().take(16).collect();
-        let webhook = SigningKey::from_pem(&pem, kid)
-            .context("keys/webhook.pem is damaged: remove the data folder and start again")?;
-        Ok(Self { id_key, webhook, signing: KeyStore::open(folder, now)? })
+        let webhook = KeyStore::open(folder, Purpose::Webhooks, now)?;
+        Ok(Self { id_key, webhook, signing: KeyStore::open(folder, Purpose::IdTokens, now)? })
     }
 }

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 
+use domain::EventType;
 use serde_json::Value;
 
 const CHECKED_IN: &str = include_str!("../../../openapi/consentry.json");
@@ -56,7 +57,25 @@ fn every_operation_is_described_with_its_problems() {
             assert!(problem.is_object(), "{name}");
         }
     }
-    assert_eq!(count, 47);
+    assert_eq!(count, 55);
+}
+
+/// What is sent to clients is described like what they send: every type of event.
+#[test]
+fn every_type_of_event_is_a_webhook() {
+    let document: Value = serde_json::from_str(CHECKED_IN).unwrap();
+    let webhooks = document["webhooks"].as_object().unwrap();
+    let described: BTreeSet<&str> = webhooks.keys().map(String::as_str).collect();
+    assert_eq!(described, EventType::ALL.iter().map(|one| one.as_str()).collect());
+    for (name, item) in webhooks {
+        let operation = &item["post"];
+        assert!(!operation["summary"].as_str().unwrap().is_empty(), "{name}");
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"]["allOf"];
+        assert_eq!(schema[0]["$ref"], "#/components/schemas/Event", "{name}");
+        assert_eq!(schema[1]["properties"]["type"]["enum"], serde_json::json!([name]), "{name}");
+        assert_eq!(operation["parameters"].as_array().unwrap().len(), 3, "{name}");
+        assert!(operation["responses"]["2XX"].is_object(), "{name}");
+    }
 }
 
 fn collect(value: &Value, found: &mut Vec<String>) {

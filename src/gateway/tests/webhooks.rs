@@ -16,21 +16,11 @@ use crypto::{Jwks, webhook};
 use http::StatusCode;
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use support::webhooks::{Hooked, PATIENCE, body};
 use support::{EU, TestGateway, UK, assert_problem, rows};
 
-const PATIENCE: Duration = Duration::from_secs(10);
-
-fn body(delivery: &Delivery) -> Value {
-    serde_json::from_slice(&delivery.body).unwrap()
-}
-
 async fn subscribed(gw: &TestGateway, events: &[&str]) -> (Tpp, SecretString, Receiver) {
-    let tpp = gw.tpp().await;
-    let own = tpp.own_token("accounts").await.unwrap();
-    let pki = gw.sandbox.access().pki;
-    let receiver = Receiver::start(&pki.server.certificate_pem, &pki.server.key_pem).await.unwrap();
-    let endpoint = json!({ "url": receiver.url, "events": events });
-    tpp.post(&own, "/v1/webhook-endpoints", &endpoint).await.unwrap().expect(201).unwrap();
+    let Hooked { tpp, own, receiver, .. } = Hooked::with(gw, json!({ "events": events })).await;
     (tpp, own, receiver)
 }
 

@@ -8,6 +8,7 @@ pub mod customer;
 pub mod funds;
 pub mod log;
 pub mod operator;
+pub mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,7 @@ pub struct Wanted {
     pub clock: Arc<dyn Clock>,
     pub virtual_time: Option<Arc<ShiftedClock>>,
     pub require_dpop_nonce: bool,
+    pub webhook_challenge: bool,
     pub open_registration: bool,
     /// Issuers of software statements: an array of `{issuer, jwks}`.
     pub software_issuers: Value,
@@ -52,6 +54,7 @@ impl Default for Wanted {
             clock: Arc::new(SystemClock),
             virtual_time: None,
             require_dpop_nonce: false,
+            webhook_challenge: false,
             open_registration: true,
             software_issuers: Value::Array(Vec::new()),
         }
@@ -99,9 +102,11 @@ impl TestGateway {
         let sandbox = Sandbox::start(SandboxOptions {
             auto_approve: wanted.auto_approve,
             require_dpop_nonce: wanted.require_dpop_nonce,
+            webhook_challenge: wanted.webhook_challenge,
             open_registration: wanted.open_registration,
             software_issuers: Some(issuers),
             read_deadline: Duration::from_secs(2),
+            event_heartbeat: Duration::from_millis(100),
             database_url: database_url.clone(),
             clock: Arc::clone(&wanted.clock),
             virtual_time: wanted.virtual_time,
