@@ -4,6 +4,8 @@
 mod account_resources;
 mod accounts;
 mod address;
+mod batch_body;
+mod batches;
 mod consent_view;
 mod consents;
 mod event_stream;
@@ -14,6 +16,7 @@ mod health;
 mod institutions;
 mod mandates;
 mod payment_order;
+mod payment_view;
 mod payments;
 mod problems;
 mod status;
@@ -143,8 +146,12 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(account_resources::scheduled_payments))
         .routes(routes!(account_resources::statements))
         .routes(routes!(funds::confirm))
-        .routes(routes!(payments::order))
+        .routes(routes!(payments::order, payments::list))
         .routes(routes!(payments::validate))
+        .routes(routes!(batches::order))
+        .routes(routes!(batches::show))
+        .routes(routes!(batches::payments))
+        .routes(routes!(batches::cancel))
         .routes(routes!(institutions::constraints))
         .routes(routes!(payments::show))
         .routes(routes!(mandates::order, mandates::list))

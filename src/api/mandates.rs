@@ -15,13 +15,14 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use store::idempotency::ClaimKey;
 use store::mandates::MandateRow;
-use store::payments::PaymentRow;
+use store::payments::{PaymentRow, PaymentsOf};
 use utoipa::ToSchema;
 use web::{Caller, Cursor, IdempotencyKey, JsonBody, Payments, Problem, ProblemCode, QueryParams};
 
 use crate::consents::stored_answer;
 use crate::payment_order::{Creditor, Remittance, check_names};
-use crate::payments::{Authorization, PaymentView, registered};
+use crate::payment_view::{Authorization, LifeView, PaymentView};
+use crate::payments::{listed, registered};
 use crate::view::{AccountName, Amount, Page, PageParams, Step, limit_of};
 
 /// Most limits of one mandate.
@@ -331,7 +332,7 @@ impl MandateCreate {
         let scheme = MandateScheme::from_word(&self.scheme).ok_or("SWEEPING or COMMERCIAL");
         let scheme = v.take("/scheme", "scheme.unknown", scheme);
         let constraints = self.constraints.parse(now, v);
-        let creditor_name = self.creditor.parse(70, v);
+        let creditor_name = self.creditor.parse_plain(70, v);
         let creditor_account = self.creditor_account.parse("/creditor_account", v);
         let remittance = self.remittance.parse(v);
         check_names(v, None, self.state.as_ref(), self.client_reference.as_ref());
@@ -502,8 +503,8 @@ pub(crate) async fn pay(
     let request = body.value.parse()?;
     let answer = |payment: &PaymentRow| {
         let first = Step::first(payment.created_at, payment.state.as_str());
-        serde_json::to_string(&PaymentView::of(payment, payment.can_cancel(), vec![first]))
-            .unwrap_or_default()
+        let life = LifeView::of(payment, payment.can_cancel(), vec![first]);
+        serde_json::to_string(&PaymentView::of(payment, life)).unwrap_or_default()
     };
     let reply = gateway.pay_under_mandate(&caller.client_id, mandate.id, request, &claim, answer).await?;
     Ok(stored_answer(reply.status, reply.body, reply.replayed, "/v1/payments"))
@@ -528,12 +529,11 @@ pub(crate) async fn payments(
     let after: Option<(Timestamp, PaymentId)> =
         params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
     let store = gateway.stores().region(id.region())?;
-    let mut found = store.payments_under(id, after, limit.saturating_add(1)).await?;
+    let mut found = store.payments_of(&PaymentsOf::mandate(id), after, limit.saturating_add(1)).await?;
     let has_more = found.len() > limit;
     found.truncate(limit);
     let last = found.last().filter(|_| has_more).map(|row| cursors.write(&(row.created_at, row.id)));
-    let data =
-        found.iter().map(|payment| PaymentView::of(payment, payment.can_cancel(), Vec::new())).collect();
+    let data = found.iter().filter_map(|payment| listed(&gateway, payment)).collect();
     Ok(Json(MandatePaymentList { data, page: Page { next_cursor: last, has_more } }))
 }
 

@@ -1,7 +1,7 @@
 //! What a TPP orders: read, and found to be an order.
 
 use domain::{
-    Abroad, AccountIdentification, ChargeBearer, Date, Execution, ExecutionRule, InstitutionId,
+    Abroad, AccountIdentification, ChargeBearer, Date, Execution, ExecutionRule, InstitutionId, Order,
     PaymentContext, PaymentFrequency, PaymentOrder, PaymentRisk, PaymentScheme, Recurrence,
     RemittanceInformation, Violations,
 };
@@ -163,6 +163,12 @@ impl Remittance {
         }
     }
 
+    /// So many lines and references, which [`Remittance::parse`] judges.
+    pub(crate) fn lines(unstructured: Vec<String>, references: Vec<String>) -> Self {
+        let structured = references.into_iter().map(|reference| StructuredReference { reference });
+        Self { unstructured, structured: structured.collect() }
+    }
+
     /// One line and one reference at most.
     pub(crate) fn parse(&self, v: &mut Violations) -> RemittanceInformation {
         let unstructured = self.unstructured.first().cloned();
@@ -198,6 +204,14 @@ pub(crate) fn check_names(
 impl Creditor {
     pub(crate) fn named(name: String, address: Option<Address>) -> Self {
         Self { name, address }
+    }
+
+    /// The name alone, for what goes to no bank abroad.
+    pub(crate) fn parse_plain(&self, most: usize, v: &mut Violations) -> String {
+        if self.address.is_some() {
+            v.add("/creditor/address", "field.unknown", "an address is for payments abroad");
+        }
+        self.parse(most, v)
     }
 
     /// The name, of at most so many characters.
@@ -326,43 +340,29 @@ impl PaymentCreate {
         let today = domain::utc_day(gateway.now());
         let institution = self.institution_id.parse::<InstitutionId>();
         let institution = v.take("/institution_id", "institution.invalid", institution);
-        let amount = self.amount.parse("/amount", v);
-        if amount.is_some_and(|amount| amount.amount().is_zero()) {
-            v.add("/amount/amount", "amount.zero", "an amount above zero");
-        }
-        let creditor_name = self.creditor.parse(140, v);
-        let wish = self.wish(v);
-        let abroad = self.abroad(v, wish);
-        let creditor_account = match &self.creditor_account.bban {
-            Some(bban) if abroad.is_some() => national(v, bban),
-            Some(_) | None => self.creditor_account.parse("/creditor_account", v),
+        let wish = wish(self.scheme.as_deref(), v);
+        let transfer = TransferCreate {
+            amount: self.amount,
+            creditor: self.creditor,
+            creditor_account: self.creditor_account,
+            creditor_agent: self.creditor_agent,
+            charge_bearer: self.charge_bearer,
+            remittance: self.remittance,
+            end_to_end_id: self.end_to_end_id,
         };
+        let draft = transfer.parse(wish, v);
         let debtor_account = self.debtor_account.as_ref().map(|account| account.parse("/debtor_account", v));
-        let remittance = self.remittance.parse(v);
-        let names = (self.end_to_end_id.as_ref(), self.state.as_ref(), self.client_reference.as_ref());
-        check_names(v, names.0, names.1, names.2);
-        let execution = self.execution(v, today);
+        check_names(v, None, self.state.as_ref(), self.client_reference.as_ref());
+        let execution = execution(self.requested_execution_date.as_deref(), self.periodic.as_ref(), v, today);
         let risk = self.risk.as_ref().map(|risk| risk.parse(v)).unwrap_or_default();
-        match (institution, amount, creditor_account, violations.is_empty()) {
-            (Some(institution), Some(amount), Some(creditor_account), true) => {
-                let draft = PaymentOrder {
-                    end_to_end_id: self.end_to_end_id.unwrap_or_default(),
-                    instruction_id: String::new(),
-                    amount,
-                    debtor_account: debtor_account.flatten(),
-                    creditor_name,
-                    creditor_account,
-                    remittance,
-                    // Settled below.
-                    scheme: PaymentScheme::CrossBorder,
-                    execution,
-                    abroad,
-                    risk,
-                };
+        match (institution, draft, violations.is_empty()) {
+            (Some(institution), Some(draft), true) => {
+                let draft =
+                    PaymentOrder { debtor_account: debtor_account.flatten(), execution, risk, ..draft };
                 let (order, scheme_choice) = gateway.on_a_rail(&institution, draft, wish)?;
                 Ok(PaymentRequest {
                     institution,
-                    order,
+                    order: Order::Transfer(order),
                     scheme_choice,
                     redirect_uri: self.redirect_uri,
                     state: self.state,
@@ -372,20 +372,62 @@ impl PaymentCreate {
             _ => Err(FlowError::Invalid(violations).into()),
         }
     }
+}
 
-    fn wish(&self, v: &mut Violations) -> SchemeWish {
-        match self.scheme.as_deref() {
-            None => SchemeWish::First,
-            Some("AUTO") => SchemeWish::Auto,
-            Some(named) => {
-                let scheme = PaymentScheme::from_word(named);
-                if scheme.is_none() {
-                    let words: Vec<_> = PaymentScheme::ALL.iter().map(|scheme| scheme.as_str()).collect();
-                    v.add("/scheme", "scheme.unknown", format!("AUTO, {}", words.join(", ")));
-                }
-                scheme.map_or(SchemeWish::First, SchemeWish::Named)
-            }
+/// One transfer of a batch.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TransferCreate {
+    /// How much.
+    pub(crate) amount: Amount,
+    /// Who is paid.
+    pub(crate) creditor: Creditor,
+    /// Account that is paid: `iban` or `sort_code_account_number`; abroad also `bban`.
+    pub(crate) creditor_account: AccountName,
+    /// The bank that holds it, for a payment abroad.
+    #[serde(default)]
+    pub(crate) creditor_agent: Option<Agent>,
+    /// Who bears the charges of a payment abroad: DEBT, CRED, SHAR or SLEV; SHAR if absent.
+    #[serde(default)]
+    pub(crate) charge_bearer: Option<String>,
+    /// What the creditor is told.
+    #[serde(default)]
+    pub(crate) remittance: Remittance,
+    /// Travels to the creditor, at most 35 characters; ours if absent.
+    #[serde(default)]
+    #[schema(max_length = 35)]
+    pub(crate) end_to_end_id: Option<String>,
+}
+
+impl TransferCreate {
+    /// The transfer that this is, at once and on no rail yet.
+    pub(crate) fn parse(self, wish: SchemeWish, v: &mut Violations) -> Option<PaymentOrder> {
+        let amount = self.amount.parse("/amount", v);
+        if amount.is_some_and(|amount| amount.amount().is_zero()) {
+            v.add("/amount/amount", "amount.zero", "an amount above zero");
         }
+        let creditor_name = self.creditor.parse(140, v);
+        let abroad = self.abroad(v, wish);
+        let creditor_account = match &self.creditor_account.bban {
+            Some(bban) if abroad.is_some() => national(v, bban),
+            Some(_) | None => self.creditor_account.parse("/creditor_account", v),
+        };
+        let remittance = self.remittance.parse(v);
+        check_names(v, self.end_to_end_id.as_ref(), None, None);
+        Some(PaymentOrder {
+            end_to_end_id: self.end_to_end_id.unwrap_or_default(),
+            instruction_id: String::new(),
+            amount: amount?,
+            debtor_account: None,
+            creditor_name,
+            creditor_account: creditor_account?,
+            remittance,
+            // Settled when the institution is known.
+            scheme: PaymentScheme::CrossBorder,
+            execution: Execution::AtOnce,
+            abroad,
+            risk: PaymentRisk::default(),
+        })
     }
 
     /// What makes a payment one abroad: said by its scheme, or by what only such a one has.
@@ -408,18 +450,41 @@ impl PaymentCreate {
             charge_bearer: bearer.unwrap_or(ChargeBearer::Shared),
         })
     }
+}
 
-    fn execution(&self, v: &mut Violations, today: Date) -> Execution {
-        match (&self.requested_execution_date, &self.periodic) {
-            (None, None) => Execution::AtOnce,
-            (Some(day), None) => coming_day(v, "/requested_execution_date", day, today)
-                .map_or(Execution::AtOnce, Execution::On),
-            (None, Some(periodic)) => periodic.parse(v, today).map_or(Execution::AtOnce, Execution::Repeated),
-            (Some(_), Some(_)) => {
-                let detail = "either a day or a series: a series begins with its start_date";
-                v.add("/requested_execution_date", "execution.ambiguous", detail);
-                Execution::AtOnce
+/// How a rail is named.
+pub(crate) fn wish(scheme: Option<&str>, v: &mut Violations) -> SchemeWish {
+    match scheme {
+        None => SchemeWish::First,
+        Some("AUTO") => SchemeWish::Auto,
+        Some(named) => {
+            let scheme = PaymentScheme::from_word(named);
+            if scheme.is_none() {
+                let words: Vec<_> = PaymentScheme::ALL.iter().map(|scheme| scheme.as_str()).collect();
+                v.add("/scheme", "scheme.unknown", format!("AUTO, {}", words.join(", ")));
             }
+            scheme.map_or(SchemeWish::First, SchemeWish::Named)
+        }
+    }
+}
+
+/// When an order is carried out.
+pub(crate) fn execution(
+    day: Option<&str>,
+    periodic: Option<&Periodic>,
+    v: &mut Violations,
+    today: Date,
+) -> Execution {
+    match (day, periodic) {
+        (None, None) => Execution::AtOnce,
+        (Some(day), None) => {
+            coming_day(v, "/requested_execution_date", day, today).map_or(Execution::AtOnce, Execution::On)
+        }
+        (None, Some(periodic)) => periodic.parse(v, today).map_or(Execution::AtOnce, Execution::Repeated),
+        (Some(_), Some(_)) => {
+            let detail = "either a day or a series: a series begins with its start_date";
+            v.add("/requested_execution_date", "execution.ambiguous", detail);
+            Execution::AtOnce
         }
     }
 }

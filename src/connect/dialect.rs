@@ -1,6 +1,7 @@
 //! What a dialect is: pure functions that build requests and read answers.
 //! A capability that a bank lacks is `None`, never a default that fails.
 
+mod batches;
 mod consents;
 mod details;
 mod embedded;
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 use crate::bank_oauth::BankTokens;
 use crate::{AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, Profile};
+pub use batches::BatchInitiation;
 pub use consents::{
     BankConsentStatus, ConsentByAuthorization, ConsentHandling, ConsentInquiry, ConsentLodging, ConsentOrder,
     ConsentRevocation, Consents, LodgedConsent,
@@ -127,6 +129,11 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// Payment initiation, if the standard has it.
     fn payments(&self) -> Option<&dyn PaymentInitiation>;
+
+    /// Batches of payments, if the standard has them.
+    fn batches(&self) -> Option<&dyn BatchInitiation> {
+        None
+    }
 
     /// Confirmation of funds, if the standard has it.
     fn funds(&self) -> Option<&dyn FundsConfirmation> {
@@ -404,6 +411,20 @@ pub struct PaymentReport {
     /// The bank has taken the order into its books and says no more of it: its standard
     /// has no word for what becomes of it on its days.
     pub last_word: bool,
+    /// How the transfers of a batch stand, in the batch's order; those that the bank says
+    /// nothing of are absent.
+    pub transfers: Vec<TransferReport>,
+}
+
+/// How one transfer of a batch stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransferReport {
+    /// Its place in the batch, the first is 0.
+    pub index: usize,
+    /// Its status.
+    pub status: IsoPaymentStatus,
+    /// ISO 20022 reason, where given.
+    pub iso_reason: Option<String>,
 }
 
 /// Whether an answer repeated what was ordered.

@@ -79,6 +79,7 @@ impl Profile {
             PaymentType::Single => Capability::Payments,
             PaymentType::Scheduled => Capability::ScheduledPayments,
             PaymentType::Periodic => Capability::PeriodicPayments,
+            PaymentType::Bulk => Capability::BulkPayments,
             PaymentType::Vrp => Capability::Vrp,
         };
         self.capabilities.contains(&wanted)
@@ -115,7 +116,7 @@ impl Profile {
                 properties.insert("periodic".into(), json!({ "properties": { "start_date": day } }));
                 required.push("periodic");
             }
-            PaymentType::Single | PaymentType::Vrp => {}
+            PaymentType::Single | PaymentType::Bulk | PaymentType::Vrp => {}
         }
         let own = self.berlin_group.required_payment_fields.iter().map(|field| RequiredField::of(*field));
         for field in constraints.required.iter().copied().chain(own) {

@@ -2,6 +2,7 @@
 //! SEPA payments, by redirect, OAuth, decoupled or embedded authentication.
 
 mod accounts;
+mod batches;
 mod cards;
 mod embedded;
 mod error;
@@ -14,9 +15,10 @@ mod sca;
 mod transactions;
 
 use connect::{
-    AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    Dialect, Effect, EmbeddedAuthentication, FundsConfirmation, Operation, PaymentInitiation, Profile,
-    RedirectUris, ScaFlow, Signature, Signing, StartAuthorisation, TokenEndpoint, TokenKind,
+    AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse,
+    BatchInitiation, CallContext, Dialect, Effect, EmbeddedAuthentication, FundsConfirmation, Operation,
+    PaymentInitiation, Profile, RedirectUris, ScaFlow, Signature, Signing, StartAuthorisation, TokenEndpoint,
+    TokenKind,
 };
 use http::Method;
 use secrecy::ExposeSecret;
@@ -72,6 +74,10 @@ impl Dialect for BerlinGroup {
 
     fn payments(&self) -> Option<&dyn PaymentInitiation> {
         Some(self)
+    }
+
+    fn batches(&self) -> Option<&dyn BatchInitiation> {
+        Some(&batches::Batches)
     }
 
     fn funds(&self) -> Option<&dyn FundsConfirmation> {

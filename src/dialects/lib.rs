@@ -19,6 +19,8 @@ mod mapped;
 mod mt940;
 mod node;
 #[cfg(test)]
+mod order_batches;
+#[cfg(test)]
 mod order_kinds;
 mod pain;
 mod polish_api;

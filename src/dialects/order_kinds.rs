@@ -13,7 +13,7 @@ use url::Url;
 use crate::world::{answer, context, order, redirects, sent};
 use crate::{BerlinGroup, PolishApi, Stet, UkOpenBanking};
 
-fn profile(dialect: &dyn Dialect, version: &str) -> Profile {
+pub(crate) fn profile(dialect: &dyn Dialect, version: &str) -> Profile {
     let (id, region) = ("xx-examplebank".parse().unwrap(), "eu".parse().unwrap());
     let mut profile = Profile::blank(id, "Example Bank", region, dialect.name());
     let url: Url = "https://api.bank.example/base".parse().unwrap();
@@ -63,11 +63,11 @@ fn abroad() -> PaymentOrder {
     }
 }
 
-fn held<'a>(profile: &'a Profile, token: &'a SecretString) -> CallContext<'a> {
+pub(crate) fn held<'a>(profile: &'a Profile, token: &'a SecretString) -> CallContext<'a> {
     CallContext { access_token: Some(token), ..context(profile) }
 }
 
-fn token() -> SecretString {
+pub(crate) fn token() -> SecretString {
     "token-1".to_owned().into()
 }
 

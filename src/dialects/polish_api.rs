@@ -7,6 +7,7 @@
 //! accounts at the TPP; ours choose at the bank.
 
 mod accounts;
+mod batches;
 mod funds;
 mod payments;
 mod tokens;
@@ -14,9 +15,9 @@ mod tokens;
 use std::io::Read;
 
 use connect::{
-    AccountInformation, ApiBase, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect,
-    Effect, FundsConfirmation, Operation, PaymentInitiation, Profile, RedirectUris, ScaStart, Signature,
-    Signing, TokenEndpoint, TokenKind,
+    AccountInformation, ApiBase, BankError, BankErrorKind, BankRequest, BankResponse, BatchInitiation,
+    CallContext, Dialect, Effect, FundsConfirmation, Operation, PaymentInitiation, Profile, RedirectUris,
+    ScaStart, Signature, Signing, TokenEndpoint, TokenKind,
 };
 use http::Method;
 use jiff::ToSpan;
@@ -63,6 +64,10 @@ impl Dialect for PolishApi {
 
     fn payments(&self) -> Option<&dyn PaymentInitiation> {
         Some(self)
+    }
+
+    fn batches(&self) -> Option<&dyn BatchInitiation> {
+        Some(&batches::Batches)
     }
 
     fn funds(&self) -> Option<&dyn FundsConfirmation> {

@@ -5,13 +5,15 @@
 //! authorization is the consent, and its token says whether it still stands.
 
 mod accounts;
+mod batches;
 mod funds;
 mod payments;
+mod requests;
 
 use connect::{
-    AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect, Effect,
-    FundsConfirmation, Operation, PaymentInitiation, Profile, Signature, Signing, TokenEndpoint, TokenKind,
-    http_date,
+    AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, BatchInitiation, CallContext,
+    Dialect, Effect, FundsConfirmation, Operation, PaymentInitiation, Profile, Signature, Signing,
+    TokenEndpoint, TokenKind, http_date,
 };
 use http::{Method, StatusCode};
 use secrecy::ExposeSecret;
@@ -63,6 +65,10 @@ impl Dialect for Stet {
 
     fn payments(&self) -> Option<&dyn PaymentInitiation> {
         Some(self)
+    }
+
+    fn batches(&self) -> Option<&dyn BatchInitiation> {
+        Some(&batches::Batches)
     }
 
     fn funds(&self) -> Option<&dyn FundsConfirmation> {

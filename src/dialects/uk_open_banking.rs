@@ -3,6 +3,7 @@
 //! of funds, authorised through OAuth.
 
 mod accounts;
+mod batches;
 mod error;
 mod funds;
 mod orders;
@@ -12,8 +13,9 @@ mod resources;
 
 use connect::{
     AccountInformation, AccountResources, BankConsentStatus, BankError, BankErrorKind, BankRequest,
-    BankResponse, CallContext, Dialect, Effect, FundsConfirmation, Operation, PaymentInitiation, Profile,
-    QuirkName, RecurringPayments, Signature, Signing, TokenEndpoint, TokenKind, http_date,
+    BankResponse, BatchInitiation, CallContext, Dialect, Effect, FundsConfirmation, Operation,
+    PaymentInitiation, Profile, QuirkName, RecurringPayments, Signature, Signing, TokenEndpoint, TokenKind,
+    http_date,
 };
 use domain::{AccountIdentification, SortCodeAccount};
 use http::Method;
@@ -59,6 +61,10 @@ impl Dialect for UkOpenBanking {
 
     fn payments(&self) -> Option<&dyn PaymentInitiation> {
         Some(self)
+    }
+
+    fn batches(&self) -> Option<&dyn BatchInitiation> {
+        Some(&batches::Batches)
     }
 
     fn funds(&self) -> Option<&dyn FundsConfirmation> {
@@ -131,12 +137,14 @@ fn success<'r>(
     parsed(cx, response, effect)
 }
 
+/// An answer of which nothing but its success counts.
+fn accepted(cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
+    if response.status.is_success() { Ok(()) } else { Err(failure(&cx.profile.id, response, Effect::Write)) }
+}
+
 /// The answer to the end of a consent; one that is not there has ended.
 fn ended(cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
-    if response.status.is_success() {
-        return Ok(());
-    }
-    let error = failure(&cx.profile.id, response, Effect::Write);
+    let Err(error) = accepted(cx, response) else { return Ok(()) };
     let over = matches!(error.kind, BankErrorKind::ResourceUnknown | BankErrorKind::ConsentMissing);
     if over { Ok(()) } else { Err(error) }
 }

@@ -6,6 +6,7 @@
 
 mod account;
 mod account_resource;
+mod batch;
 mod clock;
 mod consent;
 mod event;
@@ -29,6 +30,7 @@ pub use account_resource::{
     AccountResource, Beneficiary, DirectDebit, Frequency, Occurrence, OrderStatus, Party, Payee,
     PostalAddress, ResourceEntry, ScheduledPayment, StandingOrder, Statement,
 };
+pub use batch::{BatchOrder, Order};
 pub use clock::{Clock, Entropy, ManualClock, ShiftedClock, SystemClock, SystemEntropy};
 pub use consent::{
     ConsentKind, ConsentStatus, ExpirySource, Permission, ReadKind, SuspensionCause, WrongTransition,

@@ -148,6 +148,21 @@ impl Money {
         Ok(Self { amount: amount.abs(), currency })
     }
 
+    /// The sum of two amounts; `None` in different currencies, or if it is too large.
+    #[must_use]
+    pub fn checked_add(&self, other: &Self) -> Option<Self> {
+        let same = self.currency == other.currency;
+        let sum = self.amount.checked_add(other.amount).filter(|_| same)?;
+        Self::new(sum, self.currency).ok()
+    }
+
+    /// The sum of amounts; `None` of none, of different currencies, or if it is too large.
+    #[must_use]
+    pub fn sum(mut amounts: impl Iterator<Item = Self>) -> Option<Self> {
+        let first = amounts.next()?;
+        amounts.try_fold(first, |sum, amount| sum.checked_add(&amount))
+    }
+
     /// The number.
     #[must_use]
     pub fn amount(&self) -> Decimal {

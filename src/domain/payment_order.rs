@@ -84,6 +84,8 @@ words!(
         Scheduled = "SCHEDULED",
         /// The same transfer again and again.
         Periodic = "PERIODIC",
+        /// Many transfers together.
+        Bulk = "BULK",
         /// A payment under a mandate.
         Vrp = "VRP",
     }
@@ -172,6 +174,18 @@ pub enum Execution {
     On(Date),
     /// Again and again.
     Repeated(Recurrence),
+}
+
+impl Execution {
+    /// The day on which an order is carried out first, if that is not at once.
+    #[must_use]
+    pub fn first_day(&self) -> Option<Date> {
+        match self {
+            Self::AtOnce => None,
+            Self::On(day) => Some(*day),
+            Self::Repeated(series) => Some(series.first),
+        }
+    }
 }
 
 /// A series of days.
@@ -266,16 +280,6 @@ impl PaymentOrder {
             Execution::AtOnce => PaymentType::Single,
             Execution::On(_) => PaymentType::Scheduled,
             Execution::Repeated(_) => PaymentType::Periodic,
-        }
-    }
-
-    /// The day on which it is carried out first, if that is not at once.
-    #[must_use]
-    pub fn first_day(&self) -> Option<Date> {
-        match &self.execution {
-            Execution::AtOnce => None,
-            Execution::On(day) => Some(*day),
-            Execution::Repeated(series) => Some(series.first),
         }
     }
 

@@ -23,6 +23,15 @@ impl Violations {
         self.0.push(Violation { pointer: pointer.into(), code, detail: detail.to_string() });
     }
 
+    /// Takes over what is wrong with a part of the input, at its place.
+    pub fn within(&mut self, place: &str, part: Self) {
+        let moved = part
+            .0
+            .into_iter()
+            .map(|found| Violation { pointer: format!("{place}{}", found.pointer), ..found });
+        self.0.extend(moved);
+    }
+
     /// Keeps the value of a parse, or notes why there is none.
     pub fn take<T, E: fmt::Display>(
         &mut self,

@@ -10,8 +10,8 @@ use connect::bank_oauth::{
     AuthorizationRequest, ExpectedIdToken, IdTokenStep, Metadata, OAuthClient, Role, TokenAsked,
 };
 use connect::{
-    AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Dialect,
-    PaymentInitiation, Profile, PsuPresence, RedirectUris, ScaStart, Service,
+    AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, BatchInitiation, CallContext,
+    Dialect, PaymentInitiation, Profile, PsuPresence, RedirectUris, ScaStart, Service,
 };
 use domain::{ConsentId, InstitutionId, MandateId, PaymentId, SessionId, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -501,6 +501,14 @@ pub(crate) fn payments_of<'d>(
     profile: &Profile,
 ) -> Result<&'d dyn PaymentInitiation, FlowError> {
     dialect.payments().ok_or_else(|| FlowError::Unsupported(profile.id.clone()))
+}
+
+/// The batches of a bank's dialect.
+pub(crate) fn batches_of<'d>(
+    dialect: &'d dyn Dialect,
+    profile: &Profile,
+) -> Result<&'d dyn BatchInitiation, FlowError> {
+    dialect.batches().ok_or_else(|| FlowError::Unsupported(profile.id.clone()))
 }
 
 fn digest_of(state: &str) -> String {

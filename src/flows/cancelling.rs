@@ -22,7 +22,7 @@ impl Gateway {
     /// day is still to come, or the PSU has not approved it there.
     fn can_ask_to_cancel(&self, payment: &PaymentRow) -> bool {
         let order = &payment.terms.order;
-        let to_come = match &order.execution {
+        let to_come = match order.execution() {
             Execution::AtOnce => false,
             Execution::On(day) => *day > domain::utc_day(self.now()),
             Execution::Repeated(_) => true,
@@ -41,7 +41,7 @@ impl Gateway {
             | PaymentState::Expired => false,
         };
         let named = payment.bank.consent_id.is_some() && payment.bank.payment_id.is_some();
-        let single = payment.terms.under.is_none();
+        let single = payment.terms.under.is_none() && order.transfer().is_some();
         let offered = |profile: &connect::Profile| {
             let dialect = self.dialect_of(profile).ok();
             let has = dialect.as_deref().is_some_and(|dialect| cancellation_of(dialect).is_some());
@@ -106,7 +106,8 @@ impl Gateway {
         let psu_id = payment.bank.psu_id.as_deref();
         let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(&lodged));
         let ids = BankPaymentIds { lodged: lodged.clone(), payment: payment.bank.payment_id.clone() };
-        let request = cancellation.cancel(&cx, &ids, &payment.terms.order)?;
+        let order = payment.terms.order.transfer().ok_or_else(unsupported)?;
+        let request = cancellation.cancel(&cx, &ids, order)?;
         let answer = match self.call_for_payment(&profile, request).await {
             Ok(response) => cancellation.cancelled(&cx, &response),
             Err(error) => Err(error),

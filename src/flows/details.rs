@@ -3,8 +3,7 @@
 
 use connect::BankFilter;
 use domain::{
-    AccountIdentification, DetailId, Execution, MandateOrder, Money, PaymentOrder, PeriodicLimit, Region,
-    Timestamp,
+    AccountIdentification, DetailId, Execution, MandateOrder, Money, Order, PeriodicLimit, Region, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -100,7 +99,7 @@ impl Gateway {
     /// # Errors
     ///
     /// [`FlowError::OrderNotGranted`] if the order is none of them.
-    pub async fn check_order(&self, token: &LiveToken, order: &PaymentOrder) -> Result<(), FlowError> {
+    pub async fn check_order(&self, token: &LiveToken, order: &Order) -> Result<(), FlowError> {
         let granted = self.grants(token, "payment_initiation", |detail| is_order(detail, order)).await?;
         if granted { Ok(()) } else { Err(FlowError::OrderNotGranted) }
     }
@@ -142,11 +141,13 @@ fn detail_id(detail: &Value) -> Option<DetailId> {
 }
 
 /// Whether a `payment_initiation` is about this order: amount and payee, at once. The type
-/// has no words for a later day or a series, so that none is granted.
-fn is_order(detail: &Value, order: &PaymentOrder) -> bool {
+/// has no words for a later day, a series or a batch, so that none is granted.
+fn is_order(detail: &Value, order: &Order) -> bool {
+    let Some(order) = order.transfer().filter(|order| order.execution == Execution::AtOnce) else {
+        return false;
+    };
     let amount = detail.get("instructedAmount").and_then(money);
-    let at_once = order.execution == Execution::AtOnce;
-    at_once && amount == Some(order.amount) && pays(detail, &order.creditor_account, &order.creditor_name)
+    amount == Some(order.amount) && pays(detail, &order.creditor_account, &order.creditor_name)
 }
 
 /// Whether a `vrp` is about this mandate: payee, and the same limits.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use domain::{
     ConsentId, ConsentStatus, EventId, EventType, InstitutionId, MandateId, MandateStatus, PaymentId,
-    PaymentState, Region, Timestamp, WebhookId, WebhookStatus,
+    PaymentState, PaymentType, Region, Timestamp, WebhookId, WebhookStatus,
 };
 use serde_json::json;
 use store::events::EventRow;
@@ -25,46 +25,35 @@ pub struct EventPage {
     pub has_more: bool,
 }
 
+/// Where batches are, below `/v1`.
+const BATCHES: &str = "payment-batches";
+
 /// What an event tells of.
 pub(crate) enum Subject {
     /// The consent, where it stands, and what happened.
     Consent(ConsentId, ConsentStatus, EventType),
-    Payment(PaymentId, PaymentState),
+    /// The payment or batch, where it stands, and which of the two it is.
+    Payment(PaymentId, PaymentState, PaymentType),
     /// A payment that a person must look after, at its bank.
-    Attention(PaymentId, PaymentState),
+    Attention(PaymentId, PaymentState, PaymentType),
     /// The mandate, where it stands, and what happened.
     Mandate(MandateId, MandateStatus, EventType),
     /// A webhook endpoint that was switched off, and where its deliveries failed.
-    Endpoint {
-        id: WebhookId,
-        region: Region,
-    },
+    Endpoint { id: WebhookId, region: Region },
     /// A test of a webhook endpoint, kept in a region.
-    Test {
-        id: WebhookId,
-        region: Region,
-    },
+    Test { id: WebhookId, region: Region },
     /// What a webhook endpoint is to say back.
-    Challenge {
-        id: WebhookId,
-        region: Region,
-        challenge: String,
-    },
+    Challenge { id: WebhookId, region: Region, challenge: String },
     /// The institution, the region of the client's consents there, and what is
     /// the matter with it.
-    Institution {
-        id: InstitutionId,
-        region: Region,
-        status: String,
-        told: EventType,
-    },
+    Institution { id: InstitutionId, region: Region, status: String, told: EventType },
 }
 
 impl Subject {
     fn region(&self) -> Region {
         match self {
             Self::Consent(id, ..) => id.region(),
-            Self::Payment(id, _) | Self::Attention(id, _) => id.region(),
+            Self::Payment(id, ..) | Self::Attention(id, ..) => id.region(),
             Self::Mandate(id, ..) => id.region(),
             Self::Institution { region, .. }
             | Self::Endpoint { region, .. }
@@ -80,7 +69,7 @@ impl Subject {
             Self::Test { .. } => EventType::WebhookTest,
             Self::Challenge { .. } => EventType::WebhookChallenge,
             Self::Attention(..) => EventType::PaymentAttentionRequired,
-            Self::Payment(_, state) => match state {
+            Self::Payment(_, state, _) => match state {
                 PaymentState::Created => EventType::PaymentCreated,
                 PaymentState::AuthorizationRequired => EventType::PaymentAuthorizationRequired,
                 PaymentState::Authorizing => EventType::PaymentAuthorizing,
@@ -101,7 +90,10 @@ impl Subject {
     fn resource(&self) -> (String, &'static str, &str) {
         match self {
             Self::Consent(id, status, _) => (id.to_string(), "consents", status.as_str()),
-            Self::Payment(id, state) | Self::Attention(id, state) => {
+            Self::Payment(id, state, PaymentType::Bulk) | Self::Attention(id, state, PaymentType::Bulk) => {
+                (id.to_string(), BATCHES, state.as_str())
+            }
+            Self::Payment(id, state, _) | Self::Attention(id, state, _) => {
                 (id.to_string(), "payments", state.as_str())
             }
             Self::Mandate(id, status, _) => (id.to_string(), "mandates", status.as_str()),
@@ -140,7 +132,7 @@ impl Gateway {
             "created_at": at.to_string(),
             "sequence": sequence,
             "resource": {
-                "type": event_type.resource_type(),
+                "type": if path == BATCHES { "payment_batch" } else { event_type.resource_type() },
                 "id": resource_id,
                 "href": format!("{}/v1/{path}/{resource_id}", self.parts.config.api_origin),
             },

@@ -3,24 +3,17 @@
 
 use std::sync::Arc;
 
-use connect::{
-    BankError, BankPaymentIds, BankRequest, BankResponse, CallContext, Dialect, PaymentInitiation,
-    PaymentReport, Profile, RecurringPayments,
-};
 use domain::{
-    EventType, Execution, MandateId, MandateStatus, Money, PaymentId, PaymentOrder, PaymentRisk,
+    EventType, Execution, MandateId, MandateStatus, Money, Order, PaymentId, PaymentOrder, PaymentRisk,
     PaymentScheme, PaymentState, RemittanceInformation,
 };
-use secrecy::SecretString;
 use store::idempotency::ClaimKey;
 use store::mandates::{Draw, MandateRow};
 use store::payments::{BankPayment, PaymentRow, PaymentTerms, UnderMandate};
 use store::{StoreError, Tx};
 
 use crate::accounts::chain;
-use crate::bank::payments_of;
 use crate::events::Subject;
-use crate::mandate_bank::recurring_of;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway, PaymentReply};
 
@@ -40,96 +33,7 @@ pub struct MandatePaymentRequest {
     pub client_reference: Option<String>,
 }
 
-/// How an order goes to its bank.
-pub(crate) enum Rail<'d> {
-    /// Approved by itself.
-    Single(&'d dyn PaymentInitiation),
-    /// Under a mandate.
-    Recurring(&'d dyn RecurringPayments, Box<MandateRow>),
-}
-
-impl Rail<'_> {
-    pub(crate) fn submit(
-        &self,
-        cx: &CallContext<'_>,
-        bank_id: &str,
-        order: &PaymentOrder,
-    ) -> Option<Result<BankRequest, BankError>> {
-        match self {
-            Self::Single(payments) => payments.submit(cx, bank_id, order),
-            Self::Recurring(payments, mandate) => Some(payments.submit(cx, &mandate.terms.order, order)),
-        }
-    }
-
-    pub(crate) fn submitted(
-        &self,
-        cx: &CallContext<'_>,
-        order: &PaymentOrder,
-        response: &BankResponse,
-    ) -> Result<PaymentReport, BankError> {
-        match self {
-            Self::Single(payments) => payments.submitted(cx, order, response),
-            Self::Recurring(payments, _) => payments.submitted(cx, order, response),
-        }
-    }
-
-    /// None where the bank never named the payment, and knows no other name of it.
-    pub(crate) fn status(
-        &self,
-        cx: &CallContext<'_>,
-        ids: &BankPaymentIds,
-        order: &PaymentOrder,
-    ) -> Option<Result<BankRequest, BankError>> {
-        match self {
-            Self::Single(payments) => Some(payments.status(cx, ids, order)),
-            Self::Recurring(payments, _) => ids.payment.as_deref().map(|id| payments.status(cx, id)),
-        }
-    }
-
-    pub(crate) fn status_read(
-        &self,
-        cx: &CallContext<'_>,
-        ids: &BankPaymentIds,
-        order: &PaymentOrder,
-        response: &BankResponse,
-    ) -> Result<PaymentReport, BankError> {
-        match self {
-            Self::Single(payments) => payments.status_read(cx, ids, order, response),
-            Self::Recurring(payments, _) => payments.status_read(cx, order, response),
-        }
-    }
-}
-
 impl Gateway {
-    /// How a payment goes to its bank.
-    pub(crate) async fn rail_of<'d>(
-        &self,
-        dialect: &'d dyn Dialect,
-        profile: &Profile,
-        payment: &PaymentRow,
-    ) -> Result<Rail<'d>, FlowError> {
-        Ok(match &payment.terms.under {
-            None => Rail::Single(payments_of(dialect, profile)?),
-            Some(under) => {
-                let mandate = self.any_mandate(under.mandate).await?;
-                Rail::Recurring(recurring_of(dialect, profile)?, Box::new(mandate))
-            }
-        })
-    }
-
-    /// The PSU's token for a payment: its own, or that of its mandate.
-    pub(crate) async fn payment_token(
-        &self,
-        profile: &Profile,
-        rail: &Rail<'_>,
-        payment: &PaymentRow,
-    ) -> Result<Option<SecretString>, FlowError> {
-        match rail {
-            Rail::Single(_) => Ok(payment.bank.access_token.clone().map(SecretString::from)),
-            Rail::Recurring(_, mandate) => self.mandate_token(profile, mandate).await,
-        }
-    }
-
     /// A bank refused a payment under a mandate: perhaps the mandate is over there.
     pub(crate) async fn heed_mandate(self: &Arc<Self>, id: MandateId) {
         let asked = async { self.follow_mandate(self.any_mandate(id).await?).await };
@@ -175,7 +79,7 @@ impl Gateway {
         let draws = self.draw(&mut tx, &mandate, &request.amount).await?;
         let payment = self.payment_of(&mandate, request, draws);
         tx.record_payment(&payment).await?;
-        let subject = Subject::Payment(payment.id, payment.state);
+        let subject = Subject::Payment(payment.id, payment.state, payment.kind());
         tx.emit(&self.event(client_id, &subject, 1, now)).await?;
         let body = answer(&payment);
         tx.answer_claim(claim, 201, &body).await?;
@@ -243,7 +147,7 @@ impl Gateway {
             institution: mandate.institution.clone(),
             state: PaymentState::Authorized,
             terms: PaymentTerms {
-                order: PaymentOrder {
+                order: Order::Transfer(PaymentOrder {
                     end_to_end_id,
                     instruction_id: plain,
                     amount: request.amount,
@@ -255,7 +159,7 @@ impl Gateway {
                     execution: Execution::AtOnce,
                     abroad: None,
                     risk: PaymentRisk::default(),
-                },
+                }),
                 redirect_uri: mandate.terms.redirect_uri.clone(),
                 state: None,
                 client_reference: request.client_reference,

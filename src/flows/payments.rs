@@ -6,7 +6,7 @@
 //! payment's new state are committed; after a failure that may have reached
 //! the bank nothing is sent again, the bank is only asked.
 
-use domain::{InstitutionId, PaymentId, PaymentOrder, PaymentState, Region, SessionId, Timestamp};
+use domain::{InstitutionId, Order, PaymentId, PaymentState, Region, SessionId, Timestamp};
 use store::Tx;
 use store::idempotency::{Claim, ClaimKey};
 use store::payments::{BankPayment, Failure, PaymentRow, PaymentTerms};
@@ -23,7 +23,7 @@ pub struct PaymentRequest {
     /// Where it is paid from.
     pub institution: InstitutionId,
     /// The order, on a rail of the institution's; ids that the TPP left out are empty.
-    pub order: PaymentOrder,
+    pub order: Order,
     /// Why it is on this rail, where the TPP left that to us.
     pub scheme_choice: Option<String>,
     /// Where the PSU's browser goes in the end; one of the client's.
@@ -47,6 +47,8 @@ pub struct PaymentReply {
 
 /// Seconds that a PSU has to approve.
 pub(crate) const APPROVAL_TIME: i64 = 900;
+/// Characters of an order's name that its transfers share; with a number it is 35 at most.
+const MAX_NAME: usize = 32;
 /// Days for which the answer to an order is kept.
 const KEY_DAYS: i64 = 30;
 
@@ -73,12 +75,7 @@ impl Gateway {
         let now = self.now();
         let id = PaymentId::new(region, self.clock(), self.entropy());
         let plain = id.uuid().simple().to_string();
-        if request.order.end_to_end_id.is_empty() {
-            request.order.end_to_end_id.clone_from(&plain);
-        }
-        if request.order.instruction_id.is_empty() {
-            request.order.instruction_id = plain;
-        }
+        name(&mut request.order, &plain);
         let end = later(now, APPROVAL_TIME);
         let payment = PaymentRow {
             id,
@@ -107,7 +104,7 @@ impl Gateway {
             return Ok(replayed);
         }
         tx.record_payment(&payment).await?;
-        let subject = Subject::Payment(id, payment.state);
+        let subject = Subject::Payment(id, payment.state, payment.kind());
         tx.emit(&self.event(client_id, &subject, 1, now)).await?;
         let body = answer(&payment, session.id);
         tx.answer_claim(&claim, 201, &body).await?;
@@ -263,14 +260,37 @@ impl Gateway {
         }
         if sequence > 0 {
             let subject = match flagged {
-                Some(_) => Subject::Attention(payment.id, payment.state),
-                None => Subject::Payment(payment.id, payment.state),
+                Some(_) => Subject::Attention(payment.id, payment.state, payment.kind()),
+                None => Subject::Payment(payment.id, payment.state, payment.kind()),
             };
             tx.emit(&self.event(&payment.client_id, &subject, sequence, now)).await?;
         }
         tx.commit().await?;
         payment.updated_at = now;
         Ok(payment)
+    }
+}
+
+/// Gives an order the names that the TPP left out: ours, and in a batch our own with the
+/// transfer's number, since a bank may tell transfers apart by nothing else.
+fn name(order: &mut Order, plain: &str) {
+    match order {
+        Order::Transfer(order) => {
+            if order.end_to_end_id.is_empty() {
+                plain.clone_into(&mut order.end_to_end_id);
+            }
+            plain.clone_into(&mut order.instruction_id);
+        }
+        Order::Batch(batch) => {
+            plain.clone_into(&mut batch.instruction_id);
+            let stem = plain.get(..MAX_NAME).unwrap_or(plain);
+            for (number, transfer) in (1_u32..).zip(&mut batch.transfers) {
+                transfer.instruction_id = format!("{stem}{number:03}");
+                if transfer.end_to_end_id.is_empty() {
+                    transfer.end_to_end_id.clone_from(&transfer.instruction_id);
+                }
+            }
+        }
     }
 }
 
@@ -293,7 +313,7 @@ fn came_to_nothing(state: PaymentState) -> bool {
 
 /// Gives back to a mandate what a payment drew on its limits.
 async fn give_back(tx: &mut Tx, payment: &PaymentRow) -> Result<(), FlowError> {
-    let units = payment.terms.order.amount.smallest_units();
+    let units = payment.terms.order.transfer().and_then(|order| order.amount.smallest_units());
     if let (Some(under), Some(units)) = (&payment.terms.under, units) {
         for draw in &under.draws {
             tx.give_back(under.mandate, *draw, units).await?;

@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use connect::bank_oauth::{BankTokens, Role};
 use connect::{
-    BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, Operation, Outcome, PaymentReport, Profile,
-    PsuPresence, ScaStart, TokenKind,
+    BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, CallContext, Operation, Outcome,
+    PaymentReport, Profile, PsuPresence, ScaStart, TokenKind,
 };
 use domain::{Execution, IsoPaymentStatus, PaymentId, PaymentState, SessionId, Timestamp};
 use secrecy::SecretString;
-use store::payments::{Attention, BankPayment, Failure, PaymentRow};
+use store::payments::{Attention, BankPayment, Failure, PaymentRow, TransferState};
 
 use crate::accounts::chain;
-use crate::bank::{BankLeg, LegSubject, payments_of};
+use crate::bank::{BankLeg, LegSubject};
 use crate::consents::{DAY, NextStep};
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
@@ -47,7 +47,8 @@ impl Gateway {
             return Err(FlowError::PaymentState(payment.state));
         }
         let profile = self.bank(&payment.institution)?;
-        let submits_after_sca = payments_of(&*self.dialect_of(&profile)?, &profile)?.submits_after_sca();
+        let dialect = self.dialect_of(&profile)?;
+        let submits_after_sca = self.rail_of(&*dialect, &profile, &payment).await?.submits_after_sca();
         let request_id = self.entropy().uuid_v7(self.now());
         let expiry = payment.next_poll_at;
         let payment = self
@@ -152,23 +153,30 @@ impl Gateway {
         psu: &PsuPresence,
     ) -> Result<BankLeg, FlowError> {
         let dialect = self.dialect_of(profile)?;
-        let payments = payments_of(&*dialect, profile)?;
+        let rail = self.rail_of(&*dialect, profile, payment).await?;
         let mut pending = self.open_leg(profile, session, LegSubject::Payment(payment.id), Role::Payments)?;
         let token =
             self.bank_token(profile, dialect.token_for(profile, Operation::PaymentLodge), None).await?;
         let mut cx = self.context(profile, Some(psu), payment.bank.psu_id.as_deref(), token.as_ref(), None);
         cx.request_id = payment.bank.lodge_request_id.unwrap_or(cx.request_id);
-        let order = &payment.terms.order;
-        let request = payments.lodge(&cx, order, &pending.redirects)?;
-        let lodged = payments.lodged(&cx, order, &self.call_for_payment(profile, request).await?)?;
+        let unsupported = || FlowError::Unsupported(profile.id.clone());
+        let request = rail.lodge(&cx, &pending.redirects).ok_or_else(unsupported)??;
+        let answer = self.call_for_payment(profile, request).await?;
+        let lodged = rail.lodged(&cx, &answer).ok_or_else(unsupported)??;
         bank.iso_status = lodged.status.map(|status| status.as_str().to_owned());
         if !bank.submits_after_sca {
             bank.payment_id = Some(lodged.bank_id.clone());
         }
         bank.consent_id = Some(lodged.bank_id.clone());
         pending.bank_id = Some(lodged.bank_id.clone());
+        if let Some((batches, request)) = rail.fill(&cx, &lodged.bank_id) {
+            // A request of its own, and none that moves money.
+            let cx = CallContext { request_id: self.entropy().uuid_v4(), ..cx };
+            let answer = self.call_for_payment(profile, request?).await?;
+            batches.filled(&cx, &answer)?;
+        }
         let mut sca = lodged.sca;
-        if let (ScaStart::Explicit { link }, Some(start)) = (&sca, payments.explicit_start()) {
+        if let (ScaStart::Explicit { link }, Some(start)) = (&sca, rail.explicit_start()) {
             cx.bank_consent_id = Some(&lodged.bank_id);
             let request = start.authorise(&cx, link, &pending.redirects)?;
             sca = start.authorised(&cx, link, &self.call_for_payment(profile, request).await?)?;
@@ -217,7 +225,6 @@ impl Gateway {
         let request_id = self.entropy().uuid_v7(self.now());
         let bank_id = payment.bank.consent_id.clone().unwrap_or_default();
         let psu_id = payment.bank.psu_id.clone();
-        let order = payment.terms.order.clone();
         // All that can fail before the bank is called comes before the payment
         // says that the bank may have been called.
         let kind = dialect.token_for(&profile, Operation::PaymentSubmit);
@@ -236,7 +243,7 @@ impl Gateway {
         };
         let mut cx = self.context(&profile, None, psu_id.as_deref(), token.as_ref(), Some(&bank_id));
         cx.request_id = request_id;
-        let Some(Ok(request)) = rail.submit(&cx, &bank_id, &order) else {
+        let Some(Ok(request)) = rail.submit(&cx, &bank_id) else {
             return self.note_own_failure(payment).await;
         };
         let soon = later(self.now(), 60);
@@ -248,7 +255,7 @@ impl Gateway {
             })
             .await?;
         let report = match self.call_for_payment(&profile, request).await {
-            Ok(response) => rail.submitted(&cx, &order, &response),
+            Ok(response) => rail.submitted(&cx, &response),
             Err(error) => Err(error),
         };
         match report {
@@ -298,12 +305,11 @@ impl Gateway {
         };
         let psu_id = payment.bank.psu_id.as_deref();
         let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(&ids.lodged));
-        let order = &payment.terms.order;
-        let report = match rail.status(&cx, &ids, order) {
+        let report = match rail.status(&cx, &ids) {
             // There is no name to ask by: what became of it stays open.
             None => return self.hold(payment).await,
             Some(Ok(request)) => match self.call_for_payment(&profile, request).await {
-                Ok(response) => rail.status_read(&cx, &ids, order, &response),
+                Ok(response) => rail.status_read(&cx, &ids, &response),
                 Err(error) => Err(error),
             },
             Some(Err(error)) => Err(error),
@@ -338,6 +344,8 @@ impl Gateway {
                 Some(_) | None => was,
             },
         };
+        let transfers = transfers_of(&payment, report);
+        let reported = whole_of(&payment, &transfers).unwrap_or(reported);
         let state = if was.may_become(reported) { reported } else { was };
         let refused = state == PaymentState::Rejected && was != state;
         let failure = refused.then(|| Failure {
@@ -365,6 +373,7 @@ impl Gateway {
             if failure.is_some() {
                 row.terms.failure = failure;
             }
+            row.bank.transfers = transfers;
             row.bank.last_word = last_word;
             row.bank.unanswered_since = None;
             row.next_poll_at = if row.is_final() { None } else { Some(next) };
@@ -492,12 +501,41 @@ fn note_patience(row: &mut PaymentRow, now: Timestamp) {
     }
 }
 
+/// How the transfers of a batch stand after a report: none that has ended moves again.
+fn transfers_of(payment: &PaymentRow, report: &PaymentReport) -> Vec<TransferState> {
+    let Some(batch) = payment.terms.order.batch().filter(|_| !report.transfers.is_empty()) else {
+        return payment.bank.transfers.clone();
+    };
+    let mut states = payment.bank.transfers.clone();
+    states.resize_with(batch.transfers.len(), TransferState::default);
+    for told in &report.transfers {
+        let told_state = told.status.state();
+        if let Some(known) = states.get_mut(told.index).filter(|known| !known.state.is_final()) {
+            *known = TransferState {
+                state: told_state,
+                iso_status: Some(told.status.as_str().to_owned()),
+                iso_reason: told.iso_reason.clone(),
+            };
+        }
+    }
+    states
+}
+
+/// Where a batch stands once each of its transfers has ended: settled, if any was.
+fn whole_of(payment: &PaymentRow, transfers: &[TransferState]) -> Option<PaymentState> {
+    let count = payment.terms.order.batch()?.transfers.len();
+    let over = transfers.len() == count && transfers.iter().all(|transfer| transfer.state.is_final());
+    let any = |state| transfers.iter().any(|transfer| transfer.state == state);
+    let whole = [PaymentState::Settled, PaymentState::Rejected].into_iter().find(|state| any(*state));
+    over.then(|| whole.unwrap_or(PaymentState::Cancelled))
+}
+
 /// Days after the last one of a series on which its bank has had the time to say more.
 const AFTERWARDS: i64 = 7;
 
 /// Whether a series has ended, and with it the bank's interest: some never call it over.
 fn is_over(payment: &PaymentRow, state: PaymentState, now: Timestamp) -> bool {
-    let Execution::Repeated(series) = &payment.terms.order.execution else { return false };
+    let Execution::Repeated(series) = payment.terms.order.execution() else { return false };
     let end = series.last.and_then(|last| last.checked_add(jiff::Span::new().days(AFTERWARDS)).ok());
     state == PaymentState::Accepted && end.is_some_and(|end| domain::utc_day(now) > end)
 }
@@ -515,7 +553,7 @@ fn next_question(payment: &PaymentRow, state: PaymentState, now: Timestamp) -> T
     let tomorrow = later(now, DAY);
     match domain::utc_midnight(first) {
         Some(begins) if begins > now => tomorrow.min(begins),
-        _ if matches!(order.execution, Execution::Repeated(_)) => tomorrow,
+        _ if matches!(order.execution(), Execution::Repeated(_)) => tomorrow,
         _ => soon,
     }
 }

@@ -23,6 +23,7 @@ pub mod idempotency;
 mod identification;
 pub mod instances;
 pub mod mandates;
+mod orders;
 pub mod payments;
 mod rows;
 pub mod sca;

@@ -3,16 +3,14 @@
 
 use std::fmt;
 
-use domain::{
-    Abroad, Execution, InstitutionId, MandateId, Money, PaymentId, PaymentOrder, PaymentRisk, PaymentScheme,
-    PaymentState, PaymentType, RemittanceInformation, Timestamp,
-};
+use domain::{InstitutionId, MandateId, Order, PaymentId, PaymentState, PaymentType, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::database::micros;
 pub use crate::identification::StoredAccount;
 use crate::mandates::Draw;
+use crate::orders::StoredTerms;
 use crate::rows::{Columns, exactly_one, json_text};
 use crate::{RegionalStore, StoreError, Tx};
 
@@ -20,7 +18,7 @@ use crate::{RegionalStore, StoreError, Tx};
 #[derive(Clone, Debug)]
 pub struct PaymentTerms {
     /// The order.
-    pub order: PaymentOrder,
+    pub order: Order,
     /// Where the PSU's browser goes in the end.
     pub redirect_uri: String,
     /// Opaque value returned with it.
@@ -68,6 +66,24 @@ pub struct Attention {
     pub since: Timestamp,
 }
 
+/// How one transfer of a batch stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferState {
+    /// In our words.
+    pub state: PaymentState,
+    /// ISO 20022 status last reported.
+    pub iso_status: Option<String>,
+    /// ISO 20022 reason, where the bank gave one.
+    pub iso_reason: Option<String>,
+}
+
+impl Default for TransferState {
+    /// Nothing is known yet.
+    fn default() -> Self {
+        Self { state: PaymentState::Submitted, iso_status: None, iso_reason: None }
+    }
+}
+
 /// What the bank knows of a payment. Tokens are never printed.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct BankPayment {
@@ -95,6 +111,10 @@ pub struct BankPayment {
     pub iso_status: Option<String>,
     /// How often the bank was asked for the status.
     pub polls: u32,
+    /// How the transfers of a batch stand, in its order; empty while the bank says nothing of
+    /// them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transfers: Vec<TransferState>,
     /// Since when the bank says nothing of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unanswered_since: Option<Timestamp>,
@@ -157,6 +177,27 @@ impl PaymentRow {
     }
 }
 
+/// Which payments.
+#[derive(Clone, Debug, Default)]
+pub struct PaymentsOf {
+    /// Those under a mandate; otherwise a client's.
+    pub mandate: Option<MandateId>,
+    /// Whose, where no mandate is named.
+    pub client_id: String,
+    /// Those in this state.
+    pub state: Option<PaymentState>,
+    /// Those at this institution.
+    pub institution: Option<InstitutionId>,
+}
+
+impl PaymentsOf {
+    /// All under a mandate.
+    #[must_use]
+    pub fn mandate(mandate: MandateId) -> Self {
+        Self { mandate: Some(mandate), ..Self::default() }
+    }
+}
+
 impl RegionalStore {
     /// Finds a payment.
     ///
@@ -171,29 +212,36 @@ impl RegionalStore {
         row.as_ref().map(read).transpose()
     }
 
-    /// Payments under a mandate, the newest first, after a place in that order.
+    /// Certain payments, the newest first, after a place in that order.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the database fails.
-    pub async fn payments_under(
+    pub async fn payments_of(
         &self,
-        mandate: MandateId,
+        of: &PaymentsOf,
         after: Option<(Timestamp, PaymentId)>,
         limit: usize,
     ) -> Result<Vec<PaymentRow>, StoreError> {
         let (at, id) = after.map_or((i64::MAX, String::new()), |(at, id)| (micros(at), id.to_string()));
-        let rows = sqlx::query(
-            "select * from payments where mandate_id = $1 \
+        // Each by an index of its own.
+        let whose = if of.mandate.is_some() { "mandate_id = $1" } else { "client_id = $1" };
+        let sql = format!(
+            "select * from payments where {whose} \
              and (created_at < $2 or (created_at = $2 and payment_id < $3)) \
-             order by created_at desc, payment_id desc limit $4",
-        )
-        .bind(mandate.to_string())
-        .bind(at)
-        .bind(id)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(self.database.pool())
-        .await?;
+             and ($5 = '' or state = $5) and ($6 = '' or institution_id = $6) \
+             order by created_at desc, payment_id desc limit $4"
+        );
+        let mandate = of.mandate.map(|mandate| mandate.to_string());
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(mandate.unwrap_or_else(|| of.client_id.clone()))
+            .bind(at)
+            .bind(id)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(of.state.map_or("", PaymentState::as_str))
+            .bind(of.institution.as_ref().map_or("", |institution| institution.as_str()))
+            .fetch_all(self.database.pool())
+            .await?;
         rows.iter().map(read).collect()
     }
 
@@ -333,96 +381,4 @@ fn read(row: &sqlx::any::AnyRow) -> Result<PaymentRow, StoreError> {
         updated_at: columns.time("updated_at")?,
         next_poll_at: columns.optional_time("next_poll_at")?,
     })
-}
-
-/// [`PaymentTerms`] as JSON. Reading parses again, so a row that was tampered
-/// with does not become an order.
-#[derive(Serialize, Deserialize)]
-struct StoredTerms {
-    end_to_end_id: String,
-    instruction_id: String,
-    amount: String,
-    currency: String,
-    debtor_account: Option<StoredAccount>,
-    creditor_name: String,
-    creditor_account: StoredAccount,
-    unstructured: Option<String>,
-    reference: Option<String>,
-    scheme: String,
-    redirect_uri: String,
-    state: Option<String>,
-    client_reference: Option<String>,
-    failure: Option<Failure>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    under: Option<UnderMandate>,
-    #[serde(default, skip_serializing_if = "is_default")]
-    execution: Execution,
-    #[serde(default, skip_serializing_if = "is_default")]
-    abroad: Option<Abroad>,
-    #[serde(default, skip_serializing_if = "is_default")]
-    risk: PaymentRisk,
-    #[serde(default, skip_serializing_if = "is_default")]
-    scheme_choice: Option<String>,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-impl From<&PaymentTerms> for StoredTerms {
-    fn from(terms: &PaymentTerms) -> Self {
-        let order = &terms.order;
-        Self {
-            end_to_end_id: order.end_to_end_id.clone(),
-            instruction_id: order.instruction_id.clone(),
-            amount: order.amount.amount_text(),
-            currency: order.amount.currency().to_string(),
-            debtor_account: order.debtor_account.as_ref().map(StoredAccount::from),
-            creditor_name: order.creditor_name.clone(),
-            creditor_account: StoredAccount::from(&order.creditor_account),
-            unstructured: order.remittance.unstructured.clone(),
-            reference: order.remittance.reference.clone(),
-            scheme: order.scheme.as_str().to_owned(),
-            redirect_uri: terms.redirect_uri.clone(),
-            state: terms.state.clone(),
-            client_reference: terms.client_reference.clone(),
-            failure: terms.failure.clone(),
-            under: terms.under.clone(),
-            execution: order.execution.clone(),
-            abroad: order.abroad.clone(),
-            risk: order.risk.clone(),
-            scheme_choice: terms.scheme_choice.clone(),
-        }
-    }
-}
-
-impl StoredTerms {
-    fn terms(self) -> Option<PaymentTerms> {
-        let debtor_account = match &self.debtor_account {
-            Some(account) => Some(account.identification()?),
-            None => None,
-        };
-        let order = PaymentOrder {
-            end_to_end_id: self.end_to_end_id,
-            instruction_id: self.instruction_id,
-            amount: Money::parse(&self.amount, self.currency.parse().ok()?).ok()?,
-            debtor_account,
-            creditor_name: self.creditor_name,
-            creditor_account: self.creditor_account.identification()?,
-            remittance: RemittanceInformation { unstructured: self.unstructured, reference: self.reference },
-            scheme: PaymentScheme::from_word(&self.scheme)?,
-            execution: self.execution,
-            abroad: self.abroad,
-            risk: self.risk,
-        };
-        Some(PaymentTerms {
-            order,
-            redirect_uri: self.redirect_uri,
-            state: self.state,
-            client_reference: self.client_reference,
-            failure: self.failure,
-            under: self.under,
-            scheme_choice: self.scheme_choice,
-        })
-    }
 }

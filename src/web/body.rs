@@ -66,8 +66,12 @@ where
     }
 }
 
-/// A whole body of at most [`MAX_BODY`] bytes, however it is announced.
-async fn bounded(mut body: Body) -> Result<Bytes, Problem> {
+/// A whole body of at most 256 KiB, however it is announced.
+///
+/// # Errors
+///
+/// A problem document: the body is larger, or ended early.
+pub async fn bounded(mut body: Body) -> Result<Bytes, Problem> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame =

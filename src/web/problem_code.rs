@@ -56,6 +56,8 @@ macro_rules! codes {
 codes! {
     /// The body is not JSON, or is nested deeper than 64 levels.
     MalformedJson = "request.malformed_json", BAD_REQUEST, "client", false, "The body is not JSON";
+    /// The body is declared as XML and is no pain.001 message that is read here.
+    MalformedXml = "request.malformed_xml", BAD_REQUEST, "client", false, "The body is not a message of the kind that is wanted";
     /// The body is larger than this operation takes.
     BodyTooLarge = "request.body_too_large", PAYLOAD_TOO_LARGE, "client", false, "The body is too large";
     /// The body is not declared as application/json, or is compressed.

@@ -140,7 +140,17 @@ pub(super) fn payment_status_formats(cx: &CallContext<'_>) -> String {
 /// The product of a payment: as JSON where the bank takes that. A series as pain.001
 /// would be a body of two parts, which is not written here.
 pub(super) fn product(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<&'static str, BankError> {
-    let (as_json, as_pain) = match order.scheme {
+    let as_pain = order.abroad.is_none() && !matches!(order.execution, Execution::Repeated(_));
+    product_of(cx, order.scheme, as_pain)
+}
+
+/// The product of a rail, as pain.001 where the bank takes no JSON and `as_pain` admits it.
+pub(super) fn product_of(
+    cx: &CallContext<'_>,
+    scheme: PaymentScheme,
+    as_pain: bool,
+) -> Result<&'static str, BankError> {
+    let (json, pain) = match scheme {
         PaymentScheme::SepaCreditTransfer => ("sepa-credit-transfers", "pain.001-sepa-credit-transfers"),
         PaymentScheme::SepaInstant => {
             ("instant-sepa-credit-transfers", "pain.001-instant-sepa-credit-transfers")
@@ -154,10 +164,10 @@ pub(super) fn product(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<&'st
     };
     let products = &cx.profile.berlin_group.payment_products;
     let takes = |product: &str| products.iter().any(|known| known == product);
-    if products.is_empty() || takes(as_json) {
-        Ok(as_json)
-    } else if takes(as_pain) && order.abroad.is_none() && !matches!(order.execution, Execution::Repeated(_)) {
-        Ok(as_pain)
+    if products.is_empty() || takes(json) {
+        Ok(json)
+    } else if as_pain && takes(pain) {
+        Ok(pain)
     } else {
         Err(cx.error(BankErrorKind::Unsupported).at("scheme"))
     }

@@ -36,7 +36,7 @@ impl PaymentInitiation for BerlinGroup {
         let product = product(cx, order)?;
         let url = cx.profile.payments_api()?.join(&[service(order), product]);
         let request = if is_pain(product) {
-            let message = crate::pain::credit_transfer(cx, order)?;
+            let message = crate::pain::credit_transfers(cx, &crate::pain::Payment::of(order))?;
             request(cx, Method::POST, url, Effect::Write, None)?.body("application/xml", message)
         } else {
             request(cx, Method::POST, url, Effect::Write, Some(&initiation(cx, order)?))?
@@ -50,22 +50,7 @@ impl PaymentInitiation for BerlinGroup {
         order: &PaymentOrder,
         response: &BankResponse,
     ) -> Result<LodgedPayment, BankError> {
-        let body = success(cx, response, Effect::Write)?;
-        let root = Node::root(&cx.profile.id, &body);
-        let read = || {
-            let bank_id = root.get("paymentId").required_id()?;
-            let status = payment_status(&root.get("transactionStatus"))?;
-            echoed(&root, order)?;
-            if status == IsoPaymentStatus::Rejected {
-                return Err(cx.error(BankErrorKind::PaymentRejected).with_bank_code(status.as_str()));
-            }
-            let own = authorisations(cx, order, &bank_id)?;
-            let sca = sca_start(cx.profile, response, &root, format!("PIS:{bank_id}"), &own)?;
-            Ok(LodgedPayment { bank_id, sca, status: Some(status) })
-        };
-        read().map_err(|error| {
-            if error.kind == BankErrorKind::PaymentRejected { error } else { after(Effect::Write, error) }
-        })
+        lodged_as(cx, response, |root| echoed(root, order).map(|_| ()), |id| authorisations(cx, order, id))
     }
 
     fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
@@ -128,6 +113,31 @@ impl PaymentInitiation for BerlinGroup {
     }
 }
 
+/// Reads the answer to an order that was lodged. `same` compares what it repeats; `own` is
+/// the address at which authentication begins.
+pub(super) fn lodged_as(
+    cx: &CallContext<'_>,
+    response: &BankResponse,
+    same: impl Fn(&Node<'_>) -> Result<(), BankError>,
+    own: impl Fn(&str) -> Result<Url, BankError>,
+) -> Result<LodgedPayment, BankError> {
+    let body = success(cx, response, Effect::Write)?;
+    let root = Node::root(&cx.profile.id, &body);
+    let read = || {
+        let bank_id = root.get("paymentId").required_id()?;
+        let status = payment_status(&root.get("transactionStatus"))?;
+        same(&root)?;
+        if status == IsoPaymentStatus::Rejected {
+            return Err(cx.error(BankErrorKind::PaymentRejected).with_bank_code(status.as_str()));
+        }
+        let sca = sca_start(cx.profile, response, &root, format!("PIS:{bank_id}"), &own(&bank_id)?)?;
+        Ok(LodgedPayment { bank_id, sca, status: Some(status) })
+    };
+    read().map_err(|error| {
+        if error.kind == BankErrorKind::PaymentRejected { error } else { after(Effect::Write, error) }
+    })
+}
+
 /// `DELETE /{service}/{product}/{paymentId}` (XS2A 5.6).
 struct Cancellation;
 
@@ -153,7 +163,7 @@ impl PaymentCancellation for Cancellation {
 }
 
 /// `POST /{service}/{product}/{paymentId}/authorisations`.
-struct PaymentAuthorisation;
+pub(super) struct PaymentAuthorisation;
 
 impl ExplicitStart for PaymentAuthorisation {
     fn authorise(
@@ -191,7 +201,7 @@ fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankEr
     })
 }
 
-fn iso_reason(root: &Node<'_>) -> Result<Option<String>, BankError> {
+pub(super) fn iso_reason(root: &Node<'_>) -> Result<Option<String>, BankError> {
     let messages = root.get("tppMessages");
     let items = messages.items()?;
     let from_message = items.first().map(|message| message.get("code").text()).transpose()?.flatten();
@@ -205,7 +215,7 @@ pub(crate) fn payment_status(node: &Node<'_>) -> Result<IsoPaymentStatus, BankEr
 }
 
 /// Compares what the answer repeats of the order.
-fn echoed(root: &Node<'_>, order: &PaymentOrder) -> Result<Echo, BankError> {
+pub(super) fn echoed(root: &Node<'_>, order: &PaymentOrder) -> Result<Echo, BankError> {
     let creditor = root.get("creditorAccount");
     let (amount, unit) = ("amount", "currency");
     let money = echo::amount(&root.get("instructedAmount"), amount, unit, &order.amount)?;
@@ -228,7 +238,7 @@ fn service(order: &PaymentOrder) -> &'static str {
 }
 
 /// `paymentInitiation_json` or `periodicPaymentInitiation_json`.
-fn initiation(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Value, BankError> {
+pub(super) fn initiation(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Value, BankError> {
     let mut body = Map::new();
     body.insert("endToEndIdentification".into(), json!(order.end_to_end_id));
     if let Some(debtor) = &order.debtor_account {

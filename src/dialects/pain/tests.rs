@@ -41,7 +41,7 @@ fn a_transfer_is_one_message_with_one_payment() {
          <RmtInf><Ustrd>Invoice 7</Ustrd></RmtInf>\
          </CdtTrfTxInf></PmtInf></CstmrCdtTrfInitn></Document>"
     );
-    assert_eq!(credit_transfer(&cx, &order).unwrap(), expected);
+    assert_eq!(credit_transfers(&cx, &Payment::of(&order)).unwrap(), expected);
 }
 
 /// EPC132-08: a creditor reference is structured, and a transfer that is not instant
@@ -53,22 +53,22 @@ fn a_reference_and_a_plain_transfer_are_written_as_such() {
     order.scheme = PaymentScheme::SepaCreditTransfer;
     order.remittance.unstructured = None;
     order.remittance.reference = Some("RF18539007547034".into());
-    let message = credit_transfer(&context(&profile), &order).unwrap();
+    let message = credit_transfers(&context(&profile), &Payment::of(&order)).unwrap();
     let reference = "<RmtInf><Strd><CdtrRefInf><Tp><CdOrPrtry><Cd>SCOR</Cd></CdOrPrtry></Tp>\
                      <Ref>RF18539007547034</Ref></CdtrRefInf></Strd></RmtInf>";
     assert!(message.contains(reference) && !message.contains("LclInstrm"), "{message}");
     order.remittance.reference = None;
-    assert!(!credit_transfer(&context(&profile), &order).unwrap().contains("RmtInf"));
+    assert!(!credit_transfers(&context(&profile), &Payment::of(&order)).unwrap().contains("RmtInf"));
 }
 
 #[test]
 fn a_transfer_from_no_account_or_to_no_iban_is_refused() {
     let profile = profile();
     let cx = context(&profile);
-    let error = credit_transfer(&cx, &order()).unwrap_err();
+    let error = credit_transfers(&cx, &Payment::of(&order())).unwrap_err();
     assert_eq!((error.kind, error.field.as_deref()), (BankErrorKind::InvalidRequest, Some("debtor_account")));
     let mut order = ordered();
     order.creditor_account = AccountIdentification::Bban("12345".into());
-    let error = credit_transfer(&cx, &order).unwrap_err();
+    let error = credit_transfers(&cx, &Payment::of(&order)).unwrap_err();
     assert_eq!((error.kind, error.field.as_deref()), (BankErrorKind::Unsupported, Some("creditor_account")));
 }

@@ -37,7 +37,7 @@ impl PaymentInitiation for PolishApi {
         asked.insert("scopeUsageLimit".into(), json!("single"));
         let (privilege, question, name) = match order.execution {
             Execution::AtOnce | Execution::On(_) => {
-                (rail(order).0, "pis:getPayment", json!({ "tppTransactionId": order.instruction_id }))
+                (rail(order.scheme).0, "pis:getPayment", json!({ "tppTransactionId": order.instruction_id }))
             }
             Execution::Repeated(_) => {
                 let name = json!({ "tppRecurringPaymentId": order.instruction_id });
@@ -52,7 +52,7 @@ impl PaymentInitiation for PolishApi {
             (format!("pis:{privilege}"), Value::Object(asked)),
             (question.to_owned(), status),
         ]);
-        let until = asked_until(cx, order);
+        let until = asked_until(cx, &order.execution);
         authorize(cx, cx.profile.payments_api()?, "pis", (until, json!([privileges])), redirects)
     }
 
@@ -86,7 +86,7 @@ impl PaymentInitiation for PolishApi {
                 Execution::AtOnce | Execution::On(_) => {
                     members.insert("tppTransactionId".into(), json!(order.instruction_id));
                     members.insert("hold".into(), json!(false));
-                    rail(order).0
+                    rail(order.scheme).0
                 }
                 Execution::Repeated(_) => {
                     members.insert("tppRecurringPaymentId".into(), json!(order.instruction_id));
@@ -211,15 +211,7 @@ impl Names {
 fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankError> {
     let names = Names::of(order);
     let status = root.get(names.status);
-    let iso = match status.required_text()?.as_str() {
-        "submitted" => IsoPaymentStatus::Received,
-        "scheduled" => IsoPaymentStatus::AcceptedTechnical,
-        "pending" | "inProgress" => IsoPaymentStatus::AcceptedSettlementInProcess,
-        "done" | "close" => IsoPaymentStatus::AcceptedSettlementCompleted,
-        "rejected" => IsoPaymentStatus::Rejected,
-        "cancelled" => IsoPaymentStatus::Cancelled,
-        _ => return Err(status.malformed()),
-    };
+    let iso = iso_status(&status)?;
     let detail = root.get(names.detail).text()?;
     Ok(PaymentReport {
         status: Some(iso),
@@ -229,9 +221,23 @@ fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankEr
     })
 }
 
+/// The standard's words for how an order stands.
+pub(super) fn iso_status(status: &Node<'_>) -> Result<IsoPaymentStatus, BankError> {
+    Ok(match status.required_text()?.as_str() {
+        "submitted" => IsoPaymentStatus::Received,
+        "scheduled" => IsoPaymentStatus::AcceptedTechnical,
+        "pending" | "inProgress" => IsoPaymentStatus::AcceptedSettlementInProcess,
+        "done" | "close" => IsoPaymentStatus::AcceptedSettlementCompleted,
+        "partiallyDone" => IsoPaymentStatus::PartiallyAccepted,
+        "rejected" => IsoPaymentStatus::Rejected,
+        "cancelled" => IsoPaymentStatus::Cancelled,
+        _ => return Err(status.malformed()),
+    })
+}
+
 /// Until when the order is asked about: a week after its last day, as far as that is known.
-fn asked_until(cx: &CallContext<'_>, order: &PaymentOrder) -> Timestamp {
-    let day = match &order.execution {
+pub(super) fn asked_until(cx: &CallContext<'_>, execution: &Execution) -> Timestamp {
+    let day = match execution {
         Execution::AtOnce => None,
         Execution::On(day) => Some(*day),
         Execution::Repeated(series) => Some(series.last.unwrap_or(series.first)),
@@ -244,8 +250,10 @@ fn asked_until(cx: &CallContext<'_>, order: &PaymentOrder) -> Timestamp {
 }
 
 /// Where transfers of a rail are, what a series calls one, and the rail's own words.
-fn rail(order: &PaymentOrder) -> (&'static str, &'static str, Option<(&'static str, &'static str)>) {
-    match order.scheme {
+pub(super) fn rail(
+    scheme: PaymentScheme,
+) -> (&'static str, &'static str, Option<(&'static str, &'static str)>) {
+    match scheme {
         PaymentScheme::Elixir => ("domestic", "domesticPayment", Some(("Elixir", "StandardD1"))),
         PaymentScheme::ExpressElixir => ("domestic", "domesticPayment", Some(("ExpressElixir", "ExpressD0"))),
         PaymentScheme::SepaCreditTransfer => ("EEA", "EEAPayment", Some(("SEPA", "StandardD1"))),
@@ -263,7 +271,7 @@ fn members(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Map<String, Val
         transfer.insert("executionMode".into(), json!(mode));
         return Ok(transfer);
     };
-    let (kind, member, _) = rail(order);
+    let (kind, member, _) = rail(order.scheme);
     let mut members = Map::new();
     members.insert("recurrence".into(), recurrence(series));
     members.insert("typeOfPayment".into(), json!(kind));
@@ -300,9 +308,9 @@ fn recurrence(series: &Recurrence) -> Value {
 }
 
 /// One transfer.
-fn transfer(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Map<String, Value>, BankError> {
+pub(super) fn transfer(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Map<String, Value>, BankError> {
     let unsupported = |field: &'static str| cx.error(BankErrorKind::Unsupported).at(field);
-    let (kind, _, words) = rail(order);
+    let (kind, _, words) = rail(order.scheme);
     let (system, mode) = words.ok_or_else(|| unsupported("scheme"))?;
     let currency = order.amount.currency();
     let own = match kind {

@@ -5,17 +5,15 @@
 use connect::{
     BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext,
     Echo, Effect, ExplicitStart, LodgedPayment, PaymentCancellation, PaymentInitiation, PaymentReport,
-    RedirectUris, ScaFlow, ScaStart,
+    RedirectUris, ScaStart,
 };
-use domain::{
-    Abroad, ChargeBearer, Date, Execution, ExecutionRule, IsoPaymentStatus, PaymentFrequency, PaymentOrder,
-    PaymentScheme, Recurrence,
-};
+use domain::{ChargeBearer, IsoPaymentStatus, PaymentOrder};
 use http::Method;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use url::Url;
 
-use super::accounts::{identification, written};
+use super::accounts::identification;
+use super::requests::{Head, beneficiary, payment_request, transfer};
 use super::{Stet, after, request, success};
 use crate::echo;
 use crate::node::Node;
@@ -32,8 +30,18 @@ impl PaymentInitiation for Stet {
         order: &PaymentOrder,
         redirects: &RedirectUris,
     ) -> Result<BankRequest, BankError> {
+        let bearer = order.abroad.as_ref().map(|abroad| abroad.charge_bearer);
+        let head = Head {
+            name: &order.instruction_id,
+            debtor: order.debtor_account.as_ref(),
+            scheme: order.scheme,
+            day: order.execution.first_day(),
+            bearer: bearer.unwrap_or(ChargeBearer::ServiceLevel),
+            beneficiary: Some(beneficiary(cx, order)?),
+        };
+        let body = payment_request(cx, head, vec![transfer(order)], redirects)?;
         let url = cx.profile.payments_api()?.join(&["payment-requests"]);
-        request(cx, Method::POST, url, Effect::Write, Some(&payment_request(cx, order, redirects)?))
+        request(cx, Method::POST, url, Effect::Write, Some(&body))
     }
 
     fn lodged(
@@ -42,20 +50,7 @@ impl PaymentInitiation for Stet {
         _order: &PaymentOrder,
         response: &BankResponse,
     ) -> Result<LodgedPayment, BankError> {
-        let body = success(cx, response, Effect::Write)?.unwrap_or(Tree::Null);
-        let root = Node::root(&cx.profile.id, &body);
-        let read = || {
-            let bank_id = named_by_location(cx, response)?;
-            let approach = root.get("appliedAuthenticationApproach");
-            let sca = match approach.text()?.as_deref() {
-                Some("REDIRECT") | None => ScaStart::Redirect(approval(&root)?),
-                Some("DECOUPLED") => ScaStart::Decoupled { message: None },
-                Some("NONE") => ScaStart::NotNeeded,
-                Some(_) => ScaStart::Unsupported,
-            };
-            Ok(LodgedPayment { bank_id, sca, status: None })
-        };
-        read().map_err(|error| after(Effect::Write, error))
+        lodged(cx, response)
     }
 
     fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
@@ -72,12 +67,7 @@ impl PaymentInitiation for Stet {
         bank_id: &str,
         _order: &PaymentOrder,
     ) -> Option<Result<BankRequest, BankError>> {
-        let build = || {
-            let url = cx.profile.payments_api()?.join(&["payment-requests", bank_id, "confirmation"]);
-            // Only the embedded approach has an authentication factor to send.
-            request(cx, Method::POST, url, Effect::Write, Some(&json!({})))
-        };
-        Some(build())
+        Some(confirmation(cx, bank_id))
     }
 
     fn submitted(
@@ -101,8 +91,7 @@ impl PaymentInitiation for Stet {
         ids: &BankPaymentIds,
         _order: &PaymentOrder,
     ) -> Result<BankRequest, BankError> {
-        let url = cx.profile.payments_api()?.join(&["payment-requests", &ids.lodged]);
-        request(cx, Method::GET, url, Effect::Read, None)
+        inquiry(cx, ids)
     }
 
     fn status_read(
@@ -116,6 +105,37 @@ impl PaymentInitiation for Stet {
         let report = report(&Node::root(&cx.profile.id, &body), order)?;
         Ok(if ids.payment.is_none() { before_confirmation(report) } else { report })
     }
+}
+
+/// Reads the answer to a request that was posted.
+pub(super) fn lodged(cx: &CallContext<'_>, response: &BankResponse) -> Result<LodgedPayment, BankError> {
+    let body = success(cx, response, Effect::Write)?.unwrap_or(Tree::Null);
+    let root = Node::root(&cx.profile.id, &body);
+    let read = || {
+        let bank_id = named_by_location(cx, response)?;
+        let approach = root.get("appliedAuthenticationApproach");
+        let sca = match approach.text()?.as_deref() {
+            Some("REDIRECT") | None => ScaStart::Redirect(approval(&root)?),
+            Some("DECOUPLED") => ScaStart::Decoupled { message: None },
+            Some("NONE") => ScaStart::NotNeeded,
+            Some(_) => ScaStart::Unsupported,
+        };
+        Ok(LodgedPayment { bank_id, sca, status: None })
+    };
+    read().map_err(|error| after(Effect::Write, error))
+}
+
+/// `POST /payment-requests/{paymentRequestResourceId}/confirmation`.
+pub(super) fn confirmation(cx: &CallContext<'_>, bank_id: &str) -> Result<BankRequest, BankError> {
+    let url = cx.profile.payments_api()?.join(&["payment-requests", bank_id, "confirmation"]);
+    // Only the embedded approach has an authentication factor to send.
+    request(cx, Method::POST, url, Effect::Write, Some(&json!({})))
+}
+
+/// `GET /payment-requests/{paymentRequestResourceId}`.
+pub(super) fn inquiry(cx: &CallContext<'_>, ids: &BankPaymentIds) -> Result<BankRequest, BankError> {
+    let url = cx.profile.payments_api()?.join(&["payment-requests", &ids.lodged]);
+    request(cx, Method::GET, url, Effect::Read, None)
 }
 
 /// `PUT /payment-requests/{paymentRequestResourceId}` (STET 1.4 section 4.8): the request
@@ -149,7 +169,7 @@ impl PaymentCancellation for Cancellation {
 
 /// Before it is confirmed a request is accepted or not, and no order yet: its
 /// status says how far the PSU's approval has come.
-fn before_confirmation(report: PaymentReport) -> PaymentReport {
+pub(super) fn before_confirmation(report: PaymentReport) -> PaymentReport {
     let consent = match report.status {
         Some(
             IsoPaymentStatus::Received | IsoPaymentStatus::Pending | IsoPaymentStatus::AcceptedTechnical,
@@ -207,145 +227,25 @@ fn report(root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankEr
     let status = crate::berlin_group::payment_status(status)?;
     let reason = transfer.get("statusReasonInformation").text()?;
     let reason = reason.or(request.get("statusReasonInformation").text()?);
+    Ok(PaymentReport {
+        status: Some(status),
+        iso_reason: crate::status::iso_reason(reason),
+        echo: echoed(&request, transfer, order)?,
+        ..PaymentReport::default()
+    })
+}
+
+/// Compares what is repeated of a transfer, or of the request for all of them.
+pub(super) fn echoed(
+    request: &Node<'_>,
+    transfer: &Node<'_>,
+    order: &PaymentOrder,
+) -> Result<Echo, BankError> {
     let money = echo::amount(&transfer.get("instructedAmount"), "amount", "currency", &order.amount)?;
     let single = transfer.get("beneficiary");
     let whole = request.get("beneficiary");
     let beneficiary = if single.exists() { &single } else { &whole };
     let creditor = beneficiary.get("creditorAccount");
     let account = echo::account(&creditor, identification(&creditor)?.as_ref(), &order.creditor_account)?;
-    Ok(PaymentReport {
-        status: Some(status),
-        iso_reason: crate::status::iso_reason(reason),
-        echo: if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent },
-        ..PaymentReport::default()
-    })
-}
-
-fn payment_request(
-    cx: &CallContext<'_>,
-    order: &PaymentOrder,
-    redirects: &RedirectUris,
-) -> Result<Value, BankError> {
-    let mut kind = Map::new();
-    let level = if order.scheme == PaymentScheme::CrossBorder { "NURG" } else { "SEPA" };
-    kind.insert("serviceLevel".into(), json!(level));
-    kind.insert("categoryPurpose".into(), json!("CASH"));
-    match order.scheme {
-        PaymentScheme::SepaCreditTransfer | PaymentScheme::CrossBorder => {}
-        PaymentScheme::SepaInstant => {
-            kind.insert("localInstrument".into(), json!("INST"));
-        }
-        PaymentScheme::FasterPayments | PaymentScheme::Elixir | PaymentScheme::ExpressElixir => {
-            return Err(cx.error(BankErrorKind::Unsupported).at("scheme"));
-        }
-    }
-    let mut transfer = Map::new();
-    transfer.insert(
-        "paymentId".into(),
-        json!({ "instructionId": order.instruction_id, "endToEndId": order.end_to_end_id }),
-    );
-    transfer.insert(
-        "instructedAmount".into(),
-        json!({ "currency": order.amount.currency().code(), "amount": order.amount.amount_text() }),
-    );
-    let mut remittance = Map::new();
-    if let Some(text) = &order.remittance.unstructured {
-        remittance.insert("unstructured".into(), json!([text]));
-    }
-    if let Some(reference) = &order.remittance.reference {
-        let structured = json!([{ "creditorReferenceInformation": { "reference": reference } }]);
-        remittance.insert("structured".into(), structured);
-    }
-    if !remittance.is_empty() {
-        transfer.insert("remittanceInformation".into(), Value::Object(remittance));
-    }
-    if let Execution::Repeated(series) = &order.execution {
-        transfer.append(&mut standing(series));
-    }
-    let now = cx.now.to_string();
-    let bearer = order.abroad.as_ref().map_or(ChargeBearer::ServiceLevel, |abroad| abroad.charge_bearer);
-    let client =
-        cx.profile.client_id.as_deref().ok_or_else(|| BankError::profile(&cx.profile.id, "client_id"))?;
-    let mut approaches = vec!["REDIRECT"];
-    if cx.profile.sca.contains(&ScaFlow::Decoupled) {
-        approaches.push("DECOUPLED");
-    }
-    let mut body = json!({
-        "paymentInformationId": order.instruction_id,
-        "creationDateTime": now,
-        "numberOfTransactions": 1,
-        "initiatingParty": { "name": client },
-        "paymentTypeInformation": kind,
-        "beneficiary": {
-            "creditor": { "name": order.creditor_name },
-            "creditorAccount": written(cx, &order.creditor_account)?,
-        },
-        "chargeBearer": bearer.as_str(),
-        "requestedExecutionDate": order.first_day().map_or_else(|| now.clone(), start_of),
-        "creditTransferTransaction": [transfer],
-        "supplementaryData": {
-            "acceptedAuthenticationApproach": approaches,
-            "successfulReportUrl": redirects.ok,
-            "unsuccessfulReportUrl": redirects.nok,
-        },
-    });
-    if let (Some(debtor), Some(body)) = (&order.debtor_account, body.as_object_mut()) {
-        body.insert("debtorAccount".into(), written(cx, debtor)?);
-    }
-    if let (Some(abroad), Some(beneficiary)) = (&order.abroad, body.get_mut("beneficiary")) {
-        add_abroad(beneficiary, abroad);
-    }
-    Ok(body)
-}
-
-/// Midnight of a day, as the standard's moments are written.
-fn start_of(day: Date) -> String {
-    format!("{day}T00:00:00Z")
-}
-
-/// What makes a standing order of a transfer.
-fn standing(series: &Recurrence) -> Map<String, Value> {
-    let frequency = match series.frequency {
-        PaymentFrequency::Daily => "DAIL",
-        PaymentFrequency::Weekly => "WEEK",
-        PaymentFrequency::EveryTwoWeeks => "TOWK",
-        PaymentFrequency::Monthly => "MNTH",
-        PaymentFrequency::EveryTwoMonths => "TOMN",
-        PaymentFrequency::Quarterly => "QUTR",
-        PaymentFrequency::SemiAnnual => "SEMI",
-        PaymentFrequency::Annual => "YEAR",
-    };
-    let rule = series.rule.map(|rule| match rule {
-        ExecutionRule::Following => "FWNG",
-        ExecutionRule::Preceding => "PREC",
-    });
-    let members = [
-        ("frequency", Some(frequency.to_owned())),
-        ("endDate", series.last.map(start_of)),
-        ("executionRule", rule.map(str::to_owned)),
-    ];
-    members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))).collect()
-}
-
-/// The creditor's bank and address.
-fn add_abroad(beneficiary: &mut Value, abroad: &Abroad) {
-    if let (Some(bic), Some(members)) = (&abroad.creditor_agent, beneficiary.as_object_mut()) {
-        members.insert("creditorAgent".into(), json!({ "bicFi": bic }));
-    }
-    let creditor = beneficiary.get_mut("creditor").and_then(Value::as_object_mut);
-    if let (Some(address), Some(creditor)) = (&abroad.creditor_address, creditor) {
-        let street = [&address.building_number, &address.street_name];
-        let town = [&address.post_code, &address.town_name];
-        let line = |parts: [&Option<String>; 2]| {
-            let parts: Vec<_> = parts.into_iter().flatten().map(String::as_str).collect();
-            parts.join(" ")
-        };
-        let lines = address.lines.iter().cloned().chain([line(street), line(town)]);
-        let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
-        let mut written = json!({ "addressLine": lines });
-        if let (Some(country), Some(written)) = (&address.country, written.as_object_mut()) {
-            written.insert("country".into(), json!(country));
-        }
-        creditor.insert("postalAddress".into(), written);
-    }
+    Ok(if money == Echo::Same && account == Echo::Same { Echo::Same } else { Echo::Absent })
 }

@@ -199,7 +199,7 @@ fn frequency_of_four(series: &Recurrence) -> Value {
 }
 
 /// The bank takes the day; the hour is none of ours.
-fn start_of(day: Date) -> String {
+pub(super) fn start_of(day: Date) -> String {
     format!("{day}T00:00:00+00:00")
 }
 

@@ -190,6 +190,28 @@ impl Tpp {
         self.http.post_json(&format!("{}{path}", self.api), &headers, body).await
     }
 
+    /// Posts XML to a path of the API with this idempotency key.
+    ///
+    /// # Errors
+    ///
+    /// If no answer comes.
+    pub async fn post_xml(
+        &self,
+        token: &SecretString,
+        path: &str,
+        key: &str,
+        body: &str,
+    ) -> anyhow::Result<Answer> {
+        let bearer = bearer(token);
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("idempotency-key", key),
+            ("content-type", "application/xml"),
+        ];
+        let url = format!("{}{path}", self.api);
+        self.http.send(http::Method::POST, &url, &headers, body.to_owned()).await
+    }
+
     /// Deletes a path of the API.
     ///
     /// # Errors

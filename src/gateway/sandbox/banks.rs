@@ -250,6 +250,7 @@ fn profile(plan: &Plan, bank: &Whereabouts, key_url: &str) -> Option<Profile> {
     profile.capabilities.insert(Capability::FundsConfirmation);
     profile.capabilities.insert(Capability::ScheduledPayments);
     profile.capabilities.insert(Capability::PeriodicPayments);
+    profile.capabilities.insert(Capability::BulkPayments);
     if plan.kind != BankKind::UkOpenBanking {
         profile.capabilities.insert(Capability::PaymentCancellation);
     }

@@ -14,7 +14,7 @@ use domain::PaymentState;
 use modelbank::Fault;
 use serde_json::{Value, json};
 use support::customer::Customer;
-use support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
+use support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, assert_problem};
 
 fn is_final(payment: &Value) -> bool {
     payment["final"] == true
@@ -41,14 +41,6 @@ fn zloty_payment(debtor: &str, amount: &str) -> Value {
         "debtor_account": { "iban": debtor },
         "redirect_uri": RETURN,
     })
-}
-
-/// The first IBAN of a bank's accounts, read as any fintech would.
-async fn iban_at(gw: &TestGateway, tpp: &Tpp, bank: &str) -> String {
-    let granted = gw.granted(tpp, &[bank]).await;
-    let accounts = tpp.get(&granted.token, "/v1/accounts").await.unwrap().expect(200).unwrap();
-    let found = rows(&accounts).into_iter().find(|row| row["cash_account_type"] == "CACC");
-    found.unwrap()["identification"]["iban"].as_str().unwrap().to_owned()
 }
 
 /// ISO 20022 PATC: one holder of a joint account has approved, and comes back; no
@@ -95,8 +87,8 @@ async fn a_payment_settles_at_every_kind_of_bank() {
     for bank in [UK, EU, DECOUPLED, EMBEDDED, STET, POLISH] {
         let order = match bank {
             UK => Tpp::small_payment(UK),
-            POLISH => zloty_payment(&iban_at(&gw, &tpp, bank).await, "12.34"),
-            _ => euro_payment(bank, &iban_at(&gw, &tpp, bank).await, "12.34"),
+            POLISH => zloty_payment(&gw.iban_at(&tpp, bank).await, "12.34"),
+            _ => euro_payment(bank, &gw.iban_at(&tpp, bank).await, "12.34"),
         };
         let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
         assert_eq!(ordered.text("/state"), "AUTHORIZATION_REQUIRED");
@@ -123,7 +115,7 @@ async fn a_payment_settles_at_every_kind_of_bank() {
 async fn a_payment_in_xml_settles_or_is_rejected_as_one_in_json_does() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
-    let debtor = iban_at(&gw, &tpp, EU).await;
+    let debtor = gw.iban_at(&tpp, EU).await;
     let registry = gw.sandbox.gateway().registry();
     let mut bank = (*registry.profile(&EU.parse().unwrap()).unwrap()).clone();
     let products = ["pain.001-sepa-credit-transfers", "pain.001-instant-sepa-credit-transfers"];
@@ -297,7 +289,7 @@ async fn an_order_that_its_bank_never_named_is_flagged() {
     let own = tpp.own_token("payments").await.unwrap();
     let receiver = gw.listening_with(&tpp, "payments").await;
     gw.sandbox.bank(EU).unwrap().0.arm("POST", "/payments/", Fault::LoseAnswer, 1);
-    let order = euro_payment(EU, &iban_at(&gw, &tpp, EU).await, "12.34");
+    let order = euro_payment(EU, &gw.iban_at(&tpp, EU).await, "12.34");
     let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
     gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
     let flagged = |payment: &Value| payment["attention"]["code"] == "payment.unnamed_at_bank";
@@ -335,7 +327,7 @@ async fn an_order_that_stays_open_after_a_lost_submission_is_flagged() {
     let own = tpp.own_token("payments").await.unwrap();
     let (faults, journal) = gw.sandbox.bank(STET).unwrap();
     faults.arm("POST", "/confirmation", Fault::Unavailable, 1);
-    let order = euro_payment(STET, &iban_at(&gw, &tpp, STET).await, "12.34");
+    let order = euro_payment(STET, &gw.iban_at(&tpp, STET).await, "12.34");
     let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
     gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
     let id = ordered.text("/id");
@@ -373,7 +365,7 @@ async fn an_order_whose_answer_was_lost_is_found_where_we_named_it() {
     let own = tpp.own_token("payments").await.unwrap();
     for (bank, operation) in [(STET, "/confirmation"), (POLISH, "/domestic")] {
         let (faults, journal) = gw.sandbox.bank(bank).unwrap();
-        let debtor = iban_at(&gw, &tpp, bank).await;
+        let debtor = gw.iban_at(&tpp, bank).await;
         let order = if bank == POLISH {
             zloty_payment(&debtor, "12.34")
         } else {
@@ -398,7 +390,7 @@ async fn an_order_is_followed_beyond_the_life_of_its_token() {
     let (gw, clock) = TestGateway::with_shifted_clock().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
-    let order = zloty_payment(&iban_at(&gw, &tpp, POLISH).await, "12.34");
+    let order = zloty_payment(&gw.iban_at(&tpp, POLISH).await, "12.34");
     let faults = gw.sandbox.bank(POLISH).unwrap().0;
     faults.arm("POST", "/getPayment", Fault::Unavailable, 1_000);
     let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
@@ -418,7 +410,7 @@ async fn a_payment_above_the_balance_is_rejected() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
-    let order = euro_payment(EU, &iban_at(&gw, &tpp, EU).await, "99999999.00");
+    let order = euro_payment(EU, &gw.iban_at(&tpp, EU).await, "99999999.00");
     let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
     gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
     let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), is_final).await;
@@ -453,8 +445,8 @@ async fn a_declined_payment_is_rejected_and_not_executed() {
     for bank in [UK, EU, STET, POLISH] {
         let order = match bank {
             UK => Tpp::small_payment(UK),
-            POLISH => zloty_payment(&iban_at(&gw, &tpp, bank).await, "1.00"),
-            _ => euro_payment(bank, &iban_at(&gw, &tpp, bank).await, "1.00"),
+            POLISH => zloty_payment(&gw.iban_at(&tpp, bank).await, "1.00"),
+            _ => euro_payment(bank, &gw.iban_at(&tpp, bank).await, "1.00"),
         };
         gw.sandbox.bank(bank).unwrap().0.decline(1);
         let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
@@ -531,7 +523,7 @@ async fn an_order_that_cannot_be_executed_names_every_mistake() {
         .collect();
     assert_eq!(
         pointers,
-        ["/amount/amount", "/creditor/name", "/scheme", "/creditor_account/iban", "/end_to_end_id"]
+        ["/scheme", "/amount/amount", "/creditor/name", "/creditor_account/iban", "/end_to_end_id"]
     );
     assert!(!String::from_utf8_lossy(&refused.body).contains("DE0000"), "values are not repeated");
     let mut elsewhere = Tpp::small_payment(UK);

@@ -9,7 +9,8 @@ use axum::Extension;
 use axum::extract::{Form, Path, State};
 use axum::response::{IntoResponse, Response};
 use domain::{
-    ChargeBearer, Execution, IsoPaymentStatus, PaymentFrequency, PaymentId, PaymentState, SessionId,
+    BatchOrder, ChargeBearer, Execution, IsoPaymentStatus, Order, PaymentFrequency, PaymentId, PaymentOrder,
+    PaymentState, SessionId,
 };
 use edge::PeerIdentity;
 use flows::{FlowError, NextStep};
@@ -35,15 +36,66 @@ struct PaymentPage<'a> {
     session: String,
     client: &'a str,
     bank: &'a str,
+    shown: Shown<'a>,
+    when: Option<String>,
+    asks_name: bool,
+    asks_here: bool,
+    form_token: String,
+}
+
+/// What is paid: one transfer, or many.
+enum Shown<'a> {
+    One {
+        amount: String,
+        payee: &'a str,
+        account: String,
+        purpose: Option<&'a str>,
+        charges: Option<&'a Text>,
+    },
+    Many {
+        total: String,
+        transfers: Vec<Line<'a>>,
+    },
+}
+
+/// One transfer of many.
+struct Line<'a> {
     amount: String,
     payee: &'a str,
     account: String,
     purpose: Option<&'a str>,
-    when: Option<String>,
-    charges: Option<&'a Text>,
-    asks_name: bool,
-    asks_here: bool,
-    form_token: String,
+}
+
+impl<'a> Shown<'a> {
+    fn of(frame: &'a Frame, payment: &'a PaymentRow) -> Self {
+        match &payment.terms.order {
+            Order::Transfer(order) => {
+                let Line { amount, payee, account, purpose } = Line::of(frame, order);
+                let abroad = order.abroad.as_ref();
+                let charges = abroad.map(|abroad| charges(frame.t, abroad.charge_bearer));
+                Self::One { amount, payee, account, purpose, charges }
+            }
+            Order::Batch(batch) => Self::Many {
+                total: total(frame, batch),
+                transfers: batch.transfers.iter().map(|order| Line::of(frame, order)).collect(),
+            },
+        }
+    }
+}
+
+impl<'a> Line<'a> {
+    fn of(frame: &Frame, order: &'a PaymentOrder) -> Self {
+        Self {
+            amount: frame.t.format.amount(&order.amount),
+            payee: &order.creditor_name,
+            account: details::spoken(&order.creditor_account),
+            purpose: order.remittance.unstructured.as_deref().or(order.remittance.reference.as_deref()),
+        }
+    }
+}
+
+fn total(frame: &Frame, batch: &BatchOrder) -> String {
+    batch.total().map(|total| frame.t.format.amount(&total)).unwrap_or_default()
 }
 
 /// `GET /pay/{session}`. The first browser that comes has the session.
@@ -69,8 +121,7 @@ pub(crate) async fn show(
             profile.as_deref().filter(|_| asks_name).and_then(|profile| sandbox_user(profile, &headers));
         return settle(&oauth, &session, payment, approve, name, &peer, &headers).await;
     }
-    let order = &payment.terms.order;
-    let amount = frame.t.format.amount(&order.amount);
+    let shown = Shown::of(&frame, &payment);
     let page = PaymentPage {
         frame: &frame,
         heading: title(&frame, &payment),
@@ -78,12 +129,8 @@ pub(crate) async fn show(
         client: frame.client_name(),
         // A bank that is not set up any more goes by its id.
         bank: profile.as_ref().map_or(payment.institution.as_str(), |profile| profile.name.as_str()),
-        amount,
-        payee: &order.creditor_name,
-        account: details::spoken(&order.creditor_account),
-        purpose: order.remittance.unstructured.as_deref().or(order.remittance.reference.as_deref()),
-        when: when(frame.t, &order.execution),
-        charges: order.abroad.as_ref().map(|abroad| charges(frame.t, abroad.charge_bearer)),
+        shown,
+        when: when(frame.t, payment.terms.order.execution()),
         asks_name,
         asks_here: profile.as_deref().is_some_and(sca::asks_here),
         form_token: browser.form_token(),
@@ -245,9 +292,17 @@ pub(crate) async fn wait(
 
 /// The payment in one line.
 pub(crate) fn title(frame: &Frame, payment: &PaymentRow) -> String {
-    let order = &payment.terms.order;
-    let amount = frame.t.format.amount(&order.amount);
-    frame.t.payment.title.fill(&[("amount", &amount), ("payee", &order.creditor_name)])
+    let t = &frame.t.payment;
+    match &payment.terms.order {
+        Order::Transfer(order) => {
+            let amount = frame.t.format.amount(&order.amount);
+            t.title.fill(&[("amount", &amount), ("payee", &order.creditor_name)])
+        }
+        Order::Batch(batch) => {
+            let count = batch.transfers.len();
+            t.title_many.fill(&[("count", &count), ("amount", &total(frame, batch))])
+        }
+    }
 }
 
 /// The payment of a session.

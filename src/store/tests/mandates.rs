@@ -13,7 +13,7 @@ mod world;
 use consentry_store::StoreError;
 use consentry_store::consents::BankAccess;
 use consentry_store::mandates::{Draw, MandateRow, MandateTerms};
-use consentry_store::payments::UnderMandate;
+use consentry_store::payments::{PaymentsOf, UnderMandate};
 use domain::{
     AccountIdentification, Alignment, Clock, MandateConstraints, MandateId, MandateOrder, MandateScheme,
     MandateStatus, Money, PaymentId, Period, PeriodicLimit, RemittanceInformation, SortCodeAccount,
@@ -124,11 +124,11 @@ on_both_databases! {
         tx.use_mandate(mandate.id).await.unwrap();
         tx.record_payment(&payment).await.unwrap();
         tx.commit().await.unwrap();
-        let under = world.region.payments_under(mandate.id, None, 10).await.unwrap();
+        let under = world.region.payments_of(&PaymentsOf::mandate(mandate.id), None, 10).await.unwrap();
         assert_eq!(under.len(), 1);
         assert_eq!(under[0].terms.under, payment.terms.under);
         let after = Some((under[0].created_at, under[0].id));
-        assert!(world.region.payments_under(mandate.id, after, 10).await.unwrap().is_empty());
+        assert!(world.region.payments_of(&PaymentsOf::mandate(mandate.id), after, 10).await.unwrap().is_empty());
         moved(&world, &mut mandate, MandateStatus::Revoked).await.unwrap();
         assert!(moved(&world, &mut mandate.clone(), MandateStatus::Authorized).await.is_err());
         assert_eq!(world.region.mandates("tpp", None, 10).await.unwrap().len(), 1);

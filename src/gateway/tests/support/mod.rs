@@ -146,6 +146,14 @@ impl TestGateway {
         given(tpp, consents, person).await
     }
 
+    /// The first IBAN of a bank's accounts, read as any fintech would.
+    pub async fn iban_at(&self, tpp: &Tpp, bank: &str) -> String {
+        let granted = self.granted(tpp, &[bank]).await;
+        let accounts = tpp.get(&granted.token, "/v1/accounts").await.unwrap().expect(200).unwrap();
+        let found = rows(&accounts).into_iter().find(|row| row["cash_account_type"] == "CACC");
+        found.unwrap()["identification"]["iban"].as_str().unwrap().to_owned()
+    }
+
     /// Polls a payment until `done`; at most ten seconds.
     pub async fn payment_until(
         &self,
@@ -154,11 +162,22 @@ impl TestGateway {
         id: &str,
         done: impl Fn(&Value) -> bool,
     ) -> Value {
+        self.shown_until(tpp, token, &format!("/v1/payments/{id}"), done).await
+    }
+
+    /// Polls a place of the API until `done`; at most ten seconds.
+    pub async fn shown_until(
+        &self,
+        tpp: &Tpp,
+        token: &SecretString,
+        place: &str,
+        done: impl Fn(&Value) -> bool,
+    ) -> Value {
         let look = async {
             let mut beat = tokio::time::interval(Duration::from_millis(30));
             loop {
                 beat.tick().await;
-                let payment = tpp.get(token, &format!("/v1/payments/{id}")).await.unwrap().json();
+                let payment = tpp.get(token, place).await.unwrap().json();
                 if done(&payment) {
                     return payment;
                 }

@@ -8,9 +8,9 @@ use consentry_store::payments::{BankPayment, PaymentRow, PaymentTerms};
 use consentry_store::{GlobalStore, RegionalStore};
 use domain::{
     Abroad, AccountIdentification, ChargeBearer, Clock, ConsentId, ConsentStatus, Entropy, Execution,
-    ExecutionRule, GrantId, ManualClock, Money, PaymentFrequency, PaymentId, PaymentOrder, PaymentRisk,
-    PaymentScheme, PaymentState, Permission, Recurrence, Region, RemittanceInformation, SortCodeAccount,
-    SystemClock, SystemEntropy, Timestamp,
+    ExecutionRule, GrantId, ManualClock, Money, Order, PaymentFrequency, PaymentId, PaymentOrder,
+    PaymentRisk, PaymentScheme, PaymentState, Permission, Recurrence, Region, RemittanceInformation,
+    SortCodeAccount, SystemClock, SystemEntropy, Timestamp,
 };
 use tempfile::TempDir;
 
@@ -153,7 +153,7 @@ impl World {
             institution: "gb-albion-bank".parse().unwrap(),
             state: PaymentState::AuthorizationRequired,
             terms: PaymentTerms {
-                order: PaymentOrder {
+                order: Order::Transfer(PaymentOrder {
                     end_to_end_id: "e2e".to_owned(),
                     instruction_id: "instr".to_owned(),
                     amount: Money::parse("12.34", "GBP".parse().unwrap()).unwrap(),
@@ -177,7 +177,7 @@ impl World {
                         merchant_category: Some("5812".to_owned()),
                         ..PaymentRisk::default()
                     },
-                },
+                }),
                 redirect_uri: "https://fintech.example/return".to_owned(),
                 state: None,
                 client_reference: None,
