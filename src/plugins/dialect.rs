@@ -1,10 +1,10 @@
 //! A plugin in the place of a dialect.
 
 use connect::{
-    AccountInformation, AccountResources, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    ConsentByAuthorization, ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents,
-    Dialect, Effect, ExplicitStart, LodgedConsent, NextPage, Operation, PLUGIN, Page, PaymentInitiation,
-    Profile, TokenEndpoint, TokenKind, TransactionQuery,
+    AccountInformation, AccountResources, BankConsentStatus, BankError, BankErrorKind, BankRequest,
+    BankResponse, CallContext, ConsentByAuthorization, ConsentInquiry, ConsentLodging, ConsentOrder,
+    ConsentRevocation, Consents, Dialect, Effect, ExplicitStart, LodgedConsent, NextPage, Operation, PLUGIN,
+    Page, PaymentInitiation, Profile, TokenEndpoint, TokenKind, TransactionQuery,
 };
 use domain::{Account, Balance, Transaction};
 

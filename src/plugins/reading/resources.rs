@@ -73,7 +73,8 @@ impl Reading<'_> {
     }
 
     fn standing_order(&self, given: told::StandingOrder, place: &str) -> Read<StandingOrder> {
-        let part = |it: Option<told::Occurrence>, field: &str| self.occurrence(it, &format!("{place}.{field}"));
+        let part =
+            |it: Option<told::Occurrence>, field: &str| self.occurrence(it, &format!("{place}.{field}"));
         if given.day.is_some_and(|day| !(1..=31).contains(&day)) {
             return Err(self.refused(&format!("{place}.day")));
         }
