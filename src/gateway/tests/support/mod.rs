@@ -141,7 +141,7 @@ impl TestGateway {
         given(tpp, consents, person).await
     }
 
-    /// Polls a payment until `done`; at most ten seconds.
+    /// As [`payment_until`].
     pub async fn payment_until(
         &self,
         tpp: &Tpp,
@@ -149,17 +149,7 @@ impl TestGateway {
         id: &str,
         done: impl Fn(&Value) -> bool,
     ) -> Value {
-        let look = async {
-            let mut beat = tokio::time::interval(Duration::from_millis(30));
-            loop {
-                beat.tick().await;
-                let payment = tpp.get(token, &format!("/v1/payments/{id}")).await.unwrap().json();
-                if done(&payment) {
-                    return payment;
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), look).await.expect("the payment gets there")
+        payment_until(tpp, token, id, done).await
     }
 
     /// Reads the accounts until the banks answer: they are left alone for a
@@ -211,6 +201,26 @@ impl TestGateway {
         change();
         Self::on(folder, database_url, Wanted { clock, ..Wanted::default() }).await
     }
+}
+
+/// Polls a payment until `done`; at most ten seconds.
+pub async fn payment_until(
+    tpp: &Tpp,
+    token: &SecretString,
+    id: &str,
+    done: impl Fn(&Value) -> bool,
+) -> Value {
+    let look = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(30));
+        loop {
+            beat.tick().await;
+            let payment = tpp.get(token, &format!("/v1/payments/{id}")).await.unwrap().json();
+            if done(&payment) {
+                return payment;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), look).await.expect("the payment gets there")
 }
 
 /// What a PSU's approval gave.
