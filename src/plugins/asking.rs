@@ -166,3 +166,6 @@ fn abroad(abroad: &Abroad) -> paying::Abroad {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

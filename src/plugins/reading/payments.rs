@@ -24,10 +24,9 @@ impl Reading<'_> {
             let code = IsoPaymentStatus::Rejected.as_str();
             return Err(self.cx.error(BankErrorKind::PaymentRejected).with_bank_code(code));
         }
-        let sca = match self.authentication(lodged.authentication, "lodged.authentication")? {
-            ScaStart::Decoupled { .. } | ScaStart::NotNeeded if submits => ScaStart::Unsupported,
-            sca => sca,
-        };
+        let sca = self.authentication(lodged.authentication, "lodged.authentication")?;
+        let apart = matches!(sca, ScaStart::Decoupled { .. } | ScaStart::NotNeeded);
+        let sca = if submits && apart { ScaStart::Unsupported } else { sca };
         Ok(LodgedPayment { bank_id, sca, status })
     }
 

@@ -1,9 +1,13 @@
 //! Payments at the bank of the example: paid once, however its plugin fails.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::{Body, to_bytes};
-use axum::response::Response;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use consentry::demo::RETURN;
 use domain::Clock;
 use jiff::ToSpan;
@@ -148,11 +152,12 @@ async fn a_payment_at_a_plugins_bank_is_paid_once() {
     assert_eq!(payment["state"], "REJECTED");
     assert_eq!(payment["failure"]["iso_reason"], "AM04");
 
-    // What the plugin cannot ask for is not asked for.
+    // What the profile does not offer does not reach the plugin.
     let mut series = transfer("12.34");
     series["periodic"] = json!({ "frequency": "MONTHLY", "start_date": later(3) });
     let refused = stand.tpp.post(&stand.own, "/v1/payments", &series).await.unwrap();
     assert!(refused.status.is_client_error(), "{}", refused.json());
+    assert_eq!(stand.heard("ORDER|"), 2);
     stand.close().await;
 }
 
@@ -189,6 +194,34 @@ async fn an_amount_that_differs_is_caught() {
         assert_eq!((stand.bank.paid().len(), stand.heard("PAY|")), (paid, paid));
         stand.close().await;
     }
+}
+
+/// An order whose submission the bank never had is not submitted again: it stays open,
+/// for a person to look at.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_submission_that_was_lost_is_not_sent_again() {
+    let Some(component) = lilybank() else { return };
+    let lost = Arc::new(AtomicUsize::new(0));
+    let losing = Arc::clone(&lost);
+    let lose = move |request: Request, next: Next| {
+        let lost = Arc::clone(&losing);
+        async move {
+            let (head, body) = request.into_parts();
+            let body = to_bytes(body, 1 << 20).await.unwrap();
+            if body.starts_with(b"PAY|") {
+                lost.fetch_add(1, Ordering::SeqCst);
+                return StatusCode::BAD_GATEWAY.into_response();
+            }
+            next.run(Request::from_parts(head, Body::from(body))).await
+        }
+    };
+    let stand = Stand::open(&component, |routes| routes.layer(axum::middleware::from_fn(lose))).await;
+    let id = stand.approved(&transfer("12.34")).await;
+    let asked = |payment: &Value| payment["state"] == "UNKNOWN" && stand.heard("HOW|") >= 3;
+    let payment = stand.until(&id, asked).await;
+    assert_eq!(payment["outcome"], "unknown", "{payment}");
+    assert_eq!((lost.load(Ordering::SeqCst), stand.bank.paid().len()), (1, 0));
+    stand.close().await;
 }
 
 /// An order for a later day is taken back at the bank before it.

@@ -5,8 +5,8 @@ use crate::exports::consentry::connector::bank::{
     AccountNumber, Authentication, ConsentStatus, Context, Request, Response,
 };
 use crate::exports::consentry::connector::payments::{
-    Abilities, Answer, Description, Echo, Execution, Failure, Guest, Lodging, LodgedPayment, Money, Operation,
-    Question, Reason, Report, Scheme, Token,
+    Abilities, Answer, Description, Echo, Execution, Failure, Guest, LodgedPayment, Lodging, Money,
+    Operation, Question, Reason, Report, Scheme, Token,
 };
 use crate::{Lilybank, amount, cents, day_out, field, lines_of, posted, refusal};
 
@@ -92,7 +92,10 @@ fn order(lodging: &Lodging) -> Result<String, Failure> {
 /// What each line about a slip repeats of the order.
 fn echo(number: &str, cents: &str, currency: &str, iban: &str) -> Result<Echo, Failure> {
     Ok(Echo {
-        amount: Some(Money { amount: amount(cents).map_err(|_| malformed())?, currency: currency.to_owned() }),
+        amount: Some(Money {
+            amount: amount(cents).map_err(|_| malformed())?,
+            currency: currency.to_owned(),
+        }),
         creditor_account: Some(AccountNumber::Iban(iban.to_owned())),
         debtor_account: None,
         end_to_end_id: None,

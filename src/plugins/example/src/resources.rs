@@ -1,7 +1,11 @@
 //! What Lilybank tells beside balances and transactions: whom its customers pay.
 
-use crate::exports::consentry::connector::bank::{AccountNumber, Context, Failure, Reason, Request, Response};
-use crate::exports::consentry::connector::resources::{Beneficiary, Entries, Guest, Kind, Kinds, Page, Payee};
+use crate::exports::consentry::connector::bank::{
+    AccountNumber, Context, Failure, Reason, Request, Response,
+};
+use crate::exports::consentry::connector::resources::{
+    Beneficiary, Entries, Guest, Kind, Kinds, Page, Payee,
+};
 use crate::{Lilybank, failure, field, lines_of, malformed, posted, refused, ticket};
 
 impl Guest for Lilybank {
