@@ -1,15 +1,20 @@
 //! What we know, in the words of a plugin.
 
-use connect::{CallContext, ConsentOrder, TransactionQuery, TransactionSelection};
-use domain::{AccountIdentification, Permission};
+use connect::{ApiBase, CallContext, ConsentOrder, RedirectUris, TransactionQuery, TransactionSelection};
+use domain::{
+    Abroad, AccountIdentification, ChargeBearer, Execution, ExecutionRule, PaymentFrequency, PaymentOrder,
+    PaymentScheme, Permission, PostalAddress, Recurrence,
+};
 
 use crate::wit;
+use crate::wit::payments as paying;
 
-/// What holds for a call. No token and nothing of the person's device is in it.
-pub(crate) fn context(cx: &CallContext<'_>) -> wit::Context {
+/// What holds for a call to an interface of the bank. No token and nothing of the
+/// person's device is in it.
+pub(crate) fn context(cx: &CallContext<'_>, api: Option<&ApiBase>) -> wit::Context {
     wit::Context {
         bank: cx.profile.id.to_string(),
-        version: cx.profile.accounts_api.as_ref().map(|api| api.version.clone()).unwrap_or_default(),
+        version: api.map(|api| api.version.clone()).unwrap_or_default(),
         now: cx.now.to_string(),
         request_id: cx.request_id.to_string(),
         consent_id: cx.bank_consent_id.map(str::to_owned),
@@ -74,3 +79,93 @@ fn account_number(account: &AccountIdentification) -> wit::AccountNumber {
         }
     }
 }
+
+pub(crate) fn lodging(order: &PaymentOrder, redirects: &RedirectUris) -> paying::Lodging {
+    paying::Lodging {
+        order: payment_order(order),
+        redirect_ok: redirects.ok.to_string(),
+        redirect_nok: redirects.nok.to_string(),
+    }
+}
+
+pub(crate) fn held(order: &PaymentOrder, lodged: &str, payment: Option<&str>) -> paying::Held {
+    paying::Held {
+        order: payment_order(order),
+        lodged_id: lodged.to_owned(),
+        payment_id: payment.map(str::to_owned),
+    }
+}
+
+fn payment_order(order: &PaymentOrder) -> paying::Order {
+    paying::Order {
+        end_to_end_id: order.end_to_end_id.clone(),
+        instruction_id: order.instruction_id.clone(),
+        amount: order.amount.amount_text(),
+        currency: order.amount.currency().code().to_owned(),
+        debtor_account: order.debtor_account.as_ref().map(account_number),
+        creditor_name: order.creditor_name.clone(),
+        creditor_account: account_number(&order.creditor_account),
+        remittance: order.remittance.unstructured.clone(),
+        reference: order.remittance.reference.clone(),
+        scheme: match order.scheme {
+            PaymentScheme::SepaCreditTransfer => paying::Scheme::SepaCreditTransfer,
+            PaymentScheme::SepaInstant => paying::Scheme::SepaInstant,
+            PaymentScheme::FasterPayments => paying::Scheme::FasterPayments,
+            PaymentScheme::Elixir => paying::Scheme::Elixir,
+            PaymentScheme::ExpressElixir => paying::Scheme::ExpressElixir,
+            PaymentScheme::CrossBorder => paying::Scheme::CrossBorder,
+        },
+        execution: match &order.execution {
+            Execution::AtOnce => paying::Execution::AtOnce,
+            Execution::On(day) => paying::Execution::OnDay(day.to_string()),
+            Execution::Repeated(series) => paying::Execution::Repeated(recurrence(series)),
+        },
+        abroad: order.abroad.as_ref().map(abroad),
+    }
+}
+
+fn recurrence(series: &Recurrence) -> paying::Series {
+    paying::Series {
+        first: series.first.to_string(),
+        last: series.last.map(|day| day.to_string()),
+        frequency: match series.frequency {
+            PaymentFrequency::Daily => paying::Frequency::Daily,
+            PaymentFrequency::Weekly => paying::Frequency::Weekly,
+            PaymentFrequency::EveryTwoWeeks => paying::Frequency::EveryTwoWeeks,
+            PaymentFrequency::Monthly => paying::Frequency::Monthly,
+            PaymentFrequency::EveryTwoMonths => paying::Frequency::EveryTwoMonths,
+            PaymentFrequency::Quarterly => paying::Frequency::Quarterly,
+            PaymentFrequency::SemiAnnual => paying::Frequency::SemiAnnual,
+            PaymentFrequency::Annual => paying::Frequency::Annual,
+        },
+        day_off: series.rule.map(|rule| match rule {
+            ExecutionRule::Following => paying::DayOff::Following,
+            ExecutionRule::Preceding => paying::DayOff::Preceding,
+        }),
+    }
+}
+
+fn abroad(abroad: &Abroad) -> paying::Abroad {
+    let address = |address: &PostalAddress| paying::Address {
+        lines: address.lines.clone(),
+        street_name: address.street_name.clone(),
+        building_number: address.building_number.clone(),
+        post_code: address.post_code.clone(),
+        town_name: address.town_name.clone(),
+        country_sub_division: address.country_sub_division.clone(),
+        country: address.country.clone(),
+    };
+    paying::Abroad {
+        creditor_agent: abroad.creditor_agent.clone(),
+        creditor_address: abroad.creditor_address.as_ref().map(address),
+        charge_bearer: match abroad.charge_bearer {
+            ChargeBearer::Debtor => paying::ChargeBearer::Debtor,
+            ChargeBearer::Creditor => paying::ChargeBearer::Creditor,
+            ChargeBearer::Shared => paying::ChargeBearer::Shared,
+            ChargeBearer::ServiceLevel => paying::ChargeBearer::ServiceLevel,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
 //! A plugin in the place of a dialect.
 
 use connect::{
-    AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    ConsentByAuthorization, ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents,
-    Dialect, Effect, ExplicitStart, LodgedConsent, NextPage, Operation, PLUGIN, Page, PaymentInitiation,
-    Profile, TokenEndpoint, TokenKind, TransactionQuery,
+    AccountInformation, AccountResources, BankConsentStatus, BankError, BankErrorKind, BankRequest,
+    BankResponse, CallContext, ConsentByAuthorization, ConsentInquiry, ConsentLodging, ConsentOrder,
+    ConsentRevocation, Consents, Dialect, Effect, ExplicitStart, LodgedConsent, NextPage, Operation, PLUGIN,
+    Page, PaymentInitiation, Profile, TokenEndpoint, TokenKind, TransactionQuery,
 };
 use domain::{Account, Balance, Transaction};
 
@@ -20,7 +20,9 @@ pub struct Plugin {
     standard: String,
     consents: wit::Consents,
     abilities: wit::Abilities,
-    guest: Guest,
+    pub(crate) payments: Option<wit::payments::Description>,
+    pub(crate) resources: Option<wit::resources::Kinds>,
+    pub(crate) guest: Guest,
 }
 
 /// Longest text by which a plugin names its standard, characters.
@@ -34,16 +36,18 @@ impl Plugin {
     ///
     /// [`NotAPlugin`], with what is wrong with it.
     pub fn load(host: &Host, name: &str, component: &[u8]) -> Result<Self, NotAPlugin> {
-        let (guest, description) = host.load(component)?;
-        let standard: String = description.standard.trim().chars().take(STANDARD).collect();
+        let (guest, said) = host.load(component)?;
+        let standard: String = said.bank.standard.trim().chars().take(STANDARD).collect();
         if standard.is_empty() || standard.chars().any(char::is_control) {
             return Err(NotAPlugin::Describe(GuestFailed::Unreadable));
         }
         Ok(Self {
             dialect: format!("{PLUGIN}{name}"),
             standard,
-            consents: description.consents,
-            abilities: description.abilities,
+            consents: said.bank.consents,
+            abilities: said.bank.abilities,
+            payments: said.payments,
+            resources: said.resources,
             guest,
         })
     }
@@ -55,12 +59,11 @@ impl Plugin {
         question: &wit::Question,
         effect: Effect,
     ) -> Result<BankRequest, BankError> {
-        let context = asking::context(cx);
-        let built = self.guest.call(|store, bindings| {
-            bindings.consentry_connector_bank().call_build_request(store, question, &context)
-        });
+        let api = cx.profile.accounts_api()?;
+        let context = asking::context(cx, Some(api));
+        let built = self.guest.bank(|store, bank| bank.call_build_request(store, question, &context));
         match built.map_err(|why| self.failed(cx, why))? {
-            Ok(given) => request(cx, given, effect),
+            Ok(given) => request(cx, api, given, effect),
             Err(failure) => Err(named(cx, failure)),
         }
     }
@@ -73,35 +76,47 @@ impl Plugin {
         response: &BankResponse,
         effect: Effect,
     ) -> Result<wit::Answer, BankError> {
-        let status = response.status.as_u16();
-        let told = |error: BankError| error.with_status(status).after_status(status, effect);
-        if status == 429 || status >= 500 {
-            let error = cx.error(BankErrorKind::of_status(status)).at("status");
-            return Err(told(error.with_retry_after(response.retry_after())));
-        }
-        let context = asking::context(cx);
-        // Cookies are between bank and browser.
-        let headers = response.headers.iter().filter(|(name, _)| *name != http::header::SET_COOKIE);
-        let headers =
-            headers.filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
-        let response = wit::Response { status, headers: headers.collect(), body: response.body.to_vec() };
-        let read = self.guest.call(|store, bindings| {
-            bindings.consentry_connector_bank().call_parse_response(store, operation, &context, &response)
-        });
+        let heard = heard(cx, response, effect)?;
+        let context = asking::context(cx, cx.profile.accounts_api.as_ref());
+        let read =
+            self.guest.bank(|store, bank| bank.call_parse_response(store, operation, &context, &heard));
+        let told = |error: BankError| error.with_status(heard.status).after_status(heard.status, effect);
         match read.map_err(|why| told(self.failed(cx, why)))? {
             Ok(answer) => Ok(answer),
             Err(failure) => Err(told(named(cx, failure))),
         }
     }
 
-    fn failed(&self, cx: &CallContext<'_>, why: GuestFailed) -> BankError {
+    pub(crate) fn failed(&self, cx: &CallContext<'_>, why: GuestFailed) -> BankError {
         tracing::error!(bank = %cx.profile.id, plugin = %self.dialect, why = %why, "A plugin failed");
         refused(cx, format!("{} ({why})", self.dialect))
     }
 }
 
+/// The bank's answer as a plugin hears it.
+///
+/// # Errors
+///
+/// What needs no plugin to be read: the bank is busy, or fails.
+pub(crate) fn heard(
+    cx: &CallContext<'_>,
+    response: &BankResponse,
+    effect: Effect,
+) -> Result<wit::Response, BankError> {
+    let status = response.status.as_u16();
+    if status == 429 || status >= 500 {
+        let error = cx.error(BankErrorKind::of_status(status)).at("status").with_status(status);
+        return Err(error.after_status(status, effect).with_retry_after(response.retry_after()));
+    }
+    // Cookies are between bank and browser.
+    let headers = response.headers.iter().filter(|(name, _)| *name != http::header::SET_COOKIE);
+    let headers =
+        headers.filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
+    Ok(wit::Response { status, headers: headers.collect(), body: response.body.to_vec() })
+}
+
 /// What the plugin says went wrong.
-fn named(cx: &CallContext<'_>, failure: wit::Failure) -> BankError {
+pub(crate) fn named(cx: &CallContext<'_>, failure: wit::Failure) -> BankError {
     use BankErrorKind as K;
     use wit::Reason as R;
     let kind = match failure.reason {
@@ -137,15 +152,11 @@ impl Dialect for Plugin {
             (Operation::Consent, wit::Consents::Lodged(Some(scope))) => TokenKind::Client(scope),
             (Operation::AccountData, wit::Consents::Lodged(_)) => TokenKind::PsuIfHeld,
             (Operation::Consent | Operation::AccountData, wit::Consents::Authorized(_)) => TokenKind::Psu,
+            (Operation::PaymentLodge, _) => self.payment_token(|said| &said.lodge_token),
+            (Operation::PaymentSubmit, _) => self.payment_token(|said| &said.submit_token),
+            (Operation::PaymentStatus, _) => self.payment_token(|said| &said.status_token),
             (Operation::Consent, wit::Consents::Lodged(None))
-            | (
-                Operation::PaymentLodge
-                | Operation::PaymentSubmit
-                | Operation::PaymentStatus
-                | Operation::FundsConsent
-                | Operation::Funds,
-                _,
-            ) => TokenKind::None,
+            | (Operation::FundsConsent | Operation::Funds, _) => TokenKind::None,
         }
     }
 
@@ -153,8 +164,12 @@ impl Dialect for Plugin {
         Some(self)
     }
 
+    fn resources(&self) -> Option<&dyn AccountResources> {
+        self.resources.is_some().then_some(self)
+    }
+
     fn payments(&self) -> Option<&dyn PaymentInitiation> {
-        None
+        self.payments.is_some().then_some(self)
     }
 
     fn tokens(&self) -> Option<&dyn TokenEndpoint> {

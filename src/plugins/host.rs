@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, Instance, InstancePre, Linker};
 use wasmtime::{Config, Engine, ResourceLimiter, Store, Trap};
 
-use crate::wit::{Connector, ConnectorPre, Description};
+use crate::wit::{Description, bank, payments, resources};
 
 /// What one call of a plugin may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,10 @@ impl Default for Limits {
 
 /// Largest component, bytes.
 const LARGEST: usize = 32 << 20;
+
+/// The interfaces that a component may leave out.
+const PAYMENTS: &str = "consentry:connector/payments@1.0.0";
+const RESOURCES: &str = "consentry:connector/resources@1.0.0";
 
 /// How often the clock of the calls ticks.
 const TICK: Duration = Duration::from_millis(10);
@@ -58,7 +62,7 @@ pub enum NotAPlugin {
     #[error("imports {0}, and a plugin may import nothing: no network, no clock, no files, no log")]
     Imports(String),
     /// It does not give what the interface names.
-    #[error("does not export consentry:connector/bank@1.0.0 as src/plugins/wit has it: {0}")]
+    #[error("does not export what src/plugins/wit has, consentry:connector/bank@1.0.0 at least: {0}")]
     Exports(String),
     /// It fails when it is asked what it is.
     #[error("fails when it is asked to describe itself: {0}")]
@@ -125,7 +129,7 @@ impl Host {
     /// # Errors
     ///
     /// [`NotAPlugin`], with what is wrong with it.
-    pub(crate) fn load(&self, bytes: &[u8]) -> Result<(Guest, Description), NotAPlugin> {
+    pub(crate) fn load(&self, bytes: &[u8]) -> Result<(Guest, Descriptions), NotAPlugin> {
         if bytes.len() > LARGEST {
             return Err(NotAPlugin::TooLarge);
         }
@@ -135,31 +139,98 @@ impl Host {
             return Err(NotAPlugin::Imports(import.to_owned()));
         }
         let linker: Linker<Bounds> = Linker::new(&self.engine);
-        let pre = linker.instantiate_pre(&component).and_then(ConnectorPre::new);
-        let pre = pre.map_err(|error| NotAPlugin::Exports(root_cause(&error)))?;
-        let guest = Guest { pre, limits: self.limits };
-        let described =
-            guest.call(|store, bindings| bindings.consentry_connector_bank().call_describe(store));
-        described.map(|description| (guest, description)).map_err(NotAPlugin::Describe)
+        let wrong = |error: wasmtime::Error| NotAPlugin::Exports(root_cause(&error));
+        let pre = linker.instantiate_pre(&component).map_err(wrong)?;
+        let bank = bank::GuestIndices::new(&pre).map_err(wrong)?;
+        let payments = exported(&pre, PAYMENTS, payments::GuestIndices::new).map_err(wrong)?;
+        let resources = exported(&pre, RESOURCES, resources::GuestIndices::new).map_err(wrong)?;
+        let guest = Guest { pre, bank, payments, resources, limits: self.limits };
+        let said = guest.describe().map_err(NotAPlugin::Describe)?;
+        Ok((guest, said))
     }
+}
+
+/// Finds the functions of an interface that a component may export or leave out.
+fn exported<T>(
+    pre: &InstancePre<Bounds>,
+    name: &str,
+    find: impl FnOnce(&InstancePre<Bounds>) -> wasmtime::Result<T>,
+) -> wasmtime::Result<Option<T>> {
+    pre.component().get_export_index(None, name).map(|_| find(pre)).transpose()
 }
 
 fn root_cause(error: &wasmtime::Error) -> String {
     error.root_cause().to_string()
 }
 
+/// What a plugin says of itself.
+pub(crate) struct Descriptions {
+    pub(crate) bank: Description,
+    /// Of its payments, if it has any.
+    pub(crate) payments: Option<payments::Description>,
+    /// The further information on accounts that it has.
+    pub(crate) resources: Option<resources::Kinds>,
+}
+
 /// A compiled component. No call sees anything of another.
 pub(crate) struct Guest {
-    pre: ConnectorPre<Bounds>,
+    pre: InstancePre<Bounds>,
+    bank: bank::GuestIndices,
+    payments: Option<payments::GuestIndices>,
+    resources: Option<resources::GuestIndices>,
     limits: Limits,
 }
 
 impl Guest {
+    fn describe(&self) -> Result<Descriptions, GuestFailed> {
+        let bank = self.bank(|store, bank| bank.call_describe(store))?;
+        let payments = self.payments.as_ref();
+        let payments = payments.map(|_| self.payments(|store, it| it.call_describe(store))).transpose()?;
+        let resources = self.resources.as_ref();
+        let resources = resources.map(|_| self.resources(|store, it| it.call_describe(store))).transpose()?;
+        Ok(Descriptions { bank, payments, resources })
+    }
+
+    /// Calls a function of the interface `bank`.
+    pub(crate) fn bank<T>(
+        &self,
+        call: impl FnOnce(&mut Store<Bounds>, &bank::Guest) -> wasmtime::Result<T>,
+    ) -> Result<T, GuestFailed> {
+        self.call(|store, instance| {
+            let bank = self.bank.load(&mut *store, instance)?;
+            call(store, &bank)
+        })
+    }
+
+    /// Calls a function of the interface `payments`; without it the answer is unreadable.
+    pub(crate) fn payments<T>(
+        &self,
+        call: impl FnOnce(&mut Store<Bounds>, &payments::Guest) -> wasmtime::Result<T>,
+    ) -> Result<T, GuestFailed> {
+        let indices = self.payments.as_ref().ok_or(GuestFailed::Unreadable)?;
+        self.call(|store, instance| {
+            let payments = indices.load(&mut *store, instance)?;
+            call(store, &payments)
+        })
+    }
+
+    /// Calls a function of the interface `resources`; without it the answer is unreadable.
+    pub(crate) fn resources<T>(
+        &self,
+        call: impl FnOnce(&mut Store<Bounds>, &resources::Guest) -> wasmtime::Result<T>,
+    ) -> Result<T, GuestFailed> {
+        let indices = self.resources.as_ref().ok_or(GuestFailed::Unreadable)?;
+        self.call(|store, instance| {
+            let resources = indices.load(&mut *store, instance)?;
+            call(store, &resources)
+        })
+    }
+
     /// Runs one call in an instance of its own. Other tasks of the thread go on
     /// elsewhere meanwhile, where the runtime has several threads.
-    pub(crate) fn call<T>(
+    fn call<T>(
         &self,
-        call: impl FnOnce(&mut Store<Bounds>, &Connector) -> wasmtime::Result<T>,
+        call: impl FnOnce(&mut Store<Bounds>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, GuestFailed> {
         match tokio::runtime::Handle::try_current().map(|handle| handle.runtime_flavor()) {
             Ok(tokio::runtime::RuntimeFlavor::MultiThread) => {
@@ -171,11 +242,11 @@ impl Guest {
 
     fn call_here<T>(
         &self,
-        call: impl FnOnce(&mut Store<Bounds>, &Connector) -> wasmtime::Result<T>,
+        call: impl FnOnce(&mut Store<Bounds>, &Instance) -> wasmtime::Result<T>,
     ) -> Result<T, GuestFailed> {
         let Limits { memory, fuel, time, answer } = self.limits;
         let bounds = Bounds { memory, elements: TABLE_ELEMENTS, refused: false };
-        let mut store = Store::new(self.pre.engine(), bounds);
+        let mut store = Store::new(self.pre.component().engine(), bounds);
         store.limiter(|bounds| bounds);
         store.set_hostcall_fuel(answer);
         let ticks = time.as_millis().div_ceil(TICK.as_millis().max(1));
@@ -183,7 +254,7 @@ impl Guest {
         let outcome = store
             .set_fuel(fuel)
             .and_then(|()| self.pre.instantiate(&mut store))
-            .and_then(|bindings| call(&mut store, &bindings));
+            .and_then(|instance| call(&mut store, &instance));
         outcome.map_err(|error| match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => GuestFailed::Time,
             Some(Trap::OutOfFuel) => GuestFailed::Fuel,

@@ -14,8 +14,10 @@ mod asking;
 mod dialect;
 mod folder;
 mod host;
+mod payments;
 mod reading;
 mod request;
+mod resources;
 mod signature;
 mod wit;
 

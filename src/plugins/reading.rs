@@ -11,6 +11,9 @@ use url::Url;
 use crate::request::refused;
 use crate::wit;
 
+mod payments;
+mod resources;
+
 /// Reads the answers of one call.
 pub(crate) struct Reading<'a> {
     cx: &'a CallContext<'a>,
@@ -33,23 +36,27 @@ impl<'a> Reading<'a> {
         if !ApiBase::is_segment(&lodged.consent_id) {
             return Err(self.refused("lodged.consent-id"));
         }
-        let sca = match lodged.authentication {
+        let sca = self.authentication(lodged.authentication, "lodged.authentication")?;
+        Ok(LodgedConsent {
+            bank_id: lodged.consent_id,
+            sca,
+            valid_until: self.day(lodged.valid_until, "lodged.valid-until")?,
+            status: consent_status(lodged.status),
+        })
+    }
+
+    fn authentication(&self, given: wit::Authentication, place: &str) -> Read<ScaStart> {
+        Ok(match given {
             wit::Authentication::Redirect(address) => {
                 // The person's browser is sent there under our name.
                 let url = Url::parse(&address).ok().filter(|url| self.cx.profile.permits(url));
-                ScaStart::Redirect(url.ok_or_else(|| self.refused("lodged.authentication.redirect"))?)
+                ScaStart::Redirect(url.ok_or_else(|| self.refused(&format!("{place}.redirect")))?)
             }
             wit::Authentication::Oauth(oauth) => {
                 ScaStart::OAuth { scope: oauth.scope, intent_id: oauth.intent_id, metadata: None }
             }
             wit::Authentication::Decoupled(message) => ScaStart::Decoupled { message: text(message) },
             wit::Authentication::NotNeeded => ScaStart::NotNeeded,
-        };
-        Ok(LodgedConsent {
-            bank_id: lodged.consent_id,
-            sca,
-            valid_until: self.day(lodged.valid_until, "lodged.valid-until")?,
-            status: consent_status(lodged.status),
         })
     }
 

@@ -45,9 +45,10 @@ pub(crate) fn refused(cx: &CallContext<'_>, field: impl Into<String>) -> BankErr
     cx.error(BankErrorKind::PluginFailed).at(field)
 }
 
-/// The request that a plugin described.
+/// The request that a plugin described, to a place below `api`.
 pub(crate) fn request(
     cx: &CallContext<'_>,
+    api: &ApiBase,
     given: wit::Request,
     effect: Effect,
 ) -> Result<BankRequest, BankError> {
@@ -58,7 +59,7 @@ pub(crate) fn request(
         (wit::Method::Delete, Effect::Write) => Method::DELETE,
         (wit::Method::Put | wit::Method::Delete, Effect::Read) => return Err(refused(cx, "method")),
     };
-    let mut request = BankRequest::of(method, address(cx, &given.target)?, effect);
+    let mut request = BankRequest::of(method, address(cx, api, &given.target)?, effect);
     request.headers = headers(cx, given.headers)?;
     if let Some(body) = given.body {
         if request.method == Method::GET {
@@ -78,13 +79,13 @@ pub(crate) fn request(
     }))
 }
 
-/// A place below the address of the profile.
-fn address(cx: &CallContext<'_>, target: &wit::Target) -> Result<Url, BankError> {
+/// A place below an address of the profile.
+fn address(cx: &CallContext<'_>, api: &ApiBase, target: &wit::Target) -> Result<Url, BankError> {
     if !target.path.iter().all(|segment| ApiBase::is_segment(segment)) {
         return Err(refused(cx, "target.path"));
     }
     let segments: Vec<&str> = target.path.iter().map(String::as_str).collect();
-    let mut url = cx.profile.accounts_api()?.join(&segments);
+    let mut url = api.join(&segments);
     if !target.query.is_empty() {
         url.query_pairs_mut().extend_pairs(&target.query);
     }
@@ -130,7 +131,7 @@ struct Kept {
 
 /// The page that a plugin named.
 pub(crate) fn page_of(cx: &CallContext<'_>, target: wit::Target) -> Result<NextPage, BankError> {
-    let url = address(cx, &target)?;
+    let url = address(cx, cx.profile.accounts_api()?, &target)?;
     let kept = Kept { path: target.path, query: target.query };
     let kept = serde_json::to_string(&kept).map_err(|_| cx.error(BankErrorKind::Internal))?;
     Ok(NextPage::asked_in_body(url, kept))

@@ -1,5 +1,6 @@
-//! The types and calls of `wit/connector.wit`.
+//! The types and calls of `wit`.
 
-wasmtime::component::bindgen!({ path: "wit/connector.wit", world: "connector" });
+wasmtime::component::bindgen!({ path: "wit", world: "complete-connector" });
 
 pub(crate) use exports::consentry::connector::bank::*;
+pub(crate) use exports::consentry::connector::{bank, payments, resources};

@@ -56,9 +56,9 @@ async fn approved(gw: &TestGateway, tpp: &Tpp, batch: &Value) -> String {
     id
 }
 
-async fn until(gw: &TestGateway, tpp: &Tpp, id: &str, done: impl Fn(&Value) -> bool) -> Value {
+async fn until(tpp: &Tpp, id: &str, done: impl Fn(&Value) -> bool) -> Value {
     let own = tpp.own_token("payments").await.unwrap();
-    gw.shown_until(tpp, &own, &format!("/v1/payment-batches/{id}"), done).await
+    support::shown_until(tpp, &own, &format!("/v1/payment-batches/{id}"), done).await
 }
 
 /// The payments of a batch.
@@ -90,7 +90,7 @@ async fn a_batch_settles_at_every_kind_of_bank() {
     for bank in BANKS {
         let order = batch(&gw, &tpp, bank, &["1.10", "2.20", "3.30"]).await;
         let id = approved(&gw, &tpp, &order).await;
-        let done = until(&gw, &tpp, &id, |batch| batch["final"] == true).await;
+        let done = until(&tpp, &id, |batch| batch["final"] == true).await;
         let (state, iso) = if bank == UK { ("ACCEPTED", "INCO") } else { ("SETTLED", "ACSC") };
         assert_eq!((&done["state"], &done["iso_status"]), (&json!(state), &json!(iso)), "{bank}");
         assert_eq!((&done["type"], &done["outcome"]), (&json!("BULK"), &json!("executed")), "{bank}");
@@ -114,7 +114,7 @@ async fn each_payment_of_a_batch_has_an_end_of_its_own() {
     for bank in [EU, STET, POLISH] {
         let order = batch(&gw, &tpp, bank, &["1.10", REFUSED, "3.30"]).await;
         let id = approved(&gw, &tpp, &order).await;
-        let done = until(&gw, &tpp, &id, |batch| batch["final"] == true).await;
+        let done = until(&tpp, &id, |batch| batch["final"] == true).await;
         assert_eq!(done["state"], "SETTLED", "{bank}: {done}");
         let listed = payments(&tpp, &id).await;
         let states: Vec<_> = listed.iter().map(|payment| payment["state"].as_str().unwrap()).collect();
@@ -140,7 +140,7 @@ async fn a_batch_whose_answer_was_lost_is_executed_once() {
         // Where the walk ends does not count.
         let _ = gw.person().walk(&ordered.text("/authorization/href"), RETURN).await;
         let known = |batch: &Value| batch["final"] == true || batch["state"] == "UNKNOWN";
-        let done = until(&gw, &tpp, &id, known).await;
+        let done = until(&tpp, &id, known).await;
         assert_ne!(done["outcome"], "not_executed", "{bank}: {done}");
         for payment in payments(&tpp, &id).await {
             let asked: Vec<_> = lines(&gw, bank, &payment).iter().map(|line| line.asked).collect();
@@ -192,7 +192,7 @@ async fn a_batch_can_be_a_message_in_xml() {
     let refused = tpp.post_xml(&own, &place, "key-3", "<html/>").await.unwrap();
     assert_problem(&refused, 400, "request.malformed_xml");
     gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
-    let done = until(&gw, &tpp, &ordered.text("/id"), |batch| batch["final"] == true).await;
+    let done = until(&tpp, &ordered.text("/id"), |batch| batch["final"] == true).await;
     assert_eq!(done["state"], "SETTLED");
     let listed = payments(&tpp, &ordered.text("/id")).await;
     assert_eq!((moved(&gw, EU, &listed[1]), &listed[1]["end_to_end_id"]), (1, &json!("XML-2")));

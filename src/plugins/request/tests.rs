@@ -39,7 +39,7 @@ fn built(
         access_token: token,
         bank_consent_id: None,
     };
-    request(&cx, wanted, effect)
+    request(&cx, profile.accounts_api()?, wanted, effect)
 }
 
 /// The plugin names the token and the person's device; we write what they are.

@@ -1,6 +1,9 @@
 //! A bank that speaks no standard: lines of fields, posted to one counter. The
 //! protocol is in `src/plugins/example/README.md`.
 
+#[path = "slips.rs"]
+mod slips;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +16,8 @@ use axum::routing::{get, post};
 use domain::{Clock, Date};
 use jiff::ToSpan;
 
+use slips::Slips;
+
 /// Entries on one page.
 const PAGE: usize = 5;
 
@@ -23,6 +28,7 @@ pub struct Lilybank {
     /// Time.
     pub clock: Arc<dyn Clock>,
     tickets: Mutex<BTreeMap<String, Ticket>>,
+    slips: Mutex<Slips>,
     heard: Mutex<Vec<Heard>>,
 }
 
@@ -53,7 +59,13 @@ impl Lilybank {
     /// A bank whose customers come to `origin`.
     #[must_use]
     pub fn new(origin: String, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { origin, clock, tickets: Mutex::default(), heard: Mutex::default() })
+        Arc::new(Self {
+            origin,
+            clock,
+            tickets: Mutex::default(),
+            slips: Mutex::default(),
+            heard: Mutex::default(),
+        })
     }
 
     /// Its counter and its desk.
@@ -70,8 +82,19 @@ impl Lilybank {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Our numbers of the orders that it carried out or keeps for their day, once for
+    /// each time that it was told to.
+    #[must_use]
+    pub fn paid(&self) -> Vec<String> {
+        self.slips.lock().unwrap_or_else(PoisonError::into_inner).paid().to_vec()
+    }
+
     fn answer(&self, line: &str) -> Result<String, No> {
         let fields: Vec<&str> = line.split('|').collect();
+        let mut slips = self.slips.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = slips.answer(&fields, &self.origin, self.today()) {
+            return answer;
+        }
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
         if let ["OPEN", rights, _until, ok, nok] = fields[..] {
             let id = format!("t-{}", tickets.len());
@@ -94,11 +117,23 @@ impl Lilybank {
         match fields[..] {
             ["BOOKS", _] => right('B').map(|()| books()),
             ["WORTH", _, book] => right('W').and_then(|()| self.worth(book)),
+            ["PAYEES", _, book] => right('B').and_then(|()| payees(book)),
             ["LINES", _, book, from, to, kind, after] => {
                 right('L').and_then(|()| self.lines(book, [from, to], kind, after))
             }
             _ => Err(No("WHAT")),
         }
+    }
+
+    /// The customer's word on a ticket or a slip; where the browser goes on to.
+    fn decide(&self, id: &str, yes: bool) -> Option<String> {
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(ticket) = tickets.get_mut(id).filter(|ticket| ticket.state == "WAITING") else {
+            return self.slips.lock().unwrap_or_else(PoisonError::into_inner).decide(id, yes);
+        };
+        ticket.state = if yes { "GIVEN" } else { "DENIED" };
+        let [ok, nok] = &ticket.back;
+        Some(if yes { ok.clone() } else { nok.clone() })
     }
 
     fn today(&self) -> Date {
@@ -157,6 +192,15 @@ fn books() -> String {
     })
 }
 
+/// Whom the customer pays from a book.
+fn payees(book: &str) -> Result<String, No> {
+    match book {
+        "71" => Ok("PAYEE|1|Corner Bookshop|DE42999100002000000018\n".to_owned()),
+        "72" => Ok(String::new()),
+        _ => Err(No("NO-BOOK")),
+    }
+}
+
 /// `31.12.2026`
 fn written(day: Date) -> String {
     format!("{:02}.{:02}.{:04}", day.day(), day.month(), day.year())
@@ -183,20 +227,17 @@ async fn desk(Query(asked): Query<BTreeMap<String, String>>) -> Html<String> {
     let id: String = id.bytes().filter(known).map(char::from).collect();
     Html(format!(
         "<!doctype html><html lang=\"en\"><title>Lilybank</title><h1>Lilybank</h1>\
-         <p>May the gateway read your books under ticket {id}?</p><form method=\"post\" action=\"/desk\">\
+         <p>Do you agree to {id}?</p><form method=\"post\" action=\"/desk\">\
          <input type=\"hidden\" name=\"ticket\" value=\"{id}\"><button name=\"decision\" value=\"approve\">Yes</button> \
          <button name=\"decision\" value=\"deny\">No</button></form></html>"
     ))
 }
 
 async fn decided(State(bank): State<Arc<Lilybank>>, Form(said): Form<BTreeMap<String, String>>) -> Response {
-    let mut tickets = bank.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-    let ticket = said.get("ticket").and_then(|id| tickets.get_mut(id));
-    let Some(ticket) = ticket.filter(|ticket| ticket.state == "WAITING") else {
-        return (StatusCode::NOT_FOUND, "There is no such ticket.").into_response();
-    };
+    let id = said.get("ticket").map(String::as_str).unwrap_or_default();
     let yes = said.get("decision").is_some_and(|decision| decision == "approve");
-    ticket.state = if yes { "GIVEN" } else { "DENIED" };
-    let [ok, nok] = &ticket.back;
-    Redirect::to(if yes { ok } else { nok }).into_response()
+    match bank.decide(id, yes) {
+        Some(back) => Redirect::to(&back).into_response(),
+        None => (StatusCode::NOT_FOUND, "There is no such ticket.").into_response(),
+    }
 }

@@ -35,6 +35,6 @@ async fn main() -> anyhow::Result<()> {
         closing.cancel();
     });
     listener.serve(bank.routes(), clock, stop).await;
-    println!("{} messages were heard.", bank.heard().len());
+    println!("{} messages were heard, {} orders paid.", bank.heard().len(), bank.paid().len());
     Ok(())
 }

@@ -154,7 +154,7 @@ impl TestGateway {
         found.unwrap()["identification"]["iban"].as_str().unwrap().to_owned()
     }
 
-    /// Polls a payment until `done`; at most ten seconds.
+    /// As [`payment_until`].
     pub async fn payment_until(
         &self,
         tpp: &Tpp,
@@ -162,28 +162,7 @@ impl TestGateway {
         id: &str,
         done: impl Fn(&Value) -> bool,
     ) -> Value {
-        self.shown_until(tpp, token, &format!("/v1/payments/{id}"), done).await
-    }
-
-    /// Polls a place of the API until `done`; at most ten seconds.
-    pub async fn shown_until(
-        &self,
-        tpp: &Tpp,
-        token: &SecretString,
-        place: &str,
-        done: impl Fn(&Value) -> bool,
-    ) -> Value {
-        let look = async {
-            let mut beat = tokio::time::interval(Duration::from_millis(30));
-            loop {
-                beat.tick().await;
-                let payment = tpp.get(token, place).await.unwrap().json();
-                if done(&payment) {
-                    return payment;
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(10), look).await.expect("the payment gets there")
+        payment_until(tpp, token, id, done).await
     }
 
     /// Reads the accounts until the banks answer: they are left alone for a
@@ -235,6 +214,36 @@ impl TestGateway {
         change();
         Self::on(folder, database_url, Wanted { clock, ..Wanted::default() }).await
     }
+}
+
+/// Polls a payment until `done`; at most ten seconds.
+pub async fn payment_until(
+    tpp: &Tpp,
+    token: &SecretString,
+    id: &str,
+    done: impl Fn(&Value) -> bool,
+) -> Value {
+    shown_until(tpp, token, &format!("/v1/payments/{id}"), done).await
+}
+
+/// Polls a place of the API until `done`; at most ten seconds.
+pub async fn shown_until(
+    tpp: &Tpp,
+    token: &SecretString,
+    place: &str,
+    done: impl Fn(&Value) -> bool,
+) -> Value {
+    let look = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(30));
+        loop {
+            beat.tick().await;
+            let shown = tpp.get(token, place).await.unwrap().json();
+            if done(&shown) {
+                return shown;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), look).await.expect("it gets there")
 }
 
 /// What a PSU's approval gave.

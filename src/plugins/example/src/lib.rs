@@ -3,8 +3,12 @@
 //!
 //! A plugin is three functions. `describe` is asked once, `build_request` says what
 //! to send, `parse_response` says what an answer means. The gateway does the rest.
+//! A bank that takes payments, or tells more of accounts, has the same three for each.
 
-wit_bindgen::generate!({ path: "../wit", world: "connector" });
+mod payments;
+mod resources;
+
+wit_bindgen::generate!({ path: "../wit", world: "complete-connector" });
 
 use exports::consentry::connector::bank::{
     Abilities, Account, AccountNumber, AccountStatus, AccountsPage, Answer, Authentication, Balance,
@@ -42,24 +46,16 @@ impl Guest for Lilybank {
                 message.ok_or_else(|| failure(Reason::InvalidRequest))?.1
             }
         };
-        Ok(Request {
-            method: Method::Post,
-            target: counter(None),
-            headers: vec![
-                ("x-slip".to_owned(), HeaderValue::Text(context.request_id)),
-                // Whoever asks says whether the customer stands at the counter.
-                ("x-customer-at".to_owned(), HeaderValue::PsuIpAddress),
-            ],
-            body: Some(Body { content_type: "text/plain; charset=utf-8".to_owned(), content: message }),
-        })
+        Ok(posted(message, context))
     }
 
     fn parse_response(operation: Operation, context: Context, response: Response) -> Result<Answer, Failure> {
-        let text = std::str::from_utf8(&response.body).map_err(|_| failure(Reason::MalformedResponse))?;
-        let lines: Vec<Vec<&str>> =
-            text.lines().filter(|line| !line.is_empty()).map(|line| line.split('|').collect()).collect();
+        let lines = lines_of(&response.body).ok_or_else(malformed)?;
         if response.status != 200 {
-            return refused(operation, &lines);
+            // Whatever is not there any more needs no end.
+            let ended = matches!(refusal(&lines), Some("NO-TICKET" | "CLOSED" | "OVER"));
+            let revoked = ended && operation == Operation::RevokeConsent;
+            return if revoked { Ok(Answer::Revoked) } else { Err(refused(&lines)) };
         }
         match operation {
             Operation::LodgeConsent => opened(&lines),
@@ -83,6 +79,26 @@ fn failure(reason: Reason) -> Failure {
 
 fn malformed() -> Failure {
     failure(Reason::MalformedResponse)
+}
+
+/// A message to the counter.
+fn posted(message: String, context: Context) -> Request {
+    Request {
+        method: Method::Post,
+        target: counter(None),
+        headers: vec![
+            ("x-slip".to_owned(), HeaderValue::Text(context.request_id)),
+            // Whoever asks says whether the customer stands at the counter.
+            ("x-customer-at".to_owned(), HeaderValue::PsuIpAddress),
+        ],
+        body: Some(Body { content_type: "text/plain; charset=utf-8".to_owned(), content: message }),
+    }
+}
+
+/// The lines of an answer, and their fields.
+fn lines_of(body: &[u8]) -> Option<Vec<Vec<&str>>> {
+    let text = std::str::from_utf8(body).ok()?;
+    Some(text.lines().filter(|line| !line.is_empty()).map(|line| line.split('|').collect()).collect())
 }
 
 /// The bank's one address; what is asked for the next page is remembered in it.
@@ -231,20 +247,19 @@ fn entry(line: &[&str]) -> Result<Transaction, Failure> {
     })
 }
 
-/// `NO|code`: what the bank will not do, and why.
-fn refused(operation: Operation, lines: &[Vec<&str>]) -> Result<Answer, Failure> {
-    let code = match lines {
-        [line] => match line[..] {
-            ["NO", code] => code,
-            _ => return Err(malformed()),
-        },
-        _ => return Err(malformed()),
-    };
+/// `NO|code`: the bank's word for what it will not do.
+fn refusal<'a>(lines: &[Vec<&'a str>]) -> Option<&'a str> {
+    let [line] = lines else { return None };
+    match line[..] {
+        ["NO", code] => Some(code),
+        _ => None,
+    }
+}
+
+/// Why the bank will not do it.
+fn refused(lines: &[Vec<&str>]) -> Failure {
+    let Some(code) = refusal(lines) else { return malformed() };
     let reason = match code {
-        // Whatever is not there any more needs no end.
-        "NO-TICKET" | "CLOSED" | "OVER" if operation == Operation::RevokeConsent => {
-            return Ok(Answer::Revoked);
-        }
         "NO-TICKET" => Reason::ConsentMissing,
         "CLOSED" => Reason::ConsentRevoked,
         "OVER" => Reason::ConsentExpired,
@@ -254,7 +269,7 @@ fn refused(operation: Operation, lines: &[Vec<&str>]) -> Result<Answer, Failure>
         "TOO-OFTEN" => Reason::QuotaExceeded,
         _ => Reason::InvalidRequest,
     };
-    Err(Failure { reason, bank_code: Some(code.to_owned()) })
+    Failure { reason, bank_code: Some(code.to_owned()) }
 }
 
 /// `-1230` cents are `-12.30`.
@@ -266,6 +281,14 @@ fn amount(cents: &str) -> Result<String, Failure> {
     let padded = format!("{digits:0>3}");
     let (whole, fraction) = padded.split_at(padded.len() - 2);
     Ok(format!("{sign}{whole}.{fraction}"))
+}
+
+/// `12.3` are `1230` cents; none, if there is a fraction of one.
+fn cents(amount: &str) -> Option<String> {
+    let (whole, fraction) = amount.split_once('.').unwrap_or((amount, ""));
+    let digits = format!("{whole}{fraction:0<2}");
+    let cents = (fraction.len() <= 2).then(|| digits.trim_start_matches('0').to_owned());
+    cents.filter(|cents| !cents.is_empty())
 }
 
 /// `31.12.2026` is `2026-12-31`; the gateway finds out whether there is such a day.

@@ -38,6 +38,30 @@ pub struct Guest {
     pub describe: String,
     pub build_request: String,
     pub parse_response: String,
+    /// What it exports beside `bank`.
+    pub more: Vec<More>,
+}
+
+/// An interface that a component may leave out, with the same three functions.
+pub struct More {
+    pub interface: &'static str,
+    pub describe: String,
+    pub build_request: String,
+    pub parse_response: String,
+}
+
+impl More {
+    /// The functions, as the module exports them.
+    fn text(&self) -> String {
+        let Self { interface, describe, build_request, parse_response } = self;
+        format!(
+            r#"(func (export "consentry:connector/{interface}@1.0.0#describe") (result i32) {describe})
+               (func (export "consentry:connector/{interface}@1.0.0#build-request") (param i32) (result i32)
+                    {build_request})
+               (func (export "consentry:connector/{interface}@1.0.0#parse-response") (param i32) (result i32)
+                    {parse_response})"#
+        )
+    }
 }
 
 /// An address as the result of a function.
@@ -55,20 +79,34 @@ impl Default for Guest {
         let describe = image.record(&[standard[0], standard[1], 0, 0, 0, 0, 3]);
         let build = image.record(&[0; 13]);
         let parse = image.record(&[0, 4, 4, 0]);
-        Self { image, describe: at(describe), build_request: at(build), parse_response: at(parse) }
+        Self {
+            image,
+            describe: at(describe),
+            build_request: at(build),
+            parse_response: at(parse),
+            more: Vec::new(),
+        }
     }
 }
 
 impl Guest {
     /// The component.
     pub fn component(&self) -> Vec<u8> {
-        component_of(&self.text())
+        let has = |name: &str| self.more.iter().any(|more| more.interface == name);
+        let world = match (has("payments"), has("resources")) {
+            (false, false) => "connector",
+            (true, false) => "connector-with-payments",
+            (false, true) => "connector-with-resources",
+            (true, true) => "complete-connector",
+        };
+        encoded(&self.text(), world)
     }
 
     /// The module that it is made of.
     pub fn text(&self) -> String {
         let data: String = self.image.0.iter().map(|byte| format!("\\{byte:02x}")).collect();
-        let Self { describe, build_request, parse_response, .. } = self;
+        let Self { describe, build_request, parse_response, more, .. } = self;
+        let more: String = more.iter().map(More::text).collect();
         format!(
             r#"(module
                 (memory (export "memory") 2)
@@ -84,17 +122,22 @@ impl Guest {
                     {build_request})
                 (func $parse (export "consentry:connector/bank@1.0.0#parse-response") (param i32) (result i32)
                     {parse_response})
+                {more}
                 (data (i32.const {IMAGE}) "{data}"))"#
         )
     }
 }
 
-/// A module in WebAssembly's text as a component of our world.
+/// A module in WebAssembly's text as a component that exports `bank` alone.
 pub fn component_of(module: &str) -> Vec<u8> {
+    encoded(module, "connector")
+}
+
+fn encoded(module: &str, world: &str) -> Vec<u8> {
     let mut resolve = wit_parser::Resolve::default();
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/wit");
     let (package, _) = resolve.push_path(wit).unwrap();
-    let world = resolve.select_world(&[package], Some("connector")).unwrap();
+    let world = resolve.select_world(&[package], Some(world)).unwrap();
     let mut module = wat::parse_str(module).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()

@@ -8,11 +8,13 @@
 )]
 #![cfg(feature = "plugins")]
 
-#[path = "../examples/lilybank/bank.rs"]
+#[path = "../../examples/lilybank/bank.rs"]
 mod bank;
-#[path = "../../plugins/tests/support/guest.rs"]
+#[path = "../../../plugins/tests/support/guest.rs"]
 #[allow(dead_code, reason = "the tests of plugins use the rest")]
 mod guest;
+mod payments;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::fs;
@@ -22,6 +24,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use bank::{Heard, Lilybank};
 use consentry::demo::{Browser, Client, Tpp};
 use consentry::sandbox::{Access, Sandbox, SandboxOptions};
@@ -54,6 +57,11 @@ fn lilybank() -> Option<Vec<u8>> {
         eprintln!("{told}");
         return None;
     }
+    Some(built(&example(), "lilybank"))
+}
+
+/// The component that a folder's package of this name makes.
+fn built(folder: &Path, name: &str) -> Vec<u8> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let target = target.join("guest");
     // With no flags but its own, as if somebody typed it.
@@ -61,10 +69,10 @@ fn lilybank() -> Option<Vec<u8>> {
     for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
         build.env_remove(name);
     }
-    build.args(["build", "--release", "--locked"]).current_dir(example()).env("CARGO_TARGET_DIR", &target);
+    build.args(["build", "--release", "--locked"]).current_dir(folder).env("CARGO_TARGET_DIR", &target);
     let built = build.output().unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    Some(fs::read(target.join("wasm32-unknown-unknown/release/lilybank.wasm")).unwrap())
+    fs::read(target.join("wasm32-unknown-unknown/release").join(name).with_extension("wasm")).unwrap()
 }
 
 fn consentry(arguments: &[&str]) -> Output {
@@ -149,13 +157,22 @@ impl Desk {
 
 /// The bank of the example, open.
 async fn open_bank(access: &Access, stop: &CancellationToken) -> Arc<Lilybank> {
+    open_bank_as(access, stop, |routes| routes).await
+}
+
+/// The same, with something done to what it says.
+async fn open_bank_as(
+    access: &Access,
+    stop: &CancellationToken,
+    changed: impl FnOnce(Router) -> Router,
+) -> Arc<Lilybank> {
     let server = &access.pki.server;
     let tls = ServerTls::for_pages(&server.certificate_pem, &server.key_pem).unwrap();
     let listener =
         Listener::bind((Ipv4Addr::LOCALHOST, 0).into(), tls, ListenerConfig::default()).await.unwrap();
     let origin = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     let bank = Lilybank::new(origin, Arc::new(SystemClock));
-    let (routes, stop) = (bank.routes(), stop.clone());
+    let (routes, stop) = (changed(bank.routes()), stop.clone());
     tokio::spawn(async move { listener.serve(routes, Arc::new(SystemClock), stop).await });
     bank
 }
