@@ -1,5 +1,6 @@
 //! Payments: ordered, shown.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use axum::Json;
@@ -199,8 +200,7 @@ pub(crate) async fn list(
         found.extend(store.payments_of(&of, after, limit.saturating_add(1)).await?);
     }
     // As the stores order them: by the text of the id where the time is the same.
-    let place = |row: &PaymentRow| (row.created_at, row.id.to_string());
-    found.sort_by(|one, other| place(other).cmp(&place(one)));
+    found.sort_by_key(|row| Reverse((row.created_at, row.id.to_string())));
     let has_more = found.len() > limit;
     found.truncate(limit);
     let next_cursor = found.last().filter(|_| has_more).map(|row| cursors.write(&(row.created_at, row.id)));

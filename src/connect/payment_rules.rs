@@ -98,38 +98,15 @@ impl PaymentRules {
 fn note(error: &ValidationError<'_, '_>, violations: &mut Violations) {
     if error.causes.is_empty() {
         let place = error.instance_location.to_string();
-        let mut add = |pointer: String, code, detail: String| violations.add(pointer, code, detail);
-        match &error.kind {
-            ErrorKind::Required { want } => {
-                for member in want {
-                    add(
-                        format!("{place}/{member}"),
-                        "constraint.required",
-                        "the institution wants it".into(),
-                    );
-                }
+        if let ErrorKind::Required { want } = &error.kind {
+            for member in want {
+                let detail = "the institution wants it";
+                violations.add(format!("{place}/{member}"), "constraint.required", detail);
             }
-            ErrorKind::Enum { want } => add(place, "constraint.enum", format!("one of {}", list(want))),
-            ErrorKind::Const { want } => add(place, "constraint.const", format!("only {want}")),
-            ErrorKind::MaxLength { want, .. } => {
-                add(place, "constraint.max_length", format!("at most {want} characters"));
-            }
-            ErrorKind::MinLength { want, .. } => {
-                add(place, "constraint.min_length", format!("at least {want} characters"));
-            }
-            ErrorKind::Pattern { want, .. } => {
-                add(place, "constraint.pattern", format!("of the form {want}"));
-            }
-            // The rest has no words that are shorter than the schema itself.
-            other => {
-                let keyword = keyword(other);
-                add(
-                    place,
-                    "constraint.violated",
-                    format!("not as the institution's constraints have it{keyword}"),
-                );
-            }
+            return;
         }
+        let (code, detail) = told(&error.kind);
+        violations.add(place, code, detail);
     }
     for cause in &error.causes {
         note(cause, violations);
@@ -142,13 +119,17 @@ fn list(words: &[Value]) -> String {
     words.join(", ")
 }
 
-/// The keyword that is broken, for those whose name helps.
-fn keyword(kind: &ErrorKind<'_, '_>) -> &'static str {
+/// A code and words for what is broken.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest has no words shorter than the schema itself")]
+fn told(kind: &ErrorKind<'_, '_>) -> (&'static str, String) {
     match kind {
-        ErrorKind::FalseSchema | ErrorKind::AdditionalProperties { .. } => ": must be absent",
-        ErrorKind::MaxItems { .. } => ": too many",
-        ErrorKind::MinItems { .. } => ": too few",
-        _ => "",
+        ErrorKind::Enum { want } => ("constraint.enum", format!("one of {}", list(want))),
+        ErrorKind::Const { want } => ("constraint.const", format!("only {want}")),
+        ErrorKind::MaxLength { want, .. } => ("constraint.max_length", format!("at most {want} characters")),
+        ErrorKind::MinLength { want, .. } => ("constraint.min_length", format!("at least {want} characters")),
+        ErrorKind::Pattern { want, .. } => ("constraint.pattern", format!("of the form {want}")),
+        ErrorKind::FalseSchema => ("constraint.absent", "must be absent".to_owned()),
+        _ => ("constraint.violated", "not as the institution's constraints have it".to_owned()),
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) struct StoredTerms {
 /// A batch is known by its transfers.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "most orders are transfers")]
 enum StoredOrder {
     Batch(StoredBatch),
     Transfer(StoredTransfer),

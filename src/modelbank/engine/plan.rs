@@ -58,7 +58,7 @@ pub(crate) enum Every {
     Months(u16, Option<i8>),
     /// On the weekday of that number in the month; the fifth is the last.
     WeekdayOfMonth(u8, i8),
-    /// These days of the year: month and day.
+    /// These days of the year: month and day; a day that a month lacks is its last.
     YearDays(Vec<(i8, i8)>),
 }
 
@@ -175,7 +175,10 @@ impl Rhythm {
                 let found = weekday.and_then(|weekday| day.nth_weekday_of_month(nth, weekday));
                 found.is_ok_and(|found| found == day)
             }
-            Every::YearDays(days) => days.contains(&(day.month(), day.day())),
+            Every::YearDays(days) => {
+                let length = day.days_in_month();
+                days.iter().any(|(month, wanted)| (day.month(), day.day()) == (*month, *wanted.min(&length)))
+            }
         }
     }
 
@@ -279,6 +282,11 @@ mod tests {
             (Every::Months(12, None), "2028-02-29", "2028-02-29 2029-02-28 2030-02-28 2031-02-28"),
             (Every::WeekdayOfMonth(2, 3), "2026-01-01", "2026-01-14 2026-02-11 2026-03-11 2026-04-08"),
             (Every::YearDays(quarters), "2026-04-01", "2026-06-24 2026-09-29 2026-12-25 2027-03-25"),
+            (
+                Every::YearDays(vec![(2, 31), (4, 31)]),
+                "2026-01-01",
+                "2026-02-28 2026-04-30 2027-02-28 2027-04-30",
+            ),
         ];
         for (every, first, expected) in cases {
             let shown = format!("{every:?}");

@@ -1,7 +1,7 @@
 //! Dated, periodic, bulk and foreign payments of the Berlin Group banks, and taking them
 //! back.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod world;
 
@@ -303,6 +303,58 @@ async fn an_order_is_cancelled_until_it_is_carried_out() {
     let other = scene.world.tpp(100_009, &[crypto::Psd2Role::PaymentInitiation]);
     let link = periodic.at("/_links/self/href");
     other.berlin(&scene.bank, "DELETE", &link, &[], "").await.expect(404);
+    scene.bank.stop().await;
+}
+
+/// XS2A 4.1: the same X-Request-ID again is the same request.
+#[tokio::test]
+async fn an_order_that_comes_twice_is_one_order() {
+    let scene = Scene::new().await;
+    let id = "99391c7e-ad88-49ec-a2ad-99ddcb1f7721";
+    let bulk = from_anna(json!({"payments": [transfer("a", "1.00"), transfer("b", "2.00")]}));
+    let path = "/v1/bulk-payments/sepa-credit-transfers";
+    let send = async |body: &Value| {
+        let body = body.to_string();
+        scene.tpp.berlin_with(&scene.bank, "POST", path, id, &REDIRECTED, &body, &scene.tpp.key).await
+    };
+    let first = send(&bulk).await.expect(201);
+    let again = send(&bulk).await.expect(201);
+    assert_eq!(again.at("/paymentId"), first.at("/paymentId"));
+    assert_eq!(again.at("/_links/self/href"), first.at("/_links/self/href"));
+    send(&from_anna(json!({"payments": [transfer("a", "1.00")]}))).await.expect(400);
+    scene.approve(&first).await;
+    scene.world.clock.advance(1);
+    assert_eq!((scene.moved("a"), scene.moved("b")), (1, 1));
+    scene.bank.stop().await;
+}
+
+#[tokio::test]
+async fn the_embedded_bank_takes_the_code_for_every_service() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupEmbedded, false, &[]).await;
+    let scene = Scene { world, tpp, bank };
+    let ip = ("psu-ip-address", "192.0.2.1");
+    let from_ben = |body: Value| with(body, json!({"debtorAccount": {"iban": "AT889990300000020018"}}));
+    let period = json!({
+        "startDate": scene.day(0), "frequency": "MonthlyVariable",
+        "dayOfExecution": "31", "monthsOfExecution": ["2", "4"],
+    });
+    let bulk = json!({"payments": [transfer("a", "1.00"), transfer("b", "2.00")]});
+    for (path, body, status) in [
+        ("/v1/periodic-payments/sepa-credit-transfers", with(transfer("c", "3.00"), period), "ACCP"),
+        ("/v1/bulk-payments/sepa-credit-transfers", bulk, "RCVD"),
+    ] {
+        let (body, headers) = (from_ben(body).to_string(), [ip, ("psu-id", "ben")]);
+        let placed = scene.tpp.berlin(&scene.bank, "POST", path, &headers, &body).await.expect(201);
+        let place = placed.at("/_links/updatePsuAuthentication/href");
+        for step in [json!({"psuData": {"password": "sandbox"}}), json!({"scaAuthenticationData": "123456"})]
+        {
+            scene.tpp.berlin(&scene.bank, "PUT", &place, &[ip], &step.to_string()).await.expect(200);
+        }
+        assert_eq!(scene.status(&placed).await, status);
+    }
+    assert_eq!(["a", "b", "c"].map(|name| scene.moved(name)), [1, 1, 0]);
     scene.bank.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! Dated, standing, multiple and foreign payment requests of the STET bank, and taking
 //! them back.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod world;
 

@@ -179,6 +179,24 @@ async fn a_scheduled_payment_moves_money_once_on_its_day() {
 }
 
 #[tokio::test]
+async fn a_consent_to_one_type_of_payment_is_good_for_no_other() {
+    let scene = Scene::new("v4.0").await;
+    let later = json!({"RequestedExecutionDateTime": scene.day(2).to_string()});
+    let body = creating(with(initiation("later", "12.00"), later));
+    let made = scene.consent("domestic-scheduled-payment", &body).await.expect(201);
+    let consent = made.at("/Data/ConsentId");
+    let token = scene.approved(&consent).await;
+    let order = ordered(&consent, &body);
+    let refused = scene.post("/domestic-payments", &token, &order).await.expect(400);
+    assert_eq!(refused.at("/Errors/0/ErrorCode"), "U009");
+    let url = scene.url(&format!("/domestic-payment-consents/{consent}/funds-confirmation"));
+    scene.tpp.uk(&scene.bank, "GET", &url, &token, &[], "").await.expect(400);
+    scene.post("/domestic-scheduled-payments", &token, &order).await.expect(201);
+    assert!(scene.moved("later").is_empty());
+    scene.bank.stop().await;
+}
+
+#[tokio::test]
 async fn a_scheduled_payment_without_funds_is_rejected_on_its_day() {
     let scene = Scene::new("v4.0").await;
     let day = json!({"RequestedExecutionDateTime": scene.day(1).to_string()});

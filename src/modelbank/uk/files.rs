@@ -122,7 +122,8 @@ pub(super) async fn upload(
 /// `NumberOfTransactions` and `ControlSum`, where they are stated, are those of the file.
 fn adds_up(initiation: &Value, asked: &Instruction) -> Result<(), Refusal> {
     let number = initiation.get("NumberOfTransactions");
-    if number.is_some_and(|number| *number != asked.transfers.len().to_string()) {
+    let number = number.map(|number| number.as_str().and_then(|number| number.parse().ok()));
+    if number.is_some_and(|number| number != Some(asked.transfers.len())) {
         let path = "Data.Initiation.NumberOfTransactions";
         return Err(Refusal::field("U002", "The file has another number of payments", path));
     }

@@ -79,7 +79,19 @@ impl At {
     /// The consent of a path, if it is the caller's and of this type.
     pub(super) fn own_consent(self, bank: &Bank, organisation: &str, id: &str) -> Result<Consent, Refusal> {
         let consent = own_consent(bank, organisation, id, Purpose::Payment)?;
-        if consent.id.starts_with(self.service.prefixes.0) { Ok(consent) } else { Err(Refusal::not_found()) }
+        if self.is_of(&consent) { Ok(consent) } else { Err(Refusal::not_found()) }
+    }
+
+    /// The consent of the caller's token, if it is this one, authorised and of this type:
+    /// what was approved for a later day is not paid today.
+    fn authorised(self, bank: &Bank, caller: &Caller, id: &str) -> Result<Consent, Refusal> {
+        let consent = authorised(bank, caller, id)?;
+        let other = || Refusal::bad("U009", "The consent is to another type of payment");
+        if self.is_of(&consent) { Ok(consent) } else { Err(other()) }
+    }
+
+    fn is_of(self, consent: &Consent) -> bool {
+        consent.purpose == Purpose::Payment && consent.id.starts_with(self.service.prefixes.0)
     }
 }
 
@@ -150,7 +162,7 @@ pub(super) async fn funds(
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     caller.organisation(Psd2Role::PaymentInitiation)?;
-    let consent = authorised(&bank, &caller, &id)?;
+    let consent = at.authorised(&bank, &caller, &id)?;
     let asked = (at.service.read)(&bank, &consent.body)?;
     let now = bank.now();
     let account = consent.accounts.first().and_then(|id| bank.account(id));
@@ -184,7 +196,7 @@ pub(super) async fn place(
     let id = body.pointer("/Data/ConsentId").and_then(Value::as_str);
     let id = id.ok_or_else(|| Refusal::field("U004", "ConsentId is missing", "Data.ConsentId"))?;
     note_asked(&bank, at.service, id);
-    let consent = authorised(&bank, &caller, id)?;
+    let consent = at.authorised(&bank, &caller, id)?;
     for pointer in ["/Data/Initiation", "/Risk"] {
         if body.pointer(pointer) != consent.body.pointer(pointer) {
             return Err(Refusal::field("U008", "The order is not what was consented to", "Data.Initiation"));

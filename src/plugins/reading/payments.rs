@@ -42,6 +42,8 @@ impl Reading<'_> {
             bank_payment_id: report.payment_id.map(id).transpose()?,
             refund_account: report.refund_account.map(account).transpose()?,
             last_word: report.last_word,
+            // One transfer is one order.
+            transfers: Vec::new(),
         })
     }
 
