@@ -5,19 +5,17 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use domain::{BatchOrder, InstitutionId, Order, PaymentId, PaymentOrder, SessionId, Violations};
+use domain::{BatchOrder, InstitutionId, Order, PaymentId, PaymentOrder, Violations};
 use flows::{FlowError, Gateway, PaymentRequest};
 use serde::{Deserialize, Serialize};
-use store::idempotency::ClaimKey;
 use store::payments::{PaymentRow, TransferState};
 use utoipa::ToSchema;
 use web::{Caller, Cursor, IdempotencyKey, Payments, Problem, ProblemCode, QueryParams};
 
 use crate::batch_body::BatchBody;
-use crate::consents::stored_answer;
 use crate::payment_order::{Creditor, Remittance, TransferCreate, check_names, execution, wish};
 use crate::payment_view::{LifeView, SchemeChoiceView, outcome_of};
-use crate::payments::registered;
+use crate::payments::{Place, answered, registered};
 use crate::view::{AccountName, Amount, Page, PageParams, Step, limit_of};
 
 /// Most payments in a batch: three digits number them.
@@ -226,8 +224,7 @@ impl TransferView {
     }
 }
 
-/// What an idempotency key of a batch belongs to.
-const OPERATION: &str = "POST /v1/payment-batches";
+const PLACE: Place = Place { operation: "POST /v1/payment-batches", collection: "/v1/payment-batches" };
 
 /// Order a batch of payments.
 ///
@@ -246,36 +243,9 @@ pub(crate) async fn order(
     body: BatchBody,
 ) -> Result<Response, Problem> {
     let fingerprint = body.fingerprint.clone();
-    let request = match ordered(&gateway, &caller, body).await {
-        Ok(request) => request,
-        Err(problem) => {
-            let before =
-                gateway.answered_elsewhen(&caller.client_id, OPERATION, &key.0, &fingerprint).await?;
-            let reply = before.ok_or_else(|| problem.outcome("not_executed"))?;
-            return Ok(stored_answer(reply.status, reply.body, reply.replayed, "/v1/payment-batches"));
-        }
-    };
-    let client_id = caller.client_id;
-    let claim = |region| ClaimKey {
-        client_id: client_id.clone(),
-        operation: OPERATION,
-        key: key.0.clone(),
-        fingerprint,
-        region,
-    };
-    let issuer = gateway.config().issuer.clone();
-    let answer = move |row: &PaymentRow, session: SessionId| {
-        let first = Step::first(row.created_at, row.state.as_str());
-        let life = LifeView::of(row, row.can_cancel(), vec![first]);
-        let life = life.approved_at(format!("{issuer}/pay/{session}"));
-        serde_json::to_string(&BatchView::of(row, life)).unwrap_or_default()
-    };
-    // Whatever goes wrong here, no bank has been called.
-    let reply = gateway
-        .order_payment(&client_id, request, claim, answer)
-        .await
-        .map_err(|error| Problem::from(error).outcome("not_executed"))?;
-    Ok(stored_answer(reply.status, reply.body, reply.replayed, "/v1/payment-batches"))
+    let request = ordered(&gateway, &caller, body).await;
+    let view = |row: &PaymentRow, life| serde_json::to_string(&BatchView::of(row, life));
+    answered(&gateway, &caller, (PLACE, key, fingerprint), request, view).await
 }
 
 async fn ordered(

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::{InstitutionId, PaymentId, PaymentState, SessionId, Timestamp};
-use flows::{Gateway, PaymentRequest};
+use flows::{Gateway, PaymentReply, PaymentRequest};
 use serde::{Deserialize, Serialize};
 use store::idempotency::ClaimKey;
 use store::payments::{PaymentRow, PaymentsOf};
@@ -36,40 +36,58 @@ pub(crate) async fn order(
     body: JsonBody<PaymentCreate>,
 ) -> Result<Response, Problem> {
     let fingerprint = crypto::digest::sha256_hex(&body.bytes);
-    let request = match ordered(&gateway, &caller, body).await {
+    let request = ordered(&gateway, &caller, body).await;
+    let view = |row: &PaymentRow, life| serde_json::to_string(&PaymentView::of(row, life));
+    answered(&gateway, &caller, (PLACE, key, fingerprint), request, view).await
+}
+
+/// Makes an order of what was asked, once by its key, and answers with what `view` shows.
+/// What is refused is answered as before, if it was taken before.
+pub(crate) async fn answered(
+    gateway: &Gateway,
+    caller: &Caller<Payments>,
+    (place, key, fingerprint): (Place, IdempotencyKey, String),
+    request: Result<PaymentRequest, Problem>,
+    view: impl FnOnce(&PaymentRow, LifeView) -> serde_json::Result<String>,
+) -> Result<Response, Problem> {
+    let client_id = &caller.client_id;
+    let stored =
+        |reply: PaymentReply| stored_answer(reply.status, reply.body, reply.replayed, place.collection);
+    let request = match request {
         Ok(request) => request,
         Err(problem) => {
-            let before =
-                gateway.answered_elsewhen(&caller.client_id, OPERATION, &key.0, &fingerprint).await?;
-            let reply = before.ok_or_else(|| problem.outcome("not_executed"))?;
-            return Ok(stored_answer(reply.status, reply.body, reply.replayed, "/v1/payments"));
+            let before = gateway.answered_elsewhen(client_id, place.operation, &key.0, &fingerprint).await?;
+            return before.map(stored).ok_or_else(|| problem.outcome("not_executed"));
         }
     };
-    let client_id = caller.client_id;
     let claim = |region| ClaimKey {
         client_id: client_id.clone(),
-        operation: OPERATION,
+        operation: place.operation,
         key: key.0.clone(),
         fingerprint,
         region,
     };
-    let issuer = gateway.config().issuer.clone();
-    let answer = move |payment: &PaymentRow, session: SessionId| {
-        let first = Step::first(payment.created_at, payment.state.as_str());
-        let life = LifeView::of(payment, payment.can_cancel(), vec![first]);
-        let life = life.approved_at(format!("{issuer}/pay/{session}"));
-        serde_json::to_string(&PaymentView::of(payment, life)).unwrap_or_default()
+    let answer = |row: &PaymentRow, session: SessionId| {
+        let first = Step::first(row.created_at, row.state.as_str());
+        let life = LifeView::of(row, row.can_cancel(), vec![first]);
+        let href = format!("{}/pay/{session}", gateway.config().issuer);
+        view(row, life.approved_at(href)).unwrap_or_default()
     };
     // Whatever goes wrong here, no bank has been called.
-    let reply = gateway
-        .order_payment(&client_id, request, claim, answer)
-        .await
-        .map_err(|error| Problem::from(error).outcome("not_executed"))?;
-    Ok(stored_answer(reply.status, reply.body, reply.replayed, "/v1/payments"))
+    let reply = gateway.order_payment(client_id, request, claim, answer).await;
+    reply.map(stored).map_err(|error| Problem::from(error).outcome("not_executed"))
 }
 
-/// What an idempotency key of an order belongs to.
-const OPERATION: &str = "POST /v1/payments";
+/// Where orders of a kind are made.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    /// What an idempotency key belongs to.
+    pub(crate) operation: &'static str,
+    /// Path that an order's id follows.
+    pub(crate) collection: &'static str,
+}
+
+const PLACE: Place = Place { operation: "POST /v1/payments", collection: "/v1/payments" };
 
 /// An order that its token, its institution and its client's registration admit.
 async fn ordered(

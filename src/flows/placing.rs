@@ -317,7 +317,7 @@ impl Gateway {
         match report {
             Ok(report) => self.note_report(payment, &report).await,
             Err(error) => {
-                self.hold(payment).await?;
+                self.hold_because(payment, attention_of(&error)).await?;
                 Err(FlowError::Bank(error))
             }
         }
@@ -404,6 +404,15 @@ impl Gateway {
 
     /// Notes that nothing new is known and when to ask again.
     async fn hold(&self, payment: PaymentRow) -> Result<(), FlowError> {
+        self.hold_because(payment, None).await
+    }
+
+    /// The same, where what the bank says calls for a person.
+    async fn hold_because(
+        &self,
+        payment: PaymentRow,
+        attention: Option<&'static str>,
+    ) -> Result<(), FlowError> {
         let now = self.now();
         let next = next_poll(now, payment.bank.polls);
         self.move_payment(payment, "gateway", |row| {
@@ -411,6 +420,7 @@ impl Gateway {
             row.next_poll_at = Some(next);
             row.bank.unanswered_since.get_or_insert(now);
             note_patience(row, now);
+            call_for(row, attention, now);
         })
         .await?;
         Ok(())
@@ -442,7 +452,7 @@ impl Gateway {
             source: "INSTITUTION".to_owned(),
             retryable: error.outcome == Outcome::NotDone && !refused,
         };
-        self.end_or_hold(payment, "institution", state, failure).await
+        self.end_or_hold(payment, "institution", state, failure, attention_of(error)).await
     }
 
     /// Something failed here before the bank was called.
@@ -454,7 +464,7 @@ impl Gateway {
             source: "GATEWAY".to_owned(),
             retryable: true,
         };
-        self.end_or_hold(payment, "gateway", PaymentState::Failed, failure).await
+        self.end_or_hold(payment, "gateway", PaymentState::Failed, failure, None).await
     }
 
     async fn end_or_hold(
@@ -463,12 +473,15 @@ impl Gateway {
         actor: &str,
         state: PaymentState,
         failure: Failure,
+        attention: Option<&'static str>,
     ) -> Result<(), FlowError> {
-        let next = (!state.is_final()).then(|| next_poll(self.now(), 0));
+        let now = self.now();
+        let next = (!state.is_final()).then(|| next_poll(now, 0));
         self.move_payment(payment, actor, |row| {
             row.state = state;
             row.terms.failure = Some(failure);
             row.next_poll_at = next;
+            call_for(row, attention, now);
         })
         .await?;
         Ok(())
@@ -485,6 +498,22 @@ pub(crate) fn is_about_consent(kind: BankErrorKind) -> bool {
             // A bank that deleted a consent may say no more than that our token is none.
             | BankErrorKind::TokenInvalid
     )
+}
+
+/// What in a bank's answer calls for a person at once: it has another order than ours.
+fn attention_of(error: &BankError) -> Option<&'static str> {
+    (error.kind == BankErrorKind::EchoMismatch).then_some("payment.echo_mismatch")
+}
+
+/// Flags a payment that is not over.
+fn call_for(row: &mut PaymentRow, attention: Option<&'static str>, now: Timestamp) {
+    if let Some(code) = attention.filter(|code| !row.is_final() && !is_flagged(row, code)) {
+        row.bank.attention = Some(Attention { code: code.to_owned(), since: now });
+    }
+}
+
+fn is_flagged(row: &PaymentRow, code: &str) -> bool {
+    row.bank.attention.as_ref().is_some_and(|attention| attention.code == code)
 }
 
 /// A payment whose submission may have been lost is never submitted again. Where the bank

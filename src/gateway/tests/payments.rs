@@ -536,3 +536,43 @@ async fn an_order_that_cannot_be_executed_names_every_mistake() {
     assert_eq!(refused.text("/errors/0/code"), "scheme.unsupported");
     gw.sandbox.stop().await;
 }
+
+/// What a bank repeats is compared with the order: another amount calls for a person, is
+/// told as an event, and nothing that the answer says is believed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bank_that_repeats_another_order_calls_for_a_person() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    for (bank, method, path) in [(STET, "POST", "/confirmation"), (UK, "GET", "/domestic-payments/")] {
+        let (faults, _) = gw.sandbox.bank(bank).unwrap();
+        faults.arm(method, path, Fault::Twisted(modelbank::Twist::SignsInverted), 1_000);
+        let order = match bank {
+            UK => Tpp::small_payment(UK),
+            _ => euro_payment(bank, &gw.iban_at(&tpp, bank).await, "12.34"),
+        };
+        let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+        // Where the walk ends does not count.
+        let _ = gw.person().walk(&ordered.text("/authorization/href"), RETURN).await;
+        let id = ordered.text("/id");
+        let flagged = gw.payment_until(&tpp, &own, &id, |payment| payment["attention"].is_object()).await;
+        assert_eq!(flagged["attention"]["code"], "payment.echo_mismatch", "{method}");
+        assert_eq!((&flagged["final"], &flagged["outcome"]), (&json!(false), &json!("unknown")), "{method}");
+        support::shown_until(&tpp, &own, "/v1/events?limit=500", |page| {
+            let of = |event: &Value| {
+                event["type"] == "payment.attention_required" && event["resource"]["id"] == id
+            };
+            page["data"].as_array().unwrap().iter().any(of)
+        })
+        .await;
+        faults.clear();
+        let settled = gw.payment_until(&tpp, &own, &id, is_final).await;
+        assert_eq!((&settled["state"], &settled["attention"]), (&json!("SETTLED"), &Value::Null), "{method}");
+        let ledger = gw.sandbox.ledger(bank);
+        let name = settled["end_to_end_id"].as_str().unwrap();
+        let asked: Vec<_> =
+            ledger.iter().filter(|line| line.end_to_end_id == name).map(|line| line.asked).collect();
+        assert_eq!(asked, [1], "{method}");
+    }
+    gw.sandbox.stop().await;
+}

@@ -58,6 +58,8 @@ pub struct Record {
     pub told: Vec<Told>,
     /// How often an order was sent.
     pub orders_sent: u32,
+    /// It is for the day after.
+    pub later: bool,
 }
 
 impl Record {
@@ -102,6 +104,7 @@ impl Customer {
             wrong_answers: Vec::new(),
             told: Vec::new(),
             orders_sent: 0,
+            later: false,
         };
         let cents = self.chance.between(1, 9);
         let creditor = if iban.is_empty() {
@@ -109,7 +112,7 @@ impl Customer {
         } else {
             json!({ "iban": iban })
         };
-        let order = json!({
+        let mut order = json!({
             "institution_id": bank,
             "amount": { "amount": format!("0.0{cents}"), "currency": currency },
             "creditor": { "name": "Corner Bookshop" },
@@ -119,6 +122,12 @@ impl Customer {
             "end_to_end_id": name,
             "redirect_uri": RETURN,
         });
+        // Some are for the day after, which comes when all the trouble is over.
+        record.later = self.chance.percent(12);
+        if record.later {
+            let tomorrow = domain::utc_day(SystemClock.now()).tomorrow().unwrap_or_default();
+            order["requested_execution_date"] = json!(tomorrow.to_string());
+        }
         let Some(ordered) = self.order(&mut record, &name, &order).await else { return record };
         let start = ordered.text("/authorization/href");
         let id = ordered.text("/id");
@@ -213,7 +222,8 @@ impl Customer {
                 match answer {
                     Ok(Ok(answer)) if answer.status == 200 => {
                         record.note(asked_at, &answer.json());
-                        if record.told.last().is_some_and(|told| told.is_final) {
+                        let kept = |told: &Told| record.later && told.state == "ACCEPTED";
+                        if record.told.last().is_some_and(|told| told.is_final || kept(told)) {
                             return;
                         }
                     }

@@ -230,9 +230,29 @@ async fn a_token_for_one_payment_orders_no_other() {
     ] {
         let mut order = Tpp::small_payment(UK);
         *order.pointer_mut(pointer).unwrap() = value;
+        // The rail that takes any currency and country.
+        if ["/amount/currency", "/creditor_account"].contains(&pointer) {
+            order["scheme"] = json!("CROSS_BORDER");
+        }
         let answer = tpp.post(&token, "/v1/payments", &order).await.unwrap();
         assert_problem(&answer, 403, "payment.not_granted");
         assert_eq!(answer.text("/outcome"), "not_executed", "{pointer}");
+    }
+    // The same payment on another day, again and again, or in a batch is another one.
+    let mut later = Tpp::small_payment(UK);
+    later["requested_execution_date"] = json!("2099-01-01");
+    let mut series = Tpp::small_payment(UK);
+    series["periodic"] = json!({ "frequency": "MONTHLY", "start_date": "2099-01-01" });
+    let one = Tpp::small_payment(UK);
+    let part = |name: &str| one[name].clone();
+    let payment = json!({
+        "amount": part("amount"), "creditor": part("creditor"), "creditor_account": part("creditor_account"),
+    });
+    let batch = json!({ "institution_id": UK, "payments": [payment], "redirect_uri": part("redirect_uri") });
+    for (place, order) in [("/v1/payments", later), ("/v1/payments", series), ("/v1/payment-batches", batch)]
+    {
+        let answer = tpp.post(&token, place, &order).await.unwrap();
+        assert_problem(&answer, 403, "payment.not_granted");
     }
     tpp.post(&token, "/v1/payments", &Tpp::small_payment(UK)).await.unwrap().expect(201).unwrap();
     // The same amount, written otherwise.
