@@ -19,6 +19,7 @@ mod payment_order;
 mod payment_view;
 mod payments;
 mod problems;
+mod statement_file;
 mod status;
 mod sync;
 mod transactions;
@@ -145,6 +146,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(account_resources::direct_debits))
         .routes(routes!(account_resources::scheduled_payments))
         .routes(routes!(account_resources::statements))
+        .routes(routes!(statement_file::show))
         .routes(routes!(funds::confirm))
         .routes(routes!(payments::order, payments::list))
         .routes(routes!(payments::validate))

@@ -19,7 +19,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::bank_oauth::BankTokens;
-use crate::{AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, Profile};
+use crate::{AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, Profile, StatementFiles};
 pub use batches::BatchInitiation;
 pub use consents::{
     BankConsentStatus, ConsentByAuthorization, ConsentHandling, ConsentInquiry, ConsentLodging, ConsentOrder,
@@ -124,6 +124,11 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// Further information on accounts, if the standard has any.
     fn resources(&self) -> Option<&dyn AccountResources> {
+        None
+    }
+
+    /// Files of statements, if the standard has them.
+    fn statement_files(&self) -> Option<&dyn StatementFiles> {
         None
     }
 

@@ -21,6 +21,7 @@ mod profile_file;
 mod profile_test;
 mod quirk;
 mod registry;
+mod statement_file;
 mod transport;
 
 pub use account_resources::AccountResources;
@@ -54,4 +55,5 @@ pub use profile_file::{
 pub use profile_test::{Expected, ProfileTest};
 pub use quirk::{Quirk, QuirkName, Quirks};
 pub use registry::{BankFilter, Registry};
+pub use statement_file::{StatementFile, StatementFiles, StatementFormat};
 pub use transport::{InvalidTransport, Seal, TlsIdentity, Transport, TransportConfig};

@@ -59,8 +59,7 @@ impl Dialect for BerlinGroup {
             | Operation::Funds
             | Operation::PaymentLodge
             | Operation::PaymentSubmit => TokenKind::None,
-            Operation::AccountData => TokenKind::PsuIfHeld,
-            Operation::PaymentStatus => TokenKind::PsuIfHeld,
+            Operation::AccountData | Operation::Funds | Operation::PaymentStatus => TokenKind::PsuIfHeld,
         }
     }
 

@@ -10,12 +10,13 @@ mod orders;
 mod payments;
 mod recurring;
 mod resources;
+mod statement_file;
 
 use connect::{
     AccountInformation, AccountResources, BankConsentStatus, BankError, BankErrorKind, BankRequest,
     BankResponse, BatchInitiation, CallContext, Dialect, Effect, FundsConfirmation, Operation,
-    PaymentInitiation, Profile, QuirkName, RecurringPayments, Signature, Signing, TokenEndpoint, TokenKind,
-    http_date,
+    PaymentInitiation, Profile, QuirkName, RecurringPayments, Signature, Signing, StatementFiles,
+    TokenEndpoint, TokenKind, http_date,
 };
 use domain::{AccountIdentification, SortCodeAccount};
 use http::Method;
@@ -56,6 +57,10 @@ impl Dialect for UkOpenBanking {
     }
 
     fn resources(&self) -> Option<&dyn AccountResources> {
+        Some(self)
+    }
+
+    fn statement_files(&self) -> Option<&dyn StatementFiles> {
         Some(self)
     }
 

@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use connect::{
     AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    Operation, Page, PageGuard, Profile, PsuPresence, QuirkName,
+    Operation, Page, PageGuard, Profile, PsuPresence, QuirkName, StatementFile, StatementFiles,
 };
 use domain::{
-    Account, AccountId, AccountResource, AccountStatus, AccountUsage, Balance, ConsentId, ConsentStatus,
-    Date, InstitutionId, Permission, ReadKind, Region, ResourceEntry, SuspensionCause, Timestamp,
-    Transaction, TransactionId,
+    Account, AccountId, AccountStatus, AccountUsage, Balance, ConsentId, ConsentStatus, Date, InstitutionId,
+    Permission, Region, ResourceEntry, SuspensionCause, Timestamp, Transaction, TransactionId,
 };
 use futures_util::future::join_all;
 use jiff::ToSpan;
@@ -25,59 +24,13 @@ use store::consents::ConsentRow;
 use crate::bank::accounts_of;
 use crate::consents::date_of;
 use crate::ids::TransactionProvenance;
+use crate::read::{Read, TransactionWindow};
 use crate::{FlowError, Gateway, Unattended};
-
-/// Days of a bank's transactions that are read at most.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TransactionWindow {
-    /// First booking date.
-    pub from: Option<Date>,
-    /// Last booking date.
-    pub to: Option<Date>,
-}
 
 /// Pages of one account that are read at most.
 const MAX_PAGES: usize = 40;
 /// Accounts of one bank that are asked at the same time.
 const ACCOUNTS_AT_ONCE: usize = 4;
-
-/// What is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Read {
-    /// Accounts.
-    Accounts,
-    /// Balances.
-    Balances,
-    /// Transactions of a window.
-    Transactions(TransactionWindow),
-    /// One of them, with what the bank tells of it alone.
-    Transaction(TransactionId, TransactionWindow),
-    /// Further information.
-    Resource(AccountResource),
-}
-
-impl Read {
-    fn kind(self) -> ReadKind {
-        match self {
-            Self::Accounts => ReadKind::Accounts,
-            Self::Balances => ReadKind::Balances,
-            Self::Transactions(_) | Self::Transaction(..) => ReadKind::Transactions,
-            Self::Resource(resource) => resource.read_kind(),
-        }
-    }
-
-    fn allowed_by(self, permissions: &[Permission]) -> bool {
-        let any = |wanted: &[Permission]| wanted.iter().any(|permission| permissions.contains(permission));
-        match self {
-            Self::Accounts => any(&[Permission::ReadAccountsBasic, Permission::ReadAccountsDetail]),
-            Self::Balances => any(&[Permission::ReadBalances]),
-            Self::Transactions(_) | Self::Transaction(..) => {
-                any(&[Permission::ReadTransactionsBasic, Permission::ReadTransactionsDetail])
-            }
-            Self::Resource(resource) => any(&[resource.permission()]),
-        }
-    }
-}
 
 /// How one bank answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +103,8 @@ pub struct AccountData {
     pub transactions: Vec<(TransactionId, TransactionProvenance, Transaction)>,
     /// Further information, of the kind that was read.
     pub resources: Vec<ResourceEntry>,
+    /// The file of a statement; none if it was not asked for, or the bank has no such statement.
+    pub file: Option<StatementFile>,
     /// Where it comes from: standard, with version.
     pub standard: String,
     /// When it was read.
@@ -173,6 +128,7 @@ pub(crate) struct Source<'a> {
     psu: Option<&'a PsuPresence>,
     standard: String,
     resources: Option<&'a dyn AccountResources>,
+    files: Option<&'a dyn StatementFiles>,
     /// The first day of transactions to ask for; none, if nothing limits it.
     pub(crate) history_from: Option<Date>,
 }
@@ -189,7 +145,7 @@ impl Gateway {
         client_id: &str,
         consents: &[ConsentId],
         only: Option<AccountId>,
-        read: Read,
+        read: Read<'_>,
         psu: Option<&PsuPresence>,
     ) -> Result<Reading, FlowError> {
         let shares = consents
@@ -239,7 +195,7 @@ impl Gateway {
         client_id: &str,
         id: ConsentId,
         only: Option<AccountId>,
-        read: Read,
+        read: Read<'_>,
         psu: Option<&PsuPresence>,
     ) -> Option<(Vec<AccountData>, SourceReport)> {
         let mut report = SourceReport {
@@ -315,7 +271,7 @@ impl Gateway {
         client_id: &str,
         id: ConsentId,
         only: Option<AccountId>,
-        read: Read,
+        read: Read<'_>,
         psu: Option<&PsuPresence>,
         report: &mut SourceReport,
     ) -> Result<Vec<AccountData>, FlowError> {
@@ -331,9 +287,7 @@ impl Gateway {
         let profile = self.bank(&institution)?;
         let dialect = self.dialect_of(&profile)?;
         let information = accounts_of(&*dialect, &profile)?;
-        if let Read::Resource(resource) = read
-            && !dialect.resources().is_some_and(|it| it.offered(&profile).contains(&resource))
-        {
+        if !read.offered_by(&*dialect, &profile) {
             return Err(FlowError::Unsupported(institution));
         }
         let standard = dialect.standard(&profile);
@@ -362,7 +316,8 @@ impl Gateway {
             let token = self.bank_token(&profile, kind, psu_token).await?;
             let (profile, consent) = (Arc::clone(&profile), consent.clone());
             let resources = dialect.resources();
-            let source = Source { profile, consent, token, psu, standard, resources, history_from };
+            let files = dialect.statement_files();
+            let source = Source { profile, consent, token, psu, standard, resources, files, history_from };
             self.read_source(information, &source, known, only, read).await
         };
         let accounts = match work.await {
@@ -382,7 +337,7 @@ impl Gateway {
         source: &Source<'_>,
         known: Vec<AccountLink>,
         only: Option<AccountId>,
-        read: Read,
+        read: Read<'_>,
     ) -> Result<Vec<AccountData>, FlowError> {
         if read != Read::Accounts && !known.is_empty() {
             return self.read_links(information, source, &known, only, read).await;
@@ -478,7 +433,7 @@ impl Gateway {
         source: &Source<'_>,
         links: &[AccountLink],
         only: Option<AccountId>,
-        read: Read,
+        read: Read<'_>,
     ) -> Result<Vec<AccountData>, FlowError> {
         let wanted: Vec<_> =
             links.iter().filter(|link| only.is_none_or(|only| link.account == only)).collect();
@@ -497,7 +452,7 @@ impl Gateway {
         information: &dyn AccountInformation,
         source: &Source<'_>,
         link: &AccountLink,
-        read: Read,
+        read: Read<'_>,
     ) -> Result<AccountData, FlowError> {
         let profile = &*source.profile;
         let cx = self.cx(source);
@@ -514,6 +469,14 @@ impl Gateway {
                 let read =
                     |_: &BankRequest, response: &BankResponse| offered.resource_read(&cx, resource, response);
                 data.resources = self.pages(information, &cx, first, read).await?;
+            }
+            Read::StatementFile(id) => {
+                let files = source.files.ok_or_else(|| FlowError::Unsupported(profile.id.clone()))?;
+                let response = self.call(profile, files.file(&cx, &link.resource_id, id)?).await?;
+                data.file = match files.file_read(&cx, &response) {
+                    Err(error) if error.kind == BankErrorKind::ResourceUnknown => None,
+                    read => Some(read?),
+                };
             }
             Read::Transactions(window) => {
                 data.transactions = self.entries(information, source, link, window.to).await?;
@@ -542,9 +505,11 @@ impl Gateway {
         wanted.max(unattended).max(remembered)
     }
 
-    fn bare(&self, source: &Source<'_>, id: AccountId, read: Read) -> AccountData {
+    fn bare(&self, source: &Source<'_>, id: AccountId, read: Read<'_>) -> AccountData {
         let wanted = match read {
-            Read::Accounts | Read::Balances | Read::Resource(_) => Permission::ReadAccountsDetail,
+            Read::Accounts | Read::Balances | Read::Resource(_) | Read::StatementFile(_) => {
+                Permission::ReadAccountsDetail
+            }
             Read::Transactions(_) | Read::Transaction(..) => Permission::ReadTransactionsDetail,
         };
         AccountData {
@@ -556,6 +521,7 @@ impl Gateway {
             balances: Vec::new(),
             transactions: Vec::new(),
             resources: Vec::new(),
+            file: None,
             standard: source.standard.clone(),
             fetched_at: self.now(),
         }

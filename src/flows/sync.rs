@@ -11,8 +11,9 @@ use connect::PsuPresence;
 use domain::{AccountId, ConsentId, Transaction, TransactionId};
 use jiff::ToSpan;
 
-use crate::accounts::{Read, Reading, TransactionWindow};
+use crate::accounts::Reading;
 use crate::ids::TransactionProvenance;
+use crate::read::{Read, TransactionWindow};
 use crate::{FlowError, Gateway};
 use marks::Mark;
 

@@ -5,8 +5,8 @@ use domain::{ConsentId, Timestamp};
 use jiff::ToSpan;
 use store::consents::ConsentRow;
 
-use crate::accounts::Read;
 use crate::consents::{date_of, end_of};
+use crate::read::Read;
 use crate::{FlowError, Gateway};
 
 /// How many calls without the PSU a consent has left today.
@@ -62,7 +62,7 @@ impl Gateway {
     }
 
     /// Refuses transactions from before what is given without the PSU (RTS art. 10).
-    pub(crate) fn check_history(&self, consent: &ConsentRow, read: Read) -> Result<(), FlowError> {
+    pub(crate) fn check_history(&self, consent: &ConsentRow, read: Read<'_>) -> Result<(), FlowError> {
         match read {
             Read::Transactions(window) | Read::Transaction(_, window)
                 if window.from.is_some_and(|from| from < self.earliest(consent)) =>
@@ -73,7 +73,8 @@ impl Gateway {
             | Read::Balances
             | Read::Transactions(_)
             | Read::Transaction(..)
-            | Read::Resource(_) => Ok(()),
+            | Read::Resource(_)
+            | Read::StatementFile(_) => Ok(()),
         }
     }
 

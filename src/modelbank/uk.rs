@@ -18,6 +18,7 @@ mod resources;
 mod scheduled;
 mod signature;
 mod standing_orders;
+mod statement_file;
 mod version;
 mod wishes;
 
@@ -57,6 +58,7 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/accounts/{id}/direct-debits", get(resources::direct_debits))
         .route("/accounts/{id}/scheduled-payments", get(resources::scheduled))
         .route("/accounts/{id}/statements", get(resources::statements))
+        .route("/accounts/{id}/statements/{statement}/file", get(statement_file::read))
         .route("/balances", get(accounts::all_balances))
         .route("/transactions", get(accounts::all_transactions));
     let pisp = Router::new()

@@ -1,6 +1,6 @@
 use connect::{
     ApiBase, BankPaymentIds, ConsentInquiry, ConsentLodging, ConsentOrder, Echo, Outcome, PsuPresence, Quirk,
-    QuirkName, Quirks, RedirectUris, ScaStart, TransactionQuery,
+    QuirkName, Quirks, RedirectUris, ScaStart, StatementFormat, TransactionQuery,
 };
 use domain::{
     AccountResource, BalanceType, BookingStatus, CreditDebit, Execution, IsoPaymentStatus, Money,
@@ -410,7 +410,7 @@ fn a_party_may_come_alone_where_the_bank_has_no_list() {
         UkOpenBanking.resource_read(&context(&profile, &token), AccountResource::Parties, &response).unwrap();
     assert!(matches!(&page.items[..], [ResourceEntry::Party(party)] if party.name.as_deref() == Some("N")));
     profile.absent_paths.push("/accounts/{id}/party".to_owned());
-    assert!(!UkOpenBanking.offered(&profile).contains(&AccountResource::Parties));
+    assert!(!AccountResources::offered(&UkOpenBanking, &profile).contains(&AccountResource::Parties));
     let error =
         UkOpenBanking.resource(&context(&profile, &token), AccountResource::Parties, "a1").unwrap_err();
     assert_eq!(error.kind, BankErrorKind::Unsupported);
@@ -429,4 +429,33 @@ fn a_scheduled_payment_without_a_day_is_refused_by_its_place() {
     );
     let error = read.err().unwrap();
     assert_eq!(error.field.as_deref(), Some("/Data/ScheduledPayment/0/ScheduledPaymentDateTime"));
+}
+
+/// The content type is held to a list; what it may not be is no answer at all.
+#[test]
+fn a_statement_is_a_file_of_a_known_format() {
+    let (mut profile, token) = (profile("4.0"), SecretString::from("t"));
+    let cx = context(&profile, &token);
+    let request = UkOpenBanking.file(&cx, "a/1", "s 1").unwrap();
+    assert!(request.url.path().ends_with("/aisp/accounts/a%2F1/statements/s%201/file"));
+    assert!(request.header_text("accept").unwrap().starts_with("application/pdf, "));
+    let file = |content_type: &'static str| {
+        let mut response = answer(200, &json!("%PDF"));
+        response.headers.insert("content-type", http::HeaderValue::from_static(content_type));
+        UkOpenBanking.file_read(&cx, &response)
+    };
+    assert_eq!(file("application/pdf").unwrap().format, StatementFormat::Pdf);
+    assert_eq!(file("Text/CSV; charset=utf-8").unwrap().format, StatementFormat::Csv);
+    for other in ["text/html", "application/json", "image/svg+xml", ""] {
+        let error = file(other).unwrap_err();
+        assert_eq!(
+            (error.kind, error.field.as_deref()),
+            (BankErrorKind::MalformedResponse, Some("content-type"))
+        );
+    }
+    let unknown = UkOpenBanking.file_read(&cx, &answer(404, &json!({}))).unwrap_err();
+    assert_eq!(unknown.kind, BankErrorKind::ResourceUnknown);
+    assert!(StatementFiles::offered(&UkOpenBanking, &profile));
+    profile.absent_paths = vec!["/accounts/{id}/statements".to_owned()];
+    assert!(!StatementFiles::offered(&UkOpenBanking, &profile));
 }

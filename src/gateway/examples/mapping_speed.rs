@@ -86,6 +86,7 @@ fn read(
         balances: Vec::new(),
         transactions: Vec::new(),
         resources: Vec::new(),
+        file: None,
         standard: profile.dialect.clone(),
         fetched_at: now,
     };

@@ -22,7 +22,7 @@ pub async fn read_from(
     gateway: &Gateway,
     tpp: &Tpp,
     consents: &[String],
-    read: Read,
+    read: Read<'_>,
 ) -> Result<Reading, FlowError> {
     let ids: Vec<ConsentId> = consents.iter().map(|id| id.parse().unwrap()).collect();
     let psu = connect::PsuPresence {
@@ -44,7 +44,7 @@ impl TestGateway {
     }
 
     /// Reads as the TPP does, whatever has become of its tokens meanwhile.
-    pub async fn read(&self, tpp: &Tpp, consents: &[String], read: Read) -> Result<Reading, FlowError> {
+    pub async fn read(&self, tpp: &Tpp, consents: &[String], read: Read<'_>) -> Result<Reading, FlowError> {
         read_from(self.sandbox.gateway(), tpp, consents, read).await
     }
 
