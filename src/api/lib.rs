@@ -14,6 +14,7 @@ mod events;
 mod funds;
 mod health;
 mod institutions;
+mod mandate_funds;
 mod mandates;
 mod payment_order;
 mod payment_view;
@@ -159,6 +160,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(mandates::order, mandates::list))
         .routes(routes!(mandates::show, mandates::revoke))
         .routes(routes!(mandates::pay, mandates::payments))
+        .routes(routes!(mandate_funds::confirm))
         .routes(routes!(payments::cancel))
         .routes(routes!(events::list))
         .routes(routes!(event_stream::follow))

@@ -275,7 +275,7 @@ impl LimitCreate {
     }
 }
 
-fn above_zero(amount: &Amount, pointer: &str, v: &mut Violations) -> Option<domain::Money> {
+pub(crate) fn above_zero(amount: &Amount, pointer: &str, v: &mut Violations) -> Option<domain::Money> {
     let money = amount.parse(pointer, v)?;
     if money.amount().is_zero() {
         v.add(format!("{pointer}/amount"), "amount.zero", "an amount above zero");
@@ -537,6 +537,6 @@ pub(crate) async fn payments(
     Ok(Json(MandatePaymentList { data, page: Page { next_cursor: last, has_more } }))
 }
 
-fn mandate_id(text: &str) -> Result<MandateId, Problem> {
+pub(crate) fn mandate_id(text: &str) -> Result<MandateId, Problem> {
     text.parse().map_err(|_| Problem::new(ProblemCode::NotFound).detail("There is no such mandate."))
 }

@@ -120,14 +120,19 @@ fn signed(cx: &CallContext<'_>, request: BankRequest) -> Result<BankRequest, Ban
     let request = request
         .header("x-idempotency-key", &cx.request_id.to_string())
         .map_err(|name| cx.error(BankErrorKind::Internal).at(name))?;
-    Ok(match cx.profile.signing {
+    Ok(sealed(cx, request))
+}
+
+/// A request that is signed where the bank wants that.
+fn sealed(cx: &CallContext<'_>, request: BankRequest) -> BankRequest {
+    match cx.profile.signing {
         Signing::DetachedJws { .. } => request.signed(Signature::DetachedJws),
         Signing::None
         | Signing::DigestSignature
         | Signing::DigestSignatureByUrl { .. }
         | Signing::MessageSignature { .. }
         | Signing::BodyJws => request,
-    })
+    }
 }
 
 /// The JSON of a successful answer; an unsuccessful one is the bank's error.

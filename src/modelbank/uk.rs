@@ -64,6 +64,7 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
     let pisp = Router::new()
         .route("/domestic-vrp-consents", post(recurring::create_consent))
         .route("/domestic-vrp-consents/{id}", get(recurring::read_consent).delete(recurring::end_consent))
+        .route("/domestic-vrp-consents/{id}/funds-confirmation", post(recurring::funds))
         .route("/domestic-vrps", post(recurring::place))
         .route("/domestic-vrps/{id}", get(recurring::read));
     let cbpii = Router::new()

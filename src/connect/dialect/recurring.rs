@@ -1,8 +1,8 @@
 //! Recurring payments: a mandate that the PSU gives once, and payments under it.
 
-use domain::{MandateOrder, PaymentOrder, Timestamp};
+use domain::{MandateOrder, Money, PaymentOrder, Timestamp};
 
-use super::{BankConsentStatus, CallContext, PaymentReport, ScaStart};
+use super::{BankConsentStatus, CallContext, FundsAnswer, PaymentReport, ScaStart};
 use crate::{BankError, BankRequest, BankResponse};
 
 /// A mandate the bank has taken note of.
@@ -18,7 +18,7 @@ pub struct LodgedMandate {
 
 /// Recurring payments in one standard. Requests about a mandate carry the token of
 /// [`crate::Operation::PaymentLodge`], a payment that of
-/// [`crate::Operation::PaymentSubmit`].
+/// [`crate::Operation::PaymentSubmit`], and so does a question about funds.
 pub trait RecurringPayments: Send + Sync {
     /// Lodges a mandate.
     ///
@@ -71,6 +71,23 @@ pub trait RecurringPayments: Send + Sync {
     ///
     /// The bank's error; none if the bank knew it was over.
     fn revoked(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError>;
+
+    /// Asks whether the account of the mandate `cx.bank_consent_id` covers an amount;
+    /// `None` if the bank answers no such question.
+    fn ask_funds(&self, cx: &CallContext<'_>, amount: &Money) -> Option<Result<BankRequest, BankError>>;
+
+    /// Reads the answer to [`RecurringPayments::ask_funds`].
+    ///
+    /// # Errors
+    ///
+    /// The bank's error, `malformed-response`, or `echo-mismatch` if it answers
+    /// another question.
+    fn funds_answer(
+        &self,
+        cx: &CallContext<'_>,
+        amount: &Money,
+        response: &BankResponse,
+    ) -> Result<FundsAnswer, BankError>;
 
     /// Submits a payment under the mandate `cx.bank_consent_id`. Send it once.
     ///

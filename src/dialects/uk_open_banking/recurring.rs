@@ -3,11 +3,11 @@
 
 use connect::{
     BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Echo, Effect,
-    LodgedMandate, PaymentReport, QuirkName, RecurringPayments, ScaStart,
+    FundsAnswer, LodgedMandate, PaymentReport, QuirkName, RecurringPayments, ScaStart,
 };
 use domain::{
-    AccountIdentification, Alignment, MandateOrder, MandateScheme, PaymentOrder, PaymentScheme, Period,
-    PeriodicLimit, Timestamp,
+    AccountIdentification, Alignment, MandateOrder, MandateScheme, Money, PaymentOrder, PaymentScheme,
+    Period, PeriodicLimit, Timestamp,
 };
 use http::Method;
 use serde_json::{Map, Value, json};
@@ -16,7 +16,7 @@ use super::orders::{creditor, instructed, remittance};
 use super::payments::{
     asks_refund, iso_reason, payment_status, quirk, refund, risk, same_indicator, without_fields,
 };
-use super::{after, consent_status, ended, identification, request, signed, success};
+use super::{after, consent_status, ended, identification, request, sealed, signed, success};
 use crate::echo;
 use crate::node::Node;
 
@@ -24,6 +24,8 @@ use crate::node::Node;
 const CONSENT: &str = "vrp.consent";
 /// Step at which a payment is made.
 const PAYMENT: &str = "vrp.payment";
+/// How a profile's `absent_paths` names the question about funds.
+const FUNDS_PATH: &str = "/domestic-vrp-consents/{id}/funds-confirmation";
 /// The PSU is not there when a payment is made.
 const NO_AUTHENTICATION: &str = "UK.OBIE.SCANotRequired";
 
@@ -103,6 +105,36 @@ impl RecurringPayments for UkRecurring {
         ended(cx, response)
     }
 
+    fn ask_funds(&self, cx: &CallContext<'_>, amount: &Money) -> Option<Result<BankRequest, BankError>> {
+        let served = !cx.profile.absent_paths.iter().any(|path| path == FUNDS_PATH);
+        served.then(|| question(cx, amount))
+    }
+
+    fn funds_answer(
+        &self,
+        cx: &CallContext<'_>,
+        amount: &Money,
+        response: &BankResponse,
+    ) -> Result<FundsAnswer, BankError> {
+        let body = success(cx, response, Effect::Read)?;
+        let root = Node::root(&cx.profile.id, &body);
+        let data = root.get("Data");
+        let consent = data.get("ConsentId");
+        if consent.word()?.is_some_and(|id| Some(&*id) != cx.bank_consent_id) {
+            return Err(echo::mismatch(&consent));
+        }
+        echo::amount(&data.get("InstructedAmount"), "Amount", "Currency", amount)?;
+        let result = data.get("FundsAvailableResult");
+        let said = result.get("FundsAvailable");
+        let available = match &*said.required_word()? {
+            "Available" => true,
+            "NotAvailable" => false,
+            _ => return Err(said.malformed()),
+        };
+        let bank_reference = data.get("FundsConfirmationId").identifier()?;
+        Ok(FundsAnswer { available, reliable: true, bank_reference })
+    }
+
     fn submit(
         &self,
         cx: &CallContext<'_>,
@@ -165,6 +197,14 @@ fn about(cx: &CallContext<'_>, method: Method, effect: Effect) -> Result<BankReq
     let id = cx.bank_consent_id.unwrap_or_default();
     let url = cx.profile.recurring_api()?.join(&["domestic-vrp-consents", id]);
     request(cx, method, url, effect, None)
+}
+
+/// `OBVRPFundsConfirmationRequest`: signed like an order, and without a key against repeats.
+fn question(cx: &CallContext<'_>, amount: &Money) -> Result<BankRequest, BankError> {
+    let id = cx.bank_consent_id.ok_or_else(|| cx.error(BankErrorKind::ConsentMissing))?;
+    let body = json!({ "Data": { "ConsentId": id, "InstructedAmount": written_amount(amount) } });
+    let url = cx.profile.recurring_api()?.join(&["domestic-vrp-consents", id, "funds-confirmation"]);
+    Ok(sealed(cx, request(cx, Method::POST, url, Effect::Read, Some(&body))?))
 }
 
 fn report(cx: &CallContext<'_>, root: &Node<'_>, order: &PaymentOrder) -> Result<PaymentReport, BankError> {
@@ -245,14 +285,16 @@ fn control_parameters(mandate: &MandateOrder) -> Value {
             parameters.insert(name.into(), moment(at));
         }
     }
-    let most = &constraints.max_per_payment;
-    let most = json!({ "Amount": most.amount_text(), "Currency": most.currency().code() });
-    parameters.insert("MaximumIndividualAmount".into(), most);
+    parameters.insert("MaximumIndividualAmount".into(), written_amount(&constraints.max_per_payment));
     parameters.insert("PeriodicLimits".into(), limits.into());
     parameters.insert("VRPType".into(), json!([vrp_type(mandate.scheme)]));
     parameters.insert("PSUAuthenticationMethods".into(), json!([NO_AUTHENTICATION]));
     parameters.insert("PSUInteractionTypes".into(), json!(["OffSession"]));
     Value::Object(parameters)
+}
+
+fn written_amount(money: &Money) -> Value {
+    json!({ "Amount": money.amount_text(), "Currency": money.currency().code() })
 }
 
 fn periodic_limit(limit: &PeriodicLimit) -> Value {

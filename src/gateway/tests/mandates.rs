@@ -58,6 +58,10 @@ impl World {
     }
 
     async fn on(gw: TestGateway) -> Self {
+        Self::given(gw, &mandate()).await
+    }
+
+    async fn given(gw: TestGateway, wanted: &Value) -> Self {
         let tpp = gw.tpp().await;
         let own = tpp.own_token("payments").await.unwrap();
         let ordered = order(&tpp, &own).await;
@@ -114,8 +118,82 @@ impl World {
     }
 }
 
-async fn order(tpp: &Tpp, own: &SecretString) -> Answer {
-    let ordered = tpp.post(own, "/v1/mandates", &mandate()).await.unwrap().expect(201).unwrap();
+/// The number of payments is held here alone: the bank, whose standard has no such limit,
+/// is not told of it, and not called when it is reached. What came to nothing does not count.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_payments_are_made_than_the_mandate_counts() {
+    let mut wanted = mandate();
+    wanted["constraints"]["max_count"] = json!(2);
+    let world = World::given(TestGateway::start().await, &wanted).await;
+    let counted = async || {
+        let constraints = world.shown().await["constraints"].clone();
+        (constraints["max_count"].clone(), constraints["used_count"].clone())
+    };
+    assert_eq!(counted().await, (json!(2), json!(0)));
+    let closed = world.pay("4.04").await.expect(201).unwrap();
+    assert_eq!(world.ended(&closed).await["outcome"], "not_executed");
+    assert_eq!(counted().await, (json!(2), json!(0)));
+    for amount in ["1.00", "2.00"] {
+        let paid = world.pay(amount).await.expect(201).unwrap();
+        assert_eq!(world.ended(&paid).await["state"], "SETTLED");
+    }
+    assert_eq!(counted().await, (json!(2), json!(2)));
+    let orders = world.orders_at_bank();
+    let refused = world.pay("1.00").await;
+    assert_problem(&refused, 422, "mandate.breach");
+    assert_eq!(refused.json()["errors"][0]["code"], "mandate.max_count");
+    assert_eq!((world.orders_at_bank(), used(&world.shown().await)), (orders, &json!("3.00")));
+    wanted["constraints"]["max_count"] = json!(0);
+    let none = world.tpp.post(&world.own, "/v1/mandates", &wanted).await.unwrap();
+    assert_problem(&none, 422, "request.invalid");
+    world.gw.sandbox.stop().await;
+}
+
+/// UK VRP `POST /domestic-vrp-consents/{ConsentId}/funds-confirmation`: the bank's yes or no
+/// about an amount that the mandate would allow; nothing is drawn.
+/// [connector: funds under a mandate at uk]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bank_says_whether_the_account_of_a_mandate_covers_an_amount() {
+    let world = World::start().await;
+    let path = format!("/v1/mandates/{}/funds-confirmations", world.mandate);
+    let ask = async |amount: &str| world.tpp.post(&world.own, &path, &of(amount)).await.unwrap();
+    let yes = ask("40.00").await.expect(200).unwrap().json();
+    assert_eq!((&yes["available"], &yes["reliable"]), (&json!(true), &json!(true)));
+    assert_eq!((&yes["mandate_id"], &yes["institution_id"]), (&json!(world.mandate), &json!(UK)));
+    assert!(yes["bank_reference"].as_str().unwrap().starts_with("vfc-"));
+    assert_eq!(ask("5.11").await.expect(200).unwrap().json()["available"], false);
+    assert_eq!(used(&world.shown().await), "0.00");
+    let calls = || world.gw.sandbox.bank(UK).unwrap().1.entries().len();
+    let before = calls();
+    assert_problem(&ask("50.01").await, 422, "mandate.breach");
+    assert_problem(&ask("0.00").await, 422, "request.invalid");
+    assert_eq!(calls(), before, "what could not be paid is not asked");
+    let other = world.gw.tpp().await;
+    let token = other.own_token("payments").await.unwrap();
+    assert_problem(&other.post(&token, &path, &of("1.00")).await.unwrap(), 404, "resource.not_found");
+    world.delete(&format!("/v1/mandates/{}", world.mandate)).await.expect(204).unwrap();
+    assert_problem(&ask("1.00").await, 403, "mandate.not_in_force");
+    world.gw.sandbox.stop().await;
+}
+
+/// Where a profile says that the bank does not answer such questions, none is sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bank_that_does_not_confirm_funds_under_mandates_is_not_asked() {
+    let world = World::start().await;
+    let registry = world.gw.sandbox.gateway().registry();
+    let mut profile = (*registry.profile(&UK.parse().unwrap()).unwrap()).clone();
+    profile.absent_paths.push("/domestic-vrp-consents/{id}/funds-confirmation".to_owned());
+    registry.put(profile);
+    let path = format!("/v1/mandates/{}/funds-confirmations", world.mandate);
+    let refused = world.tpp.post(&world.own, &path, &of("1.00")).await.unwrap();
+    assert_problem(&refused, 422, "institution.unsupported");
+    let journal = world.gw.sandbox.bank(UK).unwrap().1.entries();
+    assert!(!journal.iter().any(|entry| entry.path.ends_with("/funds-confirmation")));
+    world.gw.sandbox.stop().await;
+}
+
+async fn order(tpp: &Tpp, own: &SecretString, wanted: &Value) -> Answer {
+    let ordered = tpp.post(own, "/v1/mandates", wanted).await.unwrap().expect(201).unwrap();
     assert_eq!(ordered.text("/status"), "CREATED");
     ordered
 }

@@ -99,6 +99,15 @@ async fn payments_are_made_under_a_consent_until_a_limit_or_its_end() {
     );
     let one = format!("{vrps}/{}", first.at("/Data/DomesticVRPId"));
     tpp.uk(&bank, "GET", &one, &client, &[], "").await.expect(200);
+    let funds = |amount: &str| json!({ "ConsentId": consent, "InstructedAmount": { "Amount": amount, "Currency": "GBP" } });
+    let place = format!("{path}/funds-confirmation");
+    for (amount, said) in [("1.00", "Available"), ("5.11", "NotAvailable"), ("9999999.00", "NotAvailable")] {
+        let told = post(&world, &tpp, &bank, &place, &token, "f", &funds(amount)).await.expect(201);
+        assert_eq!(told.at("/Data/FundsAvailableResult/FundsAvailable"), said, "{amount}");
+    }
+    let unsigned = json!({ "Data": funds("1.00") }).to_string();
+    let refused = tpp.uk(&bank, "POST", &place, &token, &[], &unsigned).await.expect(400);
+    assert_eq!(refused.at("/Errors/0/ErrorCode"), "U019");
     // More than one payment may have, and more than the day has left.
     for (key, amount) in [("2", "50.01"), ("3", "40.01")] {
         assert_eq!(pay(key, amount).await.expect(400).at("/Errors/0/ErrorCode"), "U014", "{amount}");

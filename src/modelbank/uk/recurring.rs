@@ -84,6 +84,42 @@ pub(super) async fn end_consent(
     Ok(StatusCode::NO_CONTENT)
 }
 
+pub(super) async fn funds(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    caller.organisation(Psd2Role::PaymentInitiation)?;
+    let consent = authorised(&bank, &caller, &id)?;
+    demand(&bank, &caller, &body)?;
+    let body = parsed(&caller, &body)?;
+    if body.pointer("/Data/ConsentId").and_then(Value::as_str) != Some(consent.id.as_str()) {
+        return Err(Refusal::field("U008", "The question is about another consent", "Data.ConsentId"));
+    }
+    let asked = body.pointer("/Data/InstructedAmount");
+    let (amount, _) = money(asked, "Data.InstructedAmount")?;
+    let now = bank.now();
+    let account = consent.accounts.first().and_then(|id| bank.account(id));
+    let covered = account.is_some_and(|account| bank.vault.read(|book| book.covers(account, amount, now)));
+    let itself = format!("{}{PISP}/domestic-vrp-consents/{id}/funds-confirmation", bank.api_url);
+    let view = json!({
+        "Data": {
+            "FundsConfirmationId": bank.fresh("vfc-"),
+            "ConsentId": consent.id,
+            "CreationDateTime": now.to_string(),
+            "FundsAvailableResult": {
+                "FundsAvailableDateTime": now.to_string(),
+                "FundsAvailable": if covered { "Available" } else { "NotAvailable" },
+            },
+            "InstructedAmount": asked,
+        },
+        "Links": { "Self": itself },
+        "Meta": {},
+    });
+    Ok(signed(&bank, StatusCode::CREATED, &view))
+}
+
 pub(super) async fn place(
     State(bank): State<Arc<Bank>>,
     caller: Caller,

@@ -154,3 +154,44 @@ fn a_payment_under_a_mandate_is_compared_and_its_refund_account_read() {
     assert_eq!(read(&[], "10.50", &deeper).unwrap_err().kind, BankErrorKind::MalformedResponse);
     assert_eq!(read(&[nested], "10.50", &deeper).unwrap().refund_account, right.refund_account);
 }
+
+/// OBVRPFundsConfirmationRequest: signed, and without a key against repeats.
+#[test]
+fn a_question_about_funds_is_signed_and_answered_by_a_word() {
+    let (mut profile, token) = (recurring("4.0"), SecretString::from("t"));
+    let answered = |profile: &Profile, data: Value| {
+        let cx = CallContext { bank_consent_id: Some("vrp-1"), ..context(profile, &token) };
+        UkRecurring.funds_answer(&cx, &gbp("10.00"), &answer(201, &json!({ "Data": data })))
+    };
+    {
+        let cx = CallContext { bank_consent_id: Some("vrp-1"), ..context(&profile, &token) };
+        let request = UkRecurring.ask_funds(&cx, &gbp("10.00")).unwrap().unwrap();
+        assert!(request.url.path().ends_with("/domestic-vrp-consents/vrp-1/funds-confirmation"));
+        assert_eq!((request.signature, request.effect), (Signature::DetachedJws, Effect::Read));
+        assert_eq!(request.header_text("x-idempotency-key"), None);
+        let data =
+            json!({ "ConsentId": "vrp-1", "InstructedAmount": { "Amount": "10.00", "Currency": "GBP" } });
+        assert_eq!(sent(&request), json!({ "Data": data }));
+    }
+    let data = |word: &str| {
+        json!({
+            "FundsConfirmationId": "f1", "ConsentId": "vrp-1",
+            "FundsAvailableResult": { "FundsAvailable": word },
+            "InstructedAmount": { "Amount": "10.00", "Currency": "GBP" },
+        })
+    };
+    for (word, available) in [("Available", true), ("NotAvailable", false)] {
+        let said = answered(&profile, data(word)).unwrap();
+        assert_eq!((said.available, said.bank_reference.as_deref()), (available, Some("f1")));
+    }
+    let error = answered(&profile, data("Perhaps")).unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("/Data/FundsAvailableResult/FundsAvailable"));
+    for (pointer, other) in [("/ConsentId", "vrp-2"), ("/InstructedAmount/Amount", "11.00")] {
+        let mut data = data("Available");
+        *data.pointer_mut(pointer).unwrap() = json!(other);
+        assert_eq!(answered(&profile, data).unwrap_err().kind, BankErrorKind::EchoMismatch, "{pointer}");
+    }
+    profile.absent_paths = vec!["/domestic-vrp-consents/{id}/funds-confirmation".into()];
+    let cx = CallContext { bank_consent_id: Some("vrp-1"), ..context(&profile, &token) };
+    assert!(UkRecurring.ask_funds(&cx, &gbp("1.00")).is_none());
+}
