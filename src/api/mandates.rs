@@ -61,6 +61,11 @@ pub(crate) struct ConstraintsCreate {
     /// The most per period, 1 to 10.
     #[schema(min_items = 1, max_items = 10)]
     periodic_limits: Vec<LimitCreate>,
+    /// The most payments in all, from 1 on; as many as the other limits allow if absent.
+    /// Banks do not know it: it is held here.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    max_count: Option<u32>,
 }
 
 /// A mandate to order.
@@ -160,6 +165,12 @@ struct ConstraintsView {
     max_per_payment: Amount,
     /// The most per period.
     periodic_limits: Vec<LimitView>,
+    /// The most payments in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_count: Option<u32>,
+    /// How many count towards `max_count`: what came to nothing does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used_count: Option<i64>,
 }
 
 /// A mandate.
@@ -208,7 +219,7 @@ pub(crate) struct MandateView {
 }
 
 impl MandateView {
-    fn of(mandate: &MandateRow, limits: Vec<LimitUse>, history: Vec<Step>) -> Self {
+    fn of(mandate: &MandateRow, limits: Vec<LimitUse>, counted: i64, history: Vec<Step>) -> Self {
         let (terms, order) = (&mandate.terms, &mandate.terms.order);
         let day = |at: Timestamp| utc_day(at).to_string();
         Self {
@@ -223,6 +234,8 @@ impl MandateView {
                 valid_to: order.constraints.valid_to.map(day),
                 max_per_payment: order.constraints.max_per_payment.into(),
                 periodic_limits: limits.into_iter().map(LimitView::from).collect(),
+                max_count: order.constraints.max_count,
+                used_count: order.constraints.max_count.map(|_| counted),
             },
             creditor: Creditor::named(order.creditor_name.clone(), None),
             creditor_account: AccountName::from(&order.creditor_account),
@@ -238,7 +251,8 @@ impl MandateView {
 
     async fn shown(gateway: &Gateway, mandate: &MandateRow, history: Vec<Step>) -> Result<Self, Problem> {
         let limits = gateway.limits_of(mandate).await?;
-        Ok(Self::of(mandate, limits, history))
+        let counted = gateway.payments_counted(mandate).await?;
+        Ok(Self::of(mandate, limits, counted, history))
     }
 }
 
@@ -319,7 +333,11 @@ impl ConstraintsCreate {
         if valid_to.is_some_and(|to| to < valid_from.unwrap_or(now).max(now)) {
             v.add("/constraints/valid_to", "date.past", "a day that is not over, nor before valid_from");
         }
-        Some(MandateConstraints { valid_from, valid_to, max_per_payment: max_per_payment?, periodic_limits })
+        if self.max_count == Some(0) {
+            v.add("/constraints/max_count", "count.zero", "a number from 1 on");
+        }
+        let (max_per_payment, max_count) = (max_per_payment?, self.max_count);
+        Some(MandateConstraints { valid_from, valid_to, max_per_payment, periodic_limits, max_count })
     }
 }
 
@@ -401,7 +419,7 @@ pub(crate) async fn order(
     let issuer = gateway.config().issuer.clone();
     let answer = move |mandate: &MandateRow, session: SessionId| {
         let first = Step::first(mandate.created_at, mandate.status.as_str());
-        let mut view = MandateView::of(mandate, LimitUse::unused(mandate), vec![first]);
+        let mut view = MandateView::of(mandate, LimitUse::unused(mandate), 0, vec![first]);
         view.authorization = Some(Authorization::at(format!("{issuer}/mandate/{session}")));
         serde_json::to_string(&view).unwrap_or_default()
     };

@@ -70,9 +70,12 @@ pub struct MandateConstraints {
     pub max_per_payment: Money,
     /// Most per period, at least one.
     pub periodic_limits: Vec<PeriodicLimit>,
+    /// Most payments in all; as many as the other limits allow, if none. No standard
+    /// has it, so that it is held here alone.
+    pub max_count: Option<u32>,
 }
 
-/// Why a payment does not fit a mandate, apart from what was paid before.
+/// Why a payment does not fit a mandate, apart from what its periods have left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Breach {
     /// The mandate is in another currency.
@@ -87,6 +90,9 @@ pub enum Breach {
     /// After the mandate's last instant.
     #[error("the mandate is not valid any more")]
     Late,
+    /// As many payments were made as there may be.
+    #[error("at most {0} payments are made under this mandate")]
+    Count(u32),
 }
 
 impl MandateConstraints {
@@ -160,6 +166,7 @@ mod tests {
             valid_to: Some(at("2026-12-31T23:59:59Z")),
             max_per_payment: gbp("50.00"),
             periodic_limits: Vec::new(),
+            max_count: None,
         };
         let summer = at("2026-07-01T12:00:00Z");
         assert_eq!(constraints.admit(&gbp("50.00"), summer), Ok(()));

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use domain::{
-    EventType, Execution, MandateId, MandateStatus, Money, Order, PaymentId, PaymentOrder, PaymentRisk,
-    PaymentScheme, PaymentState, RemittanceInformation,
+    Breach, EventType, Execution, MandateId, MandateStatus, Money, Order, PaymentId, PaymentOrder,
+    PaymentRisk, PaymentScheme, PaymentState, RemittanceInformation,
 };
 use store::idempotency::ClaimKey;
 use store::mandates::{Draw, MandateRow};
@@ -100,10 +100,16 @@ impl Gateway {
     /// Draws an amount on every limit of a mandate, or on none.
     async fn draw(&self, tx: &mut Tx, mandate: &MandateRow, amount: &Money) -> Result<Vec<Draw>, FlowError> {
         let now = self.now();
-        let began = mandate.terms.began_at.unwrap_or(mandate.created_at);
+        let began = mandate.began();
         let units = |money: &Money| money.smallest_units().ok_or(FlowError::Busy);
         let drawn = units(amount)?;
         let (mut draws, mut nears) = (Vec::new(), false);
+        if let Some(most) = mandate.terms.order.constraints.max_count {
+            let draw = Draw::of_count(began);
+            let count = tx.draw(mandate.id, draw, 1, i64::from(most)).await?;
+            count.ok_or(FlowError::MandateBreach(Breach::Count(most)))?;
+            draws.push(draw);
+        }
         for (place, limit) in (0_i64..).zip(&mandate.terms.order.constraints.periodic_limits) {
             let window = limit.window(began, now).ok_or(FlowError::Busy)?;
             let most = units(&window.max_amount)?;

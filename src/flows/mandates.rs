@@ -183,6 +183,17 @@ impl Gateway {
         Ok(limits)
     }
 
+    /// How many payments under a mandate count towards its `max_count`: those that were
+    /// executed, may yet be, or of which nobody can tell.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if the store fails.
+    pub async fn payments_counted(&self, mandate: &MandateRow) -> Result<i64, FlowError> {
+        let store = self.parts.stores.region(mandate.id.region())?;
+        Ok(store.drawn(mandate.id, Draw::of_count(mandate.began())).await?)
+    }
+
     /// Leaves the PSU more time to approve.
     ///
     /// # Errors

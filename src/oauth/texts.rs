@@ -105,6 +105,7 @@ sections! {
     /// Of `authorization_details` that are no account access.
     detail DetailTexts {
         pay recurring starting until_withdrawn per_day per_week per_fortnight per_month per_half_year per_year
+        payments_in_all
     }
     /// On the waiting pages.
     wait WaitTexts { title asks asks_unnamed confirmed }

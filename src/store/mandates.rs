@@ -56,6 +56,14 @@ pub struct MandateRow {
     pub revision: i64,
 }
 
+impl MandateRow {
+    /// When its periods began.
+    #[must_use]
+    pub fn began(&self) -> Timestamp {
+        self.terms.began_at.unwrap_or(self.created_at)
+    }
+}
+
 /// One payment's part in one period of one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draw {
@@ -63,6 +71,22 @@ pub struct Draw {
     pub place: i64,
     /// First instant of the period.
     pub window_start: Timestamp,
+}
+
+impl Draw {
+    /// The place of the number of payments, which is no periodic limit.
+    const COUNT: i64 = -1;
+
+    /// A payment's part in the number of payments under a mandate that began then: one.
+    #[must_use]
+    pub fn of_count(began: Timestamp) -> Self {
+        Self { place: Self::COUNT, window_start: began }
+    }
+
+    /// What a payment of this many smallest units drew here.
+    fn units(self, amount: i64) -> i64 {
+        if self.place == Self::COUNT { 1 } else { amount }
+    }
 }
 
 impl RegionalStore {
@@ -136,7 +160,8 @@ impl RegionalStore {
         exactly_one(&done)
     }
 
-    /// What was drawn in one period of a limit, in smallest units.
+    /// What was drawn in one period of a limit, in smallest units, or how many payments
+    /// count.
     ///
     /// # Errors
     ///
@@ -283,7 +308,7 @@ impl Tx {
         self.note_change(&id, status, status, "gateway", Some("limit-nearing"), at).await
     }
 
-    /// Gives back what a payment drew that was not executed.
+    /// Gives back what a payment of `units` drew that was not executed.
     ///
     /// # Errors
     ///
@@ -296,7 +321,7 @@ impl Tx {
         .bind(id.to_string())
         .bind(draw.place)
         .bind(micros(draw.window_start))
-        .bind(units)
+        .bind(draw.units(units))
         .execute(&mut *self.0)
         .await?;
         Ok(())
@@ -329,6 +354,8 @@ struct StoredTerms {
     currency: String,
     max_per_payment: String,
     limits: Vec<StoredLimit>,
+    #[serde(default)]
+    max_count: Option<u32>,
     valid_from: Option<Timestamp>,
     valid_to: Option<Timestamp>,
     creditor_name: String,
@@ -363,6 +390,7 @@ impl From<&MandateTerms> for StoredTerms {
             currency: constraints.max_per_payment.currency().to_string(),
             max_per_payment: constraints.max_per_payment.amount_text(),
             limits: constraints.periodic_limits.iter().map(limit).collect(),
+            max_count: constraints.max_count,
             valid_from: constraints.valid_from,
             valid_to: constraints.valid_to,
             creditor_name: order.creditor_name.clone(),
@@ -393,6 +421,7 @@ impl StoredTerms {
                 valid_to: self.valid_to,
                 max_per_payment: Money::parse(&self.max_per_payment, currency).ok()?,
                 periodic_limits: limits.collect::<Option<_>>()?,
+                max_count: self.max_count,
             },
             creditor_name: self.creditor_name,
             creditor_account: self.creditor_account.identification()?,

@@ -191,6 +191,7 @@ impl Problem {
             Breach::PerPayment(_) => ("/amount/amount", "mandate.max_per_payment"),
             Breach::Early => ("", "mandate.not_yet_valid"),
             Breach::Late => ("", "mandate.over"),
+            Breach::Count(_) => ("", "mandate.max_count"),
         };
         Self::new(ProblemCode::MandateBreach).outcome("not_executed").error(pointer, code, breach.to_string())
     }

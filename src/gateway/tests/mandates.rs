@@ -64,7 +64,7 @@ impl World {
     async fn given(gw: TestGateway, wanted: &Value) -> Self {
         let tpp = gw.tpp().await;
         let own = tpp.own_token("payments").await.unwrap();
-        let ordered = order(&tpp, &own).await;
+        let ordered = order(&tpp, &own, wanted).await;
         let visit = gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
         let mandate = ordered.text("/id");
         assert_eq!(support::parameter(&visit, "mandate_id"), mandate);
@@ -387,7 +387,7 @@ async fn a_declined_mandate_is_rejected_and_pays_nothing() {
     let gw = TestGateway::wanted(Wanted { auto_approve: false, ..Default::default() }).await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
-    let ordered = order(&tpp, &own).await;
+    let ordered = order(&tpp, &own, &mandate()).await;
     let mut person = gw.person();
     person.decision = "decline";
     person.walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
@@ -401,7 +401,7 @@ async fn a_declined_mandate_is_rejected_and_pays_nothing() {
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
     gw.sandbox.bank(UK).unwrap().0.decline(1);
-    let ordered = order(&tpp, &own).await;
+    let ordered = order(&tpp, &own, &mandate()).await;
     gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
     let world = World { gw, tpp, own, mandate: ordered.text("/id") };
     world.until("REJECTED").await;
@@ -414,7 +414,7 @@ async fn the_page_of_a_mandate_shows_what_is_approved() {
     let gw = TestGateway::wanted(Wanted { auto_approve: false, ..Default::default() }).await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
-    let ordered = order(&tpp, &own).await;
+    let ordered = order(&tpp, &own, &mandate()).await;
     let page = {
         let (mut person, url) = (gw.person(), ordered.text("/authorization/href").parse().unwrap());
         // The first look binds the browser, the second shows the page.
@@ -495,7 +495,7 @@ async fn a_token_granted_for_a_mandate_orders_no_other() {
     }
     let refused = tpp.post(&token, "/v1/payments", &Tpp::small_payment(UK)).await.unwrap();
     assert_problem(&refused, 403, "payment.not_granted");
-    order(&tpp, &token).await;
+    order(&tpp, &token, &mandate()).await;
     gw.sandbox.stop().await;
 }
 
@@ -542,7 +542,7 @@ async fn clients_are_told_of_their_mandates() {
     let told = ["mandate.authorized", "mandate.limit_nearing", "mandate.revoked"];
     let endpoint = json!({ "url": receiver.url, "events": told });
     tpp.post(&own, "/v1/webhook-endpoints", &endpoint).await.unwrap().expect(201).unwrap();
-    let ordered = order(&tpp, &own).await;
+    let ordered = order(&tpp, &own, &mandate()).await;
     gw.person().walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
     let world = World { gw, tpp, own, mandate: ordered.text("/id") };
     world.until("AUTHORIZED").await;

@@ -30,6 +30,7 @@ struct MandatePage<'a> {
     heading: String,
     each: String,
     limits: Vec<(&'static Text, String)>,
+    count: Option<u32>,
     session: String,
     client: &'a str,
     bank: &'a str,
@@ -76,6 +77,7 @@ pub(crate) async fn show(
         limits: limits
             .map(|limit| (most_in(t, limit.period()), t.format.amount(&limit.max_amount())))
             .collect(),
+        count: constraints.max_count,
         session: id.to_string(),
         client: frame.client_name(),
         // A bank that is not set up any more goes by its id.

@@ -36,6 +36,7 @@ async fn recorded(world: &World) -> MandateRow {
                     valid_from: None,
                     valid_to: Some(world.in_seconds(86_400)),
                     max_per_payment: gbp("50.00"),
+                    max_count: Some(12),
                     periodic_limits: vec![
                         PeriodicLimit::new(Period::HalfYear, Alignment::Calendar, gbp("80.00")).unwrap(),
                     ],
@@ -102,6 +103,19 @@ on_both_databases! {
         assert_eq!(tx.draw(mandate.id, next, 8_001, 8_000).await.unwrap(), None);
         assert_eq!(tx.draw(mandate.id, next, 8_000, 8_000).await.unwrap(), Some(8_000));
         tx.commit().await.unwrap();
+    }
+
+    /// A payment is one of the number, whatever its amount, also when it is given back.
+    async fn the_number_of_payments_counts_each_once(world: World) {
+        let mandate = recorded(&world).await;
+        let draw = Draw::of_count(mandate.began());
+        let mut tx = world.region.begin().await.unwrap();
+        assert_eq!(tx.draw(mandate.id, draw, 1, 2).await.unwrap(), Some(1));
+        assert_eq!(tx.draw(mandate.id, draw, 1, 2).await.unwrap(), Some(2));
+        assert_eq!(tx.draw(mandate.id, draw, 1, 2).await.unwrap(), None);
+        tx.give_back(mandate.id, draw, 1_500).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(world.region.drawn(mandate.id, draw).await.unwrap(), 1);
     }
 
     /// What a mandate says is what was recorded, and it is used in force only.

@@ -15,6 +15,7 @@ fn mandate() -> MandateOrder {
             valid_from: None,
             valid_to: Some("2027-06-01T00:00:00Z".parse().unwrap()),
             max_per_payment: gbp("50.00"),
+            max_count: None,
             periodic_limits: vec![
                 PeriodicLimit::new(Period::Month, Alignment::Calendar, gbp("200.00")).unwrap(),
                 PeriodicLimit::new(Period::HalfYear, Alignment::Consent, gbp("900.00")).unwrap(),
