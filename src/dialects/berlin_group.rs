@@ -6,6 +6,7 @@ mod batches;
 mod cards;
 mod embedded;
 mod error;
+mod flicker;
 mod funds;
 mod options;
 mod payments;

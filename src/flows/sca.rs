@@ -126,7 +126,12 @@ impl Gateway {
     ) -> Result<NextStep, FlowError> {
         let profile = self.bank(&kept.institution)?;
         match self.sca_given(&profile, subject, &kept.sca, input, psu).await {
-            Ok(sca) => self.go_on_with(&profile, session, subject, sca).await,
+            Ok(sca) => {
+                if let PsuInput::Identification(name) = input {
+                    self.note_psu_id(subject, name).await?;
+                }
+                self.go_on_with(&profile, session, subject, sca).await
+            }
             Err(FlowError::Bank(error)) if error.kind == BankErrorKind::PsuAuthenticationFailed => {
                 self.keep_sca(&profile, session, subject, &kept.sca, true).await?;
                 Ok(NextStep::Ask)
@@ -226,7 +231,11 @@ impl Gateway {
         sca: EmbeddedSca,
     ) -> Result<NextStep, FlowError> {
         match &sca.step {
-            EmbeddedStep::Password | EmbeddedStep::Choose(_) | EmbeddedStep::Answer(_) => {
+            EmbeddedStep::Identify
+            | EmbeddedStep::Password
+            | EmbeddedStep::SecondPassword
+            | EmbeddedStep::Choose(_)
+            | EmbeddedStep::Answer(_) => {
                 self.keep_sca(profile, session, subject, &sca, false).await?;
                 Ok(NextStep::Ask)
             }
@@ -257,6 +266,26 @@ impl Gateway {
                 Err(BankError::new(&profile.id, BankErrorKind::PsuAuthenticationFailed).into())
             }
         }
+    }
+
+    /// Keeps the name by which the bank knows the PSU, as where it is asked for before.
+    async fn note_psu_id(&self, subject: LegSubject, name: &str) -> Result<(), FlowError> {
+        match subject {
+            LegSubject::Consent(id) => {
+                let consent = self.any_consent(id).await?;
+                let noted = |row: &mut store::consents::ConsentRow| row.bank.psu_id = Some(name.to_owned());
+                self.move_consent(consent, Note::by("psu"), noted).await?;
+            }
+            LegSubject::Payment(id) => {
+                let payment = self.any_payment(id).await?;
+                self.move_payment(payment, "psu", |row| row.bank.psu_id = Some(name.to_owned())).await?;
+            }
+            LegSubject::Mandate(id) => {
+                let mandate = self.any_mandate(id).await?;
+                self.move_mandate(mandate, "psu", |row| row.bank.psu_id = Some(name.to_owned())).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The bank asks in its app from here on.
@@ -315,7 +344,11 @@ impl Gateway {
         let cx = self.context(profile, Some(psu), None, None, pending.bank_id.as_deref());
         let sca = self.with_image(profile, pending.subject, &cx, embedded, sca).await?;
         match &sca.step {
-            EmbeddedStep::Password | EmbeddedStep::Choose(_) | EmbeddedStep::Answer(_) => {
+            EmbeddedStep::Identify
+            | EmbeddedStep::Password
+            | EmbeddedStep::SecondPassword
+            | EmbeddedStep::Choose(_)
+            | EmbeddedStep::Answer(_) => {
                 self.keep_sca(profile, pending.session, pending.subject, &sca, false).await?;
                 Ok(BankLeg::Ask)
             }
@@ -394,20 +427,27 @@ impl Gateway {
 /// Whether this is what the bank wants.
 fn fits(sca: &EmbeddedSca, input: &PsuInput) -> bool {
     match (&sca.step, input) {
-        (EmbeddedStep::Password, PsuInput::Password(_)) | (EmbeddedStep::Answer(_), PsuInput::Code(_)) => {
-            true
-        }
+        (EmbeddedStep::Identify, PsuInput::Identification(_))
+        | (EmbeddedStep::Password, PsuInput::Password(_))
+        | (EmbeddedStep::SecondPassword, PsuInput::SecondPassword(_))
+        | (EmbeddedStep::Answer(_), PsuInput::Code(_)) => true,
         (EmbeddedStep::Choose(methods), PsuInput::Method(id)) => {
             methods.iter().any(|method| method.id == *id)
         }
         (
-            EmbeddedStep::Password
+            EmbeddedStep::Identify
+            | EmbeddedStep::Password
+            | EmbeddedStep::SecondPassword
             | EmbeddedStep::Choose(_)
             | EmbeddedStep::Answer(_)
             | EmbeddedStep::Wait(_)
             | EmbeddedStep::Done
             | EmbeddedStep::Failed,
-            PsuInput::Password(_) | PsuInput::Method(_) | PsuInput::Code(_),
+            PsuInput::Identification(_)
+            | PsuInput::Password(_)
+            | PsuInput::SecondPassword(_)
+            | PsuInput::Method(_)
+            | PsuInput::Code(_),
         ) => false,
     }
 }

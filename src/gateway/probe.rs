@@ -338,7 +338,9 @@ impl Probe<'_> {
             self.dialect.embedded().ok_or_else(|| self.error(BankErrorKind::ScaMethodUnsupported))?;
         for _ in 0..MOST_ANSWERS {
             log.begin(match &sca.step {
+                EmbeddedStep::Identify => "identification",
                 EmbeddedStep::Password => "password",
+                EmbeddedStep::SecondPassword => "second password",
                 EmbeddedStep::Choose(_) => "method",
                 EmbeddedStep::Answer(_) => "code",
                 EmbeddedStep::Wait(_) | EmbeddedStep::Done | EmbeddedStep::Failed => "authentication",
@@ -364,7 +366,11 @@ impl Probe<'_> {
             user.ok_or(Refusal::Needs("the bank asks for a password, and the profile has no sandbox_users"))
         };
         match step {
+            EmbeddedStep::Identify => Ok(Some(PsuInput::Identification(user()?.username.clone()))),
             EmbeddedStep::Password => Ok(Some(PsuInput::Password(user()?.password.clone()))),
+            EmbeddedStep::SecondPassword => {
+                Err(Refusal::Needs("the bank wants a second password, of which a profile knows none"))
+            }
             EmbeddedStep::Choose(methods) => {
                 let none = || self.error(BankErrorKind::ScaMethodUnsupported);
                 Ok(Some(PsuInput::Method(methods.first().ok_or_else(none)?.id.clone())))

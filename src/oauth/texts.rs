@@ -99,8 +99,8 @@ sections! {
     }
     /// On the pages of a bank that asks through us.
     sca ScaTexts {
-        log_in choose confirm password not_kept methods code digits characters picture data go_on
-        wrong_password wrong_method wrong_code sms chip photo push mail other
+        log_in choose confirm password second_password not_kept methods code digits characters picture data go_on
+        wrong_name wrong_password wrong_method wrong_code sms chip photo push mail other
     }
     /// Of `authorization_details` that are no account access.
     detail DetailTexts {

@@ -30,8 +30,12 @@ impl EmbeddedSca {
 /// What a bank wants next, or what came of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EmbeddedStep {
+    /// The name by which the bank knows the PSU.
+    Identify,
     /// The PSU's password.
     Password,
+    /// A second password of the PSU's, after the first.
+    SecondPassword,
     /// One of these methods.
     Choose(Vec<ScaMethod>),
     /// The code that answers this.
@@ -82,7 +86,8 @@ pub struct Challenge {
     pub method: Option<ScaMethod>,
     /// What the bank wants the PSU told.
     pub words: Vec<String>,
-    /// What the PSU types into the device that makes the code.
+    /// What the PSU types into the device that makes the code, in this order. What a reader
+    /// would see flicker is here as text.
     pub data: Vec<String>,
     /// The picture to scan: a PNG in Base64.
     pub image: Option<String>,
@@ -97,8 +102,12 @@ pub struct Challenge {
 
 /// What the PSU gives the bank.
 pub enum PsuInput {
+    /// The PSU's name at the bank.
+    Identification(String),
     /// The password.
     Password(SecretString),
+    /// The second password.
+    SecondPassword(SecretString),
     /// The method with this identifier.
     Method(String),
     /// The code.

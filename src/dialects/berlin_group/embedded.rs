@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::flicker;
 use super::sca::link_text;
 use super::{BerlinGroup, after, failure, request, sca_status, success};
 use crate::node::Node;
@@ -27,6 +28,10 @@ const ANSWER: [&str; 2] = ["authoriseTransaction", "startAuthorisationWithTransa
 const CHOOSE: [&str; 2] =
     ["selectAuthenticationMethod", "startAuthorisationWithAuthenticationMethodSelection"];
 const PASSWORD: [&str; 2] = ["updatePsuAuthentication", "startAuthorisationWithPsuAuthentication"];
+/// These are never what begins it: a second password comes after the first, and a bank
+/// that is to begin with an identification takes it as a header of the request for that.
+const SECOND_PASSWORD: &str = "updateAdditionalPsuAuthentication";
+const IDENTIFY: &str = "updatePsuIdentification";
 
 /// What the bank wants next, if its answer is one of an embedded authentication.
 /// `own` is where authentications of the resource are, made by us: links say what
@@ -53,13 +58,21 @@ impl EmbeddedAuthentication for BerlinGroup {
         sca: &EmbeddedSca,
         input: &PsuInput,
     ) -> Result<BankRequest, BankError> {
+        let mut cx = *cx;
         let body = match input {
+            PsuInput::Identification(name) => {
+                cx.psu_id = Some(name);
+                json!({})
+            }
             PsuInput::Password(password) => json!({ "psuData": { "password": password.expose_secret() } }),
+            PsuInput::SecondPassword(password) => {
+                json!({ "psuData": { "additionalPassword": password.expose_secret() } })
+            }
             PsuInput::Method(id) => json!({ "authenticationMethodId": id }),
             PsuInput::Code(code) => json!({ "scaAuthenticationData": code.expose_secret() }),
         };
         let method = if sca.started { Method::PUT } else { Method::POST };
-        at_the_bank(cx, method, &sca.place, Effect::Write, Some(&body))
+        at_the_bank(&cx, method, &sca.place, Effect::Write, Some(&body))
     }
 
     fn given(
@@ -167,8 +180,14 @@ fn step(
         let methods = methods.items()?.iter().map(method).collect::<Result<Vec<_>, _>>()?;
         return Ok((!methods.is_empty()).then_some(EmbeddedStep::Choose(methods)));
     }
+    if links.get(SECOND_PASSWORD).exists() {
+        return Ok(Some(EmbeddedStep::SecondPassword));
+    }
     if has(PASSWORD) {
         return Ok(Some(EmbeddedStep::Password));
+    }
+    if links.get(IDENTIFY).exists() {
+        return Ok(Some(EmbeddedStep::Identify));
     }
     let approach = response.header_text("aspsp-sca-approach").unwrap_or_default();
     if approach.eq_ignore_ascii_case("DECOUPLED") {
@@ -226,13 +245,19 @@ fn challenge(root: &Node<'_>, before: &Challenge) -> Result<Challenge, BankError
     let link = data.get("imageLink");
     let image_link = link.text()?.map(|text| Url::parse(&text).map_err(|_| link.malformed())).transpose()?;
     let words = [root.get("psuMessage").text()?, data.get("additionalInformation").text()?];
+    let by_card = method.as_ref().is_some_and(|method| method.kind == ScaMethodKind::Chip);
+    let given = data.get("data").texts("value")?.into_iter();
+    let typed = given.flat_map(|text| match flicker::typed(&text).filter(|_| by_card) {
+        Some(typed) => typed,
+        None => vec![text],
+    });
     let length = data.get("otpMaxLength");
     let max_length =
         length.word()?.map(|digits| digits.parse().map_err(|_| length.malformed())).transpose()?;
     Ok(Challenge {
         method,
         words: words.into_iter().flatten().fold(Vec::new(), told_once),
-        data: data.get("data").texts("value")?,
+        data: typed.collect(),
         image_link: image_link.filter(|_| picture.is_none()),
         image: picture,
         digits: data.get("otpFormat").text()?.as_deref() == Some("integer"),
@@ -257,7 +282,7 @@ fn authorisation_id(root: &Node<'_>) -> Result<Option<String>, BankError> {
         return Ok(Some(id));
     }
     let links = root.get("_links");
-    for name in ["scaStatus", ANSWER[0], CHOOSE[0], PASSWORD[0]] {
+    for name in ["scaStatus", ANSWER[0], CHOOSE[0], SECOND_PASSWORD, PASSWORD[0], IDENTIFY] {
         let link = links.get(name);
         let Some(text) = link_text(&link)? else { continue };
         let path = text.split(['?', '#']).next().unwrap_or_default();

@@ -48,6 +48,8 @@ pub(crate) fn sca_start(
         "updatePsuIdentification",
         "updatePsuAuthentication",
         "updateEncryptedPsuAuthentication",
+        "updateAdditionalPsuAuthentication",
+        "updateAdditionalEncryptedPsuAuthentication",
         "selectAuthenticationMethod",
         "authoriseTransaction",
     ];

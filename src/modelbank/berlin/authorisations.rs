@@ -45,7 +45,8 @@ pub(super) fn prepared(bank: &Bank, caller: &Caller, subject: Subject) -> Result
             let unknown = Refusal::unauthorised("PSU_CREDENTIALS_INVALID", "The bank knows no such PSU-ID");
             Some(bank.user(name).ok_or(unknown)?.to_owned())
         }
-        None if decoupled || embedded => return Err(Refusal::format("PSU-ID is missing")),
+        None if decoupled => return Err(Refusal::format("PSU-ID is missing")),
+        // This bank asks for it.
         None => None,
     };
     let address = |name: &str| match caller.header(name) {
@@ -89,7 +90,9 @@ pub(super) fn links(bank: &Bank, path: &str, authorisation: &Authorisation) -> V
     }
     if let (true, Some(links)) = (authorisation.embedded, links.as_object_mut()) {
         let href = format!("{}{sca}", bank.api_url);
-        links.insert("updatePsuAuthentication".into(), json!({ "href": href }));
+        let known = authorisation.user.is_some();
+        let name = if known { "updatePsuAuthentication" } else { "updatePsuIdentification" };
+        links.insert(name.into(), json!({ "href": href }));
     }
     links
 }
@@ -208,6 +211,7 @@ pub(super) fn sca_status(bank: &Bank, state: ScaState) -> &'static str {
         ScaState::Received if bank.kind == BankKind::BerlinGroupDecoupled => "started",
         ScaState::Received if bank.kind == BankKind::BerlinGroupEmbedded => "psuIdentified",
         ScaState::Received => "received",
+        ScaState::HalfAuthenticated => "psuIdentified",
         ScaState::Authenticated => "psuAuthenticated",
         ScaState::Selected => "scaMethodSelected",
         ScaState::Finalised => "finalised",

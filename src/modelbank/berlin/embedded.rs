@@ -61,7 +61,8 @@ impl Method {
                 "additionalInformation": "Scan the picture with the photoTAN app.",
             }),
             "CHIP_OTP" => json!({
-                "data": ["87112233445566", "10017"],
+                // What flickers on the screen of the bank's own page: 87112233445566, then 10017.
+                "data": ["0E8701871122334455660310017F04"],
                 "additionalInformation": "Put your card into the reader and press TAN.",
             }),
             _ => json!({ "additionalInformation": "The code is on its way to your telephone." }),
@@ -82,7 +83,7 @@ pub(super) async fn update_consent(
     demand(&bank, &caller, &body)?;
     own_consent(&bank, &caller, &id)?;
     let path = format!("/v1/consents/{id}/authorisations/{authorisation}");
-    update(&bank, &Subject::Consent(id), &authorisation, &path, &object(&body)?).await
+    update(&bank, &caller, &Subject::Consent(id), (&authorisation, &path), &object(&body)?).await
 }
 
 pub(super) async fn update_payment(
@@ -95,28 +96,40 @@ pub(super) async fn update_payment(
     demand(&bank, &caller, &body)?;
     own_order(&bank, &caller, service, &product, &id)?;
     let path = format!("{}/authorisations/{authorisation}", service.place(&product, &id));
-    update(&bank, &Subject::Order(id), &authorisation, &path, &object(&body)?).await
+    update(&bank, &caller, &Subject::Order(id), (&authorisation, &path), &object(&body)?).await
 }
 
-async fn update(
+pub(super) async fn update(
     bank: &Bank,
+    caller: &Caller,
     subject: &Subject,
-    id: &str,
-    path: &str,
+    (id, path): (&str, &str),
     body: &Value,
 ) -> Result<Response, Refusal> {
     let known = bank.vault.read(|book| book.authorisations.get(id).cloned());
     let known = known.filter(|known| known.subject == *subject && known.embedded);
     let known = known.ok_or_else(Refusal::unknown)?;
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
-    let user = known.user.clone().unwrap_or_default();
+    let Some(user) = known.user.clone() else {
+        let answer = identified(bank, caller, &known, path)?;
+        bank.vault.keep().await?;
+        return Ok(answer.into_response());
+    };
+    let password = text("/psuData/password").or_else(|| text("/psuData/additionalPassword"));
+    let second = text("/psuData/additionalPassword").is_some();
     let answer = match (
         known.state,
-        text("/psuData/password"),
+        password.filter(|_| second == (known.state == ScaState::HalfAuthenticated)),
         text("/authenticationMethodId"),
         text("/scaAuthenticationData"),
     ) {
-        (ScaState::Received, Some(password), None, None) if password == PASSWORD => {
+        (ScaState::Received, Some(PASSWORD), None, None) if user == people::CAREFUL => {
+            moved(bank, &known, ScaState::HalfAuthenticated);
+            let link = Some("updateAdditionalPsuAuthentication");
+            Ok(answer(bank, ScaState::HalfAuthenticated, path, link, json!({})))
+        }
+        (ScaState::Received, Some(PASSWORD), None, None)
+        | (ScaState::HalfAuthenticated, Some(people::SECOND_PASSWORD), None, None) => {
             let only = methods(&user).first().filter(|_| methods(&user).len() == 1);
             moved(bank, &known, if only.is_some() { ScaState::Selected } else { ScaState::Authenticated });
             if user == people::ABANDONS {
@@ -151,14 +164,26 @@ async fn update(
                 json!({}),
             ))
         }
-        (ScaState::Received, Some(_), None, None) | (ScaState::Selected, None, None, Some(_)) => {
-            Err(mistaken(bank, &known, &user))
-        }
+        (ScaState::Received | ScaState::HalfAuthenticated, Some(_), None, None)
+        | (ScaState::Selected, None, None, Some(_)) => Err(mistaken(bank, &known, &user)),
         _ => Err(Refusal::new(StatusCode::CONFLICT, "STATUS_INVALID", "That is not what is wanted now")),
     };
     // What was wrong counts also after a restart.
     bank.vault.keep().await?;
     answer.map(IntoResponse::into_response)
+}
+
+/// The customer is who the header says, and is asked for the password next.
+fn identified(bank: &Bank, caller: &Caller, known: &Authorisation, path: &str) -> Result<Answer, Refusal> {
+    let name = caller.header("psu-id").ok_or(Refusal::format("PSU-ID is missing"))?;
+    let unknown = Refusal::unauthorised("PSU_CREDENTIALS_INVALID", "The bank knows no such PSU-ID");
+    let user = bank.user(name).ok_or(unknown)?.to_owned();
+    bank.vault.change(|book| {
+        if let Some(authorisation) = book.authorisations.get_mut(&known.id) {
+            authorisation.user = Some(user);
+        }
+    });
+    Ok(answer(bank, ScaState::Received, path, Some("updatePsuAuthentication"), json!({})))
 }
 
 type Answer = ([(HeaderName, HeaderValue); 1], Json<Value>);

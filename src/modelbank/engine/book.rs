@@ -159,6 +159,8 @@ pub(crate) enum Subject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ScaState {
     Received,
+    /// By the first password; a second one is wanted.
+    HalfAuthenticated,
     Authenticated,
     /// The method is known, and the code is not.
     Selected,
@@ -169,7 +171,7 @@ pub(crate) enum ScaState {
 impl ScaState {
     /// The customer has not answered yet.
     pub(crate) fn waits(self) -> bool {
-        matches!(self, Self::Received | Self::Authenticated | Self::Selected)
+        matches!(self, Self::Received | Self::HalfAuthenticated | Self::Authenticated | Self::Selected)
     }
 }
 

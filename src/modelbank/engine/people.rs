@@ -262,14 +262,20 @@ pub(crate) fn accounts(kind: BankKind) -> &'static [Account] {
 
 /// Names with which a customer at any bank comes to something particular. They see
 /// the accounts of the first customer.
-pub const MAGIC_USERS: [(&str, &str); 2] = [
+pub const MAGIC_USERS: [(&str, &str); 3] = [
     (DECLINES, "declines at the bank, whatever is clicked"),
     (ABANDONS, "closes the bank's page or app without deciding, and never comes back"),
+    (CAREFUL, "has a second password, `sandbox-2`, at the bank that asks for passwords on our pages"),
 ];
 /// Declines.
 pub(crate) const DECLINES: &str = "declines";
 /// Decides nothing.
 pub(crate) const ABANDONS: &str = "abandons";
+
+/// Has a second password where that is asked for by the TPP.
+pub(crate) const CAREFUL: &str = "careful";
+/// The second password of those who have one.
+pub(crate) const SECOND_PASSWORD: &str = "sandbox-2";
 
 /// The magic name, if it is one.
 pub(crate) fn magic(name: &str) -> Option<&'static str> {

@@ -507,3 +507,36 @@ async fn the_embedded_bank_takes_password_method_and_code_in_this_order() {
     assert_eq!((app.header("aspsp-sca-approach"), app.at("/scaStatus").as_str()), ("DECOUPLED", "started"));
     bank.stop().await;
 }
+
+/// XS2A 5.2: `updatePsuIdentification` where nobody was named before, and
+/// `updateAdditionalPsuAuthentication` for a customer with two passwords.
+#[tokio::test]
+async fn the_embedded_bank_asks_who_it_is_and_for_a_second_password() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupEmbedded, false, &[]).await;
+    let ip = ("psu-ip-address", "192.0.2.1");
+    let made = tpp.berlin(&bank, "POST", "/v1/consents", &[ip], &consent_body()).await.expect(201);
+    let place = made.at("/_links/updatePsuIdentification/href");
+    let put = async |more: &[(&str, &str)], body: Value| {
+        let headers = [&[ip], more].concat();
+        tpp.berlin(&bank, "PUT", &place, &headers, &body.to_string()).await
+    };
+    let first = json!({ "psuData": { "password": "sandbox" } });
+    let second = |text: &str| json!({ "psuData": { "additionalPassword": text } });
+    put(&[], first.clone()).await.expect(400);
+    let unknown = put(&[("psu-id", "mallory")], json!({})).await.expect(401);
+    assert_eq!(unknown.at("/tppMessages/0/code"), "PSU_CREDENTIALS_INVALID");
+    let named = put(&[("psu-id", "careful")], json!({})).await.expect(200);
+    assert!(named.json().pointer("/_links/updatePsuAuthentication").is_some());
+    put(&[], second("sandbox-2")).await.expect(409);
+    let half = put(&[], first.clone()).await.expect(200);
+    assert_eq!(half.at("/scaStatus"), "psuIdentified");
+    assert!(half.json().pointer("/_links/updateAdditionalPsuAuthentication").is_some());
+    put(&[], first).await.expect(409);
+    put(&[], second("sandbox")).await.expect(401);
+    assert_eq!(put(&[], second("sandbox-2")).await.expect(200).at("/scaStatus"), "psuAuthenticated");
+    let chip = put(&[], json!({ "authenticationMethodId": "chip" })).await.expect(200);
+    assert_eq!(chip.at("/challengeData/data/0"), "0E8701871122334455660310017F04");
+    bank.stop().await;
+}

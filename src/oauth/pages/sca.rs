@@ -28,7 +28,9 @@ const LONGEST: usize = 200;
 
 /// What the page wants.
 enum Wanted {
+    Name,
     Password,
+    SecondPassword,
     Method(Vec<Choice>),
     Code(Box<Code>),
 }
@@ -188,8 +190,11 @@ async fn show(
     }
     let t = frame.t;
     let number = question.number;
+    let log_in = || t.sca.log_in.with("bank", bank);
     let (heading, wanted, mistake) = match question.step {
-        EmbeddedStep::Password => (t.sca.log_in.with("bank", bank), Wanted::Password, &t.sca.wrong_password),
+        EmbeddedStep::Identify => (log_in(), Wanted::Name, &t.sca.wrong_name),
+        EmbeddedStep::Password => (log_in(), Wanted::Password, &t.sca.wrong_password),
+        EmbeddedStep::SecondPassword => (log_in(), Wanted::SecondPassword, &t.sca.wrong_password),
         EmbeddedStep::Choose(methods) => {
             let methods = methods.into_iter().map(|method| choice(t, method)).collect();
             (t.sca.choose.to_string(), Wanted::Method(methods), &t.sca.wrong_method)
@@ -250,10 +255,13 @@ fn kind(t: &'static Texts, kind: ScaMethodKind) -> &'static Text {
 fn known_to_all(profile: &Profile, question: &ScaQuestion) -> Option<PsuInput> {
     let user = profile.sandbox_users.first().filter(|_| !question.wrong)?;
     match &question.step {
+        EmbeddedStep::Identify => Some(PsuInput::Identification(user.username.clone())),
         EmbeddedStep::Password => Some(PsuInput::Password(user.password.clone())),
         EmbeddedStep::Choose(methods) => Some(PsuInput::Method(methods.first()?.id.clone())),
         EmbeddedStep::Answer(_) => user.code.clone().map(PsuInput::Code),
-        EmbeddedStep::Wait(_) | EmbeddedStep::Done | EmbeddedStep::Failed => None,
+        EmbeddedStep::SecondPassword | EmbeddedStep::Wait(_) | EmbeddedStep::Done | EmbeddedStep::Failed => {
+            None
+        }
     }
 }
 
@@ -274,7 +282,16 @@ async fn answer(
         let fits = !text.is_empty() && text.chars().count() <= LONGEST;
         fits.then_some(text)
     };
-    let input = if let Some(password) = typed("password") {
+    let named = typed("psu_id");
+    if named.as_ref().is_some_and(|name| !name.bytes().all(|byte| (b' '..=b'~').contains(&byte))) {
+        // It goes in a header.
+        return Err(PageError::form(Reason::Form));
+    }
+    let input = if let Some(name) = named {
+        PsuInput::Identification(name)
+    } else if let Some(password) = typed("second_password") {
+        PsuInput::SecondPassword(SecretString::from(password))
+    } else if let Some(password) = typed("password") {
         PsuInput::Password(SecretString::from(password))
     } else if let Some(method) = typed("method") {
         PsuInput::Method(method)

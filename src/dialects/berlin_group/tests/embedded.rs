@@ -263,3 +263,52 @@ fn wrong_credentials_may_be_tried_again_unless_the_bank_says_that_it_is_over() {
     let over = wrong(json!({ "tppMessages": message, "scaStatus": "failed" })).ok().unwrap();
     assert!(over == at(EmbeddedStep::Failed));
 }
+
+/// `psuData.additionalPassword` and the links "updatePsuIdentification" and
+/// "updateAdditionalPsuAuthentication": a name goes into the header, a second password
+/// beside the first, and neither is asked for before the bank says so.
+#[test]
+fn a_bank_may_ask_who_it_is_and_for_a_second_password() {
+    let profile = embedded();
+    let link = |name: &str| json!({ "_links": { name: { "href": "/v1/consents/c-1/authorisations/a-1" } } });
+    let first = link("updatePsuIdentification")["_links"].clone();
+    let expected = ScaStart::Embedded(Box::new(at(EmbeddedStep::Identify)));
+    assert!(lodged(&profile, first.clone()) == Some(expected));
+    assert!(lodged(&super::profile(), first) == Some(ScaStart::Unsupported));
+    assert!(step(&link("updateAdditionalPsuAuthentication")) == EmbeddedStep::SecondPassword);
+
+    let cx = context(&profile);
+    let name = PsuInput::Identification("anna".into());
+    let request = BerlinGroup.give(&cx, &at(EmbeddedStep::Identify), &name).unwrap();
+    assert_eq!((request.method.as_str(), request.url.as_str()), ("PUT", PLACE));
+    assert_eq!((request.header_text("psu-id"), sent(&request)), (Some("anna"), json!({})));
+    let second = PsuInput::SecondPassword("s3cret".into());
+    let request = BerlinGroup.give(&cx, &at(EmbeddedStep::SecondPassword), &second).unwrap();
+    assert_eq!(sent(&request), json!({ "psuData": { "additionalPassword": "s3cret" } }));
+
+    // How a password is to be encrypted the standard does not say.
+    for encrypted in ["updateEncryptedPsuAuthentication", "updateAdditionalEncryptedPsuAuthentication"] {
+        let error = given(&at(EmbeddedStep::Password), &link(encrypted)).err().unwrap();
+        assert_eq!(error.kind, BankErrorKind::ScaMethodUnsupported, "{encrypted}");
+        assert!(lodged(&profile, link(encrypted)["_links"].clone()) == Some(ScaStart::Unsupported));
+    }
+}
+
+/// A flicker code is told as what a person types into the reader; of another method it
+/// stays what the bank says it is.
+#[test]
+fn what_flickers_is_told_as_what_is_typed() {
+    let typed = |kind: &str, data: &str| {
+        let body = json!({
+            "chosenScaMethod": { "authenticationMethodId": "m", "authenticationType": kind },
+            "challengeData": { "data": [data] },
+            "_links": { "authoriseTransaction": { "href": "/x" } },
+        });
+        let EmbeddedStep::Answer(challenge) = step(&body) else { panic!("a code is wanted") };
+        challenge.data
+    };
+    let code = "11048714955205123456789F14302C303107";
+    assert_eq!(typed("CHIP_OTP", code), ["87149552", "123456789", "0,01"]);
+    assert_eq!(typed("CHIP_OTP", "87149552"), ["87149552"]);
+    assert_eq!(typed("SMS_OTP", code), [code]);
+}

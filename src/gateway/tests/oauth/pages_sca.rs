@@ -130,7 +130,10 @@ async fn the_pages_show_what_the_bank_wants() {
         let page = html(&look(&mut person, &url).await);
         give(&mut person, &url, &page, field, value).await;
     }
-    assert!(html(&look(&mut person, &url).await).contains("<code>87112233445566</code>"));
+    // What would flicker is there to be typed in, in its order, and asks for no script.
+    let page = html(&look(&mut person, &url).await);
+    let typed = "<ol><li><code>87112233445566</code></li><li><code>10017</code></li></ol>";
+    assert!(page.contains(typed) && page.contains("Enter this into your reader"), "{page}");
     gw.sandbox.stop().await;
 }
 
@@ -270,5 +273,54 @@ async fn a_form_that_is_sent_twice_reaches_the_bank_once() {
     let journal = gw.sandbox.bank(EMBEDDED).unwrap().1;
     let puts = journal.entries().iter().filter(|entry| entry.method == "PUT").count();
     assert_eq!(puts, 1);
+    gw.sandbox.stop().await;
+}
+
+/// XS2A 5.2 `updatePsuIdentification`, `additionalPassword`: a bank that asks in between who
+/// it is, and for a second password, is answered on the same page, each in its turn.
+/// [connector: consent at berlin-embedded]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bank_may_ask_for_the_name_and_for_a_second_password() {
+    let gw = by_hand().await;
+    let tpp = gw.tpp().await;
+    let registry = gw.sandbox.gateway().registry();
+    let mut profile = (*registry.profile(&EMBEDDED.parse().unwrap()).unwrap()).clone();
+    profile.psu_id_required = false;
+    registry.put(profile);
+    let (consents, start) = journey(&tpp, &[EMBEDDED]).await;
+    let mut person = gw.person();
+    let (page, shown) = opened(&gw, &mut person, &start).await;
+    let shown = html(&shown);
+    assert!(!shown.contains("name=\"psu_id"), "it is not asked for before the bank wants it");
+    let token = form_token(&shown);
+    let sent = send(&mut person, &page, &[("form_token", &token), ("decision", "approve")]).await;
+    let url = at(&gw, sent.header("location").unwrap());
+    let page = html(&look(&mut person, &url).await);
+    assert!(page.contains("Your user name at Donaubank") && page.contains("autocomplete=\"username\""));
+    give(&mut person, &url, &page, "psu_id", "mallory").await;
+    let page = html(&look(&mut person, &url).await);
+    assert!(page.contains("does not know this name") && page.contains("aria-invalid=\"true\""));
+    assert_eq!(give(&mut person, &url, &page, "psu_id", "J\u{fc}rgen").await.status, 422);
+    give(&mut person, &url, &page, "psu_id", "careful").await;
+    let page = html(&look(&mut person, &url).await);
+    assert!(page.contains("Your password at Donaubank"));
+    give(&mut person, &url, &page, "password", "sandbox").await;
+    let page = html(&look(&mut person, &url).await);
+    assert!(page.contains("Your second password at Donaubank") && page.contains("autocomplete=\"off\""));
+    // The first one once more is not the second.
+    give(&mut person, &url, &page, "password", "sandbox").await;
+    let page = html(&look(&mut person, &url).await);
+    give(&mut person, &url, &page, "second_password", "sandbox").await;
+    let page = html(&look(&mut person, &url).await);
+    assert!(page.contains("does not accept this password"));
+    for (field, value) in [("second_password", "sandbox-2"), ("method", "sms")] {
+        let page = html(&look(&mut person, &url).await);
+        give(&mut person, &url, &page, field, value).await;
+    }
+    let page = html(&look(&mut person, &url).await);
+    let done = give(&mut person, &url, &page, "code", "123456").await;
+    let visit = person.walk(at(&gw, done.header("location").unwrap()).as_str(), RETURN).await.unwrap();
+    assert!(!parameter(&visit, "code").is_empty());
+    assert_eq!(state(&tpp, &format!("/v1/consents/{}", consents[0])).await["status"], "AUTHORIZED");
     gw.sandbox.stop().await;
 }
