@@ -1,6 +1,7 @@
 //! What the Berlin Group standard leaves to each bank.
 
 use http::HeaderMap;
+use url::Url;
 
 /// Which of the standard's options a bank takes. The default is what most
 /// banks do: a profile states where its bank differs.
@@ -26,6 +27,10 @@ pub struct BerlinGroupOptions {
     pub card_accounts: bool,
     /// One transaction can be asked for by its identifier (XS2A 6.5.4).
     pub transaction_details: bool,
+    /// Where the bank takes consents to confirmation of funds through its interface: what
+    /// stands before `/consents/confirmation-of-funds`, version included. `None`: the PSU
+    /// gives them to the bank in another way.
+    pub funds_consents: Option<Url>,
     /// Products of single payments; empty: those of the profile's payment schemes.
     pub payment_products: Vec<String>,
     /// What a payment order must have beyond the standard.

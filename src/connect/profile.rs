@@ -548,6 +548,7 @@ impl Profile {
                 .into_iter()
                 .flatten()
                 .any(|api| same(&api.url))
+            || self.berlin_group.funds_consents.as_ref().is_some_and(same)
             || endpoints.flatten().any(same)
     }
 }

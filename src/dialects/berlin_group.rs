@@ -57,7 +57,6 @@ impl Dialect for BerlinGroup {
         match operation {
             Operation::Consent
             | Operation::FundsConsent
-            | Operation::Funds
             | Operation::PaymentLodge
             | Operation::PaymentSubmit => TokenKind::None,
             Operation::AccountData | Operation::Funds | Operation::PaymentStatus => TokenKind::PsuIfHeld,

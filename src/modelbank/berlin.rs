@@ -9,6 +9,7 @@ mod cards;
 mod consents;
 mod embedded;
 mod funds;
+mod funds_consents;
 mod orders;
 mod pain;
 mod payments;
@@ -29,7 +30,7 @@ use serde_json::Value;
 pub use embedded::CODE;
 
 use crate::bank::Bank;
-use crate::engine::{Book, ConsentState, Subject, accounts};
+use crate::engine::{Book, ConsentState, Purpose, Subject, accounts};
 use orders::Service;
 
 pub(crate) fn router(_: &Arc<Bank>) -> Router<Arc<Bank>> {
@@ -58,7 +59,16 @@ pub(crate) fn router(_: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/trusted-beneficiaries", get(accounts::trusted_beneficiaries));
     let services = Service::ALL.into_iter();
     let v1 = services.fold(v1, |v1, service| v1.nest(&format!("/{}", service.name()), orders_of(service)));
-    Router::new().nest("/v1", v1).layer(from_fn(echo))
+    let v2 = Router::new()
+        .route("/", post(funds_consents::create))
+        .route("/{id}", get(funds_consents::read).delete(funds_consents::end))
+        .route("/{id}/status", get(funds_consents::status))
+        .route("/{id}/authorisations", post(funds_consents::authorise).get(funds_consents::authorisations))
+        .route(
+            "/{id}/authorisations/{authorisation}",
+            get(funds_consents::authorisation).put(funds_consents::update),
+        );
+    Router::new().nest("/v1", v1).nest("/v2/consents/confirmation-of-funds", v2).layer(from_fn(echo))
 }
 
 /// The orders of a payment service.
@@ -103,6 +113,9 @@ pub(crate) fn asked_accounts(book: &Book, bank: &Bank, subject: &Subject) -> Opt
             if consent.state == ConsentState::Partly {
                 // The first customer has chosen.
                 return Some(consent.accounts.clone());
+            }
+            if consent.purpose == Purpose::Funds {
+                return Some(ids(consent.body.get("account").and_then(number).into_iter().collect()));
             }
             let access = consent.body.get("access")?;
             let lists = ["accounts", "balances", "transactions"].into_iter();

@@ -2,6 +2,7 @@
 
 use http::{HeaderName, HeaderValue};
 
+use super::secure;
 use super::table::Table;
 use crate::BerlinGroupOptions;
 use crate::berlin_group_options::{
@@ -30,6 +31,13 @@ pub(super) fn berlin_group(table: &mut Table<'_>, dialect: &str) -> BerlinGroupO
         inner.words("account_references", &one_of(AccountReference::WORDS), AccountReference::from_word);
     options.card_accounts = inner.boolean("card_accounts").unwrap_or(false);
     options.transaction_details = inner.boolean("transaction_details").unwrap_or(false);
+    options.funds_consents = inner.text("funds_consents").and_then(|text| {
+        let address = secure(&text);
+        if address.is_none() {
+            inner.problem("funds_consents", "is an https address");
+        }
+        address
+    });
     options.payment_products = inner.words("payment_products", "a product of the standard", product);
     options.required_payment_fields =
         inner.words("required_payment_fields", &one_of(PaymentField::WORDS), PaymentField::from_word);

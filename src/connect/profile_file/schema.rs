@@ -184,6 +184,7 @@ fn berlin_group() -> Value {
             "account_references": list("How accounts may be named; every way if absent.", words("A way.", AccountReference::WORDS)),
             "card_accounts": switch("Card accounts are listed beside the accounts."),
             "transaction_details": switch("One transaction can be asked for by its identifier."),
+            "funds_consents": address("Where it takes consents to confirmation of funds through its interface: what stands before /consents/confirmation-of-funds, version included."),
             "payment_products": list("Products of single payments; those of payment_schemes if absent.", json!({ "type": "string", "pattern": "^(pain\\.001-)?[a-z0-9-]+$" })),
             "required_payment_fields": list("What a payment must have beyond the standard.", words("A field.", PaymentField::WORDS)),
             "start_authorisation": words("Who begins authentication after lodging; auto says nothing.", StartAuthorisation::WORDS),

@@ -1,10 +1,10 @@
 //! Consents and account information (XS2A 6).
 
 use connect::{
-    AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Effect, ExplicitStart,
-    LodgedConsent, NextPage, Page, Profile, RedirectUris, ScaStart, TransactionDetails, TransactionQuery,
-    TransactionSelection,
+    AccountInformation, ApiBase, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse,
+    CallContext, ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Effect,
+    ExplicitStart, LodgedConsent, NextPage, Page, Profile, RedirectUris, ScaStart, TransactionDetails,
+    TransactionQuery, TransactionSelection,
 };
 use domain::{Account, Balance, Date, Transaction};
 use http::Method;
@@ -43,21 +43,31 @@ impl ConsentLodging for BerlinGroup {
     }
 
     fn lodged(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<LodgedConsent, BankError> {
-        let body = success(cx, response, Effect::Write)?;
-        let root = Node::root(&cx.profile.id, &body);
-        let read = || {
-            let bank_id = root.get("consentId").required_id()?;
-            let status = consent_status(&root.get("consentStatus"))?;
-            let own = cx.profile.accounts_api()?.join(&["consents", &bank_id, "authorisations"]);
-            let sca = sca_start(cx.profile, response, &root, format!("AIS:{bank_id}"), &own)?;
-            Ok(LodgedConsent { bank_id, sca, valid_until: root.get("validUntil").date()?, status })
-        };
-        read().map_err(|error| after(Effect::Write, error))
+        lodged(cx, response, ("AIS", cx.profile.accounts_api()?, &["consents"]))
     }
 }
 
-/// `POST /consents/{consentId}/authorisations`.
-struct ConsentAuthorisation;
+/// Reads the answer to the lodging of a consent: the scope's prefix, and where consents
+/// of its kind are.
+pub(super) fn lodged(
+    cx: &CallContext<'_>,
+    response: &BankResponse,
+    (scope, api, place): (&str, &ApiBase, &[&str]),
+) -> Result<LodgedConsent, BankError> {
+    let body = success(cx, response, Effect::Write)?;
+    let root = Node::root(&cx.profile.id, &body);
+    let read = || {
+        let bank_id = root.get("consentId").required_id()?;
+        let status = consent_status(&root.get("consentStatus"))?;
+        let own = api.join(&[place, &[&bank_id, "authorisations"]].concat());
+        let sca = sca_start(cx.profile, response, &root, format!("{scope}:{bank_id}"), &own)?;
+        Ok(LodgedConsent { bank_id, sca, valid_until: root.get("validUntil").date()?, status })
+    };
+    read().map_err(|error| after(Effect::Write, error))
+}
+
+/// `POST …/{consentId}/authorisations`, of a consent whose scope begins with this.
+pub(super) struct ConsentAuthorisation(pub(super) &'static str);
 
 impl ExplicitStart for ConsentAuthorisation {
     fn authorise(
@@ -77,9 +87,8 @@ impl ExplicitStart for ConsentAuthorisation {
     ) -> Result<ScaStart, BankError> {
         let body = success(cx, response, Effect::Write)?;
         let root = Node::root(&cx.profile.id, &body);
-        let consent = consent_id(cx)?;
-        sca_start(cx.profile, response, &root, format!("AIS:{consent}"), link)
-            .map_err(|error| after(Effect::Write, error))
+        let scope = format!("{}:{}", self.0, consent_id(cx)?);
+        sca_start(cx.profile, response, &root, scope, link).map_err(|error| after(Effect::Write, error))
     }
 }
 
@@ -135,7 +144,7 @@ impl AccountInformation for BerlinGroup {
     }
 
     fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
-        Some(&ConsentAuthorisation)
+        Some(&ConsentAuthorisation("AIS"))
     }
 
     fn accounts(&self, cx: &CallContext<'_>) -> Result<BankRequest, BankError> {
@@ -265,7 +274,7 @@ impl TransactionDetails for BerlinGroup {
     }
 }
 
-fn consent_id<'a>(cx: &CallContext<'a>) -> Result<&'a str, BankError> {
+pub(super) fn consent_id<'a>(cx: &CallContext<'a>) -> Result<&'a str, BankError> {
     cx.bank_consent_id.ok_or_else(|| cx.error(BankErrorKind::ConsentMissing))
 }
 

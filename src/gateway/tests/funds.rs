@@ -9,6 +9,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use consentry::demo::{self, RETURN, Tpp, verifier};
 use http::Method;
 use modelbank::Fault;
@@ -107,6 +109,54 @@ async fn a_stet_bank_says_yes_up_to_what_is_there_and_no_above() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_polish_bank_says_yes_up_to_what_is_there_and_no_above() {
     yes_and_no(POLISH, "PLN", "8421.50", "8421.51").await;
+}
+
+/// Confirmation of Funds Consent 2.0: this bank answers about a savings account only under
+/// a consent that it was given through its interface. A profile that does not know of these
+/// gets no answer, one that does sends the PSU to the bank, and the consent ends there too.
+/// [connector: funds confirmation at berlin-redirect berlin-embedded]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_is_lodged_at_a_bank_whose_profile_says_where() {
+    let gw = TestGateway::start().await;
+    let tpp = issuer(&gw).await;
+    let own = tpp.own_token(SCOPE).await.unwrap();
+    let savings = [(EU, "DE92999100001000000025"), (EMBEDDED, "AT459990300000010025")];
+    for (bank, iban) in savings {
+        let account = json!({ "iban": iban });
+        let give = async || {
+            let consent = lodge(&tpp, &own, bank, &account).await.expect(201).unwrap().text("/id");
+            token_of(&tpp, consent, gw.person()).await.unwrap()
+        };
+        let outside = give().await;
+        assert_problem(&ask(&tpp, &outside, "1.00", "EUR").await, 403, "consent.not_in_force");
+
+        let registry = gw.sandbox.gateway().registry();
+        let mut profile = (*registry.profile(&bank.parse().unwrap()).unwrap()).clone();
+        let mut place = profile.accounts_api.clone().unwrap().url;
+        place.set_path("/v2");
+        profile.berlin_group.funds_consents = Some(place);
+        registry.put(profile);
+        let through = give().await;
+        let said = ask(&tpp, &through, "1.00", "EUR").await.expect(200).unwrap().json();
+        assert_eq!(said["available"], true, "{bank}");
+        assert_eq!(ask(&tpp, &through, "5.11", "EUR").await.json()["available"], false);
+        let shown = tpp.get(&own, &format!("/v1/consents/{}", through.consent)).await.unwrap().json();
+        assert!(steps(&shown).contains(&"AWAITING_REDIRECT".to_owned()), "{shown}");
+
+        withdraw(&tpp, &own, &through.consent).await;
+        let journal = gw.sandbox.bank(bank).unwrap().1;
+        let told = |entry: &modelbank::JournalEntry| {
+            entry.method == "DELETE" && entry.path.starts_with("/v2/consents/confirmation-of-funds/cof-")
+        };
+        let look = async {
+            let mut beat = tokio::time::interval(Duration::from_millis(30));
+            while !journal.entries().iter().any(told) {
+                beat.tick().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), look).await.expect("the bank is told");
+    }
+    gw.sandbox.stop().await;
 }
 
 /// PSD2 art. 65(1)(b), (2): where the PSU agrees with the bank outside its interface, our

@@ -19,7 +19,7 @@ use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::arrangements;
 use crate::engine::people::Product;
-use crate::engine::{Account, Consent, ConsentState, Movement};
+use crate::engine::{Account, Consent, ConsentState, Movement, Purpose};
 use crate::journal::Fact;
 
 /// Transactions on one page.
@@ -304,7 +304,8 @@ fn access(bank: &Bank, caller: &Caller, operation: &str, counts: bool) -> Result
     bank.settle();
     let now = bank.now();
     let consent = bank.vault.read(|book| book.consents.get(id).cloned());
-    let consent = consent.filter(|consent| consent.tpp == organisation).ok_or(Refusal::new(
+    let reads = |consent: &Consent| consent.tpp == organisation && consent.purpose == Purpose::Accounts;
+    let consent = consent.filter(reads).ok_or(Refusal::new(
         StatusCode::BAD_REQUEST,
         "CONSENT_UNKNOWN",
         "There is no such consent",

@@ -135,7 +135,12 @@ pub(super) async fn start_payment(
     start(&bank, &caller, Subject::Order(id.clone()), &service.place(&product, &id)).await
 }
 
-async fn start(bank: &Bank, caller: &Caller, subject: Subject, path: &str) -> Result<Response, Refusal> {
+pub(super) async fn start(
+    bank: &Bank,
+    caller: &Caller,
+    subject: Subject,
+    path: &str,
+) -> Result<Response, Refusal> {
     let authorisation = prepared(bank, caller, subject)?;
     let mut links = links(bank, path, &authorisation);
     if let Some(links) = links.as_object_mut() {
@@ -191,7 +196,7 @@ pub(super) async fn payment_status(
     status(&bank, &Subject::Order(id), &authorisation)
 }
 
-fn list(bank: &Bank, subject: &Subject) -> Json<Value> {
+pub(super) fn list(bank: &Bank, subject: &Subject) -> Json<Value> {
     let ids: Vec<String> = bank.vault.read(|book| {
         let ours = book.authorisations.values().filter(|authorisation| authorisation.subject == *subject);
         ours.map(|authorisation| authorisation.id.clone()).collect()
@@ -199,7 +204,7 @@ fn list(bank: &Bank, subject: &Subject) -> Json<Value> {
     Json(json!({ "authorisationIds": ids }))
 }
 
-fn status(bank: &Bank, subject: &Subject, id: &str) -> Result<Json<Value>, Refusal> {
+pub(super) fn status(bank: &Bank, subject: &Subject, id: &str) -> Result<Json<Value>, Refusal> {
     let found = bank.vault.read(|book| book.authorisations.get(id).cloned());
     let found =
         found.filter(|authorisation| authorisation.subject == *subject).ok_or_else(Refusal::unknown)?;

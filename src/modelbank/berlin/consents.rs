@@ -102,9 +102,14 @@ pub(super) async fn end(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refusal> {
     own_consent(&bank, &caller, &id)?;
+    ended(&bank, &id).await
+}
+
+/// The TPP ends a consent.
+pub(super) async fn ended(bank: &Bank, id: &str) -> Result<StatusCode, Refusal> {
     let now = bank.now();
     bank.vault.change(|book| {
-        if let Some(consent) = book.consents.get_mut(&id) {
+        if let Some(consent) = book.consents.get_mut(id) {
             consent.becomes(ConsentState::Ended, now);
         }
     });
@@ -112,13 +117,23 @@ pub(super) async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The consent of a path, if it is the caller's.
+/// The consent to account access of a path, if it is the caller's.
 pub(super) fn own_consent(bank: &Bank, caller: &Caller, id: &str) -> Result<Consent, Refusal> {
-    let organisation = caller.organisation(Psd2Role::AccountInformation)?;
+    consent_of(bank, caller, id, (Psd2Role::AccountInformation, Purpose::Accounts))
+}
+
+/// The consent of a path, if it is the caller's and to this.
+pub(super) fn consent_of(
+    bank: &Bank,
+    caller: &Caller,
+    id: &str,
+    (role, purpose): (Psd2Role, Purpose),
+) -> Result<Consent, Refusal> {
+    let organisation = caller.organisation(role)?;
     bank.settle();
     let consent = bank.vault.read(|book| book.consents.get(id).cloned());
     let unknown = Refusal::new(StatusCode::FORBIDDEN, "CONSENT_UNKNOWN", "There is no such consent");
-    consent.filter(|consent| consent.tpp == organisation).ok_or(unknown)
+    consent.filter(|consent| consent.tpp == organisation && consent.purpose == purpose).ok_or(unknown)
 }
 
 pub(super) fn status_word(consent: &Consent, now: Timestamp) -> &'static str {

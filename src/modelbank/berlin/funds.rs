@@ -1,5 +1,6 @@
 //! Confirmation of funds. The customer has agreed to it at the bank, or not: here,
-//! with every current account and with no other.
+//! with every current account and with no other, unless a consent was given through the
+//! interface.
 
 use std::sync::Arc;
 
@@ -11,11 +12,13 @@ use crypto::Psd2Role;
 use domain::Money;
 use serde_json::{Value, json};
 
+use super::consents::consent_of;
+use super::funds_consents::named;
 use super::refusal::Refusal;
 use super::signature::{demand, object};
 use crate::bank::Bank;
 use crate::caller::Caller;
-use crate::engine::accounts;
+use crate::engine::{Account, Purpose};
 use crate::journal::Fact;
 
 pub(super) async fn confirm(
@@ -27,11 +30,8 @@ pub(super) async fn confirm(
     demand(&bank, &caller, &body)?;
     let body = object(&body)?;
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
-    let iban =
-        text("/account/iban").ok_or(Refusal::format("account is missing, or not named by its IBAN"))?;
     let bad = |code, text| Refusal::new(StatusCode::BAD_REQUEST, code, text);
-    let account = accounts(bank.kind).iter().find(|account| account.iban == iban);
-    let account = account.ok_or(bad("RESOURCE_UNKNOWN", "There is no such account"))?;
+    let account = named(&bank, &body)?;
     let amount = text("/instructedAmount/currency").zip(text("/instructedAmount/amount"));
     let amount = amount.and_then(|(currency, amount)| Money::parse(amount, currency.parse().ok()?).ok());
     let amount = amount.filter(|amount| !amount.amount().is_zero());
@@ -39,11 +39,24 @@ pub(super) async fn confirm(
     if amount.currency().code() != account.currency {
         return Err(bad("PARAMETER_NOT_CONSISTENT", "The account has another currency"));
     }
-    if !account.answers_card_issuers() {
+    let agreed = match caller.header("consent-id") {
+        Some(id) => under(&bank, &caller, id, account)?,
+        None => account.answers_card_issuers(),
+    };
+    if !agreed {
         return Err(bad("NO_PIIS_ACTIVATION", "The customer has not agreed to it"));
     }
     caller.facts.note(Fact::Consent);
     let now = bank.now();
     let available = bank.vault.read(|book| book.covers(account, amount.amount(), now));
     Ok(Json(json!({ "fundsAvailable": available })))
+}
+
+/// Whether a consent of this name is in force and is for the account.
+fn under(bank: &Bank, caller: &Caller, id: &str, account: &Account) -> Result<bool, Refusal> {
+    let consent = consent_of(bank, caller, id, (Psd2Role::CardIssuing, Purpose::Funds))?;
+    if !consent.is_live(bank.now()) {
+        return Err(Refusal::unauthorised("CONSENT_INVALID", "The consent is not valid"));
+    }
+    Ok(consent.covers(account.id))
 }

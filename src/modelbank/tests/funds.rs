@@ -149,6 +149,56 @@ async fn a_berlin_group_bank_answers_where_its_customer_has_agreed() {
     bank.stop().await;
 }
 
+/// Confirmation of Funds Consent 2.0: an account that the bank answers nobody about is
+/// answered under a consent to it, and under no other, until that ends.
+#[tokio::test]
+async fn a_berlin_group_bank_answers_under_a_consent_that_it_was_given() {
+    const SAVINGS: &str = "DE92999100001000000025";
+    const PLACE: &str = "/v2/consents/confirmation-of-funds";
+    let world = World::new();
+    let (tpp, reader) = (issuer(&world), world.both());
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[&tpp, &reader]).await;
+    let body = |iban: &str| json!({ "account": { "iban": iban } }).to_string();
+    let lodge =
+        async |tpp: &Tpp, iban: &str| tpp.berlin(&bank, "POST", PLACE, &world::REDIRECTED, &body(iban)).await;
+    let get = async |path: &str| tpp.berlin(&bank, "GET", path, &[], "").await;
+    let made = lodge(&tpp, SAVINGS).await.expect(201);
+    let id = made.at("/consentId");
+    let path = format!("{PLACE}/{id}");
+    assert_eq!(made.at("/consentStatus"), "received");
+    let ask = async |iban: &str| {
+        let amount = json!({ "amount": "1.00", "currency": "EUR" });
+        let question = json!({ "account": { "iban": iban }, "instructedAmount": amount }).to_string();
+        tpp.berlin(&bank, "POST", "/v1/funds-confirmations", &[("consent-id", &id)], &question).await
+    };
+    assert_eq!(ask(SAVINGS).await.expect(401).at("/tppMessages/0/code"), "CONSENT_INVALID");
+    world.browser().send("GET", &made.at("/_links/scaRedirect/href"), &[], "").await.expect(303);
+    assert_eq!(get(&format!("{path}/status")).await.expect(200).at("/consentStatus"), "valid");
+    assert_eq!(get(&path).await.expect(200).at("/account/iban"), SAVINGS);
+    assert_eq!(
+        get(&format!("{path}/authorisations")).await.expect(200).json()["authorisationIds"][0],
+        made.at("/_links/scaStatus/href").rsplit('/').next().unwrap()
+    );
+    assert_eq!(get(&made.at("/_links/scaStatus/href")).await.expect(200).at("/scaStatus"), "finalised");
+    assert_eq!(ask(SAVINGS).await.expect(200).json(), json!({ "fundsAvailable": true }));
+    let other = ask("DE17999100001000000017").await.expect(400);
+    assert_eq!(other.at("/tppMessages/0/code"), "NO_PIIS_ACTIVATION");
+    // It opens no account, and is nobody else's.
+    let headers = [("consent-id", id.as_str()), ("psu-ip-address", "192.0.2.1")];
+    reader.berlin(&bank, "GET", "/v1/accounts", &headers, "").await.expect(400);
+    reader.berlin(&bank, "GET", &path, &[], "").await.expect(401);
+    lodge(&reader, SAVINGS).await.expect(401);
+    lodge(&tpp, "DE89370400440532013000").await.expect(400);
+    let explicit = [&world::REDIRECTED[..], &[("tpp-explicit-authorisation-preferred", "true")]].concat();
+    let open = tpp.berlin(&bank, "POST", PLACE, &explicit, &body(SAVINGS)).await.expect(201);
+    let start = open.at("/_links/startAuthorisation/href");
+    tpp.berlin(&bank, "POST", &start, &world::REDIRECTED, "{}").await.expect(201);
+    tpp.berlin(&bank, "DELETE", &path, &[], "").await.expect(204);
+    assert_eq!(get(&format!("{path}/status")).await.at("/consentStatus"), "terminatedByTpp");
+    assert_eq!(ask(SAVINGS).await.expect(401).at("/tppMessages/0/code"), "CONSENT_INVALID");
+    bank.stop().await;
+}
+
 /// STET 1.4 section 4.7.
 #[tokio::test]
 async fn a_stet_bank_answers_with_a_token_of_the_scope_cbpii() {

@@ -89,6 +89,7 @@ const EVERYTHING_BERLIN: &str = r#"
     account_references = ["iban"]
     card_accounts = true
     transaction_details = true
+    funds_consents = "https://xs2a.bank.example/v2"
     payment_products = ["sepa-credit-transfers"]
     required_payment_fields = ["debtor-account"]
     start_authorisation = "explicit"
