@@ -5,6 +5,7 @@
 //! What is particular about one bank is data, its [`Profile`].
 
 mod account_resources;
+mod answer_signature;
 pub mod bank_oauth;
 mod berlin_group_options;
 mod deployment;
@@ -25,6 +26,7 @@ mod statement_file;
 mod transport;
 
 pub use account_resources::AccountResources;
+pub use answer_signature::{AnswerRefused, answer_is_signed, verify_answer};
 pub use berlin_group_options::{
     AccountReference, BerlinGroupOptions, BookingFilter, ConsentKind, PaymentField, StartAuthorisation,
 };

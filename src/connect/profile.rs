@@ -65,6 +65,8 @@ pub enum Signing {
         iss: Option<String>,
         /// `http://openbanking.org.uk/tan`: DNS name of the trust anchor.
         tan: String,
+        /// The bank signs what it answers about payments, and nothing else is believed.
+        verify_answers: bool,
     },
     /// `Digest` and `Signature` headers (Berlin Group).
     DigestSignature,

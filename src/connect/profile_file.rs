@@ -494,6 +494,7 @@ fn signing(table: &mut Table<'_>) -> Signing {
         Some("detached-jws") => Signing::DetachedJws {
             iss: inner.text("issuer"),
             tan: inner.required_text("trust_anchor").unwrap_or_default(),
+            verify_answers: inner.boolean("verify_answers").unwrap_or(false),
         },
         Some("digest-signature") => Signing::DigestSignature,
         Some("digest-signature-by-url") => {

@@ -30,6 +30,7 @@ use tokio::time::Instant;
 use bulkhead::Bulkheads;
 use connector::{ConnectFailed, Connector};
 pub use seal::Seal;
+pub(crate) use seal::{IAT, ISS, TAN};
 
 use crate::health::{Health, Pulse, Refusal, Sign};
 use crate::{BankError, BankErrorKind, BankRequest, BankResponse, Effect, Limits, Profile};

@@ -161,7 +161,9 @@ impl Gateway {
         profile: &Profile,
         request: BankRequest,
     ) -> Result<BankResponse, BankError> {
-        self.call_for(Service::Payments, profile, request).await
+        let effect = request.effect;
+        let response = self.call_for(Service::Payments, profile, request).await?;
+        self.verified(profile, effect, response).await
     }
 
     pub(crate) fn after(&self, lifetime: Duration) -> Timestamp {

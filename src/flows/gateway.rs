@@ -76,6 +76,8 @@ pub struct Gateway {
     pub(crate) client_tokens: Mutex<HashMap<(InstitutionId, String), CachedToken>>,
     /// Metadata of banks' authorization servers.
     pub(crate) servers: Mutex<HashMap<InstitutionId, CachedServer>>,
+    /// Keys by which banks sign what they answer.
+    pub(crate) answer_keys: moka::future::Cache<InstitutionId, Arc<crypto::Jwks>>,
     /// Turns of this process; who has one here asks the store for it.
     pub(crate) turns: moka::future::Cache<Uuid, Arc<Mutex<()>>>,
     /// Itself, for work that goes on when its caller has gone.
@@ -139,6 +141,10 @@ impl Gateway {
             freshness: Freshness::new(instance),
             client_tokens: Mutex::default(),
             servers: Mutex::default(),
+            answer_keys: moka::future::Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(Duration::from_secs(3_600))
+                .build(),
             turns: moka::future::Cache::builder()
                 .max_capacity(10_000)
                 .time_to_idle(Duration::from_secs(300))

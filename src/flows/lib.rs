@@ -5,6 +5,7 @@
 //! away cannot stop a payment half-way.
 
 mod accounts;
+mod answers;
 mod bank;
 mod bank_tokens;
 mod cancelling;

@@ -168,11 +168,7 @@ impl Bank {
     }
 
     pub(crate) fn accounts_of<'a>(&self, user: &'a str) -> impl Iterator<Item = &'static Account> + use<'a> {
-        let user = if people::magic(user).is_some() {
-            accounts(self.kind).first().map_or(user, |account| account.user)
-        } else {
-            user
-        };
+        let user = people::holder(self.kind, user);
         accounts(self.kind).iter().filter(move |account| account.is_of(user))
     }
 

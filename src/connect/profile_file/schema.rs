@@ -298,6 +298,7 @@ fn signing() -> Value {
     let jws = json!({
         "trust_anchor": text("http://openbanking.org.uk/tan: DNS name of the trust anchor."),
         "issuer": text("http://openbanking.org.uk/iss, where it is not our own."),
+        "verify_answers": switch("It signs what it answers about payments, by a key of its jwks_uri; what does not verify is no answer."),
     });
     json!({
         "description": "What it wants signed with our seal; nothing if absent.",

@@ -13,11 +13,11 @@ use serde_json::{Map, Value, json};
 use crate::{BankError, BankErrorKind, BankRequest, Profile, QuirkName, Signature, Signing};
 
 /// Name of the claim "when" in a detached JWS of UK Open Banking.
-const IAT: &str = "http://openbanking.org.uk/iat";
+pub(crate) const IAT: &str = "http://openbanking.org.uk/iat";
 /// Name of the claim "who".
-const ISS: &str = "http://openbanking.org.uk/iss";
+pub(crate) const ISS: &str = "http://openbanking.org.uk/iss";
 /// Name of the claim "whose trust".
-const TAN: &str = "http://openbanking.org.uk/tan";
+pub(crate) const TAN: &str = "http://openbanking.org.uk/tan";
 /// Headers the Berlin Group has signed, where they are sent (implementation guidelines 1.3.x, section 12.2).
 const SIGNED_HEADERS: [&str; 5] =
     ["digest", "x-request-id", "psu-id", "psu-corporate-id", "tpp-redirect-uri"];
@@ -66,7 +66,7 @@ pub(super) fn sign(
 /// `header..signature` over the body: PS256, `crit` names the three claims and
 /// nothing else; banks on the rules before 3.1.4 want `b64: false` as well.
 fn detached(profile: &Profile, seal: &Seal, now: Timestamp, request: &BankRequest) -> Option<String> {
-    let Signing::DetachedJws { iss, tan } = &profile.signing else { return None };
+    let Signing::DetachedJws { iss, tan, .. } = &profile.signing else { return None };
     if seal.key.algorithm() != Algorithm::Ps256 {
         return None;
     }

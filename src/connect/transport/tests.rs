@@ -323,7 +323,8 @@ async fn the_bytes_that_go_out_are_the_bytes_that_are_signed() {
     let mut profile = profile(bank.address);
     let digest = request(&profile, Effect::Write).signed(Signature::DigestAndSignature);
     transport.call(&profile, digest).await.unwrap();
-    profile.signing = Signing::DetachedJws { iss: None, tan: "openbanking.org.uk".into() };
+    profile.signing =
+        Signing::DetachedJws { iss: None, tan: "openbanking.org.uk".into(), verify_answers: false };
     let detached = request(&profile, Effect::Write).signed(Signature::DetachedJws);
     transport.call(&profile, detached).await.unwrap();
 

@@ -11,7 +11,8 @@ const MOST_ELEMENTS: usize = 3;
 /// them; `None` if this is none, whole and with the right checksum.
 pub(super) fn typed(code: &str) -> Option<Vec<String>> {
     let nibbles: Vec<u8> = code.chars().map(digit).collect::<Option<_>>()?;
-    let (sum, summed) = nibbles.split_last()?;
+    // Before the last one is a check digit of the numbers alone, which says no more.
+    let (summed, [_, sum]) = nibbles.split_last_chunk()?;
     if summed.iter().fold(0, |xor, nibble| xor ^ nibble) != *sum {
         return None;
     }

@@ -28,7 +28,8 @@ fn profile(version: &str) -> Profile {
     };
     (profile.accounts_api, profile.payments_api) = (base("aisp"), base("pisp"));
     profile.funds_api = base("cbpii");
-    profile.signing = Signing::DetachedJws { iss: None, tan: "openbanking.org.uk".into() };
+    profile.signing =
+        Signing::DetachedJws { iss: None, tan: "openbanking.org.uk".into(), verify_answers: false };
     profile
 }
 

@@ -293,7 +293,8 @@ fn profile(plan: &Plan, bank: &Whereabouts, key_url: &str) -> Option<Profile> {
             });
             profile.client_id = Some(CLIENT_ID.to_owned());
             profile.client_auth = ClientAuth::TlsClientAuth;
-            profile.signing = Signing::DetachedJws { iss: None, tan: "consentry.example".to_owned() };
+            let tan = "consentry.example".to_owned();
+            profile.signing = Signing::DetachedJws { iss: None, tan, verify_answers: true };
             profile.sca = vec![ScaFlow::OAuth];
             profile.payment_schemes = vec![PaymentScheme::FasterPayments, PaymentScheme::CrossBorder];
         }

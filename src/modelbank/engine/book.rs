@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::history::Movement;
 use super::magic::{SHORT, magic_reason};
 use super::order::{Order, OrderState, SETTLEMENT_MS};
-use super::people::{Account, accounts};
+use super::people::{Account, accounts, holder};
 use crate::BankKind;
 
 /// Everything the bank remembers.
@@ -385,7 +385,7 @@ impl Book {
         let Some(order) = self.orders.get_mut(id).filter(|order| order.state == OrderState::Received) else {
             return;
         };
-        order.approvals.insert(decision.user.clone());
+        order.approvals.insert(holder(kind, &decision.user).to_owned());
         let debtor = order.debtor.clone().or_else(|| decision.accounts.first().cloned()).unwrap_or_default();
         let from = accounts(kind).iter().find(|account| account.id == debtor);
         // A magic customer sees another's accounts and signs for none of them.
@@ -417,7 +417,7 @@ impl Book {
                     consent.user = Some(decision.user.clone());
                     consent.accounts.clone_from(&decision.accounts);
                 }
-                consent.approvals.insert(decision.user.clone());
+                consent.approvals.insert(holder(kind, &decision.user).to_owned());
                 let whole = consent.missing(kind).is_empty();
                 consent.becomes(if whole { ConsentState::Authorised } else { ConsentState::Partly }, now);
             }

@@ -282,6 +282,12 @@ pub(crate) fn magic(name: &str) -> Option<&'static str> {
     MAGIC_USERS.iter().map(|(known, _)| *known).find(|known| *known == name)
 }
 
+/// Whose accounts somebody of this name has: those of the first customer, if it is magic.
+pub(crate) fn holder(kind: BankKind, name: &str) -> &str {
+    let first = accounts(kind).first().filter(|_| magic(name).is_some());
+    first.map_or(name, |account| account.user)
+}
+
 /// The customers of a bank: the holders of its accounts.
 pub(crate) fn users(kind: BankKind) -> Vec<&'static str> {
     let mut users: Vec<&'static str> = accounts(kind).iter().flat_map(Account::signers).collect();

@@ -38,7 +38,7 @@ const EVERYTHING: &str = r#"
     client_auth = "certificate"
     financial_id = "deployment"
     hosts = ["b.example"]
-    signing = { method = "detached-jws", trust_anchor = "openbanking.org.uk", issuer = "b" }
+    signing = { method = "detached-jws", trust_anchor = "openbanking.org.uk", issuer = "b", verify_answers = true }
     limits = { deadline_seconds = 1, max_in_flight = 1, max_waiting = 1, max_body_kilobytes = 1, retries = 1, rest_seconds = 1, hedge_after_milliseconds = 1 }
     maintenance = [{ from = "2026-11-29T22:00:00Z", until = "2026-11-29T23:00:00Z", note = "n" }]
     [brand.allow_weaker]

@@ -12,8 +12,7 @@ use serde_yaml_ng::Value as Yaml;
 use super::Answer;
 
 /// Where each description lies, and which paths it is about.
-const DESCRIPTIONS: [(&str, &str, &str); 7] = [
-    ("berlin-group/psd2-confirmation-of-funds-consent-2.0-20190607.yaml", "/v2/", ""),
+const DESCRIPTIONS: [(&str, &str, &str); 6] = [
     ("berlin-group/psd2-api_v1.3.11-2021-10-01v1.yaml", "/v1/", ""),
     (
         "uk-open-banking/v4.0.1/account-info-openapi.yaml",
