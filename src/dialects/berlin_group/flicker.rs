@@ -16,9 +16,9 @@ pub(super) fn typed(code: &str) -> Option<Vec<String>> {
     if summed.iter().fold(0, |xor, nibble| xor ^ nibble) != *sum {
         return None;
     }
-    let bytes: Vec<u8> = nibbles.chunks_exact(2).filter_map(|pair| byte(pair)).collect();
+    let bytes: Vec<u8> = nibbles.chunks_exact(2).filter_map(byte).collect();
     let (length, rest) = bytes.split_first()?;
-    if nibbles.len() % 2 != 0 || usize::from(*length) != rest.len() {
+    if !nibbles.len().is_multiple_of(2) || usize::from(*length) != rest.len() {
         return None;
     }
     // The last one holds the checksums.

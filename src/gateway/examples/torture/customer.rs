@@ -126,7 +126,9 @@ impl Customer {
         record.later = self.chance.percent(12);
         if record.later {
             let tomorrow = domain::utc_day(SystemClock.now()).tomorrow().unwrap_or_default();
-            order["requested_execution_date"] = json!(tomorrow.to_string());
+            if let Some(order) = order.as_object_mut() {
+                order.insert("requested_execution_date".into(), json!(tomorrow.to_string()));
+            }
         }
         let Some(ordered) = self.order(&mut record, &name, &order).await else { return record };
         let start = ordered.text("/authorization/href");
