@@ -336,7 +336,7 @@ async fn an_order_that_its_bank_says_no_more_of_is_flagged_after_a_day() {
 
 /// An order whose day is to come is taken back at the bank, which moves nothing then. A
 /// standard without that says so, and keeps the order.
-/// [connector: cancellation at the bank at berlin-redirect berlin-decoupled
+/// [connector: payment taken back at berlin-redirect berlin-decoupled
 /// berlin-embedded stet polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_payment_is_taken_back_at_its_bank_before_its_day() {

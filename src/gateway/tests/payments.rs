@@ -544,13 +544,10 @@ async fn a_bank_that_repeats_another_order_calls_for_a_person() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
-    for (bank, method, path) in [(STET, "POST", "/confirmation"), (UK, "GET", "/domestic-payments/")] {
+    for (bank, method, path) in [(STET, "POST", "/confirmation"), (STET, "GET", "/payment-requests/")] {
         let (faults, _) = gw.sandbox.bank(bank).unwrap();
         faults.arm(method, path, Fault::Twisted(modelbank::Twist::SignsInverted), 1_000);
-        let order = match bank {
-            UK => Tpp::small_payment(UK),
-            _ => euro_payment(bank, &gw.iban_at(&tpp, bank).await, "12.34"),
-        };
+        let order = euro_payment(bank, &gw.iban_at(&tpp, bank).await, "12.34");
         let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
         // Where the walk ends does not count.
         let _ = gw.person().walk(&ordered.text("/authorization/href"), RETURN).await;
