@@ -244,11 +244,9 @@ pub(crate) async fn list(
     let filter = ConsentFilter { kind, status, institution, before };
     let more = limit.saturating_add(1);
     let mut found = gateway.consents_of_client(&caller.client_id, &filter, more).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| has_more).map(|row| cursors.write(&(row.created_at, row.id)));
+    let page = Page::of(&mut found, limit, |row| cursors.write(&(row.created_at, row.id)));
     let data = found.iter().map(|row| ConsentView::of(row, Vec::new())).collect();
-    Ok(Json(ConsentList { data, page: Page { next_cursor: last, has_more } }))
+    Ok(Json(ConsentList { data, page }))
 }
 
 /// Show a consent.

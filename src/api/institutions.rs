@@ -229,10 +229,8 @@ pub(crate) async fn list(
     // A bank with a profile stands before the directory's entry of the same id.
     found.sort_by(|one, other| one.id.cmp(&other.id));
     found.dedup_by(|later, kept| later.id == kept.id);
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let next_cursor = found.last().filter(|_| has_more).map(|last| cursors.write(&last.id));
-    Ok(cacheable(InstitutionList { data: found, page: Page { next_cursor, has_more } }))
+    let page = Page::of(&mut found, limit, |last| cursors.write(&last.id));
+    Ok(cacheable(InstitutionList { data: found, page }))
 }
 
 /// Show one institution.

@@ -445,14 +445,12 @@ pub(crate) async fn list(
         params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
     let more = limit.saturating_add(1);
     let mut found = gateway.mandates_of_client(&caller.client_id, after, more).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| has_more).map(|row| cursors.write(&(row.created_at, row.id)));
+    let page = Page::of(&mut found, limit, |row| cursors.write(&(row.created_at, row.id)));
     let mut data = Vec::new();
     for mandate in &found {
         data.push(MandateView::shown(&gateway, mandate, Vec::new()).await?);
     }
-    Ok(Json(MandateList { data, page: Page { next_cursor: last, has_more } }))
+    Ok(Json(MandateList { data, page }))
 }
 
 /// Show a mandate.
@@ -548,11 +546,9 @@ pub(crate) async fn payments(
         params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
     let store = gateway.stores().region(id.region())?;
     let mut found = store.payments_of(&PaymentsOf::mandate(id), after, limit.saturating_add(1)).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| has_more).map(|row| cursors.write(&(row.created_at, row.id)));
+    let page = Page::of(&mut found, limit, |row| cursors.write(&(row.created_at, row.id)));
     let data = found.iter().filter_map(|payment| listed(&gateway, payment)).collect();
-    Ok(Json(MandatePaymentList { data, page: Page { next_cursor: last, has_more } }))
+    Ok(Json(MandatePaymentList { data, page }))
 }
 
 pub(crate) fn mandate_id(text: &str) -> Result<MandateId, Problem> {

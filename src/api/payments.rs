@@ -219,11 +219,9 @@ pub(crate) async fn list(
     }
     // As the stores order them: by the text of the id where the time is the same.
     found.sort_by_key(|row| Reverse((row.created_at, row.id.to_string())));
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let next_cursor = found.last().filter(|_| has_more).map(|row| cursors.write(&(row.created_at, row.id)));
+    let page = Page::of(&mut found, limit, |row| cursors.write(&(row.created_at, row.id)));
     let data = found.iter().filter_map(|payment| listed(&gateway, payment)).collect();
-    Ok(Json(PaymentList { data, page: Page { next_cursor, has_more } }))
+    Ok(Json(PaymentList { data, page }))
 }
 
 /// Show a payment.

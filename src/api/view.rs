@@ -269,6 +269,16 @@ pub(crate) struct Page {
     pub(crate) has_more: bool,
 }
 
+impl Page {
+    /// Cuts what was found, one more than `limit` where there is more, to a page; `cursor`
+    /// names its last entry.
+    pub(crate) fn of<T>(found: &mut Vec<T>, limit: usize, cursor: impl FnOnce(&T) -> String) -> Self {
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        Self { next_cursor: found.last().filter(|_| has_more).map(cursor), has_more }
+    }
+}
+
 /// One step in a life.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Step {

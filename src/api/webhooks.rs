@@ -348,11 +348,7 @@ pub(crate) async fn deliveries(
         params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
     let more = limit.saturating_add(1);
     let mut found = gateway.deliveries_to(&caller.client_id, named(&webhook)?, after, more).await?;
-    let has_more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| has_more).map(|one| &one.event);
-    let next_cursor = last.map(|event| cursors.write(&(event.created_at, event.id)));
-    let page = Page { next_cursor, has_more };
+    let page = Page::of(&mut found, limit, |last| cursors.write(&(last.event.created_at, last.event.id)));
     Ok(Json(DeliveryList { data: found.into_iter().map(DeliveryView::from).collect(), page }))
 }
 

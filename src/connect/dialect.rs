@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::bank_oauth::BankTokens;
 use crate::{AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, Profile, StatementFiles};
-pub use batches::BatchInitiation;
+pub use batches::{BatchFilling, BatchInitiation};
 pub use consents::{
     BankConsentStatus, ConsentByAuthorization, ConsentHandling, ConsentInquiry, ConsentLodging, ConsentOrder,
     ConsentRevocation, Consents, LodgedConsent,

@@ -32,13 +32,14 @@ pub use berlin_group_options::{
 };
 pub use deployment::{Deployment, EmptySlots, RegisteredClient};
 pub use dialect::{
-    AccountInformation, BankConsentStatus, BankPaymentIds, BatchInitiation, CallContext, Challenge,
-    ConsentByAuthorization, ConsentHandling, ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation,
-    Consents, Dialect, Echo, EmbeddedAuthentication, EmbeddedSca, EmbeddedStep, ExplicitStart, FundsAnswer,
-    FundsConfirmation, FundsQuestion, LodgedConsent, LodgedMandate, LodgedPayment, NextPage, Operation, Page,
-    PageGuard, PaymentCancellation, PaymentInitiation, PaymentReport, PsuInput, PsuPresence,
-    RecurringPayments, RedirectUris, ScaMethod, ScaMethodKind, ScaStart, TokenEndpoint, TokenKind,
-    TransactionDetails, TransactionQuery, TransactionSelection, TransferReport,
+    AccountInformation, BankConsentStatus, BankPaymentIds, BatchFilling, BatchInitiation, CallContext,
+    Challenge, ConsentByAuthorization, ConsentHandling, ConsentInquiry, ConsentLodging, ConsentOrder,
+    ConsentRevocation, Consents, Dialect, Echo, EmbeddedAuthentication, EmbeddedSca, EmbeddedStep,
+    ExplicitStart, FundsAnswer, FundsConfirmation, FundsQuestion, LodgedConsent, LodgedMandate,
+    LodgedPayment, NextPage, Operation, Page, PageGuard, PaymentCancellation, PaymentInitiation,
+    PaymentReport, PsuInput, PsuPresence, RecurringPayments, RedirectUris, ScaMethod, ScaMethodKind,
+    ScaStart, TokenEndpoint, TokenKind, TransactionDetails, TransactionQuery, TransactionSelection,
+    TransferReport,
 };
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};

@@ -71,7 +71,7 @@ fn a_uk_file_follows_the_consent_that_names_its_digest() {
 
     let (profile, token) = (profile(&UkOpenBanking, "4.0"), token());
     let (cx, batches) = (held(&profile, &token), UkOpenBanking.batches().unwrap());
-    let upload = batches.fill(&cx, "c-1", &batch).unwrap().unwrap();
+    let upload = batches.filling().unwrap().fill(&cx, "c-1", &batch).unwrap();
     assert_eq!(upload.url.path(), "/base/file-payment-consents/c-1/file");
     let file = upload.body.clone().unwrap();
     let digest =

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use connect::{BankErrorKind, BankPaymentIds, Dialect, Operation, Outcome, PaymentCancellation};
+use connect::{BankErrorKind, BankPaymentIds, Dialect, Outcome, PaymentCancellation};
 use domain::{Capability, Execution, PaymentId, PaymentState};
-use secrecy::SecretString;
 use store::StoreError;
 use store::payments::PaymentRow;
 
@@ -98,10 +97,8 @@ impl Gateway {
         let dialect = self.dialect_of(&profile)?;
         let unsupported = || FlowError::Unsupported(profile.id.clone());
         let cancellation = cancellation_of(&*dialect).ok_or_else(unsupported)?;
-        let payment = self.renewed_payment(&profile, &payment).await?.unwrap_or(payment);
-        let kind = dialect.token_for(&profile, Operation::PaymentStatus);
-        let psu_token = payment.bank.access_token.clone().map(SecretString::from);
-        let token = self.bank_token(&profile, kind, psu_token).await?;
+        let (payment, token) = self.token_about(&profile, &*dialect, payment).await;
+        let token = token?;
         let lodged = payment.bank.consent_id.clone().unwrap_or_default();
         let psu_id = payment.bank.psu_id.as_deref();
         let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(&lodged));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use connect::bank_oauth::{BankTokens, Role};
 use connect::{
-    BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, CallContext, Operation, Outcome,
+    BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, CallContext, Dialect, Operation, Outcome,
     PaymentReport, Profile, PsuPresence, ScaStart, TokenKind,
 };
 use domain::{Execution, IsoPaymentStatus, PaymentId, PaymentState, SessionId, Timestamp};
@@ -169,11 +169,11 @@ impl Gateway {
         }
         bank.consent_id = Some(lodged.bank_id.clone());
         pending.bank_id = Some(lodged.bank_id.clone());
-        if let Some((batches, request)) = rail.fill(&cx, &lodged.bank_id) {
+        if let Some((filling, batch)) = rail.filling() {
             // A request of its own, and none that moves money.
             let cx = CallContext { request_id: self.entropy().uuid_v4(), ..cx };
-            let answer = self.call_for_payment(profile, request?).await?;
-            batches.filled(&cx, &answer)?;
+            let request = filling.fill(&cx, &lodged.bank_id, batch)?;
+            filling.filled(&cx, &self.call_for_payment(profile, request).await?)?;
         }
         let mut sca = lodged.sca;
         if let (ScaStart::Explicit { link }, Some(start)) = (&sca, rail.explicit_start()) {
@@ -280,29 +280,15 @@ impl Gateway {
             // The bank has not named the order: there is nothing to ask about.
             return Ok(());
         };
-        let kind = dialect.token_for(&profile, Operation::PaymentStatus);
-        // A token of the PSU's is renewed only where it is asked with: at other banks
-        // it may have ended with the consent, long before the payment is settled.
-        let renewed = match kind {
-            TokenKind::Psu | TokenKind::PsuIfHeld => self.renewed_payment(&profile, &payment).await,
-            TokenKind::None | TokenKind::Client(_) => Ok(None),
-        };
-        let payment = match renewed {
-            Ok(renewed) => renewed.unwrap_or(payment),
-            Err(error) => {
-                self.hold(payment).await?;
-                return Err(error);
-            }
-        };
-        let ids = BankPaymentIds { lodged, payment: payment.bank.payment_id.clone() };
-        let psu_token = payment.bank.access_token.clone().map(SecretString::from);
-        let token = match self.bank_token(&profile, kind, psu_token).await {
+        let (payment, token) = self.token_about(&profile, &*dialect, payment).await;
+        let token = match token {
             Ok(token) => token,
             Err(error) => {
                 self.hold(payment).await?;
                 return Err(error);
             }
         };
+        let ids = BankPaymentIds { lodged, payment: payment.bank.payment_id.clone() };
         let psu_id = payment.bank.psu_id.as_deref();
         let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(&ids.lodged));
         let report = match rail.status(&cx, &ids) {
@@ -321,6 +307,30 @@ impl Gateway {
                 Err(FlowError::Bank(error))
             }
         }
+    }
+
+    /// What a bank is asked with about a payment that it holds, and the payment, whose own
+    /// token may have been renewed for that.
+    pub(crate) async fn token_about(
+        &self,
+        profile: &Profile,
+        dialect: &dyn Dialect,
+        payment: PaymentRow,
+    ) -> (PaymentRow, Result<Option<SecretString>, FlowError>) {
+        let kind = dialect.token_for(profile, Operation::PaymentStatus);
+        // A token of the PSU's is renewed only where it is asked with: at other banks
+        // it may have ended with the consent, long before the payment is settled.
+        let renewed = match kind {
+            TokenKind::Psu | TokenKind::PsuIfHeld => self.renewed_payment(profile, &payment).await,
+            TokenKind::None | TokenKind::Client(_) => Ok(None),
+        };
+        let payment = match renewed {
+            Ok(renewed) => renewed.unwrap_or(payment),
+            Err(error) => return (payment, Err(error)),
+        };
+        let psu_token = payment.bank.access_token.clone().map(SecretString::from);
+        let token = self.bank_token(profile, kind, psu_token).await;
+        (payment, token)
     }
 
     /// Takes in what the bank says of an order.
@@ -394,7 +404,7 @@ impl Gateway {
         let (id, bank, now) = (payment.id, payment.institution.clone(), self.now());
         self.move_payment(payment, "gateway", |row| {
             row.state = PaymentState::Unknown;
-            row.bank.attention = Some(Attention { code: "payment.unnamed_at_bank".to_owned(), since: now });
+            call_for(row, Some("payment.unnamed_at_bank"), now);
             row.next_poll_at = None;
         })
         .await?;
@@ -505,15 +515,12 @@ fn attention_of(error: &BankError) -> Option<&'static str> {
     (error.kind == BankErrorKind::EchoMismatch).then_some("payment.echo_mismatch")
 }
 
-/// Flags a payment that is not over.
+/// Flags a payment that is not over; one that is flagged for the same keeps its time.
 fn call_for(row: &mut PaymentRow, attention: Option<&'static str>, now: Timestamp) {
-    if let Some(code) = attention.filter(|code| !row.is_final() && !is_flagged(row, code)) {
+    let known = row.bank.attention.as_ref().map(|known| known.code.clone());
+    if let Some(code) = attention.filter(|code| !row.is_final() && known.as_deref() != Some(*code)) {
         row.bank.attention = Some(Attention { code: code.to_owned(), since: now });
     }
-}
-
-fn is_flagged(row: &PaymentRow, code: &str) -> bool {
-    row.bank.attention.as_ref().is_some_and(|attention| attention.code == code)
 }
 
 /// A payment whose submission may have been lost is never submitted again. Where the bank
@@ -526,7 +533,7 @@ fn note_patience(row: &mut PaymentRow, now: Timestamp) {
     if !lost && row.bank.unanswered_since.is_none() {
         row.bank.attention = None;
     } else if row.bank.attention.is_none() && (silent || (lost && row.bank.polls >= PATIENCE)) {
-        row.bank.attention = Some(Attention { code: "payment.open_at_bank".to_owned(), since: now });
+        call_for(row, Some("payment.open_at_bank"), now);
     }
 }
 

@@ -2,10 +2,11 @@
 //! with the face of the dialect that is for it.
 
 use connect::{
-    BankError, BankPaymentIds, BankRequest, BankResponse, BatchInitiation, CallContext, Dialect,
-    ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, Profile, RecurringPayments, RedirectUris,
+    BankError, BankPaymentIds, BankRequest, BankResponse, BatchFilling, BatchInitiation, CallContext,
+    Dialect, ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, Profile, RecurringPayments,
+    RedirectUris,
 };
-use domain::{Order, PaymentOrder};
+use domain::{BatchOrder, Order, PaymentOrder};
 use secrecy::SecretString;
 use store::mandates::MandateRow;
 use store::payments::PaymentRow;
@@ -19,7 +20,7 @@ pub(crate) enum Rail<'d> {
     /// One transfer, approved by itself.
     Single(&'d dyn PaymentInitiation, Box<PaymentOrder>),
     /// Many transfers, approved together.
-    Batch(&'d dyn BatchInitiation, domain::BatchOrder),
+    Batch(&'d dyn BatchInitiation, BatchOrder),
     /// Under a mandate.
     Recurring(&'d dyn RecurringPayments, Box<MandateRow>, Box<PaymentOrder>),
 }
@@ -59,16 +60,10 @@ impl Rail<'_> {
         }
     }
 
-    /// The request that hands over what was lodged, and what reads its answer.
-    pub(crate) fn fill(
-        &self,
-        cx: &CallContext<'_>,
-        bank_id: &str,
-    ) -> Option<(&dyn BatchInitiation, Result<BankRequest, BankError>)> {
+    /// How what was lodged is followed by its transfers, where the standard has that.
+    pub(crate) fn filling(&self) -> Option<(&dyn BatchFilling, &BatchOrder)> {
         match self {
-            Self::Batch(batches, batch) => {
-                batches.fill(cx, bank_id, batch).map(|request| (*batches, request))
-            }
+            Self::Batch(batches, batch) => batches.filling().map(|filling| (filling, batch)),
             Self::Single(..) | Self::Recurring(..) => None,
         }
     }

@@ -35,23 +35,15 @@ pub trait BatchInitiation: Send + Sync {
         response: &BankResponse,
     ) -> Result<LodgedPayment, BankError>;
 
-    /// Hands over the transfers, where the standard has them follow what was lodged.
-    fn fill(
-        &self,
-        cx: &CallContext<'_>,
-        bank_id: &str,
-        batch: &BatchOrder,
-    ) -> Option<Result<BankRequest, BankError>>;
-
-    /// Reads the answer to [`BatchInitiation::fill`].
-    ///
-    /// # Errors
-    ///
-    /// The bank's error.
-    fn filled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError>;
+    /// Handing over the transfers after the batch was lodged, if the standard has that.
+    fn filling(&self) -> Option<&dyn BatchFilling> {
+        None
+    }
 
     /// Starting authentication by a request of its own, if the standard has it.
-    fn explicit_start(&self) -> Option<&dyn ExplicitStart>;
+    fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
+        None
+    }
 
     /// Submits the batch after the PSU approved it; `None` where the standard has no such
     /// step because the order is with the bank already.
@@ -98,4 +90,22 @@ pub trait BatchInitiation: Send + Sync {
         batch: &BatchOrder,
         response: &BankResponse,
     ) -> Result<PaymentReport, BankError>;
+}
+
+/// Handing over the transfers of a batch that was lodged.
+pub trait BatchFilling: Send + Sync {
+    /// Sends them.
+    ///
+    /// # Errors
+    ///
+    /// `profile-error` or `unsupported` if this bank cannot be sent them.
+    fn fill(&self, cx: &CallContext<'_>, bank_id: &str, batch: &BatchOrder)
+    -> Result<BankRequest, BankError>;
+
+    /// Reads the answer.
+    ///
+    /// # Errors
+    ///
+    /// The bank's error.
+    fn filled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError>;
 }

@@ -55,14 +55,6 @@ impl BatchInitiation for Batches {
         lodged_as(cx, response, |_| Ok(()), own)
     }
 
-    fn fill(&self, _: &CallContext<'_>, _: &str, _: &BatchOrder) -> Option<Result<BankRequest, BankError>> {
-        None
-    }
-
-    fn filled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
-        success(cx, response, Effect::Write).map(|_| ())
-    }
-
     fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
         Some(&PaymentAuthorisation)
     }

@@ -3,7 +3,7 @@
 
 use connect::{
     BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, BatchInitiation, CallContext,
-    Effect, ExplicitStart, LodgedPayment, PaymentReport, RedirectUris, TransferReport,
+    Effect, LodgedPayment, PaymentReport, RedirectUris, TransferReport,
 };
 use domain::{BatchOrder, Execution, IsoPaymentStatus, PaymentOrder};
 use serde_json::{Map, Value, json};
@@ -43,18 +43,6 @@ impl BatchInitiation for Batches {
     ) -> Result<LodgedPayment, BankError> {
         let (bank_id, sca) = authorized(cx, response)?;
         Ok(LodgedPayment { bank_id, sca, status: None })
-    }
-
-    fn fill(&self, _: &CallContext<'_>, _: &str, _: &BatchOrder) -> Option<Result<BankRequest, BankError>> {
-        None
-    }
-
-    fn filled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
-        success(cx, response, Effect::Write).map(|_| ())
-    }
-
-    fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
-        None
     }
 
     fn submit(

@@ -2,7 +2,7 @@
 
 use connect::{
     BankError, BankPaymentIds, BankRequest, BankResponse, BatchInitiation, CallContext, Effect,
-    ExplicitStart, LodgedPayment, PaymentReport, RedirectUris, TransferReport,
+    LodgedPayment, PaymentReport, RedirectUris, TransferReport,
 };
 use domain::{BatchOrder, ChargeBearer, PaymentOrder};
 use http::Method;
@@ -59,18 +59,6 @@ impl BatchInitiation for Batches {
         response: &BankResponse,
     ) -> Result<LodgedPayment, BankError> {
         lodged(cx, response)
-    }
-
-    fn fill(&self, _: &CallContext<'_>, _: &str, _: &BatchOrder) -> Option<Result<BankRequest, BankError>> {
-        None
-    }
-
-    fn filled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
-        success(cx, response, Effect::Write).map(|_| ())
-    }
-
-    fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
-        None
     }
 
     fn submit(

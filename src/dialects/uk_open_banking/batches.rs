@@ -5,8 +5,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use connect::{
-    BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, BatchInitiation,
-    CallContext, Echo, Effect, ExplicitStart, LodgedPayment, PaymentReport, RedirectUris, ScaStart,
+    BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, BatchFilling,
+    BatchInitiation, CallContext, Echo, Effect, LodgedPayment, PaymentReport, RedirectUris, ScaStart,
 };
 use domain::{BatchOrder, PaymentScheme};
 use http::Method;
@@ -57,26 +57,8 @@ impl BatchInitiation for Batches {
         read().map_err(|error: BankError| after(Effect::Write, error))
     }
 
-    fn fill(
-        &self,
-        cx: &CallContext<'_>,
-        bank_id: &str,
-        batch: &BatchOrder,
-    ) -> Option<Result<BankRequest, BankError>> {
-        let build = || {
-            let url = cx.profile.payments_api()?.join(&["file-payment-consents", bank_id, "file"]);
-            let bare = request(cx, Method::POST, url, Effect::Write, None)?;
-            signed(cx, bare.body("application/json", file(cx, batch)?))
-        };
-        Some(build())
-    }
-
-    fn filled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
-        super::accepted(cx, response)
-    }
-
-    fn explicit_start(&self) -> Option<&dyn ExplicitStart> {
-        None
+    fn filling(&self) -> Option<&dyn BatchFilling> {
+        Some(self)
     }
 
     fn submit(
@@ -140,6 +122,23 @@ impl BatchInitiation for Batches {
             echo: same_file(cx, &data, batch)?,
             ..PaymentReport::default()
         })
+    }
+}
+
+impl BatchFilling for Batches {
+    fn fill(
+        &self,
+        cx: &CallContext<'_>,
+        bank_id: &str,
+        batch: &BatchOrder,
+    ) -> Result<BankRequest, BankError> {
+        let url = cx.profile.payments_api()?.join(&["file-payment-consents", bank_id, "file"]);
+        let bare = request(cx, Method::POST, url, Effect::Write, None)?;
+        signed(cx, bare.body("application/json", file(cx, batch)?))
+    }
+
+    fn filled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
+        super::accepted(cx, response)
     }
 }
 

@@ -20,14 +20,7 @@ const REFUSED: &str = "999999.99";
 
 /// A batch at a bank, from its customer's account.
 async fn batch(gw: &TestGateway, tpp: &Tpp, bank: &str, amounts: &[&str]) -> Value {
-    let (currency, creditor) = match bank {
-        UK => {
-            let account = json!({ "sort_code": "200000", "account_number": "55779911" });
-            ("GBP", json!({ "sort_code_account_number": account }))
-        }
-        POLISH => ("PLN", json!({ "iban": "PL06999010060000000000020018" })),
-        _ => ("EUR", json!({ "iban": "DE42999100002000000018" })),
-    };
+    let (currency, creditor) = support::payee(bank);
     let payment = |(number, amount): (usize, &&str)| {
         json!({
             "amount": { "amount": amount, "currency": currency },

@@ -28,14 +28,7 @@ fn day(clock: &dyn Clock, days: i64) -> String {
 
 /// A transfer within a bank's own country.
 fn transfer(bank: &str, amount: &str) -> Value {
-    let (currency, creditor) = match bank {
-        UK => {
-            let account = json!({ "sort_code": "200000", "account_number": "55779911" });
-            ("GBP", json!({ "sort_code_account_number": account }))
-        }
-        POLISH => ("PLN", json!({ "iban": "PL06999010060000000000020018" })),
-        _ => ("EUR", json!({ "iban": "DE42999100002000000018" })),
-    };
+    let (currency, creditor) = support::payee(bank);
     json!({
         "institution_id": bank,
         "amount": { "amount": amount, "currency": currency },

@@ -49,16 +49,26 @@ pub(super) async fn create(
         ..Consent::asked(bank.fresh("con-"), organisation, Purpose::Accounts, now, body)
     };
     let path = format!("/v1/consents/{}", consent.id);
+    lodge(&bank, &caller, consent, path).await
+}
+
+/// Takes a consent on, and begins its authorisation unless the TPP wants to do that.
+pub(super) async fn lodge(
+    bank: &Bank,
+    caller: &Caller,
+    consent: Consent,
+    path: String,
+) -> Result<Response, Refusal> {
     let explicit = caller.header("tpp-explicit-authorisation-preferred") == Some("true");
     let started =
-        if explicit { None } else { Some(prepared(&bank, &caller, Subject::Consent(consent.id.clone()))?) };
+        if explicit { None } else { Some(prepared(bank, caller, Subject::Consent(consent.id.clone()))?) };
     let links = match &started {
-        Some(authorisation) => links(&bank, &path, authorisation),
-        None => explicit_links(&bank, &path),
+        Some(authorisation) => links(bank, &path, authorisation),
+        None => explicit_links(bank, &path),
     };
     let answer = json!({"consentStatus": "received", "consentId": consent.id, "_links": links});
     bank.vault.change(|book| {
-        book.prune(now);
+        book.prune(consent.created);
         book.names.insert(consent.tpp.clone(), caller.name());
         book.consents.insert(consent.id.clone(), consent);
         if let Some(authorisation) = started {
@@ -66,7 +76,7 @@ pub(super) async fn create(
         }
     });
     bank.vault.keep().await?;
-    Ok((StatusCode::CREATED, approach(&bank), [(LOCATION, path)], Json(answer)).into_response())
+    Ok((StatusCode::CREATED, approach(bank), [(LOCATION, path)], Json(answer)).into_response())
 }
 
 pub(super) async fn read(

@@ -7,13 +7,12 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::LOCATION;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use crypto::Psd2Role;
 use serde_json::{Value, json};
 
-use super::authorisations::{approach, explicit_links, links, list, prepared, start, status as sca};
-use super::consents::{consent_of, ended, status_word};
+use super::authorisations::{list, start, status as sca};
+use super::consents::{consent_of, ended, lodge, status_word};
 use super::embedded;
 use super::refusal::Refusal;
 use super::signature::{demand, object, require_psu_address};
@@ -47,27 +46,9 @@ pub(super) async fn create(
     demand(&bank, &caller, &body)?;
     let body = object(&body)?;
     named(&bank, &body)?;
-    let now = bank.now();
-    let consent = Consent::asked(bank.fresh("cof-"), organisation, Purpose::Funds, now, body);
+    let consent = Consent::asked(bank.fresh("cof-"), organisation, Purpose::Funds, bank.now(), body);
     let path = place(&consent.id);
-    let explicit = caller.header("tpp-explicit-authorisation-preferred") == Some("true");
-    let started =
-        if explicit { None } else { Some(prepared(&bank, &caller, Subject::Consent(consent.id.clone()))?) };
-    let links = match &started {
-        Some(authorisation) => links(&bank, &path, authorisation),
-        None => explicit_links(&bank, &path),
-    };
-    let answer = json!({"consentStatus": "received", "consentId": consent.id, "_links": links});
-    bank.vault.change(|book| {
-        book.prune(now);
-        book.names.insert(consent.tpp.clone(), caller.name());
-        book.consents.insert(consent.id.clone(), consent);
-        if let Some(authorisation) = started {
-            book.authorisations.insert(authorisation.id.clone(), authorisation);
-        }
-    });
-    bank.vault.keep().await?;
-    Ok((StatusCode::CREATED, approach(&bank), [(LOCATION, path)], Json(answer)).into_response())
+    lodge(&bank, &caller, consent, path).await
 }
 
 pub(super) async fn read(

@@ -17,7 +17,7 @@ use consentry::demo::{Answer, Browser, Client, RETURN, Tpp, Visit, verifier};
 use consentry::sandbox::{Sandbox, SandboxOptions};
 use domain::{Clock, ManualClock, ShiftedClock, SystemClock, SystemEntropy};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub const UK: &str = "gb-albion-bank";
@@ -213,6 +213,18 @@ impl TestGateway {
         sandbox.stop().await;
         change();
         Self::on(folder, database_url, Wanted { clock, ..Wanted::default() }).await
+    }
+}
+
+/// Currency of a bank's country, and an account there that is paid.
+pub fn payee(bank: &str) -> (&'static str, Value) {
+    match bank {
+        UK => {
+            let account = json!({ "sort_code": "200000", "account_number": "55779911" });
+            ("GBP", json!({ "sort_code_account_number": account }))
+        }
+        POLISH => ("PLN", json!({ "iban": "PL06999010060000000000020018" })),
+        _ => ("EUR", json!({ "iban": "DE42999100002000000018" })),
     }
 }
 
