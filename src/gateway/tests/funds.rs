@@ -425,14 +425,14 @@ async fn nothing_of_a_question_is_logged_and_no_answer_is_kept() {
     let tpp = issuer(&gw).await;
     for (bank, currency) in [(UK, "GBP"), (EU, "EUR"), (STET, "EUR"), (POLISH, "PLN")] {
         let given = given(&tpp, bank, gw.person()).await.unwrap();
-        ask(&tpp, &given, "77.31", currency).await.expect(200).unwrap();
+        ask(&tpp, &given, "4077.31", currency).await.expect(200).unwrap();
         gw.sandbox.bank(bank).unwrap().0.arm("POST", "unds", Fault::MalformedJson, 1);
-        assert_problem(&ask(&tpp, &given, "77.31", currency).await, 502, "institution.malformed");
+        assert_problem(&ask(&tpp, &given, "4077.31", currency).await, 502, "institution.malformed");
     }
     let log = log.text();
     assert!(log.contains("Consent con_uk_"), "the log says something");
     let personal =
-        ["10000017", "DE17999100001000000017", "000000010017", "77.31", "order 7", "Anna Whitfield"];
+        ["10000017", "DE17999100001000000017", "000000010017", "4077.31", "order 7", "Anna Whitfield"];
     let leaked: Vec<_> = personal.iter().filter(|datum| log.contains(**datum)).collect();
     assert!(leaked.is_empty(), "{leaked:?}");
     let read = |name: &str| {
@@ -446,7 +446,7 @@ async fn nothing_of_a_question_is_logged_and_no_answer_is_kept() {
     } else {
         assert!(home.contains("DE17999100001000000017"), "the search finds what is there");
         assert!(!read("global").contains("DE17999100001000000017"));
-        assert!(!home.contains("77.31") && !home.contains("\"available\""));
+        assert!(!home.contains("4077.31") && !home.contains("\"available\""));
     }
     gw.sandbox.stop().await;
 }

@@ -12,6 +12,7 @@ mod support;
 use consentry::demo::{RETURN, Tpp};
 use modelbank::{Fault, LedgerLine};
 use serde_json::{Value, json};
+use support::log::Log;
 use support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
 
 const BANKS: [&str; 6] = [UK, EU, DECOUPLED, EMBEDDED, STET, POLISH];
@@ -226,6 +227,25 @@ async fn a_batch_names_every_mistake_by_its_place() {
     let path = format!("/v1/payment-batches/{}/cancel", ordered.text("/id"));
     let cancelled = tpp.post(&own, &path, &json!({})).await.unwrap().expect(200).unwrap();
     assert_eq!(cancelled.text("/state"), "CANCELLED");
+    gw.sandbox.stop().await;
+}
+
+/// Invariant 7: who is paid, on which account, how much and why is in no log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_of_a_batch_is_logged() {
+    let log = Log::of_everything();
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    for bank in BANKS {
+        let order = batch(&gw, &tpp, bank, &["4077.31", REFUSED]).await;
+        let id = approved(&gw, &tpp, &order).await;
+        until(&tpp, &id, |batch| batch["final"] == true).await;
+    }
+    let log = log.text();
+    assert!(log.contains("is SETTLED"), "the log says something");
+    let personal = ["Corner Bookshop", "DE42999100002000000018", "55779911", "Wage 0", "WAGE-0", "4077.31"];
+    let leaked: Vec<_> = personal.iter().filter(|datum| log.contains(**datum)).collect();
+    assert!(leaked.is_empty(), "{leaked:?}");
     gw.sandbox.stop().await;
 }
 
