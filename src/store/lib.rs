@@ -27,6 +27,8 @@ mod orders;
 pub mod payments;
 mod rows;
 pub mod sca;
+#[cfg(feature = "scratch")]
+mod scratch;
 pub mod sessions;
 pub mod snapshots;
 mod together;
@@ -42,6 +44,8 @@ use domain::Region;
 use together::Together;
 
 pub use database::{Database, StoreError, Tx, postgres_databases};
+#[cfg(feature = "scratch")]
+pub use scratch::ScratchDatabase;
 
 /// The store without persons.
 #[derive(Clone, Debug)]

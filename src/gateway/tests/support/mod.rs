@@ -18,6 +18,7 @@ use consentry::sandbox::{Sandbox, SandboxOptions};
 use domain::{Clock, ManualClock, ShiftedClock, SystemClock, SystemEntropy};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use store::ScratchDatabase;
 use tempfile::TempDir;
 
 pub const UK: &str = "gb-albion-bank";
@@ -32,7 +33,7 @@ pub struct TestGateway {
     pub sandbox: Sandbox,
     pub clock: Arc<dyn Clock>,
     folder: TempDir,
-    database_url: Option<String>,
+    database: Option<ScratchDatabase>,
 }
 
 /// How a test wants its sandbox.
@@ -88,15 +89,15 @@ impl TestGateway {
     }
 
     pub async fn wanted(wanted: Wanted) -> Self {
-        let database_url = match postgres() {
+        let database = match postgres() {
             Some(url) => Some(fresh_database(&url).await),
             None => None,
         };
         let folder = tempfile::tempdir().unwrap();
-        Self::on(folder, database_url, wanted).await
+        Self::on(folder, database, wanted).await
     }
 
-    async fn on(folder: TempDir, database_url: Option<String>, wanted: Wanted) -> Self {
+    async fn on(folder: TempDir, database: Option<ScratchDatabase>, wanted: Wanted) -> Self {
         let issuers = folder.path().join("issuers.json");
         std::fs::write(&issuers, wanted.software_issuers.to_string()).unwrap();
         let sandbox = Sandbox::start(SandboxOptions {
@@ -107,14 +108,14 @@ impl TestGateway {
             software_issuers: Some(issuers),
             read_deadline: Duration::from_secs(2),
             event_heartbeat: Duration::from_millis(100),
-            database_url: database_url.clone(),
+            database_url: database.as_deref().map(str::to_owned),
             clock: Arc::clone(&wanted.clock),
             virtual_time: wanted.virtual_time,
             ..SandboxOptions::at(folder.path().join("data"))
         })
         .await
         .unwrap();
-        Self { sandbox, clock: wanted.clock, folder, database_url }
+        Self { sandbox, clock: wanted.clock, folder, database }
     }
 
     /// A fintech that has registered.
@@ -182,7 +183,7 @@ impl TestGateway {
 
     /// The database it keeps its state in, where that is no file.
     pub fn database_url(&self) -> Option<&str> {
-        self.database_url.as_deref()
+        self.database.as_deref()
     }
 
     pub fn folder(&self) -> &std::path::Path {
@@ -195,7 +196,7 @@ impl TestGateway {
         share(&from, &to);
         let options = SandboxOptions {
             auto_approve: true,
-            database_url: self.database_url.clone(),
+            database_url: self.database_url().map(str::to_owned),
             clock: Arc::clone(&self.clock),
             ..SandboxOptions::at(to)
         };
@@ -209,10 +210,10 @@ impl TestGateway {
 
     /// The same, with a change to the state in between.
     pub async fn restarted_after(self, change: impl FnOnce()) -> Self {
-        let Self { sandbox, clock, folder, database_url } = self;
+        let Self { sandbox, clock, folder, database } = self;
         sandbox.stop().await;
         change();
-        Self::on(folder, database_url, Wanted { clock, ..Wanted::default() }).await
+        Self::on(folder, database, Wanted { clock, ..Wanted::default() }).await
     }
 }
 
@@ -324,10 +325,6 @@ fn share(from: &std::path::Path, to: &std::path::Path) {
 }
 
 /// A database name of this test alone, beside the given one.
-pub async fn fresh_database(url: &str) -> String {
-    let mut random = [0_u8; 8];
-    domain::Entropy::fill(&SystemEntropy, &mut random);
-    let suffix = format!("t{}", hex::encode(random));
-    let made = store::postgres_databases(url, &[&suffix]).await.unwrap();
-    made.into_iter().next().unwrap()
+pub async fn fresh_database(url: &str) -> ScratchDatabase {
+    ScratchDatabase::beside(url, &SystemEntropy).await.unwrap()
 }

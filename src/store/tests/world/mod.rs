@@ -5,12 +5,12 @@
 use consentry_store::consents::{BankAccess, ConsentLife, ConsentRow, ConsentTerms};
 use consentry_store::grants::GrantRow;
 use consentry_store::payments::{BankPayment, PaymentRow, PaymentTerms};
-use consentry_store::{GlobalStore, RegionalStore};
+use consentry_store::{GlobalStore, RegionalStore, ScratchDatabase};
 use domain::{
-    Abroad, AccountIdentification, ChargeBearer, Clock, ConsentId, ConsentStatus, Entropy, Execution,
-    ExecutionRule, GrantId, ManualClock, Money, Order, PaymentFrequency, PaymentId, PaymentOrder,
-    PaymentRisk, PaymentScheme, PaymentState, Permission, Recurrence, Region, RemittanceInformation,
-    SortCodeAccount, SystemClock, SystemEntropy, Timestamp,
+    Abroad, AccountIdentification, ChargeBearer, Clock, ConsentId, ConsentStatus, Execution, ExecutionRule,
+    GrantId, ManualClock, Money, Order, PaymentFrequency, PaymentId, PaymentOrder, PaymentRisk,
+    PaymentScheme, PaymentState, Permission, Recurrence, Region, RemittanceInformation, SortCodeAccount,
+    SystemClock, SystemEntropy, Timestamp,
 };
 use tempfile::TempDir;
 
@@ -51,6 +51,7 @@ pub struct World {
     pub clock: ManualClock,
     pub urls: [String; 2],
     pub folder: TempDir,
+    scratch: Option<ScratchDatabase>,
 }
 
 impl World {
@@ -58,21 +59,20 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let url = |name: &str| format!("sqlite://{}?mode=rwc", folder.path().join(name).display());
         let urls = [url("global.sqlite"), url("region.sqlite")];
-        Self::open(urls, folder).await
+        Self::open(urls, folder, None).await
     }
 
     pub async fn on_postgres() -> Option<Self> {
         let url = std::env::var("CONSENTRY_TEST_POSTGRES").ok()?;
-        let name = SystemEntropy.uuid_v4().simple().to_string();
-        let suffixes = [format!("{name}_global"), format!("{name}_uk")];
-        let urls = consentry_store::postgres_databases(&url, &[&suffixes[0], &suffixes[1]]).await.unwrap();
-        Some(Self::open(urls.try_into().unwrap(), tempfile::tempdir().unwrap()).await)
+        let scratch = ScratchDatabase::beside(&url, &SystemEntropy).await.unwrap();
+        let urls = consentry_store::postgres_databases(&scratch, &["global", "uk"]).await.unwrap();
+        Some(Self::open(urls.try_into().unwrap(), tempfile::tempdir().unwrap(), Some(scratch)).await)
     }
 
-    async fn open(urls: [String; 2], folder: TempDir) -> Self {
+    async fn open(urls: [String; 2], folder: TempDir, scratch: Option<ScratchDatabase>) -> Self {
         let global = GlobalStore::open(&urls[0]).await.unwrap();
         let region = RegionalStore::open(uk(), &urls[1]).await.unwrap();
-        Self { global, region, clock: ManualClock::at(SystemClock.now()), urls, folder }
+        Self { global, region, clock: ManualClock::at(SystemClock.now()), urls, folder, scratch }
     }
 
     pub fn now(&self) -> Timestamp {

@@ -1,0 +1,16 @@
+//! Payments of every kind, one by one, in batches and under mandates.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod batches;
+mod kinds;
+mod mandates;
+mod single;

@@ -1,0 +1,96 @@
+//! Two gateways that tell each other through Redis what is revoked.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use consentry::demo::{Client, Tpp};
+use consentry::sandbox::{Sandbox, SandboxOptions};
+use domain::SystemClock;
+use secrecy::ExposeSecret;
+use store::bell::{Bell, Heard};
+use tokio::sync::mpsc;
+
+use crate::support::{assert_problem, fresh_database, postgres};
+
+/// A gateway with a folder of its own on the database of another one, whose
+/// clients it trusts.
+async fn gateway(folder: &Path, database: &str, trust: Option<&Path>, redis: &str) -> Sandbox {
+    Sandbox::start(SandboxOptions {
+        auto_approve: true,
+        database_url: Some(database.to_owned()),
+        redis_url: Some(redis.to_owned()),
+        trust_ca: trust.map(Path::to_path_buf).into_iter().collect(),
+        ..SandboxOptions::at(folder)
+    })
+    .await
+    .unwrap()
+}
+
+/// RFC 7009 §2.2, RS3: once a revocation is answered, no instance accepts the
+/// token, however often both have used it before.
+async fn what_one_revokes_the_other_refuses(redis: &str) {
+    let Some(postgres) = postgres() else {
+        eprintln!("SKIPPED: two gateways share a PostgreSQL; `make test` runs this on one");
+        return;
+    };
+    let database = fresh_database(&postgres).await;
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let one = gateway(folders[0].path(), &database, None, redis).await;
+    let root = folders[0].path().join("pki/root.pem");
+    let two = gateway(folders[1].path(), &database, Some(&root), redis).await;
+
+    let mut tpp = Tpp::discover(&one.access(), Arc::new(SystemClock)).await.unwrap();
+    tpp.register().await.unwrap();
+    let mut elsewhere = tpp.clone();
+    elsewhere.api = two.access().api;
+    let shown = &one.access().pki.fintech;
+    let identity = (shown.certificate_pem.as_str(), shown.key_pem.as_str());
+    elsewhere.http = Client::new(&two.access().pki.root, Some(identity)).unwrap();
+    for _ in 0..20 {
+        let token = tpp.own_token("accounts").await.unwrap();
+        let still = tpp.own_token("accounts").await.unwrap();
+        for token in [&token, &still, &token] {
+            tpp.get(token, "/v1/accounts").await.unwrap().expect(200).unwrap();
+            elsewhere.get(token, "/v1/accounts").await.unwrap().expect(200).unwrap();
+        }
+        let form = [("token", token.expose_secret())];
+        tpp.authenticated("revocation_endpoint", &form).await.unwrap().expect(200).unwrap();
+        for gateway in [&elsewhere, &tpp] {
+            let refused = gateway.get(&token, "/v1/accounts").await.unwrap();
+            assert_problem(&refused, 401, "auth.token_invalid");
+            gateway.get(&still, "/v1/accounts").await.unwrap().expect(200).unwrap();
+        }
+    }
+    one.stop().await;
+    two.stop().await;
+}
+
+/// The same where they tell each other: every revocation rings.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_gateway_revokes_it_tells_the_other() {
+    let Ok(redis) = std::env::var("REDIS_URL") else {
+        eprintln!("SKIPPED: REDIS_URL names no Redis; `make test` starts one");
+        return;
+    };
+    if postgres().is_none() {
+        eprintln!("SKIPPED: two gateways share a PostgreSQL; `make test` runs this on one");
+        return;
+    }
+    let (told, mut hears) = mpsc::unbounded_channel();
+    let bell = Bell::at(&redis).unwrap();
+    tokio::spawn(async move { bell.listen(|heard| told.send(heard).unwrap()).await });
+    assert_eq!(hears.recv().await, Some(Heard::Listening));
+    what_one_revokes_the_other_refuses(&redis).await;
+    for _ in 0..20 {
+        assert_eq!(hears.try_recv(), Ok(Heard::Ring));
+    }
+}
+
+/// Redis is not needed: where it is away, the store is asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_holds_while_redis_is_away() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = format!("redis://{}", taken.local_addr().unwrap());
+    drop(taken);
+    what_one_revokes_the_other_refuses(&nobody).await;
+}

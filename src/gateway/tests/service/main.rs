@@ -1,0 +1,19 @@
+//! The service as a whole: its commands, its edge, its sandbox, several of it, and what it is built of.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cli;
+mod edge;
+mod instances;
+mod layers;
+mod openapi;
+mod sandbox_drive;
+mod sandbox_options;

@@ -1,0 +1,76 @@
+//! PostgreSQL databases that go when their test is over, so that a thousand tests
+//! need no more room than those that run at a time. Only with the feature `scratch`.
+
+use std::ops::Deref;
+
+use domain::Entropy;
+use sqlx::any::AnyPoolOptions;
+
+use crate::{StoreError, postgres_databases};
+
+/// A database beside the one a test may use, and all that are made beside it in turn:
+/// dropped together with this value, whoever is still connected.
+pub struct ScratchDatabase {
+    server: String,
+    name: String,
+    url: String,
+}
+
+impl ScratchDatabase {
+    /// Makes `NAME_t<hex>` beside the database NAME that `server` addresses.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the server cannot be reached or refuses.
+    pub async fn beside(server: &str, entropy: &dyn Entropy) -> Result<Self, StoreError> {
+        let mut random = [0_u8; 8];
+        entropy.fill(&mut random);
+        let suffix = format!("t{:016x}", u64::from_be_bytes(random));
+        let made = postgres_databases(server, &[&suffix]).await?;
+        let url = made.into_iter().next().unwrap_or_default();
+        let name = url.rsplit_once('/').map(|(_, name)| name.to_owned()).unwrap_or_default();
+        Ok(Self { server: server.to_owned(), name, url })
+    }
+}
+
+impl Deref for ScratchDatabase {
+    type Target = str;
+
+    /// Its address.
+    fn deref(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for ScratchDatabase {
+    fn drop(&mut self) {
+        let (server, name) = (self.server.clone(), self.name.clone());
+        // Where a test ends there may be no runtime, or one that must not be blocked.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            match runtime {
+                Ok(runtime) => runtime.block_on(drop_all(&server, &name)).map_err(|why| why.to_string()),
+                Err(why) => Err(why.to_string()),
+            }
+        });
+        match dropping.join() {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => tracing::warn!(why, "the databases of a test stay"),
+            Err(_) => tracing::warn!("the databases of a test stay"),
+        }
+    }
+}
+
+async fn drop_all(server: &str, name: &str) -> Result<(), StoreError> {
+    let pool = AnyPoolOptions::new().max_connections(1).connect(server).await?;
+    let of = "select datname from pg_database where datname = $1 or starts_with(datname, $2)";
+    let names: Vec<String> =
+        sqlx::query_scalar(of).bind(name).bind(format!("{name}_")).fetch_all(&pool).await?;
+    for name in names {
+        // A name cannot be a parameter; all of these were made from hex digits.
+        let sql = sqlx::AssertSqlSafe(format!("drop database if exists \"{name}\" with (force)"));
+        sqlx::raw_sql(sql).execute(&pool).await?;
+    }
+    pool.close().await;
+    Ok(())
+}
