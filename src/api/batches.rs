@@ -15,7 +15,7 @@ use web::{Caller, Cursor, IdempotencyKey, Payments, Problem, ProblemCode, QueryP
 use crate::batch_body::BatchBody;
 use crate::payment_order::{Creditor, Remittance, TransferCreate, check_names, execution, wish};
 use crate::payment_view::{LifeView, SchemeChoiceView, outcome_of};
-use crate::payments::{Place, answered, registered};
+use crate::payments::{Place, admitted, answered};
 use crate::view::{AccountName, Amount, Page, PageParams, Step, limit_of};
 
 /// Most payments in a batch: three digits number them.
@@ -170,6 +170,7 @@ impl BatchCreate {
         };
         let (batch, scheme_choice) = gateway.batch_on_a_rail(&institution, draft, wish)?;
         Ok(PaymentRequest {
+            policy: None,
             institution,
             order: Order::Batch(batch),
             scheme_choice,
@@ -253,9 +254,9 @@ async fn ordered(
     caller: &Caller<Payments>,
     body: BatchBody,
 ) -> Result<PaymentRequest, Problem> {
-    let request = body.batch?.parse(gateway)?;
+    let mut request = body.batch?.parse(gateway)?;
     gateway.check_order(&caller.token, &request.order).await?;
-    registered(gateway, &caller.client_id, &request.redirect_uri).await?;
+    request.policy = admitted(gateway, caller, &request).await?;
     Ok(request)
 }
 

@@ -17,6 +17,7 @@ mod institutions;
 mod mandate_funds;
 mod mandates;
 mod payment_order;
+mod payment_policy;
 mod payment_view;
 mod payments;
 mod problems;
@@ -151,6 +152,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(funds::confirm))
         .routes(routes!(payments::order, payments::list))
         .routes(routes!(payments::validate))
+        .routes(routes!(payment_policy::show))
         .routes(routes!(batches::order))
         .routes(routes!(batches::show))
         .routes(routes!(batches::payments))

@@ -361,6 +361,7 @@ impl PaymentCreate {
                     PaymentOrder { debtor_account: debtor_account.flatten(), execution, risk, ..draft };
                 let (order, scheme_choice) = gateway.on_a_rail(&institution, draft, wish)?;
                 Ok(PaymentRequest {
+                    policy: None,
                     institution,
                     order: Order::Transfer(order),
                     scheme_choice,

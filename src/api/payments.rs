@@ -6,9 +6,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use domain::{InstitutionId, PaymentId, PaymentState, SessionId, Timestamp};
+use domain::{InstitutionId, PaymentId, PaymentPolicy, PaymentState, SessionId, Timestamp};
 use flows::{Gateway, PaymentReply, PaymentRequest};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::clients::ClientRow;
 use store::idempotency::ClaimKey;
 use store::payments::{PaymentRow, PaymentsOf};
 use utoipa::{IntoParams, ToSchema};
@@ -95,11 +97,24 @@ async fn ordered(
     caller: &Caller<Payments>,
     body: JsonBody<PaymentCreate>,
 ) -> Result<PaymentRequest, Problem> {
-    let request = body.value.parse(gateway)?;
+    let mut request = body.value.parse(gateway)?;
     gateway.check_constraints(&request.institution, request.order.kind(), &body.bytes)?;
     gateway.check_order(&caller.token, &request.order).await?;
-    registered(gateway, &caller.client_id, &request.redirect_uri).await?;
+    request.policy = admitted(gateway, caller, &request).await?;
     Ok(request)
+}
+
+/// Holds an order against the registration of its client, and what that may pay.
+pub(crate) async fn admitted(
+    gateway: &Gateway,
+    caller: &Caller<Payments>,
+    request: &PaymentRequest,
+) -> Result<Option<PaymentPolicy>, Problem> {
+    let client = registered(gateway, &caller.client_id, &request.redirect_uri).await?;
+    if let Some(policy) = &client.payment_policy {
+        gateway.admit_payment(&caller.client_id, policy, &request.order)?;
+    }
+    Ok(client.payment_policy)
 }
 
 /// An order that could be made.
@@ -273,20 +288,19 @@ async fn shown(gateway: &Gateway, payment: &PaymentRow) -> Result<Json<PaymentVi
     PaymentView::of(payment, life).map(Json).ok_or_else(batch)
 }
 
-/// The PSU is sent to no address that the client did not register.
+/// The client: the PSU is sent to no address that it did not register.
 pub(crate) async fn registered(
     gateway: &Gateway,
     client_id: &str,
     redirect_uri: &str,
-) -> Result<(), Problem> {
+) -> Result<ClientRow, Problem> {
     let client = gateway.stores().global().client(client_id).await?;
-    let known = client.as_ref().and_then(|client| client.metadata.get("redirect_uris")?.as_array());
-    if known.is_some_and(|known| known.iter().any(|uri| uri.as_str() == Some(redirect_uri))) {
-        return Ok(());
-    }
-    Err(Problem::new(ProblemCode::Invalid).error(
-        "/redirect_uri",
-        "redirect_uri.unregistered",
-        "one of the redirect_uris of your registration",
-    ))
+    let knows = |client: &ClientRow| {
+        let known = client.metadata.get("redirect_uris").and_then(Value::as_array);
+        known.is_some_and(|known| known.iter().any(|uri| uri.as_str() == Some(redirect_uri)))
+    };
+    client.filter(knows).ok_or_else(|| {
+        let detail = "one of the redirect_uris of your registration";
+        Problem::new(ProblemCode::Invalid).error("/redirect_uri", "redirect_uri.unregistered", detail)
+    })
 }

@@ -81,6 +81,15 @@ impl Order {
         }
     }
 
+    /// All that is paid by it, one after the other.
+    #[must_use]
+    pub fn transfers(&self) -> &[PaymentOrder] {
+        match self {
+            Self::Transfer(order) => std::slice::from_ref(order),
+            Self::Batch(batch) => &batch.transfers,
+        }
+    }
+
     /// The batch, if it is one.
     #[must_use]
     pub fn batch(&self) -> Option<&BatchOrder> {

@@ -17,6 +17,7 @@ mod mandate;
 mod money;
 mod payment;
 mod payment_order;
+mod payment_policy;
 mod period;
 mod region;
 mod violation;
@@ -49,6 +50,7 @@ pub use payment_order::{
     Abroad, ChargeBearer, Execution, ExecutionRule, PaymentContext, PaymentFrequency, PaymentOrder,
     PaymentRisk, PaymentScheme, PaymentType, Recurrence, RemittanceInformation, is_bic,
 };
+pub use payment_policy::{Others, PayeePolicy, PaymentPolicy};
 pub use period::{Alignment, FortnightOfCalendar, Period, PeriodicLimit, Window, utc_day, utc_midnight};
 pub use region::{InvalidRegion, Region};
 pub use violation::{Violation, Violations};

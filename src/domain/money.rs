@@ -148,6 +148,12 @@ impl Money {
         Ok(Self { amount: amount.abs(), currency })
     }
 
+    /// No money, in a currency.
+    #[must_use]
+    pub fn nothing(currency: Currency) -> Self {
+        Self { amount: Decimal::ZERO, currency }
+    }
+
     /// The sum of two amounts; `None` in different currencies, or if it is too large.
     #[must_use]
     pub fn checked_add(&self, other: &Self) -> Option<Self> {
@@ -215,6 +221,16 @@ pub fn plain_decimal(text: &str) -> Option<Decimal> {
         return None;
     }
     text.parse().ok()
+}
+
+impl FromStr for Money {
+    type Err = InvalidAmount;
+
+    /// Reads an amount as it is displayed: `12.30 EUR`.
+    fn from_str(text: &str) -> Result<Self, InvalidAmount> {
+        let (amount, currency) = text.split_once(' ').ok_or(InvalidAmount::NotDecimal)?;
+        Self::parse(amount, currency.parse().map_err(|_| InvalidAmount::NotDecimal)?)
+    }
 }
 
 impl fmt::Display for Money {

@@ -243,6 +243,8 @@ impl Gateway {
                     | FlowError::MandateState(_)
                     | FlowError::MandateBreach(_)
                     | FlowError::MandateUsedUp { .. }
+                    | FlowError::PolicyRefused(_)
+                    | FlowError::DayUsedUp { .. }
                     | FlowError::MandateNotGranted
                     | FlowError::CallbackMismatch
                     | FlowError::CallbackSpent

@@ -78,6 +78,17 @@ pub enum FlowError {
         /// When the next one begins.
         resets_at: domain::Timestamp,
     },
+    /// The operator does not let the client pay this.
+    #[error("the operator does not let the client pay this")]
+    PolicyRefused(Violations),
+    /// The client has ordered on this day what the operator lets it order on one.
+    #[error("the day's payments of the client are used up")]
+    DayUsedUp {
+        /// The limit, in words.
+        limit: String,
+        /// When the next day begins.
+        resets_at: domain::Timestamp,
+    },
     /// The token was granted for another mandate.
     #[error("the token was granted for another mandate")]
     MandateNotGranted,

@@ -31,6 +31,7 @@ mod mandate_payments;
 mod mandates;
 mod payments;
 mod placing;
+mod policies;
 mod psu;
 mod rail;
 mod read;

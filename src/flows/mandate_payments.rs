@@ -14,6 +14,7 @@ use store::{StoreError, Tx};
 
 use crate::accounts::chain;
 use crate::events::Subject;
+use crate::policies::{count, day_of};
 use crate::webhooks::later;
 use crate::{FlowError, Gateway, PaymentReply};
 
@@ -67,6 +68,8 @@ impl Gateway {
             return Err(FlowError::MandateState(mandate.status));
         }
         mandate.terms.order.constraints.admit(&request.amount, now)?;
+        let client = self.parts.stores.global().client(client_id).await?;
+        let policy = client.and_then(|client| client.payment_policy);
         match tx.use_mandate(id).await {
             Ok(()) => {}
             // Ended since it was read.
@@ -77,7 +80,12 @@ impl Gateway {
             Err(error) => return Err(error.into()),
         }
         let draws = self.draw(&mut tx, &mandate, &request.amount).await?;
-        let payment = self.payment_of(&mandate, request, draws);
+        let mut payment = self.payment_of(&mandate, request, draws);
+        if let Some(policy) = &policy {
+            self.admit_payment(client_id, policy, &payment.terms.order)?;
+            payment.terms.counted_on = policy.limits_days().then(|| day_of(now));
+        }
+        count(&mut tx, policy.as_ref(), &payment).await?;
         tx.record_payment(&payment).await?;
         let subject = Subject::Payment(payment.id, payment.state, payment.kind());
         tx.emit(&self.event(client_id, &subject, 1, now)).await?;
@@ -172,6 +180,7 @@ impl Gateway {
                 failure: None,
                 under: Some(UnderMandate { mandate: mandate.id, draws }),
                 scheme_choice: None,
+                counted_on: None,
             },
             bank: BankPayment {
                 consent_id: mandate.bank.consent_id.clone(),

@@ -6,7 +6,7 @@
 //! payment's new state are committed; after a failure that may have reached
 //! the bank nothing is sent again, the bank is only asked.
 
-use domain::{InstitutionId, Order, PaymentId, PaymentState, Region, SessionId, Timestamp};
+use domain::{InstitutionId, Order, PaymentId, PaymentPolicy, PaymentState, Region, SessionId, Timestamp};
 use store::Tx;
 use store::idempotency::{Claim, ClaimKey};
 use store::payments::{BankPayment, Failure, PaymentRow, PaymentTerms};
@@ -14,6 +14,7 @@ use store::sessions::SessionRow;
 
 use crate::consents::DAY;
 use crate::events::Subject;
+use crate::policies::{count, day_of, uncount};
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -32,6 +33,8 @@ pub struct PaymentRequest {
     pub state: Option<String>,
     /// The TPP's own name for the payment.
     pub client_reference: Option<String>,
+    /// What the client may pay, where that is limited.
+    pub policy: Option<PaymentPolicy>,
 }
 
 /// The answer to an order.
@@ -77,6 +80,7 @@ impl Gateway {
         let plain = id.uuid().simple().to_string();
         name(&mut request.order, &plain);
         let end = later(now, APPROVAL_TIME);
+        let counted_on = request.policy.as_ref().filter(|policy| policy.limits_days()).map(|_| day_of(now));
         let payment = PaymentRow {
             id,
             client_id: client_id.to_owned(),
@@ -90,6 +94,7 @@ impl Gateway {
                 failure: None,
                 under: None,
                 scheme_choice: request.scheme_choice,
+                counted_on,
             },
             bank: BankPayment::default(),
             created_at: now,
@@ -103,6 +108,7 @@ impl Gateway {
         if let Some(replayed) = self.answered_before(&mut tx, &claim).await? {
             return Ok(replayed);
         }
+        count(&mut tx, request.policy.as_ref(), &payment).await?;
         tx.record_payment(&payment).await?;
         let subject = Subject::Payment(id, payment.state, payment.kind());
         tx.emit(&self.event(client_id, &subject, 1, now)).await?;
@@ -257,6 +263,7 @@ impl Gateway {
         let sequence = tx.update_payment(was, &payment, flagged, actor, now).await?;
         if was != payment.state && came_to_nothing(payment.state) {
             give_back(&mut tx, &payment).await?;
+            uncount(&mut tx, &payment).await?;
         }
         if sequence > 0 {
             let subject = match flagged {

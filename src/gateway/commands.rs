@@ -6,6 +6,7 @@ pub(crate) mod clients;
 mod discover;
 pub(crate) mod keys;
 pub(crate) mod openapi;
+mod payment_policy;
 #[cfg(feature = "plugins")]
 pub(crate) mod plugins;
 pub(crate) mod probe;

@@ -141,6 +141,7 @@ pub(crate) async fn register(State(oauth): State<OAuth>, wanted: Wanted) -> Resu
         metadata,
         registration_digest: None,
         created_at: now,
+        payment_policy: None,
     };
     Ok((StatusCode::CREATED, Json(answer(&oauth, &client, &row, &management))).into_response())
 }

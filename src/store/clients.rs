@@ -1,10 +1,11 @@
 //! Registered clients (RFC 7591) and the assertions they used up.
 
-use domain::Timestamp;
+use domain::{PaymentPolicy, Timestamp};
 use serde_json::Value;
 
 use crate::database::micros;
-use crate::rows::{Columns, json_text};
+use crate::policies::policy_of;
+use crate::rows::{Columns, found, json_text};
 use crate::together::{Claim, Entry};
 use crate::{GlobalStore, StoreError, Tx};
 
@@ -21,6 +22,8 @@ pub struct ClientRow {
     pub registration_digest: Option<String>,
     /// When it was registered.
     pub created_at: Timestamp,
+    /// What the operator lets it pay; none, if that is not limited.
+    pub payment_policy: Option<PaymentPolicy>,
 }
 
 fn read(row: &sqlx::any::AnyRow) -> Result<ClientRow, StoreError> {
@@ -31,6 +34,7 @@ fn read(row: &sqlx::any::AnyRow) -> Result<ClientRow, StoreError> {
         metadata: columns.json("metadata")?,
         registration_digest: columns.optional_text("registration_digest")?,
         created_at: columns.time("created_at")?,
+        payment_policy: policy_of(&columns)?,
     })
 }
 
@@ -198,8 +202,4 @@ impl Tx {
         }
         Ok(())
     }
-}
-
-fn found(done: &sqlx::any::AnyQueryResult) -> Result<(), StoreError> {
-    if done.rows_affected() == 0 { Err(StoreError::NotFound) } else { Ok(()) }
 }

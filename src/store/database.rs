@@ -53,6 +53,7 @@ pub(crate) const GLOBAL: Schema = &[
     (3, "token indexes", include_str!("../../migrations/global/0003_token_indexes.sql")),
     (20, "webhook secrets", include_str!("../../migrations/global/0020_webhook_secrets.sql")),
     (21, "webhook certificates", include_str!("../../migrations/global/0021_webhook_certificates.sql")),
+    (30, "payment policies", include_str!("../../migrations/global/0030_payment_policies.sql")),
 ];
 
 /// Schema of a region's store.
@@ -68,6 +69,7 @@ pub(crate) const REGION: Schema = &[
     (9, "turns", include_str!("../../migrations/region/0009_turns.sql")),
     (10, "event order", include_str!("../../migrations/region/0010_event_order.sql")),
     (11, "event positions", include_str!("../../migrations/region/0011_event_positions.sql")),
+    (20, "client spending", include_str!("../../migrations/region/0020_client_spending.sql")),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,6 +25,7 @@ pub mod instances;
 pub mod mandates;
 mod orders;
 pub mod payments;
+pub mod policies;
 mod rows;
 pub mod sca;
 #[cfg(feature = "scratch")]

@@ -3,7 +3,7 @@
 
 use domain::{
     Abroad, BatchOrder, Execution, Money, Order, PaymentOrder, PaymentRisk, PaymentScheme,
-    RemittanceInformation,
+    RemittanceInformation, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,8 @@ pub(crate) struct StoredTerms {
     under: Option<UnderMandate>,
     #[serde(default, skip_serializing_if = "is_default")]
     scheme_choice: Option<String>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    counted_on: Option<Timestamp>,
 }
 
 /// A batch is known by its transfers.
@@ -79,6 +81,7 @@ impl From<&PaymentTerms> for StoredTerms {
             failure: terms.failure.clone(),
             under: terms.under.clone(),
             scheme_choice: terms.scheme_choice.clone(),
+            counted_on: terms.counted_on,
         }
     }
 }
@@ -133,6 +136,7 @@ impl StoredTerms {
             failure: self.failure,
             under: self.under,
             scheme_choice: self.scheme_choice,
+            counted_on: self.counted_on,
         })
     }
 }

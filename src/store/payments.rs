@@ -31,6 +31,8 @@ pub struct PaymentTerms {
     pub under: Option<UnderMandate>,
     /// Why it runs on its rail, where the TPP left that to us.
     pub scheme_choice: Option<String>,
+    /// First instant of the day whose limit of its client it counts towards, if there is one.
+    pub counted_on: Option<Timestamp>,
 }
 
 /// The mandate of a payment, and its part in the mandate's limits.

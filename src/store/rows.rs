@@ -21,7 +21,8 @@ impl<'r> Columns<'r> {
         Ok(Self { row, table, id })
     }
 
-    fn corrupt(&self, column: &'static str) -> StoreError {
+    /// A column that holds what nobody of ours wrote.
+    pub(crate) fn corrupt(&self, column: &'static str) -> StoreError {
         StoreError::Corrupt { table: self.table, column, id: self.id.clone() }
     }
 
@@ -76,6 +77,11 @@ pub(crate) fn json_text<T: Serialize>(value: &T) -> Result<String, StoreError> {
 /// Turns "one row changed" into success and "none" into a conflict.
 pub(crate) fn exactly_one(done: &sqlx::any::AnyQueryResult) -> Result<(), StoreError> {
     if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict) }
+}
+
+/// Turns "no row changed" into an error.
+pub(crate) fn found(done: &sqlx::any::AnyQueryResult) -> Result<(), StoreError> {
+    if done.rows_affected() == 0 { Err(StoreError::NotFound) } else { Ok(()) }
 }
 
 /// Leaves out what cannot be read, and says so: one bad row stops no other.

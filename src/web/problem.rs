@@ -271,8 +271,8 @@ impl Problem {
         problem
     }
 
-    fn of_violations(violations: &Violations) -> Self {
-        let mut problem = Self::new(ProblemCode::Invalid);
+    fn of_violations(code: ProblemCode, violations: &Violations) -> Self {
+        let mut problem = Self::new(code);
         for violation in violations.iter() {
             problem = problem.error(&violation.pointer, violation.code, violation.detail.clone());
         }
@@ -323,7 +323,7 @@ impl From<FlowError> for Problem {
             FlowError::NotFound(what) => {
                 Self::new(ProblemCode::NotFound).detail(format!("There is no such {what}."))
             }
-            FlowError::Invalid(violations) => Self::of_violations(&violations),
+            FlowError::Invalid(violations) => Self::of_violations(ProblemCode::Invalid, &violations),
             FlowError::SnapshotGone => Self::new(ProblemCode::CursorGone)
                 .detail("Ask without a cursor: everything counts as new then."),
             FlowError::UnknownInstitution(_) => Self::new(ProblemCode::InstitutionUnknown)
@@ -358,6 +358,12 @@ impl From<FlowError> for Problem {
                     .detail(format!("At most {max_amount} per {period}; the next begins at {resets_at}."))
                     .outcome("not_executed")
             }
+            FlowError::PolicyRefused(violations) => {
+                Self::of_violations(ProblemCode::PaymentPolicy, &violations).outcome("not_executed")
+            }
+            FlowError::DayUsedUp { limit, resets_at } => Self::new(ProblemCode::PaymentDayUsedUp)
+                .detail(format!("At most {limit} on a day; the next begins at {resets_at}."))
+                .outcome("not_executed"),
             FlowError::MandateNotGranted => Self::new(ProblemCode::MandateNotGranted).outcome("not_executed"),
             FlowError::OrderNotGranted => Self::new(ProblemCode::PaymentNotGranted).outcome("not_executed"),
             FlowError::CallbackMismatch => Self::new(ProblemCode::CallbackMismatch),

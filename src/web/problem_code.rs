@@ -120,6 +120,11 @@ codes! {
     /// The token was granted for a payment of another amount or payee
     /// (dynamic linking, RTS art. 5).
     PaymentNotGranted = "payment.not_granted", FORBIDDEN, "client", false, "The PSU approved another payment";
+    /// The operator of the gateway does not let the client pay that much, or that payee.
+    PaymentPolicy = "policy.refused", FORBIDDEN, "client", false, "You may not pay this";
+    /// The client has ordered as much today as the operator of the gateway lets it; it may
+    /// order on once the next day begins.
+    PaymentDayUsedUp = "policy.day_used_up", UNPROCESSABLE_ENTITY, "client", true, "You have less left today";
     /// The mandate has ended, or the PSU has not given it yet. Nothing was paid.
     MandateState = "mandate.not_in_force", FORBIDDEN, "psu", false, "The mandate is not in force";
     /// The payment is more than the mandate allows in one, in another currency, or

@@ -46,6 +46,9 @@ pub(crate) async fn run(command: ClientsCommand) -> anyhow::Result<ExitCode> {
         ClientsCommand::Suspend { id, at } => change(&at, &id, Status::Suspended).await,
         ClientsCommand::Activate { id, at } => change(&at, &id, Status::Active).await,
         ClientsCommand::Remove { id, at } => change(&at, &id, Status::Deleted).await,
+        ClientsCommand::Policy { id, set, none, at } => {
+            super::payment_policy::run(&at, &id, set.as_deref(), none).await
+        }
     }
 }
 
@@ -67,11 +70,11 @@ impl Status {
     }
 }
 
-fn is_gone(row: &ClientRow) -> bool {
+pub(super) fn is_gone(row: &ClientRow) -> bool {
     ![Status::Active, Status::Suspended].iter().any(|status| row.status == status.as_str())
 }
 
-async fn open(at: &StoreArgs) -> anyhow::Result<GlobalStore> {
+pub(super) async fn open(at: &StoreArgs) -> anyhow::Result<GlobalStore> {
     let url = match &at.database_url {
         Some(url) => store::postgres_databases(url, &["global"])
             .await
@@ -87,7 +90,7 @@ async fn open(at: &StoreArgs) -> anyhow::Result<GlobalStore> {
     GlobalStore::open(&url).await.context("the clients cannot be read")
 }
 
-async fn existing(store: &GlobalStore, id: &str) -> anyhow::Result<ClientRow> {
+pub(super) async fn existing(store: &GlobalStore, id: &str) -> anyhow::Result<ClientRow> {
     let row = store.client(id).await?;
     row.with_context(|| format!("there is no client {id}: see `consentry clients list`"))
 }

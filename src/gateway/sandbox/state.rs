@@ -89,6 +89,17 @@ pub(crate) fn require_sandbox(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The key of everything that is known by its digest.
+pub(crate) fn id_key(folder: &Path) -> anyhow::Result<[u8; 32]> {
+    let file = folder.join("keys/ids.hex");
+    let text = fs::read_to_string(&file)
+        .with_context(|| format!("{} is missing: remove the data folder and start again", file.display()))?;
+    let mut id_key = [0; 32];
+    hex::decode_to_slice(text.trim(), &mut id_key)
+        .context("keys/ids.hex is damaged: remove the data folder and start again")?;
+    Ok(id_key)
+}
+
 /// Keys of the gateway that are no certificates.
 pub(super) struct Keys {
     pub(super) id_key: [u8; 32],
@@ -117,13 +128,7 @@ impl Keys {
             tokio::task::spawn_blocking(begin).await??;
             fs::rename(&partial, &keys)?;
         }
-        let file = keys.join("ids.hex");
-        let text = fs::read_to_string(&file).with_context(|| {
-            format!("{} is missing: remove the data folder and start again", file.display())
-        })?;
-        let mut id_key = [0; 32];
-        hex::decode_to_slice(text.trim(), &mut id_key)
-            .context("keys/ids.hex is damaged: remove the data folder and start again")?;
+        let id_key = id_key(folder)?;
         let webhook = KeyStore::open(folder, Purpose::Webhooks, now)?;
         Ok(Self { id_key, webhook, signing: KeyStore::open(folder, Purpose::IdTokens, now)? })
     }

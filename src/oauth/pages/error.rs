@@ -83,6 +83,8 @@ impl Reason {
             | FlowError::MandateState(_)
             | FlowError::MandateBreach(_)
             | FlowError::MandateUsedUp { .. }
+            | FlowError::PolicyRefused(_)
+            | FlowError::DayUsedUp { .. }
             | FlowError::MandateNotGranted => Self::ConsentOver,
             FlowError::CallbackMismatch => Self::CallbackMismatch,
             FlowError::CallbackSpent => Self::CallbackSpent,

@@ -1,8 +1,6 @@
 //! What the operator does to clients from the command line, while the gateway
 //! runs.
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use crypto::Psd2Role;
@@ -11,20 +9,8 @@ use serde_json::{Value, json};
 use store::consents::ConsentFilter;
 
 use crate::fintech::{assert_error, authority, own_token_of, subject, tpp_with, with};
+use crate::support::operator::clients;
 use crate::support::{EU, TestGateway, UK, assert_problem};
-
-fn clients(gw: &TestGateway, arguments: &[&str], input: &Value) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_consentry"));
-    command.arg("clients").args(arguments).arg("--data-dir").arg(gw.folder().join("data"));
-    command.env_remove("CONSENTRY_DATABASE_URL");
-    if let Some(url) = gw.database_url() {
-        command.env("CONSENTRY_DATABASE_URL", url);
-    }
-    let mut run =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    run.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
-    run.wait_with_output().unwrap()
-}
 
 fn done(gw: &TestGateway, arguments: &[&str], input: &Value) -> Value {
     let output = clients(gw, arguments, input);

@@ -13,4 +13,5 @@ mod support;
 mod batches;
 mod kinds;
 mod mandates;
+mod policies;
 mod single;

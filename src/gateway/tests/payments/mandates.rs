@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::support::customer::Customer;
+use crate::support::operator::clients;
 use crate::support::{EU, TestGateway, UK, Wanted, assert_problem, rows};
 use consentry::demo::{Answer, Delivery, RETURN, Receiver, Tpp, verifier};
 use domain::MandateId;
@@ -559,5 +560,21 @@ async fn clients_are_told_of_their_mandates() {
         .collect();
     kinds.sort_unstable();
     assert_eq!(kinds, told);
+    world.gw.sandbox.stop().await;
+}
+
+/// What the operator lets a client pay holds under a mandate as well, and nothing is drawn
+/// on the mandate by what is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_under_a_mandate_is_held_against_the_clients_policy() {
+    let world = World::start().await;
+    let file = world.gw.folder().join("policy.toml");
+    std::fs::write(&file, "max_per_payment = [\"20.00 GBP\"]\nmax_per_day = [\"30.00 GBP\"]\n").unwrap();
+    let set = ["policy", &world.tpp.client_id, "--set", file.to_str().unwrap()];
+    assert!(clients(&world.gw, &set, &Value::Null).status.success());
+    assert_problem(&world.pay("20.01").await, 403, "policy.refused");
+    world.pay("20.00").await.expect(201).unwrap();
+    assert_problem(&world.pay("10.01").await, 422, "policy.day_used_up");
+    assert_eq!(used(&world.shown().await), "20.00");
     world.gw.sandbox.stop().await;
 }

@@ -1,8 +1,9 @@
 //! An operator at the command line, with the profile of one of the sandbox's banks.
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use connect::Signing;
 use serde_json::Value;
@@ -104,4 +105,18 @@ impl Operator {
 
 pub fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Runs `consentry clients` on the state of a gateway.
+pub fn clients(gw: &TestGateway, arguments: &[&str], input: &Value) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_consentry"));
+    command.arg("clients").args(arguments).arg("--data-dir").arg(gw.folder().join("data"));
+    command.env_remove("CONSENTRY_DATABASE_URL");
+    if let Some(url) = gw.database_url() {
+        command.env("CONSENTRY_DATABASE_URL", url);
+    }
+    let mut run =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    run.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
+    run.wait_with_output().unwrap()
 }
