@@ -110,7 +110,7 @@ impl Gateway {
             Err(error) => Err(error),
         };
         match answer {
-            Ok(()) => self.poll_payment(payment).await,
+            Ok(()) => self.poll_payment(payment).await.map(|_| ()),
             Err(error) if error.outcome == Outcome::NotDone && is_refusal(error.kind) => {
                 tracing::info!(payment.id = %payment.id, error = %error, "The bank keeps payment {}", payment.id);
                 Err(FlowError::PaymentState(payment.state))

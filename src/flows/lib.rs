@@ -6,6 +6,7 @@
 
 mod accounts;
 mod answers;
+mod approving;
 mod bank;
 mod bank_tokens;
 mod cancelling;

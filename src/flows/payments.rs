@@ -228,7 +228,7 @@ impl Gateway {
         let payment = self.any_payment(id).await?;
         let ours = payment.can_cancel();
         if payment.state == PaymentState::Authorizing && !ours {
-            return self.poll_payment(payment).await;
+            return self.poll_payment(payment).await.map(|_| ());
         }
         if ours {
             let failure = Failure {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use connect::bank_oauth::{BankTokens, Role};
+use connect::bank_oauth::Role;
 use connect::{
     BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, CallContext, Dialect, Operation, Outcome,
     PaymentReport, Profile, PsuPresence, ScaStart, TokenKind,
@@ -82,8 +82,9 @@ impl Gateway {
         match lodged {
             Ok(leg) => {
                 let soon = later(self.now(), 1);
-                let decoupled = matches!(leg, BankLeg::Decoupled(_) | BankLeg::Done);
-                let next_poll_at = if decoupled { Some(soon) } else { payment.next_poll_at };
+                let apart = matches!(leg, BankLeg::Decoupled(_) | BankLeg::Done);
+                let next_poll_at = if apart { Some(soon) } else { payment.next_poll_at };
+                bank.approved_apart_until = payment.next_poll_at.filter(|_| apart);
                 self.keep_lodged(payment, &bank, next_poll_at).await?;
                 Ok(match leg {
                     BankLeg::Redirect(url) => NextStep::Redirect(url),
@@ -184,38 +185,6 @@ impl Gateway {
         self.leg_of(profile, &pending, psu, sca).await
     }
 
-    /// The PSU approved at the bank and the bank gave a token: submits the
-    /// order, where the bank's standard has that as a step of its own.
-    pub(crate) async fn approved_payment(
-        self: &Arc<Self>,
-        id: PaymentId,
-        tokens: Option<BankTokens>,
-    ) -> Result<(), FlowError> {
-        let payment = self.any_payment(id).await?;
-        if !payment.bank.submits_after_sca {
-            self.poll_payment(payment).await?;
-            return Ok(());
-        }
-        if payment.state != PaymentState::Authorizing {
-            return Err(FlowError::PaymentState(payment.state));
-        }
-        let soon = later(self.now(), 5);
-        let payment = self
-            .move_payment(payment, "psu", |row| {
-                row.state = PaymentState::Authorized;
-                // Submitted right below; if this process ends before, by the next.
-                row.next_poll_at = Some(soon);
-                if let Some(tokens) = tokens {
-                    self.keep_payment_tokens(row, &tokens);
-                }
-            })
-            .await?;
-        let gateway = Arc::clone(self);
-        tokio::spawn(async move { gateway.submit_payment(payment).await })
-            .await
-            .unwrap_or(Err(FlowError::Busy))
-    }
-
     /// Submits an authorised order: once. The state `SUBMITTED` and the id of
     /// the request are committed before the first byte goes out.
     pub(crate) async fn submit_payment(self: &Arc<Self>, payment: PaymentRow) -> Result<(), FlowError> {
@@ -271,14 +240,18 @@ impl Gateway {
         }
     }
 
-    /// Asks the bank how a payment stands, and moves ours along.
-    pub(crate) async fn poll_payment(&self, payment: PaymentRow) -> Result<(), FlowError> {
+    /// Asks the bank how a payment stands, and moves ours along. How far the PSU's approval
+    /// has come, where the bank says no more than that.
+    pub(crate) async fn poll_payment(
+        &self,
+        payment: PaymentRow,
+    ) -> Result<Option<BankConsentStatus>, FlowError> {
         let profile = self.bank(&payment.institution)?;
         let dialect = self.dialect_of(&profile)?;
         let rail = self.rail_of(&*dialect, &profile, &payment).await?;
         let Some(lodged) = payment.bank.consent_id.clone() else {
             // The bank has not named the order: there is nothing to ask about.
-            return Ok(());
+            return Ok(None);
         };
         let (payment, token) = self.token_about(&profile, &*dialect, payment).await;
         let token = match token {
@@ -293,7 +266,7 @@ impl Gateway {
         let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(&ids.lodged));
         let report = match rail.status(&cx, &ids) {
             // There is no name to ask by: what became of it stays open.
-            None => return self.hold(payment).await,
+            None => return self.hold(payment).await.map(|()| None),
             Some(Ok(request)) => match self.call_for_payment(&profile, request).await {
                 Ok(response) => rail.status_read(&cx, &ids, &response),
                 Err(error) => Err(error),
@@ -301,7 +274,7 @@ impl Gateway {
             Some(Err(error)) => Err(error),
         };
         match report {
-            Ok(report) => self.note_report(payment, &report).await,
+            Ok(report) => self.note_report(payment, &report).await.map(|()| report.consent),
             Err(error) => {
                 self.hold_because(payment, attention_of(&error)).await?;
                 Err(FlowError::Bank(error))

@@ -52,6 +52,10 @@ impl Gateway {
             // Approved, and the process ended before it submitted.
             PaymentState::Authorized => self.submit_payment(payment).await,
             PaymentState::Authorizing if payment.bank.submits_after_sca => {
+                let until = payment.bank.approved_apart_until;
+                if until.is_some_and(|until| self.now() < until) {
+                    return self.follow_approval(payment).await;
+                }
                 // Without our submission the bank executes nothing.
                 self.expire(payment).await
             }
@@ -62,7 +66,7 @@ impl Gateway {
             PaymentState::Authorizing
             | PaymentState::Submitted
             | PaymentState::Accepted
-            | PaymentState::Unknown => self.poll_payment(payment).await,
+            | PaymentState::Unknown => self.poll_payment(payment).await.map(|_| ()),
             PaymentState::Settled
             | PaymentState::Rejected
             | PaymentState::Failed

@@ -109,6 +109,10 @@ pub struct BankPayment {
     pub sca: Option<serde_json::Value>,
     /// Whether the order is sent after the PSU approved it.
     pub submits_after_sca: bool,
+    /// Until when the PSU can approve it apart from the browser, in the bank's app for
+    /// example: it is asked for then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_apart_until: Option<Timestamp>,
     /// ISO 20022 status last reported.
     pub iso_status: Option<String>,
     /// How often the bank was asked for the status.

@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::{BASE, hal};
 use crate::bank::Bank;
 use crate::caller::Caller;
-use crate::engine::{Authorisation, Order, OrderState, ScaState, Subject};
+use crate::engine::{Authorisation, Order, OrderState, ScaState, Subject, accounts};
 use crate::journal::Fact;
 
 /// The customer or the TPP took the order back.
@@ -36,17 +36,18 @@ pub(super) async fn place(
     let (redirect, nok_redirect) = (report("successfulReportUrl")?, report("unsuccessfulReportUrl")?);
     let redirect = redirect.ok_or(Refusal::format("successfulReportUrl is missing"))?;
     let order = order(&bank, organisation, body)?;
+    let holder = in_the_app(&bank, &order.body);
     let authorisation = Authorisation {
         id: bank.fresh("sca-"),
         subject: Subject::Order(order.id.clone()),
-        user: None,
+        user: holder.map(str::to_owned),
         state: ScaState::Received,
         embedded: false,
         wrong: 0,
         created: bank.now(),
         nok_redirect: nok_redirect.or_else(|| Some(redirect.clone())),
         redirect: Some(redirect),
-        decides_itself: None,
+        decides_itself: holder.filter(|_| bank.auto_approve).map(|_| true),
     };
     let location = format!("{BASE}/payment-requests/{}", order.id);
     let approval = format!("{}/sca/{}", bank.pages_url, authorisation.id);
@@ -57,10 +58,13 @@ pub(super) async fn place(
         book.authorisations.insert(authorisation.id.clone(), authorisation);
     });
     bank.vault.keep().await?;
-    let body = json!({
-        "appliedAuthenticationApproach": "REDIRECT",
-        "_links": { "consentApproval": { "href": approval } },
-    });
+    let body = match holder {
+        Some(_) => json!({ "appliedAuthenticationApproach": "DECOUPLED" }),
+        None => json!({
+            "appliedAuthenticationApproach": "REDIRECT",
+            "_links": { "consentApproval": { "href": approval } },
+        }),
+    };
     Ok(([(LOCATION, location)], hal(StatusCode::CREATED, &body)).into_response())
 }
 
@@ -69,6 +73,7 @@ pub(super) async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
+    bank.settle();
     let order = own_order(&bank, &caller, &id)?;
     Ok(hal(StatusCode::OK, &view(&bank, &order)))
 }
@@ -158,6 +163,22 @@ fn view(bank: &Bank, order: &Order) -> Value {
     json!({ "paymentRequest": request, "_links": links })
 }
 
+fn accepts(body: &Value, approach: &str) -> bool {
+    let approaches = body.pointer("/supplementaryData/acceptedAuthenticationApproach");
+    approaches.and_then(Value::as_array).is_some_and(|all| all.iter().any(|one| one == approach))
+}
+
+/// Who is asked in the bank's app, where the TPP accepts that: the holder of the account
+/// that the request names. A second holder comes to the bank's pages.
+fn in_the_app(bank: &Bank, body: &Value) -> Option<&'static str> {
+    let iban = body.pointer("/debtorAccount/iban").and_then(Value::as_str)?;
+    let mut accounts = accounts(bank.kind).iter().filter(|account| account.cosigner.is_none());
+    accounts
+        .find(|account| account.iban == iban)
+        .filter(|_| accepts(body, "DECOUPLED"))
+        .map(|account| account.user)
+}
+
 fn address(body: &Value, name: &str) -> Result<Option<String>, Refusal> {
     let Some(text) = body.pointer(&format!("/supplementaryData/{name}")) else { return Ok(None) };
     let url = text.as_str().and_then(|text| url::Url::parse(text).ok());
@@ -167,12 +188,8 @@ fn address(body: &Value, name: &str) -> Result<Option<String>, Refusal> {
 
 fn order(bank: &Bank, tpp: String, body: Value) -> Result<Order, Refusal> {
     let (product, asked) = instruction(&body, bank.today())?;
-    let redirect = body
-        .pointer("/supplementaryData/acceptedAuthenticationApproach")
-        .and_then(Value::as_array)
-        .is_some_and(|approaches| approaches.iter().any(|approach| approach == "REDIRECT"));
-    if !redirect {
-        return Err(Refusal::format("The bank knows the approach REDIRECT only"));
+    if !accepts(&body, "REDIRECT") {
+        return Err(Refusal::format("The bank must be free to choose the approach REDIRECT"));
     }
     Ok(Order::received(bank.fresh("pr-"), tpp, product, asked, bank.now(), body))
 }

@@ -1,11 +1,14 @@
 //! Payments: settled, refused, declined, expired; never placed twice.
 
 use crate::support::customer::Customer;
-use crate::support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, assert_problem};
+use crate::support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, Wanted, assert_problem};
+use connect::ScaFlow;
 use consentry::demo::{RETURN, Tpp};
-use domain::PaymentState;
+use domain::{PaymentState, ShiftedClock};
 use modelbank::Fault;
+use secrecy::SecretString;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 fn is_final(payment: &Value) -> bool {
     payment["final"] == true
@@ -563,4 +566,53 @@ async fn a_bank_that_repeats_another_order_calls_for_a_person() {
         assert_eq!(asked, [1], "{method}");
     }
     gw.sandbox.stop().await;
+}
+
+/// STET 1.4 `DECOUPLED`: the holder approves in the bank's app, the gateway finds out by
+/// asking, and only then confirms the request, once.
+/// [connector: payment at stet]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_approved_in_the_banks_app_is_confirmed_then() {
+    let gw = TestGateway::start().await;
+    let (tpp, own, id) = in_the_app(&gw).await;
+    let payment = gw.payment_until(&tpp, &own, &id, is_final).await;
+    assert_eq!(payment["state"], "SETTLED");
+    let entries = gw.sandbox.bank(STET).unwrap().1.entries();
+    let confirmed = entries.iter().filter(|entry| entry.path.ends_with("/confirmation"));
+    assert_eq!(confirmed.count(), 1);
+    gw.sandbox.stop().await;
+}
+
+/// Of which the bank hears no approval: it waits as long as the holder has time, and expires.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_that_nobody_approves_in_the_banks_app_expires() {
+    let time = Arc::new(ShiftedClock::default());
+    let wanted = Wanted { auto_approve: false, clock: time.clone(), ..Wanted::default() };
+    let gw = TestGateway::wanted(wanted).await;
+    let (tpp, own, id) = in_the_app(&gw).await;
+    let journal = gw.sandbox.bank(STET).unwrap().1;
+    let asked = || journal.entries().iter().filter(|entry| entry.method == "GET").count() > 2;
+    let waiting = gw.payment_until(&tpp, &own, &id, |_| asked()).await;
+    assert_eq!((&waiting["state"], &waiting["outcome"]), (&json!("AUTHORIZING"), &json!("not_executed")));
+    time.advance(3_600);
+    let own = tpp.own_token("payments").await.unwrap();
+    let payment = gw.payment_until(&tpp, &own, &id, is_final).await;
+    assert_eq!((&payment["state"], &payment["outcome"]), (&json!("EXPIRED"), &json!("not_executed")));
+    gw.sandbox.stop().await;
+}
+
+/// Orders a payment at a STET bank that may ask the holder in its app, and approves it here.
+async fn in_the_app(gw: &TestGateway) -> (Tpp, SecretString, String) {
+    let registry = gw.sandbox.gateway().registry();
+    let mut profile = (*registry.profile(&STET.parse().unwrap()).unwrap()).clone();
+    profile.sca.push(ScaFlow::Decoupled);
+    registry.put(profile);
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let order = euro_payment(STET, "FR7699902000010001000001730", "12.34");
+    let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+    // Where nobody approves at the bank, the page waits on.
+    let (mut person, page) = (gw.person(), ordered.text("/authorization/href"));
+    tokio::spawn(async move { person.walk(&page, RETURN).await.map(drop) });
+    (tpp, own, ordered.text("/id"))
 }

@@ -184,6 +184,7 @@ impl World {
                 failure: None,
                 under: None,
                 scheme_choice: Some("FASTEST".to_owned()),
+                counted_on: Some(self.now()),
             },
             bank: BankPayment::default(),
             created_at: now,
