@@ -22,7 +22,7 @@ use crate::view::{AccountName, Amount, Page, PageParams, Step, limit_of};
 const MOST: usize = 500;
 
 /// Many payments, which the PSU approves together.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BatchCreate {
     /// Where it is paid from.
@@ -254,7 +254,10 @@ async fn ordered(
     caller: &Caller<Payments>,
     body: BatchBody,
 ) -> Result<PaymentRequest, Problem> {
-    let mut request = body.batch?.parse(gateway)?;
+    let batch = body.batch?;
+    let sent = serde_json::to_value(&batch).unwrap_or_default();
+    let mut request = batch.parse(gateway)?;
+    gateway.check_batch_constraints(&request.institution, &sent)?;
     gateway.check_order(&caller.token, &request.order).await?;
     request.policy = admitted(gateway, caller, &request).await?;
     Ok(request)
@@ -302,8 +305,8 @@ pub(crate) async fn payments(
 
 /// Cancel a batch of payments.
 ///
-/// While no bank can execute it: as `POST /v1/payments/{payment_id}/cancel`. A batch that the
-/// bank holds is not taken back there.
+/// As a whole, and as `POST /v1/payments/{payment_id}/cancel`: here while no bank can execute
+/// it, at the bank where `can_cancel` says so.
 #[utoipa::path(post, operation_id = "cancelBatch", path = "/v1/payment-batches/{batch_id}/cancel", tag = "payments",
     security(("mtls_oauth" = ["payments"])), params(("batch_id" = String, Path)),
     responses((status = 200, description = "Done", body = BatchView),

@@ -376,7 +376,7 @@ impl PaymentCreate {
 }
 
 /// One transfer of a batch.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TransferCreate {
     /// How much.

@@ -12,7 +12,8 @@ mod recurring;
 use std::net::IpAddr;
 
 use domain::{
-    Account, AccountIdentification, Balance, Date, IsoPaymentStatus, PaymentOrder, Timestamp, Transaction,
+    Account, AccountIdentification, Balance, Date, IsoPaymentStatus, Order, PaymentOrder, Timestamp,
+    Transaction,
 };
 use secrecy::SecretString;
 use url::Url;
@@ -538,7 +539,7 @@ pub trait PaymentCancellation: Send + Sync {
         &self,
         cx: &CallContext<'_>,
         ids: &BankPaymentIds,
-        order: &PaymentOrder,
+        order: &Order,
     ) -> Result<BankRequest, BankError>;
 
     /// Reads the answer: the bank took the request. Whether the order is gone its status says.

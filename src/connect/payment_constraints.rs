@@ -68,6 +68,10 @@ impl RequiredField {
 /// Our word in a schema for the most that a decimal text may be; JSON Schema's own
 /// `maximum` is for numbers.
 const MAX_DECIMAL: &str = "maxDecimal";
+/// Our word in the schema of a batch for that of each of its payments.
+const EACH_PAYMENT: &str = "eachPayment";
+/// The dialect of the schemas.
+const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 /// Our word in a schema for how many days ahead a day may be.
 const MAX_DAYS_AHEAD: &str = "maxDaysAhead";
 
@@ -86,9 +90,26 @@ impl Profile {
     }
 
     /// What an order of a kind has to be at this institution, as a JSON Schema (draft
-    /// 2020-12) of the body that orders it.
+    /// 2020-12) of the body that orders it. That of a batch has under `eachPayment`, a word
+    /// of ours, the schema of each of its payments with the batch's other members beside
+    /// its own.
     #[must_use]
     pub fn payment_schema(&self, kind: PaymentType) -> Value {
+        let order = self.order_schema(kind);
+        if kind != PaymentType::Bulk {
+            return order;
+        }
+        json!({
+            "$schema": DRAFT,
+            "title": format!("{} payment at {}", kind.as_str(), self.id),
+            "type": "object",
+            "required": ["institution_id", "payments", "redirect_uri"],
+            EACH_PAYMENT: order,
+        })
+    }
+
+    /// What one order has to be.
+    pub(crate) fn order_schema(&self, kind: PaymentType) -> Value {
         let constraints = &self.payment_constraints;
         let mut schemes: Vec<_> = self.payment_schemes.iter().map(|scheme| scheme.as_str()).collect();
         schemes.push("AUTO");
@@ -116,7 +137,10 @@ impl Profile {
                 properties.insert("periodic".into(), json!({ "properties": { "start_date": day } }));
                 required.push("periodic");
             }
-            PaymentType::Single | PaymentType::Bulk | PaymentType::Vrp => {}
+            PaymentType::Bulk => {
+                properties.insert("requested_execution_date".into(), day);
+            }
+            PaymentType::Single | PaymentType::Vrp => {}
         }
         let own = self.berlin_group.required_payment_fields.iter().map(|field| RequiredField::of(*field));
         for field in constraints.required.iter().copied().chain(own) {
@@ -139,7 +163,7 @@ impl Profile {
         }
         let rails = self.payment_schemes.iter().map(|scheme| self.rail_schema(*scheme));
         json!({
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$schema": DRAFT,
             "title": format!("{} payment at {}", kind.as_str(), self.id),
             "type": "object",
             "required": required,

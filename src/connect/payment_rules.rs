@@ -46,7 +46,7 @@ impl PaymentRules {
     /// that check, so that those in use have rules.
     #[must_use]
     pub fn of(profile: &Profile, kind: PaymentType) -> Option<Self> {
-        let (schemas, index) = compiled(profile.payment_schema(kind))?;
+        let (schemas, index) = compiled(profile.order_schema(kind))?;
         let most = &profile.payment_constraints.max_amounts;
         Some(Self {
             schemas,

@@ -81,6 +81,15 @@ impl Order {
         }
     }
 
+    /// What it is called between us and the bank.
+    #[must_use]
+    pub fn instruction_id(&self) -> &str {
+        match self {
+            Self::Transfer(order) => &order.instruction_id,
+            Self::Batch(batch) => &batch.instruction_id,
+        }
+    }
+
     /// All that is paid by it, one after the other.
     #[must_use]
     pub fn transfers(&self) -> &[PaymentOrder] {

@@ -32,6 +32,13 @@ impl Violations {
         self.0.extend(moved);
     }
 
+    /// Takes apart what is wrong: where `which` says so of its place, and the rest.
+    #[must_use]
+    pub fn split(self, which: impl Fn(&str) -> bool) -> (Self, Self) {
+        let (these, rest) = self.0.into_iter().partition(|found| which(&found.pointer));
+        (Self(these), Self(rest))
+    }
+
     /// Keeps the value of a parse, or notes why there is none.
     pub fn take<T, E: fmt::Display>(
         &mut self,

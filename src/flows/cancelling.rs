@@ -40,13 +40,13 @@ impl Gateway {
             | PaymentState::Expired => false,
         };
         let named = payment.bank.consent_id.is_some() && payment.bank.payment_id.is_some();
-        let single = payment.terms.under.is_none() && order.transfer().is_some();
+        let own = payment.terms.under.is_none();
         let offered = |profile: &connect::Profile| {
             let dialect = self.dialect_of(profile).ok();
             let has = dialect.as_deref().is_some_and(|dialect| cancellation_of(dialect).is_some());
             has && profile.capabilities.contains(&Capability::PaymentCancellation)
         };
-        waits && named && single && self.bank(&payment.institution).is_ok_and(|profile| offered(&profile))
+        waits && named && own && self.bank(&payment.institution).is_ok_and(|profile| offered(&profile))
     }
 
     /// Cancels a payment for the TPP that ordered it: here while no bank can execute it,
@@ -103,8 +103,7 @@ impl Gateway {
         let psu_id = payment.bank.psu_id.as_deref();
         let cx = self.context(&profile, None, psu_id, token.as_ref(), Some(&lodged));
         let ids = BankPaymentIds { lodged: lodged.clone(), payment: payment.bank.payment_id.clone() };
-        let order = payment.terms.order.transfer().ok_or_else(unsupported)?;
-        let request = cancellation.cancel(&cx, &ids, order)?;
+        let request = cancellation.cancel(&cx, &ids, &payment.terms.order)?;
         let answer = match self.call_for_payment(&profile, request).await {
             Ok(response) => cancellation.cancelled(&cx, &response),
             Err(error) => Err(error),

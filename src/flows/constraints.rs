@@ -51,7 +51,7 @@ impl Gateway {
         institution: &InstitutionId,
     ) -> Result<Vec<(PaymentType, Value)>, FlowError> {
         let profile = self.bank(institution)?;
-        let kinds = [PaymentType::Single, PaymentType::Scheduled, PaymentType::Periodic];
+        let kinds = [PaymentType::Single, PaymentType::Scheduled, PaymentType::Periodic, PaymentType::Bulk];
         let taken = kinds.into_iter().filter(|kind| profile.takes(*kind));
         Ok(taken.map(|kind| (kind, profile.payment_schema(kind))).collect())
     }
@@ -74,4 +74,61 @@ impl Gateway {
         rules.check(&body, domain::utc_day(self.now()), &mut violations);
         if violations.is_empty() { Ok(()) } else { Err(violations.into()) }
     }
+
+    /// Holds every payment of a batch against the same, with the batch's other members beside
+    /// its own. `batch` is the body that orders it, with `payments`.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Invalid`] with everything that it breaks: what is the batch's once.
+    pub fn check_batch_constraints(
+        &self,
+        institution: &InstitutionId,
+        batch: &Value,
+    ) -> Result<(), FlowError> {
+        let profile = self.bank(institution)?;
+        let Some(rules) = self.rule_book.of(&profile, PaymentType::Bulk) else { return Ok(()) };
+        let mut head = said(batch).and_then(|said| said.as_object().cloned()).unwrap_or_default();
+        let payments = head.remove("payments").unwrap_or_default();
+        let today = domain::utc_day(self.now());
+        let mut violations = Violations::default();
+        for (index, payment) in payments.as_array().into_iter().flatten().enumerate() {
+            let mut whole = payment.as_object().cloned().unwrap_or_default();
+            whole.extend(head.clone());
+            let mut broken = Violations::default();
+            rules.check(&Value::Object(whole), today, &mut broken);
+            let (mine, shared) = broken.split(is_of_each);
+            violations.within(&format!("/payments/{index}"), mine);
+            if index == 0 {
+                violations.within("", shared);
+            }
+        }
+        if violations.is_empty() { Ok(()) } else { Err(violations.into()) }
+    }
+}
+
+/// Members of an order that a batch has for all its payments.
+const SHARED: [&str; 5] =
+    ["institution_id", "debtor_account", "scheme", "requested_execution_date", "redirect_uri"];
+
+/// Whether what a pointer names is each payment's own.
+fn is_of_each(pointer: &str) -> bool {
+    let member = pointer.trim_start_matches('/').split('/').next().unwrap_or_default();
+    !SHARED.contains(&member)
+}
+
+/// A value without what nobody said: members that are null or have nothing in them.
+fn said(value: &Value) -> Option<Value> {
+    let said = match value {
+        Value::Null => return None,
+        Value::Object(members) => {
+            let members = members.iter().filter_map(|(name, value)| Some((name.clone(), said(value)?)));
+            Value::Object(members.collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().filter_map(said).collect()),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    };
+    let empty =
+        said.as_object().is_some_and(serde_json::Map::is_empty) || said.as_array().is_some_and(Vec::is_empty);
+    (!empty).then_some(said)
 }

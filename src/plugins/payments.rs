@@ -5,7 +5,7 @@ use connect::{
     BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, Effect, ExplicitStart,
     LodgedPayment, PaymentCancellation, PaymentInitiation, PaymentReport, RedirectUris, TokenKind,
 };
-use domain::PaymentOrder;
+use domain::{Order, PaymentOrder};
 
 use crate::dialect::heard;
 use crate::reading::Reading;
@@ -181,8 +181,10 @@ impl PaymentCancellation for Plugin {
         &self,
         cx: &CallContext<'_>,
         ids: &BankPaymentIds,
-        order: &PaymentOrder,
+        order: &Order,
     ) -> Result<BankRequest, BankError> {
+        // The interface knows no batches, so that none of them is with a plugin's bank.
+        let order = order.transfer().ok_or_else(|| cx.error(BankErrorKind::Unsupported))?;
         let held = asking::held(order, &ids.lodged, ids.payment.as_deref());
         self.ask_to_pay(cx, &Question::Cancel(held), Effect::Write)
     }

@@ -13,7 +13,7 @@ use super::payments::{PaymentAuthorisation, echoed, initiation, iso_reason, lodg
 use super::{after, need_psu_id, request, success, with_redirects};
 use crate::node::Node;
 
-const SERVICE: &str = "bulk-payments";
+pub(super) const SERVICE: &str = "bulk-payments";
 
 /// Batches of the standard; without state.
 #[derive(Clone, Copy, Debug)]

@@ -7,13 +7,13 @@ use connect::{
     ScaStart,
 };
 use domain::{
-    Abroad, Execution, ExecutionRule, IsoPaymentStatus, PaymentFrequency, PaymentOrder, Recurrence,
+    Abroad, Execution, ExecutionRule, IsoPaymentStatus, Order, PaymentFrequency, PaymentOrder, Recurrence,
 };
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::options::{complete, is_pain, payment_status_formats, product, reference};
+use super::options::{complete, is_pain, payment_status_formats, product, product_of, reference};
 use super::{
     BerlinGroup, after, need_psu_id, request, sca_start, start_authorisation, success, with_redirects,
 };
@@ -146,9 +146,13 @@ impl PaymentCancellation for Cancellation {
         &self,
         cx: &CallContext<'_>,
         ids: &BankPaymentIds,
-        order: &PaymentOrder,
+        order: &Order,
     ) -> Result<BankRequest, BankError> {
-        let url = cx.profile.payments_api()?.join(&[service(order), product(cx, order)?, &ids.lodged]);
+        let (service, product) = match order {
+            Order::Transfer(order) => (service(order), product(cx, order)?),
+            Order::Batch(batch) => (super::batches::SERVICE, product_of(cx, batch.scheme, true)?),
+        };
+        let url = cx.profile.payments_api()?.join(&[service, product, &ids.lodged]);
         request(cx, Method::DELETE, url, Effect::Write, None)
     }
 

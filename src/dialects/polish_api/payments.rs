@@ -6,7 +6,7 @@ use connect::{
     LodgedPayment, PaymentCancellation, PaymentInitiation, PaymentReport, RedirectUris,
 };
 use domain::{
-    Abroad, ChargeBearer, Execution, ExecutionRule, IsoPaymentStatus, PaymentFrequency, PaymentOrder,
+    Abroad, ChargeBearer, Execution, ExecutionRule, IsoPaymentStatus, Order, PaymentFrequency, PaymentOrder,
     PaymentScheme, Recurrence, Timestamp,
 };
 use http::StatusCode;
@@ -153,12 +153,18 @@ impl PaymentCancellation for Cancellation {
         &self,
         cx: &CallContext<'_>,
         ids: &BankPaymentIds,
-        order: &PaymentOrder,
+        order: &Order,
     ) -> Result<BankRequest, BankError> {
-        let names = Names::of(order);
+        let (name, cancellation) = match order {
+            Order::Transfer(order) => {
+                let names = Names::of(order);
+                (names.bank, names.cancellation)
+            }
+            Order::Batch(_) => ("bundleId", "cancelPayments"),
+        };
         let payment = ids.payment.as_deref().ok_or_else(|| cx.error(BankErrorKind::ResourceUnknown))?;
-        let members = Map::from_iter([(names.bank.to_owned(), json!(payment))]);
-        let url = address(cx.profile.payments_api()?, "payments", names.cancellation);
+        let members = Map::from_iter([(name.to_owned(), json!(payment))]);
+        let url = address(cx.profile.payments_api()?, "payments", cancellation);
         request(cx, url, Effect::Write, Inside::Payment, members)
     }
 

@@ -7,7 +7,7 @@ use connect::{
     Echo, Effect, ExplicitStart, LodgedPayment, PaymentCancellation, PaymentInitiation, PaymentReport,
     RedirectUris, ScaStart,
 };
-use domain::{ChargeBearer, IsoPaymentStatus, PaymentOrder};
+use domain::{ChargeBearer, IsoPaymentStatus, Order, PaymentOrder};
 use http::Method;
 use serde_json::json;
 use url::Url;
@@ -147,11 +147,11 @@ impl PaymentCancellation for Cancellation {
         &self,
         cx: &CallContext<'_>,
         ids: &BankPaymentIds,
-        order: &PaymentOrder,
+        order: &Order,
     ) -> Result<BankRequest, BankError> {
         let url = cx.profile.payments_api()?.join(&["payment-requests", &ids.lodged]);
         let body = json!({
-            "paymentInformationId": order.instruction_id,
+            "paymentInformationId": order.instruction_id(),
             "paymentInformationStatus": IsoPaymentStatus::Cancelled.as_str(),
             "statusReasonInformation": "DS02",
         });

@@ -118,7 +118,7 @@ fn what_moves_money_is_a_write() {
     let requests = [
         payments.lodge(&cx, &order, &redirects).unwrap(),
         payments.submit(&cx, "s-1", &order).unwrap().unwrap(),
-        cancellation.cancel(&cx, &ids(), &order).unwrap(),
+        cancellation.cancel(&cx, &ids(), &domain::Order::Transfer(order.clone())).unwrap(),
         payments.status(&cx, &ids(), &order).unwrap(),
     ];
     assert!(requests.iter().all(|request| request.url.as_str() == "https://bank.example/pay"));

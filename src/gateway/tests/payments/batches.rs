@@ -3,6 +3,7 @@
 use crate::support::log::Log;
 use crate::support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, assert_problem, rows};
 use consentry::demo::{RETURN, Tpp};
+use domain::Clock;
 use modelbank::{Fault, LedgerLine};
 use serde_json::{Value, json};
 
@@ -282,5 +283,80 @@ async fn the_payments_of_a_batch_come_in_pages_and_payments_are_listed() {
     let other = gw.tpp().await;
     let token = other.own_token("payments").await.unwrap();
     assert!(rows(&other.get(&token, &list("")).await.unwrap().expect(200).unwrap()).is_empty());
+    gw.sandbox.stop().await;
+}
+
+/// A batch whose day is to come is taken back as a whole, and no money of it is moved.
+/// [connector: payment taken back at berlin-redirect berlin-decoupled berlin-embedded stet
+/// polish]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_taken_back_at_its_bank_before_its_day() {
+    let (gw, clock) = TestGateway::with_shifted_clock().await;
+    let tpp = gw.tpp().await;
+    let mut taken_back = Vec::new();
+    for bank in BANKS {
+        let mut wanted = batch(&gw, &tpp, bank, &["41.01", "41.02"]).await;
+        let day = domain::utc_day(clock.now()).tomorrow().unwrap().tomorrow().unwrap();
+        wanted["requested_execution_date"] = json!(day.to_string());
+        let id = approved(&gw, &tpp, &wanted).await;
+        let held = until(&tpp, &id, |batch| batch["iso_status"] != Value::Null).await;
+        assert_eq!(held["can_cancel"], bank != UK, "{bank} {held}");
+        let own = tpp.own_token("payments").await.unwrap();
+        let path = format!("/v1/payment-batches/{id}/cancel");
+        let answer = tpp.post(&own, &path, &json!({})).await.unwrap();
+        if bank == UK {
+            assert_problem(&answer, 409, "payment.state");
+            continue;
+        }
+        assert_eq!(answer.expect(200).unwrap().text("/state"), "CANCELLED", "{bank}");
+        let payments = payments(&tpp, &id).await;
+        assert!(payments.iter().all(|payment| payment["outcome"] == "not_executed"), "{bank}");
+        taken_back.extend(payments.into_iter().map(|payment| (bank, payment)));
+    }
+    clock.advance(4 * 86_400);
+    // The banks carry out what is due when they are asked for anything.
+    for (bank, payment) in &taken_back {
+        assert_eq!(moved(&gw, bank, payment), 0, "{bank}");
+    }
+    gw.sandbox.stop().await;
+}
+
+/// Each payment of a batch is held against what its institution wants; what is the batch's
+/// own is said once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_held_against_what_its_institution_wants() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let registry = gw.sandbox.gateway().registry();
+    let mut bank = (*registry.profile(&EU.parse().unwrap()).unwrap()).clone();
+    bank.payment_constraints
+        .max_amounts
+        .insert(domain::PaymentScheme::SepaCreditTransfer, "50.00".parse().unwrap());
+    bank.payment_constraints.required = vec![connect::RequiredField::DebtorAccount];
+    bank.payment_constraints.max_days_ahead = Some(1);
+    registry.put(bank);
+    let mut wanted = batch(&gw, &tpp, EU, &["50.00", "50.01", "70.00"]).await;
+    let post = async |body: &Value| tpp.post(&own, "/v1/payment-batches", body).await.unwrap();
+    let pointers = |answer: &consentry::demo::Answer| {
+        let errors = answer.json()["errors"].as_array().unwrap().clone();
+        errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let refused = post(&wanted).await;
+    assert_problem(&refused, 422, "request.invalid");
+    assert_eq!(pointers(&refused), ["/payments/1/amount/amount", "/payments/2/amount/amount"]);
+    wanted["payments"].as_array_mut().unwrap().truncate(1);
+    post(&wanted).await.expect(201).unwrap();
+    let day = domain::utc_day(gw.clock.now()).checked_add(jiff::Span::new().days(3)).unwrap();
+    wanted["requested_execution_date"] = json!(day.to_string());
+    wanted.as_object_mut().unwrap().remove("debtor_account");
+    let twice = wanted["payments"][0].clone();
+    wanted["payments"].as_array_mut().unwrap().push(twice);
+    let refused = post(&wanted).await;
+    assert_eq!(pointers(&refused), ["/debtor_account", "/requested_execution_date"]);
+    let shown = tpp.get(&own, &format!("/v1/institutions/{EU}/constraints")).await.unwrap().json();
+    let bulk = shown["data"].as_array().unwrap().iter().find(|kind| kind["type"] == "BULK").unwrap();
+    let required = bulk["schema"]["eachPayment"]["required"].as_array().unwrap();
+    assert!(required.contains(&json!("debtor_account")), "{bulk}");
     gw.sandbox.stop().await;
 }
