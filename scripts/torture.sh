@@ -12,6 +12,7 @@ cd "$(dirname "$0")/.."
 export LC_ALL=C
 
 say() { printf '==> %s\n' "$*"; }
+has() { command -v "$1" >/dev/null 2>&1; }
 die() { printf 'make torture: %s\n' "$*" >&2; exit 1; }
 # shellcheck source=scripts/postgres.sh
 . scripts/postgres.sh
@@ -38,6 +39,7 @@ stop() {
   local code=$?
   trap - EXIT INT TERM
   if [ -n "$postgres_data" ]; then stop_postgres; fi
+  if [ -e "$run/redis.pid" ]; then kill "$(cat "$run/redis.pid")" 2>/dev/null || true; fi
   rm -rf "$run"
   exit "$code"
 }
@@ -62,6 +64,24 @@ tool="$run/postgres.sh"
   echo 'esac'
 } >"$tool"
 chmod 755 "$tool"
+redis=()
+if has redis-server; then
+  redis_port=$(free_port)
+  redis_tool="$run/redis.sh"
+  {
+    echo '#!/bin/sh'
+    echo 'case "$1" in'
+    printf 'kill) kill -9 "$(cat %s/redis.pid)" ;;\n' "$run"
+    printf 'start) redis-server --bind 127.0.0.1 --port %s --dir %s --pidfile %s/redis.pid --daemonize yes --save "" --appendonly no ;;\n' \
+      "$redis_port" "$run" "$run"
+    echo 'esac'
+  } >"$redis_tool"
+  chmod 755 "$redis_tool"
+  "$redis_tool" start >/dev/null
+  redis=(--redis-url "redis://127.0.0.1:$redis_port" --redis-tool "$redis_tool")
+else
+  say "SKIPPED: there is no redis-server to be killed"
+fi
 say "On PostgreSQL, two gateways"
 "${harness[@]}" --payments "$payments" --database-url "postgres://consentry@127.0.0.1:$postgres_port/postgres" \
-  --database-tool "$tool" "$@"
+  --database-tool "$tool" ${redis[@]+"${redis[@]}"} "$@"

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use crate::twist::Twist;
+use crate::wire::Gate;
 use serde_json::{Map, Value};
 
 /// One way to go wrong.
@@ -206,6 +207,7 @@ pub struct Faults {
     armed: Arc<Mutex<Vec<Armed>>>,
     refusing: Arc<AtomicBool>,
     restated: Arc<Mutex<Map<String, Value>>>,
+    wire: Arc<Gate>,
 }
 
 impl Faults {
@@ -240,6 +242,15 @@ impl Faults {
         self.refusing.store(refuse, Ordering::SeqCst);
     }
 
+    /// Lets no byte of any connection arrive or leave, or lets them go on.
+    pub fn hold_wire(&self, held: bool) {
+        self.wire.hold(held);
+    }
+
+    pub(crate) fn wire(&self) -> Arc<Gate> {
+        Arc::clone(&self.wire)
+    }
+
     /// Those that wait.
     #[must_use]
     pub fn armed(&self) -> Vec<Armed> {
@@ -251,6 +262,7 @@ impl Faults {
         self.lock().clear();
         self.restated.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.refuse_connections(false);
+        self.hold_wire(false);
     }
 
     pub(crate) fn refuses_connections(&self) -> bool {

@@ -25,6 +25,7 @@ mod registration;
 mod stet;
 mod twist;
 mod uk;
+mod wire;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

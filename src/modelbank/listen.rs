@@ -28,6 +28,7 @@ use tower::ServiceExt;
 
 use crate::bank::Bank;
 use crate::observe::HangUp;
+use crate::wire::{Gate, Wire};
 use crate::{BankConfig, StartFailed};
 
 /// Most connections of one listener at a time.
@@ -132,9 +133,10 @@ pub(crate) fn serve(
                 continue;
             }
             let (tls, router, shutdown) = (tls.clone(), router.clone(), shutdown.clone());
+            let wire = bank.faults.wire();
             connections.spawn(async move {
                 tokio::select! {
-                    done = tokio::time::timeout(HANDSHAKE, handshake(socket, tls)) => {
+                    done = tokio::time::timeout(HANDSHAKE, handshake(socket, wire, tls)) => {
                         if let Ok(Ok((stream, peer))) = done {
                             connection(stream, peer, router, &shutdown).await;
                         }
@@ -147,11 +149,15 @@ pub(crate) fn serve(
     });
 }
 
-type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
+type TlsStream = tokio_rustls::server::TlsStream<Wire<TcpStream>>;
 
-async fn handshake(socket: TcpStream, tls: TlsAcceptor) -> io::Result<(TlsStream, Option<Peer>)> {
+async fn handshake(
+    socket: TcpStream,
+    wire: Arc<Gate>,
+    tls: TlsAcceptor,
+) -> io::Result<(TlsStream, Option<Peer>)> {
     socket.set_nodelay(true)?;
-    let stream = tls.accept(socket).await?;
+    let stream = tls.accept(Wire::new(socket, wire)).await?;
     let peer = match stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()) {
         None => None,
         Some(der) => Some(Peer(Arc::new(Certificate::parse(der).map_err(io::Error::other)?))),

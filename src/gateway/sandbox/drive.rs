@@ -22,6 +22,9 @@ use crate::demo::{Browser, Client};
 /// Furthest that the clock is moved, in days: the certificates of the sandbox hold
 /// for a year.
 const FURTHEST_DAYS: i64 = 300;
+/// Furthest that the clock is moved back behind the machine's, in seconds: as if the machine's
+/// had been wrong and was set right.
+const LATEST_SECONDS: i64 = 3_600;
 /// How often a person looks into the bank's app.
 const LOOKS_AT_APP: Duration = Duration::from_millis(100);
 /// Most calls that one fault strikes.
@@ -87,7 +90,7 @@ struct ClockOrder {
     #[serde(default)]
     days: u32,
     #[serde(default)]
-    seconds: u32,
+    seconds: i32,
 }
 
 /// A person who goes through our page and the bank's.
@@ -206,6 +209,10 @@ async fn advance(
     let clock = clock.ok_or_else(|| Problem::new(ProblemCode::NotFound).detail(fixed))?;
     let ClockOrder { days, seconds } = order.value;
     let by = i64::from(days).saturating_mul(86_400).saturating_add(i64::from(seconds));
+    if clock.ahead().saturating_add(by) < -LATEST_SECONDS {
+        let reason = "the clock is moved back behind the machine's by at most an hour";
+        return Err(Problem::new(ProblemCode::Invalid).error("/seconds", "field.invalid", reason));
+    }
     if clock.ahead().saturating_add(by) > FURTHEST_DAYS.saturating_mul(86_400) {
         let reason = "the clock is moved by at most 300 days in all: certificates end after a year";
         return Err(Problem::new(ProblemCode::Invalid).error("/days", "field.invalid", reason));

@@ -48,8 +48,10 @@ pub struct Told {
 pub struct Record {
     /// Where it is paid from.
     pub bank: &'static str,
-    /// The end-to-end id that it was ordered with.
+    /// The key that it was ordered with.
     pub name: String,
+    /// The end-to-end id of each payment of it: one, unless it is a batch.
+    pub names: Vec<String>,
     /// Identifiers that orders with its key were answered with: one, or none.
     pub ids: BTreeSet<String>,
     /// Answers that nobody may give.
@@ -60,7 +62,14 @@ pub struct Record {
     pub orders_sent: u32,
     /// It is for the day after.
     pub later: bool,
+    /// Where such orders are made.
+    pub place: &'static str,
 }
+
+/// Where payments are ordered one by one.
+const PAYMENTS: &str = "/v1/payments";
+/// Where they are ordered many at once.
+pub const BATCHES: &str = "/v1/payment-batches";
 
 impl Record {
     pub fn note(&mut self, asked_at: Timestamp, payment: &Value) {
@@ -100,11 +109,13 @@ impl Customer {
         let mut record = Record {
             bank,
             name: name.clone(),
+            names: vec![name.clone()],
             ids: BTreeSet::new(),
             wrong_answers: Vec::new(),
             told: Vec::new(),
             orders_sent: 0,
             later: false,
+            place: PAYMENTS,
         };
         let cents = self.chance.between(1, 9);
         let creditor = if iban.is_empty() {
@@ -130,6 +141,10 @@ impl Customer {
                 order.insert("requested_execution_date".into(), json!(tomorrow.to_string()));
             }
         }
+        // Some are batches. What a UK bank tells of a file is no more than that it was taken.
+        if !record.later && !iban.is_empty() && self.chance.percent(15) {
+            batch_of(&mut record, &mut order, self.chance.between(2, 4));
+        }
         let Some(ordered) = self.order(&mut record, &name, &order).await else { return record };
         let start = ordered.text("/authorization/href");
         let id = ordered.text("/id");
@@ -143,6 +158,7 @@ impl Customer {
 
     /// Sends an order until it is answered.
     async fn order(&mut self, record: &mut Record, key: &str, order: &Value) -> Option<Answer> {
+        let place = record.place;
         let all = async {
             let mut beat = tokio::time::interval(PAUSE);
             let mut answered = None;
@@ -156,20 +172,17 @@ impl Customer {
                 let (one, other) = (self.anywhere(), self.anywhere());
                 match way {
                     // Hangs up before the answer can be there.
-                    0 => {
-                        drop(timeout(impatient, one.post_once(&self.token, "/v1/payments", key, order)).await)
-                    }
+                    0 => drop(timeout(impatient, one.post_once(&self.token, place, key, order)).await),
                     // Twice at once, perhaps at two gateways.
                     1 => {
                         let (a, b) = tokio::join!(
-                            timeout(ANSWER, one.post_once(&self.token, "/v1/payments", key, order)),
-                            timeout(ANSWER, other.post_once(&self.token, "/v1/payments", key, order))
+                            timeout(ANSWER, one.post_once(&self.token, place, key, order)),
+                            timeout(ANSWER, other.post_once(&self.token, place, key, order))
                         );
                         answers.extend([a, b].into_iter().flatten().flatten());
                     }
                     _ => {
-                        let answer =
-                            timeout(ANSWER, one.post_once(&self.token, "/v1/payments", key, order)).await;
+                        let answer = timeout(ANSWER, one.post_once(&self.token, place, key, order)).await;
                         answers.extend(answer.into_iter().flatten());
                     }
                 }
@@ -214,13 +227,14 @@ impl Customer {
 
     /// Asks what became of it, until that is certain or one has waited enough.
     async fn watch(&mut self, record: &mut Record, id: &str) {
+        let path = format!("{}/{id}", record.place);
         let look = async {
             let mut beat = tokio::time::interval(PAUSE);
             loop {
                 beat.tick().await;
                 let asked_at = SystemClock.now();
                 let asked = self.anywhere();
-                let answer = timeout(ANSWER, asked.get(&self.token, &format!("/v1/payments/{id}"))).await;
+                let answer = timeout(ANSWER, asked.get(&self.token, &path)).await;
                 match answer {
                     Ok(Ok(answer)) if answer.status == 200 => {
                         record.note(asked_at, &answer.json());
@@ -255,6 +269,23 @@ impl Customer {
             self.token = token;
         }
     }
+}
+
+/// Makes a batch of an order: so many payments of the same kind.
+fn batch_of(record: &mut Record, order: &mut Value, size: u64) {
+    let Some(order) = order.as_object_mut() else { return };
+    record.place = BATCHES;
+    record.names = (0..size).map(|number| format!("{}-{number}", record.name)).collect();
+    let mut payment = serde_json::Map::new();
+    for member in ["amount", "creditor", "creditor_account", "remittance", "end_to_end_id"] {
+        payment.extend(order.remove_entry(member));
+    }
+    let payments = record.names.iter().map(|name| {
+        let mut payment = payment.clone();
+        payment.insert("end_to_end_id".into(), json!(name));
+        Value::Object(payment)
+    });
+    order.insert("payments".into(), payments.collect());
 }
 
 /// A token, however long it takes.

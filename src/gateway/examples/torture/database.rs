@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::sync::watch;
@@ -14,6 +16,7 @@ use url::Url;
 /// A PostgreSQL behind a proxy.
 pub struct Database {
     cut: Arc<watch::Sender<bool>>,
+    held: Arc<watch::Sender<bool>>,
     /// `TOOL kill` ends the server at once, `TOOL start` starts it again.
     tool: Option<String>,
 }
@@ -28,19 +31,20 @@ impl Database {
         address.set_host(Some("127.0.0.1"))?;
         let _ = address.set_port(Some(listener.local_addr()?.port()));
         let (cut, cuts) = watch::channel(false);
+        let (held, holds) = watch::channel(false);
         tokio::spawn(async move {
             while let Ok((inner, _)) = listener.accept().await {
-                let (host, mut cuts) = (host.clone(), cuts.clone());
+                let (host, mut cuts, holds) = (host.clone(), cuts.clone(), holds.clone());
                 tokio::spawn(async move {
                     let severed = async { drop(cuts.wait_for(|cut| *cut).await) };
                     tokio::select! {
                         () = severed => {}
-                        () = carry(inner, &host, port) => {}
+                        () = carry(inner, &host, port, holds) => {}
                     }
                 });
             }
         });
-        Ok((Self { cut: Arc::new(cut), tool }, address.into()))
+        Ok((Self { cut: Arc::new(cut), held: Arc::new(held), tool }, address.into()))
     }
 
     /// Ends every connection, and lets none come for a while.
@@ -50,24 +54,51 @@ impl Database {
         let _ = self.cut.send(false);
     }
 
+    /// Lets nothing through for a while, and then what was held up.
+    pub async fn hold(&self, time: Duration) {
+        let _ = self.held.send(true);
+        tokio::time::sleep(time).await;
+        let _ = self.held.send(false);
+    }
+
     /// Ends the server as a power cut would, and starts it again.
     pub async fn kill(&self) -> anyhow::Result<()> {
         let Some(tool) = &self.tool else {
             self.cut(Duration::from_millis(500)).await;
             return Ok(());
         };
-        for what in ["kill", "start"] {
-            let done = Command::new(tool).arg(what).stdout(Stdio::null()).status().await?;
-            anyhow::ensure!(done.success(), "{tool} {what} failed");
-        }
-        Ok(())
+        killed_and_started(tool).await
     }
 }
 
-async fn carry(mut inner: TcpStream, host: &str, port: u16) {
-    if let Ok(mut outer) = TcpStream::connect((host, port)).await {
-        let _ = outer.set_nodelay(true);
-        let _ = inner.set_nodelay(true);
-        let _ = tokio::io::copy_bidirectional(&mut inner, &mut outer).await;
+/// Has a tool end a server at once, and start it again.
+pub async fn killed_and_started(tool: &str) -> anyhow::Result<()> {
+    for what in ["kill", "start"] {
+        let done = Command::new(tool).arg(what).stdout(Stdio::null()).status().await?;
+        anyhow::ensure!(done.success(), "{tool} {what} failed");
+    }
+    Ok(())
+}
+
+async fn carry(inner: TcpStream, host: &str, port: u16, holds: watch::Receiver<bool>) {
+    let Ok(outer) = TcpStream::connect((host, port)).await else { return };
+    let _ = outer.set_nodelay(true);
+    let _ = inner.set_nodelay(true);
+    let ((from_inner, to_inner), (from_outer, to_outer)) = (inner.into_split(), outer.into_split());
+    tokio::select! {
+        () = pour(from_inner, to_outer, holds.clone()) => {}
+        () = pour(from_outer, to_inner, holds) => {}
+    }
+}
+
+/// One direction, until it ends.
+async fn pour(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut holds: watch::Receiver<bool>) {
+    let mut buffer = vec![0; 16 << 10];
+    while let Ok(read) = from.read(&mut buffer).await {
+        drop(holds.wait_for(|held| !held).await);
+        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { return };
+        if to.write_all(bytes).await.is_err() {
+            return;
+        }
     }
 }

@@ -5,7 +5,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use consentry::demo::Client;
+use consentry::demo::{Client, Tpp};
+use serde_json::json;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -27,6 +28,8 @@ pub struct Plan {
     pub banks: u16,
     /// PostgreSQL instead of SQLite.
     pub database: Option<String>,
+    /// Through which several gateways tell each other what was revoked.
+    pub redis: Option<String>,
     /// Where it writes what it logs.
     pub log: PathBuf,
 }
@@ -72,6 +75,9 @@ impl Gateway {
         }
         if let Some(url) = &plan.database {
             command.args(["--database-url", url]);
+        }
+        if let Some(url) = &plan.redis {
+            command.args(["--redis-url", url]);
         }
         if let Some(place) = crash_at {
             command.env("CONSENTRY_CRASH_AT", place);
@@ -125,6 +131,18 @@ impl Gateway {
     /// Freezes it, or lets it go on.
     pub async fn freeze(&self, frozen: bool) {
         self.signal(if frozen { "STOP" } else { "CONT" }).await;
+    }
+
+    /// Sets its clock by so many seconds, if it lets us: true if it did.
+    pub async fn step_clock(&self, tpp: &Tpp, seconds: i64) -> bool {
+        let mut tpp = tpp.clone();
+        tpp.api = self.plan.api();
+        let step = async {
+            let token = tpp.own_token("payments").await.ok()?;
+            let step = json!({ "days": 0, "seconds": seconds });
+            tpp.post(&token, "/v1/sandbox/clock", &step).await.ok()?.expect(200).ok()
+        };
+        timeout(Duration::from_secs(2), step).await.ok().flatten().is_some()
     }
 
     /// Lets no file grow beyond what it has, or any: a disk that is full.

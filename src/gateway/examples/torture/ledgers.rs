@@ -12,7 +12,7 @@ use modelbank::LedgerLine;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::customer::Record;
+use super::customer::{BATCHES, Record};
 
 /// How long the gateway has to bring everything to an end.
 const SETTLING: Duration = Duration::from_secs(180);
@@ -46,7 +46,8 @@ pub async fn settled(
     token: &mut SecretString,
     records: &[Record],
 ) -> anyhow::Result<HashMap<String, Value>> {
-    let mut open: BTreeSet<String> = records.iter().flat_map(|record| record.ids.iter().cloned()).collect();
+    let places = records.iter().flat_map(|record| record.ids.iter().map(|id| (id.clone(), record.place)));
+    let mut open: BTreeMap<String, &str> = places.collect();
     let mut found = HashMap::new();
     let all = async {
         let mut beat = tokio::time::interval(Duration::from_millis(500));
@@ -60,9 +61,15 @@ pub async fn settled(
                 *token = time_goes_on(tpp, clock, token).await?;
             }
             round = round.saturating_add(1);
-            for id in open.clone() {
-                let answer = tpp.get(token, &format!("/v1/payments/{id}")).await?;
-                let answer = answer.expect(200).with_context(|| format!("payment {id}"))?.json();
+            for (id, place) in open.clone() {
+                let answer = tpp.get(token, &format!("{place}/{id}")).await?;
+                let mut answer = answer.expect(200).with_context(|| format!("payment {id}"))?.json();
+                if place == BATCHES {
+                    let payments = tpp.get(token, &format!("{place}/{id}/payments")).await?.expect(200)?;
+                    if let Some(batch) = answer.as_object_mut() {
+                        batch.insert("payments".into(), payments.json()["data"].clone());
+                    }
+                }
                 let over =
                     answer.get("final") == Some(&Value::Bool(true)) || answer.get("attention").is_some();
                 if over {
@@ -113,25 +120,39 @@ pub fn compare(records: &[Record], found: &HashMap<String, Value>, banks: &Banks
             ledger.entry(line.end_to_end_id.clone()).or_default().push(line);
         }
     }
+    let named = |name: &str| ledger.get(name).map(Vec::as_slice);
     for record in records {
-        // PolishAPI has a name of the instruction alone.
-        let instruction = record.ids.first().and_then(|id| found.get(id)?.get("instruction_id")?.as_str());
-        let lines = ledger.get(&record.name).or_else(|| ledger.get(instruction?));
-        let lines = lines.map(Vec::as_slice).unwrap_or_default();
-        one(record, found, lines, &mut findings);
+        let kept = record.ids.first().and_then(|id| found.get(id));
+        let lines = record.names.iter().enumerate().map(|(place, name)| {
+            // PolishAPI has a name of the instruction alone.
+            let payment = kept.map(|kept| payment_of(kept, place));
+            let instruction = payment.and_then(|payment| payment.get("instruction_id")?.as_str());
+            named(name).or_else(|| named(instruction?)).unwrap_or_default()
+        });
+        let lines: Vec<_> = lines.collect();
+        one(record, kept, &lines, &mut findings);
     }
     findings
 }
 
-fn one(record: &Record, found: &HashMap<String, Value>, lines: &[LedgerLine], findings: &mut Findings) {
-    findings.count("payments");
-    let executed: Vec<_> = lines.iter().filter_map(|line| line.executed_at).collect();
-    if executed.len() > 1 {
-        findings.violation("double", record, &format!("executed {} times", executed.len()));
-    }
-    let asked = lines.iter().map(|line| line.asked).max().unwrap_or(0);
-    if lines.len() > 1 || asked > 1 {
-        findings.violation("sent twice", record, &format!("{} orders, asked {asked} times", lines.len()));
+/// A payment of a batch, or the payment that it is.
+fn payment_of(kept: &Value, place: usize) -> &Value {
+    kept.get("payments").map_or(kept, |payments| payments.get(place).unwrap_or(&Value::Null))
+}
+
+fn one(record: &Record, kept: Option<&Value>, lines: &[&[LedgerLine]], findings: &mut Findings) {
+    findings.count(if record.place == BATCHES { "batches" } else { "payments" });
+    let mut executed = Vec::new();
+    for lines in lines {
+        let times: Vec<_> = lines.iter().filter_map(|line| line.executed_at).collect();
+        if times.len() > 1 {
+            findings.violation("double", record, &format!("executed {} times", times.len()));
+        }
+        let asked = lines.iter().map(|line| line.asked).max().unwrap_or(0);
+        if lines.len() > 1 || asked > 1 {
+            findings.violation("sent twice", record, &format!("{} orders, asked {asked} times", lines.len()));
+        }
+        executed.push(times.into_iter().next());
     }
     for wrong in &record.wrong_answers {
         findings.violation("told wrong", record, &format!("answered {wrong}"));
@@ -141,10 +162,11 @@ fn one(record: &Record, found: &HashMap<String, Value>, lines: &[LedgerLine], fi
     }
     for told in &record.told {
         let said = format!("told {} {} (final: {})", told.state, told.outcome, told.is_final);
+        let mut times = executed.iter().flatten();
         let wrong = match told.outcome.as_str() {
-            "executed" => executed.is_empty(),
-            "not_executed" if told.is_final => !executed.is_empty(),
-            "not_executed" => executed.iter().any(|at| *at < told.asked_at),
+            "executed" => times.next().is_none(),
+            "not_executed" if told.is_final => times.next().is_some(),
+            "not_executed" => times.any(|at| *at < told.asked_at),
             "unknown" => false,
             _ => true,
         };
@@ -153,26 +175,34 @@ fn one(record: &Record, found: &HashMap<String, Value>, lines: &[LedgerLine], fi
             break;
         }
     }
-    let Some(id) = record.ids.first() else {
+    if record.ids.is_empty() {
         // Nobody was told of a payment: the bank must not have one.
         findings.count("never answered");
-        if !executed.is_empty() {
+        if executed.iter().any(Option::is_some) {
             findings.violation("told wrong", record, "executed, and the order was never answered");
         }
         return;
-    };
-    let Some(payment) = found.get(id) else {
+    }
+    let Some(kept) = kept else {
         findings.violation("lost", record, "the gateway does not have it");
         return;
     };
+    let flagged = kept.get("attention").is_some();
+    for (place, executed) in executed.iter().enumerate() {
+        in_the_end(record, payment_of(kept, place), flagged, executed.is_some(), findings);
+    }
+}
+
+/// How a payment stands when all is over, beside what its bank has done.
+fn in_the_end(record: &Record, payment: &Value, flagged: bool, executed: bool, findings: &mut Findings) {
     let text = |name: &str| payment.get(name).and_then(Value::as_str).unwrap_or_default();
     let (state, outcome) = (text("state"), text("outcome"));
     let is_final = payment.get("final") == Some(&Value::Bool(true));
-    match (is_final, outcome, executed.len()) {
-        (true, "executed", 1) => findings.count("executed"),
-        (true, "not_executed", 0) => findings.count("not executed"),
+    match (is_final, outcome, executed) {
+        (true, "executed", true) => findings.count("executed"),
+        (true, "not_executed", false) => findings.count("not executed"),
         (true, ..) => findings.violation("told wrong", record, &format!("{state} in the end")),
-        (false, ..) if payment.get("attention").is_some() => findings.count("flagged"),
+        (false, ..) if flagged => findings.count("flagged"),
         (false, ..) => findings.violation("not final", record, &format!("{state} in the end")),
     }
 }

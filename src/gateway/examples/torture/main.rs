@@ -55,6 +55,12 @@ struct Options {
     /// Kills and starts that database (`TOOL kill`, `TOOL start`).
     #[arg(long)]
     database_tool: Option<String>,
+    /// A Redis for the two gateways.
+    #[arg(long)]
+    redis_url: Option<String>,
+    /// Kills and starts that Redis, likewise.
+    #[arg(long)]
+    redis_tool: Option<String>,
     /// Stop after so many seconds, with whatever was done by then.
     #[arg(long)]
     seconds: Option<u64>,
@@ -90,6 +96,7 @@ async fn main() -> anyhow::Result<()> {
             port_base: *base,
             banks: first,
             database: url.clone(),
+            redis: options.redis_url.clone(),
             log: home.join(format!("gateway-{base}.log")),
         })
         .collect();
@@ -156,6 +163,8 @@ async fn main() -> anyhow::Result<()> {
         gateways,
         banks: Arc::clone(&banks),
         database,
+        redis: options.redis_tool.clone(),
+        tpp: tpp.clone(),
         client: anybody.clone(),
         chance: Chance::of(seed, u64::MAX),
         done: BTreeMap::new(),

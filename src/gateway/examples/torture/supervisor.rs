@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use consentry::demo::Client;
+use consentry::demo::{Client, Tpp};
 use consentry::sandbox::BanksApart;
 use modelbank::Fault;
 
@@ -21,6 +21,10 @@ pub struct Supervisor {
     pub gateways: Vec<Gateway>,
     pub banks: Arc<BanksApart>,
     pub database: Option<Database>,
+    /// Kills and starts Redis.
+    pub redis: Option<String>,
+    /// The fintech, which sets clocks.
+    pub tpp: Tpp,
     pub client: Client,
     pub chance: Chance,
     /// How often what was done.
@@ -36,11 +40,14 @@ impl Supervisor {
             self.raise_the_dead().await?;
             let which = usize::try_from(self.chance.below(u64::try_from(self.gateways.len())?))?;
             match self.chance.below(100) {
-                0..=19 => self.kill(which).await?,
-                20..=34 => self.restart(which).await?,
-                35..=44 => self.freeze(which).await,
-                45..=54 => self.starve(which).await,
-                55..=64 => self.cut_database().await?,
+                0..=17 => self.kill(which).await?,
+                18..=29 => self.restart(which).await?,
+                30..=38 => self.freeze(which).await,
+                39..=46 => self.starve(which).await,
+                47..=56 => self.break_database().await?,
+                57..=61 => self.hold_a_bank().await,
+                62..=69 => self.step_clock(which).await,
+                70..=72 => self.kill_redis().await?,
                 _ => self.spoil_a_bank(),
             }
         }
@@ -127,16 +134,57 @@ impl Supervisor {
         }
     }
 
-    async fn cut_database(&mut self) -> anyhow::Result<()> {
+    async fn break_database(&mut self) -> anyhow::Result<()> {
         let Some(database) = &self.database else { return Ok(()) };
-        if self.chance.percent(30) {
-            *self.done.entry("database killed").or_default() += 1;
-            database.kill().await?;
-        } else {
-            *self.done.entry("database connections cut").or_default() += 1;
-            database.cut(Duration::from_millis(self.chance.between(0, 800))).await;
+        let time = Duration::from_millis(self.chance.between(0, 800));
+        match self.chance.below(10) {
+            0..=2 => {
+                *self.done.entry("database killed").or_default() += 1;
+                database.kill().await?;
+            }
+            3..=5 => {
+                *self.done.entry("database connections held up").or_default() += 1;
+                database.hold(time).await;
+            }
+            _ => {
+                *self.done.entry("database connections cut").or_default() += 1;
+                database.cut(time).await;
+            }
         }
         Ok(())
+    }
+
+    /// No packet of a bank arrives for a while.
+    async fn hold_a_bank(&mut self) {
+        let time = Duration::from_millis(self.chance.between(50, 2_500));
+        let Some((faults, _)) = self.chance.one_of(&BANKS).and_then(|bank| self.banks.bank(bank)) else {
+            return;
+        };
+        *self.done.entry("bank connections held up").or_default() += 1;
+        faults.hold_wire(true);
+        tokio::time::sleep(time).await;
+        faults.hold_wire(false);
+    }
+
+    /// The clock of one gateway is set: by less than a minute as a rule, and by up to half an
+    /// hour now and then, for a moment. Forwards and back.
+    async fn step_clock(&mut self, which: usize) {
+        let far = self.chance.percent(20);
+        let most = if far { 1_800 } else { 50 };
+        let by = i64::try_from(self.chance.between(1, most)).unwrap_or(1);
+        let by = if self.chance.percent(50) { by } else { -by };
+        let Some(gateway) = self.gateways.get(which) else { return };
+        if gateway.step_clock(&self.tpp, by).await {
+            *self.done.entry("clock set").or_default() += 1;
+            tokio::time::sleep(Duration::from_millis(self.chance.between(50, 1_200))).await;
+            gateway.step_clock(&self.tpp, -by).await;
+        }
+    }
+
+    async fn kill_redis(&mut self) -> anyhow::Result<()> {
+        let Some(tool) = &self.redis else { return Ok(()) };
+        *self.done.entry("redis killed").or_default() += 1;
+        super::database::killed_and_started(tool).await
     }
 
     fn spoil_a_bank(&mut self) {

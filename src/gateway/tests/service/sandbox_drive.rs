@@ -154,6 +154,11 @@ async fn the_clock_moves_for_everybody() {
     assert_problem(&refused, 422, "request.invalid");
     let now = tpp.get(&own, "/v1/sandbox/clock").await.unwrap().expect(200).unwrap().json();
     assert_eq!(now["seconds_ahead"], 200 * DAY);
+    let back = json!({ "days": 0, "seconds": -60 });
+    let moved = tpp.post(&own, "/v1/sandbox/clock", &back).await.unwrap().expect(200).unwrap();
+    assert_eq!(moved.json()["seconds_ahead"], 200 * DAY - 60);
+    let back = json!({ "days": 0, "seconds": -(200 * DAY + 3_541) });
+    assert_problem(&tpp.post(&own, "/v1/sandbox/clock", &back).await.unwrap(), 422, "request.invalid");
     gw.sandbox.stop().await;
 }
 
