@@ -67,7 +67,10 @@ pub async fn settled(
                 if place == BATCHES {
                     let payments = tpp.get(token, &format!("{place}/{id}/payments")).await?.expect(200)?;
                     if let Some(batch) = answer.as_object_mut() {
-                        batch.insert("payments".into(), payments.json()["data"].clone());
+                        batch.insert(
+                            "payments".into(),
+                            payments.json().get("data").cloned().unwrap_or_default(),
+                        );
                     }
                 }
                 let over =
