@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use domain::{InstitutionId, PaymentId, PaymentPolicy, PaymentState, SessionId, Timestamp};
+use domain::{InstitutionId, PaymentId, PaymentPolicy, PaymentState, Timestamp};
 use flows::{Gateway, PaymentReply, PaymentRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -69,10 +69,10 @@ pub(crate) async fn answered(
         fingerprint,
         region,
     };
-    let answer = |row: &PaymentRow, session: SessionId| {
+    let answer = |row: &PaymentRow| {
         let first = Step::first(row.created_at, row.state.as_str());
         let life = LifeView::of(row, row.can_cancel(), vec![first]);
-        let href = format!("{}/pay/{session}", gateway.config().issuer);
+        let href = format!("{}{}", gateway.config().issuer, gateway.approval_path(row.id));
         view(row, life.approved_at(href)).unwrap_or_default()
     };
     // Whatever goes wrong here, no bank has been called.

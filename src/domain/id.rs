@@ -108,6 +108,12 @@ macro_rules! global_id {
                 Self(entropy.uuid_v7(clock.now()))
             }
 
+            /// An identifier with this value, for things named by a digest.
+            #[must_use]
+            pub fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
             /// The value without prefix.
             #[must_use]
             pub fn uuid(&self) -> Uuid {

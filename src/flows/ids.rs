@@ -62,6 +62,16 @@ impl IdKey {
         self.0.digest(&message)
     }
 
+    /// A UUID of version 7 that is the same for the same instant and parts.
+    pub(crate) fn uuid_of(&self, at: domain::Timestamp, parts: &[&str]) -> Uuid {
+        let mut bytes = [0; 10];
+        for (slot, byte) in bytes.iter_mut().zip(self.digest(parts)) {
+            *slot = byte;
+        }
+        let millis = u64::try_from(at.as_millisecond()).unwrap_or_default();
+        uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
+    }
+
     fn uuid(&self, parts: &[&str]) -> Uuid {
         let mut bytes = [0; 16];
         for (slot, byte) in bytes.iter_mut().zip(self.digest(parts)) {

@@ -116,7 +116,12 @@ impl Gateway {
         tx.record_mandate(&mandate).await?;
         let body = answer(&mandate, session.id);
         tx.answer_claim(&claim, 201, &body).await?;
-        self.commit_with_session(tx, &session).await?;
+        // The session, without a person, first: one without a mandate harms nobody, a mandate
+        // without a session could never be approved.
+        let mut global = self.parts.stores.global().begin().await?;
+        global.open_session(&session).await?;
+        global.commit().await?;
+        tx.commit().await?;
         tracing::info!(mandate.id = %id, bank.code = %mandate.institution, "Mandate {id} recorded");
         Ok(PaymentReply { status: 201, body, replayed: false })
     }

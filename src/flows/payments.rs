@@ -6,6 +6,8 @@
 //! payment's new state are committed; after a failure that may have reached
 //! the bank nothing is sent again, the bank is only asked.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::{InstitutionId, Order, PaymentId, PaymentPolicy, PaymentState, Region, SessionId, Timestamp};
 use store::Tx;
 use store::idempotency::{Claim, ClaimKey};
@@ -70,7 +72,7 @@ impl Gateway {
         answer: F,
     ) -> Result<PaymentReply, FlowError>
     where
-        F: FnOnce(&PaymentRow, SessionId) -> String,
+        F: FnOnce(&PaymentRow) -> String,
     {
         let profile = self.bank(&request.institution)?;
         let region = profile.region;
@@ -102,7 +104,6 @@ impl Gateway {
             // If the PSU never comes, the reconciler lets it expire.
             next_poll_at: Some(end),
         };
-        let session = self.approval_session("payment", client_id, &id.to_string(), end);
         let claim = claim(region);
         let mut tx = self.parts.stores.region(region)?.begin().await?;
         if let Some(replayed) = self.answered_before(&mut tx, &claim).await? {
@@ -112,9 +113,9 @@ impl Gateway {
         tx.record_payment(&payment).await?;
         let subject = Subject::Payment(id, payment.state, payment.kind());
         tx.emit(&self.event(client_id, &subject, 1, now)).await?;
-        let body = answer(&payment, session.id);
+        let body = answer(&payment);
         tx.answer_claim(&claim, 201, &body).await?;
-        self.commit_with_session(tx, &session).await?;
+        tx.commit().await?;
         tracing::info!(payment.id = %id, bank.code = %payment.institution, "Payment {id} recorded");
         Ok(PaymentReply { status: 201, body, replayed: false })
     }
@@ -139,6 +140,47 @@ impl Gateway {
             }
         }
         Ok(None)
+    }
+
+    /// Where the PSU is sent to approve a payment, from the origin of our pages on. It is
+    /// not to be guessed, and the session begins when somebody comes: an order is one
+    /// transaction, in the region of the payment.
+    #[must_use]
+    pub fn approval_path(&self, id: PaymentId) -> String {
+        let key = URL_SAFE_NO_PAD.encode(self.approval_key(id));
+        format!("/pay/{id}/open/{key}")
+    }
+
+    fn approval_key(&self, id: PaymentId) -> [u8; 32] {
+        self.id_key().digest(&["approval", &id.to_string()])
+    }
+
+    /// Opens the session in which a PSU approves a payment, or the one that was opened.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::NotFound`] if there is no such payment, or `key` is none for it.
+    pub async fn open_approval(&self, id: PaymentId, key: &str) -> Result<SessionId, FlowError> {
+        let given = URL_SAFE_NO_PAD.decode(key).unwrap_or_default();
+        if !crypto::digest::same(&given, &self.approval_key(id)) {
+            return Err(FlowError::NotFound("payment"));
+        }
+        let payment = self.any_payment(id).await?;
+        let parts = ["approval-session", &id.to_string()];
+        // A session tells by its name when it began.
+        let name = SessionId::from_uuid(self.id_key().uuid_of(payment.created_at, &parts));
+        let end = later(payment.created_at, APPROVAL_TIME);
+        let session = SessionRow {
+            id: name,
+            ..self.approval_session("payment", &payment.client_id, &id.to_string(), end)
+        };
+        let global = self.parts.stores.global();
+        if global.session(name).await?.is_none() {
+            let mut tx = global.begin().await?;
+            tx.open_session(&session).await?;
+            tx.commit().await?;
+        }
+        Ok(name)
     }
 
     /// A session in which a PSU approves one thing.
@@ -173,16 +215,6 @@ impl Gateway {
             Claim::Mismatch => Err(FlowError::KeyReused),
             Claim::New => Ok(None),
         }
-    }
-
-    /// Commits an order with its session: the session, without a person, first. One
-    /// without an order harms nobody, an order without a session could never be
-    /// approved.
-    pub(crate) async fn commit_with_session(&self, tx: Tx, session: &SessionRow) -> Result<(), FlowError> {
-        let mut global = self.parts.stores.global().begin().await?;
-        global.open_session(session).await?;
-        global.commit().await?;
-        Ok(tx.commit().await?)
     }
 
     /// A payment of a client.

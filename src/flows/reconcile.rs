@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::PaymentState;
-use store::payments::PaymentRow;
+use store::payments::{Failure, PaymentRow};
 
 use crate::accounts::chain;
 use crate::webhooks::later;
@@ -47,6 +47,9 @@ impl Gateway {
     }
 
     async fn advance(self: &Arc<Self>, payment: PaymentRow) -> Result<(), FlowError> {
+        if let Some(executed) = payment.bank.found_out {
+            return self.believe(payment, executed).await;
+        }
         match payment.state {
             PaymentState::Created | PaymentState::AuthorizationRequired => self.expire(payment).await,
             // Approved, and the process ended before it submitted.
@@ -73,6 +76,28 @@ impl Gateway {
             | PaymentState::Cancelled
             | PaymentState::Expired => Ok(()),
         }
+    }
+
+    /// A person looked at the bank and said what became of a payment that nobody else could
+    /// find out.
+    async fn believe(&self, payment: PaymentRow, executed: bool) -> Result<(), FlowError> {
+        let failure = Failure {
+            stage: "EXECUTION".to_owned(),
+            code: "operator.not_executed".to_owned(),
+            iso_reason: None,
+            source: "INSTITUTION".to_owned(),
+            retryable: true,
+        };
+        self.move_payment(payment, "operator", |row| {
+            row.state = if executed { PaymentState::Settled } else { PaymentState::Rejected };
+            row.terms.failure = (!executed).then_some(failure);
+            row.bank.attention = None;
+            row.bank.access_token = None;
+            row.bank.refresh_token = None;
+            row.next_poll_at = None;
+        })
+        .await?;
+        Ok(())
     }
 
     async fn expire(&self, payment: PaymentRow) -> Result<(), FlowError> {

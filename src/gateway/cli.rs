@@ -1,6 +1,7 @@
 //! The command line.
 
 mod clients;
+mod payments;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use crate::commands;
 use crate::keys::Purpose;
 
 pub use clients::{ClientsArgs, ClientsCommand};
+pub use payments::{PaymentsArgs, PaymentsCommand};
 
 /// An open-banking (PSD2) gateway: many banks behind one API.
 #[derive(Debug, Parser)]
@@ -36,6 +38,8 @@ pub enum Command {
     Keys(KeysArgs),
     /// The clients (TPPs) that are registered.
     Clients(ClientsArgs),
+    /// Payments of which nobody but a person can find out what became of them.
+    Payments(PaymentsArgs),
     /// Plugins: banks that no dialect fits, as WebAssembly components.
     #[cfg(feature = "plugins")]
     Plugins(PluginsArgs),
@@ -536,6 +540,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Banks(args) => commands::banks::run(args.command).await,
         Command::Keys(args) => commands::keys::run(args.command),
         Command::Clients(args) => commands::clients::run(args.command).await,
+        Command::Payments(args) => commands::payments::run(args.command).await,
         #[cfg(feature = "plugins")]
         Command::Plugins(args) => commands::plugins::run(args.command),
         Command::Openapi => commands::openapi::run(),

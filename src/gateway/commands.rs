@@ -7,6 +7,7 @@ mod discover;
 pub(crate) mod keys;
 pub(crate) mod openapi;
 mod payment_policy;
+pub(crate) mod payments;
 #[cfg(feature = "plugins")]
 pub(crate) mod plugins;
 pub(crate) mod probe;

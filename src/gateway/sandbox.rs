@@ -214,7 +214,7 @@ impl Sandbox {
         }
         registry.replace_loaded(loaded);
 
-        let stores = open_stores(&options, data.path()).await?;
+        let stores = open_stores(options.database_url.as_deref(), data.path()).await?;
         let transport = Transport::new(TransportConfig {
             roots_pem: pki.root.clone(),
             identity: Some(TlsIdentity {
@@ -392,8 +392,9 @@ fn shell_quoted(text: &str) -> String {
 /// The regions of the sandbox.
 const REGIONS: [&str; 2] = ["uk", "eu"];
 
-async fn open_stores(options: &SandboxOptions, folder: &Path) -> anyhow::Result<Stores> {
-    let urls = match &options.database_url {
+/// Opens the stores of a sandbox: on a PostgreSQL, or in its folder.
+pub(crate) async fn open_stores(database_url: Option<&str>, folder: &Path) -> anyhow::Result<Stores> {
+    let urls = match database_url {
         Some(url) => store::postgres_databases(url, &["global", "uk", "eu"])
             .await
             .context("the databases could not be made; the role needs the right to create databases")?,

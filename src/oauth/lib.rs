@@ -120,6 +120,7 @@ impl OAuth {
             .route("/consent/{session}/extend", post(pages::time::extend_consent))
             .route("/consent/{session}/leave", post(pages::session::leave_consent))
             .route("/pay/{session}", get(pages::payment::show).post(pages::payment::decide))
+            .route("/pay/{session}/open/{key}", get(pages::payment::open))
             .route("/pay/{session}/sca", get(pages::sca::show_payment).post(pages::sca::answer_payment))
             .route("/pay/{session}/wait", get(pages::payment::wait))
             .route("/pay/{session}/extend", post(pages::time::extend_payment))

@@ -11,7 +11,7 @@ use crate::database::micros;
 pub use crate::identification::StoredAccount;
 use crate::mandates::Draw;
 use crate::orders::StoredTerms;
-use crate::rows::{Columns, exactly_one, json_text};
+use crate::rows::{Columns, exactly_one, json_text, readable};
 use crate::{RegionalStore, StoreError, Tx};
 
 /// What the TPP ordered, and how it wants the PSU back.
@@ -129,6 +129,9 @@ pub struct BankPayment {
     /// The bank has it in its books and says no more of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub last_word: bool,
+    /// What a person who looked at the bank says became of it: whether it was executed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found_out: Option<bool>,
     /// Set where nobody can find out here what became of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention: Option<Attention>,
@@ -274,6 +277,20 @@ impl RegionalStore {
             }
         }
         Ok(due)
+    }
+
+    /// Payments that a person must look after, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn payments_flagged(&self) -> Result<Vec<PaymentRow>, StoreError> {
+        // Few are: what may be one is read, and those that are not are left out.
+        let sql = "select * from payments where bank like '%\"attention\":%' \
+                   order by created_at, payment_id";
+        let rows = sqlx::query(sql).fetch_all(self.database.pool()).await?;
+        let read = readable(rows.iter().map(read)).into_iter();
+        Ok(read.filter(|row| row.bank.attention.is_some() && !row.is_final()).collect())
     }
 
     /// Takes the next poll of a payment for this process: the first to move

@@ -188,7 +188,7 @@ impl Tx {
     pub async fn open_session(&mut self, session: &SessionRow) -> Result<(), StoreError> {
         sqlx::query(
             "insert into sessions (session_id, kind, client_id, browser_digest, plan, status, expires_at) \
-             values ($1, $2, $3, $4, $5, $6, $7)",
+             values ($1, $2, $3, $4, $5, $6, $7) on conflict (session_id) do nothing",
         )
         .bind(session.id.to_string())
         .bind(&session.kind)

@@ -98,6 +98,22 @@ fn total(frame: &Frame, batch: &BatchOrder) -> String {
     batch.total().map(|total| frame.t.format.amount(&total)).unwrap_or_default()
 }
 
+/// `GET /pay/{payment}/open/{key}`: where a TPP sends the PSU. The first browser that comes
+/// has the session; a look at the link by whoever passed it on (HEAD) opens nothing.
+pub(crate) async fn open(
+    State(oauth): State<OAuth>,
+    Path((id, key)): Path<(PaymentId, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, PageError> {
+    if method == Method::HEAD {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let session = oauth.gateway.open_approval(id, &key).await?;
+    let first = first_visit(&oauth, session, "/pay", &method, &headers).await?;
+    Ok(first.unwrap_or_else(|| go(&format!("/pay/{session}"))))
+}
+
 /// `GET /pay/{session}`. The first browser that comes has the session.
 pub(crate) async fn show(
     State(oauth): State<OAuth>,

@@ -8,14 +8,19 @@ use anyhow::Context;
 use consentry::demo::{Delivery, Tpp};
 use consentry::sandbox::BanksApart;
 use domain::ShiftedClock;
+use futures_util::StreamExt;
 use modelbank::LedgerLine;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::customer::{BATCHES, Record};
 
-/// How long the gateway has to bring everything to an end.
+/// How long the gateway has to bring everything to an end, and longer for each payment.
 const SETTLING: Duration = Duration::from_secs(180);
+/// How much longer.
+const SETTLING_EACH: Duration = Duration::from_millis(100);
+/// Questions at the same time.
+const AT_ONCE: usize = 12;
 /// Seconds by which time is moved on.
 const AHEAD: i64 = 400;
 
@@ -61,18 +66,13 @@ pub async fn settled(
                 *token = time_goes_on(tpp, clock, token).await?;
             }
             round = round.saturating_add(1);
-            for (id, place) in open.clone() {
-                let answer = tpp.get(token, &format!("{place}/{id}")).await?;
-                let mut answer = answer.expect(200).with_context(|| format!("payment {id}"))?.json();
-                if place == BATCHES {
-                    let payments = tpp.get(token, &format!("{place}/{id}/payments")).await?.expect(200)?;
-                    if let Some(batch) = answer.as_object_mut() {
-                        batch.insert(
-                            "payments".into(),
-                            payments.json().get("data").cloned().unwrap_or_default(),
-                        );
-                    }
-                }
+            let asked = open.clone().into_iter().map(|(id, place)| {
+                let token = token.clone();
+                async move { Ok::<_, anyhow::Error>((shown(tpp, &token, &id, place).await?, id)) }
+            });
+            let mut answers = futures_util::stream::iter(asked).buffer_unordered(AT_ONCE);
+            while let Some(answer) = answers.next().await {
+                let (answer, id) = answer?;
                 let over =
                     answer.get("final") == Some(&Value::Bool(true)) || answer.get("attention").is_some();
                 if over {
@@ -83,10 +83,25 @@ pub async fn settled(
         }
         Ok::<_, anyhow::Error>(())
     };
-    if let Ok(outcome) = tokio::time::timeout(SETTLING, all).await {
+    let each = SETTLING_EACH.saturating_mul(u32::try_from(records.len())?);
+    if let Ok(outcome) = tokio::time::timeout(SETTLING.saturating_add(each), all).await {
         outcome?;
     }
     Ok(found)
+}
+
+/// An order as the gateway shows it; a batch with its payments.
+async fn shown(tpp: &Tpp, token: &SecretString, id: &str, place: &str) -> anyhow::Result<Value> {
+    let path = format!("{place}/{id}");
+    let answer = tpp.get(token, &path).await?.expect(200).with_context(|| format!("payment {id}"))?;
+    let mut answer = answer.json();
+    if place == BATCHES {
+        let payments = tpp.get(token, &format!("{path}/payments")).await?.expect(200)?.json();
+        if let Some(batch) = answer.as_object_mut() {
+            batch.insert("payments".into(), payments.get("data").cloned().unwrap_or_default());
+        }
+    }
+    Ok(answer)
 }
 
 /// Round of questions at which the day after begins: what could end before has ended.

@@ -208,6 +208,9 @@ async fn main() -> anyhow::Result<()> {
     bail!("{} violations; seed {seed}", findings.violations.len())
 }
 
+/// How much longer the events of one payment more may take.
+const EACH: Duration = Duration::from_millis(60);
+
 /// Moves time on until every event has arrived, as a receiver that was away would see it.
 async fn told_of_all(
     tpp: &Tpp,
@@ -225,7 +228,9 @@ async fn told_of_all(
             }
         }
     };
-    let _ = tokio::time::timeout(Duration::from_secs(60), wait).await;
+    let patience =
+        Duration::from_secs(60).saturating_add(EACH.saturating_mul(u32::try_from(found.len()).unwrap_or(0)));
+    let _ = tokio::time::timeout(patience, wait).await;
 }
 
 async fn wait_for_file(file: &std::path::Path) -> anyhow::Result<String> {

@@ -176,8 +176,9 @@ async fn the_page_says_when_a_payment_is_made_and_who_bears_charges() {
     let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
     let mut person = gw.person();
     person.headers.push(("accept-language", "en"));
-    let url = ordered.text("/authorization/href").parse().unwrap();
-    person.request(http::Method::GET, &url, None).await.unwrap();
+    let url: url::Url = ordered.text("/authorization/href").parse().unwrap();
+    let opened = person.request(http::Method::GET, &url, None).await.unwrap();
+    let url = url.join(opened.header("location").unwrap()).unwrap();
     let page = person.request(http::Method::GET, &url, None).await.unwrap().expect(200).unwrap();
     let page = String::from_utf8_lossy(&page.body).into_owned();
     for text in ["Every two months, from 31 January 2099 until 1 December 2099", "You pay them all"] {

@@ -1,6 +1,7 @@
 //! Payments: settled, refused, declined, expired; never placed twice.
 
 use crate::support::customer::Customer;
+use crate::support::operator::command;
 use crate::support::{DECOUPLED, EMBEDDED, EU, POLISH, STET, TestGateway, UK, Wanted, assert_problem};
 use connect::ScaFlow;
 use consentry::demo::{RETURN, Tpp};
@@ -347,6 +348,34 @@ async fn an_order_that_stays_open_after_a_lost_submission_is_flagged() {
     assert_eq!((&payment["state"], &payment["final"]), (&json!("UNKNOWN"), &json!(false)));
     let sent = journal.entries().iter().filter(|entry| entry.path.ends_with("/confirmation")).count();
     assert_eq!(sent, 1);
+
+    // A person looked at the bank.
+    let listed = String::from_utf8(command(&gw, "payments", &["flagged", "--json"]).stdout).unwrap();
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!((&listed["id"], &listed["code"]), (&json!(id), &json!("payment.open_at_bank")));
+    assert!(command(&gw, "payments", &["end", &id, "--executed"]).status.success());
+    let own = tpp.own_token("payments").await.unwrap();
+    let ended = gw.payment_until(&tpp, &own, &id, is_final).await;
+    assert_eq!((&ended["state"], &ended["outcome"]), (&json!("SETTLED"), &json!("executed")));
+    assert_eq!(ended["attention"], Value::Null);
+    let last = ended["status_history"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["to"], &last["actor"]), (&json!("SETTLED"), &json!("operator")));
+    let refused = command(&gw, "payments", &["end", &id, "--not-executed"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is SETTLED already"), "{refused:?}");
+    gw.sandbox.stop().await;
+}
+
+/// What the gateway can find out by itself no person decides.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_that_is_not_flagged_is_not_ended_by_hand() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let ordered = tpp.post(&own, "/v1/payments", &Tpp::small_payment(UK)).await.unwrap().expect(201).unwrap();
+    let refused = command(&gw, "payments", &["end", &ordered.text("/id"), "--executed"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is not flagged"), "{refused:?}");
+    let payment = gw.payment_until(&tpp, &own, &ordered.text("/id"), |_| true).await;
+    assert_eq!(payment["state"], "AUTHORIZATION_REQUIRED");
     gw.sandbox.stop().await;
 }
 

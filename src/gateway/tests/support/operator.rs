@@ -107,16 +107,26 @@ pub fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Runs `consentry clients` on the state of a gateway.
+/// Runs a command on the state of a gateway.
+pub fn command(gw: &TestGateway, name: &str, arguments: &[&str]) -> Output {
+    on_state(gw, name, arguments).output().unwrap()
+}
+
+/// Runs `consentry clients`, with something on its standard input.
 pub fn clients(gw: &TestGateway, arguments: &[&str], input: &Value) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_consentry"));
-    command.arg("clients").args(arguments).arg("--data-dir").arg(gw.folder().join("data"));
-    command.env_remove("CONSENTRY_DATABASE_URL");
-    if let Some(url) = gw.database_url() {
-        command.env("CONSENTRY_DATABASE_URL", url);
-    }
+    let mut command = on_state(gw, "clients", arguments);
     let mut run =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     run.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
     run.wait_with_output().unwrap()
+}
+
+fn on_state(gw: &TestGateway, name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_consentry"));
+    command.arg(name).args(arguments).arg("--data-dir").arg(gw.folder().join("data"));
+    command.env_remove("CONSENTRY_DATABASE_URL");
+    if let Some(url) = gw.database_url() {
+        command.env("CONSENTRY_DATABASE_URL", url);
+    }
+    command
 }
