@@ -16,6 +16,7 @@ mod health;
 mod institutions;
 mod mandate_funds;
 mod mandates;
+mod payees;
 mod payment_order;
 mod payment_policy;
 mod payment_view;
@@ -150,6 +151,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(account_resources::statements))
         .routes(routes!(statement_file::show))
         .routes(routes!(funds::confirm))
+        .routes(routes!(payees::verify))
         .routes(routes!(payments::order, payments::list))
         .routes(routes!(payments::validate))
         .routes(routes!(payment_policy::show))

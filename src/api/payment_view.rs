@@ -6,6 +6,7 @@ use store::payments::{PaymentRow, StoredAccount};
 use utoipa::ToSchema;
 
 use crate::address::Address;
+use crate::payees::PayeeResult;
 use crate::payment_order::{Agent, Creditor, Periodic, Remittance, Risk};
 use crate::view::{AccountName, Amount, Step};
 
@@ -172,6 +173,9 @@ pub(crate) struct PaymentView {
     end_to_end_id: String,
     /// Between us and the bank.
     instruction_id: String,
+    /// What the creditor's bank says of the creditor's name, once it was asked (`verify_payee`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payee_verification: Option<PayeeResult>,
     /// Where a refund goes, where the bank tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
     refund: Option<Refund>,
@@ -248,6 +252,7 @@ impl PaymentView {
             risk: Risk::of(&order.risk),
             end_to_end_id: order.end_to_end_id.clone(),
             instruction_id: order.instruction_id.clone(),
+            payee_verification: PayeeResult::of(payment.terms.payee.as_ref()),
             refund: refund.map(|account| Refund { account: AccountName::from(&account) }),
         })
     }

@@ -252,6 +252,7 @@ impl Gateway {
                     | FlowError::KeyReused
                     | FlowError::Webhook(_)
                     | FlowError::AllBanks(_)
+                    | FlowError::PayeeQuota { .. }
                     | FlowError::Busy
                     | FlowError::Store(_) => SourceStatus::Failed(BankErrorKind::Internal),
                 };

@@ -116,6 +116,16 @@ pub enum FlowError {
     /// Every bank asked failed.
     #[error("none of the banks answered")]
     AllBanks(Vec<crate::SourceReport>),
+    /// The client's verifications of payees of this day are used up.
+    #[error("the day's verifications of payees are used up")]
+    PayeeQuota {
+        /// Verifications a day.
+        limit: u32,
+        /// When the next day begins (UTC).
+        resets_at: domain::Timestamp,
+        /// When this was so.
+        as_of: domain::Timestamp,
+    },
     /// A limit for concurrent work was reached.
     #[error("the gateway is busy")]
     Busy,

@@ -181,6 +181,7 @@ impl Gateway {
                 under: Some(UnderMandate { mandate: mandate.id, draws }),
                 scheme_choice: None,
                 counted_on: None,
+                payee: None,
             },
             bank: BankPayment {
                 consent_id: mandate.bank.consent_id.clone(),

@@ -9,7 +9,7 @@
 use domain::{InstitutionId, Order, PaymentId, PaymentPolicy, PaymentState, Region, SessionId, Timestamp};
 use store::Tx;
 use store::idempotency::{Claim, ClaimKey};
-use store::payments::{BankPayment, Failure, PaymentRow, PaymentTerms};
+use store::payments::{BankPayment, Failure, PayeeCheck, PaymentRow, PaymentTerms};
 use store::sessions::SessionRow;
 
 use crate::consents::DAY;
@@ -27,6 +27,8 @@ pub struct PaymentRequest {
     pub order: Order,
     /// Why it is on this rail, where the TPP left that to us.
     pub scheme_choice: Option<String>,
+    /// Whether the payee's name is verified before the PSU sees the payment.
+    pub verify_payee: bool,
     /// Where the PSU's browser goes in the end; one of the client's.
     pub redirect_uri: String,
     /// Opaque value returned with it.
@@ -95,6 +97,7 @@ impl Gateway {
                 under: None,
                 scheme_choice: request.scheme_choice,
                 counted_on,
+                payee: request.verify_payee.then_some(PayeeCheck::Wanted),
             },
             bank: BankPayment::default(),
             created_at: now,

@@ -54,6 +54,7 @@ pub(crate) const GLOBAL: Schema = &[
     (20, "webhook secrets", include_str!("../../migrations/global/0020_webhook_secrets.sql")),
     (21, "webhook certificates", include_str!("../../migrations/global/0021_webhook_certificates.sql")),
     (30, "payment policies", include_str!("../../migrations/global/0030_payment_policies.sql")),
+    (40, "payee verifications", include_str!("../../migrations/global/0040_payee_verifications.sql")),
 ];
 
 /// Schema of a region's store.

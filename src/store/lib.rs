@@ -36,6 +36,7 @@ mod together;
 pub mod tokens;
 mod turns;
 pub mod usage;
+mod verifications;
 pub mod webhooks;
 
 use std::collections::BTreeMap;

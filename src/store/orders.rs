@@ -8,7 +8,7 @@ use domain::{
 use serde::{Deserialize, Serialize};
 
 use crate::identification::StoredAccount;
-use crate::payments::{Failure, PaymentTerms, UnderMandate};
+use crate::payments::{Failure, PayeeCheck, PaymentTerms, UnderMandate};
 
 /// [`PaymentTerms`] as JSON.
 #[derive(Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub(crate) struct StoredTerms {
     scheme_choice: Option<String>,
     #[serde(default, skip_serializing_if = "is_default")]
     counted_on: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    payee: Option<PayeeCheck>,
 }
 
 /// A batch is known by its transfers.
@@ -82,6 +84,7 @@ impl From<&PaymentTerms> for StoredTerms {
             under: terms.under.clone(),
             scheme_choice: terms.scheme_choice.clone(),
             counted_on: terms.counted_on,
+            payee: terms.payee.clone(),
         }
     }
 }
@@ -137,6 +140,7 @@ impl StoredTerms {
             under: self.under,
             scheme_choice: self.scheme_choice,
             counted_on: self.counted_on,
+            payee: self.payee,
         })
     }
 }

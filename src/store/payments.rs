@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use domain::{InstitutionId, MandateId, Order, PaymentId, PaymentState, PaymentType, Timestamp};
+use domain::{InstitutionId, MandateId, Order, PayeeMatch, PaymentId, PaymentState, PaymentType, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -33,6 +33,22 @@ pub struct PaymentTerms {
     pub scheme_choice: Option<String>,
     /// First instant of the day whose limit of its client it counts towards, if there is one.
     pub counted_on: Option<Timestamp>,
+    /// Whether the payee's name is verified, where the TPP wants that.
+    pub payee: Option<PayeeCheck>,
+}
+
+/// Whether a payee's name is verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PayeeCheck {
+    /// Not yet: before the PSU sees the payment.
+    Wanted,
+    /// It is.
+    Done {
+        /// What the payee's bank said.
+        result: PayeeMatch,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// The mandate of a payment, and its part in the mandate's limits.

@@ -194,6 +194,8 @@ codes! {
     WebhookStatus = "webhook.not_enabled", CONFLICT, "client", false, "The webhook endpoint is not enabled";
     /// The consent's calls without the PSU of this day are used up (RTS art. 36(5)(b)); the bank was not asked.
     UnattendedQuota = "quota.unattended", TOO_MANY_REQUESTS, "client", true, "The day's calls without the customer are used up";
+    /// The client's verifications of payees of this day are used up; the bank was not asked.
+    PayeeQuota = "quota.payee_verifications", TOO_MANY_REQUESTS, "client", true, "The day's verifications of payees are used up";
     /// Too many requests.
     TooMany = "quota.exceeded", TOO_MANY_REQUESTS, "client", true, "Too many requests";
     /// The gateway is busy.

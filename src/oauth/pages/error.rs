@@ -96,6 +96,7 @@ impl Reason {
             | FlowError::KeyInFlight
             | FlowError::KeyReused
             | FlowError::Webhook(_)
+            | FlowError::PayeeQuota { .. }
             | FlowError::Busy
             | FlowError::Store(_) => Self::Ours,
         }

@@ -185,6 +185,7 @@ impl World {
                 under: None,
                 scheme_choice: Some("FASTEST".to_owned()),
                 counted_on: Some(self.now()),
+                payee: None,
             },
             bank: BankPayment::default(),
             created_at: now,
