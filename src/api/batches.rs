@@ -175,6 +175,7 @@ impl BatchCreate {
             order: Order::Batch(batch),
             scheme_choice,
             verify_payee: false,
+            refund_of: None,
             redirect_uri: self.redirect_uri,
             state: self.state,
             client_reference: self.client_reference,

@@ -22,6 +22,7 @@ mod payment_policy;
 mod payment_view;
 mod payments;
 mod problems;
+mod refunds;
 mod statement_file;
 mod status;
 mod sync;
@@ -166,6 +167,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(mandates::pay, mandates::payments))
         .routes(routes!(mandate_funds::confirm))
         .routes(routes!(payments::cancel))
+        .routes(routes!(refunds::order, refunds::list))
         .routes(routes!(events::list))
         .routes(routes!(event_stream::follow))
         .routes(routes!(events::show))

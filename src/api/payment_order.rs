@@ -370,6 +370,7 @@ impl PaymentCreate {
                     order: Order::Transfer(order),
                     scheme_choice,
                     verify_payee: self.verify_payee,
+                    refund_of: None,
                     redirect_uri: self.redirect_uri,
                     state: self.state,
                     client_reference: self.client_reference,

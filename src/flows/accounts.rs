@@ -253,6 +253,8 @@ impl Gateway {
                     | FlowError::Webhook(_)
                     | FlowError::AllBanks(_)
                     | FlowError::PayeeQuota { .. }
+                    | FlowError::RefundUnavailable(_)
+                    | FlowError::RefundExceeds { .. }
                     | FlowError::Busy
                     | FlowError::Store(_) => SourceStatus::Failed(BankErrorKind::Internal),
                 };

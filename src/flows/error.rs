@@ -95,6 +95,15 @@ pub enum FlowError {
     /// The token was granted for another payment.
     #[error("the token was granted for another payment")]
     OrderNotGranted,
+    /// A payment cannot be refunded.
+    #[error("the payment cannot be refunded: {0}")]
+    RefundUnavailable(&'static str),
+    /// A refund is more than is left of its payment.
+    #[error("the refund is more than is left of the payment")]
+    RefundExceeds {
+        /// What is left, unless another refund came in between.
+        left: Option<Money>,
+    },
     /// What came back from the bank does not belong to what was sent.
     #[error("the answer from the bank does not belong to this session")]
     CallbackMismatch,

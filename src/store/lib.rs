@@ -26,6 +26,7 @@ pub mod mandates;
 mod orders;
 pub mod payments;
 pub mod policies;
+mod refunds;
 mod rows;
 pub mod sca;
 #[cfg(feature = "scratch")]

@@ -2,7 +2,7 @@
 //! was tampered with does not become an order.
 
 use domain::{
-    Abroad, BatchOrder, Execution, Money, Order, PaymentOrder, PaymentRisk, PaymentScheme,
+    Abroad, BatchOrder, Execution, Money, Order, PaymentId, PaymentOrder, PaymentRisk, PaymentScheme,
     RemittanceInformation, Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,8 @@ pub(crate) struct StoredTerms {
     counted_on: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "is_default")]
     payee: Option<PayeeCheck>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    refund_of: Option<PaymentId>,
 }
 
 /// A batch is known by its transfers.
@@ -85,6 +87,7 @@ impl From<&PaymentTerms> for StoredTerms {
             scheme_choice: terms.scheme_choice.clone(),
             counted_on: terms.counted_on,
             payee: terms.payee.clone(),
+            refund_of: terms.refund_of,
         }
     }
 }
@@ -141,6 +144,7 @@ impl StoredTerms {
             scheme_choice: self.scheme_choice,
             counted_on: self.counted_on,
             payee: self.payee,
+            refund_of: self.refund_of,
         })
     }
 }

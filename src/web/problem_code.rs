@@ -117,6 +117,10 @@ codes! {
     OtherPsu = "consent.other_person", FORBIDDEN, "psu", false, "The consent is another person's";
     /// The payment's life has no such step.
     PaymentState = "payment.state", CONFLICT, "client", false, "The payment cannot do this now";
+    /// Nobody knows where the payment was paid from, or it is of a kind that is not refunded.
+    RefundUnavailable = "refund.unavailable", UNPROCESSABLE_ENTITY, "institution", false, "The payment cannot be refunded";
+    /// With what is refunded of the payment already, the refund would be more than was paid.
+    RefundExceeds = "refund.exceeds", UNPROCESSABLE_ENTITY, "client", false, "The refund is more than is left";
     /// The token was granted for a payment of another amount or payee
     /// (dynamic linking, RTS art. 5).
     PaymentNotGranted = "payment.not_granted", FORBIDDEN, "client", false, "The PSU approved another payment";
