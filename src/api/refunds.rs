@@ -56,7 +56,7 @@ pub(crate) struct RefundCreate {
 impl RefundCreate {
     /// The payment that this is, as it would be ordered by itself.
     fn as_order(&self, refundable: &Refundable) -> serde_json::Value {
-        json!({
+        let mut order = json!({
             "institution_id": self.institution_id,
             "amount": self.amount.clone().unwrap_or_else(|| Amount::from(refundable.left)),
             "creditor": self.creditor,
@@ -68,7 +68,11 @@ impl RefundCreate {
             "redirect_uri": self.redirect_uri,
             "state": self.state,
             "client_reference": self.client_reference,
-        })
+        });
+        if let Some(members) = order.as_object_mut() {
+            members.retain(|_, value| !value.is_null());
+        }
+        order
     }
 }
 

@@ -42,11 +42,10 @@ fn place(of: &Value) -> String {
     format!("/v1/payments/{}/refunds", of["id"].as_str().unwrap())
 }
 
-/// Ben, who was paid, approves a refund at his bank, or declines it.
-async fn decided(gw: &TestGateway, ordered: &Answer, decision: &'static str) {
+/// Ben, who was paid, decides on a refund at his bank.
+async fn decided(gw: &TestGateway, ordered: &Answer) {
     let mut ben = gw.person();
     ben.headers.push(("x-sandbox-psu", "ben"));
-    ben.decision = decision;
     let visit = ben.walk(&ordered.text("/authorization/href"), RETURN).await.unwrap();
     assert_eq!(parameter(&visit, "payment_id"), ordered.text("/id"));
 }
@@ -85,7 +84,7 @@ async fn a_payment_is_refunded_in_parts_to_where_it_came_from() {
             assert_eq!(ordered.text("/state"), "AUTHORIZATION_REQUIRED");
             assert_eq!(ordered.json()["creditor_account"], account_at(bank), "{bank}");
             assert_eq!(ordered.json()["debtor_account"], payment["creditor_account"], "{bank}");
-            decided(&gw, &ordered, "approve").await;
+            decided(&gw, &ordered).await;
             let refunded = gw.payment_until(&tpp, &own, &ordered.text("/id"), is_final).await;
             assert_eq!((&refunded["state"], refunded.get("refund")), (&json!("SETTLED"), None));
             let after = shown(&tpp, &own, &payment).await;
@@ -96,10 +95,14 @@ async fn a_payment_is_refunded_in_parts_to_where_it_came_from() {
         let amounts: Vec<_> = listed.iter().map(|row| row["amount"].clone()).collect();
         assert_eq!(amounts, [amount("10.00"), amount("2.34")], "the newest first");
     }
-    let events = tpp.get(&own, "/v1/events?limit=100").await.unwrap().expect(200).unwrap();
-    let linked = rows(&events).into_iter().filter(|event| event["data"]["refund_of"].is_string());
-    assert!(linked.clone().all(|event| event["resource"]["type"] == "payment"));
-    assert_eq!(linked.filter(|event| event["type"] == "payment.settled").count(), 4);
+    let settled = |events: &Value| {
+        let all = events["data"].as_array().cloned().unwrap_or_default();
+        let linked = all.into_iter().filter(|event| event["data"]["refund_of"].is_string());
+        linked.filter(|event| event["type"] == "payment.settled").count()
+    };
+    let told = shown_until(&tpp, &own, "/v1/events?limit=100", |events| settled(events) == 4).await;
+    let linked = told["data"].as_array().unwrap().iter().find(|event| event["data"]["refund_of"].is_string());
+    assert_eq!(linked.unwrap()["resource"]["type"], "payment");
     gw.sandbox.stop().await;
 }
 
@@ -124,7 +127,8 @@ async fn refunds_at_once_never_exceed_what_was_paid() {
     let all = order(&tpp, &own, &payment, &refund(UK, Some(("12.34", "GBP")))).await;
     assert_problem(&all, 422, "refund.exceeds");
     assert!(all.text("/detail").contains("2.34 GBP"), "{}", all.text("/detail"));
-    decided(&gw, &taken[0], "decline").await;
+    gw.sandbox.bank(UK).unwrap().0.decline(1);
+    decided(&gw, &taken[0]).await;
     let cancelled = format!("/v1/payments/{}/cancel", taken[1].text("/id"));
     tpp.post(&own, &cancelled, &json!({})).await.unwrap().expect(200).unwrap();
     let at = format!("/v1/payments/{}", payment["id"].as_str().unwrap());
@@ -187,10 +191,13 @@ async fn what_cannot_be_refunded_says_why() {
     assert_eq!((&shown["refundable_amount"]["amount"], shown.get("account")), (&json!("0.00"), None));
 
     let payment = paid(&gw, &tpp, &own, &Tpp::small_payment(UK)).await;
+    let mut abroad = refund(EU, None);
+    abroad["scheme"] = json!("CROSS_BORDER");
     for (body, pointer) in [
         (refund(UK, Some(("1.00", "EUR"))), "/amount/currency"),
         (refund(UK, Some(("0.00", "GBP"))), "/amount/amount"),
-        (refund(EU, None), "/institution_id"),
+        (refund(EU, None), "/amount/currency"),
+        (abroad, "/institution_id"),
     ] {
         let answer = order(&tpp, &own, &payment, &body).await;
         assert_problem(&answer, 422, "request.invalid");
