@@ -115,13 +115,17 @@ mod tests {
     fn what_cannot_be_asked_says_what_is_missing() {
         let account = account();
         let question = PayeeQuestion { name: "Anna Lindner", account: &account };
-        for (change, key) in [
-            ((|profile| profile.bics.clear()) as fn(&mut Profile), "bics"),
-            (|profile| profile.payees.requesting_bic = None, "payee_verification.requesting_bic"),
-            (|profile| profile.payees.address = None, "payee_verification.address"),
-        ] {
-            let mut profile = profile();
+        let complete = profile();
+        let without = |key: &'static str, change: fn(&mut Profile)| {
+            let mut profile = complete.clone();
             change(&mut profile);
+            (key, profile)
+        };
+        for (key, profile) in [
+            without("bics", |profile| profile.bics.clear()),
+            without("payee_verification.requesting_bic", |profile| profile.payees.requesting_bic = None),
+            without("payee_verification.address", |profile| profile.payees.address = None),
+        ] {
             let error = EpcPayees.ask(&context(&profile), &question).unwrap_err();
             assert_eq!((error.kind, error.field.as_deref()), (BankErrorKind::ProfileError, Some(key)));
         }
