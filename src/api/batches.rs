@@ -174,6 +174,8 @@ impl BatchCreate {
             institution,
             order: Order::Batch(batch),
             scheme_choice,
+            verify_payee: false,
+            refund_of: None,
             redirect_uri: self.redirect_uri,
             state: self.state,
             client_reference: self.client_reference,

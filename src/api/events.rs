@@ -69,6 +69,9 @@ pub(crate) struct EventData {
     /// Of a `webhook.challenge`: say it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     challenge: Option<String>,
+    /// Of a payment that is a refund: the payment that it refunds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refund_of: Option<String>,
 }
 
 /// Events of the client, in the order in which they are told.

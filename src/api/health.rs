@@ -85,6 +85,9 @@ pub(crate) struct HealthView {
     /// Confirmation of funds, where the institution offers it.
     #[serde(skip_serializing_if = "Option::is_none")]
     funds: Option<ServiceView>,
+    /// Verification of payees, where the institution offers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payees: Option<ServiceView>,
     /// Announced times of absence that are not over.
     maintenance_windows: Vec<MaintenanceView>,
     /// When (RFC 3339).
@@ -111,12 +114,14 @@ pub(crate) async fn show(
     let health = gateway.health_of(&profile.id);
     let now = gateway.clock().now();
     let offers_funds = profile.capabilities.contains(&Capability::FundsConfirmation);
+    let offers_payees = profile.capabilities.contains(&Capability::PayeeVerification);
     let windows = profile.maintenance.iter().filter(|window| window.until > now);
     Ok(Json(HealthView {
         institution_id: profile.id.to_string(),
         accounts: health.accounts.into(),
         payments: health.payments.into(),
         funds: offers_funds.then(|| health.funds.into()),
+        payees: offers_payees.then(|| health.payees.into()),
         maintenance_windows: windows
             .map(|window| MaintenanceView {
                 from: window.from.to_string(),

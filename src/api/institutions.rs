@@ -157,7 +157,7 @@ pub(crate) struct InstitutionParams {
     #[serde(default)]
     bic: Option<String>,
     /// accounts, balances, transactions, payments, scheduled_payments,
-    /// periodic_payments, bulk_payments, payment_cancellation, vrp or funds_confirmation.
+    /// periodic_payments, bulk_payments, payment_cancellation, vrp, funds_confirmation or payee_verification.
     #[serde(default)]
     capability: Option<String>,
     /// Only those that are set up here (`true`), or only the others (`false`).

@@ -16,11 +16,13 @@ mod health;
 mod institutions;
 mod mandate_funds;
 mod mandates;
+mod payees;
 mod payment_order;
 mod payment_policy;
 mod payment_view;
 mod payments;
 mod problems;
+mod refunds;
 mod statement_file;
 mod status;
 mod sync;
@@ -150,6 +152,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(account_resources::statements))
         .routes(routes!(statement_file::show))
         .routes(routes!(funds::confirm))
+        .routes(routes!(payees::verify))
         .routes(routes!(payments::order, payments::list))
         .routes(routes!(payments::validate))
         .routes(routes!(payment_policy::show))
@@ -164,6 +167,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(mandates::pay, mandates::payments))
         .routes(routes!(mandate_funds::confirm))
         .routes(routes!(payments::cancel))
+        .routes(routes!(refunds::order, refunds::list))
         .routes(routes!(events::list))
         .routes(routes!(event_stream::follow))
         .routes(routes!(events::show))

@@ -137,6 +137,10 @@ pub(crate) struct PaymentCreate {
     /// What you know about its risk.
     #[serde(default)]
     risk: Option<Risk>,
+    /// Ask the creditor's bank whether the account is the creditor's, before the PSU sees the
+    /// payment, and tell the PSU what it says; `payee_verification` shows it.
+    #[serde(default)]
+    verify_payee: bool,
     /// Travels to the creditor, at most 35 characters; ours if absent.
     #[serde(default)]
     #[schema(max_length = 35)]
@@ -365,6 +369,8 @@ impl PaymentCreate {
                     institution,
                     order: Order::Transfer(order),
                     scheme_choice,
+                    verify_payee: self.verify_payee,
+                    refund_of: None,
                     redirect_uri: self.redirect_uri,
                     state: self.state,
                     client_reference: self.client_reference,

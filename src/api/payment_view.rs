@@ -2,11 +2,13 @@
 
 use domain::{Execution, PaymentState};
 use serde::Serialize;
-use store::payments::{PaymentRow, StoredAccount};
+use store::payments::PaymentRow;
 use utoipa::ToSchema;
 
 use crate::address::Address;
+use crate::payees::PayeeResult;
 use crate::payment_order::{Agent, Creditor, Periodic, Remittance, Risk};
+use crate::refunds::RefundView;
 use crate::view::{AccountName, Amount, Step};
 
 /// Where the PSU approves.
@@ -50,13 +52,6 @@ struct AttentionView {
     code: String,
     /// Since when (RFC 3339).
     since: String,
-}
-
-/// Where a refund goes.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-struct Refund {
-    /// Account that it was paid from.
-    account: AccountName,
 }
 
 /// What the bank calls it.
@@ -172,9 +167,15 @@ pub(crate) struct PaymentView {
     end_to_end_id: String,
     /// Between us and the bank.
     instruction_id: String,
-    /// Where a refund goes, where the bank tells it.
+    /// What the creditor's bank says of the creditor's name, once it was asked (`verify_payee`).
     #[serde(skip_serializing_if = "Option::is_none")]
-    refund: Option<Refund>,
+    payee_verification: Option<PayeeResult>,
+    /// What is refunded of it, once it is paid or the bank tells where it was paid from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund: Option<RefundView>,
+    /// The payment that it refunds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund_of: Option<String>,
 }
 
 impl LifeView {
@@ -228,7 +229,6 @@ impl PaymentView {
             Execution::On(day) => (Some(day.to_string()), None),
             Execution::Repeated(series) => (None, Some(Periodic::of(series))),
         };
-        let refund = payment.bank.refund_account.as_ref().and_then(StoredAccount::identification);
         Some(Self {
             id: payment.id.to_string(),
             kind: payment.kind().as_str(),
@@ -248,7 +248,9 @@ impl PaymentView {
             risk: Risk::of(&order.risk),
             end_to_end_id: order.end_to_end_id.clone(),
             instruction_id: order.instruction_id.clone(),
-            refund: refund.map(|account| Refund { account: AccountName::from(&account) }),
+            payee_verification: PayeeResult::of(payment.terms.payee.as_ref()),
+            refund: RefundView::of(payment),
+            refund_of: payment.terms.refund_of.map(|of| of.to_string()),
         })
     }
 }

@@ -92,7 +92,7 @@ pub(crate) struct Place {
 const PLACE: Place = Place { operation: "POST /v1/payments", collection: "/v1/payments" };
 
 /// An order that its token, its institution and its client's registration admit.
-async fn ordered(
+pub(crate) async fn ordered(
     gateway: &Gateway,
     caller: &Caller<Payments>,
     body: JsonBody<PaymentCreate>,
@@ -186,9 +186,9 @@ pub(crate) struct PaymentParams {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct PaymentList {
     /// The payments.
-    data: Vec<PaymentView>,
+    pub(crate) data: Vec<PaymentView>,
     /// Where the next page starts.
-    page: Page,
+    pub(crate) page: Page,
 }
 
 /// List your payments.
@@ -224,6 +224,7 @@ pub(crate) async fn list(
         params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
     let of = PaymentsOf {
         mandate: None,
+        refunds: None,
         client_id: caller.client_id.clone(),
         state: state.transpose()?,
         institution: institution.transpose()?,
@@ -272,7 +273,7 @@ pub(crate) async fn cancel(
     shown(&gateway, &payment).await
 }
 
-fn payment_id(text: &str) -> Result<PaymentId, Problem> {
+pub(crate) fn payment_id(text: &str) -> Result<PaymentId, Problem> {
     text.parse().map_err(|_| Problem::new(ProblemCode::NotFound).detail("There is no such payment."))
 }
 

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::bank_oauth::Role;
-use crate::{ApiBase, Profile, QuirkName};
+use crate::{ApiBase, PayeeOptions, Profile, QuirkName};
 
 /// What only an operator can say about a bank.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,8 @@ pub struct Deployment {
     pub payments_api: Option<ApiBase>,
     /// Where confirmation of funds is.
     pub funds_api: Option<ApiBase>,
+    /// How payees are verified.
+    pub payees: PayeeOptions,
     /// Further hosts that calls may go to.
     pub hosts: Vec<String>,
 }
@@ -132,6 +134,7 @@ impl Profile {
             self.funds_api = deployment.funds_api;
             filled("funds_api");
         }
+        self.payees = self.payees.deployed(deployment.payees);
         // Recurring payments are not called, so their address holds nothing up.
         filled("recurring_api");
         if !deployment.clients.is_empty() {

@@ -7,6 +7,7 @@ mod details;
 mod embedded;
 mod funds;
 mod paging;
+mod payees;
 mod recurring;
 
 use std::net::IpAddr;
@@ -32,6 +33,7 @@ pub use embedded::{
 };
 pub use funds::{FundsAnswer, FundsConfirmation, FundsQuestion};
 pub use paging::{NextPage, Page, PageGuard};
+pub use payees::{PayeeQuestion, PayeeVerification};
 pub use recurring::{LodgedMandate, RecurringPayments};
 
 /// What we know of a PSU who is present. Told to the bank; its absence makes
@@ -93,6 +95,8 @@ pub enum Operation {
     FundsConsent,
     /// Asking whether an account covers an amount.
     Funds,
+    /// Asking whether the holder of an account goes by a name.
+    Payees,
 }
 
 /// Which access token a request carries.
@@ -143,6 +147,11 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// Confirmation of funds, if the standard has it.
     fn funds(&self) -> Option<&dyn FundsConfirmation> {
+        None
+    }
+
+    /// Verification of payees, if the standard has it.
+    fn payees(&self) -> Option<&dyn PayeeVerification> {
         None
     }
 

@@ -23,6 +23,8 @@ pub enum Service {
     Payments,
     /// Confirmation of funds.
     Funds,
+    /// Verification of payees.
+    Payees,
 }
 
 /// How a service of a bank is doing.

@@ -15,6 +15,7 @@ mod error;
 mod exchange;
 mod health;
 mod mapping;
+mod payee_options;
 mod payment_constraints;
 mod payment_rules;
 mod profile;
@@ -36,15 +37,16 @@ pub use dialect::{
     Challenge, ConsentByAuthorization, ConsentHandling, ConsentInquiry, ConsentLodging, ConsentOrder,
     ConsentRevocation, Consents, Dialect, Echo, EmbeddedAuthentication, EmbeddedSca, EmbeddedStep,
     ExplicitStart, FundsAnswer, FundsConfirmation, FundsQuestion, LodgedConsent, LodgedMandate,
-    LodgedPayment, NextPage, Operation, Page, PageGuard, PaymentCancellation, PaymentInitiation,
-    PaymentReport, PsuInput, PsuPresence, RecurringPayments, RedirectUris, ScaMethod, ScaMethodKind,
-    ScaStart, TokenEndpoint, TokenKind, TransactionDetails, TransactionQuery, TransactionSelection,
-    TransferReport,
+    LodgedPayment, NextPage, Operation, Page, PageGuard, PayeeQuestion, PayeeVerification,
+    PaymentCancellation, PaymentInitiation, PaymentReport, PsuInput, PsuPresence, RecurringPayments,
+    RedirectUris, ScaMethod, ScaMethodKind, ScaStart, TokenEndpoint, TokenKind, TransactionDetails,
+    TransactionQuery, TransactionSelection, TransferReport,
 };
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};
 pub use health::{Health, HealthChange, HealthStatus, Service, ServiceHealth};
 pub use mapping::{EntryRules, MapTarget, Mapping, RuleBudget, RuleFailed};
+pub use payee_options::PayeeOptions;
 pub use payment_constraints::{PaymentConstraints, RequiredField};
 pub use payment_rules::PaymentRules;
 pub use profile::{

@@ -11,7 +11,8 @@ use url::Url;
 
 use crate::bank_oauth::Role;
 use crate::{
-    BankError, BerlinGroupOptions, Mapping, PaymentConstraints, ProfileTest, Quirk, QuirkName, Quirks,
+    BankError, BerlinGroupOptions, Mapping, PayeeOptions, PaymentConstraints, ProfileTest, Quirk, QuirkName,
+    Quirks,
 };
 
 /// What the dialect of a plugin begins with; its name follows.
@@ -254,6 +255,10 @@ pub struct Profile {
     pub payments_api: Option<ApiBase>,
     /// Where confirmation of funds is.
     pub funds_api: Option<ApiBase>,
+    /// How payees are verified there.
+    pub payees: PayeeOptions,
+    /// What the national numbers of its accounts begin with: bank codes, in the UK sort codes.
+    pub bank_codes: Vec<String>,
     /// The bank's OAuth server; `None` where the bank uses none.
     pub authorization_server: Option<AuthorizationServer>,
     /// Our client identifier at the bank; `None` until we are registered.
@@ -377,6 +382,8 @@ impl Profile {
             accounts_api: None,
             payments_api: None,
             funds_api: None,
+            payees: PayeeOptions::default(),
+            bank_codes: Vec::new(),
             authorization_server: None,
             client_id: None,
             client_ids: BTreeMap::new(),
@@ -551,6 +558,7 @@ impl Profile {
                 .flatten()
                 .any(|api| same(&api.url))
             || self.berlin_group.funds_consents.as_ref().is_some_and(same)
+            || self.payees.address.as_ref().is_some_and(same)
             || endpoints.flatten().any(same)
     }
 }

@@ -10,6 +10,7 @@ mod compare;
 mod deployment;
 mod lines;
 mod map;
+mod payees;
 mod payments;
 mod registration;
 mod schema;
@@ -317,6 +318,8 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     ] {
         *slot = api(table, key, own_versions, &mut profile.missing);
     }
+    profile.payees = payees::payees(table);
+    profile.bank_codes = payees::bank_codes(table);
     profile.authorization_server = server(table, &mut profile.missing);
     profile.registration = registration::registration(table);
     profile.signing = signing(table);

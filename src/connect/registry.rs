@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use domain::{Capability, Country, InstitutionId};
+use domain::{AccountIdentification, Capability, Country, InstitutionId};
 
 use crate::{Dialect, Profile};
 
@@ -137,6 +137,15 @@ impl Registry {
             .collect()
     }
 
+    /// The bank that is known to hold an account: of several, the one that names more of its
+    /// number.
+    #[must_use]
+    pub fn holder_of(&self, account: &AccountIdentification) -> Option<Arc<Profile>> {
+        let shelf = self.shelf.read().unwrap_or_else(PoisonError::into_inner);
+        let known = shelf.all.values().filter_map(|profile| Some((profile.holds(account)?, profile)));
+        known.max_by_key(|(known, _)| *known).map(|(_, profile)| Arc::clone(profile))
+    }
+
     /// How many banks.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -183,6 +192,21 @@ mod tests {
         assert_eq!(filter(|filter| filter.bic = Some("DEUXFRPP".into())), ["fr-two"]);
         assert_eq!(filter(|filter| filter.bic = Some("DEUXFRPP123".into())), [""; 0]);
         assert_eq!(filter(|filter| filter.capability = Some(Capability::Payments)), [""; 0]);
+    }
+
+    #[test]
+    fn an_account_is_held_by_the_bank_that_names_most_of_its_number() {
+        let registry = Registry::new(Vec::new());
+        for (id, code) in [("de-group", "3704"), ("de-brand", "37040044"), ("de-other", "12030000")] {
+            registry.put(Profile { bank_codes: vec![code.to_owned()], ..bank(id, "Bank", "DE", "BANKDEFF") });
+        }
+        let holder = |iban: &str| {
+            let account = AccountIdentification::Iban(iban.parse().unwrap());
+            registry.holder_of(&account).map(|profile| profile.id.as_str().to_owned())
+        };
+        assert_eq!(holder("DE89370400440532013000").as_deref(), Some("de-brand"));
+        assert_eq!(holder("DE02120300000000202051").as_deref(), Some("de-other"));
+        assert_eq!(holder("GB29NWBK60161331926819"), None);
     }
 
     #[test]

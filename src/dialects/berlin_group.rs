@@ -18,14 +18,15 @@ mod transactions;
 use connect::{
     AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse,
     BatchInitiation, CallContext, Dialect, Effect, EmbeddedAuthentication, FundsConfirmation, Operation,
-    PaymentInitiation, Profile, RedirectUris, ScaFlow, Signature, Signing, StartAuthorisation, TokenEndpoint,
-    TokenKind,
+    PayeeVerification, PaymentInitiation, Profile, RedirectUris, ScaFlow, Signature, Signing,
+    StartAuthorisation, TokenEndpoint, TokenKind,
 };
 use http::Method;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use url::Url;
 
+use crate::payees::EpcPayees;
 use crate::status::{after, parsed};
 pub(crate) use accounts::consent_status;
 pub(crate) use error::failure;
@@ -58,7 +59,8 @@ impl Dialect for BerlinGroup {
             Operation::Consent
             | Operation::FundsConsent
             | Operation::PaymentLodge
-            | Operation::PaymentSubmit => TokenKind::None,
+            | Operation::PaymentSubmit
+            | Operation::Payees => TokenKind::None,
             Operation::AccountData | Operation::Funds | Operation::PaymentStatus => TokenKind::PsuIfHeld,
         }
     }
@@ -81,6 +83,10 @@ impl Dialect for BerlinGroup {
 
     fn funds(&self) -> Option<&dyn FundsConfirmation> {
         Some(self)
+    }
+
+    fn payees(&self) -> Option<&dyn PayeeVerification> {
+        Some(&EpcPayees)
     }
 
     fn tokens(&self) -> Option<&dyn TokenEndpoint> {

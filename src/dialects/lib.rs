@@ -23,6 +23,7 @@ mod order_batches;
 #[cfg(test)]
 mod order_kinds;
 mod pain;
+mod payees;
 mod polish_api;
 pub mod recorded;
 pub mod selftest;

@@ -16,8 +16,8 @@ use std::io::Read;
 
 use connect::{
     AccountInformation, ApiBase, BankError, BankErrorKind, BankRequest, BankResponse, BatchInitiation,
-    CallContext, Dialect, Effect, FundsConfirmation, Operation, PaymentInitiation, Profile, RedirectUris,
-    ScaStart, Signature, Signing, TokenEndpoint, TokenKind,
+    CallContext, Dialect, Effect, FundsConfirmation, Operation, PayeeVerification, PaymentInitiation,
+    Profile, RedirectUris, ScaStart, Signature, Signing, TokenEndpoint, TokenKind,
 };
 use http::Method;
 use jiff::ToSpan;
@@ -27,6 +27,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::node::Node;
+use crate::payees::EpcPayees;
 use crate::status::{after, parsed};
 use crate::tree::Tree;
 
@@ -51,9 +52,11 @@ impl Dialect for PolishApi {
 
     fn token_for(&self, _profile: &Profile, operation: Operation) -> TokenKind<'_> {
         match operation {
-            Operation::Consent | Operation::PaymentLodge | Operation::FundsConsent | Operation::Funds => {
-                TokenKind::None
-            }
+            Operation::Consent
+            | Operation::PaymentLodge
+            | Operation::FundsConsent
+            | Operation::Funds
+            | Operation::Payees => TokenKind::None,
             Operation::AccountData | Operation::PaymentSubmit | Operation::PaymentStatus => TokenKind::Psu,
         }
     }
@@ -72,6 +75,10 @@ impl Dialect for PolishApi {
 
     fn funds(&self) -> Option<&dyn FundsConfirmation> {
         Some(self)
+    }
+
+    fn payees(&self) -> Option<&dyn PayeeVerification> {
+        Some(&EpcPayees)
     }
 
     fn tokens(&self) -> Option<&dyn TokenEndpoint> {

@@ -12,14 +12,15 @@ mod requests;
 
 use connect::{
     AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, BatchInitiation, CallContext,
-    Dialect, Effect, FundsConfirmation, Operation, PaymentInitiation, Profile, Signature, Signing,
-    TokenEndpoint, TokenKind, http_date,
+    Dialect, Effect, FundsConfirmation, Operation, PayeeVerification, PaymentInitiation, Profile, Signature,
+    Signing, TokenEndpoint, TokenKind, http_date,
 };
 use http::{Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use url::Url;
 
+use crate::payees::EpcPayees;
 use crate::status::{after, parsed};
 use crate::tree::Tree;
 
@@ -56,6 +57,7 @@ impl Dialect for Stet {
             Operation::PaymentLodge | Operation::PaymentSubmit | Operation::PaymentStatus => {
                 TokenKind::Client(PISP)
             }
+            Operation::Payees => TokenKind::None,
         }
     }
 
@@ -73,6 +75,10 @@ impl Dialect for Stet {
 
     fn funds(&self) -> Option<&dyn FundsConfirmation> {
         Some(self)
+    }
+
+    fn payees(&self) -> Option<&dyn PayeeVerification> {
+        Some(&EpcPayees)
     }
 
     fn tokens(&self) -> Option<&dyn TokenEndpoint> {

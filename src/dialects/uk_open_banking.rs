@@ -1,12 +1,13 @@
 //! UK Open Banking Read/Write API 3.1 and 4.0: account access consents,
-//! accounts, single domestic payments, variable recurring payments and confirmation
-//! of funds, authorised through OAuth.
+//! accounts, single domestic payments, variable recurring payments, confirmation
+//! of funds and of payees, authorised through OAuth.
 
 mod accounts;
 mod batches;
 mod error;
 mod funds;
 mod orders;
+mod payees;
 mod payments;
 mod recurring;
 mod resources;
@@ -15,8 +16,8 @@ mod statement_file;
 use connect::{
     AccountInformation, AccountResources, BankConsentStatus, BankError, BankErrorKind, BankRequest,
     BankResponse, BatchInitiation, CallContext, Dialect, Effect, FundsConfirmation, Operation,
-    PaymentInitiation, Profile, QuirkName, RecurringPayments, Signature, Signing, StatementFiles,
-    TokenEndpoint, TokenKind, http_date,
+    PayeeVerification, PaymentInitiation, Profile, QuirkName, RecurringPayments, Signature, Signing,
+    StatementFiles, TokenEndpoint, TokenKind, http_date,
 };
 use domain::{AccountIdentification, SortCodeAccount};
 use http::Method;
@@ -49,6 +50,7 @@ impl Dialect for UkOpenBanking {
             Operation::AccountData | Operation::PaymentSubmit | Operation::Funds => TokenKind::Psu,
             Operation::PaymentLodge | Operation::PaymentStatus => TokenKind::Client("payments"),
             Operation::FundsConsent => TokenKind::Client("fundsconfirmations"),
+            Operation::Payees => TokenKind::Client(payees::SCOPE),
         }
     }
 
@@ -74,6 +76,10 @@ impl Dialect for UkOpenBanking {
 
     fn funds(&self) -> Option<&dyn FundsConfirmation> {
         Some(self)
+    }
+
+    fn payees(&self) -> Option<&dyn PayeeVerification> {
+        Some(&payees::UkPayees)
     }
 
     fn recurring(&self) -> Option<&dyn RecurringPayments> {

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use iban::IbanLike;
 use serde::{Deserialize, Serialize};
 
+use crate::Country;
+
 /// An IBAN (ISO 13616) with a valid checksum and country format.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -144,6 +146,36 @@ impl AccountIdentification {
             }
         }
     }
+
+    /// The UK account that this is: named as such, or by its IBAN, which holds both numbers
+    /// after the four letters of the bank.
+    #[must_use]
+    pub fn uk_account(&self) -> Option<SortCodeAccount> {
+        match self {
+            Self::SortCode(account) => Some(account.clone()),
+            Self::Iban(iban) => {
+                let numbers = iban.as_str().strip_prefix("GB")?.get(6..)?;
+                SortCodeAccount::new(numbers.get(..6)?, numbers.get(6..)?).ok()
+            }
+            Self::Bban(_) | Self::MaskedPan(_) | Self::Other { .. } => None,
+        }
+    }
+
+    /// The country whose banks count this account, and its number there, which begins with
+    /// the bank's own: in the UK with the sort code, elsewhere as the IBAN after its check
+    /// digits.
+    #[must_use]
+    pub fn national_number(&self) -> Option<(Country, String)> {
+        if let Some(account) = self.uk_account() {
+            return Some(("GB".parse().ok()?, account.joined()));
+        }
+        match self {
+            Self::Iban(iban) => {
+                Some((iban.as_str().get(..2)?.parse().ok()?, iban.as_str().get(4..)?.to_owned()))
+            }
+            Self::SortCode(_) | Self::Bban(_) | Self::MaskedPan(_) | Self::Other { .. } => None,
+        }
+    }
 }
 
 impl fmt::Debug for AccountIdentification {
@@ -178,5 +210,18 @@ mod tests {
         let account = SortCodeAccount::new("20-00-00", "55779911").unwrap();
         assert_eq!(account.joined(), "20000055779911");
         assert!(SortCodeAccount::new("2000", "55779911").is_err());
+    }
+
+    #[test]
+    fn an_account_begins_with_the_number_of_its_bank() {
+        let iban = |text: &str| AccountIdentification::Iban(text.parse().unwrap());
+        let named = AccountIdentification::SortCode(SortCodeAccount::new("601613", "31926819").unwrap());
+        let by_iban = iban("GB29NWBK60161331926819");
+        assert_eq!(by_iban.uk_account(), named.uk_account());
+        let uk = Some(("GB".parse().unwrap(), "60161331926819".to_owned()));
+        assert_eq!((named.national_number(), by_iban.national_number()), (uk.clone(), uk));
+        let german = iban("DE89370400440532013000");
+        assert_eq!(german.national_number(), Some(("DE".parse().unwrap(), "370400440532013000".to_owned())));
+        assert_eq!(german.uk_account(), None);
     }
 }

@@ -119,6 +119,8 @@ words!(
         Vrp = "vrp",
         /// Confirmation of funds.
         FundsConfirmation = "funds_confirmation",
+        /// Verification of payees.
+        PayeeVerification = "payee_verification",
     }
 );
 

@@ -15,6 +15,7 @@ mod identification;
 mod institution;
 mod mandate;
 mod money;
+mod payee;
 mod payment;
 mod payment_order;
 mod payment_policy;
@@ -45,6 +46,7 @@ pub use identification::{AccountIdentification, Iban, InvalidIdentification, Sor
 pub use institution::{Approach, Capability, Country, InvalidCountry};
 pub use mandate::{Breach, MandateConstraints, MandateOrder, MandateScheme, MandateStatus};
 pub use money::{Currency, InvalidAmount, InvalidCurrency, Money, plain_decimal};
+pub use payee::{PayeeMatch, PayeeUnverified};
 pub use payment::{IsoPaymentStatus, PaymentState};
 pub use payment_order::{
     Abroad, ChargeBearer, Execution, ExecutionRule, PaymentContext, PaymentFrequency, PaymentOrder,

@@ -252,6 +252,9 @@ impl Gateway {
                     | FlowError::KeyReused
                     | FlowError::Webhook(_)
                     | FlowError::AllBanks(_)
+                    | FlowError::PayeeQuota { .. }
+                    | FlowError::RefundUnavailable(_)
+                    | FlowError::RefundExceeds { .. }
                     | FlowError::Busy
                     | FlowError::Store(_) => SourceStatus::Failed(BankErrorKind::Internal),
                 };

@@ -95,6 +95,15 @@ pub enum FlowError {
     /// The token was granted for another payment.
     #[error("the token was granted for another payment")]
     OrderNotGranted,
+    /// A payment cannot be refunded.
+    #[error("the payment cannot be refunded: {0}")]
+    RefundUnavailable(&'static str),
+    /// A refund is more than is left of its payment.
+    #[error("the refund is more than is left of the payment")]
+    RefundExceeds {
+        /// What is left, unless another refund came in between.
+        left: Option<Money>,
+    },
     /// What came back from the bank does not belong to what was sent.
     #[error("the answer from the bank does not belong to this session")]
     CallbackMismatch,
@@ -116,6 +125,16 @@ pub enum FlowError {
     /// Every bank asked failed.
     #[error("none of the banks answered")]
     AllBanks(Vec<crate::SourceReport>),
+    /// The client's verifications of payees of this day are used up.
+    #[error("the day's verifications of payees are used up")]
+    PayeeQuota {
+        /// Verifications a day.
+        limit: u32,
+        /// When the next day begins (UTC).
+        resets_at: domain::Timestamp,
+        /// When this was so.
+        as_of: domain::Timestamp,
+    },
     /// A limit for concurrent work was reached.
     #[error("the gateway is busy")]
     Busy,

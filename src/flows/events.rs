@@ -34,6 +34,8 @@ pub(crate) enum Subject {
     Consent(ConsentId, ConsentStatus, EventType),
     /// The payment or batch, where it stands, and which of the two it is.
     Payment(PaymentId, PaymentState, PaymentType),
+    /// The payment, where it stands, and the one that it refunds.
+    Refund(PaymentId, PaymentState, PaymentId),
     /// A payment that a person must look after, at its bank.
     Attention(PaymentId, PaymentState, PaymentType),
     /// The mandate, where it stands, and what happened.
@@ -53,7 +55,7 @@ impl Subject {
     fn region(&self) -> Region {
         match self {
             Self::Consent(id, ..) => id.region(),
-            Self::Payment(id, ..) | Self::Attention(id, ..) => id.region(),
+            Self::Payment(id, ..) | Self::Refund(id, ..) | Self::Attention(id, ..) => id.region(),
             Self::Mandate(id, ..) => id.region(),
             Self::Institution { region, .. }
             | Self::Endpoint { region, .. }
@@ -69,7 +71,7 @@ impl Subject {
             Self::Test { .. } => EventType::WebhookTest,
             Self::Challenge { .. } => EventType::WebhookChallenge,
             Self::Attention(..) => EventType::PaymentAttentionRequired,
-            Self::Payment(_, state, _) => match state {
+            Self::Payment(_, state, _) | Self::Refund(_, state, _) => match state {
                 PaymentState::Created => EventType::PaymentCreated,
                 PaymentState::AuthorizationRequired => EventType::PaymentAuthorizationRequired,
                 PaymentState::Authorizing => EventType::PaymentAuthorizing,
@@ -93,7 +95,7 @@ impl Subject {
             Self::Payment(id, state, PaymentType::Bulk) | Self::Attention(id, state, PaymentType::Bulk) => {
                 (id.to_string(), BATCHES, state.as_str())
             }
-            Self::Payment(id, state, _) | Self::Attention(id, state, _) => {
+            Self::Payment(id, state, _) | Self::Attention(id, state, _) | Self::Refund(id, state, _) => {
                 (id.to_string(), "payments", state.as_str())
             }
             Self::Mandate(id, status, _) => (id.to_string(), "mandates", status.as_str()),
@@ -118,6 +120,7 @@ impl Gateway {
         let event_type = subject.event_type();
         let data = match subject {
             Subject::Challenge { challenge, .. } => json!({ "status": status, "challenge": challenge }),
+            Subject::Refund(_, _, of) => json!({ "status": status, "refund_of": of.to_string() }),
             Subject::Consent(..)
             | Subject::Payment(..)
             | Subject::Attention(..)

@@ -33,6 +33,8 @@ pub struct GatewayConfig {
     pub auto_approve: bool,
     /// Longest time an aggregated read waits for its banks.
     pub read_deadline: Duration,
+    /// How often a client may ask on a day whether a payee goes by a name.
+    pub payee_verifications_per_day: u32,
     /// Tell a webhook endpoint of nothing until it has answered a challenge.
     pub webhook_challenge: bool,
     /// Refuse DPoP proofs without a nonce of ours (RFC 9449 §8, §9).

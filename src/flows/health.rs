@@ -15,6 +15,8 @@ pub struct InstitutionHealth {
     pub payments: ServiceHealth,
     /// Confirmation of funds.
     pub funds: ServiceHealth,
+    /// Verification of payees.
+    pub payees: ServiceHealth,
 }
 
 /// What is told of a change; nothing of a bank that is called for the first
@@ -49,6 +51,7 @@ fn name(service: Service) -> &'static str {
         Service::Accounts => "accounts",
         Service::Payments => "payments",
         Service::Funds => "funds",
+        Service::Payees => "payees",
     }
 }
 
@@ -61,6 +64,7 @@ impl Gateway {
             accounts: health.of(institution, Service::Accounts),
             payments: health.of(institution, Service::Payments),
             funds: health.of(institution, Service::Funds),
+            payees: health.of(institution, Service::Payees),
         }
     }
 

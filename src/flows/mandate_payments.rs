@@ -181,6 +181,8 @@ impl Gateway {
                 under: Some(UnderMandate { mandate: mandate.id, draws }),
                 scheme_choice: None,
                 counted_on: None,
+                payee: None,
+                refund_of: None,
             },
             bank: BankPayment {
                 consent_id: mandate.bank.consent_id.clone(),
@@ -191,6 +193,7 @@ impl Gateway {
             created_at: now,
             updated_at: now,
             next_poll_at: Some(later(now, 5)),
+            refunded: 0,
         }
     }
 }

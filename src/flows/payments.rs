@@ -11,12 +11,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::{InstitutionId, Order, PaymentId, PaymentPolicy, PaymentState, Region, SessionId, Timestamp};
 use store::Tx;
 use store::idempotency::{Claim, ClaimKey};
-use store::payments::{BankPayment, Failure, PaymentRow, PaymentTerms};
+use store::payments::{BankPayment, Failure, PayeeCheck, PaymentRow, PaymentTerms};
 use store::sessions::SessionRow;
 
 use crate::consents::DAY;
 use crate::events::Subject;
 use crate::policies::{count, day_of, uncount};
+use crate::refunds::{RefundOf, count_refund, uncount_refund};
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -29,6 +30,10 @@ pub struct PaymentRequest {
     pub order: Order,
     /// Why it is on this rail, where the TPP left that to us.
     pub scheme_choice: Option<String>,
+    /// Whether the payee's name is verified before the PSU sees the payment.
+    pub verify_payee: bool,
+    /// What it refunds.
+    pub refund_of: Option<RefundOf>,
     /// Where the PSU's browser goes in the end; one of the client's.
     pub redirect_uri: String,
     /// Opaque value returned with it.
@@ -97,21 +102,25 @@ impl Gateway {
                 under: None,
                 scheme_choice: request.scheme_choice,
                 counted_on,
+                payee: request.verify_payee.then_some(PayeeCheck::Wanted),
+                refund_of: request.refund_of.map(|of| of.payment),
             },
             bank: BankPayment::default(),
             created_at: now,
             updated_at: now,
             // If the PSU never comes, the reconciler lets it expire.
             next_poll_at: Some(end),
+            refunded: 0,
         };
         let claim = claim(region);
         let mut tx = self.parts.stores.region(region)?.begin().await?;
         if let Some(replayed) = self.answered_before(&mut tx, &claim).await? {
             return Ok(replayed);
         }
+        count_refund(&mut tx, request.refund_of, &payment).await?;
         count(&mut tx, request.policy.as_ref(), &payment).await?;
         tx.record_payment(&payment).await?;
-        let subject = Subject::Payment(id, payment.state, payment.kind());
+        let subject = subject_of(&payment);
         tx.emit(&self.event(client_id, &subject, 1, now)).await?;
         let body = answer(&payment);
         tx.answer_claim(&claim, 201, &body).await?;
@@ -296,17 +305,26 @@ impl Gateway {
         if was != payment.state && came_to_nothing(payment.state) {
             give_back(&mut tx, &payment).await?;
             uncount(&mut tx, &payment).await?;
+            uncount_refund(&mut tx, &payment).await?;
         }
         if sequence > 0 {
             let subject = match flagged {
                 Some(_) => Subject::Attention(payment.id, payment.state, payment.kind()),
-                None => Subject::Payment(payment.id, payment.state, payment.kind()),
+                None => subject_of(&payment),
             };
             tx.emit(&self.event(&payment.client_id, &subject, sequence, now)).await?;
         }
         tx.commit().await?;
         payment.updated_at = now;
         Ok(payment)
+    }
+}
+
+/// What an event tells of a payment.
+fn subject_of(payment: &PaymentRow) -> Subject {
+    match payment.terms.refund_of {
+        Some(of) => Subject::Refund(payment.id, payment.state, of),
+        None => Subject::Payment(payment.id, payment.state, payment.kind()),
     }
 }
 

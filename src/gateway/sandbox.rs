@@ -82,6 +82,8 @@ pub struct SandboxOptions {
     pub require_dpop_nonce: bool,
     /// Longest time an aggregated read waits for its banks.
     pub read_deadline: Duration,
+    /// How often a client may ask on a day whether a payee goes by a name.
+    pub payee_verifications_per_day: u32,
     /// Longest silence of an event stream.
     pub event_heartbeat: Duration,
     /// PostgreSQL instead of SQLite.
@@ -121,6 +123,7 @@ impl SandboxOptions {
             webhook_challenge: false,
             require_dpop_nonce: false,
             read_deadline: Duration::from_secs(20),
+            payee_verifications_per_day: 1_000,
             event_heartbeat: Duration::from_secs(15),
             peer_rate: 500,
             database_url: None,
@@ -237,6 +240,7 @@ impl Sandbox {
                 api_origin: api_origin.clone(),
                 auto_approve: options.auto_approve,
                 read_deadline: options.read_deadline,
+                payee_verifications_per_day: options.payee_verifications_per_day,
                 webhook_challenge: options.webhook_challenge,
                 require_dpop_nonce: options.require_dpop_nonce,
             },

@@ -8,6 +8,7 @@ mod execution;
 pub(crate) mod history;
 pub(crate) mod magic;
 mod order;
+pub(crate) mod payee;
 pub(crate) mod people;
 pub(crate) mod plan;
 pub(crate) mod vault;

@@ -127,15 +127,18 @@ pub enum Operation {
     Accounts,
     /// Questions about funds, and consents to them.
     Funds,
+    /// Questions about payees.
+    Payees,
 }
 
 impl Operation {
     /// Every operation with its name and what its paths have, the surest first.
-    const SIGNS: [(Self, &'static str, &'static [&'static str]); 7] = [
+    const SIGNS: [(Self, &'static str, &'static [&'static str]); 8] = [
         (Self::Token, "token", &["token"]),
         (Self::Transactions, "transactions", &["transaction"]),
         (Self::Balances, "balances", &["balance"]),
         (Self::Funds, "funds", &["funds"]),
+        (Self::Payees, "payees", &["payee-verification", "name-verification"]),
         (Self::Payments, "payments", &["payment", "domestic"]),
         (Self::Consents, "consents", &["consent", "authorize"]),
         (Self::Accounts, "accounts", &["account"]),
@@ -331,6 +334,8 @@ mod tests {
             ("/open-banking/v4.0/cbpii/funds-confirmation-consents", Operation::Funds),
             ("/v1/funds-confirmations", Operation::Funds),
             ("/v2_1_1.1/confirmation/v2_1_1.1/getConfirmationOfFunds", Operation::Funds),
+            ("/vop/v1/payee-verifications", Operation::Payees),
+            ("/open-banking/v4.0/confirmation-payee/name-verification", Operation::Payees),
             ("/v1/accounts/a/transactions", Operation::Transactions),
             ("/v1/payments/sepa-credit-transfers", Operation::Payments),
             ("/stet/psd2/v1.4/payment-requests/p", Operation::Payments),

@@ -20,6 +20,7 @@ mod oauth;
 mod observe;
 mod pages;
 mod pain;
+mod payees;
 mod polish;
 mod registration;
 mod stet;
@@ -39,7 +40,7 @@ use crate::bank::Bank;
 use crate::engine::ConsentState;
 
 pub use berlin::CODE;
-pub use engine::magic::MAGIC_AMOUNTS;
+pub use engine::magic::{MAGIC_AMOUNTS, MAGIC_NAMES};
 pub use engine::people::MAGIC_USERS;
 pub use engine::people::PASSWORD;
 pub use fault::{Armed, Fault, Faults, Operation, Target, Twist};
@@ -168,9 +169,9 @@ impl ModelBank {
             BankKind::UkOpenBanking => uk::router(&bank),
             BankKind::BerlinGroupRedirect
             | BankKind::BerlinGroupDecoupled
-            | BankKind::BerlinGroupEmbedded => berlin::router(&bank),
-            BankKind::Stet => stet::router(&bank),
-            BankKind::PolishApi => polish::router(&bank),
+            | BankKind::BerlinGroupEmbedded => berlin::router(&bank).merge(payees::router()),
+            BankKind::Stet => stet::router(&bank).merge(payees::router()),
+            BankKind::PolishApi => polish::router(&bank).merge(payees::router()),
         };
         let api_router = observe::layered(api_router, &bank).with_state(Arc::clone(&bank));
         let pages_router = observe::prompt(pages::router(bank.kind), &bank).with_state(Arc::clone(&bank));

@@ -88,7 +88,7 @@ fn server(bank: &Bank) -> Value {
         "request_object_signing_alg_values_supported": ["PS256", "ES256"],
         "id_token_signing_alg_values_supported": ["PS256"],
         "code_challenge_methods_supported": ["S256"],
-        "scopes_supported": ["openid", "accounts", "payments", "fundsconfirmations"],
+        "scopes_supported": ["openid", "accounts", "payments", "fundsconfirmations", "name-verification"],
         "subject_types_supported": ["pairwise"],
         "claims_supported": ["openbanking_intent_id", "acr", "auth_time"],
         "acr_values_supported": ["urn:openbanking:psd2:sca", "urn:openbanking:psd2:ca"],

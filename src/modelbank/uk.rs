@@ -10,6 +10,7 @@ mod initiation;
 mod international;
 mod limits;
 pub(crate) mod orders;
+mod payees;
 mod payments;
 pub(crate) mod recurring;
 mod refund;
@@ -41,6 +42,8 @@ use version::Version;
 const AISP: &str = "/open-banking/v4.0/aisp";
 /// Base path of payment initiation.
 const PISP: &str = "/open-banking/v4.0/pisp";
+/// Path of confirmation of payees.
+const PAYEES: &str = "/open-banking/v4.0/confirmation-payee/name-verification";
 /// Base path of confirmation of funds.
 const CBPII: &str = "/open-banking/v4.0/cbpii";
 
@@ -77,6 +80,7 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .nest(PISP, pisp.merge(payments_of(Version::V4)))
         .nest(&format!("{}/pisp", Version::V3.base()), older)
         .nest(CBPII, cbpii)
+        .route(PAYEES, post(payees::verify))
         .route("/par", post(oauth::push))
         .route("/token", post(oauth::token::issue));
     if bank.registration.is_some() {

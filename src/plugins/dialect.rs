@@ -156,7 +156,7 @@ impl Dialect for Plugin {
             (Operation::PaymentSubmit, _) => self.payment_token(|said| &said.submit_token),
             (Operation::PaymentStatus, _) => self.payment_token(|said| &said.status_token),
             (Operation::Consent, wit::Consents::Lodged(None))
-            | (Operation::FundsConsent | Operation::Funds, _) => TokenKind::None,
+            | (Operation::FundsConsent | Operation::Funds | Operation::Payees, _) => TokenKind::None,
         }
     }
 

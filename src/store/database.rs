@@ -54,6 +54,7 @@ pub(crate) const GLOBAL: Schema = &[
     (20, "webhook secrets", include_str!("../../migrations/global/0020_webhook_secrets.sql")),
     (21, "webhook certificates", include_str!("../../migrations/global/0021_webhook_certificates.sql")),
     (30, "payment policies", include_str!("../../migrations/global/0030_payment_policies.sql")),
+    (40, "payee verifications", include_str!("../../migrations/global/0040_payee_verifications.sql")),
 ];
 
 /// Schema of a region's store.
@@ -70,6 +71,7 @@ pub(crate) const REGION: Schema = &[
     (10, "event order", include_str!("../../migrations/region/0010_event_order.sql")),
     (11, "event positions", include_str!("../../migrations/region/0011_event_positions.sql")),
     (20, "client spending", include_str!("../../migrations/region/0020_client_spending.sql")),
+    (40, "refunds", include_str!("../../migrations/region/0040_refunds.sql")),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,6 +26,7 @@ pub mod mandates;
 mod orders;
 pub mod payments;
 pub mod policies;
+mod refunds;
 mod rows;
 pub mod sca;
 #[cfg(feature = "scratch")]
@@ -36,6 +37,7 @@ mod together;
 pub mod tokens;
 mod turns;
 pub mod usage;
+mod verifications;
 pub mod webhooks;
 
 use std::collections::BTreeMap;

@@ -2,13 +2,13 @@
 //! was tampered with does not become an order.
 
 use domain::{
-    Abroad, BatchOrder, Execution, Money, Order, PaymentOrder, PaymentRisk, PaymentScheme,
+    Abroad, BatchOrder, Execution, Money, Order, PaymentId, PaymentOrder, PaymentRisk, PaymentScheme,
     RemittanceInformation, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::identification::StoredAccount;
-use crate::payments::{Failure, PaymentTerms, UnderMandate};
+use crate::payments::{Failure, PayeeCheck, PaymentTerms, UnderMandate};
 
 /// [`PaymentTerms`] as JSON.
 #[derive(Serialize, Deserialize)]
@@ -25,6 +25,10 @@ pub(crate) struct StoredTerms {
     scheme_choice: Option<String>,
     #[serde(default, skip_serializing_if = "is_default")]
     counted_on: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    payee: Option<PayeeCheck>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    refund_of: Option<PaymentId>,
 }
 
 /// A batch is known by its transfers.
@@ -82,6 +86,8 @@ impl From<&PaymentTerms> for StoredTerms {
             under: terms.under.clone(),
             scheme_choice: terms.scheme_choice.clone(),
             counted_on: terms.counted_on,
+            payee: terms.payee.clone(),
+            refund_of: terms.refund_of,
         }
     }
 }
@@ -137,6 +143,8 @@ impl StoredTerms {
             under: self.under,
             scheme_choice: self.scheme_choice,
             counted_on: self.counted_on,
+            payee: self.payee,
+            refund_of: self.refund_of,
         })
     }
 }

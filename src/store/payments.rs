@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use domain::{InstitutionId, MandateId, Order, PaymentId, PaymentState, PaymentType, Timestamp};
+use domain::{InstitutionId, MandateId, Order, PayeeMatch, PaymentId, PaymentState, PaymentType, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -33,6 +33,24 @@ pub struct PaymentTerms {
     pub scheme_choice: Option<String>,
     /// First instant of the day whose limit of its client it counts towards, if there is one.
     pub counted_on: Option<Timestamp>,
+    /// Whether the payee's name is verified, where the TPP wants that.
+    pub payee: Option<PayeeCheck>,
+    /// The payment that it refunds.
+    pub refund_of: Option<PaymentId>,
+}
+
+/// Whether a payee's name is verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PayeeCheck {
+    /// Not yet: before the PSU sees the payment.
+    Wanted,
+    /// It is.
+    Done {
+        /// What the payee's bank said.
+        result: PayeeMatch,
+        /// When.
+        at: Timestamp,
+    },
 }
 
 /// The mandate of a payment, and its part in the mandate's limits.
@@ -164,6 +182,9 @@ pub struct PaymentRow {
     pub updated_at: Timestamp,
     /// When the bank is to be asked next; none if nothing is to be asked.
     pub next_poll_at: Option<Timestamp>,
+    /// What is refunded of it, in the currency's smallest units; counted by
+    /// [`Tx::count_refund`] alone.
+    pub refunded: i64,
 }
 
 impl PaymentRow {
@@ -191,7 +212,9 @@ impl PaymentRow {
 pub struct PaymentsOf {
     /// Those under a mandate; otherwise a client's.
     pub mandate: Option<MandateId>,
-    /// Whose, where no mandate is named.
+    /// Those that refund a payment.
+    pub refunds: Option<PaymentId>,
+    /// Whose, where neither is named.
     pub client_id: String,
     /// Those in this state.
     pub state: Option<PaymentState>,
@@ -204,6 +227,12 @@ impl PaymentsOf {
     #[must_use]
     pub fn mandate(mandate: MandateId) -> Self {
         Self { mandate: Some(mandate), ..Self::default() }
+    }
+
+    /// All that refund a payment.
+    #[must_use]
+    pub fn refunds(payment: PaymentId) -> Self {
+        Self { refunds: Some(payment), ..Self::default() }
     }
 }
 
@@ -234,16 +263,19 @@ impl RegionalStore {
     ) -> Result<Vec<PaymentRow>, StoreError> {
         let (at, id) = after.map_or((i64::MAX, String::new()), |(at, id)| (micros(at), id.to_string()));
         // Each by an index of its own.
-        let whose = if of.mandate.is_some() { "mandate_id = $1" } else { "client_id = $1" };
+        let (whose, named) = match (of.mandate, of.refunds) {
+            (Some(mandate), _) => ("mandate_id = $1", mandate.to_string()),
+            (None, Some(payment)) => ("refund_of = $1", payment.to_string()),
+            (None, None) => ("client_id = $1", of.client_id.clone()),
+        };
         let sql = format!(
             "select * from payments where {whose} \
              and (created_at < $2 or (created_at = $2 and payment_id < $3)) \
              and ($5 = '' or state = $5) and ($6 = '' or institution_id = $6) \
              order by created_at desc, payment_id desc limit $4"
         );
-        let mandate = of.mandate.map(|mandate| mandate.to_string());
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(mandate.unwrap_or_else(|| of.client_id.clone()))
+            .bind(named)
             .bind(at)
             .bind(id)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -320,7 +352,8 @@ impl Tx {
     pub async fn record_payment(&mut self, payment: &PaymentRow) -> Result<(), StoreError> {
         sqlx::query(
             "insert into payments (payment_id, client_id, institution_id, state, terms, bank, created_at, \
-             updated_at, next_poll_at, mandate_id) values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9)",
+             updated_at, next_poll_at, mandate_id, refund_of) \
+             values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10)",
         )
         .bind(payment.id.to_string())
         .bind(&payment.client_id)
@@ -331,6 +364,7 @@ impl Tx {
         .bind(micros(payment.created_at))
         .bind(payment.next_poll_at.map(micros))
         .bind(payment.terms.under.as_ref().map(|under| under.mandate.to_string()))
+        .bind(payment.terms.refund_of.map(|of| of.to_string()))
         .execute(&mut *self.0)
         .await?;
         self.note_change(
@@ -403,5 +437,6 @@ fn read(row: &sqlx::any::AnyRow) -> Result<PaymentRow, StoreError> {
         created_at: columns.time("created_at")?,
         updated_at: columns.time("updated_at")?,
         next_poll_at: columns.optional_time("next_poll_at")?,
+        refunded: columns.number("refunded")?,
     })
 }

@@ -385,6 +385,22 @@ impl From<FlowError> for Problem {
             }
             FlowError::Bank(error) => Self::of_bank(&error),
             FlowError::AllBanks(sources) => Self::of_sources(&sources),
+            FlowError::RefundUnavailable(why) => Self::new(ProblemCode::RefundUnavailable)
+                .detail(format!("The payment cannot be refunded: {why}."))
+                .outcome("not_executed"),
+            FlowError::RefundExceeds { left } => {
+                let detail = left.map_or_else(
+                    || "Another refund was ordered meanwhile; see what is left of the payment.".to_owned(),
+                    |left| format!("At most {left} are left to refund."),
+                );
+                Self::new(ProblemCode::RefundExceeds).detail(detail).outcome("not_executed")
+            }
+            FlowError::PayeeQuota { limit, resets_at, as_of } => {
+                let left = resets_at.duration_since(as_of).as_secs();
+                Self::new(ProblemCode::PayeeQuota)
+                    .detail(format!("At most {limit} a day; the next begins at {resets_at}."))
+                    .retry_after(u64::try_from(left).unwrap_or(0))
+            }
             FlowError::Busy => Self::new(ProblemCode::Busy).retry_after(1),
             FlowError::Store(error) => Self::of_store(&error),
         }

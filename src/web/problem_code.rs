@@ -117,6 +117,10 @@ codes! {
     OtherPsu = "consent.other_person", FORBIDDEN, "psu", false, "The consent is another person's";
     /// The payment's life has no such step.
     PaymentState = "payment.state", CONFLICT, "client", false, "The payment cannot do this now";
+    /// Nobody knows where the payment was paid from, or it is of a kind that is not refunded.
+    RefundUnavailable = "refund.unavailable", UNPROCESSABLE_ENTITY, "institution", false, "The payment cannot be refunded";
+    /// With what is refunded of the payment already, the refund would be more than was paid.
+    RefundExceeds = "refund.exceeds", UNPROCESSABLE_ENTITY, "client", false, "The refund is more than is left";
     /// The token was granted for a payment of another amount or payee
     /// (dynamic linking, RTS art. 5).
     PaymentNotGranted = "payment.not_granted", FORBIDDEN, "client", false, "The PSU approved another payment";
@@ -194,6 +198,8 @@ codes! {
     WebhookStatus = "webhook.not_enabled", CONFLICT, "client", false, "The webhook endpoint is not enabled";
     /// The consent's calls without the PSU of this day are used up (RTS art. 36(5)(b)); the bank was not asked.
     UnattendedQuota = "quota.unattended", TOO_MANY_REQUESTS, "client", true, "The day's calls without the customer are used up";
+    /// The client's verifications of payees of this day are used up; the bank was not asked.
+    PayeeQuota = "quota.payee_verifications", TOO_MANY_REQUESTS, "client", true, "The day's verifications of payees are used up";
     /// Too many requests.
     TooMany = "quota.exceeded", TOO_MANY_REQUESTS, "client", true, "Too many requests";
     /// The gateway is busy.

@@ -6,10 +6,11 @@ use std::path::Path;
 use domain::InstitutionId;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::payees::payees;
 use super::table::{Findings, Table};
 use super::{ProfileProblem, api, document, host, secure};
 use crate::bank_oauth::Role;
-use crate::{ApiBase, Deployment, RegisteredClient};
+use crate::{ApiBase, Deployment, PayeeOptions, RegisteredClient};
 
 /// How the name of such a file ends.
 const ENDING: &str = ".deployment.toml";
@@ -62,6 +63,7 @@ fn deployment(table: &mut Table<'_>) -> Deployment {
     for slot in empty {
         table.problem(&slot, "is to be given here");
     }
+    deployment.payees = payees(table);
     deployment.hosts = table.words("hosts", "a host name, or a domain that begins with a dot", host);
     deployment
 }
@@ -97,6 +99,7 @@ pub fn deployment_text(deployment: &Deployment) -> String {
     put("accounts_api", deployment.accounts_api.as_ref().map(|api| api_table(api).into()));
     put("payments_api", deployment.payments_api.as_ref().map(|api| api_table(api).into()));
     put("funds_api", deployment.funds_api.as_ref().map(|api| api_table(api).into()));
+    put("payee_verification", payees_table(&deployment.payees).map(Into::into));
     put("hosts", Some(deployment.hosts.clone().into()).filter(|_| !deployment.hosts.is_empty()));
     for (role, client) in &deployment.clients {
         put(role.word(), Some(client_table(client).into()));
@@ -109,6 +112,13 @@ fn api_table(api: &ApiBase) -> toml::Table {
     [("use".to_owned(), api.version.clone().into()), (api.version.clone(), api.url.to_string().into())]
         .into_iter()
         .collect()
+}
+
+fn payees_table(payees: &PayeeOptions) -> Option<toml::Table> {
+    let address = payees.address.as_ref().map(|url| ("address".to_owned(), url.to_string().into()));
+    let bic = payees.requesting_bic.as_ref().map(|bic| ("requesting_bic".to_owned(), bic.clone().into()));
+    let table: toml::Table = [address, bic].into_iter().flatten().collect();
+    (!table.is_empty()).then_some(table)
 }
 
 fn client_table(client: &RegisteredClient) -> toml::Table {

@@ -75,6 +75,10 @@ fn who() -> Map<String, Value> {
         "environment": words("Whether it moves real money.", &["live", "sandbox"]),
         "countries": list("Countries (ISO 3166-1) of its customers, the home country first.", json!({ "type": "string" })),
         "bics": list("BICs (ISO 9362).", json!({ "type": "string", "pattern": "^(.{8}|.{11})$" })),
+        "bank_codes": list(
+            "What the national numbers of its accounts begin with: bank codes, in the UK sort codes.",
+            json!({ "type": "string", "pattern": "^([ -]*[A-Za-z0-9]){3,11}[ -]*$" }),
+        ),
         "note": text("What an operator should know."),
     }))
 }
@@ -120,6 +124,14 @@ fn how() -> Map<String, Value> {
         "payments_api": api("Where payment initiation is."),
         "funds_api": api("Where confirmation of funds is."),
         "recurring_api": api("Where variable recurring payments are."),
+        "payee_verification": table("How payees are verified there.", &[], json!({
+            "address": address("What stands before /payee-verifications (EPC) or /name-verification (UK)."),
+            "requesting_bic": {
+                "description": "BIC by which the bank knows who asks (EPC).",
+                "type": "string",
+                "pattern": "^[A-Za-z0-9]{4}[A-Za-z]{2}([A-Za-z0-9]{2}|[A-Za-z0-9]{5})$",
+            },
+        })),
         "authorization_server": authorization_server(),
         "registration": registration(),
         "signing": signing(),

@@ -290,5 +290,5 @@ fn the_examples_of_the_handbook_are_profiles() {
         }
         examples += 1;
     }
-    assert_eq!(examples, 6);
+    assert_eq!(examples, 7);
 }

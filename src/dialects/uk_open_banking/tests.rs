@@ -13,6 +13,7 @@ use serde_json::json;
 use super::*;
 
 mod funds;
+mod payees;
 mod recurring;
 
 fn profile(version: &str) -> Profile {

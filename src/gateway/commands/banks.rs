@@ -114,6 +114,9 @@ fn describe(out: &mut impl Write, profile: &Profile) -> anyhow::Result<()> {
             line(name, format!("{} ({})", api.url, api.version))?;
         }
     }
+    if let Some(address) = &profile.payees.address {
+        line("payees API", address.to_string())?;
+    }
     if let Some(issuer) = profile.authorization_server.as_ref().and_then(|server| server.issuer.clone()) {
         line("issuer", issuer)?;
     }

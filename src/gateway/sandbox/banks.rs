@@ -26,6 +26,8 @@ struct Plan {
     region: &'static str,
     country: &'static str,
     bic: &'static str,
+    /// What the national numbers of its accounts begin with.
+    code: &'static str,
     port: u16,
     words: &'static str,
 }
@@ -38,6 +40,7 @@ const PLANS: [Plan; 6] = [
         region: "uk",
         country: "GB",
         bic: "ALBNGB2L",
+        code: "990011",
         port: 4,
         words: "UK Open Banking 4.0, GBP, redirect",
     },
@@ -48,6 +51,7 @@ const PLANS: [Plan; 6] = [
         region: "eu",
         country: "DE",
         bic: "RHNBDEFF",
+        code: "99910000",
         port: 6,
         words: "Berlin Group 1.3, EUR, redirect",
     },
@@ -58,6 +62,7 @@ const PLANS: [Plan; 6] = [
         region: "eu",
         country: "FR",
         bic: "LUMIFRPP",
+        code: "9990100001",
         port: 8,
         words: "Berlin Group 1.3, EUR, decoupled",
     },
@@ -68,6 +73,7 @@ const PLANS: [Plan; 6] = [
         region: "eu",
         country: "FR",
         bic: "RIVGFRPP",
+        code: "9990200001",
         port: 10,
         words: "STET 1.4, EUR, redirect",
     },
@@ -78,6 +84,7 @@ const PLANS: [Plan; 6] = [
         region: "eu",
         country: "PL",
         bic: "WISLPLPW",
+        code: "99901006",
         port: 12,
         words: "PolishAPI 2.1, PLN, redirect",
     },
@@ -88,6 +95,7 @@ const PLANS: [Plan; 6] = [
         region: "eu",
         country: "AT",
         bic: "DONAATWW",
+        code: "99903",
         port: 14,
         words: "Berlin Group 1.3, EUR, embedded",
     },
@@ -245,9 +253,11 @@ fn profile(plan: &Plan, bank: &Whereabouts, key_url: &str) -> Option<Profile> {
     profile.environment = Environment::Sandbox;
     profile.countries = vec![plan.country.parse().ok()?];
     profile.bics = vec![plan.bic.to_owned()];
+    profile.bank_codes = vec![plan.code.to_owned()];
     profile.capabilities =
         [Capability::Accounts, Capability::Balances, Capability::Transactions, Capability::Payments].into();
     profile.capabilities.insert(Capability::FundsConfirmation);
+    profile.capabilities.insert(Capability::PayeeVerification);
     profile.capabilities.insert(Capability::ScheduledPayments);
     profile.capabilities.insert(Capability::PeriodicPayments);
     profile.capabilities.insert(Capability::BulkPayments);
@@ -277,6 +287,16 @@ fn profile(plan: &Plan, bank: &Whereabouts, key_url: &str) -> Option<Profile> {
         let url = Url::parse(&format!("{}{path}", bank.api_url)).ok()?;
         Some(ApiBase { url, version: version.to_owned() })
     };
+    let payees = match plan.kind {
+        BankKind::UkOpenBanking => "/open-banking/v4.0/confirmation-payee",
+        BankKind::BerlinGroupRedirect
+        | BankKind::BerlinGroupDecoupled
+        | BankKind::BerlinGroupEmbedded
+        | BankKind::Stet
+        | BankKind::PolishApi => "/vop/v1",
+    };
+    profile.payees.address = base(payees, "").map(|api| api.url);
+    profile.payees.requesting_bic = Some("CONSDEFF".to_owned());
     match plan.kind {
         BankKind::UkOpenBanking => {
             profile.accounts_api = base("/open-banking/v4.0/aisp", "4.0");

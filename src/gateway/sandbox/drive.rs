@@ -132,6 +132,7 @@ async fn show(State(drive): State<Drive>, _: Caller<AnyScope>) -> Json<Value> {
         "habits": Habit::ALL.iter().map(|habit| named(habit.as_str(), habit.description())).collect::<Vec<_>>(),
         "users": modelbank::MAGIC_USERS.iter().map(|(name, text)| named(name, text)).collect::<Vec<_>>(),
         "amounts": amounts.collect::<Vec<_>>(),
+        "payees": modelbank::MAGIC_NAMES.iter().map(|(name, text)| named(name, text)).collect::<Vec<_>>(),
     }))
 }
 

@@ -1,4 +1,4 @@
-//! Amounts with which something particular happens at any bank.
+//! Amounts and names with which something particular happens at any bank.
 
 use rust_decimal::Decimal;
 
@@ -18,6 +18,12 @@ pub const MAGIC_AMOUNTS: [(i64, Option<&str>, &str); 4] = [
     (606, Some("MS03"), "rejected: no reason stated"),
     (SLOW_CENTS, None, "in process (`ACSP`) for a day, then settled"),
 ];
+
+/// A name that no bank says anything about.
+pub(super) const UNVERIFIABLE: &str = "Verify Nobody";
+
+/// Names of payees about which any bank answers something particular.
+pub const MAGIC_NAMES: [(&str, &str); 1] = [(UNVERIFIABLE, "cannot be verified at any bank")];
 
 pub(super) fn magic_reason(amount: Decimal) -> Option<&'static str> {
     let (_, reason, _) = MAGIC_AMOUNTS.iter().find(|(cents, ..)| amount == Decimal::new(*cents, 2))?;

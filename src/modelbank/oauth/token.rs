@@ -137,7 +137,9 @@ fn client_credentials(
         | BankKind::BerlinGroupRedirect
         | BankKind::BerlinGroupDecoupled
         | BankKind::BerlinGroupEmbedded
-        | BankKind::PolishApi => ["accounts", "payments", "fundsconfirmations"].contains(&name),
+        | BankKind::PolishApi => {
+            ["accounts", "payments", "fundsconfirmations", "name-verification"].contains(&name)
+        }
     };
     let supported = match &client.scope {
         // A token without a scope manages the client's registration.

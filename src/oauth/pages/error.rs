@@ -78,7 +78,10 @@ impl Reason {
             | FlowError::ConsentState(_)
             | FlowError::NothingToReconfirm
             | FlowError::OtherPsu => Self::ConsentOver,
-            FlowError::PaymentState(_) | FlowError::OrderNotGranted => Self::PaymentOver,
+            FlowError::PaymentState(_)
+            | FlowError::RefundUnavailable(_)
+            | FlowError::RefundExceeds { .. }
+            | FlowError::OrderNotGranted => Self::PaymentOver,
             FlowError::ConsentNotGranted
             | FlowError::MandateState(_)
             | FlowError::MandateBreach(_)
@@ -96,6 +99,7 @@ impl Reason {
             | FlowError::KeyInFlight
             | FlowError::KeyReused
             | FlowError::Webhook(_)
+            | FlowError::PayeeQuota { .. }
             | FlowError::Busy
             | FlowError::Store(_) => Self::Ours,
         }

@@ -9,14 +9,14 @@ use axum::Extension;
 use axum::extract::{Form, Path, State};
 use axum::response::{IntoResponse, Response};
 use domain::{
-    BatchOrder, ChargeBearer, Execution, IsoPaymentStatus, Order, PaymentFrequency, PaymentId, PaymentOrder,
-    PaymentState, SessionId,
+    BatchOrder, ChargeBearer, Execution, IsoPaymentStatus, Order, PayeeMatch, PaymentFrequency, PaymentId,
+    PaymentOrder, PaymentState, SessionId,
 };
 use edge::PeerIdentity;
 use flows::{FlowError, NextStep};
 use http::{HeaderMap, Method, StatusCode};
 use store::StoreError;
-use store::payments::PaymentRow;
+use store::payments::{PayeeCheck, PaymentRow};
 use store::sessions::SessionRow;
 use url::Url;
 
@@ -38,6 +38,7 @@ struct PaymentPage<'a> {
     bank: &'a str,
     shown: Shown<'a>,
     when: Option<String>,
+    payee: Option<String>,
     asks_name: bool,
     asks_here: bool,
     form_token: String,
@@ -130,6 +131,7 @@ pub(crate) async fn show(
     if payment.state != PaymentState::AuthorizationRequired {
         return Ok(go(&format!("/pay/{id}/wait")));
     }
+    let payment = oauth.gateway.with_verified_payee(payment, &presence(&peer, &headers)).await?;
     let profile = oauth.gateway.registry().profile(&payment.institution);
     let asks_name = profile.as_ref().is_some_and(|profile| profile.psu_id_required);
     if let Some(approve) = sandbox_decision(&oauth, &headers) {
@@ -147,6 +149,7 @@ pub(crate) async fn show(
         bank: profile.as_ref().map_or(payment.institution.as_str(), |profile| profile.name.as_str()),
         shown,
         when: when(frame.t, payment.terms.order.execution()),
+        payee: payee_warning(frame.t, &payment),
         asks_name,
         asks_here: profile.as_deref().is_some_and(sca::asks_here),
         form_token: browser.form_token(),
@@ -179,6 +182,21 @@ fn when(t: &Texts, execution: &Execution) -> Option<String> {
             t.payment.series_until.fill(&[("often", often), ("first", &first), ("last", &last)])
         }
     })
+}
+
+/// What the PSU is told of the payee's name before approving (Regulation (EU) 2024/886 art. 1):
+/// nothing, where it is the account's holder, or nobody asked.
+fn payee_warning(t: &Texts, payment: &PaymentRow) -> Option<String> {
+    let Some(PayeeCheck::Done { result, .. }) = &payment.terms.payee else { return None };
+    let payee = &payment.terms.order.transfer()?.creditor_name;
+    match result {
+        PayeeMatch::Match => None,
+        PayeeMatch::CloseMatch { name } => {
+            Some(t.payment.payee_close.fill(&[("name", name), ("payee", payee)]))
+        }
+        PayeeMatch::NoMatch => Some(t.payment.payee_other.with("payee", payee)),
+        PayeeMatch::NotPossible { .. } => Some(t.payment.payee_unverified.with("payee", payee)),
+    }
 }
 
 /// Who bears the charges of a payment abroad.

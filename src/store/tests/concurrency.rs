@@ -110,6 +110,35 @@ on_both_databases! {
         assert_eq!(steps, [1, 2]);
     }
 
+    /// Of refunds at once so many are counted as fit into what was paid, of a payment that is
+    /// paid and of its own client alone; what is given back can be refunded again.
+    async fn refunds_at_once_never_exceed_their_payment(world: World) {
+        let payment = world.payment().await;
+        let count = |client: &'static str, units: i64| {
+            let (region, of) = (world.region.clone(), payment.id);
+            async move {
+                let mut tx = region.begin().await.unwrap();
+                let counted = tx.count_refund(of, client, units, 1_234).await.unwrap();
+                tx.commit().await.unwrap();
+                counted
+            }
+        };
+        assert!(!count("tpp", 1).await, "nothing is paid yet");
+        world.spoil("update payments set state = 'SETTLED'").await;
+        assert!(!count("another", 1).await);
+        let mut tries = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            tries.spawn(count("tpp", 500));
+        }
+        assert_eq!(tries.join_all().await.into_iter().filter(|counted| *counted).count(), 2);
+        assert!(!count("tpp", 235).await && count("tpp", 234).await);
+        let mut tx = world.region.begin().await.unwrap();
+        tx.uncount_refund(payment.id, 500).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(world.region.payment(payment.id).await.unwrap().unwrap().refunded, 734);
+        assert!(count("tpp", 500).await);
+    }
+
     /// A step that a life does not have is refused before anything is written.
     async fn a_final_payment_is_not_moved(world: World) {
         let mut payment = world.payment().await;

@@ -56,6 +56,24 @@ on_both_databases! {
         assert_eq!((read.state, read.created_at), (PaymentState::AuthorizationRequired, payment.created_at));
     }
 
+    /// Of many who ask at once, so many are counted as may ask on a day; the next day, or
+    /// another client, begins anew, and a clock that is behind does not.
+    async fn verifications_of_payees_are_counted_by_client_and_day(world: World) {
+        let take = async |client: &str, day: &str| {
+            world.global.take_payee_verification(client, day.parse().unwrap(), 3).await.unwrap()
+        };
+        let mut asking = tokio::task::JoinSet::new();
+        for _ in 0..10 {
+            let (global, day) = (world.global.clone(), "2026-06-01".parse().unwrap());
+            asking.spawn(async move { global.take_payee_verification("tpp", day, 3).await.unwrap() });
+        }
+        let counted = asking.join_all().await.into_iter().flatten().count();
+        assert_eq!(counted, 3);
+        assert_eq!(take("other", "2026-06-01").await, Some(1));
+        assert_eq!((take("tpp", "2026-06-02").await, take("tpp", "2026-06-01").await), (Some(1), Some(2)));
+        assert_eq!(world.global.take_payee_verification("new", "2026-06-01".parse().unwrap(), 0).await.unwrap(), None);
+    }
+
     /// Opening a store again runs no migration twice and loses nothing.
     async fn migrations_run_once(world: World) {
         let consent = world.consent().await;

@@ -34,6 +34,8 @@ const EVERYTHING: &str = r#"
     payments_api = { use = "4.0", "1.3" = "https://b.example/1", "3.1" = "https://b.example/3", "4.0" = "https://b.example/4" }
     funds_api = { use = "4.0", "1.3" = "https://b.example/1", "1.4" = "https://b.example/5", "2.1" = "https://b.example/2", "3.1" = "https://b.example/3", "4.0" = "https://b.example/4" }
     recurring_api = { use = "4.0", "1.3" = "https://b.example/1", "3.1" = "https://b.example/3", "4.0" = "deployment" }
+    payee_verification = { address = "https://b.example/cop", requesting_bic = "EXMPGB2L" }
+    bank_codes = ["20-00-00"]
     client_id = "deployment"
     client_auth = "certificate"
     financial_id = "deployment"

@@ -21,6 +21,7 @@ mod institutions;
 mod metadata_drift;
 mod onboarding;
 mod pages_as_problems;
+mod payees;
 #[cfg(feature = "plugins")]
 mod plugins;
 mod quirks;

@@ -31,6 +31,7 @@ mod own_keys;
 mod pages;
 mod pages_access;
 mod pages_languages;
+mod pages_payee;
 mod pages_person;
 mod pages_sca;
 mod pages_theme;

@@ -14,4 +14,5 @@ mod batches;
 mod kinds;
 mod mandates;
 mod policies;
+mod refunds;
 mod single;

@@ -264,6 +264,7 @@ async fn the_table_in_the_documentation_is_the_sandboxs_own() {
     for (list, kind, name) in [
         ("users", "user", "name"),
         ("amounts", "amount", "amount"),
+        ("payees", "payee", "name"),
         ("faults", "fault", "name"),
         ("habits", "habit", "name"),
     ] {
@@ -278,7 +279,9 @@ async fn the_table_in_the_documentation_is_the_sandboxs_own() {
     let table: Vec<&str> = documented
         .lines()
         .filter(|line| {
-            ["| user |", "| amount |", "| fault |", "| habit |"].iter().any(|kind| line.starts_with(kind))
+            ["| user |", "| amount |", "| payee |", "| fault |", "| habit |"]
+                .iter()
+                .any(|kind| line.starts_with(kind))
         })
         .collect();
     assert_eq!(table, lines, "docs/sandbox.md should have:\n{}", lines.join("\n"));

@@ -44,6 +44,8 @@ pub struct Wanted {
     pub require_dpop_nonce: bool,
     pub webhook_challenge: bool,
     pub open_registration: bool,
+    /// Questions about payees that a client may ask on a day.
+    pub payee_verifications_per_day: u32,
     /// Issuers of software statements: an array of `{issuer, jwks}`.
     pub software_issuers: Value,
 }
@@ -57,6 +59,7 @@ impl Default for Wanted {
             require_dpop_nonce: false,
             webhook_challenge: false,
             open_registration: true,
+            payee_verifications_per_day: 1_000,
             software_issuers: Value::Array(Vec::new()),
         }
     }
@@ -105,6 +108,7 @@ impl TestGateway {
             require_dpop_nonce: wanted.require_dpop_nonce,
             webhook_challenge: wanted.webhook_challenge,
             open_registration: wanted.open_registration,
+            payee_verifications_per_day: wanted.payee_verifications_per_day,
             software_issuers: Some(issuers),
             read_deadline: Duration::from_secs(2),
             event_heartbeat: Duration::from_millis(100),

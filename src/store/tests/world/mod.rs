@@ -185,11 +185,14 @@ impl World {
                 under: None,
                 scheme_choice: Some("FASTEST".to_owned()),
                 counted_on: Some(self.now()),
+                payee: None,
+                refund_of: None,
             },
             bank: BankPayment::default(),
             created_at: now,
             updated_at: now,
             next_poll_at: Some(now),
+            refunded: 0,
         };
         let mut tx = self.region.begin().await.unwrap();
         tx.record_payment(&payment).await.unwrap();
