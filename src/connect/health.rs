@@ -23,6 +23,8 @@ pub enum Service {
     Payments,
     /// Confirmation of funds.
     Funds,
+    /// Events that the bank has waiting, and subscriptions to them.
+    Events,
 }
 
 /// How a service of a bank is doing.

@@ -8,6 +8,7 @@ mod embedded;
 mod error;
 mod flicker;
 mod funds;
+mod notices;
 mod options;
 mod payments;
 mod reading;
@@ -18,8 +19,8 @@ mod transactions;
 use connect::{
     AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse,
     BatchInitiation, CallContext, Dialect, Effect, EmbeddedAuthentication, FundsConfirmation, Operation,
-    PaymentInitiation, Profile, RedirectUris, ScaFlow, Signature, Signing, StartAuthorisation, TokenEndpoint,
-    TokenKind,
+    PaymentInitiation, Profile, RedirectUris, ResourceNotices, ScaFlow, Signature, Signing,
+    StartAuthorisation, TokenEndpoint, TokenKind,
 };
 use http::Method;
 use secrecy::ExposeSecret;
@@ -80,6 +81,10 @@ impl Dialect for BerlinGroup {
     }
 
     fn funds(&self) -> Option<&dyn FundsConfirmation> {
+        Some(self)
+    }
+
+    fn notices(&self) -> Option<&dyn ResourceNotices> {
         Some(self)
     }
 
