@@ -49,6 +49,7 @@ fn name(service: Service) -> &'static str {
         Service::Accounts => "accounts",
         Service::Payments => "payments",
         Service::Funds => "funds",
+        Service::Events => "events",
     }
 }
 
@@ -80,7 +81,9 @@ impl Gateway {
                 "The health of a bank has changed"
             );
             let profile = self.parts.registry.profile(&change.institution);
-            if let (Some(profile), Some(news)) = (profile, news(&change)) {
+            // Events of the bank's are no service to clients.
+            let news = news(&change).filter(|_| change.service != Service::Events);
+            if let (Some(profile), Some(news)) = (profile, news) {
                 let what = Told::plain(change.to.as_str());
                 self.tell_of(&profile, name(change.service), what, news).await?;
             }

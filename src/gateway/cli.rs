@@ -94,6 +94,9 @@ pub struct SandboxArgs {
     /// Refuse DPoP proofs without a nonce of ours (RFC 9449 §8).
     #[arg(long)]
     pub require_dpop_nonce: bool,
+    /// The banks tell the gateway of changes: by events (UK) and notices (Berlin Group).
+    #[arg(long)]
+    pub bank_notifications: bool,
     /// Requests that one peer may make per second, twice as many at once.
     #[arg(long, default_value_t = 500, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub peer_rate: u32,

@@ -43,6 +43,7 @@ pub struct Wanted {
     pub virtual_time: Option<Arc<ShiftedClock>>,
     pub require_dpop_nonce: bool,
     pub webhook_challenge: bool,
+    pub bank_notifications: bool,
     pub open_registration: bool,
     /// Issuers of software statements: an array of `{issuer, jwks}`.
     pub software_issuers: Value,
@@ -56,6 +57,7 @@ impl Default for Wanted {
             virtual_time: None,
             require_dpop_nonce: false,
             webhook_challenge: false,
+            bank_notifications: false,
             open_registration: true,
             software_issuers: Value::Array(Vec::new()),
         }
@@ -104,6 +106,7 @@ impl TestGateway {
             auto_approve: wanted.auto_approve,
             require_dpop_nonce: wanted.require_dpop_nonce,
             webhook_challenge: wanted.webhook_challenge,
+            bank_notifications: wanted.bank_notifications,
             open_registration: wanted.open_registration,
             software_issuers: Some(issuers),
             read_deadline: Duration::from_secs(2),
