@@ -89,7 +89,7 @@ on_both_databases! {
             tx.commit().await.unwrap();
         }
         let due = world.region.notices_due(world.now()).await.unwrap();
-        assert_eq!(due, [said.clone()]);
+        assert_eq!(due, std::slice::from_ref(&said));
         let taken = Notice { due_at: Some(world.in_seconds(90)), ..said.clone() };
         world.region.move_notice(&said, taken.due_at, 0).await.unwrap();
         let mut tx = world.region.begin().await.unwrap();
