@@ -34,7 +34,8 @@ impl Gateway {
     pub async fn poll_events(self: &Arc<Self>) -> Result<usize, FlowError> {
         let mut started = 0;
         for profile in self.parts.registry.list(&BankFilter::default(), None, usize::MAX) {
-            let every = profile.notifications.as_ref().and_then(|stated| stated.poll);
+            let stated = profile.notifications.as_ref().filter(|_| profile.connectable());
+            let every = stated.and_then(|stated| stated.poll);
             let (Some(every), Ok(store)) = (every, self.parts.stores.region(profile.region)) else {
                 continue;
             };

@@ -26,7 +26,8 @@ impl Gateway {
         let mut started = 0;
         for profile in self.parts.registry.list(&BankFilter::default(), None, usize::MAX) {
             let Ok(store) = self.parts.stores.region(profile.region) else { continue };
-            let dialect = self.parts.registry.dialect(&profile).filter(|_| profile.events_api().is_ok());
+            let there = profile.connectable() && profile.events_api().is_ok();
+            let dialect = self.parts.registry.dialect(&profile).filter(|_| there);
             let Some(dialect) = dialect else { continue };
             let Some(events) = dialect.events() else { continue };
             // Another wish has another turn, which comes at once.

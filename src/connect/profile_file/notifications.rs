@@ -43,3 +43,36 @@ pub(super) fn notifications(table: &mut Table<'_>, dialect: &str) -> Option<Noti
     }
     Some(read)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::lint;
+
+    fn problems(dialect: &str, notifications: &str) -> Vec<String> {
+        let brand = format!(
+            "group = \"G\"\n[[brand]]\nid = \"xx-b\"\nname = \"B\"\ndialect = \"{dialect}\"\nregion = \"eu\"\n\
+             environment = \"live\"\nclient_auth = \"certificate\"\nnotifications = {{ {notifications} }}\n"
+        );
+        let found = lint("x.toml", &brand).into_iter();
+        found.map(|problem| problem.key).filter(|key| key.contains("notifications")).collect()
+    }
+
+    #[test]
+    fn each_standard_has_keys_of_its_own() {
+        let events = "poll_seconds = 5, events_api = { use = \"4.0\", \"4.0\" = \"https://b.example/4\" }";
+        assert!(problems("uk-open-banking", events).is_empty());
+        assert!(problems("berlin-group", "push = true, content = [\"SCA\"]").is_empty());
+        for (dialect, stated, key) in [
+            ("uk-open-banking", "poll_seconds = 5", "poll_seconds"),
+            ("uk-open-banking", "content = [\"LAST\"]", "content"),
+            ("uk-open-banking", "issuer = \"http://b.example\"", "issuer"),
+            ("uk-open-banking", "events_api = { use = \"4.0\", \"4.0\" = \"deployment\" }", "events_api"),
+            ("berlin-group", "issuer = \"https://b.example\"", "issuer"),
+            ("berlin-group", "content = [\"ALL\"]", "content"),
+        ] {
+            assert_eq!(problems(dialect, stated), [format!("brand[0].notifications.{key}")], "{stated}");
+        }
+        assert_eq!(problems("berlin-group", events).len(), 2);
+        assert_eq!(problems("stet", "push = true"), ["brand[0].notifications"]);
+    }
+}

@@ -79,7 +79,7 @@ pub(super) async fn lodge(
     });
     bank.vault.keep().await?;
     let answer = (StatusCode::CREATED, approach(bank), [(LOCATION, path)], Json(answer)).into_response();
-    Ok(notices::remember(bank, caller, &id, answer))
+    notices::remember(bank, caller, &id, answer).await
 }
 
 pub(super) async fn read(

@@ -5,6 +5,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::consents::status_word;
+use super::refusal::Refusal;
 use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::notices::Notice;
@@ -12,13 +13,19 @@ use crate::notices::Post;
 
 /// Remembers where the TPP wants to be told of a consent or order that it makes, and says so
 /// in the answer.
-pub(super) fn remember(bank: &Bank, caller: &Caller, id: &str, mut answer: Response) -> Response {
-    let Some(address) = caller.header("tpp-notification-uri") else { return answer };
+pub(super) async fn remember(
+    bank: &Bank,
+    caller: &Caller,
+    id: &str,
+    mut answer: Response,
+) -> Result<Response, Refusal> {
+    let Some(address) = caller.header("tpp-notification-uri") else { return Ok(answer) };
     bank.vault.change(|book| book.notices.addresses.insert(id.to_owned(), address.to_owned()));
+    bank.vault.keep().await?;
     let headers = answer.headers_mut();
     headers.insert("aspsp-notification-support", HeaderValue::from_static("true"));
     headers.insert("aspsp-notification-content", HeaderValue::from_static("status=PROCESS"));
-    answer
+    Ok(answer)
 }
 
 /// A notice, to the address of what has changed. A forged one goes where nobody was told to
