@@ -100,14 +100,21 @@ async fn put_off(gw: &TestGateway, id: &str) {
     let store = gateway.stores().region(id.region()).unwrap();
     let month = domain::Timestamp::from_second(gateway.now().as_second() + 30 * DAY).unwrap();
     let looks = Cell::new(0);
-    until("nobody asks for a month", async || {
+    until("nobody asks for a month, and the bank has said all that it had to", async || {
         let payment = gateway.any_payment(id).await.unwrap();
-        // A question on its way sets the time anew when it is answered.
-        looks.set(if payment.next_poll_at == Some(month) { looks.get() + 1 } else { 0 });
-        if looks.get() == 0 {
+        // While the bank is asked, the time is that of the lease, and is set anew afterwards.
+        let soon = gateway.now().as_second() + 60;
+        if payment.next_poll_at.is_some_and(|at| at.as_second() < soon) {
             let _ = store.lease_poll(&payment, month).await;
         }
-        (looks.get() == 5).then_some(())
+        let heeded = store.notices_due(month).await.unwrap().is_empty();
+        let calm = payment.next_poll_at == Some(month) && heeded;
+        looks.set(if calm && gw.sandbox.untold(payment.institution.as_str()) == 0 {
+            looks.get() + 1
+        } else {
+            0
+        });
+        (looks.get() == 10).then_some(())
     })
     .await;
 }
