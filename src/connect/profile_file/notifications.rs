@@ -68,7 +68,7 @@ mod tests {
             ("uk-open-banking", "issuer = \"http://b.example\"", "issuer"),
             ("uk-open-banking", "events_api = { use = \"4.0\", \"4.0\" = \"deployment\" }", "events_api"),
             ("berlin-group", "issuer = \"https://b.example\"", "issuer"),
-            ("berlin-group", "content = [\"ALL\"]", "content"),
+            ("berlin-group", "content = [\"ALL\"]", "content[0]"),
         ] {
             assert_eq!(problems(dialect, stated), [format!("brand[0].notifications.{key}")], "{stated}");
         }
