@@ -4,6 +4,7 @@
 mod account_resources;
 mod accounts;
 mod address;
+mod bank_notifications;
 mod batch_body;
 mod batches;
 mod consent_view;
@@ -199,4 +200,9 @@ pub fn routes(api: Api) -> Router {
     router
         .route("/openapi.json", axum::routing::get(move || async move { axum::Json((*document).clone()) }))
         .with_state(api)
+}
+
+/// Where banks notify of what has changed there; no part of the API for fintechs.
+pub fn bank_routes(gateway: Arc<Gateway>) -> Router {
+    bank_notifications::routes(gateway)
 }

@@ -6,6 +6,7 @@ mod consents;
 mod details;
 mod embedded;
 mod funds;
+mod notifications;
 mod paging;
 mod payees;
 mod recurring;
@@ -32,6 +33,7 @@ pub use embedded::{
     Challenge, EmbeddedAuthentication, EmbeddedSca, EmbeddedStep, PsuInput, ScaMethod, ScaMethodKind,
 };
 pub use funds::{FundsAnswer, FundsConfirmation, FundsQuestion};
+pub use notifications::{BankEvents, EventPoll, EventSubscription, EventWish, PolledEvents, ResourceNotices};
 pub use paging::{NextPage, Page, PageGuard};
 pub use payees::{PayeeQuestion, PayeeVerification};
 pub use recurring::{LodgedMandate, RecurringPayments};
@@ -157,6 +159,16 @@ pub trait Dialect: Send + Sync + 'static {
 
     /// Recurring payments under a mandate, if the standard has them.
     fn recurring(&self) -> Option<&dyn RecurringPayments> {
+        None
+    }
+
+    /// Events that banks push or have waiting, if the standard has them.
+    fn events(&self) -> Option<&dyn BankEvents> {
+        None
+    }
+
+    /// Notices about one resource, if the standard has them.
+    fn notices(&self) -> Option<&dyn ResourceNotices> {
         None
     }
 

@@ -25,6 +25,8 @@ pub enum Service {
     Funds,
     /// Verification of payees.
     Payees,
+    /// Events that the bank has waiting, and subscriptions to them.
+    Events,
 }
 
 /// How a service of a bank is doing.

@@ -15,6 +15,7 @@ mod error;
 mod exchange;
 mod health;
 mod mapping;
+mod notifications;
 mod payee_options;
 mod payment_constraints;
 mod payment_rules;
@@ -23,6 +24,7 @@ mod profile_file;
 mod profile_test;
 mod quirk;
 mod registry;
+mod security_event;
 mod statement_file;
 mod transport;
 
@@ -33,19 +35,21 @@ pub use berlin_group_options::{
 };
 pub use deployment::{Deployment, EmptySlots, RegisteredClient};
 pub use dialect::{
-    AccountInformation, BankConsentStatus, BankPaymentIds, BatchFilling, BatchInitiation, CallContext,
-    Challenge, ConsentByAuthorization, ConsentHandling, ConsentInquiry, ConsentLodging, ConsentOrder,
-    ConsentRevocation, Consents, Dialect, Echo, EmbeddedAuthentication, EmbeddedSca, EmbeddedStep,
-    ExplicitStart, FundsAnswer, FundsConfirmation, FundsQuestion, LodgedConsent, LodgedMandate,
-    LodgedPayment, NextPage, Operation, Page, PageGuard, PayeeQuestion, PayeeVerification,
-    PaymentCancellation, PaymentInitiation, PaymentReport, PsuInput, PsuPresence, RecurringPayments,
-    RedirectUris, ScaMethod, ScaMethodKind, ScaStart, TokenEndpoint, TokenKind, TransactionDetails,
-    TransactionQuery, TransactionSelection, TransferReport,
+    AccountInformation, BankConsentStatus, BankEvents, BankPaymentIds, BatchFilling, BatchInitiation,
+    CallContext, Challenge, ConsentByAuthorization, ConsentHandling, ConsentInquiry, ConsentLodging,
+    ConsentOrder, ConsentRevocation, Consents, Dialect, Echo, EmbeddedAuthentication, EmbeddedSca,
+    EmbeddedStep, EventPoll, EventSubscription, EventWish, ExplicitStart, FundsAnswer, FundsConfirmation,
+    FundsQuestion, LodgedConsent, LodgedMandate, LodgedPayment, NextPage, Operation, Page, PageGuard,
+    PayeeQuestion, PayeeVerification, PaymentCancellation, PaymentInitiation, PaymentReport, PolledEvents,
+    PsuInput, PsuPresence, RecurringPayments, RedirectUris, ResourceNotices, ScaMethod, ScaMethodKind,
+    ScaStart, TokenEndpoint, TokenKind, TransactionDetails, TransactionQuery, TransactionSelection,
+    TransferReport,
 };
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};
 pub use health::{Health, HealthChange, HealthStatus, Service, ServiceHealth};
 pub use mapping::{EntryRules, MapTarget, Mapping, RuleBudget, RuleFailed};
+pub use notifications::{NoticeContent, Notifications};
 pub use payee_options::PayeeOptions;
 pub use payment_constraints::{PaymentConstraints, RequiredField};
 pub use payment_rules::PaymentRules;
@@ -60,5 +64,8 @@ pub use profile_file::{
 pub use profile_test::{Expected, ProfileTest};
 pub use quirk::{Quirk, QuirkName, Quirks};
 pub use registry::{BankFilter, Registry};
+pub use security_event::{
+    EVENT_SKEW, EventRefused, LARGEST_EVENT, OLDEST_EVENT, SecurityEvent, verify_event,
+};
 pub use statement_file::{StatementFile, StatementFiles, StatementFormat};
 pub use transport::{InvalidTransport, Seal, TlsIdentity, Transport, TransportConfig};

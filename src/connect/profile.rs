@@ -11,8 +11,8 @@ use url::Url;
 
 use crate::bank_oauth::Role;
 use crate::{
-    BankError, BerlinGroupOptions, Mapping, PayeeOptions, PaymentConstraints, ProfileTest, Quirk, QuirkName,
-    Quirks,
+    BankError, BerlinGroupOptions, Mapping, Notifications, PayeeOptions, PaymentConstraints, ProfileTest,
+    Quirk, QuirkName, Quirks,
 };
 
 /// What the dialect of a plugin begins with; its name follows.
@@ -306,6 +306,8 @@ pub struct Profile {
     pub sandbox_users: Vec<SandboxUser>,
     /// Variable recurring payments: the same for their base address.
     pub recurring_api: Option<ApiBase>,
+    /// How it tells us of changes; `None` where it does not.
+    pub notifications: Option<Notifications>,
     /// How we become the bank's client.
     pub registration: Option<Registration>,
     /// The bank authenticates customers; false at sandboxes that only ask to confirm.
@@ -407,6 +409,7 @@ impl Profile {
             hosts: Vec::new(),
             sandbox_users: Vec::new(),
             recurring_api: None,
+            notifications: None,
             registration: None,
             customer_authentication: true,
             absent_paths: Vec::new(),
@@ -523,6 +526,16 @@ impl Profile {
         self.recurring_api.as_ref().ok_or_else(|| BankError::profile(&self.id, "recurring_api"))
     }
 
+    /// Address and version of subscriptions and events.
+    ///
+    /// # Errors
+    ///
+    /// `profile-error` if the bank has none.
+    pub fn events_api(&self) -> Result<&ApiBase, BankError> {
+        let stated = self.notifications.as_ref().and_then(|stated| stated.events_api.as_ref());
+        stated.ok_or_else(|| BankError::profile(&self.id, "notifications.events_api"))
+    }
+
     /// Whether a call may go to this address: https, and a host and port of the
     /// profile's own. A link in an answer can never lead our certificate elsewhere.
     #[must_use]
@@ -557,6 +570,7 @@ impl Profile {
                 .into_iter()
                 .flatten()
                 .any(|api| same(&api.url))
+            || self.events_api().is_ok_and(|api| same(&api.url))
             || self.berlin_group.funds_consents.as_ref().is_some_and(same)
             || self.payees.address.as_ref().is_some_and(same)
             || endpoints.flatten().any(same)

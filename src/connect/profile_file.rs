@@ -10,6 +10,7 @@ mod compare;
 mod deployment;
 mod lines;
 mod map;
+mod notifications;
 mod payees;
 mod payments;
 mod registration;
@@ -367,6 +368,7 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     profile.tests = table.each_table("tests", selftest::test);
     profile.limits = limits(table);
     profile.berlin_group = berlin_group::berlin_group(table, &dialect);
+    profile.notifications = notifications::notifications(table, &dialect);
     profile.allow_weaker = allow_weaker(table);
     let quirks = table.each_table("quirks", |inner| quirk(inner, &profile.allow_weaker));
     profile.deviate(Quirks::new(quirks));

@@ -8,6 +8,7 @@ mod embedded;
 mod error;
 mod flicker;
 mod funds;
+mod notices;
 mod options;
 mod payments;
 mod reading;
@@ -18,8 +19,8 @@ mod transactions;
 use connect::{
     AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse,
     BatchInitiation, CallContext, Dialect, Effect, EmbeddedAuthentication, FundsConfirmation, Operation,
-    PayeeVerification, PaymentInitiation, Profile, RedirectUris, ScaFlow, Signature, Signing,
-    StartAuthorisation, TokenEndpoint, TokenKind,
+    PayeeVerification, PaymentInitiation, Profile, RedirectUris, ResourceNotices, ScaFlow, Signature,
+    Signing, StartAuthorisation, TokenEndpoint, TokenKind,
 };
 use http::Method;
 use secrecy::ExposeSecret;
@@ -87,6 +88,10 @@ impl Dialect for BerlinGroup {
 
     fn payees(&self) -> Option<&dyn PayeeVerification> {
         Some(&EpcPayees)
+    }
+
+    fn notices(&self) -> Option<&dyn ResourceNotices> {
+        Some(self)
     }
 
     fn tokens(&self) -> Option<&dyn TokenEndpoint> {

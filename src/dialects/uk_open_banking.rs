@@ -5,6 +5,7 @@
 mod accounts;
 mod batches;
 mod error;
+mod events;
 mod funds;
 mod orders;
 mod payees;
@@ -14,8 +15,8 @@ mod resources;
 mod statement_file;
 
 use connect::{
-    AccountInformation, AccountResources, BankConsentStatus, BankError, BankErrorKind, BankRequest,
-    BankResponse, BatchInitiation, CallContext, Dialect, Effect, FundsConfirmation, Operation,
+    AccountInformation, AccountResources, BankConsentStatus, BankError, BankErrorKind, BankEvents,
+    BankRequest, BankResponse, BatchInitiation, CallContext, Dialect, Effect, FundsConfirmation, Operation,
     PayeeVerification, PaymentInitiation, Profile, QuirkName, RecurringPayments, Signature, Signing,
     StatementFiles, TokenEndpoint, TokenKind, http_date,
 };
@@ -84,6 +85,10 @@ impl Dialect for UkOpenBanking {
 
     fn recurring(&self) -> Option<&dyn RecurringPayments> {
         Some(&recurring::UkRecurring)
+    }
+
+    fn events(&self) -> Option<&dyn BankEvents> {
+        Some(&events::UkEvents)
     }
 
     fn tokens(&self) -> Option<&dyn TokenEndpoint> {

@@ -49,7 +49,7 @@ impl Gateway {
     }
 
     /// The keys of a bank, read again now and then.
-    async fn answer_keys_of(&self, profile: &Profile) -> Result<Arc<Jwks>, BankError> {
+    pub(crate) async fn answer_keys_of(&self, profile: &Profile) -> Result<Arc<Jwks>, BankError> {
         if let Some(keys) = self.answer_keys.get(&profile.id).await {
             return Ok(keys);
         }

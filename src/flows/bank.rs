@@ -58,7 +58,7 @@ impl LegSubject {
         }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let consent = text.parse().map(Self::Consent).ok();
         let payment = || text.parse().map(Self::Payment).ok();
         consent.or_else(payment).or_else(|| text.parse().map(Self::Mandate).ok())

@@ -109,13 +109,29 @@ impl Gateway {
             Err(error) => Err(error),
         };
         match answer {
-            Ok(()) => self.poll_payment(payment).await.map(|_| ()),
+            Ok(()) => self.heed_cancellation(payment).await,
             Err(error) if error.outcome == Outcome::NotDone && is_refusal(error.kind) => {
                 tracing::info!(payment.id = %payment.id, error = %error, "The bank keeps payment {}", payment.id);
                 Err(FlowError::PaymentState(payment.state))
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Asks how an order stands that the bank took back. Whoever asks the same at this moment
+    /// may be faster: then it is looked up what came of that.
+    async fn heed_cancellation(&self, mut payment: PaymentRow) -> Result<(), FlowError> {
+        let id = payment.id;
+        for _ in 0..TRIES {
+            match self.poll_payment(payment).await {
+                Err(FlowError::Store(StoreError::Conflict)) => payment = self.any_payment(id).await?,
+                done => return done.map(|_| ()),
+            }
+            if payment.is_final() {
+                return Ok(());
+            }
+        }
+        Err(FlowError::Busy)
     }
 }
 

@@ -358,6 +358,7 @@ impl Gateway {
                 let token = self.bank_token(profile, kind, None).await?;
                 let cx = self.context(profile, Some(psu), psu_id.as_deref(), token.as_ref(), None);
                 let request = lodging.lodge(&cx, &order)?;
+                let request = self.asking_for_notices(&*dialect, &cx, pending.subject, request)?;
                 let lodged = lodging.lodged(&cx, &self.call_for(service, profile, request).await?)?;
                 (token, lodged)
             }

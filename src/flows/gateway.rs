@@ -80,6 +80,8 @@ pub struct Gateway {
     pub(crate) servers: Mutex<HashMap<InstitutionId, CachedServer>>,
     /// Keys by which banks sign what they answer.
     pub(crate) answer_keys: moka::future::Cache<InstitutionId, Arc<crypto::Jwks>>,
+    /// Banks whose keys were read again lately because a token named another one.
+    pub(crate) looked_for_keys: moka::future::Cache<InstitutionId, ()>,
     /// Turns of this process; who has one here asks the store for it.
     pub(crate) turns: moka::future::Cache<Uuid, Arc<Mutex<()>>>,
     /// Itself, for work that goes on when its caller has gone.
@@ -146,6 +148,10 @@ impl Gateway {
             answer_keys: moka::future::Cache::builder()
                 .max_capacity(10_000)
                 .time_to_live(Duration::from_secs(3_600))
+                .build(),
+            looked_for_keys: moka::future::Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(Duration::from_secs(60))
                 .build(),
             turns: moka::future::Cache::builder()
                 .max_capacity(10_000)

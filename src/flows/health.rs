@@ -52,6 +52,7 @@ fn name(service: Service) -> &'static str {
         Service::Payments => "payments",
         Service::Funds => "funds",
         Service::Payees => "payees",
+        Service::Events => "events",
     }
 }
 
@@ -84,7 +85,9 @@ impl Gateway {
                 "The health of a bank has changed"
             );
             let profile = self.parts.registry.profile(&change.institution);
-            if let (Some(profile), Some(news)) = (profile, news(&change)) {
+            // Events of the bank's are no service to clients.
+            let news = news(&change).filter(|_| change.service != Service::Events);
+            if let (Some(profile), Some(news)) = (profile, news) {
                 let what = Told::plain(change.to.as_str());
                 self.tell_of(&profile, name(change.service), what, news).await?;
             }

@@ -162,6 +162,7 @@ impl Gateway {
         cx.request_id = payment.bank.lodge_request_id.unwrap_or(cx.request_id);
         let unsupported = || FlowError::Unsupported(profile.id.clone());
         let request = rail.lodge(&cx, &pending.redirects).ok_or_else(unsupported)??;
+        let request = self.asking_for_notices(&*dialect, &cx, pending.subject, request)?;
         let answer = self.call_for_payment(profile, request).await?;
         let lodged = rail.lodged(&cx, &answer).ok_or_else(unsupported)??;
         bank.iso_status = lodged.status.map(|status| status.as_str().to_owned());

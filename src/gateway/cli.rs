@@ -97,6 +97,9 @@ pub struct SandboxArgs {
     /// Questions about payees' names that one client may ask per day.
     #[arg(long, default_value_t = 1_000, value_name = "NUMBER")]
     pub payee_verifications_per_day: u32,
+    /// The banks tell the gateway of changes: by events (UK) and notices (Berlin Group).
+    #[arg(long)]
+    pub bank_notifications: bool,
     /// Requests that one peer may make per second, twice as many at once.
     #[arg(long, default_value_t = 500, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub peer_rate: u32,

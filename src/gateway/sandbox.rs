@@ -80,6 +80,8 @@ pub struct SandboxOptions {
     pub webhook_challenge: bool,
     /// Refuse DPoP proofs without a nonce.
     pub require_dpop_nonce: bool,
+    /// The banks tell the gateway of changes.
+    pub bank_notifications: bool,
     /// Longest time an aggregated read waits for its banks.
     pub read_deadline: Duration,
     /// How often a client may ask on a day whether a payee goes by a name.
@@ -122,6 +124,7 @@ impl SandboxOptions {
             software_issuers: None,
             webhook_challenge: false,
             require_dpop_nonce: false,
+            bank_notifications: false,
             read_deadline: Duration::from_secs(20),
             payee_verifications_per_day: 1_000,
             event_heartbeat: Duration::from_secs(15),
@@ -213,7 +216,7 @@ impl Sandbox {
             }
         };
         for profile in banks.profiles(&published_seal::key_url(&issuer)) {
-            registry.put(profile);
+            registry.put(if options.bank_notifications { banks::notifying(profile) } else { profile });
         }
         registry.replace_loaded(loaded);
 
@@ -271,7 +274,8 @@ impl Sandbox {
         let page_router = edge(with_fallbacks(page_routes));
         let directory = Arc::new(directory::load(stores.global()).await?);
         let streams = EventStreams::new(options.event_heartbeat, stop.clone());
-        let api_routes = api::routes(Api { gateway: Arc::clone(&gateway), directory, streams });
+        let api_routes = api::routes(Api { gateway: Arc::clone(&gateway), directory, streams })
+            .merge(api::bank_routes(Arc::clone(&gateway)));
         let banks = Arc::new(banks);
         let driven = drive::routes(drive::Drive {
             gateway: Arc::clone(&gateway),
@@ -322,6 +326,18 @@ impl Sandbox {
     #[must_use]
     pub fn ledger(&self, id: &str) -> Vec<LedgerLine> {
         self.banks.bank(id).map(modelbank::RunningBank::ledger).unwrap_or_default()
+    }
+
+    /// How many changes a model bank is still to tell of.
+    #[must_use]
+    pub fn untold(&self, id: &str) -> usize {
+        self.banks.bank(id).map_or(0, modelbank::RunningBank::untold)
+    }
+
+    /// Where a model bank is to tell of a consent or order of its own.
+    #[must_use]
+    pub fn notice_address(&self, id: &str, about: &str) -> Option<String> {
+        self.banks.bank(id)?.notice_address(about)
     }
 
     /// Habits of a model bank.
@@ -500,8 +516,8 @@ fn trusting(root_pem: &str, identity: Option<&Issued>) -> anyhow::Result<Arc<Cli
     }))
 }
 
-/// The worker: reconciles payments, keeps consents and mandates, delivers webhooks, forgets
-/// what is over.
+/// The worker: reconciles payments, keeps consents and mandates, heeds what banks notify of,
+/// delivers webhooks, forgets what is over.
 async fn work(oauth: OAuth, stop: CancellationToken) {
     let gateway = &oauth.gateway;
     let reconciler = async {
@@ -518,6 +534,14 @@ async fn work(oauth: OAuth, stop: CancellationToken) {
             rounds.note(gateway.tell_of_banks().await);
             gateway.look_at_servers().await;
             rounds.note(gateway.clear_up_after_clients().await);
+            rounds.note(gateway.keep_subscriptions().await.map(|_| ()));
+            rounds.note(gateway.poll_events().await.map(|_| ()));
+        }
+    };
+    let listener = async {
+        let mut rounds = Rounds::every(Duration::from_millis(100), &stop);
+        while rounds.next().await {
+            rounds.note(gateway.heed_notices().await.map(|_| ()));
         }
     };
     let courier = async {
@@ -542,10 +566,11 @@ async fn work(oauth: OAuth, stop: CancellationToken) {
             for region in gateway.stores().regions() {
                 rounds.note(region.forget_details(now).await.map_err(Into::into));
                 rounds.note(region.forget_sca_steps(now).await.map_err(Into::into));
+                rounds.note(region.forget_notices(now).await.map_err(Into::into));
             }
         }
     };
-    tokio::join!(reconciler, keeper, courier, backchannel, housekeeper);
+    tokio::join!(reconciler, keeper, listener, courier, backchannel, housekeeper);
 }
 
 /// Looks at files once a second until `stop`, off the runtime's threads, and

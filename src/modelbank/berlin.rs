@@ -10,6 +10,7 @@ mod consents;
 mod embedded;
 mod funds;
 mod funds_consents;
+pub(crate) mod notices;
 mod orders;
 mod pain;
 mod payments;

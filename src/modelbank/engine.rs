@@ -7,6 +7,7 @@ pub(crate) mod exchange;
 mod execution;
 pub(crate) mod history;
 pub(crate) mod magic;
+pub(crate) mod notices;
 mod order;
 pub(crate) mod payee;
 pub(crate) mod people;

@@ -45,6 +45,14 @@ pub enum Fault {
     Twisted(Twist),
     /// The customer declines, or the bank rejects the payment.
     Decline,
+    /// The TPP is told of the next change this much later.
+    NoticeLate(Duration),
+    /// The TPP is told of the next change twice.
+    NoticeTwice,
+    /// What the TPP is told of the next change does not prove to be the bank's.
+    NoticeForged,
+    /// In place of the next change, the TPP is told of something that is nobody's.
+    NoticeOfStranger,
 }
 
 impl Fault {
@@ -74,6 +82,22 @@ impl Fault {
             "the refresh token is burnt, and the answer with the new one lost",
         ),
         ("decline", Self::Decline, "the next customer declines, or the next payment is rejected (AM21)"),
+        (
+            "notice-late",
+            Self::NoticeLate(Duration::from_secs(10)),
+            "the TPP is told of the next change after `ms` (10000)",
+        ),
+        ("notice-twice", Self::NoticeTwice, "the TPP is told of the next change twice"),
+        (
+            "notice-forged",
+            Self::NoticeForged,
+            "the next notification has a wrong signature, or comes to a wrong address",
+        ),
+        (
+            "notice-of-stranger",
+            Self::NoticeOfStranger,
+            "the next notification is about nothing that there is",
+        ),
         ("ids-missing", Self::Twisted(Twist::IdsMissing), "entries have no identifiers"),
         ("ids-placeholder", Self::Twisted(Twist::IdsPlaceholder), "every entry is called `NOTPROVIDED`"),
         ("ids-repeated", Self::Twisted(Twist::IdsRepeated), "every entry has the identifier of the first"),
@@ -93,6 +117,7 @@ impl Fault {
         Some(match (*fault, time) {
             (Self::Slow(_), Some(time)) => Self::Slow(time),
             (Self::Drip(_), Some(time)) => Self::Drip(time),
+            (Self::NoticeLate(_), Some(time)) => Self::NoticeLate(time),
             (fault, _) => fault,
         })
     }
@@ -103,10 +128,21 @@ impl Fault {
         let same = |other: &Self| match (self, other) {
             (Self::Slow(_), Self::Slow(_))
             | (Self::Drip(_), Self::Drip(_))
+            | (Self::NoticeLate(_), Self::NoticeLate(_))
             | (Self::Huge(_), Self::Huge(_)) => true,
             (fault, other) => fault == *other,
         };
         Self::NAMED.iter().find(|(_, fault, _)| same(fault)).map_or("", |(name, ..)| name)
+    }
+
+    /// It strikes what the bank tells TPPs of changes.
+    fn is_of_notices(self) -> bool {
+        matches!(self, Self::NoticeLate(_) | Self::NoticeTwice | Self::NoticeForged | Self::NoticeOfStranger)
+    }
+
+    /// It strikes requests.
+    fn is_of_requests(self) -> bool {
+        self != Self::Decline && !self.is_of_notices()
     }
 }
 
@@ -274,12 +310,17 @@ impl Faults {
 
     /// Takes one call of the first fault armed for this request.
     pub(crate) fn take(&self, method: &str, path: &str) -> Option<Fault> {
-        self.take_where(|armed| armed.fault != Fault::Decline && armed.target.is_hit_by(method, path))
+        self.take_where(|armed| armed.fault.is_of_requests() && armed.target.is_hit_by(method, path))
     }
 
     /// Takes one armed decline.
     pub(crate) fn take_decline(&self) -> bool {
         self.take_where(|armed| armed.fault == Fault::Decline).is_some()
+    }
+
+    /// Takes one fault armed for what TPPs are told of changes.
+    pub(crate) fn take_of_notices(&self) -> Option<Fault> {
+        self.take_where(|armed| armed.fault.is_of_notices())
     }
 
     fn take_where(&self, wanted: impl Fn(&Armed) -> bool) -> Option<Fault> {

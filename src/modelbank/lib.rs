@@ -16,6 +16,7 @@ mod fault;
 mod habit;
 mod journal;
 mod listen;
+mod notices;
 mod oauth;
 mod observe;
 mod pages;
@@ -163,6 +164,7 @@ impl ModelBank {
         let pages = listen::bind(config.pages_addr).await?;
         let tls = listen::Tls::new(&config)?;
         let shutdown = config.shutdown.clone();
+        let crier = notices::Crier::new(&config)?;
         let bank = Arc::new(Bank::new(config, api.1, pages.1, tls.trust())?);
         let tracker = TaskTracker::new();
         let api_router = match bank.kind {
@@ -177,6 +179,7 @@ impl ModelBank {
         let pages_router = observe::prompt(pages::router(bank.kind), &bank).with_state(Arc::clone(&bank));
         listen::serve(api.0, tls.requiring_clients()?, api_router, &bank, &shutdown, &tracker);
         listen::serve(pages.0, tls.open()?, pages_router, &bank, &shutdown, &tracker);
+        tracker.spawn(crier.run(Arc::clone(&bank), shutdown.clone()));
         tracker.close();
         tracing::info!(bank.id = %bank.id, api = %bank.api_url, pages = %bank.pages_url, "Model bank {} listens", bank.id);
         Ok(RunningBank {
@@ -223,6 +226,18 @@ impl RunningBank {
             let standing = book.consents.get_mut(consent).filter(|consent| consent.is_live(now));
             standing.map(|consent| consent.becomes(ConsentState::Withdrawn, now)).is_some()
         })
+    }
+
+    /// How many changes TPPs are still to be told of.
+    #[must_use]
+    pub fn untold(&self) -> usize {
+        self.bank.vault.read(|book| book.notices.waiting.len())
+    }
+
+    /// Where a TPP wants to be told of a consent or order, if it said so with it.
+    #[must_use]
+    pub fn notice_address(&self, id: &str) -> Option<String> {
+        self.bank.vault.read(|book| book.notices.addresses.get(id).cloned())
     }
 
     /// The habits of this bank.

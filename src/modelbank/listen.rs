@@ -96,11 +96,11 @@ impl Tls {
     }
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-fn certificates(pem: &str, of: &'static str) -> Result<Vec<CertificateDer<'static>>, StartFailed> {
+pub(crate) fn certificates(pem: &str, of: &'static str) -> Result<Vec<CertificateDer<'static>>, StartFailed> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     all.ok().filter(|all| !all.is_empty()).ok_or(StartFailed::Pem(of))
 }

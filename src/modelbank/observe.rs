@@ -106,7 +106,11 @@ async fn misbehave(State(bank): State<Arc<Bank>>, request: Request, next: Next) 
         Fault::Truncated => truncated(next.run(request).await).await,
         Fault::Huge(bytes) => huge(bytes),
         Fault::TooManyRequests => (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "1")]).into_response(),
-        Fault::Decline => next.run(request).await,
+        Fault::Decline
+        | Fault::NoticeLate(_)
+        | Fault::NoticeTwice
+        | Fault::NoticeForged
+        | Fault::NoticeOfStranger => next.run(request).await,
     }
 }
 

@@ -4,6 +4,7 @@
 mod accounts;
 mod consents;
 mod details;
+pub(crate) mod events;
 mod files;
 pub(crate) mod funds;
 mod initiation;
@@ -30,7 +31,7 @@ use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Extension, Router};
 
 use crate::bank::Bank;
@@ -74,6 +75,10 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/funds-confirmation-consents", post(funds::create_consent))
         .route("/funds-confirmation-consents/{id}", get(funds::read_consent).delete(funds::end_consent))
         .route("/funds-confirmations", post(funds::confirm));
+    let events = Router::new()
+        .route("/event-subscriptions", get(events::list).post(events::create))
+        .route("/event-subscriptions/{id}", put(events::change).delete(events::end))
+        .route("/events", post(events::poll));
     let older = payments_of(Version::V3).layer(from_fn(version::errors_in_words));
     let mut all = Router::new()
         .nest(AISP, aisp)
@@ -81,6 +86,7 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .nest(&format!("{}/pisp", Version::V3.base()), older)
         .nest(CBPII, cbpii)
         .route(PAYEES, post(payees::verify))
+        .nest(events::BASE, events)
         .route("/par", post(oauth::push))
         .route("/token", post(oauth::token::issue));
     if bank.registration.is_some() {

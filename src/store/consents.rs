@@ -424,7 +424,7 @@ impl Tx {
         let done = sqlx::query(
             "update consents set status = $3, terms = $4, bank = $5, expires_at = $6, updated_at = $7, \
              institution_id = $8, life = $10, psu_digest = $11, next_step_at = $12, \
-             revision = revision + 1 where consent_id = $1 and status = $2 and revision = $9",
+             bank_consent_id = $13, revision = revision + 1 where consent_id = $1 and status = $2 and revision = $9",
         )
         .bind(consent.id.to_string())
         .bind(was.as_str())
@@ -438,6 +438,7 @@ impl Tx {
         .bind(json_text(&consent.life)?)
         .bind(&consent.psu_digest)
         .bind(consent.next_step_at().map(micros))
+        .bind(&consent.bank.consent_id)
         .execute(&mut *self.0)
         .await?;
         exactly_one(&done)?;

@@ -71,6 +71,7 @@ pub(crate) const REGION: Schema = &[
     (10, "event order", include_str!("../../migrations/region/0010_event_order.sql")),
     (11, "event positions", include_str!("../../migrations/region/0011_event_positions.sql")),
     (20, "client spending", include_str!("../../migrations/region/0020_client_spending.sql")),
+    (30, "bank notices", include_str!("../../migrations/region/0030_bank_notices.sql")),
     (40, "refunds", include_str!("../../migrations/region/0040_refunds.sql")),
 ];
 

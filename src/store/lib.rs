@@ -23,6 +23,7 @@ pub mod idempotency;
 mod identification;
 pub mod instances;
 pub mod mandates;
+pub mod notices;
 mod orders;
 pub mod payments;
 pub mod policies;

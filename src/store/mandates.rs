@@ -226,7 +226,7 @@ impl Tx {
         }
         let done = sqlx::query(
             "update mandates set status = $3, terms = $4, bank = $5, next_step_at = $6, updated_at = $7, \
-             revision = revision + 1 where mandate_id = $1 and status = $2 and revision = $8",
+             bank_consent_id = $9, revision = revision + 1 where mandate_id = $1 and status = $2 and revision = $8",
         )
         .bind(mandate.id.to_string())
         .bind(was.as_str())
@@ -236,6 +236,7 @@ impl Tx {
         .bind(mandate.next_step_at.map(micros))
         .bind(micros(at))
         .bind(mandate.revision)
+        .bind(&mandate.bank.consent_id)
         .execute(&mut *self.0)
         .await?;
         exactly_one(&done)?;

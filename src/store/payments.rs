@@ -399,7 +399,8 @@ impl Tx {
             return Err(StoreError::Conflict);
         }
         let done = sqlx::query(
-            "update payments set state = $3, terms = $4, bank = $5, next_poll_at = $6, updated_at = $7 \
+            "update payments set state = $3, terms = $4, bank = $5, next_poll_at = $6, updated_at = $7, \
+             bank_consent_id = $9, bank_payment_id = $10 \
              where payment_id = $1 and state = $2 and updated_at = $8",
         )
         .bind(payment.id.to_string())
@@ -410,6 +411,8 @@ impl Tx {
         .bind(payment.next_poll_at.map(micros))
         .bind(micros(at))
         .bind(micros(payment.updated_at))
+        .bind(&payment.bank.consent_id)
+        .bind(&payment.bank.payment_id)
         .execute(&mut *self.0)
         .await?;
         exactly_one(&done)?;

@@ -33,6 +33,21 @@ impl RegionalStore {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Lets the turn at `subject` end at another time, if `holder` still has it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails; the turn then ends as it would have.
+    pub async fn move_turn(&self, subject: &str, holder: &str, ends_at: Timestamp) -> Result<(), StoreError> {
+        sqlx::query("update turns set ends_at = $3 where subject = $1 and holder = $2")
+            .bind(subject)
+            .bind(holder)
+            .bind(micros(ends_at))
+            .execute(self.database.pool())
+            .await?;
+        Ok(())
+    }
+
     /// Gives the turn at `subject` back, if `holder` still has it.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use crate::mapping::RULE;
 use crate::profile::PLUGIN;
 use crate::quirk::STEP_WORDS;
 use crate::{
-    AccountReference, BankErrorKind, BookingFilter, ConsentKind, MapTarget, PaymentField, QuirkName,
-    RequiredField, StartAuthorisation,
+    AccountReference, BankErrorKind, BookingFilter, ConsentKind, MapTarget, NoticeContent, PaymentField,
+    QuirkName, RequiredField, StartAuthorisation,
 };
 
 /// How a version is written.
@@ -132,6 +132,7 @@ fn how() -> Map<String, Value> {
                 "pattern": "^[A-Za-z0-9]{4}[A-Za-z]{2}([A-Za-z0-9]{2}|[A-Za-z0-9]{5})$",
             },
         })),
+        "notifications": notifications(),
         "authorization_server": authorization_server(),
         "registration": registration(),
         "signing": signing(),
@@ -276,6 +277,21 @@ fn authorization_server() -> Value {
             "pushed_requests": switch("It takes pushed requests (RFC 9126)."),
             "response_type": words("What it is asked for.", &["code", "code id_token"]),
             "response_mode": words("Where the answer stands in the address.", &["query", "fragment"]),
+        }),
+    )
+}
+
+fn notifications() -> Value {
+    table(
+        "How it tells us that a consent or payment has changed there; for the dialects uk-open-banking and berlin-group.",
+        &[],
+        json!({
+            "push": switch("It sends to an address of ours."),
+            "poll_seconds": number("How often its events are fetched (uk-open-banking); never if absent."),
+            "events_api": { "description": "What stands before /event-subscriptions and /events (uk-open-banking); absent where our address is given to the bank in another way.", "$ref": "#/$defs/api" },
+            "issuer": address("iss of its tokens (uk-open-banking); the issuer of its authorization server if absent."),
+            "content": list("What it is asked to notify of (berlin-group); PROCESS if absent.", words("A content.", NoticeContent::WORDS)),
+            "organisation": text("organizationIdentifier of the client certificate that it must show; it need not show one if absent."),
         }),
     )
 }

@@ -301,6 +301,7 @@ mod cards;
 mod details;
 mod embedded;
 mod funds;
+mod notices;
 mod options;
 
 /// Some banks begin every answer with a byte order mark, errors too.

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::*;
 
+mod events;
 mod funds;
 mod payees;
 mod recurring;

@@ -24,6 +24,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         webhook_challenge: args.webhook_challenge,
         require_dpop_nonce: args.require_dpop_nonce,
         payee_verifications_per_day: args.payee_verifications_per_day,
+        bank_notifications: args.bank_notifications,
         peer_rate: args.peer_rate,
         database_url: args.database_url.clone(),
         redis_url: args.redis_url.clone(),

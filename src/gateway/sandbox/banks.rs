@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use connect::{
-    ApiBase, AuthorizationServer, ClientAuth, Environment, Profile, ResponseType, SandboxUser, ScaFlow,
-    Signing,
+    ApiBase, AuthorizationServer, ClientAuth, Environment, Notifications, Profile, ResponseType, SandboxUser,
+    ScaFlow, Signing,
 };
 use crypto::Jwks;
 use domain::{Capability, PaymentScheme};
@@ -365,6 +365,23 @@ fn profile(plan: &Plan, bank: &Whereabouts, key_url: &str) -> Option<Profile> {
         }
     }
     Some(profile)
+}
+
+/// The same bank, which tells of changes as far as its standard knows that.
+pub(super) fn notifying(mut profile: Profile) -> Profile {
+    let events_api = profile.accounts_api.as_ref().and_then(|api| {
+        let url = api.url.join("/open-banking/v4.0").ok()?;
+        Some(ApiBase { url, version: api.version.clone() })
+    });
+    profile.notifications = match profile.dialect.as_str() {
+        "uk-open-banking" => {
+            let poll = Some(Duration::from_secs(5));
+            Some(Notifications { push: true, poll, events_api, ..Notifications::default() })
+        }
+        "berlin-group" => Some(Notifications { push: true, ..Notifications::default() }),
+        _ => None,
+    };
+    profile
 }
 
 /// Rails of the banks in the euro area.

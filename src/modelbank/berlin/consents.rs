@@ -15,6 +15,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::authorisations::{approach, explicit_links, links, prepared};
+use super::notices;
 use super::refusal::Refusal;
 use super::signature::{demand, object, require_psu_address};
 use crate::bank::Bank;
@@ -67,6 +68,7 @@ pub(super) async fn lodge(
         None => explicit_links(bank, &path),
     };
     let answer = json!({"consentStatus": "received", "consentId": consent.id, "_links": links});
+    let id = consent.id.clone();
     bank.vault.change(|book| {
         book.prune(consent.created);
         book.names.insert(consent.tpp.clone(), caller.name());
@@ -76,7 +78,8 @@ pub(super) async fn lodge(
         }
     });
     bank.vault.keep().await?;
-    Ok((StatusCode::CREATED, approach(bank), [(LOCATION, path)], Json(answer)).into_response())
+    let answer = (StatusCode::CREATED, approach(bank), [(LOCATION, path)], Json(answer)).into_response();
+    notices::remember(bank, caller, &id, answer).await
 }
 
 pub(super) async fn read(

@@ -12,6 +12,7 @@ use crypto::Psd2Role;
 use serde_json::{Value, json};
 
 use super::authorisations::{approach, explicit_links, links, prepared};
+use super::notices;
 use super::orders::Service;
 use super::pain;
 use super::refusal::Refusal;
@@ -59,6 +60,7 @@ pub(super) async fn place(
         None => explicit_links(&bank, &path),
     };
     let answer = json!({"transactionStatus": "RCVD", "paymentId": order.id, "_links": links});
+    let id = order.id.clone();
     let now = bank.now();
     let until = now.checked_add(jiff::SignedDuration::from_hours(24)).unwrap_or(now);
     bank.vault.change(|book| {
@@ -71,7 +73,8 @@ pub(super) async fn place(
         }
     });
     bank.vault.keep().await?;
-    Ok((StatusCode::CREATED, approach(&bank), [(LOCATION, path)], Json(answer)).into_response())
+    let answer = (StatusCode::CREATED, approach(&bank), [(LOCATION, path)], Json(answer)).into_response();
+    notices::remember(&bank, &caller, &id, answer).await
 }
 
 pub(super) async fn read(

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::history::Movement;
 use super::magic::{SHORT, magic_reason};
+use super::notices::Notices;
 use super::order::{Order, OrderState, SETTLEMENT_MS};
 use super::people::{Account, accounts, holder};
 use crate::BankKind;
@@ -38,6 +39,8 @@ pub(crate) struct Book {
     pub(crate) asked: BTreeMap<String, u32>,
     /// The orders whose day has not come, or not for the last time.
     pub(crate) waiting: BTreeSet<String>,
+    /// What TPPs are told of changes.
+    pub(crate) notices: Notices,
 }
 
 /// Where a consent stands.

@@ -21,6 +21,8 @@ pub(crate) enum Refusal {
     Expired,
     /// 400 with one code.
     Bad { code: &'static str, message: &'static str, path: Option<&'static str> },
+    /// 409 without a body: there is one already.
+    Exists,
     /// 500: the change could not be kept.
     Internal,
 }
@@ -78,6 +80,7 @@ impl IntoResponse for Refusal {
             Self::NotAuthorised => body(StatusCode::FORBIDDEN, "U009", "The consent is not authorised", None),
             Self::Expired => body(StatusCode::FORBIDDEN, "U028", "The consent has expired", None),
             Self::Bad { code, message, path } => body(StatusCode::BAD_REQUEST, code, message, path),
+            Self::Exists => StatusCode::CONFLICT.into_response(),
             Self::Internal => {
                 body(StatusCode::INTERNAL_SERVER_ERROR, "U000", "The bank could not keep the change", None)
             }

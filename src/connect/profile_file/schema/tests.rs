@@ -54,6 +54,12 @@ const EVERYTHING: &str = r#"
     update = true
     delete = true
     shared_as = "example"
+    [brand.notifications]
+    push = true
+    poll_seconds = 60
+    events_api = { use = "4.0", "4.0" = "https://b.example/4" }
+    issuer = "https://b.example"
+    organisation = "PSDGB-FCA-1"
     [brand.authorization_server]
     issuer = "https://b.example"
     metadata_url = "https://b.example/m"
@@ -99,6 +105,9 @@ const EVERYTHING_BERLIN: &str = r#"
     psu_headers_together = ["psu-ip-address"]
     psu_id_type = "RETAIL"
     psu_id_unwanted = true
+    [brand.notifications]
+    push = true
+    content = ["SCA", "PROCESS"]
     [brand.map]
     patterns = { payee = "^(.*),", noise = "x" }
     accounts = { display_name = "value", holders = "[value]" }

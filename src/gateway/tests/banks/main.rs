@@ -19,6 +19,7 @@ mod funds;
 mod health;
 mod institutions;
 mod metadata_drift;
+mod notifications;
 mod onboarding;
 mod pages_as_problems;
 mod payees;

@@ -578,3 +578,14 @@ async fn a_payment_under_a_mandate_is_held_against_the_clients_policy() {
     assert_eq!(used(&world.shown().await), "20.00");
     world.gw.sandbox.stop().await;
 }
+
+/// Nobody would have asked before tomorrow.
+/// [connector: notifications at uk]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mandate_that_is_withdrawn_at_the_bank_ends_because_the_bank_notified() {
+    let wanted = Wanted { bank_notifications: true, ..Wanted::default() };
+    let world = World::on(TestGateway::wanted(wanted).await).await;
+    Customer::of(&world.gw, UK, "anna").withdraw().await;
+    world.until("REVOKED").await;
+    world.gw.sandbox.stop().await;
+}

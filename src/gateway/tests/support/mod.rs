@@ -43,6 +43,7 @@ pub struct Wanted {
     pub virtual_time: Option<Arc<ShiftedClock>>,
     pub require_dpop_nonce: bool,
     pub webhook_challenge: bool,
+    pub bank_notifications: bool,
     pub open_registration: bool,
     /// Questions about payees that a client may ask on a day.
     pub payee_verifications_per_day: u32,
@@ -58,6 +59,7 @@ impl Default for Wanted {
             virtual_time: None,
             require_dpop_nonce: false,
             webhook_challenge: false,
+            bank_notifications: false,
             open_registration: true,
             payee_verifications_per_day: 1_000,
             software_issuers: Value::Array(Vec::new()),
@@ -107,6 +109,7 @@ impl TestGateway {
             auto_approve: wanted.auto_approve,
             require_dpop_nonce: wanted.require_dpop_nonce,
             webhook_challenge: wanted.webhook_challenge,
+            bank_notifications: wanted.bank_notifications,
             open_registration: wanted.open_registration,
             payee_verifications_per_day: wanted.payee_verifications_per_day,
             software_issuers: Some(issuers),

@@ -12,7 +12,7 @@ use serde_yaml_ng::Value as Yaml;
 use super::Answer;
 
 /// Where each description lies, and which paths it is about.
-const DESCRIPTIONS: [(&str, &str, &str); 6] = [
+const DESCRIPTIONS: [(&str, &str, &str); 7] = [
     ("berlin-group/psd2-api_v1.3.11-2021-10-01v1.yaml", "/v1/", ""),
     (
         "uk-open-banking/v4.0.1/account-info-openapi.yaml",
@@ -24,6 +24,7 @@ const DESCRIPTIONS: [(&str, &str, &str); 6] = [
         "/open-banking/v4.0/pisp/",
         "/open-banking/v4.0/pisp",
     ),
+    ("uk-open-banking/v4.0.1/events-openapi.yaml", "/open-banking/v4.0/event", "/open-banking/v4.0"),
     (
         "uk-open-banking/v4.0.1/confirmation-funds-openapi.yaml",
         "/open-banking/v4.0/cbpii/",
