@@ -192,6 +192,7 @@ impl Gateway {
             },
             created_at: now,
             updated_at: now,
+            revision: 0,
             next_poll_at: Some(later(now, 5)),
             refunded: 0,
         }

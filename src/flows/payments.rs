@@ -108,6 +108,7 @@ impl Gateway {
             bank: BankPayment::default(),
             created_at: now,
             updated_at: now,
+            revision: 0,
             // If the PSU never comes, the reconciler lets it expire.
             next_poll_at: Some(end),
             refunded: 0,
@@ -316,6 +317,7 @@ impl Gateway {
         }
         tx.commit().await?;
         payment.updated_at = now;
+        payment.revision = payment.revision.saturating_add(1);
         Ok(payment)
     }
 }

@@ -73,6 +73,7 @@ pub(crate) const REGION: Schema = &[
     (20, "client spending", include_str!("../../migrations/region/0020_client_spending.sql")),
     (30, "bank notices", include_str!("../../migrations/region/0030_bank_notices.sql")),
     (40, "refunds", include_str!("../../migrations/region/0040_refunds.sql")),
+    (50, "payment revisions", include_str!("../../migrations/region/0050_payment_revisions.sql")),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -185,6 +185,8 @@ pub struct PaymentRow {
     /// What is refunded of it, in the currency's smallest units; counted by
     /// [`Tx::count_refund`] alone.
     pub refunded: i64,
+    /// How often it was changed: what a writer that was overtaken is known by.
+    pub revision: i64,
 }
 
 impl PaymentRow {
@@ -400,8 +402,8 @@ impl Tx {
         }
         let done = sqlx::query(
             "update payments set state = $3, terms = $4, bank = $5, next_poll_at = $6, updated_at = $7, \
-             bank_consent_id = $9, bank_payment_id = $10 \
-             where payment_id = $1 and state = $2 and updated_at = $8",
+             revision = revision + 1, bank_consent_id = $9, bank_payment_id = $10 \
+             where payment_id = $1 and state = $2 and revision = $8",
         )
         .bind(payment.id.to_string())
         .bind(was.as_str())
@@ -410,7 +412,7 @@ impl Tx {
         .bind(json_text(&payment.bank)?)
         .bind(payment.next_poll_at.map(micros))
         .bind(micros(at))
-        .bind(micros(payment.updated_at))
+        .bind(payment.revision)
         .bind(&payment.bank.consent_id)
         .bind(&payment.bank.payment_id)
         .execute(&mut *self.0)
@@ -439,6 +441,7 @@ fn read(row: &sqlx::any::AnyRow) -> Result<PaymentRow, StoreError> {
         bank: columns.json("bank")?,
         created_at: columns.time("created_at")?,
         updated_at: columns.time("updated_at")?,
+        revision: columns.number("revision")?,
         next_poll_at: columns.optional_time("next_poll_at")?,
         refunded: columns.number("refunded")?,
     })

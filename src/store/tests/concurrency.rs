@@ -110,6 +110,28 @@ on_both_databases! {
         assert_eq!(steps, [1, 2]);
     }
 
+    /// One that was overtaken while it held a payment writes nothing any more, also where
+    /// clocks stand still or were set back in between; and it learns that before it calls a
+    /// bank, because the step is committed first.
+    async fn who_was_overtaken_at_a_payment_writes_nothing(world: World) {
+        let read = world.payment().await;
+        let now = world.now();
+        for (place, at) in [now, world.in_seconds(-3_600), now].into_iter().enumerate() {
+            let mut row = world.region.payment(read.id).await.unwrap().unwrap();
+            row.bank.polls = u32::try_from(place).unwrap();
+            let mut tx = world.region.begin().await.unwrap();
+            tx.update_payment(row.state, &row, None, "gateway", at).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+        let mut late = read.clone();
+        late.state = PaymentState::Authorizing;
+        let mut tx = world.region.begin().await.unwrap();
+        let step = tx.update_payment(read.state, &late, None, "psu", now).await;
+        assert!(matches!(step, Err(StoreError::Conflict)));
+        drop(tx);
+        assert_eq!(world.region.payment(read.id).await.unwrap().unwrap().bank.polls, 2);
+    }
+
     /// Of refunds at once so many are counted as fit into what was paid, of a payment that is
     /// paid and of its own client alone; what is given back can be refunded again.
     async fn refunds_at_once_never_exceed_their_payment(world: World) {

@@ -48,7 +48,6 @@ impl Findings {
 pub async fn settled(
     tpp: &Tpp,
     clock: &ShiftedClock,
-    token: &mut SecretString,
     records: &[Record],
 ) -> anyhow::Result<HashMap<String, Value>> {
     let places = records.iter().flat_map(|record| record.ids.iter().map(|id| (id.clone(), record.place)));
@@ -61,11 +60,13 @@ pub async fn settled(
             beat.tick().await;
             // What nobody approved expires, and what was held up is tried again.
             if round == A_DAY_AT {
-                *token = time_goes_on_by(tpp, clock, token, 86_400).await?;
+                time_goes_on_by(tpp, clock, 86_400).await?;
             } else if round.checked_rem(4) == Some(0) {
-                *token = time_goes_on(tpp, clock, token).await?;
+                time_goes_on(tpp, clock).await?;
             }
             round = round.saturating_add(1);
+            // A round of many questions may take as long as a token lives.
+            let token = super::customer::first_token(tpp).await?;
             let asked = open.clone().into_iter().map(|(id, place)| {
                 let token = token.clone();
                 async move { Ok::<_, anyhow::Error>((shown(tpp, &token, &id, place).await?, id)) }
@@ -108,24 +109,16 @@ async fn shown(tpp: &Tpp, token: &SecretString, id: &str, place: &str) -> anyhow
 const A_DAY_AT: u32 = 16;
 
 /// Moves the time of the gateway and of the fintech on, by more than the second pause
-/// of a webhook; a token of then.
-pub async fn time_goes_on(
-    tpp: &Tpp,
-    clock: &ShiftedClock,
-    token: &SecretString,
-) -> anyhow::Result<SecretString> {
-    time_goes_on_by(tpp, clock, token, AHEAD).await
+/// of a webhook.
+pub async fn time_goes_on(tpp: &Tpp, clock: &ShiftedClock) -> anyhow::Result<()> {
+    time_goes_on_by(tpp, clock, AHEAD).await
 }
 
-async fn time_goes_on_by(
-    tpp: &Tpp,
-    clock: &ShiftedClock,
-    token: &SecretString,
-    seconds: i64,
-) -> anyhow::Result<SecretString> {
-    tpp.post(token, "/v1/sandbox/clock", &json!({ "days": 0, "seconds": seconds })).await?.expect(200)?;
+async fn time_goes_on_by(tpp: &Tpp, clock: &ShiftedClock, seconds: i64) -> anyhow::Result<()> {
+    let token = super::customer::first_token(tpp).await?;
+    tpp.post(&token, "/v1/sandbox/clock", &json!({ "days": 0, "seconds": seconds })).await?.expect(200)?;
     clock.advance(seconds);
-    super::customer::first_token(tpp).await
+    Ok(())
 }
 
 /// Compares the three.

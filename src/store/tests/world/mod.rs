@@ -191,6 +191,7 @@ impl World {
             bank: BankPayment::default(),
             created_at: now,
             updated_at: now,
+            revision: 0,
             next_poll_at: Some(now),
             refunded: 0,
         };
