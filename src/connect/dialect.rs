@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::bank_oauth::BankTokens;
 use crate::{AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, Profile, StatementFiles};
-pub use batches::{BatchFilling, BatchInitiation};
+pub use batches::{BatchFilling, BatchInitiation, BatchReporting};
 pub use consents::{
     BankConsentStatus, ConsentByAuthorization, ConsentHandling, ConsentInquiry, ConsentLodging, ConsentOrder,
     ConsentRevocation, Consents, LodgedConsent,

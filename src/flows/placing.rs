@@ -18,6 +18,7 @@ use store::payments::{Attention, BankPayment, Failure, PaymentRow, TransferState
 use crate::accounts::chain;
 use crate::bank::{BankLeg, LegSubject};
 use crate::consents::{DAY, NextStep};
+use crate::rail::Rail;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -274,6 +275,10 @@ impl Gateway {
             },
             Some(Err(error)) => Err(error),
         };
+        let report = match report {
+            Ok(report) => self.with_transfers(&rail, &cx, report).await,
+            Err(error) => Err(error),
+        };
         match report {
             Ok(report) => self.note_report(payment, &report).await.map(|()| report.consent),
             Err(error) => {
@@ -281,6 +286,23 @@ impl Gateway {
                 Err(FlowError::Bank(error))
             }
         }
+    }
+
+    /// The same report, with what became of each transfer where that is asked for apart.
+    async fn with_transfers(
+        &self,
+        rail: &Rail<'_>,
+        cx: &CallContext<'_>,
+        mut report: PaymentReport,
+    ) -> Result<PaymentReport, BankError> {
+        let Some((reporting, batch)) = rail.reporting() else { return Ok(report) };
+        // A request of its own.
+        let cx = CallContext { request_id: self.entropy().uuid_v4(), ..*cx };
+        if let Some(request) = reporting.report(&cx, &report) {
+            let answer = self.call_for_payment(cx.profile, request?).await;
+            report.transfers = answer.and_then(|answer| reporting.report_read(&cx, batch, &answer))?;
+        }
+        Ok(report)
     }
 
     /// What a bank is asked with about a payment that it holds, and the payment, whose own
