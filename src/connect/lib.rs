@@ -36,15 +36,15 @@ pub use berlin_group_options::{
 };
 pub use deployment::{Deployment, EmptySlots, RegisteredClient};
 pub use dialect::{
-    AccountInformation, BankConsentStatus, BankEvents, BankPaymentIds, BatchFilling, BatchInitiation, BatchReporting,
-    CallContext, Challenge, ConsentByAuthorization, ConsentHandling, ConsentInquiry, ConsentLodging,
-    ConsentOrder, ConsentRevocation, Consents, Dialect, Echo, EmbeddedAuthentication, EmbeddedSca,
-    EmbeddedStep, EventPoll, EventSubscription, EventWish, ExplicitStart, FundsAnswer, FundsConfirmation,
-    FundsQuestion, LodgedConsent, LodgedMandate, LodgedPayment, NextPage, Operation, Page, PageGuard,
-    PayeeQuestion, PayeeVerification, PaymentCancellation, PaymentInitiation, PaymentReport, PolledEvents,
-    PsuInput, PsuPresence, RecurringPayments, RedirectUris, ResourceNotices, ScaMethod, ScaMethodKind,
-    ScaStart, TokenEndpoint, TokenKind, TransactionDetails, TransactionQuery, TransactionSelection,
-    TransferReport,
+    AccountInformation, BankConsentStatus, BankEvents, BankPaymentIds, BatchFilling, BatchInitiation,
+    BatchReporting, CallContext, CancelAnswer, Challenge, ConsentByAuthorization, ConsentHandling,
+    ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Dialect, Echo,
+    EmbeddedAuthentication, EmbeddedSca, EmbeddedStep, EventPoll, EventSubscription, EventWish,
+    ExplicitStart, FundsAnswer, FundsConfirmation, FundsQuestion, LodgedConsent, LodgedMandate,
+    LodgedPayment, NextPage, Operation, Page, PageGuard, PayeeQuestion, PayeeVerification,
+    PaymentCancellation, PaymentInitiation, PaymentReport, PolledEvents, PsuInput, PsuPresence,
+    RecurringPayments, RedirectUris, ResourceNotices, ScaMethod, ScaMethodKind, ScaStart, TokenEndpoint,
+    TokenKind, TransactionDetails, TransactionQuery, TransactionSelection, TransferReport,
 };
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};

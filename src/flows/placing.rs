@@ -17,6 +17,7 @@ use store::payments::{Attention, BankPayment, Failure, PaymentRow, TransferState
 
 use crate::accounts::chain;
 use crate::bank::{BankLeg, LegSubject};
+use crate::cancel_approval::next_look;
 use crate::consents::{DAY, NextStep};
 use crate::rail::Rail;
 use crate::webhooks::later;
@@ -363,6 +364,7 @@ impl Gateway {
         });
         let id = payment.id;
         let next = next_question(&payment, state, now);
+        let next = next_look(&payment, now).map_or(next, |look| look.min(next));
         let last_word = report.last_word || is_over(&payment, state, now);
         self.move_payment(payment, "institution", |row| {
             row.state = state;
@@ -382,6 +384,7 @@ impl Gateway {
             row.bank.transfers = transfers;
             row.bank.last_word = last_word;
             row.bank.unanswered_since = None;
+            row.bank.cancelling = row.cancelling(now).cloned();
             row.next_poll_at = if row.is_final() { None } else { Some(next) };
             note_patience(row, now);
             if row.is_final() {
