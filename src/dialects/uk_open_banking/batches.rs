@@ -149,11 +149,10 @@ impl BatchFilling for Batches {
 }
 
 fn report(cx: &CallContext<'_>, data: &Node<'_>, batch: &BatchOrder) -> Result<PaymentReport, BankError> {
-    let status = match payment_status(&data.get("Status"))? {
-        // Of a file, that is all of it.
-        IsoPaymentStatus::InitiationFailed => IsoPaymentStatus::Rejected,
-        status => status,
-    };
+    let told = payment_status(&data.get("Status"))?;
+    // Of a file, that is all of it.
+    let failed = told == IsoPaymentStatus::InitiationFailed;
+    let status = if failed { IsoPaymentStatus::Rejected } else { told };
     Ok(PaymentReport {
         status: Some(status),
         iso_reason: iso_reason(data)?,
