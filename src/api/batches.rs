@@ -14,9 +14,9 @@ use web::{Caller, Cursor, IdempotencyKey, Payments, Problem, ProblemCode, QueryP
 
 use crate::batch_body::BatchBody;
 use crate::payment_order::{Creditor, Remittance, TransferCreate, check_names, execution, wish};
-use crate::payment_view::{LifeView, SchemeChoiceView, outcome_of};
+use crate::payment_view::{LifeView, SchemeChoiceView, life_of, outcome_of};
 use crate::payments::{Place, admitted, answered};
-use crate::view::{AccountName, Amount, Page, PageParams, Step, limit_of};
+use crate::view::{AccountName, Amount, Page, PageParams, limit_of};
 
 /// Most payments in a batch: three digits number them.
 const MOST: usize = 500;
@@ -334,8 +334,6 @@ fn missing() -> Problem {
 
 /// With its history.
 async fn shown(gateway: &Gateway, row: &PaymentRow) -> Result<Json<BatchView>, Problem> {
-    let history = gateway.stores().region(row.id.region())?.changes(&row.id.to_string()).await?;
-    let history = history.into_iter().map(Step::from).collect();
-    let life = LifeView::of(row, gateway.can_cancel(row), history);
+    let life = life_of(gateway, row).await?;
     BatchView::of(row, life).map(Json).ok_or_else(missing)
 }

@@ -1,9 +1,11 @@
 //! Payments as clients see them.
 
 use domain::{Execution, PaymentState};
+use flows::Gateway;
 use serde::Serialize;
 use store::payments::PaymentRow;
 use utoipa::ToSchema;
+use web::Problem;
 
 use crate::address::Address;
 use crate::payees::PayeeResult;
@@ -25,6 +27,16 @@ impl Authorization {
     pub(crate) fn at(href: String) -> Self {
         Self { kind: "REDIRECT", href }
     }
+}
+
+/// The cancellation of an order that the bank holds, which the PSU must approve.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct CancellationView {
+    /// `AWAITING_AUTHORISATION`: the order stands until then. Accept unknown values.
+    #[schema(example = "AWAITING_AUTHORISATION")]
+    status: &'static str,
+    /// Where the PSU approves it.
+    authorization: Authorization,
 }
 
 /// Why a payment did not come about.
@@ -100,6 +112,9 @@ pub(crate) struct LifeView {
     /// Where the PSU approves, while that is awaited; only in the answer to the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     authorization: Option<Authorization>,
+    /// Its cancellation, while the PSU must approve that at the bank.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancellation: Option<CancellationView>,
     /// Why it did not come about.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureView>,
@@ -198,6 +213,7 @@ impl LifeView {
             next_poll_after: payment.next_poll_at.map(|at| at.to_string()),
             client_reference: payment.terms.client_reference.clone(),
             authorization: None,
+            cancellation: None,
             failure,
             attention: payment.bank.attention.as_ref().map(|attention| AttentionView {
                 code: attention.code.clone(),
@@ -215,6 +231,18 @@ impl LifeView {
         self.authorization = Some(Authorization::at(href));
         self
     }
+}
+
+/// Where an order is, with its history.
+pub(crate) async fn life_of(gateway: &Gateway, payment: &PaymentRow) -> Result<LifeView, Problem> {
+    let history = gateway.stores().region(payment.id.region())?.changes(&payment.id.to_string()).await?;
+    let history = history.into_iter().map(Step::from).collect();
+    let mut life = LifeView::of(payment, gateway.can_cancel(payment), history);
+    life.cancellation = gateway.cancellation_path(payment).map(|path| CancellationView {
+        status: "AWAITING_AUTHORISATION",
+        authorization: Authorization::at(format!("{}{path}", gateway.config().issuer)),
+    });
+    Ok(life)
 }
 
 impl PaymentView {

@@ -18,7 +18,7 @@ use web::{Caller, Cursor, IdempotencyKey, JsonBody, Payments, Problem, ProblemCo
 
 use crate::consents::stored_answer;
 use crate::payment_order::PaymentCreate;
-use crate::payment_view::{LifeView, PaymentView, SchemeChoiceView};
+use crate::payment_view::{LifeView, PaymentView, SchemeChoiceView, life_of};
 use crate::view::{Page, Step, limit_of};
 
 /// Order a payment.
@@ -258,8 +258,9 @@ pub(crate) async fn show(
 ///
 /// On our word while no bank can execute it: until the PSU has approved, and at banks that
 /// execute on the PSU's word alone until the PSU is sent there. Later at the bank, where it
-/// takes orders back whose day is still to come (`can_cancel`). Refused, nothing changes.
-/// Cancelled again, it answers the same.
+/// takes orders back whose day is still to come (`can_cancel`). Some banks want the PSU to
+/// approve that: `cancellation.authorization.href` is where, and the order stands until then.
+/// Refused, nothing changes. Cancelled again, it answers the same.
 #[utoipa::path(post, operation_id = "cancelPayment", path = "/v1/payments/{payment_id}/cancel", tag = "payments",
     security(("mtls_oauth" = ["payments"])), params(("payment_id" = String, Path)),
     responses((status = 200, description = "Done", body = PaymentView),
@@ -279,9 +280,7 @@ pub(crate) fn payment_id(text: &str) -> Result<PaymentId, Problem> {
 
 /// With its history.
 async fn shown(gateway: &Gateway, payment: &PaymentRow) -> Result<Json<PaymentView>, Problem> {
-    let history = gateway.stores().region(payment.id.region())?.changes(&payment.id.to_string()).await?;
-    let history = history.into_iter().map(Step::from).collect();
-    let life = LifeView::of(payment, gateway.can_cancel(payment), history);
+    let life = life_of(gateway, payment).await?;
     let batch = || {
         Problem::new(ProblemCode::NotFound)
             .detail(format!("This is a batch: it is at /v1/payment-batches/{}.", payment.id))

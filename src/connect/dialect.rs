@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::bank_oauth::BankTokens;
 use crate::{AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, Profile, StatementFiles};
-pub use batches::{BatchFilling, BatchInitiation};
+pub use batches::{BatchFilling, BatchInitiation, BatchReporting};
 pub use consents::{
     BankConsentStatus, ConsentByAuthorization, ConsentHandling, ConsentInquiry, ConsentLodging, ConsentOrder,
     ConsentRevocation, Consents, LodgedConsent,
@@ -563,10 +563,29 @@ pub trait PaymentCancellation: Send + Sync {
         order: &Order,
     ) -> Result<BankRequest, BankError>;
 
-    /// Reads the answer: the bank took the request. Whether the order is gone its status says.
+    /// Reads the answer to [`PaymentCancellation::cancel`].
     ///
     /// # Errors
     ///
-    /// The bank's error; `psu-action-required` where the PSU must approve that too.
-    fn cancelled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError>;
+    /// The bank's error; `psu-action-required` where the PSU must approve that in a way that
+    /// we do not know.
+    fn cancelled(
+        &self,
+        cx: &CallContext<'_>,
+        ids: &BankPaymentIds,
+        order: &Order,
+        response: &BankResponse,
+    ) -> Result<CancelAnswer, BankError>;
+}
+
+/// What a bank answers when it is asked to take an order back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CancelAnswer {
+    /// It took the request. Whether the order is gone its status says.
+    Taken,
+    /// The PSU must approve that, and the order stands until then.
+    Approval {
+        /// Where that begins, by the [`ExplicitStart`] of the order.
+        link: Url,
+    },
 }

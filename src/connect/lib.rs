@@ -27,6 +27,7 @@ mod registry;
 mod security_event;
 mod statement_file;
 mod transport;
+mod uk_open_banking_options;
 
 pub use account_resources::AccountResources;
 pub use answer_signature::{AnswerRefused, answer_is_signed, verify_answer};
@@ -36,14 +37,14 @@ pub use berlin_group_options::{
 pub use deployment::{Deployment, EmptySlots, RegisteredClient};
 pub use dialect::{
     AccountInformation, BankConsentStatus, BankEvents, BankPaymentIds, BatchFilling, BatchInitiation,
-    CallContext, Challenge, ConsentByAuthorization, ConsentHandling, ConsentInquiry, ConsentLodging,
-    ConsentOrder, ConsentRevocation, Consents, Dialect, Echo, EmbeddedAuthentication, EmbeddedSca,
-    EmbeddedStep, EventPoll, EventSubscription, EventWish, ExplicitStart, FundsAnswer, FundsConfirmation,
-    FundsQuestion, LodgedConsent, LodgedMandate, LodgedPayment, NextPage, Operation, Page, PageGuard,
-    PayeeQuestion, PayeeVerification, PaymentCancellation, PaymentInitiation, PaymentReport, PolledEvents,
-    PsuInput, PsuPresence, RecurringPayments, RedirectUris, ResourceNotices, ScaMethod, ScaMethodKind,
-    ScaStart, TokenEndpoint, TokenKind, TransactionDetails, TransactionQuery, TransactionSelection,
-    TransferReport,
+    BatchReporting, CallContext, CancelAnswer, Challenge, ConsentByAuthorization, ConsentHandling,
+    ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Dialect, Echo,
+    EmbeddedAuthentication, EmbeddedSca, EmbeddedStep, EventPoll, EventSubscription, EventWish,
+    ExplicitStart, FundsAnswer, FundsConfirmation, FundsQuestion, LodgedConsent, LodgedMandate,
+    LodgedPayment, NextPage, Operation, Page, PageGuard, PayeeQuestion, PayeeVerification,
+    PaymentCancellation, PaymentInitiation, PaymentReport, PolledEvents, PsuInput, PsuPresence,
+    RecurringPayments, RedirectUris, ResourceNotices, ScaMethod, ScaMethodKind, ScaStart, TokenEndpoint,
+    TokenKind, TransactionDetails, TransactionQuery, TransactionSelection, TransferReport,
 };
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};
@@ -69,3 +70,4 @@ pub use security_event::{
 };
 pub use statement_file::{StatementFile, StatementFiles, StatementFormat};
 pub use transport::{InvalidTransport, Seal, TlsIdentity, Transport, TransportConfig};
+pub use uk_open_banking_options::{FileReport, UkOpenBankingOptions};

@@ -12,7 +12,7 @@ use url::Url;
 use crate::bank_oauth::Role;
 use crate::{
     BankError, BerlinGroupOptions, Mapping, Notifications, PayeeOptions, PaymentConstraints, ProfileTest,
-    Quirk, QuirkName, Quirks,
+    Quirk, QuirkName, Quirks, UkOpenBankingOptions,
 };
 
 /// What the dialect of a plugin begins with; its name follows.
@@ -295,6 +295,8 @@ pub struct Profile {
     pub allow_weaker: BTreeMap<QuirkName, String>,
     /// What the Berlin Group standard leaves open, as this bank has it.
     pub berlin_group: BerlinGroupOptions,
+    /// The same of the UK Open Banking standard.
+    pub uk_open_banking: UkOpenBankingOptions,
     /// Rules for what names cannot say.
     pub mapping: Mapping,
     /// Tests that it brings with it.
@@ -404,6 +406,7 @@ impl Profile {
             quirks: Quirks::default(),
             allow_weaker: BTreeMap::new(),
             berlin_group: BerlinGroupOptions::default(),
+            uk_open_banking: UkOpenBankingOptions::default(),
             mapping: Mapping::default(),
             tests: Vec::new(),
             hosts: Vec::new(),

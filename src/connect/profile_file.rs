@@ -17,6 +17,7 @@ mod registration;
 mod schema;
 mod selftest;
 mod table;
+mod uk_open_banking;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -369,6 +370,7 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     profile.limits = limits(table);
     profile.berlin_group = berlin_group::berlin_group(table, &dialect);
     profile.notifications = notifications::notifications(table, &dialect);
+    profile.uk_open_banking = uk_open_banking::uk_open_banking(table, &dialect);
     profile.allow_weaker = allow_weaker(table);
     let quirks = table.each_table("quirks", |inner| quirk(inner, &profile.allow_weaker));
     profile.deviate(Quirks::new(quirks));

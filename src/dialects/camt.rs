@@ -305,5 +305,46 @@ pub(crate) fn payment_status(
     Err(BankError::malformed(bank, "/Document/CstmrPmtStsRpt/OrgnlGrpInfAndSts/GrpSts"))
 }
 
+/// What a pain.002 message tells of one payment.
+pub(crate) struct ReportedPayment {
+    /// Where, for errors.
+    pub(crate) place: String,
+    /// Name that the order gave it for its bank.
+    pub(crate) instruction_id: Option<String>,
+    /// Name that the order gave it for its creditor.
+    pub(crate) end_to_end_id: Option<String>,
+    /// What was ordered.
+    pub(crate) amount: Option<Money>,
+    /// How it stands.
+    pub(crate) status: Option<IsoPaymentStatus>,
+    /// Why, as the bank wrote it.
+    pub(crate) iso_reason: Option<String>,
+}
+
+/// Every payment that a pain.002 message tells of by itself.
+pub(crate) fn payment_statuses(bank: &InstitutionId, body: &[u8]) -> Result<Vec<ReportedPayment>, BankError> {
+    let root = parse(bank, body)?;
+    let report = root.at("Document/CstmrPmtStsRpt");
+    let report = report.ok_or_else(|| BankError::malformed(bank, "/Document/CstmrPmtStsRpt"))?;
+    let entries = report.all("OrgnlPmtInfAndSts").flat_map(|group| group.all("TxInfAndSts"));
+    let read = |(index, entry): (usize, &Element)| {
+        let place = format!("/Document/CstmrPmtStsRpt/TxInfAndSts/{index}");
+        let wrong = |name: &str| BankError::malformed(bank, format!("{place}/{name}"));
+        let status = entry.text_at("TxSts");
+        let status = status.map(|word| IsoPaymentStatus::from_word(word).ok_or_else(|| wrong("TxSts")));
+        let amount = entry.at("OrgnlTxRef/Amt/InstdAmt");
+        let amount = amount.map(|amount| money(amount).ok_or_else(|| wrong("OrgnlTxRef/Amt/InstdAmt")));
+        Ok(ReportedPayment {
+            instruction_id: identifier(entry, "OrgnlInstrId"),
+            end_to_end_id: identifier(entry, "OrgnlEndToEndId"),
+            amount: amount.transpose()?.map(|(amount, _)| amount),
+            status: status.transpose()?,
+            iso_reason: entry.text_at("StsRsnInf/Rsn/Cd").map(str::to_owned),
+            place,
+        })
+    };
+    entries.enumerate().map(read).collect()
+}
+
 #[cfg(test)]
 mod tests;

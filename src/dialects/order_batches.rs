@@ -1,6 +1,6 @@
 //! Batches in every standard: where they go, in which words, and what comes back.
 
-use connect::{BankErrorKind, BankPaymentIds, Dialect, PaymentReport};
+use connect::{BankErrorKind, BankPaymentIds, Dialect, FileReport, PaymentReport};
 use domain::{
     AccountIdentification, BatchOrder, Execution, IsoPaymentStatus, Money, PaymentOrder, PaymentScheme,
     SortCodeAccount,
@@ -89,6 +89,103 @@ fn a_uk_file_follows_the_consent_that_names_its_digest() {
     let report = read(&UkOpenBanking, &batch, &body(initiation)).unwrap();
     assert_eq!((report.status, report.last_word), (Some(IsoPaymentStatus::InitiationCompleted), true));
     assert_eq!(read(&UkOpenBanking, &batch, &body(&other)), Err(BankErrorKind::EchoMismatch));
+}
+
+/// What is read of the report on a file.
+fn reported(batch: &BatchOrder, status: u16, entries: &str) -> Result<PaymentReport, BankErrorKind> {
+    let (profile, token) = (profile(&UkOpenBanking, "4.0"), token());
+    let body = format!(
+        "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:pain.002.001.10\"><CstmrPmtStsRpt>\
+         <OrgnlPmtInfAndSts>{entries}</OrgnlPmtInfAndSts></CstmrPmtStsRpt></Document>"
+    );
+    let mut response = answer(status, &[], &Value::Null);
+    response.body = body.into();
+    let reporting = UkOpenBanking.batches().unwrap().reporting().unwrap();
+    let transfers = reporting.report_read(&held(&profile, &token), batch, &response);
+    transfers
+        .map(|transfers| PaymentReport { transfers, ..PaymentReport::default() })
+        .map_err(|error| error.kind)
+}
+
+fn entry(names: &str, status: &str) -> String {
+    format!("<TxInfAndSts>{names}<TxSts>{status}</TxSts></TxInfAndSts>")
+}
+
+#[test]
+fn a_uk_file_is_reported_on_by_the_names_of_its_payments() {
+    let batch = in_pounds();
+    let first = "<OrgnlInstrId>I-1</OrgnlInstrId><OrgnlEndToEndId>E2E-1</OrgnlEndToEndId>";
+    let second = "<OrgnlEndToEndId>E2E-2</OrgnlEndToEndId>";
+    let reason = "<TxSts>RJCT</TxSts><StsRsnInf><Rsn><Cd>AC04</Cd></Rsn></StsRsnInf><OrgnlTxRef>\
+                  <Amt><InstdAmt Ccy=\"GBP\">5.5</InstdAmt></Amt></OrgnlTxRef>";
+    let rejected = format!("<TxInfAndSts>{second}{reason}</TxInfAndSts>");
+    let report = reported(&batch, 200, &format!("{rejected}{}", entry(first, "ACSC"))).unwrap();
+    assert_eq!(each(&report), [(1, "RJCT", Some("AC04")), (0, "ACSC", None)]);
+    // Of a payment that it leaves out, or has no status or name of, nothing is believed.
+    let nothing = format!("<TxInfAndSts>{second}</TxInfAndSts>{}", entry("", "ACSC"));
+    let report = reported(&batch, 200, &format!("{}{nothing}", entry(first, "ACSP"))).unwrap();
+    assert_eq!(each(&report), [(0, "ACSP", None)]);
+    let mut twins = batch.clone();
+    twins.transfers[1].end_to_end_id = "E2E-1".into();
+    let both = entry("<OrgnlEndToEndId>E2E-1</OrgnlEndToEndId>", "ACSC");
+    assert!(each(&reported(&twins, 200, &both).unwrap()).is_empty(), "it is either's");
+    assert!(each(&reported(&batch, 404, "").unwrap()).is_empty(), "there is no report yet");
+}
+
+#[test]
+fn a_report_on_another_file_or_none_at_all_is_not_believed() {
+    let batch = in_pounds();
+    let ours = entry("<OrgnlEndToEndId>E2E-1</OrgnlEndToEndId>", "ACSC");
+    let amount = |amount| {
+        let amount = format!("<InstdAmt Ccy=\"GBP\">{amount}</InstdAmt>");
+        let of = format!("<OrgnlTxRef><Amt>{amount}</Amt></OrgnlTxRef>");
+        ours.replace("</TxInfAndSts>", &format!("{of}</TxInfAndSts>"))
+    };
+    let (mismatch, malformed) = (BankErrorKind::EchoMismatch, BankErrorKind::MalformedResponse);
+    let other = "<OrgnlInstrId>I-9</OrgnlInstrId><OrgnlEndToEndId>E2E-2</OrgnlEndToEndId>";
+    for (entries, kind) in [
+        (format!("{ours}{}", entry(other, "ACSC")), mismatch),
+        (format!("{ours}{}", entry("<OrgnlEndToEndId>E2E-3</OrgnlEndToEndId>", "ACSC")), mismatch),
+        (amount("10.01"), mismatch),
+        (format!("{ours}{}", ours.replace("ACSC", "RJCT")), mismatch),
+        (amount("ten"), malformed),
+        (ours.replace("ACSC", "DONE"), malformed),
+        (format!("{ours}<TxInfAndSts>"), malformed),
+        (format!("{ours}&file;"), malformed),
+    ] {
+        assert_eq!(reported(&batch, 200, &entries).unwrap_err(), kind, "{entries}");
+    }
+    assert_eq!(reported(&batch, 500, &ours).unwrap_err(), BankErrorKind::BankFailed);
+}
+
+#[test]
+fn a_uk_bank_is_asked_for_a_report_by_profile_only_and_not_for_ever() {
+    let (batch, token) = (in_pounds(), token());
+    let mut profile = profile(&UkOpenBanking, "4.0");
+    let standing = |profile: &connect::Profile, status: &str| {
+        let data = json!({ "FilePaymentId": "p/1", "Status": status, "StatusUpdateDateTime": "2026-07-01T00:00:00Z" });
+        let ids = BankPaymentIds { lodged: "c-1".into(), payment: Some("p-1".into()) };
+        let response = answer(200, &[], &json!({ "Data": data }));
+        let at = |now: &str| connect::CallContext { now: now.parse().unwrap(), ..held(profile, &token) };
+        let read = |now: &str| {
+            let batches = UkOpenBanking.batches().unwrap();
+            batches.status_read(&at(now), &ids, &batch, &response).unwrap()
+        };
+        let report = read("2026-08-06T23:59:59Z");
+        let asked = UkOpenBanking.batches().unwrap().reporting().unwrap();
+        let asked = asked.report(&held(profile, &token), &report).map(|request| request.unwrap());
+        let path = asked.map(|request| request.url.path().to_owned());
+        (path, report.last_word, read("2026-08-07T00:00:00Z").last_word, report.status)
+    };
+    let taken = Some(IsoPaymentStatus::InitiationCompleted);
+    assert_eq!(standing(&profile, "INCO"), (None, true, true, taken));
+    profile.uk_open_banking.file_report = Some(FileReport::Pain002);
+    let path = Some("/base/file-payments/p%2F1/report-file".to_owned());
+    // Its day is the last of July.
+    assert_eq!(standing(&profile, "InitiationCompleted"), (path, false, true, taken));
+    for failed in ["INFA", "InitiationFailed"] {
+        assert_eq!(standing(&profile, failed), (None, false, false, Some(IsoPaymentStatus::Rejected)));
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod accounts;
 mod batches;
 mod error;
 mod events;
+mod file_report;
 mod funds;
 mod orders;
 mod payees;

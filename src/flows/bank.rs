@@ -45,6 +45,8 @@ pub enum LegSubject {
     Consent(ConsentId),
     /// To approve a payment.
     Payment(PaymentId),
+    /// To approve that a payment is taken back.
+    Cancellation(PaymentId),
     /// To give a mandate.
     Mandate(MandateId),
 }
@@ -54,16 +56,23 @@ impl LegSubject {
         match self {
             Self::Consent(id) => id.to_string(),
             Self::Payment(id) => id.to_string(),
+            Self::Cancellation(id) => format!("{CANCELLATION}{id}"),
             Self::Mandate(id) => id.to_string(),
         }
     }
 
     pub(crate) fn parse(text: &str) -> Option<Self> {
+        if let Some(id) = text.strip_prefix(CANCELLATION) {
+            return id.parse().map(Self::Cancellation).ok();
+        }
         let consent = text.parse().map(Self::Consent).ok();
         let payment = || text.parse().map(Self::Payment).ok();
         consent.or_else(payment).or_else(|| text.parse().map(Self::Mandate).ok())
     }
 }
+
+/// What stands before the id of a payment that is taken back.
+const CANCELLATION: &str = "cancel:";
 
 /// A leg that is about to begin.
 pub(crate) struct PendingLeg {
@@ -388,6 +397,12 @@ impl Gateway {
             // what the PSU refused is not submitted.
             (LegSubject::Payment(id), None) if nok => self.decline_payment(id).await,
             (LegSubject::Payment(id), None) => self.approved_payment(id, None).await,
+            (LegSubject::Cancellation(_), Some(Ok(()))) => Ok(()),
+            (LegSubject::Cancellation(id), Some(Err(error))) => {
+                self.cancellation_decided(id, true).await?;
+                Err(error)
+            }
+            (LegSubject::Cancellation(id), None) => self.cancellation_decided(id, nok).await,
             (LegSubject::Mandate(_), Some(Ok(()))) => Ok(()),
             (LegSubject::Mandate(id), Some(Err(FlowError::Bank(error))))
                 if error.kind == BankErrorKind::PsuCancelled =>
@@ -444,6 +459,8 @@ impl Gateway {
         match returned.subject {
             LegSubject::Consent(_) => Ok(()),
             LegSubject::Payment(id) => self.approved_payment(id, Some(tokens)).await,
+            // A bank asks for no token about an order that it holds.
+            LegSubject::Cancellation(id) => self.cancellation_decided(id, false).await,
             LegSubject::Mandate(id) => self.approved_mandate(id, Some(&tokens)).await,
         }
     }
@@ -465,6 +482,8 @@ impl Gateway {
         match returned.subject {
             LegSubject::Consent(id) => self.keep_bank_tokens(id, &tokens).await,
             LegSubject::Payment(id) => self.approved_payment(id, Some(tokens)).await,
+            // A bank asks for no token about an order that it holds.
+            LegSubject::Cancellation(id) => self.cancellation_decided(id, false).await,
             LegSubject::Mandate(id) => self.approved_mandate(id, Some(&tokens)).await,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connect::{BankErrorKind, BankPaymentIds, Dialect, Outcome, PaymentCancellation};
+use connect::{BankErrorKind, BankPaymentIds, CancelAnswer, Dialect, Outcome, PaymentCancellation};
 use domain::{Capability, Execution, PaymentId, PaymentState};
 use store::StoreError;
 use store::payments::PaymentRow;
@@ -50,7 +50,8 @@ impl Gateway {
     }
 
     /// Cancels a payment for the TPP that ordered it: here while no bank can execute it,
-    /// else at its bank, where that takes orders back. Asked again, it says how it stands.
+    /// else at its bank, where that takes orders back. Asked again, it says how it stands, as
+    /// also while the PSU is to approve that at the bank.
     ///
     /// # Errors
     ///
@@ -63,7 +64,7 @@ impl Gateway {
     ) -> Result<PaymentRow, FlowError> {
         for _ in 0..TRIES {
             let payment = self.payment(client_id, id).await?;
-            if payment.state == PaymentState::Cancelled {
+            if payment.state == PaymentState::Cancelled || payment.cancelling(self.now()).is_some() {
                 return Ok(payment);
             }
             if self.can_ask_to_cancel(&payment) {
@@ -105,11 +106,12 @@ impl Gateway {
         let ids = BankPaymentIds { lodged: lodged.clone(), payment: payment.bank.payment_id.clone() };
         let request = cancellation.cancel(&cx, &ids, &payment.terms.order)?;
         let answer = match self.call_for_payment(&profile, request).await {
-            Ok(response) => cancellation.cancelled(&cx, &response),
+            Ok(response) => cancellation.cancelled(&cx, &ids, &payment.terms.order, &response),
             Err(error) => Err(error),
         };
         match answer {
-            Ok(()) => self.heed_cancellation(payment).await,
+            Ok(CancelAnswer::Taken) => self.heed_cancellation(payment).await,
+            Ok(CancelAnswer::Approval { link }) => self.await_cancellation(payment.id, &link).await,
             Err(error) if error.outcome == Outcome::NotDone && is_refusal(error.kind) => {
                 tracing::info!(payment.id = %payment.id, error = %error, "The bank keeps payment {}", payment.id);
                 Err(FlowError::PaymentState(payment.state))
@@ -120,7 +122,7 @@ impl Gateway {
 
     /// Asks how an order stands that the bank took back. Whoever asks the same at this moment
     /// may be faster: then it is looked up what came of that.
-    async fn heed_cancellation(&self, mut payment: PaymentRow) -> Result<(), FlowError> {
+    pub(crate) async fn heed_cancellation(&self, mut payment: PaymentRow) -> Result<(), FlowError> {
         let id = payment.id;
         for _ in 0..TRIES {
             match self.poll_payment(payment).await {

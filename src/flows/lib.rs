@@ -9,6 +9,7 @@ mod answers;
 mod approving;
 mod bank;
 mod bank_tokens;
+mod cancel_approval;
 mod cancelling;
 mod consent_bank;
 mod consent_life;

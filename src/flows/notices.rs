@@ -314,7 +314,7 @@ impl Gateway {
                 }
                 Ok(())
             }
-            Some(LegSubject::Payment(id)) => {
+            Some(LegSubject::Payment(id) | LegSubject::Cancellation(id)) => {
                 let payment = self.any_payment(id).await?;
                 match question(&payment) {
                     Question::Nothing => Ok(()),

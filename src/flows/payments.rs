@@ -165,32 +165,33 @@ impl Gateway {
         self.id_key().digest(&["approval", &id.to_string()])
     }
 
-    /// Opens the session in which a PSU approves a payment, or the one that was opened.
+    /// Opens the session in which a PSU approves a payment or its cancellation, or the one
+    /// that was opened.
     ///
     /// # Errors
     ///
     /// [`FlowError::NotFound`] if there is no such payment, or `key` is none for it.
     pub async fn open_approval(&self, id: PaymentId, key: &str) -> Result<SessionId, FlowError> {
         let given = URL_SAFE_NO_PAD.decode(key).unwrap_or_default();
-        if !crypto::digest::same(&given, &self.approval_key(id)) {
-            return Err(FlowError::NotFound("payment"));
-        }
         let payment = self.any_payment(id).await?;
-        let parts = ["approval-session", &id.to_string()];
-        // A session tells by its name when it began.
-        let name = SessionId::from_uuid(self.id_key().uuid_of(payment.created_at, &parts));
-        let end = later(payment.created_at, APPROVAL_TIME);
-        let session = SessionRow {
-            id: name,
-            ..self.approval_session("payment", &payment.client_id, &id.to_string(), end)
+        let session = if crypto::digest::same(&given, &self.approval_key(id)) {
+            let parts = ["approval-session", &id.to_string()];
+            // A session tells by its name when it began.
+            let name = SessionId::from_uuid(self.id_key().uuid_of(payment.created_at, &parts));
+            let end = later(payment.created_at, APPROVAL_TIME);
+            let session = self.approval_session("payment", &payment.client_id, &id.to_string(), end);
+            SessionRow { id: name, ..session }
+        } else {
+            let other = || FlowError::NotFound("payment");
+            self.cancellation_session(&payment, &given).ok_or_else(other)?
         };
         let global = self.parts.stores.global();
-        if global.session(name).await?.is_none() {
+        if global.session(session.id).await?.is_none() {
             let mut tx = global.begin().await?;
             tx.open_session(&session).await?;
             tx.commit().await?;
         }
-        Ok(name)
+        Ok(session.id)
     }
 
     /// A session in which a PSU approves one thing.

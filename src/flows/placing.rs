@@ -17,7 +17,9 @@ use store::payments::{Attention, BankPayment, Failure, PaymentRow, TransferState
 
 use crate::accounts::chain;
 use crate::bank::{BankLeg, LegSubject};
+use crate::cancel_approval::next_look;
 use crate::consents::{DAY, NextStep};
+use crate::rail::Rail;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -274,6 +276,10 @@ impl Gateway {
             },
             Some(Err(error)) => Err(error),
         };
+        let report = match report {
+            Ok(report) => self.with_transfers(&rail, &cx, report).await,
+            Err(error) => Err(error),
+        };
         match report {
             Ok(report) => self.note_report(payment, &report).await.map(|()| report.consent),
             Err(error) => {
@@ -281,6 +287,23 @@ impl Gateway {
                 Err(FlowError::Bank(error))
             }
         }
+    }
+
+    /// The same report, with what became of each transfer where that is asked for apart.
+    async fn with_transfers(
+        &self,
+        rail: &Rail<'_>,
+        cx: &CallContext<'_>,
+        mut report: PaymentReport,
+    ) -> Result<PaymentReport, BankError> {
+        let Some((reporting, batch)) = rail.reporting() else { return Ok(report) };
+        // A request of its own.
+        let cx = CallContext { request_id: self.entropy().uuid_v4(), ..*cx };
+        if let Some(request) = reporting.report(&cx, &report) {
+            let answer = self.call_for_payment(cx.profile, request?).await;
+            report.transfers = answer.and_then(|answer| reporting.report_read(&cx, batch, &answer))?;
+        }
+        Ok(report)
     }
 
     /// What a bank is asked with about a payment that it holds, and the payment, whose own
@@ -341,6 +364,7 @@ impl Gateway {
         });
         let id = payment.id;
         let next = next_question(&payment, state, now);
+        let next = next_look(&payment, now).map_or(next, |look| look.min(next));
         let last_word = report.last_word || is_over(&payment, state, now);
         self.move_payment(payment, "institution", |row| {
             row.state = state;
@@ -360,6 +384,7 @@ impl Gateway {
             row.bank.transfers = transfers;
             row.bank.last_word = last_word;
             row.bank.unanswered_since = None;
+            row.bank.cancelling = row.cancelling(now).cloned();
             row.next_poll_at = if row.is_final() { None } else { Some(next) };
             note_patience(row, now);
             if row.is_final() {

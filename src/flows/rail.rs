@@ -2,9 +2,9 @@
 //! with the face of the dialect that is for it.
 
 use connect::{
-    BankError, BankPaymentIds, BankRequest, BankResponse, BatchFilling, BatchInitiation, CallContext,
-    Dialect, ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, Profile, RecurringPayments,
-    RedirectUris,
+    BankError, BankPaymentIds, BankRequest, BankResponse, BatchFilling, BatchInitiation, BatchReporting,
+    CallContext, Dialect, ExplicitStart, LodgedPayment, PaymentInitiation, PaymentReport, Profile,
+    RecurringPayments, RedirectUris,
 };
 use domain::{BatchOrder, Order, PaymentOrder};
 use secrecy::SecretString;
@@ -64,6 +64,14 @@ impl Rail<'_> {
     pub(crate) fn filling(&self) -> Option<(&dyn BatchFilling, &BatchOrder)> {
         match self {
             Self::Batch(batches, batch) => batches.filling().map(|filling| (filling, batch)),
+            Self::Single(..) | Self::Recurring(..) => None,
+        }
+    }
+
+    /// How the bank is asked about each transfer, where the standard has that.
+    pub(crate) fn reporting(&self) -> Option<(&dyn BatchReporting, &BatchOrder)> {
+        match self {
+            Self::Batch(batches, batch) => batches.reporting().map(|reporting| (reporting, batch)),
             Self::Single(..) | Self::Recurring(..) => None,
         }
     }

@@ -76,6 +76,9 @@ impl Gateway {
         let waits = match subject {
             LegSubject::Consent(id) => self.any_consent(id).await?.status == ConsentStatus::AwaitingRedirect,
             LegSubject::Payment(id) => self.any_payment(id).await?.state == PaymentState::Authorizing,
+            LegSubject::Cancellation(id) => {
+                self.any_payment(id).await?.cancelling(self.now()).is_some_and(|known| known.begun)
+            }
             LegSubject::Mandate(id) => self.any_mandate(id).await?.status == MandateStatus::Authorizing,
         };
         // What cannot be read was kept by another version: the PSU begins again.
@@ -251,6 +254,9 @@ impl Gateway {
                     LegSubject::Payment(id) => {
                         self.approved_payment(id, None).await.map(|()| NextStep::Wait(None))
                     }
+                    LegSubject::Cancellation(id) => {
+                        self.cancellation_decided(id, false).await.map(|()| NextStep::Wait(None))
+                    }
                     LegSubject::Mandate(id) => {
                         self.approved_mandate(id, None).await.map(|()| NextStep::Wait(None))
                     }
@@ -276,7 +282,7 @@ impl Gateway {
                 let noted = |row: &mut store::consents::ConsentRow| row.bank.psu_id = Some(name.to_owned());
                 self.move_consent(consent, Note::by("psu"), noted).await?;
             }
-            LegSubject::Payment(id) => {
+            LegSubject::Payment(id) | LegSubject::Cancellation(id) => {
                 let payment = self.any_payment(id).await?;
                 self.move_payment(payment, "psu", |row| row.bank.psu_id = Some(name.to_owned())).await?;
             }
@@ -298,7 +304,7 @@ impl Gateway {
                 };
                 self.move_consent(consent, Note::by("psu"), moved).await?;
             }
-            LegSubject::Payment(id) => {
+            LegSubject::Payment(id) | LegSubject::Cancellation(id) => {
                 let (payment, soon) = (self.any_payment(id).await?, later(self.now(), 1));
                 self.move_payment(payment, "psu", |row| row.next_poll_at = Some(soon)).await?;
             }
@@ -323,6 +329,11 @@ impl Gateway {
             }
             LegSubject::Payment(id) => {
                 if let Err(error) = self.decline_payment(id).await {
+                    tracing::warn!(payment.id = %id, error = %chain(&error), "The bank could not be asked about payment {id}");
+                }
+            }
+            LegSubject::Cancellation(id) => {
+                if let Err(error) = self.cancellation_decided(id, true).await {
                     tracing::warn!(payment.id = %id, error = %chain(&error), "The bank could not be asked about payment {id}");
                 }
             }
@@ -384,7 +395,7 @@ impl Gateway {
     fn sca_store(&self, subject: LegSubject) -> Result<&RegionalStore, FlowError> {
         let region = match subject {
             LegSubject::Consent(id) => id.region(),
-            LegSubject::Payment(id) => id.region(),
+            LegSubject::Payment(id) | LegSubject::Cancellation(id) => id.region(),
             LegSubject::Mandate(id) => id.region(),
         };
         Ok(self.parts.stores.region(region)?)
@@ -400,7 +411,7 @@ impl Gateway {
                 let bank = self.any_consent(id).await?.bank;
                 (bank.psu_id, bank.consent_id)
             }
-            LegSubject::Payment(id) => {
+            LegSubject::Payment(id) | LegSubject::Cancellation(id) => {
                 let bank = self.any_payment(id).await?.bank;
                 (bank.psu_id, bank.consent_id)
             }
@@ -419,7 +430,9 @@ impl Gateway {
     ) -> Result<BankResponse, BankError> {
         match subject {
             LegSubject::Consent(_) => self.call(profile, request).await,
-            LegSubject::Payment(_) | LegSubject::Mandate(_) => self.call_for_payment(profile, request).await,
+            LegSubject::Payment(_) | LegSubject::Cancellation(_) | LegSubject::Mandate(_) => {
+                self.call_for_payment(profile, request).await
+            }
         }
     }
 }

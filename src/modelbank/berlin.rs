@@ -86,6 +86,14 @@ fn orders_of(service: Service) -> Router<Arc<Bank>> {
             "/{product}/{id}/authorisations/{authorisation}",
             get(authorisations::payment_status).put(embedded::update_payment),
         )
+        .route(
+            "/{product}/{id}/cancellation-authorisations",
+            post(authorisations::start_cancellation).get(authorisations::list_cancellation),
+        )
+        .route(
+            "/{product}/{id}/cancellation-authorisations/{authorisation}",
+            get(authorisations::cancellation_status).put(embedded::update_cancellation),
+        )
         .layer(Extension(service))
 }
 
@@ -100,7 +108,7 @@ pub(crate) fn asked_accounts(book: &Book, bank: &Bank, subject: &Subject) -> Opt
         named.map(|account| account.id.to_owned()).collect()
     };
     match subject {
-        Subject::Order(id) => {
+        Subject::Order(id) | Subject::Cancellation(id) => {
             let order = book.orders.get(id)?;
             if let Some(debtor) = &order.debtor {
                 // The first customer has chosen.

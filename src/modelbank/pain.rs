@@ -1,10 +1,15 @@
-//! Reading pain.001 messages with one `PmtInf`, for the faces that take them.
+//! Messages of the faces that speak XML: pain.001 with one `PmtInf` in, and parts of pain.002
+//! out.
 
 use std::collections::HashMap;
 
+use domain::Timestamp;
 use quick_xml::Reader;
+use quick_xml::escape::escape;
 use quick_xml::events::Event;
 use rust_decimal::Decimal;
+
+use crate::engine::{Order, Outcome};
 
 /// The element that comes once for each transfer.
 const TRANSFER: &str = "CdtTrfTxInf";
@@ -93,4 +98,27 @@ fn elements(text: &str) -> Option<Message> {
         }
     }
     (path.is_empty() && payments == 1).then_some(Message { texts, transfers })
+}
+
+/// How each transfer of an order stands, as the `OrgnlPmtInfAndSts` of a pain.002 message.
+pub(crate) fn statuses(order: &Order, now: Timestamp) -> String {
+    let each = order.transfers.iter().map(|transfer| {
+        let rejected = match &transfer.outcome {
+            Some(Outcome::Rejected(reason, _)) => Some(reason.as_str()),
+            Some(Outcome::Executed(_)) | None => None,
+        };
+        format!(
+            "<TxInfAndSts><OrgnlEndToEndId>{}</OrgnlEndToEndId><TxSts>{}</TxSts>{}</TxInfAndSts>",
+            escape(transfer.end_to_end.as_deref().unwrap_or_default()),
+            order.status_of(transfer, now),
+            reason(rejected),
+        )
+    });
+    format!("<OrgnlPmtInfAndSts>{}</OrgnlPmtInfAndSts>", each.collect::<String>())
+}
+
+/// Why something was rejected, as the `StsRsnInf` of a pain.002 message.
+pub(crate) fn reason(reason: Option<&str>) -> String {
+    let element = |reason| format!("<StsRsnInf><Rsn><Cd>{}</Cd></Rsn></StsRsnInf>", escape(reason));
+    reason.map(element).unwrap_or_default()
 }

@@ -109,7 +109,9 @@ fn payments_of(version: Version) -> Router<Arc<Bank>> {
             .route(&format!("{placed}/{{id}}"), get(orders::read))
             .route(&format!("{placed}/{{id}}/payment-details"), get(details::read));
         let one = match service.name {
-            "file-payment" => one.route(&format!("{consents}/{{id}}/file"), post(files::upload)),
+            "file-payment" => one
+                .route(&format!("{consents}/{{id}}/file"), post(files::upload))
+                .route(&format!("{placed}/{{id}}/report-file"), get(files::report)),
             "domestic-payment" | "international-payment" => {
                 one.route(&format!("{consents}/{{id}}/funds-confirmation"), get(orders::funds))
             }

@@ -5,6 +5,7 @@
 pub(crate) mod access;
 mod browser;
 pub(crate) mod callback;
+mod cancellation;
 pub(crate) mod consent;
 mod error;
 mod frame;

@@ -95,7 +95,8 @@ sections! {
     payment PaymentTexts {
         title label amount to account purpose from your_account asked_by when series series_until daily weekly
         two_weekly monthly two_monthly quarterly half_yearly yearly charges charges_debtor charges_creditor
-        charges_shared charges_system title_many total each payee_close payee_other payee_unverified
+        charges_shared charges_system title_many cancel_title cancel_title_many total each payee_close
+        payee_other payee_unverified
     }
     /// On the pages of a bank that asks through us.
     sca ScaTexts {

@@ -2,8 +2,9 @@
 //! it that cannot be read leaves open what the bank did.
 
 use connect::{
-    BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, Effect, ExplicitStart,
-    LodgedPayment, PaymentCancellation, PaymentInitiation, PaymentReport, RedirectUris, TokenKind,
+    BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, CancelAnswer, Effect,
+    ExplicitStart, LodgedPayment, PaymentCancellation, PaymentInitiation, PaymentReport, RedirectUris,
+    TokenKind,
 };
 use domain::{Order, PaymentOrder};
 
@@ -189,8 +190,15 @@ impl PaymentCancellation for Plugin {
         self.ask_to_pay(cx, &Question::Cancel(held), Effect::Write)
     }
 
-    fn cancelled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
+    fn cancelled(
+        &self,
+        cx: &CallContext<'_>,
+        _ids: &BankPaymentIds,
+        _order: &Order,
+        response: &BankResponse,
+    ) -> Result<CancelAnswer, BankError> {
         let answer = self.read_payment(cx, Operation::Cancel, response, Effect::Write)?;
-        Reading::of(cx).cancelled(&answer).map_err(BankError::unknown)
+        Reading::of(cx).cancelled(&answer).map_err(BankError::unknown)?;
+        Ok(CancelAnswer::Taken)
     }
 }

@@ -104,6 +104,19 @@ impl Default for TransferState {
     }
 }
 
+/// A cancellation that the PSU must approve at the bank; the order stands until then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelling {
+    /// Address at the bank where approval begins.
+    pub link: String,
+    /// When the bank said so.
+    pub asked_at: Timestamp,
+    /// Until when the PSU can approve it.
+    pub until: Timestamp,
+    /// The PSU was sent to the bank.
+    pub begun: bool,
+}
+
 /// What the bank knows of a payment. Tokens are never printed.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct BankPayment {
@@ -147,6 +160,9 @@ pub struct BankPayment {
     /// The bank has it in its books and says no more of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub last_word: bool,
+    /// Its cancellation, where the PSU must approve that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelling: Option<Cancelling>,
     /// What a person who looked at the bank says became of it: whether it was executed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found_out: Option<bool>,
@@ -194,6 +210,12 @@ impl PaymentRow {
     #[must_use]
     pub fn can_cancel(&self) -> bool {
         self.state.can_cancel(self.bank.submits_after_sca)
+    }
+
+    /// Its cancellation, while the PSU can still approve that.
+    #[must_use]
+    pub fn cancelling(&self, now: Timestamp) -> Option<&Cancelling> {
+        self.bank.cancelling.as_ref().filter(|known| !self.is_final() && now < known.until)
     }
 
     /// Whether nothing more will be known of it.

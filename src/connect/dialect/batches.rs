@@ -2,7 +2,9 @@
 
 use domain::BatchOrder;
 
-use super::{BankPaymentIds, CallContext, ExplicitStart, LodgedPayment, PaymentReport, RedirectUris};
+use super::{
+    BankPaymentIds, CallContext, ExplicitStart, LodgedPayment, PaymentReport, RedirectUris, TransferReport,
+};
 use crate::{BankError, BankRequest, BankResponse};
 
 /// Batches in one standard: as [`super::PaymentInitiation`], for all transfers together.
@@ -90,6 +92,39 @@ pub trait BatchInitiation: Send + Sync {
         batch: &BatchOrder,
         response: &BankResponse,
     ) -> Result<PaymentReport, BankError>;
+
+    /// Asking what became of each transfer, if the standard has a request of its own for that.
+    fn reporting(&self) -> Option<&dyn BatchReporting> {
+        None
+    }
+}
+
+/// Asking what became of each transfer of a batch.
+pub trait BatchReporting: Send + Sync {
+    /// Asks for it; `None` where this bank is not asked, or a batch that stands so has no
+    /// report.
+    ///
+    /// # Errors
+    ///
+    /// `profile-error` if the profile lacks the address.
+    fn report(
+        &self,
+        cx: &CallContext<'_>,
+        standing: &PaymentReport,
+    ) -> Option<Result<BankRequest, BankError>>;
+
+    /// Reads the answer: the transfers that it tells of, none as long as there is no report.
+    ///
+    /// # Errors
+    ///
+    /// The bank's error, `malformed-response`, or `echo-mismatch` where it tells of another
+    /// order.
+    fn report_read(
+        &self,
+        cx: &CallContext<'_>,
+        batch: &BatchOrder,
+        response: &BankResponse,
+    ) -> Result<Vec<TransferReport>, BankError>;
 }
 
 /// Handing over the transfers of a batch that was lodged.

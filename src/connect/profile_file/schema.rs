@@ -11,8 +11,8 @@ use crate::mapping::RULE;
 use crate::profile::PLUGIN;
 use crate::quirk::STEP_WORDS;
 use crate::{
-    AccountReference, BankErrorKind, BookingFilter, ConsentKind, MapTarget, NoticeContent, PaymentField,
-    QuirkName, RequiredField, StartAuthorisation,
+    AccountReference, BankErrorKind, BookingFilter, ConsentKind, FileReport, MapTarget, NoticeContent,
+    PaymentField, QuirkName, RequiredField, StartAuthorisation,
 };
 
 /// How a version is written.
@@ -144,6 +144,9 @@ fn how() -> Map<String, Value> {
             "pattern": "^\\.?[A-Za-z0-9.-]*\\.[A-Za-z0-9.-]*$",
         })),
         "berlin_group": berlin_group(),
+        "uk_open_banking": table("What the standard leaves open, as this bank has it; for the dialect uk-open-banking.", &[], json!({
+            "file_report": words("Form of its reports on the payments of a file; it is not asked for any if absent.", FileReport::WORDS),
+        })),
         "map": map(),
         "tests": list("What the bank answers and what is to be read from it; run by banks test and banks lint.", test()),
         "limits": table("What we may ask of it at a time.", &[], json!({

@@ -2,9 +2,9 @@
 //! the bank from the moment it is lodged; the PSU only releases it.
 
 use connect::{
-    BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, Echo, Effect,
-    ExplicitStart, LodgedPayment, PaymentCancellation, PaymentInitiation, PaymentReport, RedirectUris,
-    ScaStart,
+    BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, CancelAnswer, Echo,
+    Effect, ExplicitStart, LodgedPayment, PaymentCancellation, PaymentInitiation, PaymentReport,
+    RedirectUris, ScaStart,
 };
 use domain::{
     Abroad, Execution, ExecutionRule, IsoPaymentStatus, Order, PaymentFrequency, PaymentOrder, Recurrence,
@@ -138,7 +138,7 @@ pub(super) fn lodged_as(
     })
 }
 
-/// `DELETE /{service}/{product}/{paymentId}` (XS2A 5.6).
+/// `DELETE /{service}/{product}/{paymentId}` (XS2A 5.3.5), and where the PSU approves that.
 struct Cancellation;
 
 impl PaymentCancellation for Cancellation {
@@ -148,22 +148,37 @@ impl PaymentCancellation for Cancellation {
         ids: &BankPaymentIds,
         order: &Order,
     ) -> Result<BankRequest, BankError> {
-        let (service, product) = match order {
-            Order::Transfer(order) => (service(order), product(cx, order)?),
-            Order::Batch(batch) => (super::batches::SERVICE, product_of(cx, batch.scheme, true)?),
-        };
+        let (service, product) = place(cx, order)?;
         let url = cx.profile.payments_api()?.join(&[service, product, &ids.lodged]);
         request(cx, Method::DELETE, url, Effect::Write, None)
     }
 
-    fn cancelled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
+    fn cancelled(
+        &self,
+        cx: &CallContext<'_>,
+        ids: &BankPaymentIds,
+        order: &Order,
+        response: &BankResponse,
+    ) -> Result<CancelAnswer, BankError> {
         match response.status {
-            StatusCode::NO_CONTENT => Ok(()),
-            // The bank wants the cancellation authorised, and the order stands until it is.
-            StatusCode::ACCEPTED => Err(cx.error(BankErrorKind::PsuActionRequired)),
-            _ => success(cx, response, Effect::Write).map(|_| ()),
+            StatusCode::NO_CONTENT => Ok(CancelAnswer::Taken),
+            // Whatever its links say, that begins at the place of the standard.
+            StatusCode::ACCEPTED => {
+                let (service, product) = place(cx, order)?;
+                let path = [service, product, &ids.lodged, "cancellation-authorisations"];
+                Ok(CancelAnswer::Approval { link: cx.profile.payments_api()?.join(&path) })
+            }
+            _ => success(cx, response, Effect::Write).map(|_| CancelAnswer::Taken),
         }
     }
+}
+
+/// Service and product of an order.
+fn place<'c>(cx: &CallContext<'c>, order: &Order) -> Result<(&'static str, &'c str), BankError> {
+    Ok(match order {
+        Order::Transfer(order) => (service(order), product(cx, order)?),
+        Order::Batch(batch) => (super::batches::SERVICE, product_of(cx, batch.scheme, true)?),
+    })
 }
 
 /// `POST /{service}/{product}/{paymentId}/authorisations`.

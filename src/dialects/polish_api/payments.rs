@@ -2,8 +2,8 @@
 //! and the token of that authorization places it, once.
 
 use connect::{
-    BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, Effect, ExplicitStart,
-    LodgedPayment, PaymentCancellation, PaymentInitiation, PaymentReport, RedirectUris,
+    BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext, CancelAnswer, Effect,
+    ExplicitStart, LodgedPayment, PaymentCancellation, PaymentInitiation, PaymentReport, RedirectUris,
 };
 use domain::{
     Abroad, ChargeBearer, Execution, ExecutionRule, IsoPaymentStatus, Order, PaymentFrequency, PaymentOrder,
@@ -168,15 +168,21 @@ impl PaymentCancellation for Cancellation {
         request(cx, url, Effect::Write, Inside::Payment, members)
     }
 
-    fn cancelled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
+    fn cancelled(
+        &self,
+        cx: &CallContext<'_>,
+        _ids: &BankPaymentIds,
+        _order: &Order,
+        response: &BankResponse,
+    ) -> Result<CancelAnswer, BankError> {
         if response.status == StatusCode::NO_CONTENT {
-            return Ok(());
+            return Ok(CancelAnswer::Taken);
         }
         let body = success(cx, response, Effect::Write)?;
         // Payments are listed that could not be cancelled.
         let root = Node::root(&cx.profile.id, &body);
         let kept = !root.get("payments").items()?.is_empty();
-        if kept { Err(cx.error(BankErrorKind::InvalidRequest)) } else { Ok(()) }
+        if kept { Err(cx.error(BankErrorKind::InvalidRequest)) } else { Ok(CancelAnswer::Taken) }
     }
 }
 

@@ -4,8 +4,8 @@
 
 use connect::{
     BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, CallContext,
-    Echo, Effect, ExplicitStart, LodgedPayment, PaymentCancellation, PaymentInitiation, PaymentReport,
-    RedirectUris, ScaStart,
+    CancelAnswer, Echo, Effect, ExplicitStart, LodgedPayment, PaymentCancellation, PaymentInitiation,
+    PaymentReport, RedirectUris, ScaStart,
 };
 use domain::{ChargeBearer, IsoPaymentStatus, Order, PaymentOrder};
 use http::Method;
@@ -158,12 +158,18 @@ impl PaymentCancellation for Cancellation {
         request(cx, Method::PUT, url, Effect::Write, Some(&json!({ "paymentRequest": body })))
     }
 
-    fn cancelled(&self, cx: &CallContext<'_>, response: &BankResponse) -> Result<(), BankError> {
+    fn cancelled(
+        &self,
+        cx: &CallContext<'_>,
+        _ids: &BankPaymentIds,
+        _order: &Order,
+        response: &BankResponse,
+    ) -> Result<CancelAnswer, BankError> {
         let body = success(cx, response, Effect::Write)?.unwrap_or(Tree::Null);
         let root = Node::root(&cx.profile.id, &body);
         // The PSU is to approve it at the bank, and the request stands until she has.
         let asks = root.get("_links").get("consentApproval").exists();
-        if asks { Err(cx.error(BankErrorKind::PsuActionRequired)) } else { Ok(()) }
+        if asks { Err(cx.error(BankErrorKind::PsuActionRequired)) } else { Ok(CancelAnswer::Taken) }
     }
 }
 

@@ -1,17 +1,19 @@
 //! File payments: a consent that names a file by its digest, the file, the PSU's approval,
 //! then one order for all of it. The file is JSON, a list of initiations. What became of
-//! each payment the standard tells in reports whose form is the bank's own.
+//! each payment stands in a report whose form is the bank's own (`file_report.rs`).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use connect::{
     BankConsentStatus, BankError, BankErrorKind, BankPaymentIds, BankRequest, BankResponse, BatchFilling,
-    BatchInitiation, CallContext, Echo, Effect, LodgedPayment, PaymentReport, RedirectUris, ScaStart,
+    BatchInitiation, BatchReporting, CallContext, Echo, Effect, LodgedPayment, PaymentReport, RedirectUris,
+    ScaStart,
 };
-use domain::{BatchOrder, PaymentScheme};
+use domain::{BatchOrder, IsoPaymentStatus, PaymentScheme};
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::file_report::awaits_report;
 use super::orders::{initiation, start_of};
 use super::payments::{iso_reason, payment_status};
 use super::{after, consent_status, request, signed, success, written};
@@ -123,6 +125,10 @@ impl BatchInitiation for Batches {
             ..PaymentReport::default()
         })
     }
+
+    fn reporting(&self) -> Option<&dyn BatchReporting> {
+        Some(self)
+    }
 }
 
 impl BatchFilling for Batches {
@@ -143,15 +149,17 @@ impl BatchFilling for Batches {
 }
 
 fn report(cx: &CallContext<'_>, data: &Node<'_>, batch: &BatchOrder) -> Result<PaymentReport, BankError> {
-    let status = data.get("Status");
-    let word = status.required_text()?;
+    let told = payment_status(&data.get("Status"))?;
+    // Of a file, that is all of it.
+    let failed = told == IsoPaymentStatus::InitiationFailed;
+    let status = if failed { IsoPaymentStatus::Rejected } else { told };
     Ok(PaymentReport {
-        status: Some(payment_status(&status)?),
+        status: Some(status),
         iso_reason: iso_reason(data)?,
         bank_payment_id: Some(data.get("FilePaymentId").required_id()?),
         echo: same_file(cx, data, batch)?,
         // Its status is that of the file's initiation, and never another.
-        last_word: ["InitiationCompleted", "INCO", "INFA"].contains(&word.as_str()),
+        last_word: status == IsoPaymentStatus::InitiationCompleted && !awaits_report(cx, data, batch),
         ..PaymentReport::default()
     })
 }

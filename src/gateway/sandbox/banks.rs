@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use connect::{
-    ApiBase, AuthorizationServer, ClientAuth, Environment, Notifications, Profile, ResponseType, SandboxUser,
-    ScaFlow, Signing,
+    ApiBase, AuthorizationServer, ClientAuth, Environment, FileReport, Notifications, Profile, ResponseType,
+    SandboxUser, ScaFlow, Signing,
 };
 use crypto::Jwks;
 use domain::{Capability, PaymentScheme};
@@ -303,6 +303,7 @@ fn profile(plan: &Plan, bank: &Whereabouts, key_url: &str) -> Option<Profile> {
             profile.payments_api = base("/open-banking/v4.0/pisp", "4.0");
             profile.funds_api = base("/open-banking/v4.0/cbpii", "4.0");
             profile.recurring_api = base("/open-banking/v4.0/pisp", "4.0");
+            profile.uk_open_banking.file_report = Some(FileReport::Pain002);
             profile.capabilities.insert(Capability::Vrp);
             profile.authorization_server = Some(AuthorizationServer {
                 issuer: Some(bank.pages_url.clone()),

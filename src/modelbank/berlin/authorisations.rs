@@ -78,7 +78,11 @@ pub(super) fn prepared(bank: &Bank, caller: &Caller, subject: Subject) -> Result
 
 /// Links of a resource at `path` whose authorisation has begun.
 pub(super) fn links(bank: &Bank, path: &str, authorisation: &Authorisation) -> Value {
-    let sca = format!("{path}/authorisations/{}", authorisation.id);
+    let kind = match authorisation.subject {
+        Subject::Consent(_) | Subject::Order(_) => "authorisations",
+        Subject::Cancellation(_) => "cancellation-authorisations",
+    };
+    let sca = format!("{path}/{kind}/{}", authorisation.id);
     let mut links = json!({
         "self": {"href": format!("{}{path}", bank.api_url)},
         "status": {"href": format!("{}{path}/status", bank.api_url)},
@@ -133,6 +137,41 @@ pub(super) async fn start_payment(
         return Err(Refusal::new(StatusCode::CONFLICT, "STATUS_INVALID", "The payment is decided"));
     }
     start(&bank, &caller, Subject::Order(id.clone()), &service.place(&product, &id)).await
+}
+
+pub(super) async fn start_cancellation(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    Extension(service): Extension<Service>,
+    Path((product, id)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    demand(&bank, &caller, &body)?;
+    let order = own_order(&bank, &caller, service, &product, &id)?;
+    if !order.is_open() {
+        return Err(Refusal::new(StatusCode::CONFLICT, "STATUS_INVALID", "The payment is carried out"));
+    }
+    start(&bank, &caller, Subject::Cancellation(id.clone()), &service.place(&product, &id)).await
+}
+
+pub(super) async fn list_cancellation(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    Extension(service): Extension<Service>,
+    Path((product, id)): Path<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    own_order(&bank, &caller, service, &product, &id)?;
+    Ok(list(&bank, &Subject::Cancellation(id)))
+}
+
+pub(super) async fn cancellation_status(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    Extension(service): Extension<Service>,
+    Path((product, id, authorisation)): Path<(String, String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    own_order(&bank, &caller, service, &product, &id)?;
+    status(&bank, &Subject::Cancellation(id), &authorisation)
 }
 
 pub(super) async fn start(

@@ -99,6 +99,19 @@ pub(super) async fn update_payment(
     update(&bank, &caller, &Subject::Order(id), (&authorisation, &path), &object(&body)?).await
 }
 
+pub(super) async fn update_cancellation(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    Extension(service): Extension<Service>,
+    Path((product, id, authorisation)): Path<(String, String, String)>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    demand(&bank, &caller, &body)?;
+    own_order(&bank, &caller, service, &product, &id)?;
+    let path = format!("{}/cancellation-authorisations/{authorisation}", service.place(&product, &id));
+    update(&bank, &caller, &Subject::Cancellation(id), (&authorisation, &path), &object(&body)?).await
+}
+
 pub(super) async fn update(
     bank: &Bank,
     caller: &Caller,

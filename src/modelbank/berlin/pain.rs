@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::orders::Service;
 use super::refusal::Refusal;
-use crate::engine::{Order, Outcome};
-use crate::pain::Message;
+use crate::engine::Order;
+use crate::pain::{Message, reason, statuses};
 
 const NAMESPACE: &str = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.03";
 
@@ -85,25 +85,4 @@ pub(super) fn status(order: &Order, now: Timestamp) -> String {
         escape(order.status(now)),
         reason(order.reason()),
     )
-}
-
-fn statuses(order: &Order, now: Timestamp) -> String {
-    let each = order.transfers.iter().map(|transfer| {
-        let rejected = match &transfer.outcome {
-            Some(Outcome::Rejected(reason, _)) => Some(reason.as_str()),
-            Some(Outcome::Executed(_)) | None => None,
-        };
-        format!(
-            "<TxInfAndSts><OrgnlEndToEndId>{}</OrgnlEndToEndId><TxSts>{}</TxSts>{}</TxInfAndSts>",
-            escape(transfer.end_to_end.as_deref().unwrap_or_default()),
-            order.status_of(transfer, now),
-            reason(rejected),
-        )
-    });
-    format!("<OrgnlPmtInfAndSts>{}</OrgnlPmtInfAndSts>", each.collect::<String>())
-}
-
-fn reason(reason: Option<&str>) -> String {
-    let element = |reason| format!("<StsRsnInf><Rsn><Cd>{}</Cd></Rsn></StsRsnInf>", escape(reason));
-    reason.map(element).unwrap_or_default()
 }

@@ -20,7 +20,8 @@ use super::signature::{demand, object, require_psu_address};
 use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::book::Seen;
-use crate::engine::{Order, Subject};
+use crate::engine::magic::is_kept;
+use crate::engine::{Order, OrderState, Subject};
 use crate::journal::Fact;
 
 pub(super) async fn place(
@@ -121,21 +122,29 @@ pub(super) async fn status(
     Ok(Json(view).into_response())
 }
 
-/// Takes an order back. The bank asks nobody, and does so until the order is carried out.
+/// Takes an order back until it is carried out. The bank asks nobody, a magic amount excepted:
+/// then the customer has to approve it.
 pub(super) async fn cancel(
     State(bank): State<Arc<Bank>>,
     caller: Caller,
     Extension(service): Extension<Service>,
     Path((product, id)): Path<(String, String)>,
-) -> Result<StatusCode, Refusal> {
-    own_order(&bank, &caller, service, &product, &id)?;
+) -> Result<Response, Refusal> {
+    let order = own_order(&bank, &caller, service, &product, &id)?;
     let now = bank.now();
+    let kept = order.transfers.iter().any(|transfer| is_kept(transfer.amount));
+    if kept && matches!(order.state, OrderState::Waiting(_)) {
+        let start = format!("{}{}/cancellation-authorisations", bank.api_url, service.place(&product, &id));
+        let links = json!({ "startAuthorisation": { "href": start } });
+        let answer = json!({ "transactionStatus": order.status(now), "_links": links });
+        return Ok((StatusCode::ACCEPTED, Json(answer)).into_response());
+    }
     if !bank.vault.change(|book| book.cancel(&id, now)) {
         let text = "The payment can no longer be cancelled";
         return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "CANCELLATION_INVALID", text));
     }
     bank.vault.keep().await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// The order of a path, if it is the caller's.

@@ -156,6 +156,8 @@ pub(crate) fn elapsed_ms(from: Timestamp, to: Timestamp) -> i64 {
 pub(crate) enum Subject {
     Consent(String),
     Order(String),
+    /// Taking an order back.
+    Cancellation(String),
 }
 
 /// Where an authorisation stands.
@@ -377,6 +379,11 @@ impl Book {
                     self.approve(&order, debtor, now);
                 } else if decision.approved {
                     self.sign(kind, id, &order, decision, now);
+                }
+            }
+            Subject::Cancellation(order) => {
+                if decision.approved {
+                    self.cancel(&order, now);
                 }
             }
         }

@@ -68,8 +68,8 @@ impl Book {
         let Some(order) = self.orders.get_mut(id).filter(|order| order.is_open()) else { return false };
         order.state = OrderState::Cancelled(now);
         self.waiting.remove(id);
-        let subject = Subject::Order(id.to_owned());
-        let asked = self.authorisations.values_mut().filter(|asked| asked.subject == subject);
+        let subjects = [Subject::Order(id.to_owned()), Subject::Cancellation(id.to_owned())];
+        let asked = self.authorisations.values_mut().filter(|asked| subjects.contains(&asked.subject));
         for authorisation in asked.filter(|asked| asked.state.waits()) {
             authorisation.state = ScaState::Failed;
         }

@@ -163,6 +163,11 @@ fn facts(bank: &Bank, about: &About) -> Option<(Purpose, Vec<(&'static str, Stri
                 facts.push(("Asked by", book.known_as(&order.tpp)));
                 Some((Purpose::Payment, facts))
             }
+            Subject::Cancellation(id) => {
+                let order = book.orders.get(id)?;
+                let facts = [vec![("Cancel", id.clone())], order.instruction().facts()].concat();
+                Some((Purpose::Payment, facts))
+            }
         }),
     }
 }

@@ -412,6 +412,13 @@ async fn a_file_is_uploaded_approved_and_paid_once() {
         let each = [0, 1].map(|number| details.at(&format!("/Data/PaymentStatus/{number}/Status")));
         let settled = ["ACSC", "AcceptedSettlementCompleted"].contains(&each[0].as_str());
         assert!(settled && ["RJCT", "Rejected"].contains(&each[1].as_str()), "{each:?}");
+        let report = scene.get(&format!("/file-payments/{id}/report-file")).await;
+        for entry in [
+            "<OrgnlEndToEndId>a</OrgnlEndToEndId><TxSts>ACSC</TxSts></TxInfAndSts>",
+            "<OrgnlEndToEndId>b</OrgnlEndToEndId><TxSts>RJCT</TxSts><StsRsnInf><Rsn><Cd>AC04</Cd>",
+        ] {
+            assert!(report.text.contains(entry), "{}", report.text);
+        }
         scene.bank.stop().await;
     }
 }

@@ -6,21 +6,23 @@ use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crypto::Psd2Role;
 use domain::Timestamp;
+use quick_xml::escape::escape;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::initiation::{self, day, text};
-use super::orders::{At, Service, idempotency_key, remember, replayed};
+use super::orders::{At, Service, idempotency_key, own_order, remember, replayed};
 use super::refusal::Refusal;
-use super::signature::demand;
+use super::signature::{demand, signed_as};
 use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::{ConsentState, Instruction, Order, OrderState, Plan, Transfer};
-use crate::pain::Message;
+use crate::pain::{Message, statuses};
 
 pub(super) static FILE: Service = Service {
     name: "file-payment",
@@ -117,6 +119,34 @@ pub(super) async fn upload(
     })?;
     bank.vault.keep().await?;
     Ok(StatusCode::OK)
+}
+
+/// What became of each payment of a file, in pain.002; there is none until it was processed.
+pub(super) async fn report(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    Extension(at): Extension<At>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let organisation = caller.organisation(Psd2Role::PaymentInitiation)?;
+    caller.token(&bank, "payments")?;
+    let order = own_order(&bank, organisation, &id, at.service.product)?;
+    if order.is_open() {
+        return Err(Refusal::not_found());
+    }
+    let now = bank.now();
+    let reference = order.body.pointer("/Data/Initiation/FileReference").and_then(Value::as_str);
+    let message = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
+         <Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:pain.002.001.10\"><CstmrPmtStsRpt>\
+         <GrpHdr><MsgId>{}</MsgId><CreDtTm>{now}</CreDtTm></GrpHdr>\
+         <OrgnlGrpInfAndSts><OrgnlMsgId>{}</OrgnlMsgId><OrgnlMsgNmId>pain.001.001.08</OrgnlMsgNmId>\
+         </OrgnlGrpInfAndSts>{}</CstmrPmtStsRpt></Document>",
+        escape(id.as_str()),
+        escape(reference.unwrap_or("NOTPROVIDED")),
+        statuses(&order, now),
+    );
+    Ok(signed_as(&bank, StatusCode::OK, "application/xml", message))
 }
 
 /// `NumberOfTransactions` and `ControlSum`, where they are stated, are those of the file.

@@ -78,10 +78,14 @@ fn claims(header: &Map<String, Value>, now: Timestamp, raw: bool) -> Result<(), 
 
 /// An answer with the bank's own signature over its bytes.
 pub(super) fn signed(bank: &Bank, status: StatusCode, body: &Value) -> Response {
-    let text = body.to_string();
+    signed_as(bank, status, "application/json", body.to_string())
+}
+
+/// The same of a body of any media type.
+pub(super) fn signed_as(bank: &Bank, status: StatusCode, media: &'static str, text: String) -> Response {
     let header = json!({
         "typ": "JOSE",
-        "cty": "application/json",
+        "cty": media,
         IAT: bank.now().as_second(),
         ISS: format!("CN={}", bank.name),
         TAN: "modelbank.example",
@@ -96,7 +100,7 @@ pub(super) fn signed(bank: &Bank, status: StatusCode, body: &Value) -> Response 
     match signature {
         Some(signature) => {
             let headers = [
-                (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+                (CONTENT_TYPE, HeaderValue::from_static(media)),
                 (axum::http::HeaderName::from_static("x-jws-signature"), signature),
             ];
             (status, headers, text).into_response()

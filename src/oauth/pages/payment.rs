@@ -23,7 +23,8 @@ use url::Url;
 use super::consent::{WaitPage, decision_of};
 use super::session::{Visit, posted, visit};
 use super::{
-    Browser, Frame, PageError, go, presence, sandbox_decision, sandbox_user, sca, time, with_cookies,
+    Browser, Frame, PageError, cancellation, go, presence, sandbox_decision, sandbox_user, sca, time,
+    with_cookies,
 };
 use crate::texts::{Text, Texts};
 use crate::{OAuth, details, response};
@@ -95,7 +96,8 @@ impl<'a> Line<'a> {
     }
 }
 
-fn total(frame: &Frame, batch: &BatchOrder) -> String {
+/// What a batch is in all.
+pub(crate) fn total(frame: &Frame, batch: &BatchOrder) -> String {
     batch.total().map(|total| frame.t.format.amount(&total)).unwrap_or_default()
 }
 
@@ -128,12 +130,15 @@ pub(crate) async fn show(
     }
     let Visit { session, browser, frame, .. } = visit(&oauth, id, "payment", &headers).await?;
     let payment = payment_of(&oauth, &session).await?;
-    if payment.state != PaymentState::AuthorizationRequired {
+    let cancels = cancellation::is_for(&session);
+    let open = payment.state == PaymentState::AuthorizationRequired;
+    if !(if cancels { cancellation::is_open(&oauth, &payment) } else { open }) {
         return Ok(go(&format!("/pay/{id}/wait")));
     }
     let payment = oauth.gateway.with_verified_payee(payment, &presence(&peer, &headers)).await?;
     let profile = oauth.gateway.registry().profile(&payment.institution);
-    let asks_name = profile.as_ref().is_some_and(|profile| profile.psu_id_required);
+    // Its name was asked for with the payment itself.
+    let asks_name = !cancels && profile.as_ref().is_some_and(|profile| profile.psu_id_required);
     if let Some(approve) = sandbox_decision(&oauth, &headers) {
         let name =
             profile.as_deref().filter(|_| asks_name).and_then(|profile| sandbox_user(profile, &headers));
@@ -142,14 +147,14 @@ pub(crate) async fn show(
     let shown = Shown::of(&frame, &payment);
     let page = PaymentPage {
         frame: &frame,
-        heading: title(&frame, &payment),
+        heading: if cancels { cancellation::title(&frame, &payment) } else { title(&frame, &payment) },
         session: id.to_string(),
         client: frame.client_name(),
         // A bank that is not set up any more goes by its id.
         bank: profile.as_ref().map_or(payment.institution.as_str(), |profile| profile.name.as_str()),
         shown,
         when: when(frame.t, payment.terms.order.execution()),
-        payee: payee_warning(frame.t, &payment),
+        payee: payee_warning(frame.t, &payment).filter(|_| !cancels),
         asks_name,
         asks_here: profile.as_deref().is_some_and(sca::asks_here),
         form_token: browser.form_token(),
@@ -265,6 +270,9 @@ async fn settle(
     peer: &PeerIdentity,
     headers: &HeaderMap,
 ) -> Result<Response, PageError> {
+    if cancellation::is_for(session) {
+        return cancellation::settle(oauth, session, payment, approve, peer, headers).await;
+    }
     let waiting = || Ok(go(&format!("/pay/{}/wait", session.id)));
     // A page that is stale: the order is at the bank, and what comes of it the
     // bank decides. Declining there would not stop it.
@@ -308,7 +316,11 @@ pub(crate) async fn wait(
             return Ok(go(&format!("/pay/{id}/sca")));
         }
         let payment = payment_of(&oauth, &session).await?;
-        let undecided = matches!(payment.state, PaymentState::Authorizing | PaymentState::Authorized);
+        let undecided = if cancellation::is_for(&session) {
+            cancellation::is_at_bank(&oauth, &payment)
+        } else {
+            matches!(payment.state, PaymentState::Authorizing | PaymentState::Authorized)
+        };
         // Others must approve, too: there is nothing more for this one to do.
         let partly =
             payment.bank.iso_status.as_deref() == Some(IsoPaymentStatus::PartiallyAuthorised.as_str());

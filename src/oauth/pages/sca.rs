@@ -15,6 +15,7 @@ use http::HeaderMap;
 use secrecy::SecretString;
 use store::sessions::SessionRow;
 
+use super::cancellation;
 use super::consent::WaitPage;
 use super::mandate::{self, mandate_of};
 use super::payment::{self, payment_of};
@@ -79,7 +80,11 @@ async fn question(
     session: &SessionRow,
 ) -> Result<Option<(LegSubject, ScaQuestion)>, PageError> {
     let subjects = match session.kind.as_str() {
-        "payment" => vec![LegSubject::Payment(payment_of(oauth, session).await?.id)],
+        "payment" => {
+            let id = payment_of(oauth, session).await?.id;
+            let cancels = cancellation::is_for(session);
+            vec![if cancels { LegSubject::Cancellation(id) } else { LegSubject::Payment(id) }]
+        }
         "mandate" => vec![LegSubject::Mandate(mandate_of(oauth, session).await?.id)],
         _ => {
             let consents = plan_of(session)?.request.asked.consents;
@@ -209,6 +214,7 @@ async fn show(
     let approves = match subject {
         LegSubject::Consent(_) => None,
         LegSubject::Payment(_) => Some(payment::title(&frame, &payment_of(oauth, &session).await?)),
+        LegSubject::Cancellation(_) => Some(cancellation::title(&frame, &payment_of(oauth, &session).await?)),
         LegSubject::Mandate(_) => Some(mandate::title(&frame)),
     };
     let wrong = question.wrong.then_some(mistake);

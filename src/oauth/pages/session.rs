@@ -11,7 +11,7 @@ use store::sessions::SessionRow;
 use url::Url;
 
 use super::time::TimeLeft;
-use super::{Browser, Frame, PageError, Reason, go, mandate, payment};
+use super::{Browser, Frame, PageError, Reason, cancellation, go, mandate, payment};
 use crate::authorize::{DECLINED, Plan, RAN_OUT, refuse};
 use crate::locale::Locale;
 use crate::{Client, OAuth};
@@ -130,8 +130,12 @@ pub(crate) async fn leave_payment(
 ) -> Result<Response, PageError> {
     let session = posted(&oauth, id, "payment", &headers, &form).await?;
     let payment = payment::payment_of(&oauth, &session).await?;
-    // Ends it only while nothing can be executed; else the bank decides.
-    oauth.gateway.decline_payment(payment.id).await?;
+    if cancellation::is_for(&session) {
+        oauth.gateway.decline_cancellation(payment.id).await?;
+    } else {
+        // Ends it only while nothing can be executed; else the bank decides.
+        oauth.gateway.decline_payment(payment.id).await?;
+    }
     Ok(go(payment::back(&oauth, &payment).await?.as_str()))
 }
 

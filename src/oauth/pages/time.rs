@@ -11,7 +11,7 @@ use store::StoreError;
 use store::sessions::SessionRow;
 
 use super::session::posted;
-use super::{Browser, PageError, go, mandate, payment};
+use super::{Browser, PageError, cancellation, go, mandate, payment};
 use crate::{OAuth, seconds_after};
 
 /// Seconds that a PSU has for a page, and more of when asked for.
@@ -126,8 +126,12 @@ pub(crate) async fn extend_payment(
     let session = posted(&oauth, id, "payment", &headers, &form).await?;
     let payment = payment::payment_of(&oauth, &session).await?;
     let end = later(id, oauth.gateway.clock().now());
-    let page = if payment.state == PaymentState::AuthorizationRequired { "" } else { "/wait" };
     prolong(&oauth, id, end).await?;
+    if cancellation::is_for(&session) {
+        oauth.gateway.prolong_cancellation(payment.id, end).await?;
+        return Ok(go(&place(&session)));
+    }
+    let page = if payment.state == PaymentState::AuthorizationRequired { "" } else { "/wait" };
     match oauth.gateway.prolong_approval(payment, end).await {
         // Another step was first: the page shows what has become of it.
         Ok(()) | Err(flows::FlowError::Store(StoreError::Conflict)) => {}

@@ -140,7 +140,9 @@ fn what_cannot_be_read_leaves_a_payment_open() {
     for status in [200, 302, 409] {
         let lodged = payments.lodged(&cx, &order, &answer(status)).err().unwrap();
         let submitted = payments.submitted(&cx, &order, &answer(status)).unwrap_err();
-        let cancelled = payments.cancellation().unwrap().cancelled(&cx, &answer(status)).unwrap_err();
+        let cancelled = payments.cancellation().unwrap();
+        let whole = domain::Order::Transfer(order.clone());
+        let cancelled = cancelled.cancelled(&cx, &ids(), &whole, &answer(status)).unwrap_err();
         for error in [lodged, submitted, cancelled] {
             assert_eq!(told(error), (BankErrorKind::PluginFailed, Outcome::Unknown), "{status}");
         }

@@ -36,6 +36,7 @@ const EVERYTHING: &str = r#"
     recurring_api = { use = "4.0", "1.3" = "https://b.example/1", "3.1" = "https://b.example/3", "4.0" = "deployment" }
     payee_verification = { address = "https://b.example/cop", requesting_bic = "EXMPGB2L" }
     bank_codes = ["20-00-00"]
+    uk_open_banking = { file_report = "pain.002" }
     client_id = "deployment"
     client_auth = "certificate"
     financial_id = "deployment"

@@ -66,7 +66,7 @@ fn moved(gw: &TestGateway, bank: &str, payment: &Value) -> usize {
     lines(gw, bank, payment).iter().filter(|line| line.executed_at.is_some()).count()
 }
 
-/// Each payment is executed once. What the UK standard tells of a file is that it was taken.
+/// Each payment is executed once.
 /// [connector: batch of payments at uk berlin-redirect berlin-decoupled
 /// berlin-embedded stet polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -77,15 +77,16 @@ async fn a_batch_settles_at_every_kind_of_bank() {
         let order = batch(&gw, &tpp, bank, &["1.10", "2.20", "3.30"]).await;
         let id = approved(&gw, &tpp, &order).await;
         let done = until(&tpp, &id, |batch| batch["final"] == true).await;
-        let (state, iso) = if bank == UK { ("ACCEPTED", "INCO") } else { ("SETTLED", "ACSC") };
-        assert_eq!((&done["state"], &done["iso_status"]), (&json!(state), &json!(iso)), "{bank}");
+        // What a UK bank says of the file itself is that it was taken.
+        let iso = if bank == UK { "INCO" } else { "ACSC" };
+        assert_eq!((&done["state"], &done["iso_status"]), (&json!("SETTLED"), &json!(iso)), "{bank}");
         assert_eq!((&done["type"], &done["outcome"]), (&json!("BULK"), &json!("executed")), "{bank}");
         assert_eq!(done["total"]["amount"], "6.60", "{bank}");
         let listed = payments(&tpp, &id).await;
         assert_eq!(listed.len(), 3, "{bank}");
         for (number, payment) in listed.iter().enumerate() {
             assert_eq!(payment["end_to_end_id"], format!("WAGE-{number}"), "{bank}");
-            assert_eq!((&payment["state"], &payment["final"]), (&json!(state), &json!(true)), "{bank}");
+            assert_eq!((&payment["state"], &payment["final"]), (&json!("SETTLED"), &json!(true)), "{bank}");
             assert_eq!(moved(&gw, bank, payment), 1, "{bank}");
         }
     }
@@ -93,11 +94,12 @@ async fn a_batch_settles_at_every_kind_of_bank() {
 }
 
 /// One payment that the bank rejects leaves the others alone, and says why.
+/// [connector: what became of each payment of a batch at uk berlin-redirect stet polish]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_payment_of_a_batch_has_an_end_of_its_own() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
-    for bank in [EU, STET, POLISH] {
+    for bank in [UK, EU, STET, POLISH] {
         let order = batch(&gw, &tpp, bank, &["1.10", REFUSED, "3.30"]).await;
         let id = approved(&gw, &tpp, &order).await;
         let done = until(&tpp, &id, |batch| batch["final"] == true).await;
@@ -108,6 +110,39 @@ async fn each_payment_of_a_batch_has_an_end_of_its_own() {
         let outcomes: Vec<_> = listed.iter().map(|payment| payment["outcome"].as_str().unwrap()).collect();
         assert_eq!(outcomes, ["executed", "not_executed", "executed"], "{bank}");
         assert_eq!(moved(&gw, bank, &listed[1]), 0, "{bank}");
+    }
+    gw.sandbox.stop().await;
+}
+
+/// A UK bank whose profile knows of no report says of a file that it was taken, and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_uk_file_without_a_report_is_taken_and_that_is_all() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let registry = gw.sandbox.gateway().registry();
+    let mut bank = (*registry.profile(&UK.parse().unwrap()).unwrap()).clone();
+    bank.uk_open_banking.file_report = None;
+    registry.put(bank);
+    let id = approved(&gw, &tpp, &batch(&gw, &tpp, UK, &["1.10", REFUSED]).await).await;
+    let done = until(&tpp, &id, |batch| batch["final"] == true).await;
+    assert_eq!((&done["state"], &done["outcome"]), (&json!("ACCEPTED"), &json!("executed")));
+    let listed = payments(&tpp, &id).await;
+    assert!(listed.iter().all(|payment| payment["state"] == "ACCEPTED"), "{listed:?}");
+    gw.sandbox.stop().await;
+}
+
+/// A report that cannot be had, or read, changes nothing, and is asked for again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_on_a_uk_file_is_waited_for() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let faults = &gw.sandbox.bank(UK).unwrap().0;
+    for fault in [Fault::Failed, Fault::HtmlPage] {
+        faults.arm("GET", "/report-file", fault, 2);
+        let id = approved(&gw, &tpp, &batch(&gw, &tpp, UK, &["1.10", REFUSED]).await).await;
+        let done = until(&tpp, &id, |batch| batch["final"] == true).await;
+        assert_eq!(done["state"], "SETTLED", "{fault:?}: {done}");
+        assert_eq!(payments(&tpp, &id).await[1]["state"], "REJECTED", "{fault:?}");
     }
     gw.sandbox.stop().await;
 }

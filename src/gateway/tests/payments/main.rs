@@ -16,3 +16,4 @@ mod mandates;
 mod policies;
 mod refunds;
 mod single;
+mod taken_back;
