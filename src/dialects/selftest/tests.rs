@@ -275,8 +275,12 @@ fn the_examples_of_the_handbook_are_profiles() {
             "yaml" => ("x.yaml", text.to_owned()),
             // What may stand in a brand.
             "toml brand" => {
-                let brand = "group = \"G\"\n[[brand]]\nid = \"de-b\"\nname = \"B\"\ndialect = \"berlin-group\"\n\
-                             region = \"eu\"\nenvironment = \"live\"\nclient_auth = \"certificate\"\n";
+                let uk = text.contains("uk_open_banking");
+                let dialect = if uk { "uk-open-banking" } else { "berlin-group" };
+                let brand = format!(
+                    "group = \"G\"\n[[brand]]\nid = \"de-b\"\nname = \"B\"\ndialect = \"{dialect}\"\n\
+                     region = \"eu\"\nenvironment = \"live\"\nclient_auth = \"certificate\"\n"
+                );
                 ("x.toml", format!("{brand}{text}"))
             }
             _ => continue,
@@ -290,5 +294,5 @@ fn the_examples_of_the_handbook_are_profiles() {
         }
         examples += 1;
     }
-    assert_eq!(examples, 7);
+    assert_eq!(examples, 8);
 }
