@@ -98,7 +98,7 @@ drop_databases() {
   has psql && psql=psql
   if ! has "$psql"; then say "No psql here: the databases that the tests made stay"; return; fi
   base=$("$psql" "$DATABASE_URL" -Atc 'select current_database()') || return
-  "$psql" "$DATABASE_URL" -Atc "select datname from pg_database where datname ~ '^${base}_(t[0-9a-f]{16}|[0-9a-f]{32})(_|\$)'" |
+  "$psql" "$DATABASE_URL" -Atc "select datname from pg_database where datname ~ '^${base}_t[0-9a-f]{16}(_|\$)'" |
     while read -r name; do "$psql" "$DATABASE_URL" -qc "drop database if exists \"$name\"" || true; done
 }
 

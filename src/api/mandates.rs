@@ -7,8 +7,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::{
-    Alignment, Date, InstitutionId, MandateConstraints, MandateId, MandateOrder, MandateScheme, PaymentId,
-    Period, PeriodicLimit, SessionId, Timestamp, Violations, utc_day, utc_midnight,
+    Alignment, Date, InstitutionId, MandateConstraints, MandateId, MandateOrder, MandateScheme, Period,
+    PeriodicLimit, SessionId, Timestamp, Violations, utc_day, utc_midnight,
 };
 use flows::{FlowError, Gateway, LimitUse, MandatePaymentRequest, MandateRequest};
 use http::StatusCode;
@@ -22,7 +22,7 @@ use web::{Caller, Cursor, IdempotencyKey, JsonBody, Payments, Problem, ProblemCo
 use crate::consents::stored_answer;
 use crate::payment_order::{Creditor, Remittance, check_names};
 use crate::payment_view::{Authorization, LifeView, PaymentView};
-use crate::payments::{listed, registered};
+use crate::payments::{page_of, registered};
 use crate::view::{AccountName, Amount, Page, PageParams, Step, limit_of};
 
 /// Most limits of one mandate.
@@ -540,14 +540,8 @@ pub(crate) async fn payments(
     QueryParams(params): QueryParams<PageParams>,
 ) -> Result<Json<MandatePaymentList>, Problem> {
     let id = gateway.mandate(&caller.client_id, mandate_id(&mandate)?).await?.id;
-    let limit = limit_of(params.limit, 100, 500)?;
     let cursors = Cursor::new(gateway.id_key(), "mandate-payments", &[&id.to_string()]);
-    let after: Option<(Timestamp, PaymentId)> =
-        params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
-    let store = gateway.stores().region(id.region())?;
-    let mut found = store.payments_of(&PaymentsOf::mandate(id), after, limit.saturating_add(1)).await?;
-    let page = Page::of(&mut found, limit, |row| cursors.write(&(row.created_at, row.id)));
-    let data = found.iter().filter_map(|payment| listed(&gateway, payment)).collect();
+    let (data, page) = page_of(&gateway, id.region(), &PaymentsOf::mandate(id), &cursors, &params).await?;
     Ok(Json(MandatePaymentList { data, page }))
 }
 

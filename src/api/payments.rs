@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use domain::{InstitutionId, PaymentId, PaymentPolicy, PaymentState, Timestamp};
+use domain::{InstitutionId, PaymentId, PaymentPolicy, PaymentState, Region, Timestamp};
 use flows::{Gateway, PaymentReply, PaymentRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,7 +19,7 @@ use web::{Caller, Cursor, IdempotencyKey, JsonBody, Payments, Problem, ProblemCo
 use crate::consents::stored_answer;
 use crate::payment_order::PaymentCreate;
 use crate::payment_view::{LifeView, PaymentView, SchemeChoiceView, life_of};
-use crate::view::{Page, Step, limit_of};
+use crate::view::{Page, PageParams, Step, limit_of};
 
 /// Order a payment.
 ///
@@ -159,6 +159,22 @@ pub(crate) async fn validate(
 /// A payment in a list, without its life; none, if it is a batch.
 pub(crate) fn listed(gateway: &Gateway, payment: &PaymentRow) -> Option<PaymentView> {
     PaymentView::of(payment, LifeView::of(payment, gateway.can_cancel(payment), Vec::new()))
+}
+
+/// One page of certain payments of a region.
+pub(crate) async fn page_of(
+    gateway: &Gateway,
+    region: Region,
+    of: &PaymentsOf,
+    cursors: &Cursor<'_>,
+    params: &PageParams,
+) -> Result<(Vec<PaymentView>, Page), Problem> {
+    let limit = limit_of(params.limit, 100, 500)?;
+    let after: Option<(Timestamp, PaymentId)> =
+        params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
+    let mut found = gateway.stores().region(region)?.payments_of(of, after, limit.saturating_add(1)).await?;
+    let page = Page::of(&mut found, limit, |row| cursors.write(&(row.created_at, row.id)));
+    Ok((found.iter().filter_map(|payment| listed(gateway, payment)).collect(), page))
 }
 
 /// Which payments.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use domain::{Money, PaymentId, PaymentState, Timestamp};
+use domain::{Money, PaymentState};
 use flows::{FlowError, Gateway, PaymentRequest, Refundable, refundable};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -15,8 +15,8 @@ use web::{Caller, Cursor, IdempotencyKey, JsonBody, Payments, Problem, ProblemCo
 
 use crate::payment_order::{Creditor, Remittance};
 use crate::payment_view::PaymentView;
-use crate::payments::{PaymentList, Place, answered, listed, ordered, payment_id};
-use crate::view::{AccountName, Amount, Page, PageParams, limit_of};
+use crate::payments::{PaymentList, Place, answered, ordered, page_of, payment_id};
+use crate::view::{AccountName, Amount, PageParams};
 
 /// An order to refund. Payer, payee's account and, where it is left out, the amount are those of
 /// the payment.
@@ -183,13 +183,7 @@ pub(crate) async fn list(
     QueryParams(params): QueryParams<PageParams>,
 ) -> Result<Json<PaymentList>, Problem> {
     let id = gateway.payment(&caller.client_id, payment_id(&payment)?).await?.id;
-    let limit = limit_of(params.limit, 100, 500)?;
     let cursors = Cursor::new(gateway.id_key(), "refunds", &[&id.to_string()]);
-    let after: Option<(Timestamp, PaymentId)> =
-        params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
-    let store = gateway.stores().region(id.region())?;
-    let mut found = store.payments_of(&PaymentsOf::refunds(id), after, limit.saturating_add(1)).await?;
-    let page = Page::of(&mut found, limit, |row| cursors.write(&(row.created_at, row.id)));
-    let data = found.iter().filter_map(|refund| listed(&gateway, refund)).collect();
+    let (data, page) = page_of(&gateway, id.region(), &PaymentsOf::refunds(id), &cursors, &params).await?;
     Ok(Json(PaymentList { data, page }))
 }

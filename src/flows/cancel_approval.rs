@@ -4,8 +4,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use connect::bank_oauth::Role;
 use connect::{Operation, PsuPresence};
 use domain::{PaymentId, SessionId, Timestamp};
@@ -17,7 +15,7 @@ use url::Url;
 use crate::accounts::chain;
 use crate::bank::{BankLeg, LegSubject};
 use crate::consents::{NextStep, TRIES};
-use crate::payments::APPROVAL_TIME;
+use crate::payments::{APPROVAL_TIME, open_path};
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -30,8 +28,7 @@ impl Gateway {
     #[must_use]
     pub fn cancellation_path(&self, payment: &PaymentRow) -> Option<String> {
         let cancelling = payment.cancelling(self.now())?;
-        let key = URL_SAFE_NO_PAD.encode(self.cancellation_key(payment.id, cancelling));
-        Some(format!("/pay/{}/open/{key}", payment.id))
+        Some(open_path(payment.id, self.cancellation_key(payment.id, cancelling)))
     }
 
     fn cancellation_key(&self, id: PaymentId, cancelling: &Cancelling) -> [u8; 32] {

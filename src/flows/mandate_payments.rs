@@ -60,6 +60,9 @@ impl Gateway {
     ) -> Result<PaymentReply, FlowError> {
         let mandate = self.mandate(client_id, id).await?;
         let now = self.now();
+        // Before the transaction, which others in the region wait for.
+        let client = self.parts.stores.global().client(client_id).await?;
+        let policy = client.and_then(|client| client.payment_policy);
         let mut tx = self.parts.stores.region(id.region())?.begin().await?;
         if let Some(replayed) = self.answered_before(&mut tx, claim).await? {
             return Ok(replayed);
@@ -68,8 +71,6 @@ impl Gateway {
             return Err(FlowError::MandateState(mandate.status));
         }
         mandate.terms.order.constraints.admit(&request.amount, now)?;
-        let client = self.parts.stores.global().client(client_id).await?;
-        let policy = client.and_then(|client| client.payment_policy);
         match tx.use_mandate(id).await {
             Ok(()) => {}
             // Ended since it was read.

@@ -157,8 +157,7 @@ impl Gateway {
     /// transaction, in the region of the payment.
     #[must_use]
     pub fn approval_path(&self, id: PaymentId) -> String {
-        let key = URL_SAFE_NO_PAD.encode(self.approval_key(id));
-        format!("/pay/{id}/open/{key}")
+        open_path(id, self.approval_key(id))
     }
 
     fn approval_key(&self, id: PaymentId) -> [u8; 32] {
@@ -321,6 +320,11 @@ impl Gateway {
         payment.revision = payment.revision.saturating_add(1);
         Ok(payment)
     }
+}
+
+/// Where a PSU opens the session in which something about a payment is approved.
+pub(crate) fn open_path(id: PaymentId, key: [u8; 32]) -> String {
+    format!("/pay/{id}/open/{}", URL_SAFE_NO_PAD.encode(key))
 }
 
 /// What an event tells of a payment.
