@@ -22,11 +22,15 @@ if [ "${1:-}" = --short ]; then
   short=1
   shift
 fi
-# As the tests build it.
-build=(--workspace --features consentry/plugins,consentry/crash-points)
-say "Building"
-cargo build --quiet "${build[@]}" --bin consentry --example torture
+# The short one as the tests build it; thousands of payments as an operator would.
+build=(--workspace --features consentry/plugins,consentry/crash-points --bin consentry --example torture)
 target="${CARGO_TARGET_DIR:-target}/debug"
+if [ -z "$short" ]; then
+  build+=(--release)
+  target="${CARGO_TARGET_DIR:-target}/release"
+fi
+say "Building"
+cargo build --quiet "${build[@]}"
 harness=("$target/examples/torture" --binary "$target/consentry")
 
 if [ -n "$short" ]; then

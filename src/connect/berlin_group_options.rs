@@ -1,6 +1,7 @@
 //! What the Berlin Group standard leaves to each bank.
 
-use http::HeaderMap;
+use domain::Date;
+use http::{HeaderMap, HeaderName};
 use url::Url;
 
 /// Which of the standard's options a bank takes. The default is what most
@@ -45,6 +46,10 @@ pub struct BerlinGroupOptions {
     pub psu_id_type: Option<String>,
     /// The identifier of the PSU must not be sent with a consent or payment.
     pub psu_id_unwanted: bool,
+    /// Where the bank wants the access token; `None`: in `Authorization` (RFC 6750).
+    pub token_header: Option<HeaderName>,
+    /// What stands in pain.001 as the day of a payment at once; `None`: the day of the order.
+    pub pain_day_of_at_once: Option<Date>,
 }
 
 /// A way to ask for access (XS2A 6.3).

@@ -238,7 +238,7 @@ impl Mapping {
     }
 
     /// Whether there is no rule.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 

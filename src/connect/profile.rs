@@ -229,6 +229,15 @@ pub struct SandboxUser {
     pub purpose: String,
 }
 
+/// Older data that a bank gives right after the PSU has authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FreshHistory {
+    /// For so long, minutes, from the lodging of the consent.
+    pub minutes: u16,
+    /// Oldest data then, days.
+    pub days: u16,
+}
+
 /// One brand of a bank, resolved: group defaults and brand overrides merged.
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -285,6 +294,10 @@ pub struct Profile {
     pub max_consent_days: Option<u16>,
     /// Oldest data it gives, days.
     pub max_history_days: u16,
+    /// Older data that it gives for a while after authentication.
+    pub fresh_history: Option<FreshHistory>,
+    /// Most days of transactions that one question may ask for, both ends counted; `None`: any.
+    pub max_days_per_query: Option<u16>,
     /// Budgets.
     pub limits: Limits,
     /// Permissions in the standard's words that the bank refuses a consent for.
@@ -401,6 +414,8 @@ impl Profile {
             payment_constraints: PaymentConstraints::default(),
             max_consent_days: None,
             max_history_days: 90,
+            fresh_history: None,
+            max_days_per_query: None,
             limits: Limits::default(),
             refused_permissions: Vec::new(),
             quirks: Quirks::default(),

@@ -8,6 +8,7 @@
 mod berlin_group;
 mod compare;
 mod deployment;
+mod history;
 mod lines;
 mod map;
 mod notifications;
@@ -344,7 +345,7 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     profile.psu_id_required = table.boolean("psu_id_required").unwrap_or(false);
     profile.customer_authentication = table.boolean("customer_authentication").unwrap_or(true);
     profile.max_consent_days = table.number("max_consent_days");
-    profile.max_history_days = table.number("max_history_days").unwrap_or(90);
+    history::history(table, &mut profile);
     let any = |word: &str| Some(word.to_owned());
     profile.refused_permissions = table.words("refused_permissions", "a text", any);
     profile.absent_paths = table.words("absent_paths", "a text", any);

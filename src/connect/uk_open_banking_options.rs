@@ -5,6 +5,8 @@
 pub struct UkOpenBankingOptions {
     /// Form of its reports on the payments of a file; `None` where it is not asked for any.
     pub file_report: Option<FileReport>,
+    /// A success without a body, in place of a list, means that there are no entries.
+    pub empty_answer_is_none: bool,
 }
 
 /// The form of a report on the payments of a file, which is each bank's own.

@@ -22,7 +22,8 @@ use connect::{
     PayeeVerification, PaymentInitiation, Profile, RedirectUris, ResourceNotices, ScaFlow, Signature,
     Signing, StartAuthorisation, TokenEndpoint, TokenKind,
 };
-use http::Method;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Method};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use url::Url;
@@ -117,9 +118,14 @@ fn request(
         .header("x-request-id", &cx.request_id.to_string())
         .and_then(|request| request.header("accept", "application/json"))
         .map_err(unsendable)?;
-    let token = cx.access_token.map(|token| format!("Bearer {}", token.expose_secret()));
-    let optional = options::psu_headers(cx).into_iter().chain([("authorization", token)]);
-    request = request.headers_if_known(optional).map_err(unsendable)?;
+    request = request.headers_if_known(options::psu_headers(cx)).map_err(unsendable)?;
+    if let Some(token) = cx.access_token {
+        let name = cx.profile.berlin_group.token_header.clone().unwrap_or(AUTHORIZATION);
+        let value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
+        let mut value = value.map_err(|_| unsendable("authorization"))?;
+        value.set_sensitive(true);
+        request.headers.insert(name, value);
+    }
     request.headers.extend(cx.profile.berlin_group.headers.clone());
     request = request.signed(match cx.profile.signing {
         Signing::DigestSignature => Signature::DigestAndSignature,

@@ -61,6 +61,16 @@ impl<'a> Node<'a> {
         Node { bank: self.bank, value, place: Place::Member(self, name) }
     }
 
+    /// As [`Node::get`], and also where a bank lists objects of one member each in the
+    /// place of one object.
+    pub(crate) fn of_any<'n>(&'n self, name: &'n str) -> Node<'n> {
+        let value = match self.value {
+            Tree::List(items) => items.iter().find_map(|item| item.get(name)),
+            one => one.get(name),
+        };
+        Node { bank: self.bank, value: value.unwrap_or(&ABSENT), place: Place::Member(self, name) }
+    }
+
     pub(crate) fn exists(&self) -> bool {
         !matches!(self.value, Tree::Null)
     }

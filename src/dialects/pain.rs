@@ -73,11 +73,13 @@ pub(crate) fn credit_transfers(cx: &CallContext<'_>, payment: &Payment<'_>) -> R
             list("InitgPty", [leaf("Nm", "NOTPROVIDED")]),
         ],
     );
+    let at_once = cx.profile.berlin_group.pain_day_of_at_once;
+    let day = payment.day.or(at_once).unwrap_or_else(|| at.date());
     let mut parts = vec![leaf("PmtInfId", id.as_str()), leaf("PmtMtd", "TRF")];
     parts.extend(payment.batch_booking.map(|wanted| leaf("BtchBookg", wanted.to_string())));
     parts.extend([
         Part::List("PmtTpInf", kind),
-        leaf("ReqdExctnDt", payment.day.unwrap_or_else(|| at.date()).to_string()),
+        leaf("ReqdExctnDt", day.to_string()),
         list("Dbtr", [leaf("Nm", "NOTPROVIDED")]),
         list("DbtrAcct", [list("Id", [leaf("IBAN", debtor)])]),
         list("DbtrAgt", [list("FinInstnId", [list("Othr", [leaf("Id", "NOTPROVIDED")])])]),

@@ -175,4 +175,6 @@ fn identification(account: &AccountIdentification) -> String {
 }
 
 #[cfg(test)]
+mod quirks;
+#[cfg(test)]
 mod tests;

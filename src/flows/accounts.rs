@@ -25,6 +25,7 @@ use crate::bank::accounts_of;
 use crate::consents::date_of;
 use crate::ids::TransactionProvenance;
 use crate::read::{Read, TransactionWindow};
+use crate::webhooks::later;
 use crate::{FlowError, Gateway, Unattended};
 
 /// Pages of one account that are read at most.
@@ -505,7 +506,11 @@ impl Gateway {
         let wanted = window.from.max(consent.terms.history_from);
         let unattended = (!attended).then(|| self.earliest(consent));
         // Only a wish can go further back than the bank's memory does.
-        let days = i64::from(profile.max_history_days).days();
+        let fresh = profile.fresh_history.filter(|fresh| {
+            attended && later(consent.created_at, i64::from(fresh.minutes) * 60) > self.now()
+        });
+        let days = fresh.map_or(profile.max_history_days, |fresh| fresh.days.max(profile.max_history_days));
+        let days = i64::from(days).days();
         let remembered = wanted.map(|_| date_of(self.now()).saturating_sub(days));
         wanted.max(unattended).max(remembered)
     }

@@ -1,13 +1,15 @@
 //! Transactions of an account, and one of them with what the bank tells of it alone.
 
 use connect::{
-    AccountInformation, BankErrorKind, BankRequest, BankResponse, TransactionDetails, TransactionQuery,
-    TransactionSelection,
+    AccountInformation, BankErrorKind, BankRequest, BankResponse, Profile, TransactionDetails,
+    TransactionQuery, TransactionSelection,
 };
 use domain::{Date, Transaction, TransactionId};
+use jiff::ToSpan;
 use store::accounts::AccountLink;
 
 use crate::accounts::Source;
+use crate::consents::date_of;
 use crate::ids::{TransactionProvenance, without_repeats};
 use crate::{FlowError, Gateway};
 
@@ -24,12 +26,16 @@ impl Gateway {
         to: Option<Date>,
     ) -> Result<Vec<Entry>, FlowError> {
         let cx = self.cx(source);
-        let query = TransactionQuery { from: source.history_from, to, status: TransactionSelection::Both };
-        let first = information.transactions(&cx, &link.resource_id, &query)?;
         let read = |asked: &BankRequest, response: &BankResponse| {
             information.transactions_read(&cx, asked, response)
         };
-        let entries = without_repeats(self.pages(information, &cx, first, read).await?);
+        let mut entries = Vec::new();
+        for (from, to) in windows(&source.profile, date_of(self.now()), source.history_from, to) {
+            let query = TransactionQuery { from, to, status: TransactionSelection::Both };
+            let first = information.transactions(&cx, &link.resource_id, &query)?;
+            entries.extend(self.pages(information, &cx, first, read).await?);
+        }
+        let entries = without_repeats(entries);
         let ids = self.parts.id_key.transactions(link.account, &entries);
         Ok(ids.into_iter().zip(entries).map(|((id, provenance), entry)| (id, provenance, entry)).collect())
     }
@@ -73,5 +79,65 @@ impl Gateway {
             return Err(cx.error(BankErrorKind::MalformedResponse).at("amount").into());
         }
         Ok(listed.completed_by(told))
+    }
+}
+
+/// The first and last days to ask for, the latest first: one after the other where the bank
+/// answers for so many days only.
+fn windows(
+    profile: &Profile,
+    today: Date,
+    from: Option<Date>,
+    to: Option<Date>,
+) -> Vec<(Option<Date>, Option<Date>)> {
+    let Some(most) = profile.max_days_per_query else { return vec![(from, to)] };
+    let before = |day: Date, days: u16| day.saturating_sub(i64::from(days).days());
+    let first = from.unwrap_or_else(|| before(today, profile.max_history_days));
+    let mut windows = Vec::new();
+    // What is dated ahead belongs to the latest one.
+    let (mut last, mut end) = (to, to.unwrap_or(today));
+    loop {
+        let begin = before(end, most.saturating_sub(1)).max(first);
+        windows.push((Some(begin), last));
+        if begin <= first {
+            return windows;
+        }
+        end = before(begin, 1);
+        last = Some(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_time_is_asked_for_in_windows() {
+        let day = |text: &str| text.parse::<Date>().unwrap();
+        let mut profile =
+            Profile::blank("de-bank".parse().unwrap(), "B", "eu".parse().unwrap(), "berlin-group");
+        let today = day("2026-11-27");
+        let asked = |profile: &Profile, from: Option<&str>, to: Option<&str>| {
+            let text = |day: Option<Date>| day.map(|day| day.to_string()).unwrap_or_default();
+            windows(profile, today, from.map(day), to.map(day))
+                .into_iter()
+                .map(|(from, to)| (text(from), text(to)))
+                .collect::<Vec<_>>()
+        };
+        let window = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        assert_eq!(asked(&profile, None, None), [window("", "")]);
+        profile.max_days_per_query = Some(30);
+        let parts = [("2026-10-29", ""), ("2026-09-29", "2026-10-28"), ("2026-09-20", "2026-09-28")];
+        assert_eq!(asked(&profile, Some("2026-09-20"), None), parts.map(|(from, to)| window(from, to)));
+        assert_eq!(asked(&profile, Some("2026-10-29"), None), [window("2026-10-29", "")]);
+        assert_eq!(asked(&profile, Some("2026-11-30"), None), [window("2026-11-30", "")]);
+        let parts = [("2026-01-03", "2026-02-01"), ("2026-01-02", "2026-01-02")];
+        assert_eq!(asked(&profile, Some("2026-01-02"), Some("2026-02-01")), parts.map(|(f, t)| window(f, t)));
+        // Without a wish, as far back as the bank goes.
+        profile.max_history_days = 31;
+        assert_eq!(
+            asked(&profile, None, None),
+            [("2026-10-29", ""), ("2026-10-27", "2026-10-28")].map(|(f, t)| window(f, t))
+        );
     }
 }

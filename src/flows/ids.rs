@@ -138,7 +138,7 @@ impl IdKey {
 /// equal entries are entries of their own.
 pub(crate) fn without_repeats(entries: Vec<Transaction>) -> Vec<Transaction> {
     let mut first: HashMap<&str, &Transaction> = HashMap::with_capacity(entries.len());
-    let mut repeated = vec![false; entries.len()];
+    let mut repeated = mirrored(&entries);
     for (entry, repeated) in entries.iter().zip(&mut repeated) {
         let Some(id) = entry.bank_transaction_id.as_deref() else { continue };
         match first.get(id) {
@@ -150,6 +150,27 @@ pub(crate) fn without_repeats(entries: Vec<Transaction>) -> Vec<Transaction> {
         }
     }
     entries.into_iter().zip(repeated).filter(|(_, repeated)| !repeated).map(|(entry, _)| entry).collect()
+}
+
+/// Which entries tell a booking again with its two days exchanged, as a bank without
+/// identifiers does: everything else is the same, and the days differ.
+fn mirrored(entries: &[Transaction]) -> Vec<bool> {
+    let days = |entry: &Transaction| Some((entry.booking_date?, entry.value_date?));
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut mirror = |entry: &Transaction| {
+        let (booked, value) = days(entry).filter(|(booked, value)| booked != value)?;
+        if entry.bank_transaction_id.is_some() || entry.entry_reference.is_some() {
+            return None;
+        }
+        let turned = Transaction { booking_date: Some(value), value_date: Some(booked), ..entry.clone() };
+        if let Some(untold) = seen.get_mut(&content(&turned)).filter(|untold| **untold > 0) {
+            *untold = untold.saturating_sub(1);
+            return Some(());
+        }
+        *seen.entry(content(entry)).or_default() += 1;
+        None
+    };
+    entries.iter().map(|entry| mirror(entry).is_some()).collect()
 }
 
 fn primary(identifications: &[AccountIdentification]) -> Option<&AccountIdentification> {
@@ -261,6 +282,28 @@ mod tests {
         let reused =
             [entry(Some("1"), "a"), entry(Some("1"), "a"), entry(Some("2"), "a"), entry(Some("2"), "b")];
         assert_eq!(without_repeats(reused.to_vec()), reused);
+    }
+
+    /// A bank without identifiers tells one booking twice, its two days exchanged.
+    #[test]
+    fn a_booking_told_again_with_its_days_exchanged_is_one() {
+        let day = |text: &str| Some(text.parse().unwrap());
+        let dated = |id: Option<&str>, booked: &str, value: &str| Transaction {
+            booking_date: day(booked),
+            value_date: day(value),
+            ..entry(id, "interest")
+        };
+        let (one, other) = (dated(None, "2026-05-04", "2026-05-06"), dated(None, "2026-05-06", "2026-05-04"));
+        assert_eq!(without_repeats(vec![one.clone(), other.clone()]), [one.clone()]);
+        // Two that were told as often are two, and days that are the same mirror nothing.
+        let twice = vec![one.clone(), one.clone(), other.clone(), other.clone()];
+        assert_eq!(without_repeats(twice), [one.clone(), one.clone()]);
+        let same = vec![dated(None, "2026-05-04", "2026-05-04"), dated(None, "2026-05-04", "2026-05-04")];
+        assert_eq!(without_repeats(same.clone()), same);
+        // What the bank has names for is what the bank says it is.
+        let named =
+            vec![dated(Some("1"), "2026-05-04", "2026-05-06"), dated(Some("2"), "2026-05-06", "2026-05-04")];
+        assert_eq!(without_repeats(named.clone()), named);
     }
 
     #[test]

@@ -53,6 +53,20 @@ pub(super) fn berlin_group(table: &mut Table<'_>, dialect: &str) -> BerlinGroupO
     });
     options.psu_id_type = inner.text("psu_id_type");
     options.psu_id_unwanted = inner.boolean("psu_id_unwanted").unwrap_or(false);
+    options.token_header = inner.text("token_header").and_then(|name| {
+        let own = header(&name, "token").map(|(name, _)| name);
+        if own.is_none() {
+            inner.problem("token_header", HEADER);
+        }
+        own
+    });
+    options.pain_day_of_at_once = inner.text("pain_day_of_at_once").and_then(|text| {
+        let day = text.parse().ok();
+        if day.is_none() {
+            inner.problem("pain_day_of_at_once", "is a day: YYYY-MM-DD");
+        }
+        day
+    });
     inner.finish();
     if dialect != "berlin-group" {
         table.problem("berlin_group", "is for the dialect berlin-group");

@@ -108,6 +108,11 @@ fn what() -> Map<String, Value> {
         "customer_authentication": switch("It authenticates its customers; false at sandboxes that only ask to confirm."),
         "max_consent_days": number("Longest life of a consent, days."),
         "max_history_days": number("Oldest data that it gives, days; 90 if absent."),
+        "fresh_history": table("Older data that it gives for a while after authentication.", &["minutes", "days"], json!({
+            "minutes": number("For so long, from the lodging of the consent."),
+            "days": number("Oldest data then."),
+        })),
+        "max_days_per_query": number("Most days of transactions that one question may ask for, both ends counted; any if absent."),
         "refused_permissions": list("Permissions, in the words of the standard, that it refuses a consent for.", text("A permission.")),
         "absent_paths": list("Paths of the standard that it does not serve.", text("A path.")),
         "extras": list("What it offers beyond the standard.", words("An extra.", &["pots", "vrp-consent-migration"])),
@@ -146,6 +151,7 @@ fn how() -> Map<String, Value> {
         "berlin_group": berlin_group(),
         "uk_open_banking": table("What the standard leaves open, as this bank has it; for the dialect uk-open-banking.", &[], json!({
             "file_report": words("Form of its reports on the payments of a file; it is not asked for any if absent.", FileReport::WORDS),
+            "empty_answer_is_none": switch("A success without a body, in place of a list, means that there are no entries."),
         })),
         "map": map(),
         "tests": list("What the bank answers and what is to be read from it; run by banks test and banks lint.", test()),
@@ -212,6 +218,8 @@ fn berlin_group() -> Value {
             "psu_headers_together": list("Headers about the PSU that are sent together or not at all.", words("A header.", PSU_HEADERS)),
             "psu_id_type": text("PSU-ID-Type, where the bank wants one beside the identifier."),
             "psu_id_unwanted": switch("The identifier of the PSU must not be sent with a consent or payment."),
+            "token_header": text("Header in which it wants the access token; Authorization if absent."),
+            "pain_day_of_at_once": text("Day that stands in pain.001 for a payment at once, YYYY-MM-DD; the day of the order if absent."),
         }),
     )
 }

@@ -46,7 +46,7 @@ pub(super) fn begun(
         return Ok(Some(EmbeddedSca { place: below(own, &id), started: true, step }));
     }
     let links = body.get("_links");
-    let starts = [ANSWER, CHOOSE, PASSWORD].into_iter().any(|[_, start]| links.get(start).exists());
+    let starts = [ANSWER, CHOOSE, PASSWORD].into_iter().any(|[_, start]| links.of_any(start).exists());
     // Else it goes on in an authorisation that the bank does not name.
     Ok(starts.then(|| EmbeddedSca { place: own.clone(), started: false, step }))
 }
@@ -171,7 +171,7 @@ fn step(
         }
     }
     let links = root.get("_links");
-    let has = |names: [&str; 2]| names.into_iter().any(|name| links.get(name).exists());
+    let has = |names: [&str; 2]| names.into_iter().any(|name| links.of_any(name).exists());
     if has(ANSWER) {
         return Ok(Some(EmbeddedStep::Answer(Box::new(challenge(root, before)?))));
     }
@@ -180,13 +180,13 @@ fn step(
         let methods = methods.items()?.iter().map(method).collect::<Result<Vec<_>, _>>()?;
         return Ok((!methods.is_empty()).then_some(EmbeddedStep::Choose(methods)));
     }
-    if links.get(SECOND_PASSWORD).exists() {
+    if links.of_any(SECOND_PASSWORD).exists() {
         return Ok(Some(EmbeddedStep::SecondPassword));
     }
     if has(PASSWORD) {
         return Ok(Some(EmbeddedStep::Password));
     }
-    if links.get(IDENTIFY).exists() {
+    if links.of_any(IDENTIFY).exists() {
         return Ok(Some(EmbeddedStep::Identify));
     }
     let approach = response.header_text("aspsp-sca-approach").unwrap_or_default();
@@ -251,7 +251,11 @@ fn challenge(root: &Node<'_>, before: &Challenge) -> Result<Challenge, BankError
         Some(typed) => typed,
         None => vec![text],
     });
-    let length = data.get("otpMaxLength");
+    // Some leave out a letter.
+    let either = |name: &'static str, misspelt: &'static str| {
+        data.get(if data.get(name).exists() { name } else { misspelt })
+    };
+    let length = either("otpMaxLength", "optMaxLength");
     let max_length =
         length.word()?.map(|digits| digits.parse().map_err(|_| length.malformed())).transpose()?;
     Ok(Challenge {
@@ -260,7 +264,7 @@ fn challenge(root: &Node<'_>, before: &Challenge) -> Result<Challenge, BankError
         data: typed.collect(),
         image_link: image_link.filter(|_| picture.is_none()),
         image: picture,
-        digits: data.get("otpFormat").text()?.as_deref() == Some("integer"),
+        digits: either("otpFormat", "optFormat").text()?.as_deref() == Some("integer"),
         max_length,
     })
 }
@@ -283,7 +287,7 @@ fn authorisation_id(root: &Node<'_>) -> Result<Option<String>, BankError> {
     }
     let links = root.get("_links");
     for name in ["scaStatus", ANSWER[0], CHOOSE[0], SECOND_PASSWORD, PASSWORD[0], IDENTIFY] {
-        let link = links.get(name);
+        let link = links.of_any(name);
         let Some(text) = link_text(&link)? else { continue };
         let path = text.split(['?', '#']).next().unwrap_or_default();
         let after = path.rsplit_once("/authorisations/").map(|(_, id)| id.trim_end_matches('/'));

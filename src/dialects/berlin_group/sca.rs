@@ -16,10 +16,10 @@ pub(crate) fn sca_start(
     own: &Url,
 ) -> Result<ScaStart, BankError> {
     let links = body.get("_links");
-    if let Some(url) = browser_link(profile, &links.get("scaRedirect"))? {
+    if let Some(url) = browser_link(profile, &links.of_any("scaRedirect"))? {
         return Ok(ScaStart::Redirect(url));
     }
-    if let Some(metadata) = browser_link(profile, &links.get("scaOAuth"))? {
+    if let Some(metadata) = browser_link(profile, &links.of_any("scaOAuth"))? {
         return Ok(ScaStart::OAuth { scope, intent_id: None, metadata: Some(metadata) });
     }
     let approach = response.header_text("aspsp-sca-approach").unwrap_or_default();
@@ -31,7 +31,7 @@ pub(crate) fn sca_start(
         return Ok(ScaStart::OAuth { scope, intent_id: None, metadata: None });
     }
     let explicit = ["startAuthorisation", "startAuthorisationWithPsuIdentification"];
-    if explicit.iter().any(|name| links.get(name).exists()) {
+    if explicit.iter().any(|name| links.of_any(name).exists()) {
         return Ok(ScaStart::Explicit { link: own.clone() });
     }
     // Whether a bank may have what its customers know from us is the profile's word.
@@ -53,7 +53,7 @@ pub(crate) fn sca_start(
         "selectAuthenticationMethod",
         "authoriseTransaction",
     ];
-    if credentials.iter().any(|name| links.get(name).exists()) {
+    if credentials.iter().any(|name| links.of_any(name).exists()) {
         return Ok(ScaStart::Unsupported);
     }
     if profile.authorization_server.is_some() && approach.eq_ignore_ascii_case("REDIRECT") {
@@ -79,7 +79,7 @@ pub(super) fn link_text(link: &Node<'_>) -> Result<Option<String>, BankError> {
 /// The next page of a list, as the links beside it say.
 pub(super) fn next_of(profile: &Profile, holder: &Node<'_>) -> Result<Option<NextPage>, BankError> {
     let links = holder.get("_links");
-    let next = links.get("next");
+    let next = links.of_any("next");
     let Some(link) = link_text(&next)? else { return Ok(None) };
     NextPage::of(profile, &profile.accounts_api()?.url, &link, &next.pointer()).map(Some)
 }

@@ -150,6 +150,25 @@ fn a_next_page_never_leads_away_from_the_bank() {
     assert!(guard.admit(&profile, &next).is_err(), "a circle");
 }
 
+/// Links are objects, plain texts, or a list of objects of one member each.
+#[test]
+fn links_are_read_in_every_form() {
+    let profile = profile();
+    let next = "/v1/accounts/1/transactions?page=1";
+    for links in [
+        json!({ "next": { "href": next } }),
+        json!({ "first": "/v1/accounts/1/transactions?page=0", "next": next }),
+        json!([{ "account": { "href": "/v1/accounts/1" } }, { "next": { "href": next } }]),
+    ] {
+        let body = json!({ "transactions": { "booked": [], "_links": links } });
+        let cx = context(&profile);
+        let asked = BerlinGroup.transactions(&cx, "1", &TransactionQuery::default()).unwrap();
+        let response = answer(200, &[("content-type", "application/json")], &body);
+        let page = BerlinGroup.transactions_read(&cx, &asked, &response).unwrap();
+        assert!(page.next.unwrap().url().as_str().ends_with(next), "{body}");
+    }
+}
+
 #[test]
 fn a_payment_is_written_as_ordered_and_its_echo_compared() {
     let profile = profile();

@@ -28,9 +28,9 @@ pub(crate) fn transactions_of(
     let root = Node::root(bank, &body);
     let of_card = root.get("cardTransactions").exists();
     let report = root.get(if of_card { "cardTransactions" } else { "transactions" });
-    if !report.exists() && root.get("_links").get("download").exists() {
+    if !report.exists() && root.get("_links").of_any("download").exists() {
         let links = root.get("_links");
-        let download = links.get("download");
+        let download = links.of_any("download");
         return Err(BankError::new(bank, BankErrorKind::Unsupported).at(download.pointer()));
     }
     let rules = Rules::of(profile);

@@ -72,3 +72,17 @@ fn a_transfer_from_no_account_or_to_no_iban_is_refused() {
     let error = credit_transfers(&cx, &Payment::of(&order)).unwrap_err();
     assert_eq!((error.kind, error.field.as_deref()), (BankErrorKind::Unsupported, Some("creditor_account")));
 }
+
+#[test]
+fn a_transfer_at_once_has_the_day_that_the_bank_wants() {
+    let mut bank = profile();
+    let day = |bank: &Profile| {
+        let order = ordered();
+        let text = credit_transfers(&context(bank), &Payment::of(&order)).unwrap();
+        let (_, rest) = text.split_once("<ReqdExctnDt>").unwrap();
+        rest[..10].to_owned()
+    };
+    assert_ne!(day(&bank), "1999-01-01");
+    bank.berlin_group.pain_day_of_at_once = "1999-01-01".parse().ok();
+    assert_eq!(day(&bank), "1999-01-01");
+}

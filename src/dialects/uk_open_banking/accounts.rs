@@ -149,6 +149,9 @@ impl AccountInformation for UkOpenBanking {
         _asked: &BankRequest,
         response: &BankResponse,
     ) -> Result<Page<Transaction>, BankError> {
+        if nothing(cx, response) {
+            return Ok(Page { items: Vec::new(), next: None });
+        }
         let rules = Rules::of(cx.profile);
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
@@ -169,6 +172,13 @@ impl AccountInformation for UkOpenBanking {
     fn next_page(&self, cx: &CallContext<'_>, link: &NextPage) -> Result<BankRequest, BankError> {
         request(cx, Method::GET, link.url().clone(), Effect::Read, None)
     }
+}
+
+/// A success without a body, where the bank means no entries by it.
+fn nothing(cx: &CallContext<'_>, response: &BankResponse) -> bool {
+    cx.profile.uk_open_banking.empty_answer_is_none
+        && response.status.is_success()
+        && response.body.trim_ascii().is_empty()
 }
 
 /// An empty list may be left out of `Data`, but `Data` itself never.

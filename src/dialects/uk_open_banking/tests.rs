@@ -372,6 +372,23 @@ fn hostile_answers_give_typed_errors() {
     assert!(query.url.as_str().ends_with("/aisp/accounts/a%2F..%2Fb%3Fc/transactions"));
 }
 
+#[test]
+fn an_answer_without_a_body_is_no_entry_where_the_bank_means_it_so() {
+    let (mut profile, token) = (profile("4.0"), SecretString::from("t"));
+    let read = |profile: &Profile, status: u16| {
+        let status = StatusCode::from_u16(status).unwrap();
+        let response = BankResponse { status, headers: HeaderMap::new(), body: bytes::Bytes::new() };
+        let asked =
+            UkOpenBanking.transactions(&context(profile, &token), "1", &TransactionQuery::default()).unwrap();
+        let page = UkOpenBanking.transactions_read(&context(profile, &token), &asked, &response);
+        page.map(|page| page.items.len()).map_err(|error| error.kind)
+    };
+    assert_eq!(read(&profile, 200), Err(BankErrorKind::MalformedResponse));
+    profile.uk_open_banking.empty_answer_is_none = true;
+    assert_eq!(read(&profile, 200), Ok(0));
+    assert_eq!(read(&profile, 401), Err(BankErrorKind::TokenInvalid));
+}
+
 fn entries(resource: AccountResource, list: Value) -> Vec<ResourceEntry> {
     let (profile, token) = (profile("4.0"), SecretString::from("t"));
     let response = answer(200, &json!({ "Data": list, "Links": {}, "Meta": {} }));

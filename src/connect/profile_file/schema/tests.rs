@@ -26,6 +26,8 @@ const EVERYTHING: &str = r#"
     customer_authentication = true
     max_consent_days = 90
     max_history_days = 90
+    fresh_history = { minutes = 15, days = 730 }
+    max_days_per_query = 180
     refused_permissions = ["ReadPAN"]
     absent_paths = ["/party"]
     extras = ["pots"]
@@ -36,7 +38,7 @@ const EVERYTHING: &str = r#"
     recurring_api = { use = "4.0", "1.3" = "https://b.example/1", "3.1" = "https://b.example/3", "4.0" = "deployment" }
     payee_verification = { address = "https://b.example/cop", requesting_bic = "EXMPGB2L" }
     bank_codes = ["20-00-00"]
-    uk_open_banking = { file_report = "pain.002" }
+    uk_open_banking = { file_report = "pain.002", empty_answer_is_none = true }
     client_id = "deployment"
     client_auth = "certificate"
     financial_id = "deployment"
@@ -106,6 +108,8 @@ const EVERYTHING_BERLIN: &str = r#"
     psu_headers_together = ["psu-ip-address"]
     psu_id_type = "RETAIL"
     psu_id_unwanted = true
+    token_header = "psd2-authorization"
+    pain_day_of_at_once = "1999-01-01"
     [brand.notifications]
     push = true
     content = ["SCA", "PROCESS"]

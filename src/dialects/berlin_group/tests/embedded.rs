@@ -185,6 +185,15 @@ fn a_challenge_is_read_with_all_that_helps_to_answer_it() {
         max_length: Some(6),
     };
     assert!(step(&body) == EmbeddedStep::Answer(Box::new(expected.clone())));
+    // Members that lack a letter, and one text in the place of a list.
+    let misspelt = json!({
+        "scaStatus": "scaMethodSelected",
+        "challengeData": { "data": "87", "optMaxLength": "6", "optFormat": "integer" },
+        "_links": links,
+    });
+    let EmbeddedStep::Answer(challenge) = step(&misspelt) else { panic!("{misspelt}") };
+    assert_eq!(challenge.data, ["87"]);
+    assert_eq!((challenge.digits, challenge.max_length), (true, Some(6)));
     // Another try: the bank says nothing of the challenge, which is still the same.
     let again = json!({ "scaStatus": "scaMethodSelected", "_links": links });
     let next = given(&at(EmbeddedStep::Answer(Box::new(expected.clone()))), &again).ok().unwrap();

@@ -127,6 +127,21 @@ fn headers_are_those_that_the_bank_wants() {
 }
 
 #[test]
+fn the_token_goes_where_the_bank_looks_for_it() {
+    let token = secrecy::SecretString::from("t-1");
+    for (options, name, other) in [
+        ("", "authorization", "psd2-authorization"),
+        ("token_header = \"PSD2-AUTHORIZATION\"", "psd2-authorization", "authorization"),
+    ] {
+        let profile = bank(options);
+        let cx = CallContext { access_token: Some(&token), ..context(&profile) };
+        let request = ConsentLodging::lodge(&BerlinGroup, &cx, &wanted(ACCOUNTS, None)).unwrap();
+        assert_eq!((request.header_text(name), request.header_text(other)), (Some("Bearer t-1"), None));
+        assert!(request.headers[name].is_sensitive());
+    }
+}
+
+#[test]
 fn transactions_are_asked_for_in_the_status_and_formats_of_the_bank() {
     let request = |options: &str, status| {
         let profile = bank(options);

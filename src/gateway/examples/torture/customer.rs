@@ -62,14 +62,22 @@ pub struct Record {
     pub orders_sent: u32,
     /// It is for the day after.
     pub later: bool,
-    /// Where such orders are made.
+    /// Where such orders are asked about.
     pub place: &'static str,
+    /// Under the mandate, so that nobody approves it.
+    pub under_mandate: bool,
+    /// Of each payment, in hundredths.
+    pub cents: u64,
 }
 
 /// Where payments are ordered one by one.
 const PAYMENTS: &str = "/v1/payments";
 /// Where they are ordered many at once.
 pub const BATCHES: &str = "/v1/payment-batches";
+/// Where mandates are.
+pub const MANDATES: &str = "/v1/mandates";
+/// The bank that some are paid from under a mandate.
+const MANDATE_BANK: &str = "gb-albion-bank";
 
 impl Record {
     pub fn note(&mut self, asked_at: Timestamp, payment: &Value) {
@@ -92,6 +100,8 @@ pub struct Customer {
     pub people: Client,
     pub chance: Chance,
     pub token: SecretString,
+    /// Under which some are paid.
+    pub mandate: String,
 }
 
 impl Customer {
@@ -116,8 +126,9 @@ impl Customer {
             orders_sent: 0,
             later: false,
             place: PAYMENTS,
+            under_mandate: false,
+            cents: self.chance.between(1, 9),
         };
-        let cents = self.chance.between(1, 9);
         let creditor = if iban.is_empty() {
             json!({ "sort_code_account_number": { "sort_code": "990011", "account_number": "20000018" } })
         } else {
@@ -125,7 +136,7 @@ impl Customer {
         };
         let mut order = json!({
             "institution_id": bank,
-            "amount": { "amount": format!("0.0{cents}"), "currency": currency },
+            "amount": { "amount": format!("0.0{}", record.cents), "currency": currency },
             "creditor": { "name": "Corner Bookshop" },
             "creditor_account": creditor,
             "debtor_account": null,
@@ -145,11 +156,16 @@ impl Customer {
         if !record.later && !iban.is_empty() && self.chance.percent(15) {
             batch_of(&mut record, &mut order, self.chance.between(2, 4));
         }
+        // Some are made under a mandate.
+        if !record.later && bank == MANDATE_BANK && self.chance.percent(25) {
+            record.under_mandate = true;
+            order = json!({ "amount": order.get("amount"), "end_to_end_id": name });
+        }
         let Some(ordered) = self.order(&mut record, &name, &order).await else { return record };
         let start = ordered.text("/authorization/href");
         let id = ordered.text("/id");
         // Some never come.
-        if !self.chance.percent(4) {
+        if !record.under_mandate && !self.chance.percent(4) {
             self.approve(&start).await;
         }
         self.watch(&mut record, &id).await;
@@ -158,7 +174,8 @@ impl Customer {
 
     /// Sends an order until it is answered.
     async fn order(&mut self, record: &mut Record, key: &str, order: &Value) -> Option<Answer> {
-        let place = record.place;
+        let under = format!("{MANDATES}/{}/payments", self.mandate);
+        let place = if record.under_mandate { under.as_str() } else { record.place };
         let all = async {
             let mut beat = tokio::time::interval(PAUSE);
             let mut answered = None;
@@ -269,6 +286,40 @@ impl Customer {
             self.token = token;
         }
     }
+}
+
+/// A mandate that is wide enough for all, given before anything is broken.
+pub async fn mandate(tpp: &Tpp, token: &SecretString, people: &Client) -> anyhow::Result<String> {
+    let wanted = json!({
+        "institution_id": MANDATE_BANK,
+        "scheme": "SWEEPING",
+        "constraints": {
+            "max_per_payment": { "amount": "1.00", "currency": "GBP" },
+            "periodic_limits": [{
+                "period": "YEAR", "alignment": "CONSENT",
+                "max_amount": { "amount": "100000.00", "currency": "GBP" },
+            }],
+        },
+        "creditor": { "name": "Anna Archer" },
+        "creditor_account": {
+            "sort_code_account_number": { "sort_code": "990011", "account_number": "20000018" },
+        },
+        "redirect_uri": RETURN,
+    });
+    let ordered = tpp.post(token, MANDATES, &wanted).await?.expect(201)?;
+    let start = ordered.text("/authorization/href");
+    Browser::new(people.clone(), "anna", "sandbox").walk(&start, RETURN).await?;
+    let place = format!("{MANDATES}/{}", ordered.text("/id"));
+    let given = async {
+        let mut beat = tokio::time::interval(PAUSE);
+        loop {
+            beat.tick().await;
+            if tpp.get(token, &place).await?.text("/status") == "AUTHORIZED" {
+                return Ok::<_, anyhow::Error>(ordered.text("/id"));
+            }
+        }
+    };
+    timeout(APPROVAL, given).await?
 }
 
 /// Makes a batch of an order: so many payments of the same kind.

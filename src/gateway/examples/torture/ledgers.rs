@@ -13,7 +13,7 @@ use modelbank::LedgerLine;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::customer::{BATCHES, Record};
+use super::customer::{BATCHES, MANDATES, Record};
 
 /// How long the gateway has to bring everything to an end, and longer for each payment.
 const SETTLING: Duration = Duration::from_secs(180);
@@ -151,8 +151,41 @@ fn payment_of(kept: &Value, place: usize) -> &Value {
     kept.get("payments").map_or(kept, |payments| payments.get(place).unwrap_or(&Value::Null))
 }
 
+/// What is drawn on the mandate is what was executed under it, and what may have been.
+pub async fn drawn(
+    tpp: &Tpp,
+    mandate: &str,
+    records: &[Record],
+    found: &HashMap<String, Value>,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    let token = super::customer::first_token(tpp).await?;
+    let shown = tpp.get(&token, &format!("{MANDATES}/{mandate}")).await?.expect(200)?;
+    let used = shown.text("/constraints/periodic_limits/0/used_amount/amount");
+    let used: u64 = used.replace('.', "").parse().context("what is drawn on the mandate")?;
+    let (mut executed, mut open) = (0_u64, 0_u64);
+    for record in records.iter().filter(|record| record.under_mandate) {
+        let payment = record.ids.first().and_then(|id| found.get(id));
+        match payment.and_then(|payment| payment.get("outcome")?.as_str()) {
+            Some("executed") => executed = executed.saturating_add(record.cents),
+            Some("unknown") => open = open.saturating_add(record.cents),
+            Some(_) | None => {}
+        }
+    }
+    findings.counts.insert("drawn on the mandate, hundredths", usize::try_from(used)?);
+    if used < executed || used > executed.saturating_add(open) {
+        let violation = format!("drawn wrong: {used} of {executed} executed and {open} open");
+        findings.violations.push(violation);
+    }
+    Ok(())
+}
+
 fn one(record: &Record, kept: Option<&Value>, lines: &[&[LedgerLine]], findings: &mut Findings) {
-    findings.count(if record.place == BATCHES { "batches" } else { "payments" });
+    findings.count(match record {
+        Record { under_mandate: true, .. } => "payments under a mandate",
+        Record { place: BATCHES, .. } => "batches",
+        Record { .. } => "payments",
+    });
     let mut executed = Vec::new();
     for lines in lines {
         let times: Vec<_> = lines.iter().filter_map(|line| line.executed_at).collect();
@@ -187,9 +220,9 @@ fn one(record: &Record, kept: Option<&Value>, lines: &[&[LedgerLine]], findings:
         }
     }
     if record.ids.is_empty() {
-        // Nobody was told of a payment: the bank must not have one.
+        // Nobody was told of a payment: the bank must not have one, since nobody approved any.
         findings.count("never answered");
-        if executed.iter().any(Option::is_some) {
+        if !record.under_mandate && executed.iter().any(Option::is_some) {
             findings.violation("told wrong", record, "executed, and the order was never answered");
         }
         return;

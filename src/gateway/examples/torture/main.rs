@@ -129,6 +129,8 @@ async fn main() -> anyhow::Result<()> {
     let endpoint = json!({ "url": receiver.url, "events": [] });
     tpp.post(&token, "/v1/webhook-endpoints", &endpoint).await?.expect(201)?;
 
+    let mandate = customer::mandate(&tpp, &token, &anybody).await?;
+
     let over = Arc::new(AtomicBool::new(false));
     let next = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
@@ -142,6 +144,7 @@ async fn main() -> anyhow::Result<()> {
                 people: anybody.clone(),
                 chance: Chance::of(seed, number),
                 token: token.clone(),
+                mandate: mandate.clone(),
             };
             let (next, last) = (Arc::clone(&next), options.payments);
             tokio::spawn(async move {
@@ -182,6 +185,7 @@ async fn main() -> anyhow::Result<()> {
     let busy = started.elapsed();
     let found = ledgers::settled(&tpp, &clock, &records).await?;
     let mut findings = ledgers::compare(&records, &found, &banks);
+    ledgers::drawn(&tpp, &mandate, &records, &found, &mut findings).await?;
     told_of_all(&tpp, &clock, &found, &receiver).await;
     ledgers::events(&found, &receiver.arrived(), &mut findings);
 
