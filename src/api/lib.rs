@@ -29,6 +29,7 @@ mod status;
 mod sync;
 mod transactions;
 mod view;
+mod vocabulary;
 mod webhooks;
 
 use std::sync::Arc;
@@ -190,13 +191,18 @@ fn documented() -> OpenApiRouter<Api> {
 /// The OpenAPI 3.1 document.
 #[must_use]
 pub fn document() -> OpenApi {
-    documented().into_openapi()
+    with_forms(documented().into_openapi())
+}
+
+fn with_forms(mut document: OpenApi) -> OpenApi {
+    vocabulary::write(&mut document);
+    document
 }
 
 /// The routes of the API, with `GET /openapi.json`.
 pub fn routes(api: Api) -> Router {
     let (router, document) = documented().split_for_parts();
-    let document = Arc::new(document);
+    let document = Arc::new(with_forms(document));
     router
         .route("/openapi.json", axum::routing::get(move || async move { axum::Json((*document).clone()) }))
         .with_state(api)

@@ -64,9 +64,10 @@ impl<'a> Node<'a> {
     /// As [`Node::get`], and also where a bank lists objects of one member each in the
     /// place of one object.
     pub(crate) fn of_any<'n>(&'n self, name: &'n str) -> Node<'n> {
-        let value = match self.value {
-            Tree::List(items) => items.iter().find_map(|item| item.get(name)),
-            one => one.get(name),
+        let value = if let Tree::List(items) = self.value {
+            items.iter().find_map(|item| item.get(name))
+        } else {
+            self.value.get(name)
         };
         Node { bank: self.bank, value: value.unwrap_or(&ABSENT), place: Place::Member(self, name) }
     }

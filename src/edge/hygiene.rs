@@ -19,10 +19,11 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
+use crate::filter::{Filter, Judgement, filtered, report};
 use crate::{PeerIdentity, PeerLimiter};
 
 /// Why a request goes no further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The body is larger than this many bytes.
     BodyTooLarge(usize),
@@ -34,6 +35,10 @@ pub enum Refusal {
     Path,
     /// A request body arrives encoded (compressed).
     Encoded,
+    /// The body ended before it was whole.
+    BodyEndedEarly,
+    /// The filter has something against it.
+    Filtered(Judgement),
     /// There is not exactly one Host.
     Host,
     /// The method is not one we answer.
@@ -55,6 +60,8 @@ pub struct EdgeConfig {
     pub deadline: Duration,
     /// Counts requests per peer.
     pub limiter: Arc<PeerLimiter>,
+    /// Looks into requests, if there is one.
+    pub filter: Option<Arc<dyn Filter>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -73,6 +80,7 @@ pub fn protect(router: Router, config: EdgeConfig) -> Router {
         // Counting is cheaper than looking, so count first.
         .layer(from_fn_with_state(Arc::clone(&state), count))
         .layer(from_fn_with_state(Arc::clone(&state), inspect))
+        .layer(from_fn_with_state(Arc::clone(&state), look_into))
         .layer(from_fn_with_state(state, deadline))
         // Innermost: a panic becomes an answer that the layers above still stamp.
         .layer(CatchPanicLayer::custom(move |_: Box<dyn std::any::Any + Send>| {
@@ -141,6 +149,24 @@ async fn inspect(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Ne
             }
             (edge.refuse)(refusal, id)
         }
+    }
+}
+
+/// Shows the request to the filter. Looking is dearer than counting, and comes after it.
+async fn look_into(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next) -> Response {
+    let Some(filter) = &edge.filter else { return next.run(request).await };
+    let id = id_of(&request);
+    let whole = filtered(filter.as_ref(), edge.max_body, request);
+    match tokio::time::timeout(edge.deadline, whole).await {
+        Ok(Ok((request, objections))) => {
+            let mut response = next.run(request).await;
+            if !objections.is_empty() {
+                report(&objections, &mut response);
+            }
+            response
+        }
+        Ok(Err(refusal)) => (edge.refuse)(refusal, id),
+        Err(_) => (edge.refuse)(Refusal::TimedOut(edge.deadline), id),
     }
 }
 

@@ -524,12 +524,18 @@ fn call_for(row: &mut PaymentRow, attention: Option<&'static str>, now: Timestam
 
 /// A payment whose submission may have been lost is never submitted again. Where the bank
 /// says for most of an hour no more than that it has the order, or nothing of any order for
-/// a day, a person must look there; it is asked on, and its last word ends that.
+/// a day, a person must look there; it is asked on, and its last word ends that. So it is with
+/// an order that the PSU took to the bank and has approved nothing of for a day (for a week,
+/// where others must approve, too): it may be approved there still, and then it is executed.
 fn note_patience(row: &mut PaymentRow, now: Timestamp) {
     let lost = row.state == PaymentState::Unknown
         || (row.state == PaymentState::Submitted && row.bank.payment_id.is_none());
     let silent = row.bank.unanswered_since.is_some_and(|since| later(since, DAY) <= now);
-    if !lost && row.bank.unanswered_since.is_none() {
+    let others = row.bank.iso_status.as_deref() == Some(IsoPaymentStatus::PartiallyAuthorised.as_str());
+    let approval = if others { 7 * DAY } else { DAY };
+    let waiting = row.state == PaymentState::Authorizing && later(row.created_at, approval) <= now;
+    let silent = silent || waiting;
+    if !lost && !waiting && row.bank.unanswered_since.is_none() {
         row.bank.attention = None;
     } else if row.bank.attention.is_none() && (silent || (lost && row.bank.polls >= PATIENCE)) {
         call_for(row, Some("payment.open_at_bank"), now);

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
+use crate::filter::FilterMode;
 use crate::keys::Purpose;
 
 pub use clients::{ClientsArgs, ClientsCommand};
@@ -103,6 +104,10 @@ pub struct SandboxArgs {
     /// Requests that one peer may make per second, twice as many at once.
     #[arg(long, default_value_t = 500, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub peer_rate: u32,
+    /// What becomes of requests that are not as the interface describes them, or look like an
+    /// attack: they pass unseen, pass with a header that tells of it, or are refused.
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    pub filter: FilterMode,
     /// Keep state in PostgreSQL instead of SQLite: the databases NAME_global,
     /// NAME_uk and NAME_eu are made beside the one named.
     #[arg(long, env = "CONSENTRY_DATABASE_URL", value_name = "URL", hide_env_values = true)]

@@ -6,6 +6,7 @@ pub mod cli;
 mod commands;
 pub mod demo;
 mod deployments;
+mod filter;
 mod keys;
 mod plugged;
 mod private_file;
@@ -13,6 +14,8 @@ mod probe;
 pub mod sandbox;
 mod scorecard;
 mod tape;
+
+pub use filter::FilterMode;
 
 /// Reads a text file that somebody named.
 pub(crate) fn read(file: &std::path::Path) -> anyhow::Result<String> {

@@ -24,7 +24,7 @@ use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
 use crypto::pki::Issued;
 use domain::{Clock, Entropy, Region, ShiftedClock, SystemEntropy};
-use edge::{EdgeConfig, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
+use edge::{EdgeConfig, Filter, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
 use modelbank::{Faults, Habits, Journal, LedgerLine};
 use oauth::{OAuth, SoftwareIssuer};
@@ -44,6 +44,7 @@ use software::SoftwareDirectory;
 use state::DataDir;
 
 use crate::demo::Client;
+use crate::filter::{FilterMode, GatewayFilter};
 use crate::keys::Watch;
 use crate::plugged::Plugged;
 use crate::read;
@@ -92,6 +93,8 @@ pub struct SandboxOptions {
     pub database_url: Option<String>,
     /// Requests that one peer may make per second, twice as many at once.
     pub peer_rate: u32,
+    /// What becomes of requests that are not as described, or look like an attack.
+    pub filter: FilterMode,
     /// The Redis through which several gateways on one database tell each other
     /// what was revoked.
     pub redis_url: Option<String>,
@@ -129,6 +132,7 @@ impl SandboxOptions {
             payee_verifications_per_day: 1_000,
             event_heartbeat: Duration::from_secs(15),
             peer_rate: 500,
+            filter: FilterMode::Report,
             database_url: None,
             redis_url: None,
             clock: clock.clone(),
@@ -269,7 +273,8 @@ impl Sandbox {
             clients: oauth::Clients::default(),
         };
         let tasks = TaskTracker::new();
-        let edge = |router: Router| protect(router, edge_config(&options));
+        let filter = GatewayFilter::of(options.filter, true)?;
+        let edge = |router: Router| protect(router, edge_config(&options, filter.clone()));
         let page_routes = oauth.page_routes().merge(published_seal::routes(&pki)?);
         let page_router = edge(with_fallbacks(page_routes));
         let directory = Arc::new(directory::load(stores.global()).await?);
@@ -458,7 +463,7 @@ fn port_hint(address: SocketAddr) -> String {
     )
 }
 
-fn edge_config(options: &SandboxOptions) -> EdgeConfig {
+fn edge_config(options: &SandboxOptions, filter: Option<Arc<dyn Filter>>) -> EdgeConfig {
     let per_second = NonZeroU32::new(options.peer_rate).unwrap_or(NonZeroU32::MIN);
     let burst = per_second.saturating_add(options.peer_rate);
     EdgeConfig {
@@ -466,6 +471,7 @@ fn edge_config(options: &SandboxOptions) -> EdgeConfig {
         max_body: 256 * 1024,
         deadline: Duration::from_secs(30),
         limiter: Arc::new(PeerLimiter::new(per_second, burst)),
+        filter,
         clock: Arc::clone(&options.clock),
         entropy: Arc::clone(&options.entropy),
     }

@@ -66,6 +66,11 @@ codes! {
     Invalid = "request.invalid", UNPROCESSABLE_ENTITY, "client", false, "The request is invalid";
     /// A query parameter is unknown, repeated or wrong.
     Query = "request.query", BAD_REQUEST, "client", false, "A query parameter is wrong";
+    /// The request looks like an attack on this service. If it is none, tell the operator its
+    /// `X-Request-Id`.
+    Suspicious = "request.suspicious", FORBIDDEN, "client", false, "The request was refused";
+    /// There is too much in the request to be looked at; send less at a time.
+    Effort = "request.effort", PAYLOAD_TOO_LARGE, "client", false, "The request holds too much";
     /// The cursor was changed, or belongs to other parameters.
     CursorInvalid = "request.cursor", BAD_REQUEST, "client", false, "The cursor does not fit the request";
     /// What the cursor stands for is not kept any more; begin anew without one.

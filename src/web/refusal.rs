@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use domain::RequestId;
-use edge::Refusal;
+use edge::{Judgement, ObjectionKind, Refusal};
 
 use crate::{Problem, ProblemCode};
 
@@ -21,10 +21,45 @@ pub fn refuse(refusal: Refusal, request: RequestId) -> Response {
         Refusal::Encoded => Problem::new(ProblemCode::MediaType).detail("A request body is not compressed."),
         Refusal::Host => Problem::new(ProblemCode::Header).detail("There must be exactly one Host."),
         Refusal::Method => Problem::new(ProblemCode::MethodUnknown),
+        Refusal::BodyEndedEarly => Problem::new(ProblemCode::MalformedJson).detail("The body ended early."),
+        Refusal::Filtered(judgement) => filtered(&judgement),
         Refusal::Panic => Problem::new(ProblemCode::Internal),
     };
     tracing::info!(request.id = %request, code = problem.code, "Request {request} refused");
     problem.into_response()
+}
+
+/// What a filter has against a request. Of what looks like an attack nothing is told.
+fn filtered(judgement: &Judgement) -> Problem {
+    let objections = &judgement.objections;
+    let (code, told) = match objections.first().map(|objection| objection.kind) {
+        Some(ObjectionKind::Path) => (ProblemCode::PathUnknown, false),
+        Some(ObjectionKind::Method) => (ProblemCode::MethodUnknown, false),
+        Some(ObjectionKind::Resource) => (ProblemCode::NotFound, false),
+        Some(ObjectionKind::Query) => (ProblemCode::Query, true),
+        Some(ObjectionKind::Header) => (ProblemCode::Header, true),
+        Some(ObjectionKind::MediaType) => (ProblemCode::MediaType, false),
+        Some(ObjectionKind::Malformed) => (ProblemCode::MalformedJson, true),
+        Some(ObjectionKind::Body) => (ProblemCode::Invalid, true),
+        Some(ObjectionKind::Effort) => (ProblemCode::Effort, false),
+        Some(ObjectionKind::Attack) | None => (ProblemCode::Suspicious, false),
+    };
+    let of_query = code == ProblemCode::Query;
+    let problem = Problem::new(code);
+    let problem = if judgement.moves_money { problem.outcome("not_executed") } else { problem };
+    objections.iter().filter(|_| told).fold(problem, |problem, objection| {
+        let (word, detail) = match objection.reason {
+            "unknown_name" => ("unknown", "is not known here"),
+            "repeated" => ("repeated", "given twice"),
+            "missing" => ("missing", "must be given"),
+            "address" => ("address", "an https address of a public host"),
+            "encoding" => ("encoding", "is not encoded as it should be"),
+            "too_deep" => ("too_deep", "is nested too deep"),
+            _ => ("invalid", "is not of the form that it has here"),
+        };
+        let kind = if of_query { "parameter" } else { "field" };
+        problem.error(&objection.place, &format!("{kind}.{word}"), detail)
+    })
 }
 
 /// Answers a path that does not exist.

@@ -26,6 +26,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         payee_verifications_per_day: args.payee_verifications_per_day,
         bank_notifications: args.bank_notifications,
         peer_rate: args.peer_rate,
+        filter: args.filter,
         database_url: args.database_url.clone(),
         redis_url: args.redis_url.clone(),
         ..SandboxOptions::at(&args.data_dir)

@@ -207,7 +207,11 @@ impl Customer {
                     match answer.status.as_u16() {
                         201 => {
                             record.ids.insert(answer.text("/id"));
-                            record.note(asked_at, &answer.json());
+                            // What was answered before is answered again, whatever has become
+                            // of it since.
+                            let again = answer.header("idempotency-replayed") == Some("true");
+                            let known_at = if again { Timestamp::MIN } else { asked_at };
+                            record.note(known_at, &answer.json());
                             answered = Some(answer);
                         }
                         401 => self.renew().await,

@@ -175,12 +175,17 @@ async fn main() -> anyhow::Result<()> {
         let over = Arc::clone(&over);
         tokio::spawn(async move { supervisor.torment(&over).await.map(|()| supervisor) })
     };
-    let mut records: Vec<Record> = Vec::new();
-    for customer in customers {
-        records.extend(customer.await?);
-    }
-    over.store(true, Ordering::Relaxed);
-    let mut supervisor = torment.await??;
+    let ordered = async {
+        let mut records: Vec<Record> = Vec::new();
+        for customer in customers {
+            records.extend(customer.await?);
+        }
+        over.store(true, Ordering::Relaxed);
+        Ok::<_, anyhow::Error>(records)
+    };
+    // A supervisor that fails ends it all: without gateways nobody is answered.
+    let ended = async { anyhow::Ok(torment.await??) };
+    let (records, mut supervisor) = tokio::try_join!(ordered, ended)?;
     supervisor.heal().await?;
     let busy = started.elapsed();
     let found = ledgers::settled(&tpp, &clock, &records).await?;

@@ -159,7 +159,7 @@ async fn a_bank_that_is_down_at_authorization_sends_the_psu_back() {
 /// Requests that name nothing, or nonsense.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_that_make_no_sense_are_told_why() {
-    let gw = TestGateway::start().await;
+    let gw = TestGateway::that_reports().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts payments").await.unwrap();
     let consent = |bank: &str| json!({ "type": "ACCOUNT_INFORMATION", "institution_id": bank, "permissions": ["READ_BALANCES"] });

@@ -273,7 +273,7 @@ async fn a_new_address_is_taken_when_it_has_answered() {
 /// like what is new.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sandbox_asks_for_no_challenge() {
-    let gw = TestGateway::start().await;
+    let gw = TestGateway::that_reports().await;
     let hooked = Hooked::with(&gw, json!({})).await;
     assert_eq!(hooked.endpoint["status"], "enabled");
     let elsewhere = json!({ "url": "https://localhost:9/hooks", "events": ["consent.created"] });

@@ -306,7 +306,7 @@ async fn endpoints_are_the_clients_own_and_hear_what_they_asked_for() {
 /// Addresses and event types that make no sense are refused at registration.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_webhook_that_cannot_work_is_refused() {
-    let gw = TestGateway::start().await;
+    let gw = TestGateway::that_reports().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("accounts").await.unwrap();
     for (url, events) in [

@@ -108,7 +108,7 @@ async fn metadata_that_cannot_work_is_refused() {
 /// FAPI 2.0 SP (RS4, RS7): the API tells what is wrong with a certificate, with a challenge.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_api_says_what_is_wrong_with_a_certificate() {
-    let gw = TestGateway::start().await;
+    let gw = TestGateway::that_reports().await;
     let tpp = gw.tpp().await;
     let token = tpp.own_token("accounts").await.unwrap();
     let look_alike = Authority::new("Consentry sandbox root", SystemClock.now()).unwrap();

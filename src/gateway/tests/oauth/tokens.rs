@@ -22,7 +22,7 @@ async fn get(tpp: &Tpp, path: &str, headers: &[(&str, &str)]) -> Answer {
 /// [module: happy-flow]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_is_taken_from_the_authorization_header_only() {
-    let gw = TestGateway::start().await;
+    let gw = TestGateway::that_reports().await;
     let tpp = gw.tpp().await;
     let granted = gw.granted(&tpp, &[UK]).await;
     let token = granted.token.expose_secret();

@@ -223,7 +223,7 @@ async fn a_batch_can_be_a_message_in_xml() {
 /// Everything that is wrong, each at its place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_batch_names_every_mistake_by_its_place() {
-    let gw = TestGateway::start().await;
+    let gw = TestGateway::that_reports().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
     let mut order = batch(&gw, &tpp, EU, &["1.10", "0.00"]).await;

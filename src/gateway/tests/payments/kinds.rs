@@ -190,7 +190,7 @@ async fn the_page_says_when_a_payment_is_made_and_who_bears_charges() {
 /// Dates, series, rails: every mistake by its place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_for_another_day_names_every_mistake() {
-    let gw = TestGateway::start().await;
+    let gw = TestGateway::that_reports().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
     let today = day(&*gw.clock, 0);
@@ -316,6 +316,44 @@ async fn an_order_that_its_bank_says_no_more_of_is_flagged_after_a_day() {
     clock.advance(2 * DAY);
     let payment = until(&gw, &tpp, &id, |payment| payment["attention"].is_object()).await;
     assert_eq!(payment["attention"]["code"], "payment.open_at_bank");
+    gw.sandbox.stop().await;
+}
+
+/// At a bank that executes on the PSU's word alone, an order that the PSU left there can be
+/// approved as long as the bank keeps it. After a day a person must look; the bank's last
+/// word ends that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_its_psu_left_at_the_bank_is_flagged_after_a_day() {
+    let (gw, clock) = TestGateway::with_shifted_clock().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let order = transfer(EU, "7.17");
+    let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+    let bank = gw.sandbox.bank_pages(EU).unwrap();
+    let start = ordered.text("/authorization/href");
+    let mut person = gw.person();
+    let left = person.walk(&start, &bank).await.unwrap();
+    let id = ordered.text("/id");
+    until(&gw, &tpp, &id, |payment| payment["state"] == "AUTHORIZING").await;
+    let polls = async || gw.sandbox.gateway().any_payment(id.parse().unwrap()).await.unwrap().bank.polls;
+    let before = polls().await;
+    clock.advance(DAY / 2);
+    let mut beat = tokio::time::interval(Duration::from_millis(30));
+    while polls().await <= before {
+        beat.tick().await;
+    }
+    assert!(until(&gw, &tpp, &id, |_| true).await["attention"].is_null());
+    clock.advance(DAY);
+    let flagged = until(&gw, &tpp, &id, |payment| payment["attention"].is_object()).await;
+    assert_eq!(flagged["attention"]["code"], "payment.open_at_bank");
+    assert_eq!((&flagged["state"], &flagged["final"]), (&json!("AUTHORIZING"), &json!(false)));
+    // She comes back to the bank's page and approves. Our session has ended meanwhile, and leads
+    // her out.
+    drop(person.walk(left.url.as_str(), RETURN).await);
+    clock.advance(600);
+    let settled = until(&gw, &tpp, &id, |payment| payment["final"] == true).await;
+    assert_eq!((&settled["state"], &settled["attention"]), (&json!("SETTLED"), &Value::Null));
+    assert_eq!(moved(&gw, EU, "7.17"), 1);
     gw.sandbox.stop().await;
 }
 

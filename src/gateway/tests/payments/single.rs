@@ -523,7 +523,7 @@ async fn an_approved_payment_survives_the_end_of_its_process() {
 /// Orders that no bank could execute are told everything that is wrong.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_cannot_be_executed_names_every_mistake() {
-    let gw = TestGateway::start().await;
+    let gw = TestGateway::that_reports().await;
     let tpp = gw.tpp().await;
     let own = tpp.own_token("payments").await.unwrap();
     let order = json!({

@@ -262,6 +262,7 @@ impl Small {
         let burst = NonZeroU32::new(per_peer).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let edge = EdgeConfig {
+            filter: None,
             refuse: web::refuse,
             max_body: 1_024,
             deadline: Duration::from_secs(1),

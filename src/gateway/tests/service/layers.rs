@@ -11,6 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("crypto", &["domain"]),
     ("edge", &["crypto", "domain"]),
+    ("waf", &["crypto"]),
     ("store", &["crypto", "domain"]),
     ("connect", &["crypto", "domain"]),
     ("dialects", &["connect", "crypto", "domain"]),

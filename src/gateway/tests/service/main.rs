@@ -12,6 +12,7 @@ mod support;
 
 mod cli;
 mod edge;
+mod filter;
 mod instances;
 mod layers;
 mod openapi;

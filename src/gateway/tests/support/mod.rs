@@ -13,6 +13,7 @@ pub mod webhooks;
 use std::sync::Arc;
 use std::time::Duration;
 
+use consentry::FilterMode;
 use consentry::demo::{Answer, Browser, Client, RETURN, Tpp, Visit, verifier};
 use consentry::sandbox::{Sandbox, SandboxOptions};
 use domain::{Clock, ManualClock, ShiftedClock, SystemClock, SystemEntropy};
@@ -39,6 +40,9 @@ pub struct TestGateway {
 /// How a test wants its sandbox.
 pub struct Wanted {
     pub auto_approve: bool,
+    /// Requests that are not as described are refused, unless a test is about what their
+    /// handlers say of them.
+    pub filter: FilterMode,
     pub clock: Arc<dyn Clock>,
     pub virtual_time: Option<Arc<ShiftedClock>>,
     pub require_dpop_nonce: bool,
@@ -55,6 +59,7 @@ impl Default for Wanted {
     fn default() -> Self {
         Self {
             auto_approve: true,
+            filter: FilterMode::Block,
             clock: Arc::new(SystemClock),
             virtual_time: None,
             require_dpop_nonce: false,
@@ -107,6 +112,7 @@ impl TestGateway {
         std::fs::write(&issuers, wanted.software_issuers.to_string()).unwrap();
         let sandbox = Sandbox::start(SandboxOptions {
             auto_approve: wanted.auto_approve,
+            filter: wanted.filter,
             require_dpop_nonce: wanted.require_dpop_nonce,
             webhook_challenge: wanted.webhook_challenge,
             bank_notifications: wanted.bank_notifications,
@@ -140,6 +146,11 @@ impl TestGateway {
     /// A person with a browser.
     pub fn person(&self) -> Browser {
         Browser::new(self.anybody(), "anna", "sandbox")
+    }
+
+    /// One whose filter tells of what it would refuse, and lets it pass to its handler.
+    pub async fn that_reports() -> Self {
+        Self::wanted(Wanted { filter: FilterMode::Report, ..Wanted::default() }).await
     }
 
     /// A token of a grant with a consent at each bank.

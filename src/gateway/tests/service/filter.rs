@@ -1,0 +1,125 @@
+//! Requests held against the description of the interface, before anybody acts on them.
+
+use crate::support::{TestGateway, UK, assert_problem};
+use consentry::demo::{Answer, RETURN, Tpp};
+use http::Method;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+const REPORT: &str = "consentry-filter-report";
+
+fn order(change: impl FnOnce(&mut Value)) -> Value {
+    let (currency, creditor) = crate::support::payee(UK);
+    let mut order = json!({
+        "institution_id": UK,
+        "amount": { "amount": "1.00", "currency": currency },
+        "creditor": { "name": "Corner Bookshop" },
+        "creditor_account": creditor,
+        "remittance": { "unstructured": ["Rent"] },
+        "redirect_uri": RETURN,
+    });
+    change(&mut order);
+    order
+}
+
+async fn ordered(tpp: &Tpp, token: &SecretString, order: &Value) -> Answer {
+    tpp.post(token, "/v1/payments", order).await.unwrap()
+}
+
+/// What is not in the description goes no further, and of a payment is said that it was not
+/// made; whether there is a token does not matter.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_described_goes_no_further() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let nobody = SecretString::from("nobody");
+    for (token, change) in [(&own, "debug"), (&nobody, "__proto__")] {
+        let refused = ordered(&tpp, token, &order(|order| order[change] = json!({}))).await;
+        assert_problem(&refused, 422, "request.invalid");
+        assert_eq!(refused.text("/outcome"), "not_executed");
+        assert_eq!(refused.text("/errors/0/code"), "field.unknown");
+    }
+    let hook = order(|order| order["redirect_uri"] = json!("https://169.254.169.254/latest/meta-data/"));
+    let refused = ordered(&tpp, &own, &hook).await;
+    assert_eq!(
+        (refused.text("/errors/0/pointer"), refused.text("/errors/0/code")),
+        ("/redirect_uri".into(), "field.address".into())
+    );
+    let injected = order(|order| order["amount"]["amount"] = json!("1.00' OR '1'='1"));
+    assert_eq!(ordered(&tpp, &own, &injected).await.text("/errors/0/pointer"), "/amount/amount");
+    for (path, status, code) in [
+        ("/v1/payments?limit=1%20UNION%20SELECT%201", 400, "request.query"),
+        ("/v1/payments?debug=1", 400, "request.query"),
+        ("/v1/payments/1%20OR%201=1", 404, "resource.not_found"),
+        ("/v1/admin", 404, "request.path_unknown"),
+        ("/.git/config", 404, "request.path_unknown"),
+    ] {
+        assert_problem(&tpp.get(&own, path).await.unwrap(), status, code);
+    }
+    let right = ordered(&tpp, &own, &order(|_| ())).await.expect(201).unwrap();
+    assert_eq!(right.header(REPORT), None);
+    gw.sandbox.stop().await;
+}
+
+/// In a sandbox a request passes that would be refused, and its answer says why.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sandbox_says_what_will_be_refused() {
+    let gw = TestGateway::that_reports().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let list = tpp.get(&own, "/v1/webhook-endpoints?page=2").await.unwrap().expect(200).unwrap();
+    assert_eq!(list.header(REPORT), Some("unknown_name query:"));
+    let wrong = order(|order| {
+        order["amount"]["currency"] = json!("euro");
+        order["<script>"] = json!(1);
+    });
+    let answer = ordered(&tpp, &own, &wrong).await;
+    assert_problem(&answer, 422, "request.invalid");
+    let told = answer.header(REPORT).unwrap();
+    assert!(told.contains("value body:/amount/currency") && !told.contains("euro"), "{told}");
+    gw.sandbox.stop().await;
+}
+
+/// The authorization server answers in the words of its own standard, whatever the filter is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_authorization_server_answers_itself() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let form = [("grant_type", "' or 1=1"), ("unheard_of", "x")];
+    let answer = tpp.authenticated("token_endpoint", &form).await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.text("/error")), (400, "unsupported_grant_type".into()));
+    gw.sandbox.stop().await;
+}
+
+/// Every route of the gateway is described: where it is not, nobody could reach it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_route_is_described() {
+    let described: Vec<Value> = ["consentry", "authorization"]
+        .iter()
+        .map(|name| {
+            let file = format!("{}/../../openapi/{name}.json", env!("CARGO_MANIFEST_DIR"));
+            serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+        })
+        .collect();
+    let has = |path: &str, method: &Method| {
+        let method = method.as_str().to_lowercase();
+        described.iter().any(|document| document["paths"][path][&method].is_object())
+    };
+    let route = regex::Regex::new(r#"\.route\(\s*"(/[^"]*)",\s*((?:[^()]|\([^()]*\))*)\)"#).unwrap();
+    let word = regex::Regex::new(r"\b(get|post|put|delete|patch)\(").unwrap();
+    let mut found = 0;
+    for file in
+        ["oauth/lib.rs", "gateway/sandbox/drive.rs", "gateway/sandbox/published_seal.rs", "api/lib.rs"]
+    {
+        let text = std::fs::read_to_string(format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        for routed in route.captures_iter(&text) {
+            for method in word.captures_iter(&routed[2]) {
+                let method: Method = method[1].to_uppercase().parse().unwrap();
+                assert!(has(&routed[1], &method), "{method} {} of {file} is not described", &routed[1]);
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 60, "{found} routes");
+}

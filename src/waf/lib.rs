@@ -1,0 +1,3 @@
+//! The filter.
+
+pub mod model;

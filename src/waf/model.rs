@@ -1,0 +1,442 @@
+//! The positive model: what requests of an interface look like, compiled from its
+//! `OpenAPI` description.
+//!
+//! Whatever the description does not have is a [`Deviation`]: a path, a method, a name in
+//! the query, a form or an object, a value of another form, a name that comes twice. And
+//! since most values have a form, few are left that only signatures can judge: the model
+//! says which are not ([`Judged::typed`]).
+//!
+//! A schema says of a text by `x-waf-class` what its form does not: `url` is an address that
+//! anybody may be sent to, `json` is JSON in a text, `text` is free text all the same. An
+//! operation with `x-open-query`, and a form with `additionalProperties`, take names that
+//! nobody knows, as authorization servers must (RFC 6749 §3.1); what they hold is free text.
+
+mod address;
+mod classes;
+mod compile;
+mod routes;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use boon::{SchemaIndex, Schemas, ValidationError};
+use crypto::json::{InvalidJson, unique_value};
+use serde_json::Value;
+use url::form_urlencoded;
+
+use classes::{Classes, Found, Leaf, Named, NodeId};
+pub use compile::InvalidModel;
+use routes::{Routed, Routes};
+
+/// Longest text that a schema without a length of its own takes, characters.
+pub const LONGEST_TEXT: usize = 4_096;
+/// Most entries of a list that a schema without a number of its own takes.
+pub const MOST_ITEMS: usize = 5_000;
+/// Most deviations that are told of one request.
+const MOST_TOLD: usize = 8;
+
+/// A request, as the model sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The path as it was sent, without the query.
+    pub path: &'a str,
+    /// The query as it was sent.
+    pub query: Option<&'a str>,
+    /// Names in lower case, values.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// The whole body.
+    pub body: &'a [u8],
+}
+
+/// Where a request leaves the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deviation {
+    /// How.
+    pub reason: Reason,
+    /// Where: `query/limit`, `body/amount/currency`; never a value.
+    pub place: String,
+}
+
+/// How a request leaves the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// There is no such path.
+    Path,
+    /// The path does not have this method.
+    Method,
+    /// A name that nobody knows.
+    UnknownName,
+    /// A name that comes twice.
+    Repeated,
+    /// What must be there is not.
+    Missing,
+    /// A value of another form than the description has.
+    Value,
+    /// Another media type, or a body where there is none.
+    MediaType,
+    /// No JSON, no form, no XML.
+    Malformed,
+    /// Nested too deep.
+    TooDeep,
+    /// A percent-encoding that is none, or no UTF-8.
+    Encoding,
+    /// An address that a request may not name: not https, with credentials, not public.
+    Address,
+}
+
+impl Reason {
+    /// The word for it, in problem documents and metrics.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Path => "path",
+            Self::Method => "method",
+            Self::UnknownName => "unknown_name",
+            Self::Repeated => "repeated",
+            Self::Missing => "missing",
+            Self::Value => "value",
+            Self::MediaType => "media_type",
+            Self::Malformed => "malformed",
+            Self::TooDeep => "too_deep",
+            Self::Encoding => "encoding",
+            Self::Address => "address",
+        }
+    }
+}
+
+/// What the model has to say of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// The operation that it is, by its name in the description.
+    pub operation: Option<String>,
+    /// Its handler tells of deviations, in the words of its own standard (`x-answers-itself`).
+    pub answers_itself: bool,
+    /// Where it leaves the model; at most eight.
+    pub deviations: Vec<Deviation>,
+    /// Arguments whose form the model has checked, as rules name them: `limit` in a query or
+    /// form, `json.amount.currency` in a JSON body.
+    pub typed: Vec<String>,
+    /// Every part of the body is an argument or typed, so that it need not be looked at as a whole.
+    pub whole_body: bool,
+}
+
+impl Judged {
+    fn note(&mut self, reason: Reason, place: impl Into<String>) {
+        let deviation = Deviation { reason, place: place.into() };
+        if self.deviations.len() < MOST_TOLD && !self.deviations.contains(&deviation) {
+            self.deviations.push(deviation);
+        }
+    }
+}
+
+/// What may stand in one place.
+#[derive(Clone, Debug)]
+struct Slot {
+    schema: SchemaIndex,
+    node: NodeId,
+    required: bool,
+    /// It may come more than once.
+    many: bool,
+}
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    Json,
+    Form,
+    Xml,
+    /// One text.
+    Text,
+}
+
+#[derive(Clone, Debug)]
+struct Body {
+    media_type: String,
+    writing: Writing,
+    slot: Slot,
+    /// The members of a form.
+    members: Names,
+}
+
+/// What may stand in a query or form.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    known: HashMap<String, Slot>,
+    /// Other names are taken, too.
+    open: bool,
+}
+
+/// One method of one path.
+#[derive(Clone, Debug, Default)]
+struct Operation {
+    id: String,
+    in_path: HashMap<String, Slot>,
+    in_query: Names,
+    in_headers: HashMap<String, Slot>,
+    bodies: Vec<Body>,
+    body_required: bool,
+    answers_itself: bool,
+}
+
+/// What requests of an interface look like.
+pub struct Model {
+    routes: Routes,
+    operations: Vec<Operation>,
+    schemas: Schemas,
+    classes: Classes,
+    /// Addresses of this machine may be named, as sandboxes want it.
+    loopback: bool,
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model").field("operations", &self.operations.len()).finish_non_exhaustive()
+    }
+}
+
+impl Model {
+    /// Compiles descriptions (`OpenAPI` 3.1). What one has, the others need not have.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidModel`] if one is not what it should be.
+    pub fn of(documents: &[Value]) -> Result<Self, InvalidModel> {
+        compile::model(documents)
+    }
+
+    /// Whether addresses of this machine (`localhost`) may stand where an address is wanted.
+    #[must_use]
+    pub fn with_loopback(self, loopback: bool) -> Self {
+        Self { loopback, ..self }
+    }
+
+    /// Every operation, by its name in the description.
+    pub fn operations(&self) -> impl Iterator<Item = &str> {
+        self.operations.iter().map(|operation| operation.id.as_str())
+    }
+
+    /// Holds a request against the model.
+    #[must_use]
+    pub fn judge(&self, asked: &Asked<'_>) -> Judged {
+        let mut judged = Judged::default();
+        let (number, parameters) = match self.routes.find(asked.method, asked.path) {
+            Routed::Found(number, parameters) => (number, parameters),
+            Routed::NoMethod => {
+                judged.note(Reason::Method, "method");
+                return judged;
+            }
+            Routed::NoPath => {
+                judged.note(Reason::Path, "path");
+                return judged;
+            }
+            Routed::Encoding => {
+                judged.note(Reason::Encoding, "path");
+                return judged;
+            }
+        };
+        let Some(operation) = self.operations.get(number) else { return judged };
+        judged.operation = Some(operation.id.clone());
+        judged.answers_itself = operation.answers_itself;
+        for (name, value) in &parameters {
+            if let Some(slot) = operation.in_path.get(*name) {
+                let place = format!("path/{name}");
+                self.value(slot, &Value::String(value.clone()), &Place::of(&place, name), &mut judged);
+            }
+        }
+        let query = asked.query.unwrap_or_default();
+        self.pairs("query", &operation.in_query, query.as_bytes(), &mut judged);
+        self.headers(operation, asked.headers, &mut judged);
+        self.body(operation, asked, &mut judged);
+        judged
+    }
+
+    /// Names and values of a query or form, each where the description has it.
+    fn pairs(&self, part: &str, names: &Names, text: &[u8], judged: &mut Judged) {
+        let mut seen: HashMap<String, Vec<String>> = HashMap::new();
+        if !is_encoded_well(text) {
+            judged.note(Reason::Encoding, part);
+        }
+        for (name, value) in form_urlencoded::parse(text) {
+            if value.contains(char::REPLACEMENT_CHARACTER) {
+                judged.note(Reason::Encoding, part);
+            }
+            let Some(slot) = names.known.get(name.as_ref()) else {
+                // What nobody knows is not told: it may be anything.
+                if !names.open {
+                    judged.note(Reason::UnknownName, part);
+                }
+                continue;
+            };
+            let place = format!("{part}/{name}");
+            let values = seen.entry(name.clone().into_owned()).or_default();
+            if !values.is_empty() && !slot.many {
+                judged.note(Reason::Repeated, place.clone());
+            }
+            values.push(value.clone().into_owned());
+            if !slot.many {
+                self.value(slot, &Value::String(value.into_owned()), &Place::of(&place, &name), judged);
+            }
+        }
+        for (name, slot) in &names.known {
+            match seen.get(name) {
+                None if slot.required => judged.note(Reason::Missing, format!("{part}/{name}")),
+                Some(values) if slot.many => {
+                    let place = format!("{part}/{name}");
+                    let list = values.iter().cloned().map(Value::String).collect();
+                    self.value(slot, &Value::Array(list), &Place::of(&place, name), judged);
+                }
+                None | Some(_) => {}
+            }
+        }
+    }
+
+    fn headers(&self, operation: &Operation, headers: &[(&str, &[u8])], judged: &mut Judged) {
+        for (name, slot) in &operation.in_headers {
+            let place = format!("header/{name}");
+            let mut values = headers.iter().filter(|(given, _)| given == name).map(|(_, value)| *value);
+            let Some(value) = values.next() else {
+                if slot.required {
+                    judged.note(Reason::Missing, place);
+                }
+                continue;
+            };
+            if values.next().is_some() {
+                judged.note(Reason::Repeated, place.clone());
+            }
+            match std::str::from_utf8(value) {
+                Ok(text) => {
+                    let text = Value::String(text.trim().to_owned());
+                    self.value(slot, &text, &Place { shown: &place, named: Named::No }, judged);
+                }
+                Err(_) => judged.note(Reason::Encoding, place),
+            }
+        }
+    }
+
+    fn body(&self, operation: &Operation, asked: &Asked<'_>, judged: &mut Judged) {
+        if asked.body.is_empty() {
+            if operation.body_required {
+                judged.note(Reason::Missing, "body");
+            }
+            judged.whole_body = true;
+            return;
+        }
+        let declared = asked.headers.iter().find(|(name, _)| *name == "content-type");
+        let declared = declared.and_then(|(_, value)| std::str::from_utf8(value).ok()).unwrap_or_default();
+        let essence = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let Some(body) = operation.bodies.iter().find(|body| body.media_type == essence) else {
+            // Many clients send an empty object where nothing is wanted.
+            judged.whole_body = operation.bodies.is_empty() && asked.body.trim_ascii() == b"{}";
+            if !judged.whole_body {
+                judged.note(Reason::MediaType, "header/content-type");
+            }
+            return;
+        };
+        match body.writing {
+            Writing::Json => self.json(body, asked.body, judged),
+            Writing::Form => {
+                self.pairs("body", &body.members, asked.body, judged);
+                judged.whole_body = true;
+            }
+            Writing::Text => self.text(body, asked.body, judged),
+            // Its reader takes what it knows and nothing else; the texts are signatures'.
+            Writing::Xml => {}
+        }
+    }
+
+    fn json(&self, body: &Body, bytes: &[u8], judged: &mut Judged) {
+        match unique_value(bytes) {
+            Ok(value) => {
+                self.value(&body.slot, &value, &Place { shown: "body", named: Named::Json }, judged);
+                judged.whole_body = true;
+            }
+            Err(InvalidJson::DuplicateName) => judged.note(Reason::Repeated, "body"),
+            Err(InvalidJson::TooDeep) => judged.note(Reason::TooDeep, "body"),
+            Err(InvalidJson::Malformed) => judged.note(Reason::Malformed, "body"),
+        }
+    }
+
+    fn text(&self, body: &Body, bytes: &[u8], judged: &mut Judged) {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            judged.note(Reason::Encoding, "body");
+            return;
+        };
+        let found = judged.deviations.len();
+        let text = Value::String(text.trim().to_owned());
+        self.value(&body.slot, &text, &Place { shown: "body", named: Named::No }, judged);
+        judged.whole_body = judged.deviations.len() == found && self.classes.is_typed(body.slot.node);
+    }
+
+    /// Holds a value against its schema, and finds what in it has a form.
+    fn value(&self, slot: &Slot, value: &Value, place: &Place<'_>, judged: &mut Judged) {
+        let converted = self.classes.as_written(slot.node, value);
+        let value = converted.as_ref().unwrap_or(value);
+        if let Err(error) = self.schemas.validate(value, slot.schema) {
+            // What is of another form has none that it could be trusted for.
+            note(&error, place.shown, judged);
+            return;
+        }
+        self.classes.walk(slot.node, value, place.named, &mut |found: Found<'_>| {
+            let at = || format!("{}{}", place.shown, found.pointer);
+            match found.leaf {
+                Leaf::Typed => judged.typed.extend(found.name),
+                Leaf::Free => {}
+                Leaf::Address => match address::judge(found.text, self.loopback) {
+                    true => judged.typed.extend(found.name),
+                    false => judged.note(Reason::Address, at()),
+                },
+                Leaf::Json => match unique_value(found.text.as_bytes()) {
+                    Ok(_) => {}
+                    Err(InvalidJson::DuplicateName) => judged.note(Reason::Repeated, at()),
+                    Err(InvalidJson::TooDeep) => judged.note(Reason::TooDeep, at()),
+                    Err(InvalidJson::Malformed) => judged.note(Reason::Malformed, at()),
+                },
+            }
+        });
+    }
+}
+
+/// Where a value stands: as it is told, and as rules name what is in it.
+struct Place<'a> {
+    shown: &'a str,
+    named: Named<'a>,
+}
+
+impl<'a> Place<'a> {
+    fn of(shown: &'a str, name: &'a str) -> Self {
+        Self { shown, named: Named::Flat(name) }
+    }
+}
+
+/// Notes the innermost causes.
+fn note(error: &ValidationError<'_, '_>, place: &str, judged: &mut Judged) {
+    for cause in &error.causes {
+        note(cause, place, judged);
+    }
+    if !error.causes.is_empty() {
+        return;
+    }
+    let at = format!("{place}{}", error.instance_location);
+    if let boon::ErrorKind::Required { want } = &error.kind {
+        for member in want {
+            judged.note(Reason::Missing, format!("{at}/{member}"));
+        }
+        return;
+    }
+    let unknown =
+        matches!(error.kind, boon::ErrorKind::AdditionalProperties { .. } | boon::ErrorKind::FalseSchema);
+    judged.note(if unknown { Reason::UnknownName } else { Reason::Value }, at);
+}
+
+/// Whether every `%` begins an encoded byte.
+fn is_encoded_well(text: &[u8]) -> bool {
+    text.iter().enumerate().filter(|(_, byte)| **byte == b'%').all(|(place, _)| {
+        let digits = text.get(place.saturating_add(1)..place.saturating_add(3));
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
+#[cfg(test)]
+mod tests;

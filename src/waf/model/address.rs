@@ -1,0 +1,111 @@
+//! Addresses that a request may name.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
+
+/// Whether anybody may be sent to this address: https, without credentials, at a public
+/// host. What the name leads to is looked at when it is called. `loopback` lets addresses
+/// of this machine pass, also by http.
+pub(super) fn judge(text: &str, loopback: bool) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let Some(host) = url.host() else { return false };
+    let here = loopback && is_loopback(&host);
+    let by = url.scheme() == "https" || (here && url.scheme() == "http");
+    let plain = url.username().is_empty() && url.password().is_none();
+    by && plain && (here || is_public(&host))
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+fn is_public(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            let private = ["localhost", "local", "internal", "lan", "home.arpa", "intranet"];
+            let ends =
+                |end: &str| name == end || name.strip_suffix(end).is_some_and(|rest| rest.ends_with('.'));
+            name.contains('.') && !private.iter().any(|end| ends(end))
+        }
+        Host::Ipv4(address) => is_public_address(IpAddr::V4(*address)),
+        Host::Ipv6(address) => is_public_address(IpAddr::V6(*address)),
+    }
+}
+
+fn is_public_address(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(mapped) => is_public_v4(mapped),
+            None => is_public_v6(address),
+        },
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, ..] = address.octets();
+    let shared = a == 100 && (64..128).contains(&b);
+    let reserved = a == 0 || a >= 240 || (a == 198 && (b == 18 || b == 19)) || (a == 192 && b == 0);
+    !(address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_multicast()
+        || address.is_documentation()
+        || shared
+        || reserved)
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    // Only what is given out to networks of the world (RFC 4291 §2.4, 2000::/3), without the
+    // ranges of tunnels, in which any other address can be written.
+    let [first, second, ..] = address.segments();
+    (0x2000..0x4000).contains(&first)
+        && first != 0x2002
+        && !(first == 0x2001 && (second == 0 || second == 0xdb8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_public_addresses_by_https_pass() {
+        for good in
+            ["https://fintech.example/hooks?x=1", "https://93.184.216.34/", "https://[2a00:1450::1]:8443/a"]
+        {
+            assert!(judge(good, false), "{good}");
+        }
+        for bad in [
+            "http://fintech.example/",
+            "https://user@fintech.example/",
+            "https://localhost/",
+            "https://intranet/",
+            "https://db.internal/",
+            "https://10.0.0.1/",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://169.254.169.254/latest/meta-data/",
+            "https://[::1]/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://[fd00::1]/",
+            "https://100.64.0.1/",
+            "https://0.0.0.0/",
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "gopher://fintech.example/",
+            "//fintech.example",
+            "fintech",
+            "",
+        ] {
+            assert!(!judge(bad, false), "{bad}");
+        }
+        assert!(judge("https://localhost:8443/x", true) && judge("http://127.0.0.1:1/", true));
+        assert!(!judge("https://10.0.0.1/", true));
+    }
+}
