@@ -19,7 +19,7 @@ use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
-use crate::{PeerIdentity, PeerLimiter};
+use crate::{EdgeCounters, PeerIdentity, PeerLimiter, body};
 
 /// Why a request goes no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum Refusal {
     TooMany(Duration),
     /// The answer took longer than this.
     TimedOut(Duration),
+    /// The body did not arrive within this time.
+    BodyTimedOut(Duration),
     /// The path is not in its one plain spelling.
     Path,
     /// A request body arrives encoded (compressed).
@@ -53,8 +55,12 @@ pub struct EdgeConfig {
     pub max_body: usize,
     /// Longest time to an answer.
     pub deadline: Duration,
+    /// Longest time in which a request body has to arrive.
+    pub body_timeout: Duration,
     /// Counts requests per peer.
     pub limiter: Arc<PeerLimiter>,
+    /// What is counted.
+    pub counters: Arc<EdgeCounters>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -73,7 +79,8 @@ pub fn protect(router: Router, config: EdgeConfig) -> Router {
         // Counting is cheaper than looking, so count first.
         .layer(from_fn_with_state(Arc::clone(&state), count))
         .layer(from_fn_with_state(Arc::clone(&state), inspect))
-        .layer(from_fn_with_state(state, deadline))
+        .layer(from_fn_with_state(Arc::clone(&state), deadline))
+        .layer(from_fn_with_state(state, body::in_time))
         // Innermost: a panic becomes an answer that the layers above still stamp.
         .layer(CatchPanicLayer::custom(move |_: Box<dyn std::any::Any + Send>| {
             tracing::error!("A handler panicked");
@@ -171,7 +178,7 @@ async fn deadline(State(edge): State<Arc<EdgeConfig>>, request: Request, next: N
     }
 }
 
-fn id_of(request: &Request) -> RequestId {
+pub(crate) fn id_of(request: &Request) -> RequestId {
     request.extensions().get::<RequestId>().copied().unwrap_or_default()
 }
 

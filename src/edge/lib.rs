@@ -4,12 +4,20 @@
 //! It knows HTTP and certificates, nothing of banking. What a refusal looks
 //! like to the caller is decided above (`web`), through [`Refuse`].
 
+mod body;
+mod conduct;
+mod connection;
+mod counters;
 mod hygiene;
 mod limits;
 mod peer;
+mod places;
+mod proxy_protocol;
 mod serve;
 mod tls;
+mod wire;
 
+pub use counters::{Closed, EdgeCounters};
 pub use hygiene::{EdgeConfig, Refusal, Refuse, linger, protect};
 pub use limits::PeerLimiter;
 pub use peer::{PeerCertificate, PeerIdentity, Trust};

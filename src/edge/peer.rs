@@ -1,9 +1,13 @@
 //! Who is at the other end of a connection.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crypto::certificate::{Certificate, Thumbprint};
+use domain::Timestamp;
+use rustls::pki_types::CertificateDer;
+
+use crate::ServerTls;
 
 /// The peer of a connection, as our own TLS layer saw it. Nothing a request
 /// says can change it.
@@ -43,4 +47,77 @@ impl PeerIdentity {
     pub fn trusted(&self) -> Option<&PeerCertificate> {
         self.certificate.as_ref().filter(|certificate| certificate.trust == Trust::Trusted)
     }
+}
+
+/// The peer of a connection, judged anew when what we trust has changed and
+/// when time has passed.
+pub(crate) struct Peer {
+    address: SocketAddr,
+    tls: ServerTls,
+    shown: Option<Shown>,
+    judged: Mutex<Option<Judged>>,
+}
+
+/// What the peer showed, and holds the key of.
+struct Shown {
+    thumbprint: Thumbprint,
+    fields: Arc<Certificate>,
+    intermediates: Vec<CertificateDer<'static>>,
+}
+
+/// A verdict and how long it holds.
+#[derive(Clone, Copy)]
+struct Judged {
+    trust: Trust,
+    generation: u64,
+    from: Timestamp,
+    until: Timestamp,
+}
+
+/// Longest time in seconds that a verdict holds: authorities between the
+/// certificate and the anchor, and revocation lists, run out, too.
+const HOLDS: i64 = 60;
+
+impl Peer {
+    /// A certificate that cannot be read counts as none.
+    pub(crate) fn new(address: SocketAddr, tls: &ServerTls, shown: &[CertificateDer<'_>]) -> Self {
+        let shown = shown.split_first().filter(|_| tls.asks_clients());
+        let shown = shown.and_then(|(leaf, intermediates)| {
+            Some(Shown {
+                thumbprint: Thumbprint::of(leaf),
+                fields: Arc::new(Certificate::parse(leaf).ok()?),
+                intermediates: intermediates.iter().map(|der| der.clone().into_owned()).collect(),
+            })
+        });
+        Self { address, tls: tls.clone(), shown, judged: Mutex::default() }
+    }
+
+    /// Who the peer is now.
+    pub(crate) fn identity(&self, now: Timestamp) -> PeerIdentity {
+        let certificate = self.shown.as_ref().map(|shown| PeerCertificate {
+            thumbprint: shown.thumbprint,
+            fields: Arc::clone(&shown.fields),
+            trust: self.trust(shown, now),
+        });
+        PeerIdentity { address: self.address, certificate }
+    }
+
+    fn trust(&self, shown: &Shown, now: Timestamp) -> Trust {
+        let generation = self.tls.generation();
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        let holds =
+            |judged: &Judged| judged.generation == generation && (judged.from..judged.until).contains(&now);
+        if let Some(judged) = judged.as_ref().filter(|judged| holds(judged)) {
+            return judged.trust;
+        }
+        let leaf = CertificateDer::from(shown.fields.der.as_slice());
+        let trust = self.tls.judge(&leaf, &shown.intermediates, now);
+        let until = after(now, HOLDS).min(after(shown.fields.not_after, 1));
+        *judged = Some(Judged { trust, generation, from: now, until });
+        trust
+    }
+}
+
+fn after(at: Timestamp, seconds: i64) -> Timestamp {
+    Timestamp::from_second(at.as_second().saturating_add(seconds)).unwrap_or(Timestamp::MAX)
 }

@@ -1,8 +1,11 @@
 //! TLS for our listeners: 1.2 and 1.3 with AEAD and ECDHE only (BCP 195).
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use domain::Timestamp;
 use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -13,9 +16,7 @@ use rustls::{
     SignatureScheme,
 };
 
-use crypto::certificate::{Certificate, Thumbprint};
-
-use crate::peer::{PeerCertificate, Trust};
+use crate::peer::Trust;
 
 /// Why a TLS configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -79,13 +80,27 @@ impl ServerTls {
         Arc::clone(&self.config)
     }
 
-    /// Judges the certificates a peer showed. `None` if it showed none that
-    /// can be read.
-    pub(crate) fn judge(&self, shown: &[CertificateDer<'_>], now: UnixTime) -> Option<PeerCertificate> {
-        let (leaf, intermediates) = shown.split_first()?;
-        let fields = Certificate::parse(leaf).ok()?;
-        let verdict = self.clients.as_ref()?.verify_client_cert(leaf, intermediates, now);
-        let trust = match verdict {
+    /// Counts up whenever what is trusted changes.
+    pub(crate) fn generation(&self) -> u64 {
+        0
+    }
+
+    /// Whether a client certificate is asked for.
+    pub(crate) fn asks_clients(&self) -> bool {
+        self.clients.is_some()
+    }
+
+    /// Judges a certificate that a peer holds the key of.
+    pub(crate) fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: Timestamp,
+    ) -> Trust {
+        let Some(clients) = &self.clients else { return Trust::Unknown };
+        let now =
+            UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0)));
+        match clients.verify_client_cert(leaf, intermediates, now) {
             Ok(_) => Trust::Trusted,
             Err(Error::InvalidCertificate(
                 CertificateError::Expired
@@ -94,8 +109,7 @@ impl ServerTls {
                 | CertificateError::NotValidYetContext { .. },
             )) => Trust::OutOfDate,
             Err(_) => Trust::Unknown,
-        };
-        Some(PeerCertificate { thumbprint: Thumbprint::of(leaf), fields: Arc::new(fields), trust })
+        }
     }
 }
 
@@ -149,8 +163,11 @@ impl ClientCertVerifier for PossessionOnly {
     }
 }
 
+/// The library's suites are AEAD with ECDHE only. Of its groups the hybrid one
+/// comes first: what is recorded today shall not be read by tomorrow's machines.
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
+    let kx_groups = vec![X25519MLKEM768, X25519, SECP256R1, SECP384R1];
+    Arc::new(CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() })
 }
 
 fn builder() -> Result<rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier>, InvalidTls> {

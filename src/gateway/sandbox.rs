@@ -442,7 +442,10 @@ pub(crate) async fn open_stores(database_url: Option<&str>, folder: &Path) -> an
 
 async fn bind(options: &SandboxOptions, offset: u16, tls: ServerTls) -> anyhow::Result<Listener> {
     let address = address(options.port_base, offset);
-    Listener::bind(address, tls, ListenerConfig::default()).await.with_context(|| port_hint(address))
+    let config = ListenerConfig::default();
+    // Everybody comes from this machine.
+    let config = ListenerConfig { max_per_address: config.max_connections, ..config };
+    Listener::bind(address, tls, config).await.with_context(|| port_hint(address))
 }
 
 /// Loopback, at the port with this offset.
@@ -465,6 +468,8 @@ fn edge_config(options: &SandboxOptions) -> EdgeConfig {
         refuse: web::refuse,
         max_body: 256 * 1024,
         deadline: Duration::from_secs(30),
+        body_timeout: Duration::from_secs(15),
+        counters: Arc::default(),
         limiter: Arc::new(PeerLimiter::new(per_second, burst)),
         clock: Arc::clone(&options.clock),
         entropy: Arc::clone(&options.entropy),

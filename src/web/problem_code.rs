@@ -60,6 +60,8 @@ codes! {
     MalformedXml = "request.malformed_xml", BAD_REQUEST, "client", false, "The body is not a message of the kind that is wanted";
     /// The body is larger than this operation takes.
     BodyTooLarge = "request.body_too_large", PAYLOAD_TOO_LARGE, "client", false, "The body is too large";
+    /// The body did not arrive in time; the connection is closed.
+    BodyTimedOut = "request.body_timeout", REQUEST_TIMEOUT, "client", true, "The body took too long";
     /// The body is not declared as application/json, or is compressed.
     MediaType = "request.media_type", UNSUPPORTED_MEDIA_TYPE, "client", false, "The body must be application/json";
     /// Fields are missing, unknown or wrong; `errors` names each.
