@@ -6,6 +6,7 @@
 //! random generator.
 
 mod der;
+mod revocation;
 
 use std::net::IpAddr;
 

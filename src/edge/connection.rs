@@ -54,14 +54,17 @@ async fn serve_or_close(
     };
     let place = shared.addresses.take(subscriber(address.ip()));
     let _place = place.ok_or(Closed::AddressCap)?;
-    let stream = match timeout_at(greeted, TlsAcceptor::from(shared.tls.config()).accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
-            tracing::debug!(error = %error, "A TLS handshake failed");
-            return Err(Closed::HandshakeFailed);
-        }
-        Err(_) => return Err(Closed::HandshakeTimeout),
-    };
+    let stream =
+        match timeout_at(greeted, TlsAcceptor::from(Arc::clone(&shared.tls.load().config)).accept(stream))
+            .await
+        {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                tracing::debug!(error = %error, "A TLS handshake failed");
+                return Err(Closed::HandshakeFailed);
+            }
+            Err(_) => return Err(Closed::HandshakeTimeout),
+        };
     let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = Peer::new(address, &shared.tls, shown);
     let client = peer.identity(shared.clock.now()).trusted().map(|certificate| certificate.thumbprint);

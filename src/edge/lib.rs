@@ -22,4 +22,7 @@ pub use hygiene::{EdgeConfig, Refusal, Refuse, linger, protect};
 pub use limits::PeerLimiter;
 pub use peer::{PeerCertificate, PeerIdentity, Trust};
 pub use serve::{Listener, ListenerConfig};
-pub use tls::{InvalidTls, ServerTls};
+pub use tls::{
+    ClientFiles, ClientTrust, InvalidTls, Revocation, ServerIdentity, ServerKey, ServerTls, TlsFiles,
+    TlsWatch,
+};

@@ -30,13 +30,17 @@ pub struct PeerCertificate {
     pub trust: Trust,
 }
 
-/// Whether a certificate chains to one of our trust anchors and is in date.
+/// Whether a certificate chains to one of our trust anchors, is in date and not revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// It does.
     Trusted,
     /// Its time is over or has not come.
     OutOfDate,
+    /// Its authority, or that of one above it, has revoked it.
+    Revoked,
+    /// It chains to an anchor, but nobody says whether it is revoked, and somebody has to.
+    RevocationUnknown,
     /// It chains to nothing we trust.
     Unknown,
 }
@@ -81,7 +85,7 @@ const HOLDS: i64 = 60;
 impl Peer {
     /// A certificate that cannot be read counts as none.
     pub(crate) fn new(address: SocketAddr, tls: &ServerTls, shown: &[CertificateDer<'_>]) -> Self {
-        let shown = shown.split_first().filter(|_| tls.asks_clients());
+        let shown = shown.split_first().filter(|_| tls.load().asks_clients());
         let shown = shown.and_then(|(leaf, intermediates)| {
             Some(Shown {
                 thumbprint: Thumbprint::of(leaf),
@@ -103,17 +107,18 @@ impl Peer {
     }
 
     fn trust(&self, shown: &Shown, now: Timestamp) -> Trust {
-        let generation = self.tls.generation();
+        let loaded = self.tls.load();
+        let holds = |judged: &&Judged| {
+            judged.generation == loaded.generation && (judged.from..judged.until).contains(&now)
+        };
         let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
-        let holds =
-            |judged: &Judged| judged.generation == generation && (judged.from..judged.until).contains(&now);
-        if let Some(judged) = judged.as_ref().filter(|judged| holds(judged)) {
+        if let Some(judged) = judged.as_ref().filter(holds) {
             return judged.trust;
         }
         let leaf = CertificateDer::from(shown.fields.der.as_slice());
-        let trust = self.tls.judge(&leaf, &shown.intermediates, now);
+        let trust = loaded.judge(&leaf, &shown.intermediates, now);
         let until = after(now, HOLDS).min(after(shown.fields.not_after, 1));
-        *judged = Some(Judged { trust, generation, from: now, until });
+        *judged = Some(Judged { trust, generation: loaded.generation, from: now, until });
         trust
     }
 }

@@ -9,7 +9,10 @@
 
 mod abuse;
 mod bounds;
+mod openssl;
 mod proxy;
+mod revocation;
+mod rotation;
 mod slow;
 mod suites;
 mod support;
