@@ -16,6 +16,7 @@ mod jwks;
 pub mod jws;
 mod key;
 pub mod message_signature;
+pub mod ocsp;
 pub mod pkcs11;
 #[cfg(feature = "pki")]
 pub mod pki;

@@ -67,7 +67,7 @@ async fn serve_or_close(
         };
     let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = Peer::new(address, &shared.tls, shown);
-    let client = peer.identity(shared.clock.now()).trusted().map(|certificate| certificate.thumbprint);
+    let client = peer.identity(shared.clock.now()).await.trusted().map(|certificate| certificate.thumbprint);
     let _client = match client {
         Some(client) => Some(shared.clients.take(client).ok_or(Closed::ClientCap)?),
         None => None,
@@ -164,7 +164,7 @@ impl Answering {
         let is_http1 = request.version() < Version::HTTP_2;
         let conduct = Arc::clone(&self.conduct);
         let mut request = request.map(|inner| axum::body::Body::new(Taken { inner, conduct }));
-        request.extensions_mut().insert(self.peer.identity(self.shared.clock.now()));
+        request.extensions_mut().insert(self.peer.identity(self.shared.clock.now()).await);
         let mut response = self.shared.router.clone().oneshot(request).await?;
         if is_http1 && Instant::now() >= self.ends {
             self.shared.config.counters.count(Closed::Aged);

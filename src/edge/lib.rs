@@ -10,6 +10,7 @@ mod connection;
 mod counters;
 mod hygiene;
 mod limits;
+mod ocsp;
 mod peer;
 mod places;
 mod proxy_protocol;
@@ -20,6 +21,7 @@ mod wire;
 pub use counters::{Closed, EdgeCounters};
 pub use hygiene::{EdgeConfig, Refusal, Refuse, linger, protect};
 pub use limits::PeerLimiter;
+pub use ocsp::{Fetched, HttpOcsp, OcspCache, OcspFailed, OcspSource};
 pub use peer::{PeerCertificate, PeerIdentity, Trust};
 pub use serve::{Listener, ListenerConfig};
 pub use tls::{

@@ -97,32 +97,40 @@ impl Peer {
     }
 
     /// Who the peer is now.
-    pub(crate) fn identity(&self, now: Timestamp) -> PeerIdentity {
-        let certificate = self.shown.as_ref().map(|shown| PeerCertificate {
-            thumbprint: shown.thumbprint,
-            fields: Arc::clone(&shown.fields),
-            trust: self.trust(shown, now),
-        });
+    pub(crate) async fn identity(&self, now: Timestamp) -> PeerIdentity {
+        let certificate = match &self.shown {
+            Some(shown) => Some(PeerCertificate {
+                thumbprint: shown.thumbprint,
+                fields: Arc::clone(&shown.fields),
+                trust: self.trust(shown, now).await,
+            }),
+            None => None,
+        };
         PeerIdentity { address: self.address, certificate }
     }
 
-    fn trust(&self, shown: &Shown, now: Timestamp) -> Trust {
-        let loaded = self.tls.load();
-        let holds = |judged: &&Judged| {
-            judged.generation == loaded.generation && (judged.from..judged.until).contains(&now)
-        };
-        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(judged) = judged.as_ref().filter(holds) {
-            return judged.trust;
+    async fn trust(&self, shown: &Shown, now: Timestamp) -> Trust {
+        let loaded = self.tls.load_full();
+        if let Some(trust) = self.held(loaded.generation, now) {
+            return trust;
         }
         let leaf = CertificateDer::from(shown.fields.der.as_slice());
-        let trust = loaded.judge(&leaf, &shown.intermediates, now);
+        let trust = loaded.judge(&leaf, &shown.intermediates, now).await;
         let until = after(now, HOLDS).min(after(shown.fields.not_after, 1));
-        *judged = Some(Judged { trust, generation: loaded.generation, from: now, until });
+        *self.judged.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Judged { trust, generation: loaded.generation, from: now, until });
         trust
+    }
+
+    /// The verdict that holds still.
+    fn held(&self, generation: u64, now: Timestamp) -> Option<Trust> {
+        let judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        let holds =
+            |judged: &&Judged| judged.generation == generation && (judged.from..judged.until).contains(&now);
+        judged.as_ref().filter(holds).map(|judged| judged.trust)
     }
 }
 
-fn after(at: Timestamp, seconds: i64) -> Timestamp {
+pub(crate) fn after(at: Timestamp, seconds: i64) -> Timestamp {
     Timestamp::from_second(at.as_second().saturating_add(seconds)).unwrap_or(Timestamp::MAX)
 }

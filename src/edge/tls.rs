@@ -166,6 +166,10 @@ impl ServerTls {
         Ok(())
     }
 
+    pub(crate) fn load_full(&self) -> Arc<Loaded> {
+        self.current.load_full()
+    }
+
     pub(crate) fn load(&self) -> Guard<Arc<Loaded>> {
         self.current.load()
     }
@@ -198,14 +202,16 @@ impl Loaded {
     }
 
     /// Judges a certificate that a peer holds the key of.
-    pub(crate) fn judge(
+    pub(crate) async fn judge(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: Timestamp,
     ) -> Trust {
-        let clients = self.clients.as_ref();
-        clients.map_or(Trust::Unknown, |clients| clients.judge(leaf, intermediates, now))
+        match &self.clients {
+            Some(clients) => clients.judge(leaf, intermediates, now).await,
+            None => Trust::Unknown,
+        }
     }
 }
 

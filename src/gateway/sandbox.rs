@@ -7,6 +7,7 @@ mod banks;
 mod clients;
 pub(crate) mod directory;
 mod drive;
+mod listeners;
 mod pki;
 mod published_seal;
 mod software;
@@ -24,7 +25,7 @@ use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
 use crypto::pki::Issued;
 use domain::{Clock, Entropy, Region, ShiftedClock, SystemEntropy};
-use edge::{EdgeConfig, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
+use edge::{EdgeConfig, PeerLimiter, Revocation, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
 use modelbank::{Faults, Habits, Journal, LedgerLine};
 use oauth::{OAuth, SoftwareIssuer};
@@ -39,6 +40,7 @@ use tokio_util::task::TaskTracker;
 pub use apart::BanksApart;
 use bank_files::BankFiles;
 use banks::ModelBanks;
+use listeners::{Listeners, WatchedTls};
 pub use pki::Pki;
 use software::SoftwareDirectory;
 use state::DataDir;
@@ -66,6 +68,10 @@ pub struct SandboxOptions {
     pub clients: Option<PathBuf>,
     /// Further CAs of client certificates, PEM.
     pub trust_ca: Vec<PathBuf>,
+    /// What is asked of the revocation of client certificates.
+    pub revocation: Revocation,
+    /// Revocation lists: files and folders, PEM or DER.
+    pub revocation_lists: Vec<PathBuf>,
     /// Further banks: profile files.
     pub banks: Vec<PathBuf>,
     /// A folder of plugins.
@@ -117,6 +123,8 @@ impl SandboxOptions {
             issuer: None,
             clients: None,
             trust_ca: Vec::new(),
+            revocation: Revocation::Off,
+            revocation_lists: Vec::new(),
             banks: Vec::new(),
             plugins: None,
             embedded_banks: true,
@@ -158,6 +166,7 @@ pub struct Sandbox {
     gateway: Arc<Gateway>,
     stores: Stores,
     banks: Arc<ModelBanks>,
+    tls: WatchedTls,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -186,19 +195,7 @@ impl Sandbox {
         let keys = state::Keys::open(data.path(), &*options.entropy, options.clock.now()).await?;
         let signing = Watch::open(keys.signing, Arc::clone(&options.clock))?;
         let webhook_keys = Watch::open(keys.webhook, Arc::clone(&options.clock))?;
-        let mut anchors = vec![pki.root.clone()];
-        for file in &options.trust_ca {
-            let pem = read(file)?;
-            crypto::Certificate::from_pem(&pem)
-                .with_context(|| format!("{} of --trust-ca holds no certificate", file.display()))?;
-            anchors.push(pem);
-        }
-
-        let pages =
-            bind(&options, PAGES, ServerTls::for_pages(&pki.server.certificate_pem, &pki.server.key_pem)?)
-                .await?;
-        let clients = ServerTls::for_clients(&pki.server.certificate_pem, &pki.server.key_pem, &anchors)?;
-        let api = bind(&options, API, clients).await?;
+        let Listeners { pages, api, tls } = Listeners::open(&options, &data.path().join("pki")).await?;
         let here = || Ok::<_, std::io::Error>(format!("https://localhost:{}", pages.local_addr()?.port()));
         let issuer = options.issuer.clone().map_or_else(here, Ok)?;
         let api_origin = format!("https://localhost:{}", api.local_addr()?.port());
@@ -291,6 +288,7 @@ impl Sandbox {
         tasks.spawn(work(oauth, stop.clone()));
         tasks.spawn(watch(signing, Watch::look, |()| {}, stop.clone()));
         tasks.spawn(watch(webhook_keys, Watch::look, |()| {}, stop.clone()));
+        tasks.spawn(watch(tls.clone(), WatchedTls::look, |()| {}, stop.clone()));
         let shelf = Arc::clone(&gateway);
         let take_up = move |banks| bank_files::take_up(&shelf, banks);
         tasks.spawn(watch(bank_files, BankFiles::look, take_up, stop.clone()));
@@ -301,7 +299,15 @@ impl Sandbox {
         tasks.spawn(async move { fresh.keep_fresh(until.cancelled_owned()).await });
         tasks.close();
         let access = Access { issuer, api: api_origin, pki, banks: banks.list() };
-        Ok(Self { access, data, gateway, stores, banks, stop, tasks })
+        Ok(Self { access, data, gateway, stores, banks, tls, stop, tasks })
+    }
+
+    /// Takes up certificates, authorities and revocation lists as their files are now.
+    pub async fn reload_tls(&self) {
+        let tls = self.tls.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || tls.reload()).await {
+            tracing::error!(error = %error, "TLS stays as it was");
+        }
     }
 
     /// What an outside client needs to know.
@@ -438,14 +444,6 @@ pub(crate) async fn open_stores(database_url: Option<&str>, folder: &Path) -> an
         regions.push(store);
     }
     Ok(Stores::new(global, regions))
-}
-
-async fn bind(options: &SandboxOptions, offset: u16, tls: ServerTls) -> anyhow::Result<Listener> {
-    let address = address(options.port_base, offset);
-    let config = ListenerConfig::default();
-    // Everybody comes from this machine.
-    let config = ListenerConfig { max_per_address: config.max_connections, ..config };
-    Listener::bind(address, tls, config).await.with_context(|| port_hint(address))
 }
 
 /// Loopback, at the port with this offset.

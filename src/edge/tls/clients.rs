@@ -1,8 +1,10 @@
 //! Which client certificates are trusted: those that chain to an anchor, are in
 //! date, and are not revoked (RFC 5280 §6).
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crypto::ocsp::{Question, Status};
 use domain::Timestamp;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -15,6 +17,7 @@ use webpki::{
 };
 
 use super::InvalidTls;
+use crate::OcspCache;
 use crate::peer::Trust;
 
 /// What is asked of the revocation of client certificates.
@@ -36,6 +39,7 @@ pub struct ClientTrust {
     revocation: Revocation,
     anchors: Vec<TrustAnchor<'static>>,
     lists: Vec<CertRevocationList<'static>>,
+    responders: Option<Arc<OcspCache>>,
 }
 
 /// A certificate that a peer holds the key of, with what it showed besides.
@@ -50,7 +54,7 @@ impl ClientTrust {
     #[must_use]
     pub fn new(revocation: Revocation) -> Self {
         let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms.all;
-        Self { algorithms, revocation, anchors: Vec::new(), lists: Vec::new() }
+        Self { algorithms, revocation, anchors: Vec::new(), lists: Vec::new(), responders: None }
     }
 
     /// Trusts these authorities, too: PEM, or one in DER.
@@ -93,54 +97,78 @@ impl ClientTrust {
         if found.is_empty() { Err(unusable()) } else { Ok(()) }
     }
 
-    pub(crate) fn judge(
+    /// Asks responders of what the lists say nothing fresh about.
+    #[must_use]
+    pub fn asking(mut self, responders: Arc<OcspCache>) -> Self {
+        self.responders = Some(responders);
+        self
+    }
+
+    pub(crate) async fn judge(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         now: Timestamp,
     ) -> Trust {
-        let now = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0));
-        let Ok(leaf) = EndEntityCert::try_from(leaf) else { return Trust::Unknown };
-        let shown = Shown { leaf, intermediates, now: UnixTime::since_unix_epoch(now) };
-        match self.verify(&shown, None) {
-            Ok(()) if self.revocation == Revocation::Off => Trust::Trusted,
-            Ok(()) => self.judge_revocation(&shown),
-            Err(Error::CertExpired { .. } | Error::CertNotValidYet { .. }) => Trust::OutOfDate,
-            Err(_) => Trust::Unknown,
+        let seconds = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0));
+        let Ok(end_entity) = EndEntityCert::try_from(leaf) else { return Trust::Unknown };
+        let shown = Shown { leaf: end_entity, intermediates, now: UnixTime::since_unix_epoch(seconds) };
+        let issuer = match self.verify(&shown, None) {
+            Ok(issuer) => issuer,
+            Err(Error::CertExpired { .. } | Error::CertNotValidYet { .. }) => return Trust::OutOfDate,
+            Err(_) => return Trust::Unknown,
+        };
+        if self.revocation == Revocation::Off {
+            return Trust::Trusted;
+        }
+        let status = match self.listed(&shown) {
+            Some(status) => Some(status),
+            None => self.asked(leaf, &issuer, now).await,
+        };
+        match (status, self.revocation) {
+            (Some(Status::Revoked), _) => Trust::Revoked,
+            (Some(Status::Good), _) | (None, Revocation::Off | Revocation::Soft) => Trust::Trusted,
+            (None, Revocation::Hard) => Trust::RevocationUnknown,
         }
     }
 
-    /// Of a chain that is good otherwise.
-    fn judge_revocation(&self, shown: &Shown<'_>) -> Trust {
+    /// What the lists say, of a chain that is good otherwise; `None` if there
+    /// is no fresh one of the issuer.
+    fn listed(&self, shown: &Shown<'_>) -> Option<Status> {
         let lists: Vec<_> = self.lists.iter().collect();
-        let Ok(options) = RevocationOptionsBuilder::new(&lists) else { return self.not_known() };
+        let options = RevocationOptionsBuilder::new(&lists).ok()?;
         // What a list says of any certificate of the chain holds though the list is old.
         let known = options
             .with_depth(RevocationCheckDepth::Chain)
             .with_status_policy(UnknownStatusPolicy::Allow)
             .with_expiration_policy(ExpirationPolicy::Ignore);
-        if self.verify(shown, Some(known.build())) == Err(Error::CertRevoked) {
-            return Trust::Revoked;
+        if self.verify(shown, Some(known.build())).is_err_and(|error| error == Error::CertRevoked) {
+            return Some(Status::Revoked);
         }
         let fresh = options
             .with_depth(RevocationCheckDepth::EndEntity)
             .with_status_policy(UnknownStatusPolicy::Deny)
             .with_expiration_policy(ExpirationPolicy::Enforce);
-        match self.verify(shown, Some(fresh.build())) {
-            Ok(()) => Trust::Trusted,
-            Err(_) => self.not_known(),
-        }
+        self.verify(shown, Some(fresh.build())).is_ok().then_some(Status::Good)
     }
 
-    /// The verdict on a certificate of which nothing fresh is known.
-    fn not_known(&self) -> Trust {
-        match self.revocation {
-            Revocation::Off | Revocation::Soft => Trust::Trusted,
-            Revocation::Hard => Trust::RevocationUnknown,
-        }
+    /// What the responder says that the certificate names.
+    async fn asked(
+        &self,
+        leaf: &CertificateDer<'_>,
+        issuer: &TrustAnchor<'_>,
+        now: Timestamp,
+    ) -> Option<Status> {
+        let question = Question::about(leaf, issuer)?;
+        self.responders.as_ref()?.status(&question, now).await
     }
 
-    fn verify(&self, shown: &Shown<'_>, revocation: Option<RevocationOptions<'_>>) -> Result<(), Error> {
+    /// Verifies the chain, and answers with who issued the certificate.
+    fn verify(
+        &self,
+        shown: &Shown<'_>,
+        revocation: Option<RevocationOptions<'_>>,
+    ) -> Result<TrustAnchor<'static>, Error> {
         let usage = KeyUsage::client_auth();
         let Shown { leaf, intermediates, now } = shown;
         let path = leaf.verify_for_usage(
@@ -151,8 +179,11 @@ impl ClientTrust {
             usage,
             revocation,
             None,
-        );
-        path.map(|_| ())
+        )?;
+        match path.intermediate_certificates().next() {
+            Some(issuer) => Ok(webpki::anchor_from_trusted_cert(&issuer.der())?.to_owned()),
+            None => Ok(path.anchor().to_owned()),
+        }
     }
 }
 

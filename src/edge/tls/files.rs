@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use crypto::SigningKey;
 
+use crate::OcspCache;
+
 use super::{ClientTrust, InvalidTls, Revocation, ServerIdentity, ServerTls};
 
 /// Where the key of the server certificate is.
@@ -43,6 +45,8 @@ pub struct ClientFiles {
     pub lists: Vec<PathBuf>,
     /// What is asked of revocation.
     pub revocation: Revocation,
+    /// Who asks responders of what the lists say nothing fresh about.
+    pub responders: Option<Arc<OcspCache>>,
 }
 
 /// Looks at the files again and again. Blocks while it reads.
@@ -137,7 +141,10 @@ impl TlsFiles {
         for file in each(&clients.lists)? {
             of(&file, fs::read(&file).map_err(InvalidTls::from).and_then(|bytes| trust.add_lists(&bytes)))?;
         }
-        Ok(Some(trust))
+        Ok(Some(match &clients.responders {
+            Some(responders) => trust.asking(Arc::clone(responders)),
+            None => trust,
+        }))
     }
 
     fn stamps(&self) -> BTreeSet<Stamp> {

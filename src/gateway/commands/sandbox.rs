@@ -17,6 +17,8 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         issuer: args.issuer.clone(),
         clients: args.clients.clone(),
         trust_ca: args.trust_ca.clone(),
+        revocation: args.revocation.into(),
+        revocation_lists: args.crl.clone(),
         banks: args.banks.clone(),
         plugins: args.plugins.plugins.clone(),
         embedded_banks: !args.no_embedded_banks,
@@ -44,7 +46,13 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
     } else {
         let mut signals = StopSignals::catch()?;
         println!("{}", sandbox.welcome(ready_ms));
-        signals.wait().await;
+        let mut reload = signal(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                () = signals.wait() => break,
+                _ = reload.recv() => sandbox.reload_tls().await,
+            }
+        }
         println!("Stopping …");
         ExitCode::SUCCESS
     };

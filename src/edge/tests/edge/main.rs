@@ -9,6 +9,7 @@
 
 mod abuse;
 mod bounds;
+mod ocsp;
 mod openssl;
 mod proxy;
 mod revocation;

@@ -59,6 +59,7 @@ impl Folder {
                 anchors: vec![self.path("anchors")],
                 lists: vec![self.path("lists")],
                 revocation,
+                responders: None,
             }),
         }
     }
