@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use domain::Timestamp;
-use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage};
 use x509_cert::der::asn1::{Null, ObjectIdentifier, OctetString};
 use x509_cert::der::{Any as DerAny, Decode, Encode};
@@ -18,10 +18,11 @@ use x509_ocsp::{
     CertId, CertStatus, OcspRequest, OcspResponse, OcspResponseStatus, Request, TbsRequest, Version,
 };
 use x509_parser::certificate::X509Certificate;
-use x509_parser::der_parser::asn1_rs::{Any, FromDer, Tag};
+use x509_parser::der_parser::asn1_rs::{FromDer, Tag};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 
 use crate::digest::sha256;
+use crate::signed::{Signed, contents, key_of};
 
 /// Largest answer that is read, in bytes.
 pub const LARGEST_ANSWER: usize = 64 * 1024;
@@ -182,8 +183,9 @@ impl Question {
         }
         let seconds = u64::try_from(now.as_second()).unwrap_or(0);
         let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-        signed.signers.iter().take(MOST_SIGNERS).any(|der| {
-            let der = CertificateDer::from(*der);
+        let signers = signed.tagged().unwrap_or_default();
+        signers.into_iter().take(MOST_SIGNERS).any(|der| {
+            let der = CertificateDer::from(der);
             let Ok(signer) = EndEntityCert::try_from(&der) else { return false };
             let issuer = std::slice::from_ref(&self.issuer);
             let usage = KeyUsage::required(OCSP_SIGNING);
@@ -192,69 +194,6 @@ impl Question {
             issued.is_ok() && contents(&key, Tag::Sequence).is_some_and(|key| signed.is_by(key))
         })
     }
-}
-
-/// The parts of a BasicOCSPResponse as they were signed.
-struct Signed<'a> {
-    data: &'a [u8],
-    algorithm: &'a [u8],
-    signature: &'a [u8],
-    signers: Vec<&'a [u8]>,
-}
-
-impl<'a> Signed<'a> {
-    fn parse(der: &'a [u8]) -> Option<Self> {
-        let body = contents(der, Tag::Sequence)?;
-        let [data, algorithm, signature, rest @ ..] = &elements(body)?[..] else { return None };
-        let signers = match rest.first() {
-            Some(tagged) => {
-                let (_, tagged) = Any::from_der(tagged).ok()?;
-                elements(contents(tagged.data, Tag::Sequence)?)?
-            }
-            None => Vec::new(),
-        };
-        let algorithm = contents(algorithm, Tag::Sequence)?;
-        Some(Self { data, algorithm, signature: bits(signature)?, signers })
-    }
-
-    /// True if this key (SubjectPublicKeyInfo without its tag) signed it.
-    fn is_by(&self, key: &[u8]) -> bool {
-        let Some((kind, key)) = key_of(key) else { return false };
-        let fits = |algorithm: &&&dyn SignatureVerificationAlgorithm| {
-            algorithm.signature_alg_id().as_ref() == self.algorithm
-                && algorithm.public_key_alg_id().as_ref() == kind
-        };
-        let mut fitting = ALL_VERIFICATION_ALGS.iter().filter(fits);
-        fitting.any(|algorithm| algorithm.verify_signature(key, self.data, self.signature).is_ok())
-    }
-}
-
-/// Algorithm and key of a SubjectPublicKeyInfo without its tag.
-fn key_of(info: &[u8]) -> Option<(&[u8], &[u8])> {
-    let [kind, key] = elements(info)?[..] else { return None };
-    Some((contents(kind, Tag::Sequence)?, bits(key)?))
-}
-
-/// The elements, each with its tag.
-fn elements(mut der: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut found = Vec::new();
-    while !der.is_empty() {
-        let (rest, _) = Any::from_der(der).ok()?;
-        let length = der.len().checked_sub(rest.len())?;
-        found.push(der.get(..length)?);
-        der = rest;
-    }
-    Some(found)
-}
-
-fn contents(der: &[u8], tag: Tag) -> Option<&[u8]> {
-    let (rest, any) = Any::from_der(der).ok()?;
-    (rest.is_empty() && any.header.tag() == tag).then_some(any.data)
-}
-
-/// The bytes of a BIT STRING, which has none left over.
-fn bits(der: &[u8]) -> Option<&[u8]> {
-    contents(der, Tag::BitString)?.strip_prefix(&[0])
 }
 
 /// RFC 5019 §2.1.1: the one that every responder knows. It names a

@@ -157,6 +157,22 @@ impl Authority {
         self.sign(params, 365, &KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)
     }
 
+    /// A transport certificate as the Open Banking directory issued them before
+    /// there were statements: organisation and software are units of the subject.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueFailed`] if a name is not valid.
+    pub fn issue_transport(&self, organisation: &str, software: &str) -> Result<Issued, IssueFailed> {
+        let mut params = leaf(software);
+        params.distinguished_name.push(DnType::OrganizationalUnitName, organisation);
+        params.distinguished_name.push(DnType::OrganizationName, "OpenBanking");
+        params.distinguished_name.push(DnType::CountryName, "GB");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(params, 365, &KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)
+    }
+
     /// A certificate for connections: P-256, server and client.
     ///
     /// # Errors
