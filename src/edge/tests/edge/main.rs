@@ -11,9 +11,12 @@ mod abuse;
 mod bounds;
 mod ocsp;
 mod openssl;
+mod pkcs11;
 mod proxy;
 mod revocation;
 mod rotation;
 mod slow;
+#[path = "../../../crypto/tests/softhsm/mod.rs"]
+mod softhsm;
 mod suites;
 mod support;

@@ -216,6 +216,32 @@ async fn answers_are_remembered_and_asked_for_again() {
     gate.stop().await;
 }
 
+/// RFC 6066 §8: what the authority says of our own certificate comes with it,
+/// and is exchanged with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn our_own_response_is_stapled() {
+    let Some(world) = World::new() else { return };
+    let server = world.folder.renew();
+    world.list("V", &server);
+    let der = |pem: &str| crypto::Certificate::from_pem(pem).unwrap().der;
+    let issuer = der(world.folder.ca.certificate_pem()).into();
+    let issuer = webpki::anchor_from_trusted_cert(&issuer).unwrap().to_owned();
+    let question = crypto::ocsp::Question::about(&der(&server.certificate_pem), &issuer).unwrap();
+    world.folder.put("staple.der", world.responder.answer(question.request()));
+    let files =
+        TlsFiles { staple: Some(world.folder.path("staple.der")), ..world.folder.files(Revocation::Off) };
+    let watch = TlsWatch::open(files).unwrap();
+    let gate = Plan { tls: watch.tls(), ..Plan::new() }.start().await;
+    let at = gate.address.to_string();
+    let said = openssl::run(world.responder.home.path(), &["s_client", "-connect", &at, "-status"]).unwrap();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(
+        said.contains("OCSP Response Status: successful") && said.contains("Cert Status: good"),
+        "{said}"
+    );
+    gate.stop().await;
+}
+
 /// `openssl ocsp` as a server, stopped when dropped.
 struct Served(Child);
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crypto::pki::{Authority, Issued};
 
@@ -27,7 +27,8 @@ pub fn home(ca: &Authority) -> tempfile::TempDir {
 
 /// Runs it; `None`, and a word about it, where it is absent.
 pub fn run(home: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
-    let Ok(done) = Command::new("openssl").args(arguments).current_dir(home).output() else {
+    let mut command = Command::new("openssl");
+    let Ok(done) = command.args(arguments).current_dir(home).stdin(Stdio::null()).output() else {
         eprintln!("SKIPPED: openssl is not here");
         return None;
     };
