@@ -45,8 +45,8 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     } else {
         let mut signals = StopSignals::catch()?;
-        println!("{}", sandbox.welcome(ready_ms));
         let mut reload = signal(SignalKind::hangup())?;
+        println!("{}", sandbox.welcome(ready_ms));
         loop {
             tokio::select! {
                 () = signals.wait() => break,

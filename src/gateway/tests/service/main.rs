@@ -15,5 +15,6 @@ mod edge;
 mod instances;
 mod layers;
 mod openapi;
+mod revocation;
 mod sandbox_drive;
 mod sandbox_options;
