@@ -101,6 +101,17 @@ impl Authority {
         Ok(Self { common_name: common_name.to_owned(), key, certificate_pem, now })
     }
 
+    /// An authority below this one, valid for five years.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueFailed`] if key or certificate could not be made.
+    pub fn subordinate(&self, common_name: &str) -> Result<Self, IssueFailed> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let Issued { certificate_pem, .. } = self.sign(Self::root_params(common_name), 1_825, &key)?;
+        Ok(Self { common_name: common_name.to_owned(), key, certificate_pem, now: self.now })
+    }
+
     /// An authority made earlier by [`Authority::new`].
     ///
     /// # Errors

@@ -103,6 +103,10 @@ pub struct SandboxArgs {
     /// than once. Changes are taken up while the sandbox runs.
     #[arg(long, value_name = "PATH")]
     pub crl: Vec<PathBuf>,
+    /// Ask the OCSP responder that a client certificate names, if it has this host and the
+    /// lists say nothing; may be given more than once.
+    #[arg(long, value_name = "HOST")]
+    pub ocsp_host: Vec<String>,
     /// Add banks: a profile file (TOML or YAML), or a folder of them; may be given more
     /// than once. Changes are taken up while the sandbox runs.
     #[arg(long, value_name = "PATH")]

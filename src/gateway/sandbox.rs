@@ -25,7 +25,7 @@ use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
 use crypto::pki::Issued;
 use domain::{Clock, Entropy, Region, ShiftedClock, SystemEntropy};
-use edge::{EdgeConfig, PeerLimiter, Revocation, protect};
+use edge::{EdgeConfig, EdgeCounters, PeerLimiter, Revocation, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
 use modelbank::{Faults, Habits, Journal, LedgerLine};
 use oauth::{OAuth, SoftwareIssuer};
@@ -72,6 +72,8 @@ pub struct SandboxOptions {
     pub revocation: Revocation,
     /// Revocation lists: files and folders, PEM or DER.
     pub revocation_lists: Vec<PathBuf>,
+    /// Hosts of OCSP responders that may be asked.
+    pub ocsp_hosts: Vec<String>,
     /// Further banks: profile files.
     pub banks: Vec<PathBuf>,
     /// A folder of plugins.
@@ -125,6 +127,7 @@ impl SandboxOptions {
             trust_ca: Vec::new(),
             revocation: Revocation::Off,
             revocation_lists: Vec::new(),
+            ocsp_hosts: Vec::new(),
             banks: Vec::new(),
             plugins: None,
             embedded_banks: true,
@@ -167,6 +170,7 @@ pub struct Sandbox {
     stores: Stores,
     banks: Arc<ModelBanks>,
     tls: WatchedTls,
+    counters: Arc<EdgeCounters>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -195,7 +199,8 @@ impl Sandbox {
         let keys = state::Keys::open(data.path(), &*options.entropy, options.clock.now()).await?;
         let signing = Watch::open(keys.signing, Arc::clone(&options.clock))?;
         let webhook_keys = Watch::open(keys.webhook, Arc::clone(&options.clock))?;
-        let Listeners { pages, api, tls } = Listeners::open(&options, &data.path().join("pki")).await?;
+        let Listeners { pages, api, tls, counters } =
+            Listeners::open(&options, &data.path().join("pki")).await?;
         let here = || Ok::<_, std::io::Error>(format!("https://localhost:{}", pages.local_addr()?.port()));
         let issuer = options.issuer.clone().map_or_else(here, Ok)?;
         let api_origin = format!("https://localhost:{}", api.local_addr()?.port());
@@ -266,7 +271,7 @@ impl Sandbox {
             clients: oauth::Clients::default(),
         };
         let tasks = TaskTracker::new();
-        let edge = |router: Router| protect(router, edge_config(&options));
+        let edge = |router: Router| protect(router, edge_config(&options, &counters));
         let page_routes = oauth.page_routes().merge(published_seal::routes(&pki)?);
         let page_router = edge(with_fallbacks(page_routes));
         let directory = Arc::new(directory::load(stores.global()).await?);
@@ -299,7 +304,7 @@ impl Sandbox {
         tasks.spawn(async move { fresh.keep_fresh(until.cancelled_owned()).await });
         tasks.close();
         let access = Access { issuer, api: api_origin, pki, banks: banks.list() };
-        Ok(Self { access, data, gateway, stores, banks, tls, stop, tasks })
+        Ok(Self { access, data, gateway, stores, banks, tls, counters, stop, tasks })
     }
 
     /// Takes up certificates, authorities and revocation lists as their files are now.
@@ -320,6 +325,12 @@ impl Sandbox {
     #[must_use]
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
+    }
+
+    /// What was counted about connections.
+    #[must_use]
+    pub fn edge_counters(&self) -> &EdgeCounters {
+        &self.counters
     }
 
     /// Faults and journal of a model bank.
@@ -459,7 +470,7 @@ fn port_hint(address: SocketAddr) -> String {
     )
 }
 
-fn edge_config(options: &SandboxOptions) -> EdgeConfig {
+fn edge_config(options: &SandboxOptions, counters: &Arc<EdgeCounters>) -> EdgeConfig {
     let per_second = NonZeroU32::new(options.peer_rate).unwrap_or(NonZeroU32::MIN);
     let burst = per_second.saturating_add(options.peer_rate);
     EdgeConfig {
@@ -467,7 +478,7 @@ fn edge_config(options: &SandboxOptions) -> EdgeConfig {
         max_body: 256 * 1024,
         deadline: Duration::from_secs(30),
         body_timeout: Duration::from_secs(15),
-        counters: Arc::default(),
+        counters: Arc::clone(counters),
         limiter: Arc::new(PeerLimiter::new(per_second, burst)),
         clock: Arc::clone(&options.clock),
         entropy: Arc::clone(&options.entropy),

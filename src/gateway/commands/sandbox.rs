@@ -19,6 +19,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         trust_ca: args.trust_ca.clone(),
         revocation: args.revocation.into(),
         revocation_lists: args.crl.clone(),
+        ocsp_hosts: args.ocsp_host.clone(),
         banks: args.banks.clone(),
         plugins: args.plugins.plugins.clone(),
         embedded_banks: !args.no_embedded_banks,

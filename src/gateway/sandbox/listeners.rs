@@ -3,8 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use std::time::Duration;
+
 use anyhow::Context;
-use edge::{ClientFiles, Listener, ListenerConfig, ServerKey, ServerTls, TlsFiles, TlsWatch};
+use edge::{
+    ClientFiles, EdgeCounters, HttpOcsp, Listener, ListenerConfig, OcspCache, ServerKey, ServerTls, TlsFiles,
+    TlsWatch,
+};
 
 use super::{API, PAGES, SandboxOptions, address, port_hint};
 use crate::read;
@@ -14,6 +19,8 @@ pub(super) struct Listeners {
     pub(super) pages: Listener,
     pub(super) api: Listener,
     pub(super) tls: WatchedTls,
+    /// What both count.
+    pub(super) counters: Arc<EdgeCounters>,
 }
 
 impl Listeners {
@@ -28,13 +35,15 @@ impl Listeners {
             anchors: anchors.collect(),
             lists: options.revocation_lists.clone(),
             revocation: options.revocation,
-            responders: None,
+            responders: responders(options),
         };
         let pages = watch(pki, None)?;
         let api = watch(pki, Some(clients))?;
+        let counters = Arc::<EdgeCounters>::default();
         Ok(Self {
-            pages: bind(options, PAGES, pages.tls()).await?,
-            api: bind(options, API, api.tls()).await?,
+            pages: bind(options, PAGES, pages.tls(), &counters).await?,
+            api: bind(options, API, api.tls(), &counters).await?,
+            counters,
             tls: WatchedTls(Arc::new(Mutex::new(vec![pages, api]))),
         })
     }
@@ -66,10 +75,24 @@ fn watch(pki: &Path, clients: Option<ClientFiles>) -> anyhow::Result<TlsWatch> {
     Ok(TlsWatch::open(TlsFiles { certificate: file("server.pem"), key, staple: None, clients })?)
 }
 
-async fn bind(options: &SandboxOptions, offset: u16, tls: ServerTls) -> anyhow::Result<Listener> {
+/// Who asks responders, if any may be asked.
+fn responders(options: &SandboxOptions) -> Option<Arc<OcspCache>> {
+    let hosts: Vec<_> = options.ocsp_hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+    // A responder of a sandbox may well run beside it.
+    let source = HttpOcsp { hosts, private_too: true, timeout: Duration::from_secs(3) };
+    (!source.hosts.is_empty()).then(|| Arc::new(OcspCache::new(Arc::new(source))))
+}
+
+async fn bind(
+    options: &SandboxOptions,
+    offset: u16,
+    tls: ServerTls,
+    counters: &Arc<EdgeCounters>,
+) -> anyhow::Result<Listener> {
     let address = address(options.port_base, offset);
     let config = ListenerConfig::default();
     // Everybody comes from this machine.
-    let config = ListenerConfig { max_per_address: config.max_connections, ..config };
+    let counters = Arc::clone(counters);
+    let config = ListenerConfig { max_per_address: config.max_connections, counters, ..config };
     Listener::bind(address, tls, config).await.with_context(|| port_hint(address))
 }

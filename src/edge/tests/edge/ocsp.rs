@@ -178,6 +178,30 @@ async fn an_answer_that_is_not_believed_is_none() {
     assert_eq!(world.judged(Revocation::Hard).await, "Some(RevocationUnknown)");
 }
 
+/// Not one bit of what is signed can be changed; what is not signed changes nothing.
+#[tokio::test]
+async fn a_changed_answer_is_never_another_answer() {
+    let Some(world) = World::new() else { return };
+    let der = |pem: &str| crypto::Certificate::from_pem(pem).unwrap().der;
+    let issuer = der(world.folder.ca.certificate_pem()).into();
+    let issuer = webpki::anchor_from_trusted_cert(&issuer).unwrap().to_owned();
+    let question = crypto::ocsp::Question::about(&der(&world.fintech.certificate_pem), &issuer).unwrap();
+    let answer = world.responder.answer(question.request());
+    let good = question.read(&answer, now()).unwrap();
+    for place in 0..answer.len() {
+        for bit in [0x01, 0x20, 0x80] {
+            let mut changed = answer.clone();
+            changed[place] ^= bit;
+            assert!(question.read(&changed, now()).map_or(true, |read| read == good), "byte {place}");
+        }
+        assert!(question.read(&answer[..place], now()).is_err());
+    }
+    // An answer to another question.
+    let other = world.folder.ca.issue_client_asked_at("other", "http://ocsp.example/").unwrap();
+    let question = crypto::ocsp::Question::about(&der(&other.certificate_pem), &issuer).unwrap();
+    assert_eq!(question.read(&answer, now()), Err(crypto::ocsp::Unbelieved::OtherCertificate));
+}
+
 /// Asked once per certificate and hour; a revocation reaches open connections,
 /// and what was said holds until it is said to end.
 #[tokio::test]

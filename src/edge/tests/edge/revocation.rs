@@ -1,6 +1,7 @@
 //! Revoked certificates, by lists (RFC 5280 §5).
 
 use consentry_edge::{Revocation, TlsWatch};
+use crypto::pki::Issued;
 
 use crate::rotation::Folder;
 use crate::support::{GET, GET_AND_CLOSE, TestClient, ask, ask_on, authority};
@@ -64,6 +65,32 @@ async fn a_missing_or_old_list_is_fatal_if_it_is_to_be() {
     // Once revoked is revoked, however old the list.
     folder.put("lists/ours.crl", folder.ca.revocation_list(&[&fintech], -1).unwrap());
     let (gate, _watch) = folder.start(Revocation::Soft).await;
+    assert!(said(&gate, &client).await.ends_with("Some(Revoked)"));
+    gate.stop().await;
+}
+
+/// What an authority says of one below it holds for all that is below that.
+#[tokio::test]
+async fn an_authority_in_between_can_be_revoked_and_revokes_itself() {
+    let folder = Folder::new();
+    let between = folder.ca.subordinate("issuing authority").unwrap();
+    let chained = |mut issued: Issued| {
+        issued.certificate_pem.push_str(between.certificate_pem());
+        issued
+    };
+    let fintech = chained(between.issue_client_plain("fintech").unwrap());
+    let other = chained(between.issue_client_plain("other").unwrap());
+    let (gate, mut watch) = folder.start(Revocation::Hard).await;
+    let client = folder.client(&fintech);
+    assert!(said(&gate, &client).await.ends_with("Some(RevocationUnknown)"));
+    folder.put("lists/between.crl", between.revocation_list(&[&other], 7).unwrap());
+    watch.look();
+    assert!(said(&gate, &client).await.ends_with("Some(Trusted)"), "it is the leaf that has to be known");
+    assert!(said(&gate, &folder.client(&other)).await.ends_with("Some(Revoked)"));
+    let certificate_pem = between.certificate_pem().to_owned();
+    let revoked = Issued { certificate_pem, key_pem: String::new() };
+    folder.put("lists/root.crl", folder.ca.revocation_list(&[&revoked], 7).unwrap());
+    watch.look();
     assert!(said(&gate, &client).await.ends_with("Some(Revoked)"));
     gate.stop().await;
 }

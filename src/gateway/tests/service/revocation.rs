@@ -46,6 +46,7 @@ async fn a_revoked_certificate_is_told_so() {
     assert_problem(&answer, 401, "auth.certificate_revoked");
     let refused = tpp.own_token("accounts").await.unwrap_err().to_string();
     assert!(refused.contains("revoked"), "{refused}");
+    assert!(sandbox.edge_counters().accepted() > 0);
     sandbox.stop().await;
 }
 
