@@ -6,6 +6,7 @@
 //! [`Certificate::psd2_problems`].
 
 mod names;
+mod psd2;
 mod statement;
 
 use std::fmt;
@@ -23,7 +24,8 @@ use crate::digest::{same, sha256};
 use crate::key::{InvalidKey, PublicKey};
 
 pub use names::OrganizationIdSpelling;
-pub use statement::{Psd2Problem, Psd2Role, Psd2Statement, QcType};
+pub use psd2::{Psd2Identity, Psd2Problem, Scheme, TrustProfile};
+pub use statement::{Psd2Role, Psd2Statement, QcType};
 
 /// Largest certificate we read, in bytes.
 const MAX_DER: usize = 64 * 1024;
@@ -117,6 +119,8 @@ pub struct Certificate {
     pub common_name: Option<String>,
     /// Organization of the subject.
     pub organization: Option<String>,
+    /// First organizational unit of the subject: in a directory, the organisation's id.
+    pub organizational_unit: Option<String>,
     /// Country of the subject, two letters.
     pub country: Option<String>,
     /// `organizationIdentifier` (2.5.4.97), such as `PSDDE-BAFIN-100001`.
@@ -179,6 +183,7 @@ impl Certificate {
             serial_hex: names::serial_hex(x509.raw_serial()),
             common_name: subject.common_name,
             organization: subject.organization,
+            organizational_unit: subject.organizational_unit,
             country: subject.country,
             organization_identifier: subject.organization_identifier,
             san_dns: sans.dns,

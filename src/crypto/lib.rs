@@ -16,15 +16,17 @@ mod jwks;
 pub mod jws;
 mod key;
 pub mod message_signature;
+pub mod ocsp;
 pub mod pkcs11;
 #[cfg(feature = "pki")]
 pub mod pki;
 mod ring;
+mod signed;
 pub mod webhook;
 
 pub use certificate::{
-    Certificate, InvalidCertificate, OrganizationIdSpelling, Psd2Problem, Psd2Role, Psd2Statement, QcType,
-    Thumbprint,
+    Certificate, InvalidCertificate, OrganizationIdSpelling, Psd2Identity, Psd2Problem, Psd2Role,
+    Psd2Statement, QcType, Scheme, Thumbprint, TrustProfile,
 };
 pub use confirmation::{Confirmation, InvalidConfirmation};
 pub use digest::token;

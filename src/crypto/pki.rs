@@ -6,6 +6,7 @@
 //! random generator.
 
 mod der;
+mod revocation;
 
 use std::net::IpAddr;
 
@@ -100,6 +101,17 @@ impl Authority {
         Ok(Self { common_name: common_name.to_owned(), key, certificate_pem, now })
     }
 
+    /// An authority below this one, valid for five years.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueFailed`] if key or certificate could not be made.
+    pub fn subordinate(&self, common_name: &str) -> Result<Self, IssueFailed> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let Issued { certificate_pem, .. } = self.sign(Self::root_params(common_name), 1_825, &key)?;
+        Ok(Self { common_name: common_name.to_owned(), key, certificate_pem, now: self.now })
+    }
+
     /// An authority made earlier by [`Authority::new`].
     ///
     /// # Errors
@@ -151,6 +163,22 @@ impl Authority {
     /// [`IssueFailed`] if the name is not valid.
     pub fn issue_client_plain(&self, common_name: &str) -> Result<Issued, IssueFailed> {
         let mut params = leaf(common_name);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(params, 365, &KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)
+    }
+
+    /// A transport certificate as the Open Banking directory issued them before
+    /// there were statements: organisation and software are units of the subject.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueFailed`] if a name is not valid.
+    pub fn issue_transport(&self, organisation: &str, software: &str) -> Result<Issued, IssueFailed> {
+        let mut params = leaf(software);
+        params.distinguished_name.push(DnType::OrganizationalUnitName, organisation);
+        params.distinguished_name.push(DnType::OrganizationName, "OpenBanking");
+        params.distinguished_name.push(DnType::CountryName, "GB");
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(params, 365, &KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)

@@ -6,6 +6,7 @@
 
 mod account;
 mod account_resource;
+mod address;
 mod batch;
 mod clock;
 mod consent;
@@ -32,6 +33,7 @@ pub use account_resource::{
     AccountResource, Beneficiary, DirectDebit, Frequency, Occurrence, OrderStatus, Party, Payee,
     PostalAddress, ResourceEntry, ScheduledPayment, StandingOrder, Statement,
 };
+pub use address::is_public;
 pub use batch::{BatchOrder, Order};
 pub use clock::{Clock, Entropy, ManualClock, ShiftedClock, SystemClock, SystemEntropy};
 pub use consent::{

@@ -20,7 +20,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
 use crate::filter::{Filter, Judgement, filtered, report};
-use crate::{PeerIdentity, PeerLimiter};
+use crate::{EdgeCounters, PeerIdentity, PeerLimiter, body};
 
 /// Why a request goes no further.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum Refusal {
     TooMany(Duration),
     /// The answer took longer than this.
     TimedOut(Duration),
+    /// The body did not arrive within this time.
+    BodyTimedOut(Duration),
     /// The path is not in its one plain spelling.
     Path,
     /// A request body arrives encoded (compressed).
@@ -58,10 +60,14 @@ pub struct EdgeConfig {
     pub max_body: usize,
     /// Longest time to an answer.
     pub deadline: Duration,
+    /// Longest time in which a request body has to arrive.
+    pub body_timeout: Duration,
     /// Counts requests per peer.
     pub limiter: Arc<PeerLimiter>,
     /// Looks into requests, if there is one.
     pub filter: Option<Arc<dyn Filter>>,
+    /// What is counted.
+    pub counters: Arc<EdgeCounters>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -80,8 +86,9 @@ pub fn protect(router: Router, config: EdgeConfig) -> Router {
         // Counting is cheaper than looking, so count first.
         .layer(from_fn_with_state(Arc::clone(&state), count))
         .layer(from_fn_with_state(Arc::clone(&state), inspect))
-        .layer(from_fn_with_state(Arc::clone(&state), look_into))
-        .layer(from_fn_with_state(state, deadline))
+        .layer(from_fn_with_state(Arc::clone(&state), deadline))
+        .layer(from_fn_with_state(Arc::clone(&state), body::in_time))
+        .layer(from_fn_with_state(state, look_into))
         // Innermost: a panic becomes an answer that the layers above still stamp.
         .layer(CatchPanicLayer::custom(move |_: Box<dyn std::any::Any + Send>| {
             tracing::error!("A handler panicked");
@@ -156,17 +163,15 @@ async fn inspect(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Ne
 async fn look_into(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next) -> Response {
     let Some(filter) = &edge.filter else { return next.run(request).await };
     let id = id_of(&request);
-    let whole = filtered(filter.as_ref(), edge.max_body, request);
-    match tokio::time::timeout(edge.deadline, whole).await {
-        Ok(Ok((request, objections))) => {
+    match filtered(filter.as_ref(), edge.max_body, request).await {
+        Ok((request, objections)) => {
             let mut response = next.run(request).await;
             if !objections.is_empty() {
                 report(&objections, &mut response);
             }
             response
         }
-        Ok(Err(refusal)) => (edge.refuse)(refusal, id),
-        Err(_) => (edge.refuse)(Refusal::TimedOut(edge.deadline), id),
+        Err(refusal) => (edge.refuse)(refusal, id),
     }
 }
 
@@ -197,7 +202,7 @@ async fn deadline(State(edge): State<Arc<EdgeConfig>>, request: Request, next: N
     }
 }
 
-fn id_of(request: &Request) -> RequestId {
+pub(crate) fn id_of(request: &Request) -> RequestId {
     request.extensions().get::<RequestId>().copied().unwrap_or_default()
 }
 

@@ -4,16 +4,29 @@
 //! It knows HTTP and certificates, nothing of banking. What a refusal looks
 //! like to the caller is decided above (`web`), through [`Refuse`].
 
+mod body;
+mod conduct;
+mod connection;
+mod counters;
 mod filter;
 mod hygiene;
 mod limits;
+mod ocsp;
 mod peer;
+mod places;
+mod proxy_protocol;
 mod serve;
 mod tls;
+mod wire;
 
+pub use counters::{Closed, EdgeCounters};
 pub use filter::{Filter, Judgement, Objection, ObjectionKind};
 pub use hygiene::{EdgeConfig, Refusal, Refuse, linger, protect};
 pub use limits::PeerLimiter;
+pub use ocsp::{Fetched, HttpOcsp, OcspCache, OcspFailed, OcspSource};
 pub use peer::{PeerCertificate, PeerIdentity, Trust};
 pub use serve::{Listener, ListenerConfig};
-pub use tls::{InvalidTls, ServerTls};
+pub use tls::{
+    ClientFiles, ClientTrust, InvalidTls, Revocation, ServerIdentity, ServerKey, ServerTls, TlsFiles,
+    TlsWatch,
+};

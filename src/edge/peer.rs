@@ -1,9 +1,13 @@
 //! Who is at the other end of a connection.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crypto::certificate::{Certificate, Thumbprint};
+use domain::Timestamp;
+use rustls::pki_types::CertificateDer;
+
+use crate::ServerTls;
 
 /// The peer of a connection, as our own TLS layer saw it. Nothing a request
 /// says can change it.
@@ -26,13 +30,17 @@ pub struct PeerCertificate {
     pub trust: Trust,
 }
 
-/// Whether a certificate chains to one of our trust anchors and is in date.
+/// Whether a certificate chains to one of our trust anchors, is in date and not revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// It does.
     Trusted,
     /// Its time is over or has not come.
     OutOfDate,
+    /// Its authority, or that of one above it, has revoked it.
+    Revoked,
+    /// It chains to an anchor, but nobody says whether it is revoked, and somebody has to.
+    RevocationUnknown,
     /// It chains to nothing we trust.
     Unknown,
 }
@@ -43,4 +51,86 @@ impl PeerIdentity {
     pub fn trusted(&self) -> Option<&PeerCertificate> {
         self.certificate.as_ref().filter(|certificate| certificate.trust == Trust::Trusted)
     }
+}
+
+/// The peer of a connection, judged anew when what we trust has changed and
+/// when time has passed.
+pub(crate) struct Peer {
+    address: SocketAddr,
+    tls: ServerTls,
+    shown: Option<Shown>,
+    judged: Mutex<Option<Judged>>,
+}
+
+/// What the peer showed, and holds the key of.
+struct Shown {
+    thumbprint: Thumbprint,
+    fields: Arc<Certificate>,
+    intermediates: Vec<CertificateDer<'static>>,
+}
+
+/// A verdict and how long it holds.
+#[derive(Clone, Copy)]
+struct Judged {
+    trust: Trust,
+    generation: u64,
+    from: Timestamp,
+    until: Timestamp,
+}
+
+/// Longest time in seconds that a verdict holds: authorities between the
+/// certificate and the anchor, and revocation lists, run out, too.
+const HOLDS: i64 = 60;
+
+impl Peer {
+    /// A certificate that cannot be read counts as none.
+    pub(crate) fn new(address: SocketAddr, tls: &ServerTls, shown: &[CertificateDer<'_>]) -> Self {
+        let shown = shown.split_first().filter(|_| tls.load().asks_clients());
+        let shown = shown.and_then(|(leaf, intermediates)| {
+            Some(Shown {
+                thumbprint: Thumbprint::of(leaf),
+                fields: Arc::new(Certificate::parse(leaf).ok()?),
+                intermediates: intermediates.iter().map(|der| der.clone().into_owned()).collect(),
+            })
+        });
+        Self { address, tls: tls.clone(), shown, judged: Mutex::default() }
+    }
+
+    /// Who the peer is now.
+    pub(crate) async fn identity(&self, now: Timestamp) -> PeerIdentity {
+        let certificate = match &self.shown {
+            Some(shown) => Some(PeerCertificate {
+                thumbprint: shown.thumbprint,
+                fields: Arc::clone(&shown.fields),
+                trust: self.trust(shown, now).await,
+            }),
+            None => None,
+        };
+        PeerIdentity { address: self.address, certificate }
+    }
+
+    async fn trust(&self, shown: &Shown, now: Timestamp) -> Trust {
+        let loaded = self.tls.load_full();
+        if let Some(trust) = self.held(loaded.generation, now) {
+            return trust;
+        }
+        let leaf = CertificateDer::from(shown.fields.der.as_slice());
+        let trust = loaded.judge(&leaf, &shown.intermediates, now).await;
+        let until = after(now, HOLDS).min(after(shown.fields.not_after, 1));
+        *self.judged.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Judged { trust, generation: loaded.generation, from: now, until });
+        trust
+    }
+
+    /// The verdict that holds still.
+    fn held(&self, generation: u64, now: Timestamp) -> Option<Trust> {
+        let judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        let holds =
+            |judged: &&Judged| judged.generation == generation && (judged.from..judged.until).contains(&now);
+        judged.as_ref().filter(holds).map(|judged| judged.trust)
+    }
+}
+
+pub(crate) fn after(at: Timestamp, seconds: i64) -> Timestamp {
+    Timestamp::from_second(at.as_second().saturating_add(seconds)).unwrap_or(Timestamp::MAX)
 }

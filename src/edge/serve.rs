@@ -1,50 +1,75 @@
-//! The accept loop: bounded in connections and in the time a handshake or a
-//! request head may take, and able to stop without breaking a request.
+//! The accept loop: bounded in connections, and able to stop without breaking
+//! a request.
 
-use std::io::{self, Cursor};
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use rustls::pki_types::UnixTime;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use crypto::certificate::Thumbprint;
+use domain::Clock;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tokio_util::task::TaskTracker;
 
-use domain::Clock;
-
-use crate::{PeerIdentity, ServerTls};
+use crate::connection;
+use crate::places::Places;
+use crate::{EdgeCounters, ServerTls};
 
 /// Bounds of a listener.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ListenerConfig {
     /// Connections held at the same time; more wait in the backlog.
     pub max_connections: usize,
-    /// Longest time a TLS handshake may take.
+    /// Connections of one address (of IPv6, one /64); one more is closed.
+    pub max_per_address: usize,
+    /// Connections of one client certificate that we trust; one more is closed.
+    pub max_per_client: usize,
+    /// Longest time a TLS handshake may take, with the PROXY header before it.
     pub handshake_timeout: Duration,
     /// Longest time a request head may take to arrive; the start of an HTTP/2
     /// connection, too.
     pub head_timeout: Duration,
+    /// Longest time that a peer may take nothing of what it is sent.
+    pub write_timeout: Duration,
+    /// Longest life of a connection; afterwards it takes no new request.
+    pub max_age: Duration,
+    /// Longest time that requests get which are open on a connection that is too old.
+    pub age_grace: Duration,
     /// Longest time that open requests get when the listener stops.
     pub drain_timeout: Duration,
+    /// Requests at the same time on one HTTP/2 connection.
+    pub max_streams: u32,
+    /// Largest request head in bytes.
+    pub max_head: u32,
+    /// Networks of load balancers: who comes from there says for whom by a
+    /// PROXY header (version 1 or 2), and nobody else may.
+    pub proxies: Vec<IpNet>,
+    /// What is counted.
+    pub counters: Arc<EdgeCounters>,
 }
 
 impl Default for ListenerConfig {
     fn default() -> Self {
         Self {
             max_connections: 10_000,
+            max_per_address: 1_000,
+            max_per_client: 2_000,
             handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(30),
+            max_age: Duration::from_secs(60 * 60),
+            age_grace: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(10),
+            max_streams: 256,
+            max_head: 32 * 1024,
+            proxies: Vec::new(),
+            counters: Arc::default(),
         }
     }
 }
@@ -55,6 +80,20 @@ pub struct Listener {
     socket: TcpListener,
     tls: ServerTls,
     config: ListenerConfig,
+}
+
+/// What the connections of a listener share.
+pub(crate) struct Shared {
+    pub(crate) tls: ServerTls,
+    pub(crate) config: ListenerConfig,
+    pub(crate) router: Router,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) http1: http1::Builder,
+    pub(crate) http2: http2::Builder<TokioExecutor>,
+    pub(crate) addresses: Arc<Places<IpAddr>>,
+    pub(crate) clients: Arc<Places<Thumbprint>>,
+    /// Connections take no new request any more.
+    pub(crate) stop: CancellationToken,
 }
 
 impl Listener {
@@ -79,80 +118,63 @@ impl Listener {
     /// Serves `router` until `stop` is cancelled, then lets open requests end.
     pub async fn serve(self, router: Router, clock: Arc<dyn Clock>, stop: CancellationToken) {
         let Self { socket, tls, config } = self;
-        let acceptor = TlsAcceptor::from(tls.config());
         let places = Arc::new(Semaphore::new(config.max_connections));
-        let graceful = GracefulShutdown::new();
-        let mut http = auto::Builder::new(TokioExecutor::new());
-        http.http1().timer(TokioTimer::new()).header_read_timeout(config.head_timeout);
-        http.http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(Duration::from_secs(30))
-            .max_concurrent_streams(256);
-        // Which of the two it is ALPN has said. Finding out from the first
-        // bytes would wait for them without end.
-        let (http1, http2) = (http.clone().http1_only(), http.http2_only());
+        let drain_timeout = config.drain_timeout;
+        let shared = Arc::new(Shared {
+            tls,
+            router,
+            clock,
+            http1: http1(&config),
+            http2: http2(&config),
+            addresses: Places::new(config.max_per_address),
+            clients: Places::new(config.max_per_client),
+            stop: stop.clone(),
+            config,
+        });
+        let (connections, broken_off) = (TaskTracker::new(), CancellationToken::new());
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
                 accepted = accept(&socket, &places) => accepted,
             };
             let Some((stream, address, place)) = accepted else { continue };
-            let (acceptor, tls, clock) = (acceptor.clone(), tls.clone(), Arc::clone(&clock));
-            let (router, watcher) = (router.clone(), graceful.watcher());
-            let (http1, http2) = (http1.clone(), http2.clone());
-            tokio::spawn(async move {
-                let handshake = tokio::time::timeout(config.handshake_timeout, acceptor.accept(stream));
-                let stream = match handshake.await {
-                    Ok(Ok(stream)) => stream,
-                    Ok(Err(error)) => {
-                        tracing::debug!(error = %error, "A TLS handshake failed");
-                        return;
-                    }
-                    Err(_) => {
-                        tracing::debug!("A TLS handshake took too long");
-                        return;
-                    }
-                };
-                let now = UnixTime::since_unix_epoch(Duration::from_secs(
-                    u64::try_from(clock.now().as_second()).unwrap_or(0),
-                ));
-                let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
-                let peer = PeerIdentity { address, certificate: tls.judge(shown, now) };
-                let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
-                    request.extensions_mut().insert(peer.clone());
-                    request.map(axum::body::Body::new)
-                });
-                let service = TowerToHyperService::new(service);
-                let served = if stream.get_ref().1.alpn_protocol() == Some(b"h2".as_slice()) {
-                    let Some(stream) = begun(stream, config.head_timeout).await else { return };
-                    watcher.watch(http2.serve_connection(TokioIo::new(stream), service)).await
-                } else {
-                    watcher.watch(http1.serve_connection(TokioIo::new(stream), service)).await
-                };
-                if let Err(error) = served {
-                    tracing::debug!(error = %error, "A connection ended early");
-                }
+            let served = connection::serve(Arc::clone(&shared), stream, address);
+            let served = broken_off.clone().run_until_cancelled_owned(served);
+            connections.spawn(async move {
+                served.await;
                 drop(place);
             });
         }
         drop(socket);
-        if tokio::time::timeout(config.drain_timeout, graceful.shutdown()).await.is_err() {
-            tracing::warn!("Open requests did not end in time");
+        connections.close();
+        if tokio::time::timeout(drain_timeout, connections.wait()).await.is_err() {
+            tracing::warn!(open = connections.len(), "Open requests did not end in time");
+            broken_off.cancel();
         }
     }
 }
 
-/// Waits for the preface of an HTTP/2 connection (RFC 9113 §3.4), which hyper
-/// would do without end, and puts it back in front.
-async fn begun(
-    stream: TlsStream<TcpStream>,
-    longest: Duration,
-) -> Option<impl AsyncRead + AsyncWrite + Unpin + Send + 'static> {
-    let (mut reader, writer) = tokio::io::split(stream);
-    let mut preface = vec![0; 24];
-    let arrived = tokio::time::timeout(longest, reader.read_exact(&mut preface)).await;
-    arrived.ok()?.ok()?;
-    Some(tokio::io::join(Cursor::new(preface).chain(reader), writer))
+fn http1(config: &ListenerConfig) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(config.head_timeout)
+        .max_header_size(usize::try_from(config.max_head).unwrap_or(usize::MAX))
+        .max_buf_size(128 * 1024);
+    http
+}
+
+fn http2(config: &ListenerConfig) -> http2::Builder<TokioExecutor> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(30))
+        .max_concurrent_streams(config.max_streams)
+        .max_header_list_size(config.max_head)
+        // Streams that were reset before anybody looked at them, by the peer
+        // (CVE-2023-44487) and by us for its mistakes (CVE-2025-8671).
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(64)
+        .max_send_buf_size(256 * 1024);
+    http
 }
 
 type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use domain::is_public;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -160,36 +161,6 @@ async fn received(response: Response<Incoming>, limit: usize) -> Result<Received
         }
     };
     Ok(Received { status: head.status, retry_after, body })
-}
-
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let [a, b, c, _] = ip.octets();
-            let shared = a == 100 && (64..128).contains(&b);
-            let protocol = (a, b, c) == (192, 0, 0);
-            let benchmark = a == 198 && (b == 18 || b == 19);
-            !(ip.is_private()
-                || ip.is_loopback()
-                || ip.is_link_local()
-                || ip.is_broadcast()
-                || ip.is_documentation()
-                || ip.is_unspecified()
-                || ip.is_multicast()
-                || a == 0
-                || a >= 240
-                || shared
-                || protocol
-                || benchmark)
-        }
-        IpAddr::V6(ip) => {
-            let [first, second, ..] = ip.segments();
-            // Global unicast only, without documentation and the tunnels that carry IPv4.
-            (0x2000..0x4000).contains(&first)
-                && !(first == 0x2001 && (second == 0x0db8 || second == 0))
-                && first != 0x2002
-        }
-    }
 }
 
 #[cfg(test)]

@@ -48,6 +48,27 @@ pub enum Command {
     Openapi,
 }
 
+/// What is asked of the revocation of client certificates.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum RevocationCheck {
+    /// Nothing.
+    Off,
+    /// What is known to be revoked is refused.
+    Soft,
+    /// What is not known to be unrevoked is refused.
+    Hard,
+}
+
+impl From<RevocationCheck> for edge::Revocation {
+    fn from(check: RevocationCheck) -> Self {
+        match check {
+            RevocationCheck::Off => Self::Off,
+            RevocationCheck::Soft => Self::Soft,
+            RevocationCheck::Hard => Self::Hard,
+        }
+    }
+}
+
 /// How the sandbox runs.
 #[derive(Clone, Debug, Args)]
 pub struct SandboxArgs {
@@ -75,6 +96,18 @@ pub struct SandboxArgs {
     /// Trust client certificates of another CA (PEM); may be given more than once.
     #[arg(long, value_name = "FILE")]
     pub trust_ca: Vec<PathBuf>,
+    /// Refuse client certificates that are revoked (soft), or all that are not known to
+    /// be unrevoked (hard).
+    #[arg(long, value_enum, default_value = "off")]
+    pub revocation: RevocationCheck,
+    /// Where revocation lists lie (PEM or DER): a file, or a folder; may be given more
+    /// than once. Changes are taken up while the sandbox runs.
+    #[arg(long, value_name = "PATH")]
+    pub crl: Vec<PathBuf>,
+    /// Ask the OCSP responder that a client certificate names, if it has this host and the
+    /// lists say nothing; may be given more than once.
+    #[arg(long, value_name = "HOST")]
+    pub ocsp_host: Vec<String>,
     /// Add banks: a profile file (TOML or YAML), or a folder of them; may be given more
     /// than once. Changes are taken up while the sandbox runs.
     #[arg(long, value_name = "PATH")]

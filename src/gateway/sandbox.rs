@@ -7,6 +7,7 @@ mod banks;
 mod clients;
 pub(crate) mod directory;
 mod drive;
+mod listeners;
 mod pki;
 mod published_seal;
 mod software;
@@ -24,7 +25,7 @@ use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
 use crypto::pki::Issued;
 use domain::{Clock, Entropy, Region, ShiftedClock, SystemEntropy};
-use edge::{EdgeConfig, Filter, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
+use edge::{EdgeConfig, EdgeCounters, Filter, PeerLimiter, Revocation, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
 use modelbank::{Faults, Habits, Journal, LedgerLine};
 use oauth::{OAuth, SoftwareIssuer};
@@ -39,6 +40,7 @@ use tokio_util::task::TaskTracker;
 pub use apart::BanksApart;
 use bank_files::BankFiles;
 use banks::ModelBanks;
+use listeners::{Listeners, WatchedTls};
 pub use pki::Pki;
 use software::SoftwareDirectory;
 use state::DataDir;
@@ -67,6 +69,12 @@ pub struct SandboxOptions {
     pub clients: Option<PathBuf>,
     /// Further CAs of client certificates, PEM.
     pub trust_ca: Vec<PathBuf>,
+    /// What is asked of the revocation of client certificates.
+    pub revocation: Revocation,
+    /// Revocation lists: files and folders, PEM or DER.
+    pub revocation_lists: Vec<PathBuf>,
+    /// Hosts of OCSP responders that may be asked.
+    pub ocsp_hosts: Vec<String>,
     /// Further banks: profile files.
     pub banks: Vec<PathBuf>,
     /// A folder of plugins.
@@ -120,6 +128,9 @@ impl SandboxOptions {
             issuer: None,
             clients: None,
             trust_ca: Vec::new(),
+            revocation: Revocation::Off,
+            revocation_lists: Vec::new(),
+            ocsp_hosts: Vec::new(),
             banks: Vec::new(),
             plugins: None,
             embedded_banks: true,
@@ -162,6 +173,8 @@ pub struct Sandbox {
     gateway: Arc<Gateway>,
     stores: Stores,
     banks: Arc<ModelBanks>,
+    tls: WatchedTls,
+    counters: Arc<EdgeCounters>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -190,19 +203,8 @@ impl Sandbox {
         let keys = state::Keys::open(data.path(), &*options.entropy, options.clock.now()).await?;
         let signing = Watch::open(keys.signing, Arc::clone(&options.clock))?;
         let webhook_keys = Watch::open(keys.webhook, Arc::clone(&options.clock))?;
-        let mut anchors = vec![pki.root.clone()];
-        for file in &options.trust_ca {
-            let pem = read(file)?;
-            crypto::Certificate::from_pem(&pem)
-                .with_context(|| format!("{} of --trust-ca holds no certificate", file.display()))?;
-            anchors.push(pem);
-        }
-
-        let pages =
-            bind(&options, PAGES, ServerTls::for_pages(&pki.server.certificate_pem, &pki.server.key_pem)?)
-                .await?;
-        let clients = ServerTls::for_clients(&pki.server.certificate_pem, &pki.server.key_pem, &anchors)?;
-        let api = bind(&options, API, clients).await?;
+        let Listeners { pages, api, tls, counters } =
+            Listeners::open(&options, &data.path().join("pki")).await?;
         let here = || Ok::<_, std::io::Error>(format!("https://localhost:{}", pages.local_addr()?.port()));
         let issuer = options.issuer.clone().map_or_else(here, Ok)?;
         let api_origin = format!("https://localhost:{}", api.local_addr()?.port());
@@ -274,7 +276,7 @@ impl Sandbox {
         };
         let tasks = TaskTracker::new();
         let filter = GatewayFilter::of(options.filter, true)?;
-        let edge = |router: Router| protect(router, edge_config(&options, filter.clone()));
+        let edge = |router: Router| protect(router, edge_config(&options, &counters, filter.clone()));
         let page_routes = oauth.page_routes().merge(published_seal::routes(&pki)?);
         let page_router = edge(with_fallbacks(page_routes));
         let directory = Arc::new(directory::load(stores.global()).await?);
@@ -296,6 +298,7 @@ impl Sandbox {
         tasks.spawn(work(oauth, stop.clone()));
         tasks.spawn(watch(signing, Watch::look, |()| {}, stop.clone()));
         tasks.spawn(watch(webhook_keys, Watch::look, |()| {}, stop.clone()));
+        tasks.spawn(watch(tls.clone(), WatchedTls::look, |()| {}, stop.clone()));
         let shelf = Arc::clone(&gateway);
         let take_up = move |banks| bank_files::take_up(&shelf, banks);
         tasks.spawn(watch(bank_files, BankFiles::look, take_up, stop.clone()));
@@ -306,7 +309,15 @@ impl Sandbox {
         tasks.spawn(async move { fresh.keep_fresh(until.cancelled_owned()).await });
         tasks.close();
         let access = Access { issuer, api: api_origin, pki, banks: banks.list() };
-        Ok(Self { access, data, gateway, stores, banks, stop, tasks })
+        Ok(Self { access, data, gateway, stores, banks, tls, counters, stop, tasks })
+    }
+
+    /// Takes up certificates, authorities and revocation lists as their files are now.
+    pub async fn reload_tls(&self) {
+        let tls = self.tls.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || tls.reload()).await {
+            tracing::error!(error = %error, "TLS stays as it was");
+        }
     }
 
     /// What an outside client needs to know.
@@ -319,6 +330,12 @@ impl Sandbox {
     #[must_use]
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
+    }
+
+    /// What was counted about connections.
+    #[must_use]
+    pub fn edge_counters(&self) -> &EdgeCounters {
+        &self.counters
     }
 
     /// Faults and journal of a model bank.
@@ -445,11 +462,6 @@ pub(crate) async fn open_stores(database_url: Option<&str>, folder: &Path) -> an
     Ok(Stores::new(global, regions))
 }
 
-async fn bind(options: &SandboxOptions, offset: u16, tls: ServerTls) -> anyhow::Result<Listener> {
-    let address = address(options.port_base, offset);
-    Listener::bind(address, tls, ListenerConfig::default()).await.with_context(|| port_hint(address))
-}
-
 /// Loopback, at the port with this offset.
 fn address(port_base: u16, offset: u16) -> SocketAddr {
     let port = if port_base == 0 { 0 } else { port_base.saturating_add(offset) };
@@ -463,13 +475,19 @@ fn port_hint(address: SocketAddr) -> String {
     )
 }
 
-fn edge_config(options: &SandboxOptions, filter: Option<Arc<dyn Filter>>) -> EdgeConfig {
+fn edge_config(
+    options: &SandboxOptions,
+    counters: &Arc<EdgeCounters>,
+    filter: Option<Arc<dyn Filter>>,
+) -> EdgeConfig {
     let per_second = NonZeroU32::new(options.peer_rate).unwrap_or(NonZeroU32::MIN);
     let burst = per_second.saturating_add(options.peer_rate);
     EdgeConfig {
         refuse: web::refuse,
         max_body: 256 * 1024,
         deadline: Duration::from_secs(30),
+        body_timeout: Duration::from_secs(15),
+        counters: Arc::clone(counters),
         limiter: Arc::new(PeerLimiter::new(per_second, burst)),
         filter,
         clock: Arc::clone(&options.clock),

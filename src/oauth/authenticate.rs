@@ -47,7 +47,9 @@ impl ClientForm {
             .ok_or_else(|| OAuthError::client("a trusted client certificate or a DPoP proof is needed"))?;
         Ok(match certificate.trust {
             Trust::Trusted => Confirmation::Certificate(certificate.thumbprint),
-            Trust::OutOfDate | Trust::Unknown => Confirmation::SelfSigned(certificate.thumbprint),
+            Trust::OutOfDate | Trust::Revoked | Trust::RevocationUnknown | Trust::Unknown => {
+                Confirmation::SelfSigned(certificate.thumbprint)
+            }
         })
     }
 
@@ -100,6 +102,10 @@ impl FromRequest<OAuth> for Unspent {
         let (parts, body) = request.into_parts();
         let peer = parts.extensions.get::<PeerIdentity>().cloned();
         let peer = peer.ok_or_else(|| OAuthError::client("the connection is not known"))?;
+        // A key that may be in other hands proves nothing, whatever else does.
+        if peer.certificate.as_ref().is_some_and(|shown| shown.trust == Trust::Revoked) {
+            return Err(OAuthError::client("the certificate of the connection is revoked"));
+        }
         let form = Form::read(&parts.headers, body).await?;
         let gateway = &oauth.gateway;
         let proof = proof_of(gateway, &parts.headers, &parts.method, parts.uri.path(), None);

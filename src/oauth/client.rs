@@ -213,12 +213,7 @@ impl Client {
     /// client registered with, states the role that a scope needs. One that
     /// states no roles is judged by the registration alone.
     pub(crate) fn role_covers(&self, certificate: Option<&Certificate>, scope: &str) -> bool {
-        let role = match scope {
-            "accounts" => Psd2Role::AccountInformation,
-            "payments" => Psd2Role::PaymentInitiation,
-            "fundsconfirmations" => Psd2Role::CardIssuing,
-            _ => return true,
-        };
+        let Some(role) = Psd2Role::for_scope(scope) else { return true };
         match certificate.filter(|certificate| certificate.psd2.is_some()) {
             Some(certificate) => certificate.has_role(role),
             None => self.roles.as_ref().is_none_or(|roles| roles.contains(&role)),

@@ -96,13 +96,10 @@ fn fill_scope(metadata: &mut Map<String, Value>, certificate: &Certificate) {
     if metadata.contains_key("scope") {
         return;
     }
-    let roles = [
-        ("accounts", Psd2Role::AccountInformation),
-        ("payments", Psd2Role::PaymentInitiation),
-        ("fundsconfirmations", Psd2Role::CardIssuing),
-    ];
+    let roles =
+        [Psd2Role::AccountInformation, Psd2Role::PaymentInitiation, Psd2Role::CardIssuing].into_iter();
     let may = |role: &Psd2Role| certificate.psd2.is_none() || certificate.has_role(*role);
-    let scopes = roles.iter().filter(|(_, role)| may(role)).map(|(scope, _)| *scope);
+    let scopes = roles.filter(may).filter_map(Psd2Role::scope);
     let scope = std::iter::once("openid").chain(scopes).collect::<Vec<_>>().join(" ");
     metadata.insert("scope".to_owned(), scope.into());
 }

@@ -102,30 +102,30 @@ where
 async fn by_certificate(gateway: &Gateway, parts: &Parts, token: &str) -> Result<Arc<LiveToken>, Problem> {
     let certificate = certificate_of(parts)?;
     // Looked up only for a certificate that can be some client's.
-    if certificate.trust == Trust::OutOfDate {
-        return Err(Problem::new(ProblemCode::CertificateOutOfDate));
-    }
-    let found = gateway.live_token(token).await?;
-    let untrusted = certificate.trust == Trust::Unknown;
-    let Some(token) = found else {
-        let code = if untrusted { ProblemCode::CertificateUntrusted } else { ProblemCode::TokenInvalid };
-        return Err(Problem::new(code));
+    let distrust = match certificate.trust {
+        Trust::Trusted => None,
+        Trust::OutOfDate => return Err(Problem::new(ProblemCode::CertificateOutOfDate)),
+        Trust::Revoked => return Err(Problem::new(ProblemCode::CertificateRevoked)),
+        Trust::RevocationUnknown => Some(ProblemCode::RevocationUnknown),
+        Trust::Unknown => Some(ProblemCode::CertificateUntrusted),
     };
-    match token.row.cnf {
-        Confirmation::Certificate(_) if untrusted => Err(Problem::new(ProblemCode::CertificateUntrusted)),
-        Confirmation::SelfSigned(_) if !certificate.fields.is_valid_at(gateway.clock().now()) => {
+    let found = gateway.live_token(token).await?;
+    let token = found.ok_or_else(|| Problem::new(distrust.unwrap_or(ProblemCode::TokenInvalid)))?;
+    match (token.row.cnf, distrust) {
+        (Confirmation::Certificate(_), Some(code)) => Err(Problem::new(code)),
+        (Confirmation::SelfSigned(_), _) if !certificate.fields.is_valid_at(gateway.clock().now()) => {
             Err(Problem::new(ProblemCode::CertificateOutOfDate))
         }
-        Confirmation::Certificate(bound) | Confirmation::SelfSigned(bound)
+        (Confirmation::Certificate(bound) | Confirmation::SelfSigned(bound), _)
             if bound == certificate.thumbprint =>
         {
             Ok(token)
         }
-        Confirmation::Certificate(_) | Confirmation::SelfSigned(_) => {
+        (Confirmation::Certificate(_) | Confirmation::SelfSigned(_), _) => {
             Err(Problem::new(ProblemCode::CertificateMismatch))
         }
         // RFC 9449 §7.1: such a token is nothing without its proof.
-        Confirmation::Key(_) => Err(Problem::new(ProblemCode::ProofInvalid)
+        (Confirmation::Key(_), _) => Err(Problem::new(ProblemCode::ProofInvalid)
             .detail("The token is bound to a DPoP key: send it with the scheme DPoP and a proof.")
             .token_of_dpop()),
     }
@@ -133,6 +133,10 @@ async fn by_certificate(gateway: &Gateway, parts: &Parts, token: &str) -> Result
 
 /// A token that is bound to the key of a proof.
 async fn by_proof(gateway: &Gateway, parts: &Parts, token: &str) -> Result<Arc<LiveToken>, Problem> {
+    // The proof is enough, but not for one whose key may be in other hands.
+    if certificate_of(parts).is_ok_and(|shown| shown.trust == Trust::Revoked) {
+        return Err(Problem::new(ProblemCode::CertificateRevoked));
+    }
     let invalid = |why: &str| Problem::new(ProblemCode::ProofInvalid).detail(why);
     let proof = dpop::proof_of(gateway, &parts.headers, &parts.method, parts.uri.path(), Some(token));
     let proof = match proof {

@@ -60,6 +60,8 @@ codes! {
     MalformedXml = "request.malformed_xml", BAD_REQUEST, "client", false, "The body is not a message of the kind that is wanted";
     /// The body is larger than this operation takes.
     BodyTooLarge = "request.body_too_large", PAYLOAD_TOO_LARGE, "client", false, "The body is too large";
+    /// The body did not arrive in time; the connection is closed.
+    BodyTimedOut = "request.body_timeout", REQUEST_TIMEOUT, "client", true, "The body took too long";
     /// The body is not declared as application/json, or is compressed.
     MediaType = "request.media_type", UNSUPPORTED_MEDIA_TYPE, "client", false, "The body must be application/json";
     /// Fields are missing, unknown or wrong; `errors` names each.
@@ -95,6 +97,11 @@ codes! {
     CertificateUntrusted = "auth.certificate_untrusted", UNAUTHORIZED, "client", false, "The client certificate is not trusted";
     /// The client certificate has expired or is not valid yet.
     CertificateOutOfDate = "auth.certificate_out_of_date", UNAUTHORIZED, "client", false, "The client certificate is out of date";
+    /// The client certificate, or one of an authority above it, was revoked.
+    CertificateRevoked = "auth.certificate_revoked", UNAUTHORIZED, "client", false, "The client certificate is revoked";
+    /// Nobody could be asked whether the client certificate is revoked, and
+    /// this gateway takes none without knowing.
+    RevocationUnknown = "auth.revocation_unknown", UNAUTHORIZED, "gateway", true, "Whether the client certificate is revoked is not known";
     /// The token is bound to another certificate (RFC 8705).
     CertificateMismatch = "auth.certificate_mismatch", UNAUTHORIZED, "client", false, "The token belongs to another certificate";
     /// The DPoP proof is missing, is not about this request, is not by the

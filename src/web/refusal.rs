@@ -17,6 +17,10 @@ pub fn refuse(refusal: Refusal, request: RequestId) -> Response {
             Problem::new(ProblemCode::TooMany).retry_after(wait.as_secs().saturating_add(1))
         }
         Refusal::TimedOut(_) => Problem::new(ProblemCode::TimedOut).retry_after(1),
+        Refusal::BodyTimedOut(longest) => {
+            let detail = format!("The body has to arrive within {} seconds.", longest.as_secs());
+            Problem::new(ProblemCode::BodyTimedOut).detail(detail)
+        }
         Refusal::Path => Problem::new(ProblemCode::Path),
         Refusal::Encoded => Problem::new(ProblemCode::MediaType).detail("A request body is not compressed."),
         Refusal::Host => Problem::new(ProblemCode::Header).detail("There must be exactly one Host."),

@@ -47,6 +47,7 @@ impl OrganizationIdSpelling {
 pub(super) struct Subject {
     pub(super) common_name: Option<String>,
     pub(super) organization: Option<String>,
+    pub(super) organizational_unit: Option<String>,
     pub(super) country: Option<String>,
     pub(super) organization_identifier: Option<String>,
 }
@@ -58,6 +59,7 @@ impl Subject {
             let slot = match attribute.attr_type().to_id_string().as_str() {
                 "2.5.4.3" => &mut subject.common_name,
                 "2.5.4.10" => &mut subject.organization,
+                "2.5.4.11" => &mut subject.organizational_unit,
                 "2.5.4.6" => &mut subject.country,
                 ORGANIZATION_IDENTIFIER => &mut subject.organization_identifier,
                 _ => continue,

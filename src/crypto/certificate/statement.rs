@@ -4,8 +4,6 @@
 use x509_parser::certificate::X509Certificate;
 use x509_parser::der_parser::asn1_rs::{Any, FromDer, Oid, Tag};
 
-use super::Certificate;
-
 /// A role a competent authority granted (ETSI TS 119 495 §4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Psd2Role {
@@ -46,6 +44,24 @@ impl Psd2Role {
         }
     }
 
+    /// The scope of our interface that the role allows (PSD2 art. 65 to 67). Account
+    /// servicing allows none: it is what banks do.
+    #[must_use]
+    pub fn scope(self) -> Option<&'static str> {
+        match self {
+            Self::AccountServicing => None,
+            Self::PaymentInitiation => Some("payments"),
+            Self::AccountInformation => Some("accounts"),
+            Self::CardIssuing => Some("fundsconfirmations"),
+        }
+    }
+
+    /// The role that a scope needs; `None` if it needs none.
+    #[must_use]
+    pub fn for_scope(scope: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.scope() == Some(scope))
+    }
+
     /// The role of a name such as `PSP_AI`.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
@@ -64,6 +80,18 @@ pub enum QcType {
     Web,
 }
 
+impl QcType {
+    /// The name in ETSI EN 319 412-5.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Signature => "esign",
+            Self::Seal => "eseal",
+            Self::Web => "web",
+        }
+    }
+}
+
 /// The PSD2 statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Psd2Statement {
@@ -73,107 +101,6 @@ pub struct Psd2Statement {
     pub nca_name: String,
     /// Its identifier: country, hyphen, two to eight letters.
     pub nca_id: String,
-}
-
-/// One thing that makes a certificate unfit for PSD2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Psd2Problem {
-    /// QcCompliance is absent.
-    #[error("the certificate does not state that it is qualified")]
-    NotQualified,
-    /// QcType is absent or another one.
-    #[error("the certificate is qualified for another purpose")]
-    WrongType,
-    /// No PSD2 statement.
-    #[error("the certificate has no PSD2 statement")]
-    NoStatement,
-    /// No known role.
-    #[error("the PSD2 statement grants no role")]
-    NoRole,
-    /// The authority's identifier is malformed.
-    #[error("the identifier of the competent authority is malformed")]
-    MalformedAuthority,
-    /// No organizationIdentifier.
-    #[error("the subject has no organizationIdentifier")]
-    NoOrganizationIdentifier,
-    /// It does not have the form `PSDCC-NCA-number`.
-    #[error("the organizationIdentifier is malformed")]
-    MalformedOrganizationIdentifier,
-    /// Identifier and statement name different authorities.
-    #[error("the organizationIdentifier and the PSD2 statement name different authorities")]
-    AuthorityMismatch,
-    /// The key usage does not fit the type.
-    #[error("the key usage does not allow this")]
-    KeyUsage,
-}
-
-impl Certificate {
-    /// All that makes this certificate unfit to be a PSD2 certificate of type
-    /// `wanted` (ETSI TS 119 495 §5, §6). Empty if it is fit.
-    #[must_use]
-    pub fn psd2_problems(&self, wanted: QcType) -> Vec<Psd2Problem> {
-        let mut problems = Vec::new();
-        let mut require = |holds: bool, problem: Psd2Problem| {
-            if !holds {
-                problems.push(problem);
-            }
-        };
-        require(self.qc_compliance, Psd2Problem::NotQualified);
-        require(self.qc_type == Some(wanted), Psd2Problem::WrongType);
-        let fitting_usage =
-            self.digital_signature && !self.is_ca && (wanted != QcType::Web || self.client_auth);
-        require(fitting_usage, Psd2Problem::KeyUsage);
-        let authority = match self.organization_identifier.as_deref() {
-            None => {
-                require(false, Psd2Problem::NoOrganizationIdentifier);
-                None
-            }
-            Some(identifier) => {
-                let authority = authority_of(identifier);
-                require(authority.is_some(), Psd2Problem::MalformedOrganizationIdentifier);
-                authority
-            }
-        };
-        match &self.psd2 {
-            None => require(false, Psd2Problem::NoStatement),
-            Some(statement) => {
-                require(!statement.roles.is_empty(), Psd2Problem::NoRole);
-                require(is_authority(&statement.nca_id), Psd2Problem::MalformedAuthority);
-                let agrees = authority.is_none_or(|authority| authority == statement.nca_id);
-                require(agrees, Psd2Problem::AuthorityMismatch);
-            }
-        }
-        problems
-    }
-
-    /// True if the PSD2 statement grants `role`.
-    #[must_use]
-    pub fn has_role(&self, role: Psd2Role) -> bool {
-        self.psd2.as_ref().is_some_and(|statement| statement.roles.contains(&role))
-    }
-}
-
-/// The `CC-NCA` part of `PSDCC-NCA-number` (TS 119 495 §5.2.1).
-fn authority_of(identifier: &str) -> Option<&str> {
-    let rest = identifier.strip_prefix("PSD")?;
-    let (country, rest) = rest.split_once('-')?;
-    let (nca, number) = rest.split_once('-')?;
-    let authority = rest_of(identifier, country, nca)?;
-    let numbered = !number.is_empty()
-        && number.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
-    (numbered && is_authority(authority)).then_some(authority)
-}
-
-fn rest_of<'a>(identifier: &'a str, country: &str, nca: &str) -> Option<&'a str> {
-    let length = country.len().checked_add(1)?.checked_add(nca.len())?;
-    identifier.get(3..)?.get(..length)
-}
-
-fn is_authority(id: &str) -> bool {
-    let upper = |text: &str| text.bytes().all(|byte| byte.is_ascii_uppercase());
-    id.split_once('-').is_some_and(|(country, nca)| {
-        country.len() == 2 && upper(country) && (2..=8).contains(&nca.len()) && upper(nca)
-    })
 }
 
 /// The statements we use of the qcStatements extension.
@@ -251,21 +178,4 @@ fn oid(any: &Any<'_>) -> Option<String> {
 fn utf8(any: &Any<'_>) -> Option<String> {
     let text = contents(any, Tag::Utf8String).or_else(|| contents(any, Tag::PrintableString))?;
     std::str::from_utf8(text).ok().map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_authority_of_an_organization_identifier_is_its_middle() {
-        assert_eq!(authority_of("PSDDE-BAFIN-100001"), Some("DE-BAFIN"));
-        assert_eq!(authority_of("PSDGB-OB-Unknown0015800001041RHAAY"), Some("GB-OB"));
-        assert_eq!(authority_of("PSDPL-PFSA-12.3-4"), Some("PL-PFSA"));
-        for wrong in
-            ["VATDE-123456789", "PSDDE-BAFIN-", "PSDDE-B-1", "PSDde-BAFIN-1", "PSDDE-BAFIN", "PSD", ""]
-        {
-            assert_eq!(authority_of(wrong), None, "{wrong}");
-        }
-    }
 }

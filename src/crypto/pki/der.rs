@@ -44,6 +44,19 @@ pub(super) fn qc_statements(subject: &Psd2Subject, qc_type: QcType) -> Vec<u8> {
     })
 }
 
+/// authorityInfoAccess with one OCSP responder.
+pub(super) fn ocsp_access(responder: &str) -> Vec<u8> {
+    yasna::construct_der(|writer| {
+        writer.write_sequence(|accesses| {
+            accesses.next().write_sequence(|access| {
+                oid(access.next(), &[1, 3, 6, 1, 5, 5, 7, 48, 1]);
+                let uri = yasna::Tag::context(6);
+                access.next().write_tagged_implicit(uri, |uri| uri.write_ia5_string(responder));
+            });
+        });
+    })
+}
+
 /// certificatePolicies: QCP-w-psd2 for connections, QCP-l for seals.
 pub(super) fn policies(qc_type: QcType) -> Vec<u8> {
     let policy: &[u64] = match qc_type {

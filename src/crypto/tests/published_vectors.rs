@@ -107,7 +107,10 @@ fn the_certificates_of_an_independent_pki_state_what_they_were_made_for() {
     assert!(!b.has_role(Psd2Role::PaymentInitiation));
     assert_eq!(b.public_key().algorithm(), Algorithm::Ps256);
     assert_eq!(seal.psd2_problems(QcType::Seal), []);
-    assert!(seal.psd2_problems(QcType::Web).contains(&Psd2Problem::WrongType));
+    assert!(
+        seal.psd2_problems(QcType::Web)
+            .contains(&Psd2Problem::WrongType { found: Some(QcType::Seal), wanted: QcType::Web })
+    );
     assert!(a.is_valid_at(now) && !read("tpp-expired").is_valid_at(now));
     assert!(read("plain").psd2_problems(QcType::Web).contains(&Psd2Problem::NoStatement));
 }

@@ -289,11 +289,14 @@ fn certificates_that_break_ts_119_495_are_named() {
         let certificate = Certificate::from_pem(&issued.certificate_pem).unwrap();
         certificate.psd2_problems(wanted).iter().map(|problem| format!("{problem:?}")).collect::<Vec<_>>()
     };
-    assert_eq!(problems(|_| {}, QcType::Seal), ["WrongType"]);
-    assert_eq!(problems(|s| s.nca_id = "GB-FCA".into(), QcType::Web), ["AuthorityMismatch"]);
+    assert_eq!(problems(|_| {}, QcType::Seal), ["WrongType { found: Some(Web), wanted: Seal }"]);
+    assert_eq!(
+        problems(|s| s.nca_id = "GB-FCA".into(), QcType::Web),
+        ["AuthorityMismatch { stated: \"GB-FCA\", identified: \"DE-BAFIN\" }"]
+    );
     assert_eq!(problems(|s| s.roles.clear(), QcType::Web), ["NoRole"]);
     let wrong = |s: &mut Psd2Subject| s.organization_identifier = "VATDE-1".into();
-    assert_eq!(problems(wrong, QcType::Web), ["MalformedOrganizationIdentifier"]);
+    assert_eq!(problems(wrong, QcType::Web), ["MalformedOrganizationIdentifier(\"VATDE-1\")"]);
     let plain = authority.issue_client_plain("nobody").unwrap();
     let plain = Certificate::from_pem(&plain.certificate_pem).unwrap();
     assert!(plain.psd2_problems(QcType::Web).len() >= 4);

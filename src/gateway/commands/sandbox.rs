@@ -17,6 +17,9 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         issuer: args.issuer.clone(),
         clients: args.clients.clone(),
         trust_ca: args.trust_ca.clone(),
+        revocation: args.revocation.into(),
+        revocation_lists: args.crl.clone(),
+        ocsp_hosts: args.ocsp_host.clone(),
         banks: args.banks.clone(),
         plugins: args.plugins.plugins.clone(),
         embedded_banks: !args.no_embedded_banks,
@@ -44,8 +47,14 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         if report.ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     } else {
         let mut signals = StopSignals::catch()?;
+        let mut reload = signal(SignalKind::hangup())?;
         println!("{}", sandbox.welcome(ready_ms));
-        signals.wait().await;
+        loop {
+            tokio::select! {
+                () = signals.wait() => break,
+                _ = reload.recv() => sandbox.reload_tls().await,
+            }
+        }
         println!("Stopping …");
         ExitCode::SUCCESS
     };

@@ -1,6 +1,6 @@
 //! Addresses that a request may name.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use url::{Host, Url};
 
@@ -33,41 +33,9 @@ fn is_public(host: &Host<&str>) -> bool {
                 |end: &str| name == end || name.strip_suffix(end).is_some_and(|rest| rest.ends_with('.'));
             name.contains('.') && !private.iter().any(|end| ends(end))
         }
-        Host::Ipv4(address) => is_public_address(IpAddr::V4(*address)),
-        Host::Ipv6(address) => is_public_address(IpAddr::V6(*address)),
+        Host::Ipv4(address) => domain::is_public(IpAddr::V4(*address)),
+        Host::Ipv6(address) => domain::is_public(IpAddr::V6(*address).to_canonical()),
     }
-}
-
-fn is_public_address(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => is_public_v4(mapped),
-            None => is_public_v6(address),
-        },
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, ..] = address.octets();
-    let shared = a == 100 && (64..128).contains(&b);
-    let reserved = a == 0 || a >= 240 || (a == 198 && (b == 18 || b == 19)) || (a == 192 && b == 0);
-    !(address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_documentation()
-        || shared
-        || reserved)
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    // Only what is given out to networks of the world (RFC 4291 §2.4, 2000::/3), without the
-    // ranges of tunnels, in which any other address can be written.
-    let [first, second, ..] = address.segments();
-    (0x2000..0x4000).contains(&first)
-        && first != 0x2002
-        && !(first == 0x2001 && (second == 0 || second == 0xdb8))
 }
 
 #[cfg(test)]

@@ -343,7 +343,8 @@ fn recorded_exchanges_are_read_to_the_last_one() {
     assert_eq!(sum, 330);
 }
 
-/// SIGINT ends the sandbox cleanly: exit 0, and the state is whole.
+/// SIGINT ends the sandbox cleanly: exit 0, and the state is whole. SIGHUP, which
+/// has it read its certificates again, does not.
 #[test]
 fn ctrl_c_stops_cleanly_and_a_restart_goes_on() {
     use std::io::{BufRead, BufReader};
@@ -359,7 +360,10 @@ fn ctrl_c_stops_cleanly_and_a_restart_goes_on() {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = lines.any(|line| line.is_ok_and(|line| line.contains("Stop with Ctrl-C")));
         assert!(ready);
-        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        for signal in ["-HUP", "-INT"] {
+            let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+            assert!(sent.success());
+        }
         let rest: Vec<_> = lines.map_while(Result::ok).collect();
         assert!(rest.iter().any(|line| line.contains("Stopping")), "{rest:?}");
         assert!(child.wait().unwrap().success());

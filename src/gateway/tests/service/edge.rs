@@ -266,6 +266,8 @@ impl Small {
             refuse: web::refuse,
             max_body: 1_024,
             deadline: Duration::from_secs(1),
+            body_timeout: Duration::from_millis(300),
+            counters: Arc::default(),
             limiter: Arc::new(PeerLimiter::new(NonZeroU32::MIN, burst)),
             clock: Arc::clone(&clock),
             entropy: Arc::new(SystemEntropy),

@@ -11,7 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("crypto", &["domain"]),
     ("edge", &["crypto", "domain"]),
-    ("waf", &["crypto"]),
+    ("waf", &["crypto", "domain"]),
     ("store", &["crypto", "domain"]),
     ("connect", &["crypto", "domain"]),
     ("dialects", &["connect", "crypto", "domain"]),

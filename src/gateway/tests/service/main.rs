@@ -16,5 +16,6 @@ mod filter;
 mod instances;
 mod layers;
 mod openapi;
+mod revocation;
 mod sandbox_drive;
 mod sandbox_options;

@@ -1,0 +1,172 @@
+//! How a peer behaves on its connection: what HTTP permits and nobody needs in
+//! such numbers.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::sync::Notify;
+
+use crate::Closed;
+
+/// Bytes that may come while no request begins and no body is taken: PING,
+/// SETTINGS and empty frames cost us more than they cost the peer.
+const UNSERVED: usize = 4 * 1024 * 1024;
+
+/// Requests that a peer may break off before it matters how many it lets end.
+const BROKEN_OFF: u32 = 100;
+
+/// What one connection did so far.
+#[derive(Debug, Default)]
+pub(crate) struct Conduct {
+    unserved: AtomicUsize,
+    requests: AtomicU32,
+    broken_off: AtomicU32,
+    verdict: OnceLock<Closed>,
+    judged: Notify,
+}
+
+impl Conduct {
+    /// Bytes came. False if they are too many.
+    pub(crate) fn read(&self, bytes: usize) -> bool {
+        let before = self.unserved.fetch_add(bytes, Ordering::Relaxed);
+        let fine = before.saturating_add(bytes) <= UNSERVED;
+        if !fine {
+            self.end(Closed::Flood);
+        }
+        fine
+    }
+
+    /// True if bytes came that belong to no request so far.
+    pub(crate) fn has_unserved(&self) -> bool {
+        self.unserved.load(Ordering::Relaxed) > 0
+    }
+
+    fn served(&self) {
+        self.unserved.store(0, Ordering::Relaxed);
+    }
+
+    /// A request begins; it is broken off if the guard is dropped before its end.
+    pub(crate) fn begin(self: &Arc<Self>) -> Begun {
+        self.served();
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        Begun { conduct: Arc::clone(self), ended: false }
+    }
+
+    fn break_off(&self) {
+        let broken_off = self.broken_off.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        // Some clients give up often; one that does nothing else attacks.
+        let most = self.requests.load(Ordering::Relaxed).checked_div(2).unwrap_or(0).max(BROKEN_OFF);
+        if broken_off > most {
+            self.end(Closed::Resets);
+        }
+    }
+
+    pub(crate) fn end(&self, reason: Closed) {
+        if self.verdict.set(reason).is_ok() {
+            self.judged.notify_one();
+        }
+    }
+
+    /// Waits until the connection has to end.
+    pub(crate) async fn judged(&self) -> Closed {
+        loop {
+            if let Some(reason) = self.verdict() {
+                return reason;
+            }
+            self.judged.notified().await;
+        }
+    }
+
+    /// Why the connection has to end, if it has.
+    pub(crate) fn verdict(&self) -> Option<Closed> {
+        self.verdict.get().copied()
+    }
+}
+
+/// A request that has begun.
+pub(crate) struct Begun {
+    conduct: Arc<Conduct>,
+    ended: bool,
+}
+
+impl Begun {
+    pub(crate) fn ended(mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.conduct.break_off();
+        }
+    }
+}
+
+/// A request body that says when something of it is taken.
+pub(crate) struct Taken {
+    pub(crate) inner: Incoming,
+    pub(crate) conduct: Arc<Conduct>,
+}
+
+impl Body for Taken {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && frame.data_ref().is_some_and(|data| !data.is_empty())
+        {
+            self.conduct.served();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_breaks_off_half_of_many_requests_is_sent_away() {
+        let conduct = Arc::new(Conduct::default());
+        for _ in 0..1_000 {
+            conduct.begin().ended();
+        }
+        for _ in 0..900 {
+            drop(conduct.begin());
+        }
+        assert_eq!(conduct.verdict(), None, "900 of 1900");
+        for _ in 0..200 {
+            drop(conduct.begin());
+        }
+        assert_eq!(conduct.verdict(), Some(Closed::Resets));
+    }
+
+    #[test]
+    fn bytes_of_requests_are_no_flood() {
+        let conduct = Arc::new(Conduct::default());
+        for _ in 0..100 {
+            assert!(conduct.read(UNSERVED));
+            conduct.begin().ended();
+        }
+        assert!(conduct.read(UNSERVED) && !conduct.read(1));
+        assert_eq!(conduct.verdict(), Some(Closed::Flood));
+    }
+}

@@ -1,0 +1,156 @@
+//! How many connections one may have, and for how long.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use consentry_edge::Closed;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::support::{GET, GET_AND_CLOSE, Plan, SHORT, TestClient, ask, ask_on, rest};
+
+#[tokio::test]
+async fn an_address_has_so_many_connections_and_no_more() {
+    let mut plan = Plan::new();
+    plan.config.max_per_address = 2;
+    let gate = plan.start().await;
+    let (mut first, _second) = (gate.connect().await, gate.connect().await);
+    let mut third = TcpStream::connect(gate.address).await.unwrap();
+    assert_eq!(rest(&mut third).await, "", "closed before the handshake");
+    gate.closed(Closed::AddressCap, 1).await;
+    assert!(ask(&mut first, GET_AND_CLOSE).await.starts_with("HTTP/1.1 200"));
+    drop(first);
+    while gate.counters.open() > 1 {
+        tokio::task::yield_now().await;
+    }
+    gate.assert_well().await;
+    gate.stop().await;
+}
+
+/// Counted by the certificate that we trust; a self-made one is no client of its own.
+#[tokio::test]
+async fn a_client_has_so_many_connections_and_no_more() {
+    let mut plan = Plan::new();
+    plan.config.max_per_client = 1;
+    let gate = plan.start().await;
+    let shows = |issued| TestClient::shows(gate.ca.certificate_pem(), issued);
+    let (one, other) =
+        (gate.ca.issue_client_plain("one").unwrap(), gate.ca.issue_client_plain("other").unwrap());
+    let mut first = shows(&one).connect(gate.address).await.unwrap();
+    assert!(ask_on(&mut first, GET).await.ends_with("Some(Trusted)"));
+    if let Ok(mut second) = shows(&one).connect(gate.address).await {
+        assert_eq!(rest(&mut second).await, "", "closed after the handshake");
+    }
+    gate.closed(Closed::ClientCap, 1).await;
+    let mut third = shows(&other).connect(gate.address).await.unwrap();
+    assert!(ask_on(&mut third, GET).await.starts_with("HTTP/1.1 200"));
+    gate.stop().await;
+}
+
+/// HTTP/1.1 learns by its next answer that the connection is too old.
+#[tokio::test]
+async fn an_old_http_1_connection_ends_with_its_next_answer() {
+    let mut plan = Plan::new();
+    plan.config.max_age = SHORT;
+    plan.config.head_timeout = Duration::from_secs(10);
+    let gate = plan.start().await;
+    let mut stream = gate.connect().await;
+    let young = ask_on(&mut stream, GET).await;
+    assert!(young.starts_with("HTTP/1.1 200") && !young.contains("connection: close"), "{young}");
+    tokio::time::sleep(SHORT).await;
+    let old = ask(&mut stream, GET).await;
+    assert!(old.starts_with("HTTP/1.1 200") && old.contains("connection: close"), "{old}");
+    gate.closed(Closed::Aged, 1).await;
+    gate.stop().await;
+}
+
+/// RFC 9113 §6.8: GOAWAY, and what is open ends as it would have.
+#[tokio::test]
+async fn an_old_http_2_connection_lets_its_requests_end() {
+    let release = Arc::new(Notify::new());
+    let wait = Arc::clone(&release);
+    let mut plan = Plan::new();
+    plan.config.max_age = SHORT;
+    let slow = get(async move || {
+        wait.notified().await;
+        "done"
+    });
+    plan.router = Router::new().route("/", slow);
+    let gate = plan.start().await;
+    let stream = gate.client().http2().connect(gate.address).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let ask = |sender: h2::client::SendRequest<bytes::Bytes>| async {
+        let mut ready = sender.ready().await?;
+        let request = http::Request::get("https://localhost/").body(()).unwrap();
+        ready.send_request(request, true)?.0.await
+    };
+    let open = tokio::spawn(ask(sender.clone()));
+    // Once GOAWAY has come the sender takes nothing more.
+    loop {
+        let mut sender = sender.clone();
+        let ready = std::future::poll_fn(|cx| sender.poll_ready(cx)).await;
+        if ready.is_err() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert!(!open.is_finished());
+    release.notify_one();
+    assert_eq!(open.await.unwrap().unwrap().status(), 200);
+    connection.await.unwrap().unwrap();
+    gate.closed(Closed::Aged, 1).await;
+    gate.stop().await;
+}
+
+/// Requests that never end are no way to grow old.
+#[tokio::test]
+async fn grace_ends_too() {
+    let mut plan = Plan::new();
+    plan.config.max_age = SHORT;
+    plan.config.age_grace = SHORT;
+    plan.router = Router::new().route("/", get(async || std::future::pending::<&'static str>().await));
+    let gate = plan.start().await;
+    let mut stream = gate.connect().await;
+    ask(&mut stream, GET).await;
+    gate.closed(Closed::Aged, 1).await;
+    gate.stop().await;
+}
+
+/// A stop lets open requests have their answers, on both versions, and breaks
+/// off what does not end in time.
+#[tokio::test]
+async fn a_stop_drains_and_then_breaks_off() {
+    let (release, inside) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (wait, begun) = (Arc::clone(&release), Arc::clone(&inside));
+    let mut plan = Plan::new();
+    plan.config.drain_timeout = Duration::from_secs(1);
+    plan.router = Router::new()
+        .route(
+            "/slow",
+            get(async move || {
+                begun.notify_one();
+                wait.notified().await;
+                "done"
+            }),
+        )
+        .route("/never", get(async || std::future::pending::<&'static str>().await));
+    let gate = plan.start().await;
+    let (mut slow, mut never) = (gate.connect().await, gate.connect().await);
+    let slow =
+        tokio::spawn(async move { ask(&mut slow, b"GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await });
+    let never =
+        tokio::spawn(async move { ask(&mut never, b"GET /never HTTP/1.1\r\nhost: localhost\r\n\r\n").await });
+    inside.notified().await;
+    gate.stop.cancel();
+    while TcpStream::connect(gate.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    release.notify_one();
+    let answer = slow.await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+    assert_eq!(never.await.unwrap(), "");
+    gate.stop().await;
+}

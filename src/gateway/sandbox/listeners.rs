@@ -1,0 +1,98 @@
+//! Where the sandbox listens: the pages, and the API with client certificates.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use std::time::Duration;
+
+use anyhow::Context;
+use edge::{
+    ClientFiles, EdgeCounters, HttpOcsp, Listener, ListenerConfig, OcspCache, ServerKey, ServerTls, TlsFiles,
+    TlsWatch,
+};
+
+use super::{API, PAGES, SandboxOptions, address, port_hint};
+use crate::read;
+
+/// Bound sockets, and the files that their TLS comes from.
+pub(super) struct Listeners {
+    pub(super) pages: Listener,
+    pub(super) api: Listener,
+    pub(super) tls: WatchedTls,
+    /// What both count.
+    pub(super) counters: Arc<EdgeCounters>,
+}
+
+impl Listeners {
+    /// Binds both; `pki` is the folder of the server certificate.
+    pub(super) async fn open(options: &SandboxOptions, pki: &Path) -> anyhow::Result<Self> {
+        for file in &options.trust_ca {
+            crypto::Certificate::from_pem(&read(file)?)
+                .with_context(|| format!("{} of --trust-ca holds no certificate", file.display()))?;
+        }
+        let anchors = std::iter::once(pki.join("root.pem")).chain(options.trust_ca.iter().cloned());
+        let clients = ClientFiles {
+            anchors: anchors.collect(),
+            lists: options.revocation_lists.clone(),
+            revocation: options.revocation,
+            responders: responders(options),
+        };
+        let pages = watch(pki, None)?;
+        let api = watch(pki, Some(clients))?;
+        let counters = Arc::<EdgeCounters>::default();
+        Ok(Self {
+            pages: bind(options, PAGES, pages.tls(), &counters).await?,
+            api: bind(options, API, api.tls(), &counters).await?,
+            counters,
+            tls: WatchedTls(Arc::new(Mutex::new(vec![pages, api]))),
+        })
+    }
+}
+
+/// The TLS of both, for who looks at the files and for who is told to.
+#[derive(Clone)]
+pub(super) struct WatchedTls(Arc<Mutex<Vec<TlsWatch>>>);
+
+impl WatchedTls {
+    /// Takes up what changed. Blocks while it reads.
+    pub(super) fn look(&mut self) {
+        self.all().iter_mut().for_each(TlsWatch::look);
+    }
+
+    /// Takes up the files as they are. Blocks while it reads.
+    pub(super) fn reload(&self) {
+        self.all().iter_mut().for_each(TlsWatch::reload);
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<TlsWatch>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn watch(pki: &Path, clients: Option<ClientFiles>) -> anyhow::Result<TlsWatch> {
+    let file = |name: &str| -> PathBuf { pki.join(name) };
+    let key = ServerKey::File(file("server.key"));
+    Ok(TlsWatch::open(TlsFiles { certificate: file("server.pem"), key, staple: None, clients })?)
+}
+
+/// Who asks responders, if any may be asked.
+fn responders(options: &SandboxOptions) -> Option<Arc<OcspCache>> {
+    let hosts: Vec<_> = options.ocsp_hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+    // A responder of a sandbox may well run beside it.
+    let source = HttpOcsp { hosts, private_too: true, timeout: Duration::from_secs(3) };
+    (!source.hosts.is_empty()).then(|| Arc::new(OcspCache::new(Arc::new(source))))
+}
+
+async fn bind(
+    options: &SandboxOptions,
+    offset: u16,
+    tls: ServerTls,
+    counters: &Arc<EdgeCounters>,
+) -> anyhow::Result<Listener> {
+    let address = address(options.port_base, offset);
+    let config = ListenerConfig::default();
+    // Everybody comes from this machine.
+    let counters = Arc::clone(counters);
+    let config = ListenerConfig { max_per_address: config.max_connections, counters, ..config };
+    Listener::bind(address, tls, config).await.with_context(|| port_hint(address))
+}
