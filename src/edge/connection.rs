@@ -54,17 +54,7 @@ async fn serve_or_close(
     };
     let place = shared.addresses.take(subscriber(address.ip()));
     let _place = place.ok_or(Closed::AddressCap)?;
-    let stream =
-        match timeout_at(greeted, TlsAcceptor::from(Arc::clone(&shared.tls.load().config)).accept(stream))
-            .await
-        {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => {
-                tracing::debug!(error = %error, "A TLS handshake failed");
-                return Err(Closed::HandshakeFailed);
-            }
-            Err(_) => return Err(Closed::HandshakeTimeout),
-        };
+    let stream = handshake(shared, stream, greeted).await?;
     let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = Peer::new(address, &shared.tls, shown);
     let client = peer.identity(shared.clock.now()).await.trusted().map(|certificate| certificate.thumbprint);
@@ -76,6 +66,22 @@ async fn serve_or_close(
     let ends = born.checked_add(config.max_age).unwrap_or(born);
     let answering = Answering { shared: Arc::clone(shared), peer, conduct, ends };
     answering.serve(stream).await
+}
+
+async fn handshake(
+    shared: &Shared,
+    stream: TcpStream,
+    until: Instant,
+) -> Result<TlsStream<TcpStream>, Closed> {
+    let acceptor = TlsAcceptor::from(Arc::clone(&shared.tls.load().config));
+    match timeout_at(until, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(error = %error, "A TLS handshake failed");
+            Err(Closed::HandshakeFailed)
+        }
+        Err(_) => Err(Closed::HandshakeTimeout),
+    }
 }
 
 /// A connection whose peer is known.

@@ -14,7 +14,6 @@ mod software;
 pub(crate) mod state;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +24,7 @@ use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
 use crypto::pki::Issued;
 use domain::{Clock, Entropy, Region, ShiftedClock, SystemEntropy};
-use edge::{EdgeConfig, EdgeCounters, Filter, PeerLimiter, Revocation, protect};
+use edge::{EdgeCounters, Revocation, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
 use modelbank::{Faults, Habits, Journal, LedgerLine};
 use oauth::{OAuth, SoftwareIssuer};
@@ -40,7 +39,7 @@ use tokio_util::task::TaskTracker;
 pub use apart::BanksApart;
 use bank_files::BankFiles;
 use banks::ModelBanks;
-use listeners::{Listeners, WatchedTls};
+use listeners::{Listeners, WatchedTls, edge_config};
 pub use pki::Pki;
 use software::SoftwareDirectory;
 use state::DataDir;
@@ -473,26 +472,6 @@ fn port_hint(address: SocketAddr) -> String {
         "port {} is taken: stop what uses it, or move every port with --port-base (for instance --port-base 18440)",
         address.port()
     )
-}
-
-fn edge_config(
-    options: &SandboxOptions,
-    counters: &Arc<EdgeCounters>,
-    filter: Option<Arc<dyn Filter>>,
-) -> EdgeConfig {
-    let per_second = NonZeroU32::new(options.peer_rate).unwrap_or(NonZeroU32::MIN);
-    let burst = per_second.saturating_add(options.peer_rate);
-    EdgeConfig {
-        refuse: web::refuse,
-        max_body: 256 * 1024,
-        deadline: Duration::from_secs(30),
-        body_timeout: Duration::from_secs(15),
-        counters: Arc::clone(counters),
-        limiter: Arc::new(PeerLimiter::new(per_second, burst)),
-        filter,
-        clock: Arc::clone(&options.clock),
-        entropy: Arc::clone(&options.entropy),
-    }
 }
 
 /// Whose software statements are believed.

@@ -1,14 +1,14 @@
 //! Where the sandbox listens: the pages, and the API with client certificates.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use std::time::Duration;
 
 use anyhow::Context;
 use edge::{
-    ClientFiles, EdgeCounters, HttpOcsp, Listener, ListenerConfig, OcspCache, ServerKey, ServerTls, TlsFiles,
-    TlsWatch,
+    ClientFiles, EdgeConfig, EdgeCounters, Filter, HttpOcsp, Listener, ListenerConfig, OcspCache,
+    PeerLimiter, ServerKey, ServerTls, TlsFiles, TlsWatch,
 };
 
 use super::{API, PAGES, SandboxOptions, address, port_hint};
@@ -90,9 +90,30 @@ async fn bind(
     counters: &Arc<EdgeCounters>,
 ) -> anyhow::Result<Listener> {
     let address = address(options.port_base, offset);
-    let config = ListenerConfig::default();
-    // Everybody comes from this machine.
-    let counters = Arc::clone(counters);
-    let config = ListenerConfig { max_per_address: config.max_connections, counters, ..config };
+    let config = ListenerConfig { counters: Arc::clone(counters), ..ListenerConfig::default() };
+    // Everybody comes from this machine, most with the one certificate of the demo.
+    let most = config.max_connections;
+    let config = ListenerConfig { max_per_address: most, max_per_client: most, ..config };
     Listener::bind(address, tls, config).await.with_context(|| port_hint(address))
+}
+
+/// How requests are treated on both.
+pub(super) fn edge_config(
+    options: &SandboxOptions,
+    counters: &Arc<EdgeCounters>,
+    filter: Option<Arc<dyn Filter>>,
+) -> EdgeConfig {
+    let per_second = NonZeroU32::new(options.peer_rate).unwrap_or(NonZeroU32::MIN);
+    let burst = per_second.saturating_add(options.peer_rate);
+    EdgeConfig {
+        refuse: web::refuse,
+        max_body: 256 * 1024,
+        deadline: Duration::from_secs(30),
+        body_timeout: Duration::from_secs(15),
+        counters: Arc::clone(counters),
+        limiter: Arc::new(PeerLimiter::new(per_second, burst)),
+        filter,
+        clock: Arc::clone(&options.clock),
+        entropy: Arc::clone(&options.entropy),
+    }
 }

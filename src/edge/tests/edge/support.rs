@@ -83,6 +83,7 @@ impl Plan {
             limiter: Arc::new(PeerLimiter::new(NonZeroU32::MAX, NonZeroU32::MAX)),
             clock: Arc::clone(&clock),
             entropy: Arc::new(SystemEntropy),
+            filter: None,
         };
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), tls, config).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -106,6 +107,8 @@ fn refuse(refusal: Refusal, _: RequestId) -> Response {
         | Refusal::Encoded
         | Refusal::Host
         | Refusal::Method
+        | Refusal::BodyEndedEarly
+        | Refusal::Filtered(_)
         | Refusal::Panic => StatusCode::BAD_REQUEST,
     };
     (status, format!("{refusal:?}")).into_response()
