@@ -9,6 +9,7 @@ use serde_json::Value;
 /// Each crate with the crates of ours that it may use.
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("waf", &[]),
     ("crypto", &["domain"]),
     ("edge", &["crypto", "domain"]),
     ("store", &["crypto", "domain"]),
