@@ -17,7 +17,7 @@ use regex::Regex;
 use crate::exclusions::Typed;
 use crate::load::RuleSet;
 use crate::seclang::LoadError;
-use crate::verdict::Verdict;
+use crate::verdict::{Match, Verdict};
 use crate::yaml;
 
 use request::{Built, build};
@@ -213,8 +213,7 @@ fn judge_file(tests: &TestFile, rules: &RuleSet, report: &mut Report) {
 fn judge(stage: &Stage, rules: &RuleSet) -> Outcome {
     let built = match build(&stage.input) {
         Built::Request(built) => built,
-        Built::Malformed if stage.expects_rules() => return Outcome::Refused,
-        Built::Malformed => return Outcome::Passed,
+        Built::Malformed => return Outcome::Refused,
     };
     match rules.inspect(&built.borrowed(&built.headers()), &Typed::default()) {
         Ok(verdict) => compare(&stage.output.log, &verdict),
@@ -226,7 +225,7 @@ fn compare(log: &Log, verdict: &Verdict) -> Outcome {
     let told = verdict.rules();
     let missing: Vec<_> = log.expect_ids.iter().filter(|id| !told.contains(id)).collect();
     let surplus: Vec<_> = log.no_expect_ids.iter().filter(|id| told.contains(id)).collect();
-    let text: String = verdict.matches.iter().map(|it| format!("{} {} {}\n", it.rule, it.message, it.target)).collect();
+    let text: String = verdict.matches.iter().map(log_line).collect();
     let matches = |pattern: &String| Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(&text));
     let unmatched = log.match_regex.as_ref().filter(|pattern| !matches(pattern));
     let unwanted = log.no_match_regex.as_ref().filter(|pattern| matches(pattern));
@@ -234,6 +233,13 @@ fn compare(log: &Log, verdict: &Verdict) -> Outcome {
         return Outcome::Passed;
     }
     Outcome::Failed(format!("missing {missing:?}, surplus {surplus:?}, {unmatched:?} {unwanted:?}; told {told:?}"))
+}
+
+/// A match as other engines log it, but for the values, which are never told:
+/// tests that look for those in the log fail.
+fn log_line(found: &Match) -> String {
+    let Match { rule, message, target, masked, .. } = found;
+    format!("[id \"{rule}\"] [msg \"{message}\"] Matched Data: {masked} found within {target}: \n")
 }
 
 #[cfg(test)]

@@ -83,6 +83,10 @@ impl Variables {
     fn line(&mut self, request: &Request<'_>, texts: &mut Texts<'_>) {
         let path = without_fragment(request.target.split_once('?').map_or(request.target, |(path, _)| path));
         let query = request.target.split_once('?').map_or("", |(_, query)| without_fragment(query));
+        let decoded_path = percent_decoded(local(path).as_bytes());
+        let basename = decoded_path.rsplit(|byte| matches!(byte, b'/' | b'\\')).next().unwrap_or_default();
+        self.single(Collection::RequestFilename, &decoded_path, texts);
+        self.single(Collection::RequestBasename, basename, texts);
         let line = match request.protocol {
             "" => format!("{} {}", request.method, request.target),
             protocol => format!("{} {} {protocol}", request.method, request.target),
@@ -94,8 +98,6 @@ impl Variables {
             (Collection::RequestLine, &line),
             (Collection::RequestUri, local(request.target)),
             (Collection::RequestUriRaw, request.target),
-            (Collection::RequestFilename, local(path)),
-            (Collection::RequestBasename, path.rsplit(['/', '\\']).next().unwrap_or("")),
             (Collection::QueryString, query),
             (Collection::RemoteAddr, &request.peer.to_string()),
             (Collection::UniqueId, &name),
@@ -211,6 +213,12 @@ fn local(target: &str) -> &str {
 
 fn without_fragment(text: &str) -> &str {
     text.split_once('#').map_or(text, |(before, _)| before)
+}
+
+/// Percent escapes of a path, where a plus sign is one.
+fn percent_decoded(path: &[u8]) -> Vec<u8> {
+    let pieces: Vec<Vec<u8>> = path.split(|byte| *byte == b'+').map(decoded).collect();
+    pieces.join(&b'+')
 }
 
 /// Percent escapes and plus signs of a form.

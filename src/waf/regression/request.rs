@@ -29,6 +29,11 @@ impl Owned {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect()
     }
 
+    fn header(&self, wanted: &str) -> Option<&[u8]> {
+        let found = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        found.map(|(_, value)| value.as_slice())
+    }
+
     pub(super) fn borrowed<'a>(&'a self, headers: &'a [(&'a str, &'a [u8])]) -> Request<'a> {
         Request {
             method: &self.method,
@@ -79,7 +84,31 @@ fn plain(input: &Input) -> Built {
     let target = input.uri.clone().unwrap_or_else(|| "/".to_owned());
     let protocol = input.version.clone().unwrap_or_else(|| "HTTP/1.1".to_owned());
     let headers = headers.into_iter().map(|(name, value)| (name, value.trim().as_bytes().to_vec())).collect();
-    Built::Request(Owned { method, target, protocol, headers, body })
+    received(Owned { method, target, protocol, headers, body })
+}
+
+/// What a server makes of it: how long the body is, and whether it takes it at all.
+fn received(mut sent: Owned) -> Built {
+    let forbidden = |value: &Vec<u8>| value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | b'\0'));
+    let length = sent.header("content-length");
+    let coding = sent.header("transfer-encoding");
+    // RFC 9112 §2.3, RFC 9110 §5.5, RFC 9112 §6.1.
+    if sent.protocol.is_empty()
+        || sent.headers.iter().any(|(_, value)| forbidden(value))
+        || (length.is_some() && coding.is_some())
+    {
+        return Built::Malformed;
+    }
+    match (coding, length) {
+        (Some(coding), _) if coding.eq_ignore_ascii_case(b"chunked") => sent.body = unchunked(&sent.body),
+        (Some(_), _) => {}
+        (None, Some(length)) => {
+            let length = std::str::from_utf8(length).ok().and_then(|text| text.parse().ok());
+            sent.body.truncate(length.unwrap_or(sent.body.len()));
+        }
+        (None, None) => sent.body.clear(),
+    }
+    Built::Request(sent)
 }
 
 fn complete(headers: &mut Vec<(String, String)>, method: &str, length: usize) {
@@ -136,15 +165,8 @@ fn raw(bytes: &[u8]) -> Built {
         let Some((name, value)) = line.split_once(':') else { return Built::Malformed };
         headers.push((name.to_owned(), value.trim().as_bytes().to_vec()));
     }
-    let (method, target) = ((*method).to_owned(), (*target).to_owned());
-    let body = if chunked(&headers) { unchunked(&body) } else { body };
-    Built::Request(Owned { method, target, protocol: (*protocol).to_owned(), headers, body })
-}
-
-fn chunked(headers: &[(String, Vec<u8>)]) -> bool {
-    headers.iter().any(|(name, value)| {
-        name.eq_ignore_ascii_case("transfer-encoding") && value.eq_ignore_ascii_case(b"chunked")
-    })
+    let (method, target, protocol) = ((*method).to_owned(), (*target).to_owned(), (*protocol).to_owned());
+    received(Owned { method, target, protocol, headers, body })
 }
 
 /// RFC 9112 §7.1, without extensions and trailers.

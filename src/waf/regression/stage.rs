@@ -44,8 +44,6 @@ pub(super) struct Input {
 #[serde(default)]
 pub(super) struct Output {
     pub(super) log: Log,
-    pub(super) status: Option<Value>,
-    pub(super) expect_error: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -55,12 +53,4 @@ pub(super) struct Log {
     pub(super) no_expect_ids: Vec<u64>,
     pub(super) match_regex: Option<String>,
     pub(super) no_match_regex: Option<String>,
-}
-
-impl Stage {
-    /// Whether rules are expected to see the request, and not the server alone.
-    pub(super) fn expects_rules(&self) -> bool {
-        let alone = self.output.status.is_some() || self.output.expect_error == Some(true);
-        !(alone && self.output.log.expect_ids.is_empty())
-    }
 }

@@ -77,7 +77,7 @@ collections! {
     ReqbodyProcessor = "REQBODY_PROCESSOR",
     /// The same as REQBODY_ERROR.
     ReqbodyProcessorError = "REQBODY_PROCESSOR_ERROR",
-    /// Last segment of the path.
+    /// Last segment of it.
     RequestBasename = "REQUEST_BASENAME",
     /// The body where it is URLENCODED, or where a rule forces it.
     RequestBody = "REQUEST_BODY",
@@ -87,7 +87,7 @@ collections! {
     RequestCookies = "REQUEST_COOKIES",
     /// Their names.
     RequestCookiesNames = "REQUEST_COOKIES_NAMES",
-    /// The path, as it was sent.
+    /// The path, with its escapes decoded.
     RequestFilename = "REQUEST_FILENAME",
     /// Headers.
     RequestHeaders = "REQUEST_HEADERS",
