@@ -19,8 +19,12 @@ pub(crate) enum Processor {
 }
 
 impl Processor {
-    const ALL: [(Self, &'static str); 4] =
-        [(Self::UrlEncoded, "URLENCODED"), (Self::Multipart, "MULTIPART"), (Self::Json, "JSON"), (Self::Xml, "XML")];
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::UrlEncoded, "URLENCODED"),
+        (Self::Multipart, "MULTIPART"),
+        (Self::Json, "JSON"),
+        (Self::Xml, "XML"),
+    ];
 
     /// Forms are read whatever rules say; the rest needs a rule.
     pub(crate) fn of(content_type: &[u8]) -> Option<Self> {

@@ -13,14 +13,8 @@ impl ByteSet {
     /// The bytes of a text.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        let mut seen = [false; 256];
-        for byte in bytes {
-            if let Some(place) = seen.get_mut(usize::from(*byte)) {
-                *place = true;
-            }
-        }
         let mut set = Self::default();
-        set.extend((0..=u8::MAX).zip(seen).filter(|(_, seen)| *seen).map(|(byte, _)| byte));
+        bytes.iter().for_each(|byte| set.insert(*byte));
         set
     }
 
@@ -102,7 +96,7 @@ impl ByteSet {
 
     /// The bytes in their order.
     pub fn iter(&self) -> impl Iterator<Item = u8> + use<'_> {
-        (0..=u8::MAX).filter(|byte| self.contains(*byte))
+        bits(&self.words).filter_map(|bit| u8::try_from(bit).ok())
     }
 }
 
@@ -137,28 +131,23 @@ impl BitSet {
         self.words.iter_mut().zip(&other.words).for_each(|(one, two)| *one |= two);
     }
 
-    pub(crate) fn remove(&mut self, number: usize) {
-        if let Some(word) = self.words.get_mut(number / 64) {
-            *word &= !(1 << (number % 64));
-        }
-    }
-
     pub(crate) fn clear(&mut self) {
         self.words.fill(0);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.words.iter().all(|word| *word == 0)
-    }
-
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + use<'_> {
-        self.words.iter().enumerate().flat_map(|(at, word)| {
-            let mut rest = *word;
-            std::iter::from_fn(move || {
-                let bit = usize::try_from(rest.trailing_zeros()).ok().filter(|_| rest != 0)?;
-                rest &= rest - 1;
-                Some(at * 64 + bit)
-            })
-        })
+        bits(&self.words)
     }
+}
+
+/// The places of the bits that are set.
+fn bits(words: &[u64]) -> impl Iterator<Item = usize> {
+    words.iter().enumerate().flat_map(|(at, word)| {
+        let mut rest = *word;
+        std::iter::from_fn(move || {
+            let bit = usize::try_from(rest.trailing_zeros()).ok().filter(|_| rest != 0)?;
+            rest &= rest - 1;
+            Some(at * 64 + bit)
+        })
+    })
 }

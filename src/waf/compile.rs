@@ -1,15 +1,16 @@
 //! Directives into rules that run: patterns compiled, chains shared, jumps resolved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use crate::byteset::ByteSet;
+use crate::byteset::{BitSet, ByteSet};
 use crate::chains::{ChainId, Chains};
 use crate::exclusions::Excluded;
 use crate::load::{LoadReport, Patterns};
 use crate::pattern::Pattern;
 use crate::seclang::{
-    Action, Ctl, Directive, Disruptive, EngineMode, Link, LoadError, Macro, Network, OperatorKind, Place, RuleDecl,
-    SetVar, Severity, TagOrId, Target,
+    Action, Collection, Ctl, Directive, Disruptive, EngineMode, Link, LoadError, Macro, Network,
+    OperatorKind, Part, Place, RuleDecl, Selector, SetVar, Severity, TagOrId, Target, VariableRef,
 };
 use crate::signatures::{Declared, SignatureId, Signatures};
 use crate::transform::Transformation;
@@ -32,8 +33,8 @@ pub(crate) struct Rule {
 #[derive(Debug)]
 pub(crate) struct Condition {
     pub(crate) targets: Vec<Target>,
-    pub(crate) chain: ChainId,
-    pub(crate) multi: bool,
+    /// What values go through; several where every step counts.
+    pub(crate) chains: Vec<ChainId>,
     pub(crate) test: Test,
     pub(crate) negated: bool,
     pub(crate) capture: bool,
@@ -96,6 +97,16 @@ pub(crate) struct Compiled {
     pub(crate) chains: Chains,
     pub(crate) groups: Vec<Group>,
     pub(crate) mode: EngineMode,
+    pub(crate) prelude: Prelude,
+}
+
+/// What the first rules come to, whatever the request is.
+#[derive(Debug, Default)]
+pub(crate) struct Prelude {
+    /// Variables of TX.
+    pub(crate) state: Arc<HashMap<String, Vec<u8>>>,
+    /// Rules of phase 1 that are done.
+    pub(crate) done: BitSet,
 }
 
 /// Rules and markers of a phase before jumps are resolved.
@@ -180,15 +191,20 @@ impl<'d> Compiler<'d> {
     ) -> Result<Compiled, LoadError> {
         unique(&steps)?;
         let phases = [self.phase(1, &steps, report)?, self.phase(2, &steps, report)?];
-        report.response_rules = steps.iter().filter(|(_, step)| step.phase().is_some_and(|phase| phase > 2)).count();
+        report.response_rules =
+            steps.iter().filter(|(_, step)| step.phase().is_some_and(|phase| phase > 2)).count();
         report.signatures = self.declared.len();
         report.chains = self.chains.count();
         let nowhere = Place { file: "all sources".into(), line: 0 };
-        let signatures = Signatures::new(self.declared).map_err(|why| LoadError::malformed(&nowhere, why))?;
+        let signatures = Signatures::new(std::mem::take(&mut self.declared))
+            .map_err(|why| LoadError::malformed(&nowhere, why))?;
         let [first, second] = &phases;
         report.phase_1 = first.len();
         report.phase_2 = second.len();
-        Ok(Compiled { phases, signatures, chains: self.chains, groups: self.groups, mode })
+        let Self { chains, groups, .. } = self;
+        let mut compiled = Compiled { phases, signatures, chains, groups, mode, prelude: Prelude::default() };
+        compiled.prelude = compiled.run_prelude();
+        Ok(compiled)
     }
 
     fn phase(
@@ -296,11 +312,11 @@ impl<'d> Compiler<'d> {
         }
         let chain = self.chains.chain(&transformations);
         let multi = link.actions.contains(&Action::MultiMatch);
+        let chains = if multi { self.chains.through(chain) } else { vec![chain] };
         let test = self.test(rule, &link.place, &link.operator.kind)?;
         let mut condition = Condition {
             targets: link.targets.clone(),
-            chain,
-            multi,
+            chains,
             test,
             negated: link.operator.negated,
             capture: link.actions.contains(&Action::Capture),
@@ -313,17 +329,16 @@ impl<'d> Compiler<'d> {
 
     /// Conditions without a signature, and those on what rules change, stand alone.
     fn group(&mut self, condition: &Condition) -> Option<usize> {
-        let steady = condition.targets.iter().all(|target| !target.count && !target.variable.collection.changes());
+        let steady =
+            condition.targets.iter().all(|target| !target.count && !target.variable.collection.changes());
         if condition.negated || !steady || condition.targets.is_empty() {
             return None;
         }
         let Test::Signature(_) = condition.test else { return None };
-        let chains =
-            if condition.multi { self.chains.through(condition.chain) } else { vec![condition.chain] };
-        let known =
-            self.groups.iter().position(|group| group.targets == condition.targets && group.chains == chains);
+        let Condition { targets, chains, .. } = condition;
+        let known = self.groups.iter().position(|group| group.targets == *targets && group.chains == *chains);
         Some(known.unwrap_or_else(|| {
-            self.groups.push(Group { targets: condition.targets.clone(), chains });
+            self.groups.push(Group { targets: targets.clone(), chains: chains.clone() });
             self.groups.len() - 1
         }))
     }
@@ -403,6 +418,77 @@ impl<'d> Compiler<'d> {
     }
 }
 
+impl Condition {
+    /// The variable of TX whose number is compared, where that is all.
+    pub(crate) fn number(&self) -> Option<(&str, bool, NumberTest, &Macro)> {
+        let ([target], [0], Test::Number(test, argument)) =
+            (self.targets.as_slice(), self.chains.as_slice(), &self.test)
+        else {
+            return None;
+        };
+        match (target.variable.collection, &target.variable.selector) {
+            (Collection::Tx, Selector::Named(name)) => Some((name, target.count, *test, argument)),
+            (_, Selector::All | Selector::Named(_) | Selector::Matching(_)) => None,
+        }
+    }
+}
+
+impl Rule {
+    /// Whether it looks at and changes nothing but variables of TX that are the
+    /// same for every request.
+    pub(crate) fn depends_only_on_tx(&self, changing: &BTreeSet<String>) -> bool {
+        let steady = |variable: &VariableRef| match (variable.collection, &variable.selector) {
+            (Collection::Tx, Selector::Named(name)) => {
+                !changing.contains(name) && name.parse::<u8>().is_err()
+            }
+            (_, Selector::All | Selector::Named(_) | Selector::Matching(_)) => false,
+        };
+        let known = |text: &Macro| {
+            text.parts.iter().all(|part| match part {
+                Part::Text(_) => true,
+                Part::Value(variable) => steady(variable),
+            })
+        };
+        let silent = !(self.denies || self.told);
+        self.conditions.iter().all(|condition| {
+            let targets = condition.targets.iter().all(|target| steady(&target.variable));
+            let test = match &condition.test {
+                Test::Number(_, argument) | Test::Text(_, argument) => known(argument),
+                Test::Signature(_)
+                | Test::ByteRange(_)
+                | Test::UrlEncoding
+                | Test::Utf8
+                | Test::Address(_) => false,
+                Test::Always | Test::Never => true,
+            };
+            let effects = condition.effects.iter().all(|effect| match effect {
+                Effect::Set(set) => set.name.literal().is_some() && known(set.change.value()),
+                Effect::Ctl(_) => false,
+            });
+            targets && test && effects && !condition.capture && (silent || condition.effects.is_empty())
+        })
+    }
+
+    /// Whether all it may do is to set variables of known names, and to go on.
+    pub(crate) fn only_sets_variables(&self, at: usize) -> bool {
+        let harmless = |effect: &Effect| match effect {
+            Effect::Set(set) => set.name.literal().is_some(),
+            Effect::Ctl(Ctl::BodyProcessor(_) | Ctl::ForceRequestBody(_)) => true,
+            Effect::Ctl(Ctl::RemoveRules(_) | Ctl::RemoveTarget(..) | Ctl::Engine(_)) => false,
+        };
+        let mut effects = self.conditions.iter().flat_map(|condition| &condition.effects);
+        !self.denies && self.next == at + 1 && effects.all(harmless)
+    }
+
+    /// Names of the variables that it sets.
+    pub(crate) fn sets(&self) -> impl Iterator<Item = String> {
+        self.conditions.iter().flat_map(|condition| &condition.effects).filter_map(|effect| match effect {
+            Effect::Set(set) => set.name.literal().map(str::to_ascii_lowercase),
+            Effect::Ctl(_) => None,
+        })
+    }
+}
+
 impl Step {
     fn phase(&self) -> Option<u8> {
         match self {
@@ -414,10 +500,11 @@ impl Step {
     fn is_among(&self, rules: &TagOrId) -> bool {
         match self {
             Self::Rule(rule) => {
-                let tags = rule.links.iter().flat_map(|link| &link.actions).filter_map(|action| match action {
-                    Action::Tag(tag) => Some(tag),
-                    _ => None,
-                });
+                let tags =
+                    rule.links.iter().flat_map(|link| &link.actions).filter_map(|action| match action {
+                        Action::Tag(tag) => Some(tag),
+                        _ => None,
+                    });
                 among(rules, rule.id, tags)
             }
             Self::Marker(_) => false,
@@ -492,10 +579,11 @@ fn jump(
         }
         let Action::SkipAfter(wanted) = action else { continue };
         let marker = markers.iter().find(|(name, to)| name == wanted && *to > at).map(|(_, to)| *to);
-        let rule = || ids.iter().position(|id| id.to_string() == *wanted).filter(|to| *to > at).map(|to| to + 1);
-        return marker
-            .or_else(rule)
-            .ok_or_else(|| LoadError::malformed(place, format!("nothing is called \"{wanted}\" after this rule")));
+        let rule =
+            || ids.iter().position(|id| id.to_string() == *wanted).filter(|to| *to > at).map(|to| to + 1);
+        return marker.or_else(rule).ok_or_else(|| {
+            LoadError::malformed(place, format!("nothing is called \"{wanted}\" after this rule"))
+        });
     }
     Ok(at + 1)
 }

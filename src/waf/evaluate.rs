@@ -40,9 +40,11 @@ pub(crate) struct Evaluation<'e, 'r> {
 impl Evaluation<'_, '_> {
     /// Holds a text against a test. With `capture`, groups are noted.
     pub(crate) fn test(&mut self, test: &Test, text: TextId, capture: bool) -> Option<Hit> {
+        if let Test::Signature(id) = test {
+            return self.signature(*id, text, capture);
+        }
         let bytes = self.texts.bytes(text);
         let holds = match test {
-            Test::Signature(id) => return self.signature(*id, text, capture),
             Test::Text(test, argument) => {
                 let argument = self.state.expand(argument, self.variables, self.texts);
                 text_holds(*test, &bytes, &argument)
@@ -59,13 +61,13 @@ impl Evaluation<'_, '_> {
                 address.is_some_and(|address| networks.iter().any(|network| network.contains(address)))
             }
             Test::Always => true,
-            Test::Never => false,
+            Test::Never | Test::Signature(_) => false,
         };
         holds.then(|| Hit::whole(&bytes))
     }
 
     fn signature(&mut self, id: SignatureId, text: TextId, capture: bool) -> Option<Hit> {
-        if !self.texts.candidates(text).contains(id) {
+        if !self.texts.may_match(text, id) {
             return None;
         }
         let bytes = self.texts.bytes(text);
@@ -88,11 +90,14 @@ impl Evaluation<'_, '_> {
                 let phrase = bytes.get(found.range()).unwrap_or_default();
                 Some(Hit { offset: found.start(), length: phrase.len(), groups: vec![phrase.to_vec()] })
             }
+            Signature::Sqli if plainly_no_sql(&bytes) => None,
             Signature::Sqli => {
                 self.texts.spend(bytes.len().saturating_mul(LIBINJECTION_COST));
                 let found = libinjectionrs::detect_sqli(&bytes);
                 let fingerprint = found.fingerprint.as_ref().map(|it| it.as_str().as_bytes().to_vec());
-                found.is_injection().then(|| Hit { groups: fingerprint.into_iter().collect(), ..Hit::whole(&bytes) })
+                found
+                    .is_injection()
+                    .then(|| Hit { groups: fingerprint.into_iter().collect(), ..Hit::whole(&bytes) })
             }
             Signature::Xss => {
                 self.texts.spend(bytes.len().saturating_mul(LIBINJECTION_COST));
@@ -116,7 +121,7 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     part.is_empty() || text.windows(part.len()).any(|window| window == part)
 }
 
-fn number_holds(test: NumberTest, number: i64, argument: i64) -> bool {
+pub(crate) fn number_holds(test: NumberTest, number: i64, argument: i64) -> bool {
     match test {
         NumberTest::Equal => number == argument,
         NumberTest::AtLeast => number >= argument,
@@ -126,9 +131,29 @@ fn number_holds(test: NumberTest, number: i64, argument: i64) -> bool {
     }
 }
 
+/// Whether libinjection would read one word or one number, of which no
+/// fingerprint of an attack is made. Most names and values are such.
+fn plainly_no_sql(text: &[u8]) -> bool {
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    // A path in JSON: what stands before its first dot is no keyword.
+    let (path, name) = text.strip_prefix(b"json.").map_or((false, text), |name| (true, name));
+    match name.first() {
+        None => !path,
+        Some(_) if path => name.iter().all(|byte| word(byte) || *byte == b'.'),
+        Some(first) if first.is_ascii_digit() => {
+            let dots = name.iter().filter(|byte| **byte == b'.').count();
+            dots <= 1 && name.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+        }
+        Some(_) => name.iter().all(word),
+    }
+}
+
 /// Whether a percent sign stands without two hexadecimal digits.
 fn badly_encoded(text: &[u8]) -> bool {
     text.split(|byte| *byte == b'%')
         .skip(1)
         .any(|after| !after.get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
 }
+
+#[cfg(test)]
+mod tests;

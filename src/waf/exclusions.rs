@@ -30,7 +30,8 @@ impl Typed {
     }
 
     pub(crate) fn has(&self, name: &[u8]) -> bool {
-        !self.parameters.is_empty() && std::str::from_utf8(name).is_ok_and(|name| self.parameters.contains(name))
+        !self.parameters.is_empty()
+            && std::str::from_utf8(name).is_ok_and(|name| self.parameters.contains(name))
     }
 
     pub(crate) fn whole_body(&self) -> bool {

@@ -1,16 +1,21 @@
 //! Rules in their order, over one request.
 
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use crate::byteset::BitSet;
-use crate::compile::{Condition, Effect, Group, Rule, Test, among};
-use crate::evaluate::{Evaluation, Hit};
-use crate::exclusions::Typed;
 use crate::body::Processor;
+use crate::budget::Budget;
+use crate::byteset::BitSet;
+use crate::chains::ChainId;
+use crate::compile::{Compiled, Condition, Effect, Group, NumberTest, Prelude, Rule, Test, among};
+use crate::evaluate::{Evaluation, Hit, number_holds};
+use crate::exclusions::Typed;
 use crate::load::RuleSet;
 use crate::request::{Item, Request, Variables};
-use crate::seclang::{Collection, Ctl, EngineMode, Selector, TagOrId, Target, VariableRef};
-use crate::state::{Matched, State};
+use crate::seclang::{Collection, Ctl, EngineMode, Macro, Selector, TagOrId, Target, VariableRef};
+use crate::state::{Matched, State, number as number_of};
 use crate::texts::{TextId, Texts};
 use crate::verdict::{Match, OverBudget, Verdict, fingerprint, masked, shown_name};
 
@@ -30,70 +35,71 @@ impl RuleSet {
         }
         let mut texts = Texts::new(&self.compiled.chains, &self.compiled.signatures);
         let variables = Variables::of_head(request, &mut texts, typed);
-        let mut inspection = Inspection {
-            rules: self,
-            texts,
-            variables,
-            state: State::default(),
-            groups: Vec::new(),
-            removed: Vec::new(),
-            removed_targets: Vec::new(),
-            mode: self.compiled.mode,
-            verdict: Verdict::default(),
-        };
-        inspection.run(request, typed)
+        let state = State::beginning_with(&self.compiled.prelude.state);
+        Inspection::new(&self.compiled, texts, variables, state).run(request, typed, &self.budget)
     }
 }
 
 /// One request on its way through the rules.
-struct Inspection<'r> {
-    rules: &'r RuleSet,
+pub(crate) struct Inspection<'r> {
+    rules: &'r Compiled,
     texts: Texts<'r>,
     variables: Variables,
     state: State,
-    groups: Vec<Option<Rc<Seen>>>,
+    /// The signatures that may match any value of a group.
+    groups: Vec<Option<Rc<BitSet>>>,
+    /// The same of a collection, by chain.
+    collections: Vec<Option<BitSet>>,
     removed: Vec<TagOrId>,
     removed_targets: Vec<(TagOrId, VariableRef)>,
     mode: EngineMode,
     verdict: Verdict,
 }
 
-/// The values of a group, transformed.
-struct Seen {
-    values: Vec<Value>,
-    /// The signatures that may match any of them.
-    candidates: BitSet,
-}
-
 /// A value that a condition looks at.
+#[derive(Clone, Copy)]
 struct Value {
     collection: Collection,
     name: TextId,
+    value: TextId,
     counted: bool,
-    /// What the chain makes of it; all that it goes through where every step counts.
-    texts: Vec<TextId>,
 }
 
 /// Matches that are told of one request at most.
 const TOLD: usize = 256;
 
 impl<'r> Inspection<'r> {
-    fn run(&mut self, request: &Request<'_>, typed: &Typed) -> Result<Verdict, OverBudget> {
-        let [head, body] = &self.rules.compiled.phases;
-        self.check_values()?;
-        self.phase(head)?;
+    fn new(rules: &'r Compiled, texts: Texts<'r>, variables: Variables, state: State) -> Self {
+        Self {
+            rules,
+            texts,
+            variables,
+            state,
+            groups: Vec::new(),
+            collections: Vec::new(),
+            removed: Vec::new(),
+            removed_targets: Vec::new(),
+            mode: rules.mode,
+            verdict: Verdict::default(),
+        }
+    }
+
+    fn run(mut self, request: &Request<'_>, typed: &Typed, budget: &Budget) -> Result<Verdict, OverBudget> {
+        let [head, body] = &self.rules.phases;
+        self.check_values(budget)?;
+        self.phase(head, &self.rules.prelude.done, budget)?;
         if self.going_on() {
             self.variables.read_body(request, &mut self.texts, typed);
-            self.check_values()?;
-            self.phase(body)?;
+            self.check_values(budget)?;
+            self.phase(body, &BitSet::default(), budget)?;
         }
         self.verdict.score = SCORES.iter().map(|name| self.state.number(name)).sum();
         self.verdict.work = self.texts.work();
-        Ok(std::mem::take(&mut self.verdict))
+        Ok(self.verdict)
     }
 
-    fn check_values(&self) -> Result<(), OverBudget> {
-        let many = self.variables.count() > self.rules.budget.values;
+    fn check_values(&self, budget: &Budget) -> Result<(), OverBudget> {
+        let many = self.variables.count() > budget.values;
         if many { Err(OverBudget::Values) } else { Ok(()) }
     }
 
@@ -101,16 +107,19 @@ impl<'r> Inspection<'r> {
         self.mode != EngineMode::Off && !self.verdict.blocked
     }
 
-    fn phase(&mut self, rules: &'r [Rule]) -> Result<(), OverBudget> {
-        self.groups = (0..self.rules.compiled.groups.len()).map(|_| None).collect();
+    /// Runs the rules of a phase, but for those that are done already.
+    fn phase(&mut self, rules: &'r [Rule], done: &BitSet, budget: &Budget) -> Result<(), OverBudget> {
+        self.groups = vec![None; self.rules.groups.len()];
+        self.collections = vec![None; Collection::COUNT * self.rules.chains.count()];
         let mut at = 0;
         while let Some(rule) = rules.get(at) {
             if !self.going_on() {
                 break;
             }
-            let removed = self.removed.iter().any(|named| among(named, rule.id, &rule.tags));
-            at = if !removed && self.rule(rule) { rule.next } else { at + 1 };
-            if self.texts.work() > self.rules.budget.work {
+            let left_out =
+                done.contains(at) || self.removed.iter().any(|named| among(named, rule.id, &rule.tags));
+            at = if !left_out && self.rule(rule) { rule.next } else { at + 1 };
+            if self.texts.work() > budget.work {
                 return Err(OverBudget::Work);
             }
         }
@@ -139,39 +148,27 @@ impl<'r> Inspection<'r> {
             self.apply(condition, Hit::default());
             return true;
         }
-        let values = match (condition.group, &condition.test) {
-            (Some(group), Test::Signature(signature)) => {
-                let seen = self.seen(group);
-                if !seen.candidates.contains(*signature) {
-                    return false;
-                }
-                seen
-            }
-            _ => {
-                let chains = if condition.multi {
-                    self.rules.compiled.chains.through(condition.chain)
-                } else {
-                    vec![condition.chain]
-                };
-                let values = self.values(&condition.targets, &chains);
-                Rc::new(Seen { values, candidates: BitSet::default() })
-            }
-        };
+        if let Some((name, count, test, argument)) = condition.number() {
+            return self.number(rule, condition, last, (name, count), (test, argument));
+        }
+        if let (Some(group), Test::Signature(signature)) = (condition.group, &condition.test)
+            && !self.candidates_of(group).contains(*signature)
+        {
+            return false;
+        }
         let mut matched = Vec::new();
-        for value in &values.values {
-            if self.leaves_out(rule, value) {
+        for value in self.values(&condition.targets) {
+            if self.leaves_out(rule, &value) {
                 continue;
             }
-            for text in &value.texts {
-                let Some(hit) = self.holds(condition, *text) else { continue };
-                let found = Matched { name: self.name_of(value), value: *text };
-                // Macros of this very match see it.
-                self.state.matched.push(found.clone());
-                if last && rule.told {
-                    self.tell(rule, value, *text, &hit);
+            let mut before = None;
+            for chain in &condition.chains {
+                let text = self.texts.transformed(value.value, *chain);
+                if before.replace(text) == Some(text) {
+                    continue;
                 }
-                self.apply(condition, hit);
-                matched.push(found);
+                let Some(hit) = self.holds(condition, text) else { continue };
+                matched.push(self.note(rule, condition, last, &value, text, hit));
                 break;
             }
         }
@@ -182,10 +179,60 @@ impl<'r> Inspection<'r> {
         any
     }
 
+    /// A number of TX against another: most rules are such, and no text is made of them.
+    fn number(
+        &mut self,
+        rule: &'r Rule,
+        condition: &'r Condition,
+        last: bool,
+        (name, count): (&str, bool),
+        (test, argument): (NumberTest, &Macro),
+    ) -> bool {
+        let number = match (self.state.get(name), count) {
+            (found, true) => i64::from(found.is_some()),
+            (Some(found), false) => number_of(found),
+            (None, false) => return false,
+        };
+        let argument = match argument.literal() {
+            Some(text) => number_of(text.as_bytes()),
+            None => number_of(&self.state.expand(argument, &self.variables, &self.texts)),
+        };
+        let holds = number_holds(test, number, argument) != condition.negated;
+        if holds {
+            let text = self.texts.put(number.to_string().as_bytes());
+            let name = self.texts.put(name.as_bytes());
+            let value = Value { collection: Collection::Tx, name, value: text, counted: count };
+            let hit = Hit { length: self.texts.bytes(text).len(), ..Hit::default() };
+            let found = self.note(rule, condition, last, &value, text, hit);
+            self.state.matched = vec![found];
+        }
+        holds
+    }
+
+    /// What follows from one value that matched.
+    fn note(
+        &mut self,
+        rule: &'r Rule,
+        condition: &'r Condition,
+        last: bool,
+        value: &Value,
+        text: TextId,
+        hit: Hit,
+    ) -> Matched {
+        let found = Matched { name: self.name_of(value), value: text };
+        // Macros of this very match see it.
+        self.state.matched.push(found.clone());
+        if last && rule.told {
+            self.tell(rule, value, text, &hit);
+        }
+        self.apply(condition, hit);
+        found
+    }
+
     fn holds(&mut self, condition: &Condition, text: TextId) -> Option<Hit> {
         let mut evaluation = Evaluation {
             texts: &mut self.texts,
-            signatures: &self.rules.compiled.signatures,
+            signatures: &self.rules.signatures,
             state: &self.state,
             variables: &self.variables,
         };
@@ -213,7 +260,9 @@ impl<'r> Inspection<'r> {
     fn control(&mut self, ctl: &Ctl) {
         match ctl {
             Ctl::RemoveRules(rules) => self.removed.push(rules.clone()),
-            Ctl::RemoveTarget(rules, variable) => self.removed_targets.push((rules.clone(), variable.clone())),
+            Ctl::RemoveTarget(rules, variable) => {
+                self.removed_targets.push((rules.clone(), variable.clone()))
+            }
             Ctl::BodyProcessor(name) => self.variables.processor = Processor::named(name),
             Ctl::ForceRequestBody(on) => self.variables.force_body = *on,
             Ctl::Engine(mode) => self.mode = *mode,
@@ -229,43 +278,80 @@ impl<'r> Inspection<'r> {
         })
     }
 
-    /// The values of a group, looked up once per phase.
-    fn seen(&mut self, group: usize) -> Rc<Seen> {
-        if let Some(Some(seen)) = self.groups.get(group) {
-            return seen.clone();
+    /// The signatures that may match any value of a group: looked up once per phase.
+    fn candidates_of(&mut self, group: usize) -> Rc<BitSet> {
+        if let Some(Some(known)) = self.groups.get(group) {
+            return known.clone();
         }
-        let seen = Rc::new(self.rules.compiled.groups.get(group).map_or_else(Seen::nothing, |it| self.look(it)));
+        let candidates =
+            Rc::new(self.rules.groups.get(group).map_or_else(BitSet::default, |it| self.look(it)));
         if let Some(place) = self.groups.get_mut(group) {
-            *place = Some(seen.clone());
+            *place = Some(candidates.clone());
         }
-        seen
+        candidates
     }
 
-    fn look(&mut self, group: &Group) -> Seen {
-        let values = self.values(&group.targets, &group.chains);
-        let mut candidates = BitSet::with_room(self.rules.compiled.signatures.count());
-        for text in values.iter().flat_map(|value| &value.texts) {
-            candidates.add(&self.texts.candidates(*text));
+    fn look(&mut self, group: &Group) -> BitSet {
+        let mut candidates = BitSet::with_room(self.rules.signatures.count());
+        for target in group.targets.iter().filter(|target| !target.excluded) {
+            let collection = target.variable.collection;
+            for chain in &group.chains {
+                if matches!(target.variable.selector, Selector::All) {
+                    self.add_candidates(collection, *chain, &mut candidates);
+                    continue;
+                }
+                for item in self.selected(target, &group.targets) {
+                    let text = self.texts.transformed(item.value, *chain);
+                    self.texts.add_candidates(text, &mut candidates);
+                }
+            }
         }
-        Seen { values, candidates }
+        candidates
     }
 
-    fn values(&mut self, targets: &[Target], chains: &[usize]) -> Vec<Value> {
+    /// Adds those of all values of a collection. A value that the chain does not
+    /// change is looked at once for all chains.
+    fn add_candidates(&mut self, collection: Collection, chain: ChainId, candidates: &mut BitSet) {
+        if self.variables.of(collection).is_empty() {
+            return;
+        }
+        let place = collection.slot() * self.rules.chains.count() + chain;
+        if let Some(Some(known)) = self.collections.get(place) {
+            return candidates.add(known);
+        }
+        let mut found = BitSet::with_room(self.rules.signatures.count());
+        if chain != 0 {
+            self.add_candidates(collection, 0, &mut found);
+        }
+        for item in self.variables.of(collection) {
+            if !item.typed && (chain == 0 || self.texts.changes(item.value, chain)) {
+                let text = self.texts.transformed(item.value, chain);
+                self.texts.add_candidates(text, &mut found);
+            }
+        }
+        candidates.add(&found);
+        if let Some(known) = self.collections.get_mut(place) {
+            *known = Some(found);
+        }
+    }
+
+    fn values(&mut self, targets: &[Target]) -> Vec<Value> {
         let mut values = Vec::new();
         for target in targets.iter().filter(|target| !target.excluded) {
             let collection = target.variable.collection;
             let selected = self.selected(target, targets);
             if target.count {
-                let count = self.texts.put(selected.len().to_string().as_bytes());
-                values.push(Value { collection, name: 0, counted: true, texts: vec![count] });
+                let value = self.texts.put(selected.len().to_string().as_bytes());
+                values.push(Value { collection, name: 0, value, counted: true });
                 continue;
             }
-            for item in selected.into_iter().filter(|item| !item.typed) {
-                let mut texts: Vec<TextId> =
-                    chains.iter().map(|chain| self.texts.transformed(item.value, *chain)).collect();
-                texts.dedup();
-                values.push(Value { collection, name: item.name, counted: false, texts });
-            }
+            let looked_at = selected.into_iter().filter(|item| !item.typed);
+            values.extend(looked_at.map(|Item { name, value, .. }| Value {
+                collection,
+                name,
+                value,
+                counted: false,
+            }));
         }
         values
     }
@@ -279,6 +365,9 @@ impl<'r> Inspection<'r> {
             .map(|other| &other.variable.selector)
             .collect();
         let mut items = self.items(*collection, selector);
+        if matches!(selector, Selector::All) && excluded.is_empty() {
+            return items;
+        }
         let texts = &self.texts;
         items.retain(|item| {
             let name = texts.bytes(item.name);
@@ -315,7 +404,9 @@ impl<'r> Inspection<'r> {
             steady => return self.variables.of(steady).to_vec(),
         };
         let made: Vec<(Vec<u8>, TextId)> = made;
-        made.into_iter().map(|(name, value)| Item { name: self.texts.put(&name), value, typed: false }).collect()
+        made.into_iter()
+            .map(|(name, value)| Item { name: self.texts.put(&name), value, typed: false })
+            .collect()
     }
 
     /// How rules call a value: `ARGS:name`.
@@ -335,7 +426,11 @@ impl<'r> Inspection<'r> {
         let bytes = self.texts.bytes(text);
         let name = self.texts.bytes(value.name);
         let collection = value.collection.name();
-        let target = if name.is_empty() { collection.to_owned() } else { format!("{collection}:{}", shown_name(&name)) };
+        let target = if name.is_empty() {
+            collection.to_owned()
+        } else {
+            format!("{collection}:{}", shown_name(&name))
+        };
         let end = hit.offset.saturating_add(hit.length);
         self.verdict.matches.push(Match {
             rule: rule.id,
@@ -350,9 +445,45 @@ impl<'r> Inspection<'r> {
     }
 }
 
-impl Seen {
-    fn nothing() -> Self {
-        Self { values: Vec::new(), candidates: BitSet::default() }
+impl Compiled {
+    /// Runs, once and for all, what is the same for every request: the rules at
+    /// the beginning that look at variables of TX alone, as the Core Rule Set's
+    /// fifty defaults do.
+    pub(crate) fn run_prelude(&self) -> Prelude {
+        let mut texts = Texts::new(&self.chains, &self.signatures);
+        let nothing = Request {
+            method: "",
+            target: "",
+            protocol: "",
+            headers: &[],
+            body: &[],
+            peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        };
+        let variables = Variables::of_head(&nothing, &mut texts, &Typed::default());
+        let mut inspection = Inspection::new(self, texts, variables, State::default());
+        let [rules, _] = &self.phases;
+        let mut done = BitSet::with_room(rules.len());
+        let mut changing = BTreeSet::new();
+        let mut at = 0;
+        while let Some(rule) = rules.get(at) {
+            if rule.depends_only_on_tx(&changing) {
+                let matched = inspection.rule(rule);
+                // What refuses or tells does so for each request.
+                if matched && (rule.denies || rule.told) {
+                    break;
+                }
+                let next = if matched { rule.next } else { at + 1 };
+                (at..next).for_each(|place| done.insert(place));
+                at = next;
+                continue;
+            }
+            if !rule.only_sets_variables(at) {
+                break;
+            }
+            changing.extend(rule.sets());
+            at += 1;
+        }
+        Prelude { state: Arc::new(inspection.state.into_fixed()), done }
     }
 }
 

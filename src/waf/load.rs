@@ -123,7 +123,8 @@ impl Sources {
     /// the gateway's own rules for JSON interfaces.
     #[must_use]
     pub fn own() -> Self {
-        let source = |(name, text): &(&str, &str)| Source { name: (*name).to_owned(), text: (*text).to_owned() };
+        let source =
+            |(name, text): &(&str, &str)| Source { name: (*name).to_owned(), text: (*text).to_owned() };
         let rules = OWN.iter().map(source).collect();
         Self { setup: Vec::new(), rules, data: BTreeMap::new() }
     }

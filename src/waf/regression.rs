@@ -106,7 +106,12 @@ impl fmt::Display for Report {
             format!("{:>5} of {:>5} {whole:>3}.{tenth} %", tally.passed, tally.passed + tally.failed)
         };
         for category in categories {
-            writeln!(f, "{category:<8}  {}  {}", line(self.category(category, 2)), line(self.category(category, 4)))?;
+            writeln!(
+                f,
+                "{category:<8}  {}  {}",
+                line(self.category(category, 2)),
+                line(self.category(category, 4))
+            )?;
         }
         writeln!(f, "all       {}  {}", line(self.total(2)), line(self.total(4)))?;
         let refused = self.total(4).refused;
@@ -232,7 +237,9 @@ fn compare(log: &Log, verdict: &Verdict) -> Outcome {
     if missing.is_empty() && surplus.is_empty() && unmatched.is_none() && unwanted.is_none() {
         return Outcome::Passed;
     }
-    Outcome::Failed(format!("missing {missing:?}, surplus {surplus:?}, {unmatched:?} {unwanted:?}; told {told:?}"))
+    Outcome::Failed(format!(
+        "missing {missing:?}, surplus {surplus:?}, {unmatched:?} {unwanted:?}; told {told:?}"
+    ))
 }
 
 /// A match as other engines log it, but for the values, which are never told:

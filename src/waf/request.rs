@@ -65,7 +65,13 @@ impl Variables {
         };
         variables.line(request, texts);
         for (name, value) in request.headers {
-            variables.pair(Collection::RequestHeaders, Collection::RequestHeadersNames, name.as_bytes(), value, texts);
+            variables.pair(
+                Collection::RequestHeaders,
+                Collection::RequestHeadersNames,
+                name.as_bytes(),
+                value,
+                texts,
+            );
         }
         for (_, value) in request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie")) {
             for (name, value) in body::cookies(value) {
@@ -116,7 +122,8 @@ impl Variables {
         for (name, value) in &read.arguments {
             self.argument(Collection::ArgsPost, Collection::ArgsPostNames, name, value, texts, typed);
         }
-        let raw = self.processor == Some(Processor::UrlEncoded) || (self.processor.is_none() && self.force_body);
+        let raw =
+            self.processor == Some(Processor::UrlEncoded) || (self.processor.is_none() && self.force_body);
         if raw && !request.body.is_empty() && !typed.whole_body() {
             self.single(Collection::RequestBody, request.body, texts);
         }
@@ -139,7 +146,11 @@ impl Variables {
         }
         let size = |number: usize| number.to_string().into_bytes();
         let flag = |raised: bool| size(usize::from(raised));
-        self.single(Collection::FilesCombinedSize, &size(read.files.iter().map(|file| file.size).sum()), texts);
+        self.single(
+            Collection::FilesCombinedSize,
+            &size(read.files.iter().map(|file| file.size).sum()),
+            texts,
+        );
         self.single(Collection::ReqbodyError, &flag(read.error.is_some()), texts);
         self.single(Collection::ReqbodyProcessorError, &flag(read.error.is_some()), texts);
         self.single(Collection::ReqbodyErrorMsg, read.error.unwrap_or("").as_bytes(), texts);
@@ -180,7 +191,14 @@ impl Variables {
         self.put(collection, b"", value, texts);
     }
 
-    fn pair(&mut self, values: Collection, names: Collection, name: &[u8], value: &[u8], texts: &mut Texts<'_>) {
+    fn pair(
+        &mut self,
+        values: Collection,
+        names: Collection,
+        name: &[u8],
+        value: &[u8],
+        texts: &mut Texts<'_>,
+    ) {
         self.put(values, name, value, texts);
         self.put(names, name, name, texts);
     }
@@ -207,7 +225,9 @@ impl Variables {
 
 /// The path of an absolute target (RFC 9112 §3.2.2).
 fn local(target: &str) -> &str {
-    let authority = target.split_once("://").filter(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    let authority = target
+        .split_once("://")
+        .filter(|(scheme, _)| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     authority.map_or(target, |(_, rest)| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"))
 }
 

@@ -6,7 +6,7 @@
 //! a text that no attack resembles costs one look per byte, however many rules
 //! there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 use regex::bytes::Regex;
@@ -37,22 +37,21 @@ pub(crate) struct Declared {
 #[derive(Debug)]
 pub(crate) struct Signatures {
     all: Vec<Signature>,
-    checks: Vec<Check>,
+    /// The clauses that a text must fulfil beside.
+    checks: Vec<Vec<ClauseId>>,
     pieces: AhoCorasick,
-    piece_count: usize,
-    by_piece: Vec<Vec<SignatureId>>,
+    clauses: usize,
+    /// The clauses that a piece fulfils.
+    by_piece: Vec<Vec<ClauseId>>,
+    /// The clauses that a byte fulfils.
     by_byte: Vec<BitSet>,
+    /// The signatures that become candidates by a clause: those of which it is the strongest.
+    by_clause: Vec<Vec<SignatureId>>,
     always: BitSet,
 }
 
-/// A [`Need`] with its pieces numbered.
-#[derive(Debug)]
-enum Check {
-    Nothing,
-    OneOf(ByteSet, Vec<usize>),
-    All(Vec<Check>),
-    Any(Vec<Check>),
-}
+/// Number of a clause: one of some bytes and pieces. Many patterns share one.
+type ClauseId = usize;
 
 impl Declared {
     pub(crate) fn pattern(pattern: Pattern) -> Self {
@@ -83,34 +82,35 @@ impl Declared {
 
 impl Signatures {
     pub(crate) fn new(declared: Vec<Declared>) -> Result<Self, String> {
-        let count = declared.len();
-        let mut built = Index {
-            pieces: BTreeMap::new(),
-            by_piece: Vec::new(),
-            by_byte: vec![BitSet::with_room(count); 256],
-            always: BitSet::with_room(count),
-        };
-        let mut all = Vec::with_capacity(count);
-        let mut checks = Vec::with_capacity(count);
+        let mut index = Index::default();
+        let mut always = BitSet::with_room(declared.len());
+        let mut all = Vec::with_capacity(declared.len());
+        let mut checks = Vec::with_capacity(declared.len());
         for (id, Declared { signature, need }) in declared.into_iter().enumerate() {
-            built.trigger(id, &need);
-            checks.push(built.check(&need));
+            match index.clause(need.strongest()) {
+                Some(clause) => index.by_clause.get_mut(clause).into_iter().for_each(|ids| ids.push(id)),
+                None => always.insert(id),
+            }
+            checks.push(index.others(&need));
             all.push(signature);
         }
-        let mut pieces = vec![Vec::new(); built.pieces.len()];
-        for (piece, at) in &built.pieces {
-            if let Some(place) = pieces.get_mut(*at) {
-                place.clone_from(piece);
+        let clauses = index.clauses.len();
+        let mut by_piece: BTreeMap<Vec<u8>, Vec<ClauseId>> = BTreeMap::new();
+        let mut by_byte = vec![BitSet::with_room(clauses); 256];
+        for ((bytes, pieces), clause) in index.clauses {
+            for byte in bytes.iter() {
+                by_byte.get_mut(usize::from(byte)).into_iter().for_each(|fulfilled| fulfilled.insert(clause));
             }
+            pieces.into_iter().for_each(|piece| by_piece.entry(piece).or_default().push(clause));
         }
-        let automaton = AhoCorasickBuilder::new()
+        let pieces = AhoCorasickBuilder::new()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
             .kind(Some(AhoCorasickKind::DFA))
-            .build(&pieces)
+            .build(by_piece.keys())
             .map_err(|error| error.to_string())?;
-        let Index { by_piece, by_byte, always, .. } = built;
-        Ok(Self { all, checks, piece_count: pieces.len(), pieces: automaton, by_piece, by_byte, always })
+        let by_piece = by_piece.into_values().collect();
+        Ok(Self { all, checks, pieces, clauses, by_piece, by_byte, by_clause: index.by_clause, always })
     }
 
     pub(crate) fn get(&self, id: SignatureId) -> Option<&Signature> {
@@ -121,104 +121,63 @@ impl Signatures {
         self.all.len()
     }
 
-    /// A set for the pieces of one text, to be used again for the next.
+    /// A set for the clauses of one text, to be used again for the next.
     pub(crate) fn scratch(&self) -> BitSet {
-        BitSet::with_room(self.piece_count)
+        BitSet::with_room(self.clauses)
     }
 
     /// The signatures that may match a text. No other does.
-    pub(crate) fn candidates(&self, text: &[u8], present: ByteSet, found: &mut BitSet) -> BitSet {
-        let mut candidates = self.always.clone();
-        let present = present.folded();
-        for byte in present.iter() {
-            if let Some(triggered) = self.by_byte.get(usize::from(byte)) {
-                candidates.add(triggered);
+    pub(crate) fn candidates(&self, text: &[u8], present: ByteSet, fulfilled: &mut BitSet) -> BitSet {
+        fulfilled.clear();
+        for byte in present.folded().iter() {
+            if let Some(clauses) = self.by_byte.get(usize::from(byte)) {
+                fulfilled.add(clauses);
             }
         }
-        found.clear();
         if let Ok(pieces) = self.pieces.try_find_overlapping_iter(text) {
             for piece in pieces {
-                let piece = piece.pattern().as_usize();
-                if !found.contains(piece) {
-                    found.insert(piece);
-                    self.by_piece.get(piece).into_iter().flatten().for_each(|id| candidates.insert(*id));
-                }
+                let clauses = self.by_piece.get(piece.pattern().as_usize());
+                clauses.into_iter().flatten().for_each(|clause| fulfilled.insert(*clause));
             }
         }
-        let refuted: Vec<_> = candidates
-            .iter()
-            .filter(|id| self.checks.get(*id).is_some_and(|check| !check.holds(present, found)))
-            .collect();
-        refuted.into_iter().for_each(|id| candidates.remove(id));
+        let mut candidates = self.always.clone();
+        for id in fulfilled.iter().filter_map(|clause| self.by_clause.get(clause)).flatten() {
+            let mut others = self.checks.get(*id).into_iter().flatten();
+            if others.all(|clause| fulfilled.contains(*clause)) {
+                candidates.insert(*id);
+            }
+        }
         candidates
     }
 }
 
 /// The index while it is made.
+#[derive(Default)]
 struct Index {
-    pieces: BTreeMap<Vec<u8>, usize>,
-    by_piece: Vec<Vec<SignatureId>>,
-    by_byte: Vec<BitSet>,
-    always: BitSet,
+    clauses: BTreeMap<(ByteSet, BTreeSet<Vec<u8>>), ClauseId>,
+    by_clause: Vec<Vec<SignatureId>>,
 }
 
 impl Index {
-    fn piece(&mut self, piece: &[u8]) -> usize {
-        if let Some(at) = self.pieces.get(piece) {
-            return *at;
+    /// The number of a clause; none of what is none.
+    fn clause(&mut self, need: &Need) -> Option<ClauseId> {
+        let Need::OneOf(bytes, pieces) = need else { return None };
+        let next = self.clauses.len();
+        let clause = *self.clauses.entry((*bytes, pieces.clone())).or_insert(next);
+        if clause == next {
+            self.by_clause.push(Vec::new());
         }
-        let at = self.pieces.len();
-        self.pieces.insert(piece.to_vec(), at);
-        self.by_piece.push(Vec::new());
-        at
+        Some(clause)
     }
 
-    /// Notes by which bytes and pieces a signature becomes a candidate: those of
-    /// the strongest part, since all parts must hold.
-    fn trigger(&mut self, id: SignatureId, need: &Need) {
+    /// All clauses but the strongest.
+    fn others(&mut self, need: &Need) -> Vec<ClauseId> {
         match need {
-            Need::Nothing => self.always.insert(id),
-            Need::OneOf(bytes, pieces) => {
-                for byte in bytes.iter() {
-                    if let Some(triggered) = self.by_byte.get_mut(usize::from(byte)) {
-                        triggered.insert(id);
-                    }
-                }
-                for piece in pieces {
-                    let at = self.piece(piece);
-                    self.by_piece.get_mut(at).into_iter().for_each(|ids| ids.push(id));
-                }
-            }
+            Need::Nothing | Need::OneOf(..) => Vec::new(),
             Need::All(needs) => {
-                if let Some(strongest) = needs.iter().max_by_key(|need| need.strength()) {
-                    self.trigger(id, strongest);
-                }
+                let others = needs.iter().filter(|clause| *clause != need.strongest());
+                others.filter_map(|clause| self.clause(clause)).collect()
             }
-            Need::Any(needs) => needs.iter().for_each(|need| self.trigger(id, need)),
-        }
-    }
-
-    fn check(&mut self, need: &Need) -> Check {
-        match need {
-            Need::Nothing => Check::Nothing,
-            Need::OneOf(bytes, pieces) => {
-                Check::OneOf(*bytes, pieces.iter().map(|piece| self.piece(piece)).collect())
-            }
-            Need::All(needs) => Check::All(needs.iter().map(|need| self.check(need)).collect()),
-            Need::Any(needs) => Check::Any(needs.iter().map(|need| self.check(need)).collect()),
-        }
-    }
-}
-
-impl Check {
-    fn holds(&self, present: ByteSet, found: &BitSet) -> bool {
-        match self {
-            Self::Nothing => true,
-            Self::OneOf(bytes, pieces) => {
-                bytes.meets(&present) || pieces.iter().any(|piece| found.contains(*piece))
-            }
-            Self::All(checks) => checks.iter().all(|check| check.holds(present, found)),
-            Self::Any(checks) => checks.iter().any(|check| check.holds(present, found)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What rules keep while they run: variables of TX, captures, what matched.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::request::Variables;
 use crate::seclang::{Change, Collection, Macro, Part, Selector, SetVar, VariableRef};
@@ -16,13 +17,26 @@ pub(crate) struct Matched {
 /// Variables of rules.
 #[derive(Default)]
 pub(crate) struct State {
-    variables: HashMap<String, Vec<u8>>,
+    /// What is the same for every request.
+    fixed: Arc<HashMap<String, Vec<u8>>>,
+    /// What this request changed; none where it is there no more.
+    variables: HashMap<String, Option<Vec<u8>>>,
     captures: Vec<Vec<u8>>,
     /// What the condition before this one matched.
     pub(crate) matched: Vec<Matched>,
 }
 
 impl State {
+    /// Begins with what is the same for every request.
+    pub(crate) fn beginning_with(fixed: &Arc<HashMap<String, Vec<u8>>>) -> Self {
+        Self { fixed: fixed.clone(), ..Self::default() }
+    }
+
+    /// What rules that look at no request have set.
+    pub(crate) fn into_fixed(self) -> HashMap<String, Vec<u8>> {
+        self.variables.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
+    }
+
     /// The groups of a match, as TX.0 to TX.9.
     pub(crate) fn capture(&mut self, groups: Vec<Vec<u8>>) {
         self.captures = groups;
@@ -35,9 +49,13 @@ impl State {
                 self.get(name).map(|value| (name.clone(), value.to_vec())).into_iter().collect()
             }
             Selector::All | Selector::Matching(_) => {
-                let mut found: Vec<_> = self
+                let fixed = self.fixed.iter().filter(|(name, _)| !self.variables.contains_key(*name));
+                let own = self
                     .variables
                     .iter()
+                    .filter_map(|(name, value)| value.as_ref().map(|value| (name, value)));
+                let mut found: Vec<_> = fixed
+                    .chain(own)
                     .filter(|(name, _)| selector.selects(name.as_bytes()))
                     .map(|(name, value)| (name.clone(), value.clone()))
                     .collect();
@@ -52,11 +70,13 @@ impl State {
         if let Ok(group) = name.parse::<usize>() {
             return self.captures.get(group).map(Vec::as_slice);
         }
-        let stored = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            true => self.variables.get(&name.to_ascii_lowercase()),
-            false => self.variables.get(name),
-        };
-        stored.map(Vec::as_slice)
+        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return self.get(&name.to_ascii_lowercase());
+        }
+        match self.variables.get(name) {
+            Some(own) => own.as_deref(),
+            None => self.fixed.get(name).map(Vec::as_slice),
+        }
     }
 
     /// A value of TX as a number.
@@ -78,11 +98,11 @@ impl State {
                 rest.to_string().into_bytes()
             }
             Change::Unset => {
-                self.variables.remove(&name);
+                self.variables.insert(name, None);
                 return;
             }
         };
-        self.variables.insert(name, value);
+        self.variables.insert(name, Some(value));
     }
 
     /// The text with its values.
@@ -141,6 +161,7 @@ pub(crate) fn number(text: &[u8]) -> i64 {
         Some(_) | None => (false, text),
     };
     let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
-    let size = digits.fold(0_i64, |sum, digit| sum.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
+    let size =
+        digits.fold(0_i64, |sum, digit| sum.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
     if negative { -size } else { size }
 }

@@ -6,10 +6,13 @@ use std::rc::Rc;
 
 use crate::byteset::{BitSet, ByteSet};
 use crate::chains::{ChainId, Chains};
-use crate::signatures::Signatures;
+use crate::signatures::{SignatureId, Signatures};
 
 /// Number of a text in its request.
 pub(crate) type TextId = usize;
+
+/// Texts of an ordinary request.
+const EXPECTED: usize = 256;
 
 /// The texts that were met so far.
 pub(crate) struct Texts<'r> {
@@ -25,7 +28,7 @@ pub(crate) struct Texts<'r> {
 struct Text {
     bytes: Rc<[u8]>,
     present: ByteSet,
-    candidates: Option<Rc<BitSet>>,
+    candidates: Option<BitSet>,
     /// What became of it, by chain.
     transformed: Vec<Option<TextId>>,
 }
@@ -36,7 +39,7 @@ impl<'r> Texts<'r> {
             chains,
             signatures,
             all: Vec::new(),
-            known: HashMap::new(),
+            known: HashMap::with_capacity(EXPECTED),
             scratch: signatures.scratch(),
             work: 0,
         };
@@ -98,16 +101,33 @@ impl<'r> Texts<'r> {
         }
     }
 
-    /// The signatures that may match a text.
-    pub(crate) fn candidates(&mut self, id: TextId) -> Rc<BitSet> {
-        let Some(text) = self.all.get_mut(id) else { return Rc::default() };
-        if let Some(known) = &text.candidates {
-            return known.clone();
+    /// Adds the signatures that may match a text.
+    pub(crate) fn add_candidates(&mut self, id: TextId, candidates: &mut BitSet) {
+        if let Some(found) = self.candidates(id) {
+            candidates.add(found);
         }
-        self.work += text.bytes.len();
-        let found = Rc::new(self.signatures.candidates(&text.bytes, text.present, &mut self.scratch));
-        text.candidates = Some(found.clone());
-        found
+    }
+
+    fn candidates(&mut self, id: TextId) -> Option<&BitSet> {
+        let text = self.all.get_mut(id)?;
+        if text.candidates.is_none() {
+            self.work += text.bytes.len();
+            text.candidates = Some(self.signatures.candidates(&text.bytes, text.present, &mut self.scratch));
+        }
+        text.candidates.as_ref()
+    }
+
+    /// Whether the chain may change the text.
+    pub(crate) fn changes(&self, id: TextId, chain: ChainId) -> bool {
+        match (self.chains.get(chain), self.all.get(id)) {
+            (Some(step), Some(text)) => step.needs.meets(&text.present),
+            (Some(_) | None, _) => false,
+        }
+    }
+
+    /// Whether a signature may match a text.
+    pub(crate) fn may_match(&mut self, id: TextId, signature: SignatureId) -> bool {
+        self.candidates(id).is_some_and(|candidates| candidates.contains(signature))
     }
 
     /// Counts bytes that something else looked through.

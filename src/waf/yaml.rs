@@ -17,7 +17,8 @@ pub(crate) fn read(text: &str) -> Result<Value, String> {
     let mut open: Vec<Open> = Vec::new();
     let mut root = None;
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| format!("line {}: {}", error.marker().line(), error.info()))?;
+        let (event, span) =
+            event.map_err(|error| format!("line {}: {}", error.marker().line(), error.info()))?;
         let complete = match event {
             Event::Scalar(text, style, 0, None) => scalar(&mut open, &text, style),
             Event::SequenceStart(0, None) => begin(&mut open, Open::List(Vec::new()))?,

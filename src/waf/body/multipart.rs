@@ -61,7 +61,16 @@ impl Reader {
                 }
                 (None, None) => (line, b"".as_slice()),
             };
-            self.line(content, if end == b"\r\n" { b"\r\n" } else if end == b"\n" { b"\n" } else { b"" });
+            self.line(
+                content,
+                if end == b"\r\n" {
+                    b"\r\n"
+                } else if end == b"\n" {
+                    b"\n"
+                } else {
+                    b""
+                },
+            );
         }
     }
 

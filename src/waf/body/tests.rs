@@ -17,11 +17,10 @@ fn a_form_is_decoded_and_keeps_names_that_come_twice() {
 
 #[test]
 fn cookies_stay_as_they_are() {
-    assert_eq!(cookies(b"a=1; b=%20=;c"), vec![
-        (b"a".as_slice(), b"1".as_slice()),
-        (b"b", b"%20="),
-        (b"c", b"")
-    ]);
+    assert_eq!(
+        cookies(b"a=1; b=%20=;c"),
+        vec![(b"a".as_slice(), b"1".as_slice()), (b"b", b"%20="), (b"c", b"")]
+    );
 }
 
 #[test]
@@ -49,7 +48,11 @@ fn json_that_is_none_is_an_error_and_what_came_before_is_kept() {
 
 #[test]
 fn xml_gives_its_text_and_attributes() {
-    let parts = read(Processor::Xml, b"", b"<?xml version=\"1.0\"?><a x=\"1 &lt; 2\">t&amp;u<b><![CDATA[<c>]]></b></a>");
+    let parts = read(
+        Processor::Xml,
+        b"",
+        b"<?xml version=\"1.0\"?><a x=\"1 &lt; 2\">t&amp;u<b><![CDATA[<c>]]></b></a>",
+    );
     assert_eq!(parts.error, None);
     assert_eq!(parts.xml_text.as_deref(), Some(b"t&u<c>".as_slice()));
     assert_eq!(parts.xml_attributes, vec![b"1 < 2".to_vec()]);
@@ -88,6 +91,9 @@ fn a_form_that_readers_could_disagree_about_is_a_strict_error() {
     assert!(read(Processor::Multipart, FORM, unmatched.as_bytes()).unmatched_boundary);
     for boundary in ["", "; boundary=", "; boundary=a; boundary=b", "; boundary=\"a", "; boundary=a<b"] {
         let content_type = format!("multipart/form-data{boundary}");
-        assert!(read(Processor::Multipart, content_type.as_bytes(), b"--a--").error.is_some(), "{boundary:?}");
+        assert!(
+            read(Processor::Multipart, content_type.as_bytes(), b"--a--").error.is_some(),
+            "{boundary:?}"
+        );
     }
 }

@@ -52,6 +52,8 @@ impl Translation<'_> {
     fn literal(&mut self, character: char) {
         if character.is_ascii_alphanumeric() {
             self.output.push(character);
+        } else if let Some(byte) = u8::try_from(character).ok().filter(u8::is_ascii) {
+            self.byte(byte);
         } else {
             self.output.push_str("(?:");
             let mut buffer = [0; 4];
@@ -86,9 +88,10 @@ impl Translation<'_> {
     fn brace(&mut self) {
         let inside: String = self.input.clone().take_while(|character| *character != '}').collect();
         let closed = self.input.clone().any(|character| character == '}');
-        let counts = inside.split_once(',').map_or_else(|| digits(&inside), |(least, most)| {
-            digits(least) && (most.is_empty() || digits(most))
-        });
+        let counts = inside.split_once(',').map_or_else(
+            || digits(&inside),
+            |(least, most)| digits(least) && (most.is_empty() || digits(most)),
+        );
         if !(closed && counts) {
             self.output.push_str("\\{");
             return;

@@ -18,10 +18,8 @@ pub(crate) enum Need {
     Nothing,
     /// One of these bytes or pieces.
     OneOf(ByteSet, BTreeSet<Vec<u8>>),
-    /// All of these.
+    /// All of these, each one of some.
     All(Vec<Need>),
-    /// One of these.
-    Any(Vec<Need>),
 }
 
 /// Texts of an exact set at most.
@@ -32,6 +30,9 @@ const PIECE: usize = 8;
 
 /// Bytes of a class that are still texts of their own.
 const CLASS: u32 = 12;
+
+/// Bytes that nearly every text has.
+const ORDINARY: ByteSet = ByteSet::LOWER.union(ByteSet::ascii(b"0123456789 .-_:,/"));
 
 /// What is known of the texts that a part of the pattern matches.
 enum Known {
@@ -59,15 +60,28 @@ impl Need {
         Self::OneOf(bytes.folded(), BTreeSet::new())
     }
 
-    /// How well it selects: the shortest piece, or less for bytes.
+    /// How well it selects: by the shortest piece; a byte of ordinary text hardly does.
     pub(crate) fn strength(&self) -> usize {
         match self {
             Self::Nothing => 0,
-            Self::OneOf(bytes, _) if bytes.len() > 40 => 1,
-            Self::OneOf(bytes, _) if !bytes.is_empty() => 10 - usize::try_from(bytes.len() / 8).unwrap_or(9),
-            Self::OneOf(_, pieces) => 10 * pieces.iter().map(Vec::len).min().unwrap_or(0),
+            Self::OneOf(bytes, pieces) => {
+                let by_bytes = match bytes {
+                    none if none.is_empty() => usize::MAX,
+                    ordinary if ordinary.meets(&ORDINARY) => 1,
+                    _ => 12,
+                };
+                let shortest = pieces.iter().map(Vec::len).min();
+                by_bytes.min(shortest.map_or(usize::MAX, |length| 10 * length))
+            }
             Self::All(needs) => needs.iter().map(Self::strength).max().unwrap_or(0),
-            Self::Any(needs) => needs.iter().map(Self::strength).min().unwrap_or(0),
+        }
+    }
+
+    /// The part that selects best.
+    pub(crate) fn strongest(&self) -> &Self {
+        match self {
+            Self::Nothing | Self::OneOf(..) => self,
+            Self::All(needs) => needs.iter().max_by_key(|need| need.strength()).unwrap_or(&Self::Nothing),
         }
     }
 
@@ -88,25 +102,15 @@ impl Need {
         }
     }
 
-    fn any(needs: Vec<Self>) -> Self {
-        let (mut bytes, mut pieces, mut others) = (ByteSet::default(), BTreeSet::new(), Vec::new());
+    /// Of alternatives, the strongest part of each: they become one clause.
+    fn any(needs: &[Self]) -> Self {
+        let (mut bytes, mut pieces) = (ByteSet::default(), BTreeSet::new());
         for need in needs {
-            match need {
-                Self::Nothing => return Self::Nothing,
-                Self::OneOf(more, texts) => {
-                    bytes = bytes.union(more);
-                    pieces.extend(texts);
-                }
-                other => others.push(other),
-            }
+            let Self::OneOf(more, texts) = need.strongest() else { return Self::Nothing };
+            bytes = bytes.union(*more);
+            pieces.extend(texts.iter().cloned());
         }
-        if others.is_empty() {
-            return Self::OneOf(bytes, pieces);
-        }
-        if !bytes.is_empty() || !pieces.is_empty() {
-            others.push(Self::OneOf(bytes, pieces));
-        }
-        Self::Any(others)
+        Self::OneOf(bytes, pieces)
     }
 }
 
@@ -150,7 +154,9 @@ fn known(hir: &Hir) -> Known {
 fn of_class(class: &Class) -> Known {
     let mut bytes = ByteSet::default();
     match class {
-        Class::Bytes(class) => class.ranges().iter().for_each(|range| bytes.extend(range.start()..=range.end())),
+        Class::Bytes(class) => {
+            class.ranges().iter().for_each(|range| bytes.extend(range.start()..=range.end()))
+        }
         Class::Unicode(_) => bytes = ByteSet::FULL,
     }
     let bytes = bytes.folded();
@@ -190,7 +196,12 @@ fn multiplied(first: &BTreeSet<Vec<u8>>, second: &BTreeSet<Vec<u8>>) -> Option<B
     if first.len().saturating_mul(second.len()) > EXACT {
         return None;
     }
-    Some(first.iter().flat_map(|one| second.iter().map(move |two| [one.as_slice(), two.as_slice()].concat())).collect())
+    Some(
+        first
+            .iter()
+            .flat_map(|one| second.iter().map(move |two| [one.as_slice(), two.as_slice()].concat()))
+            .collect(),
+    )
 }
 
 fn of_concat(parts: &[Hir]) -> Known {
@@ -228,5 +239,6 @@ fn of_alternation(parts: &[Hir]) -> Known {
     if exact {
         return Known::Exact(together);
     }
-    Known::Needs(Need::any(known.into_iter().map(Known::needs).collect()))
+    let needs: Vec<Need> = known.into_iter().map(Known::needs).collect();
+    Known::Needs(Need::any(&needs))
 }

@@ -65,7 +65,10 @@ fn plain(input: &Input) -> Built {
     let method = input.method.clone().unwrap_or_else(|| "GET".to_owned());
     let mut body = input.data.as_ref().map_or_else(String::new, text).into_bytes();
     let content_type = |headers: &[(String, String)]| {
-        headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type")).map(|(_, value)| value.clone())
+        headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+            .map(|(_, value)| value.clone())
     };
     if !body.is_empty() && completed {
         if content_type(&headers).is_none() {

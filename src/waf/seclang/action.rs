@@ -45,7 +45,9 @@ impl Severity {
 
     fn parse(text: &str) -> Option<Self> {
         let numbered = text.parse().ok().and_then(|number: usize| Self::ALL.get(number));
-        numbered.or_else(|| Self::ALL.iter().find(|(_, name)| name.eq_ignore_ascii_case(text))).map(|(it, _)| *it)
+        numbered
+            .or_else(|| Self::ALL.iter().find(|(_, name)| name.eq_ignore_ascii_case(text)))
+            .map(|(it, _)| *it)
     }
 }
 
@@ -80,6 +82,18 @@ pub enum Change {
     Subtract(Macro),
     /// It is there no more.
     Unset,
+}
+
+impl Change {
+    /// The text that it takes its value from.
+    #[must_use]
+    pub fn value(&self) -> &Macro {
+        const NOTHING: &Macro = &Macro { parts: Vec::new() };
+        match self {
+            Self::Set(value) | Self::Add(value) | Self::Subtract(value) => value,
+            Self::Unset => NOTHING,
+        }
+    }
 }
 
 /// How rules are named that something is done with.
@@ -158,7 +172,16 @@ pub enum Action {
 
 /// Actions about logs, answers and stores between requests, none of which this engine has.
 const INERT: &[&str] = &[
-    "accuracy", "auditlog", "expirevar", "initcol", "logdata", "maturity", "noauditlog", "rev", "status", "ver",
+    "accuracy",
+    "auditlog",
+    "expirevar",
+    "initcol",
+    "logdata",
+    "maturity",
+    "noauditlog",
+    "rev",
+    "status",
+    "ver",
 ];
 
 /// The same of `ctl`.
@@ -192,7 +215,8 @@ fn action(place: &Place, text: &str) -> Result<Action, LoadError> {
     let (name, value) = text.split_once(':').unwrap_or((text, ""));
     let name = name.trim().to_ascii_lowercase();
     let value = unquoted(value.trim());
-    let number = || value.parse::<u64>().map_err(|_| LoadError::malformed(place, format!("\"{text}\" has no number")));
+    let number =
+        || value.parse::<u64>().map_err(|_| LoadError::malformed(place, format!("\"{text}\" has no number")));
     Ok(match name.as_str() {
         "id" => Action::Id(number()?),
         "phase" => Action::Phase(phase(place, &value)?),
@@ -283,7 +307,9 @@ fn ctl(place: &Place, value: &str) -> Result<Action, LoadError> {
             Ctl::RemoveTarget(TagOrId::Tag(rules.to_owned()), variable)
         }
         "requestbodyprocessor" => match value.to_ascii_uppercase() {
-            known if ["URLENCODED", "MULTIPART", "JSON", "XML"].contains(&known.as_str()) => Ctl::BodyProcessor(known),
+            known if ["URLENCODED", "MULTIPART", "JSON", "XML"].contains(&known.as_str()) => {
+                Ctl::BodyProcessor(known)
+            }
             other => return Err(LoadError::unsupported(place, "body processor", &other)),
         },
         "forcerequestbodyvariable" => Ctl::ForceRequestBody(value.eq_ignore_ascii_case("on")),
@@ -298,4 +324,3 @@ fn ctl(place: &Place, value: &str) -> Result<Action, LoadError> {
     };
     Ok(Action::Ctl(ctl))
 }
-

@@ -71,7 +71,8 @@ pub struct Network {
 
 impl Network {
     fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let (address, bits) =
+            text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.trim().parse().ok()?;
         let width = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Some(width), |bits| bits.trim().parse().ok()).filter(|bits| *bits <= width)?;

@@ -75,12 +75,31 @@ pub enum Directive {
 
 /// Directives about logs, limits, files and answers, which are the caller's.
 const INERT: &[&str] = &[
-    "secargumentseparator", "secauditengine", "secauditlog", "secauditlogformat", "secauditlogparts",
-    "secauditlogrelevantstatus", "secauditlogtype", "seccollectiontimeout", "seccomponentsignature",
-    "seccookieformat", "secdatadir", "secdebuglog", "secdebugloglevel", "secrequestbodyaccess",
-    "secrequestbodyinmemorylimit", "secrequestbodyjsondepthlimit", "secrequestbodylimit",
-    "secrequestbodylimitaction", "secrequestbodynofileslimit", "secresponsebodyaccess", "secresponsebodylimit",
-    "secresponsebodylimitaction", "secresponsebodymimetype", "sectmpdir", "secunicodemapfile",
+    "secargumentseparator",
+    "secauditengine",
+    "secauditlog",
+    "secauditlogformat",
+    "secauditlogparts",
+    "secauditlogrelevantstatus",
+    "secauditlogtype",
+    "seccollectiontimeout",
+    "seccomponentsignature",
+    "seccookieformat",
+    "secdatadir",
+    "secdebuglog",
+    "secdebugloglevel",
+    "secrequestbodyaccess",
+    "secrequestbodyinmemorylimit",
+    "secrequestbodyjsondepthlimit",
+    "secrequestbodylimit",
+    "secrequestbodylimitaction",
+    "secrequestbodynofileslimit",
+    "secresponsebodyaccess",
+    "secresponsebodylimit",
+    "secresponsebodylimitaction",
+    "secresponsebodymimetype",
+    "sectmpdir",
+    "secunicodemapfile",
 ];
 
 pub(super) fn directives(statements: Vec<Statement>) -> Result<Vec<(Place, Directive)>, LoadError> {
@@ -90,7 +109,9 @@ pub(super) fn directives(statements: Vec<Statement>) -> Result<Vec<(Place, Direc
         let place = statement.place.clone();
         match condition(&statement)? {
             Some(link) => open = continued(open.take(), link, &place, &mut found)?,
-            None if open.is_some() => return Err(LoadError::malformed(&place, "a chain is not at its end here")),
+            None if open.is_some() => {
+                return Err(LoadError::malformed(&place, "a chain is not at its end here"));
+            }
             None => found.push((place, other(&statement)?)),
         }
     }
@@ -124,10 +145,12 @@ fn continued(
 }
 
 fn begun(link: Link, place: &Place) -> Result<RuleDecl, LoadError> {
-    let id = link.actions.iter().find_map(|action| if let Action::Id(id) = action { Some(*id) } else { None });
+    let id =
+        link.actions.iter().find_map(|action| if let Action::Id(id) = action { Some(*id) } else { None });
     let id = id.ok_or_else(|| LoadError::malformed(place, "a rule has an id"))?;
     let phases = link.actions.iter().rev();
-    let phase = phases.into_iter().find_map(|action| if let Action::Phase(it) = action { Some(*it) } else { None });
+    let phase =
+        phases.into_iter().find_map(|action| if let Action::Phase(it) = action { Some(*it) } else { None });
     Ok(RuleDecl { id, phase: phase.unwrap_or(2), links: vec![link] })
 }
 

@@ -149,7 +149,10 @@ impl Collection {
     /// Whether it is about the answer, which is not there while requests are inspected.
     #[must_use]
     pub fn of_answer(self) -> bool {
-        matches!(self, Self::ResponseBody | Self::ResponseContentType | Self::ResponseHeaders | Self::ResponseStatus)
+        matches!(
+            self,
+            Self::ResponseBody | Self::ResponseContentType | Self::ResponseHeaders | Self::ResponseStatus
+        )
     }
 
     fn named(name: &str) -> Option<Self> {
@@ -213,6 +216,8 @@ impl VariableRef {
         let pattern = key.strip_prefix('/').and_then(|key| key.strip_suffix('/'));
         let selector = match pattern {
             Some(pattern) => Selector::Matching(pattern::selector(place, pattern)?),
+            // Rules write one name in several cases; what a request brings is compared as it is.
+            None if collection == Collection::Tx => Selector::Named(key.to_ascii_lowercase()),
             None => Selector::Named(key.to_owned()),
         };
         Ok(Self { collection, selector })
@@ -264,7 +269,8 @@ fn split_targets(text: &str) -> Vec<&str> {
 /// The slash that ends a pattern: the first one before a bar, a comma or the end.
 fn closing(text: &str, from: usize) -> usize {
     let slashes = text.match_indices('/').map(|(at, _)| at).filter(|at| *at >= from);
-    let ends = |at: &usize| text.get(at + 1..).is_none_or(|after| after.is_empty() || after.starts_with(['|', ',']));
+    let ends =
+        |at: &usize| text.get(at + 1..).is_none_or(|after| after.is_empty() || after.starts_with(['|', ',']));
     slashes.into_iter().find(ends).unwrap_or(from)
 }
 

@@ -76,7 +76,8 @@ fn sextet(byte: u8) -> Option<u32> {
 pub(super) fn base64_encode(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::with_capacity(input.len().div_ceil(3) * 4);
     for group in input.chunks(3) {
-        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        let bits =
+            group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
         for place in 0..4 {
             let digit = usize::try_from(bits >> (18 - 6 * place) & 63).ok().and_then(|at| DIGITS.get(at));
             output.push(if place > group.len() { b'=' } else { digit.copied().unwrap_or(b'=') });

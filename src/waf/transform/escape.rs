@@ -135,7 +135,9 @@ pub(super) fn javascript(input: &[u8]) -> Vec<u8> {
 fn javascript_escape(reader: &mut Reader<'_>) -> u8 {
     let mut ahead = Reader::new(reader.rest);
     let decoded = match ahead.next() {
-        Some(b'u') => ahead.hex(4).map(|code| ascii_of(code).filter(|_| code >= 0xff00).unwrap_or_else(|| low_byte(code))),
+        Some(b'u') => ahead
+            .hex(4)
+            .map(|code| ascii_of(code).filter(|_| code >= 0xff00).unwrap_or_else(|| low_byte(code))),
         Some(b'x') => ahead.hex(2).map(low_byte),
         Some(b'0'..=b'7') => {
             ahead = Reader::new(reader.rest);

@@ -13,7 +13,8 @@ fn check(transformation: Transformation, cases: &[(&str, &str)]) {
 #[test]
 fn urls_are_decoded_and_broken_escapes_stay() {
     check(Transformation::UrlDecode, &[("a%20b+c", "a b c"), ("%zz%4", "%zz%4"), ("%u0041", "%u0041")]);
-    let wide = [("%u0041%U0062", "Ab"), ("%uff1cx%uFF1E", "<x>"), ("%u2019", "'"), ("%u00e9", "e"), ("%u", "%u")];
+    let wide =
+        [("%u0041%U0062", "Ab"), ("%uff1cx%uFF1E", "<x>"), ("%u2019", "'"), ("%u00e9", "e"), ("%u", "%u")];
     check(Transformation::UrlDecodeUni, &wide);
     check(Transformation::Utf8ToUnicode, &[("aé’", "a%u00e9%u2019")]);
     check(Transformation::UrlEncode, &[("a b*<", "a+b*%3c")]);
@@ -21,7 +22,11 @@ fn urls_are_decoded_and_broken_escapes_stay() {
 
 #[test]
 fn entities_are_decoded_with_and_without_semicolon() {
-    let cases = [("&lt;b&GT&#x3C;&#0060&#x;", "<b><<&#x;"), ("&colon;&lpar;&Tab;", ":(\t"), ("&unknown;&", "&unknown;&")];
+    let cases = [
+        ("&lt;b&GT&#x3C;&#0060&#x;", "<b><<&#x;"),
+        ("&colon;&lpar;&Tab;", ":(\t"),
+        ("&unknown;&", "&unknown;&"),
+    ];
     check(Transformation::HtmlEntityDecode, &cases);
 }
 
@@ -93,10 +98,39 @@ fn a_name_is_found_in_any_case_and_both_spellings() {
 /// Texts that are mostly what transformations look for.
 fn texts() -> impl Strategy<Value = Vec<u8>> {
     let scraps = prop::sample::select(vec![
-        "%", "%u", "%4", "\\", "\\u", "\\x", "&#", "&#x", "&lt", "/*", "*/", "<!--", "--", "#", "..", "/", "\\",
-        "0x", "=", " ", "\0", "é", "’", "\u{10ffff}", "a", "Z", "9", "+",
+        "%",
+        "%u",
+        "%4",
+        "\\",
+        "\\u",
+        "\\x",
+        "&#",
+        "&#x",
+        "&lt",
+        "/*",
+        "*/",
+        "<!--",
+        "--",
+        "#",
+        "..",
+        "/",
+        "\\",
+        "0x",
+        "=",
+        " ",
+        "\0",
+        "é",
+        "’",
+        "\u{10ffff}",
+        "a",
+        "Z",
+        "9",
+        "+",
     ]);
-    let piece = prop_oneof![scraps.prop_map(|scrap| scrap.as_bytes().to_vec()), prop::collection::vec(any::<u8>(), 0..4)];
+    let piece = prop_oneof![
+        scraps.prop_map(|scrap| scrap.as_bytes().to_vec()),
+        prop::collection::vec(any::<u8>(), 0..4)
+    ];
     prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
 }
 
