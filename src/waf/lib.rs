@@ -24,6 +24,7 @@ mod exclusions;
 mod inspect;
 mod load;
 mod pattern;
+pub mod policy;
 pub mod regression;
 mod request;
 pub mod seclang;

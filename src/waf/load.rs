@@ -150,7 +150,7 @@ impl Sources {
             sources.setup.push(read(setup)?);
         }
         let rules = path.join("rules");
-        let entries = std::fs::read_dir(&rules).map_err(|error| unreadable(&rules, &error))?;
+        let entries = std::fs::read_dir(&rules).map_err(|error| LoadError::unreadable(&rules, &error))?;
         let mut files: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
         files.sort();
         for file in files {
@@ -255,13 +255,9 @@ fn current(settings: &Settings, report: &mut LoadReport) -> Result<Vec<Excluded>
 }
 
 fn read(path: &Path) -> Result<Source, LoadError> {
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let text = std::fs::read_to_string(path).map_err(|error| LoadError::unreadable(path, &error))?;
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     Ok(Source { name, text })
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> LoadError {
-    LoadError::Unreadable { path: path.display().to_string(), why: error.to_string() }
 }
 
 /// Number of the rule that the settings become.

@@ -167,7 +167,7 @@ pub fn run(folder: &Path, rules: &RuleSet) -> Result<Report, RunError> {
     files.sort();
     let mut report = Report::default();
     for file in files {
-        let text = std::fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
+        let text = std::fs::read_to_string(&file).map_err(|error| LoadError::unreadable(&file, &error))?;
         let no_test = |why: String| RunError::NoTest { file: file.display().to_string(), why };
         let value = yaml::read(&text).map_err(no_test)?;
         // Some files are kept although their rule has no test any more.
@@ -181,7 +181,7 @@ pub fn run(folder: &Path, rules: &RuleSet) -> Result<Report, RunError> {
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), LoadError> {
-    let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+    let entries = std::fs::read_dir(folder).map_err(|error| LoadError::unreadable(folder, &error))?;
     for entry in entries.filter_map(Result::ok) {
         let path = entry.path();
         if path.is_dir() {
@@ -191,10 +191,6 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), LoadError> {
         }
     }
     Ok(())
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> LoadError {
-    LoadError::Unreadable { path: path.display().to_string(), why: error.to_string() }
 }
 
 fn judge_file(tests: &TestFile, rules: &RuleSet, report: &mut Report) {

@@ -11,6 +11,7 @@ mod rule;
 mod variable;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 pub use action::{Action, Change, Ctl, Disruptive, SetVar, Severity, TagOrId};
@@ -86,6 +87,10 @@ pub enum LoadError {
 impl LoadError {
     fn unsupported(place: &Place, what: &'static str, word: &str) -> Self {
         Self::Unsupported { place: place.clone(), what, word: word.to_owned() }
+    }
+
+    pub(crate) fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+        Self::Unreadable { path: path.display().to_string(), why: error.to_string() }
     }
 
     pub(crate) fn malformed(place: &Place, what: impl Into<String>) -> Self {

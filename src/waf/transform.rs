@@ -1,7 +1,7 @@
 //! Transformations: what an attacker may have done to a text, undone.
 //!
-//! Each is a function of bytes, none makes more than [`GROWTH`] bytes of one,
-//! and each says which bytes it needs to change anything, so that a plain text
+//! Each is a function of bytes, none makes more than four bytes of one (but for
+//! digests and lengths), and each says which bytes it needs to change anything, so that a plain text
 //! costs nothing.
 
 mod code;
@@ -10,12 +10,6 @@ mod lookalike;
 mod text;
 
 use crate::byteset::ByteSet;
-
-/// Bytes that a transformation makes of one at most: `utf8toUnicode` writes six for two.
-pub const GROWTH: usize = 4;
-
-/// Bytes beside that, for digests and lengths.
-pub const GROWTH_FIXED: usize = 64;
 
 macro_rules! transformations {
     ($($variant:ident = $name:literal $(| $alias:literal)* : $needs:expr => $apply:expr,)*) => {

@@ -95,6 +95,12 @@ fn a_name_is_found_in_any_case_and_both_spellings() {
     }
 }
 
+/// Bytes that a transformation makes of one at most: `utf8toUnicode` writes six for two.
+const GROWTH: usize = 4;
+
+/// Bytes beside that, for digests and lengths.
+const GROWTH_FIXED: usize = 64;
+
 /// Texts that are mostly what transformations look for.
 fn texts() -> impl Strategy<Value = Vec<u8>> {
     let scraps = prop::sample::select(vec![
