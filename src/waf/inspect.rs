@@ -489,3 +489,6 @@ impl Compiled {
 
 /// Variables in which the rule sets count: the Core Rule Set's, and our own.
 const SCORES: [&str; 2] = ["blocking_inbound_anomaly_score", "api_anomaly_score"];
+
+#[cfg(test)]
+mod tests;

@@ -181,3 +181,6 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
