@@ -1,16 +1,16 @@
 //! Directives into rules that run: patterns compiled, chains shared, jumps resolved.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use crate::byteset::{BitSet, ByteSet};
+use crate::byteset::ByteSet;
 use crate::chains::{ChainId, Chains};
 use crate::exclusions::Excluded;
 use crate::load::{LoadReport, Patterns};
 use crate::pattern::Pattern;
+use crate::prelude::Prelude;
 use crate::seclang::{
     Action, Collection, Ctl, Directive, Disruptive, EngineMode, Link, LoadError, Macro, Network,
-    OperatorKind, Part, Place, RuleDecl, Selector, SetVar, Severity, TagOrId, Target, VariableRef,
+    OperatorKind, Place, RuleDecl, Selector, SetVar, Severity, TagOrId, Target,
 };
 use crate::signatures::{Declared, SignatureId, Signatures};
 use crate::transform::Transformation;
@@ -98,15 +98,6 @@ pub(crate) struct Compiled {
     pub(crate) groups: Vec<Group>,
     pub(crate) mode: EngineMode,
     pub(crate) prelude: Prelude,
-}
-
-/// What the first rules come to, whatever the request is.
-#[derive(Debug, Default)]
-pub(crate) struct Prelude {
-    /// Variables of TX.
-    pub(crate) state: Arc<HashMap<String, Vec<u8>>>,
-    /// Rules of phase 1 that are done.
-    pub(crate) done: BitSet,
 }
 
 /// Rules and markers of a phase before jumps are resolved.
@@ -203,7 +194,7 @@ impl<'d> Compiler<'d> {
         report.phase_2 = second.len();
         let Self { chains, groups, .. } = self;
         let mut compiled = Compiled { phases, signatures, chains, groups, mode, prelude: Prelude::default() };
-        compiled.prelude = compiled.run_prelude();
+        compiled.prelude = Prelude::of(&compiled);
         Ok(compiled)
     }
 
@@ -433,62 +424,6 @@ impl Condition {
     }
 }
 
-impl Rule {
-    /// Whether it looks at and changes nothing but variables of TX that are the
-    /// same for every request.
-    pub(crate) fn depends_only_on_tx(&self, changing: &BTreeSet<String>) -> bool {
-        let steady = |variable: &VariableRef| match (variable.collection, &variable.selector) {
-            (Collection::Tx, Selector::Named(name)) => {
-                !changing.contains(name) && name.parse::<u8>().is_err()
-            }
-            (_, Selector::All | Selector::Named(_) | Selector::Matching(_)) => false,
-        };
-        let known = |text: &Macro| {
-            text.parts.iter().all(|part| match part {
-                Part::Text(_) => true,
-                Part::Value(variable) => steady(variable),
-            })
-        };
-        let silent = !(self.denies || self.told);
-        self.conditions.iter().all(|condition| {
-            let targets = condition.targets.iter().all(|target| steady(&target.variable));
-            let test = match &condition.test {
-                Test::Number(_, argument) | Test::Text(_, argument) => known(argument),
-                Test::Signature(_)
-                | Test::ByteRange(_)
-                | Test::UrlEncoding
-                | Test::Utf8
-                | Test::Address(_) => false,
-                Test::Always | Test::Never => true,
-            };
-            let effects = condition.effects.iter().all(|effect| match effect {
-                Effect::Set(set) => set.name.literal().is_some() && known(set.change.value()),
-                Effect::Ctl(_) => false,
-            });
-            targets && test && effects && !condition.capture && (silent || condition.effects.is_empty())
-        })
-    }
-
-    /// Whether all it may do is to set variables of known names, and to go on.
-    pub(crate) fn only_sets_variables(&self, at: usize) -> bool {
-        let harmless = |effect: &Effect| match effect {
-            Effect::Set(set) => set.name.literal().is_some(),
-            Effect::Ctl(Ctl::BodyProcessor(_) | Ctl::ForceRequestBody(_)) => true,
-            Effect::Ctl(Ctl::RemoveRules(_) | Ctl::RemoveTarget(..) | Ctl::Engine(_)) => false,
-        };
-        let mut effects = self.conditions.iter().flat_map(|condition| &condition.effects);
-        !self.denies && self.next == at + 1 && effects.all(harmless)
-    }
-
-    /// Names of the variables that it sets.
-    pub(crate) fn sets(&self) -> impl Iterator<Item = String> {
-        self.conditions.iter().flat_map(|condition| &condition.effects).filter_map(|effect| match effect {
-            Effect::Set(set) => set.name.literal().map(str::to_ascii_lowercase),
-            Effect::Ctl(_) => None,
-        })
-    }
-}
-
 impl Step {
     fn phase(&self) -> Option<u8> {
         match self {
@@ -500,11 +435,9 @@ impl Step {
     fn is_among(&self, rules: &TagOrId) -> bool {
         match self {
             Self::Rule(rule) => {
+                let actions = rule.links.iter().flat_map(|link| &link.actions);
                 let tags =
-                    rule.links.iter().flat_map(|link| &link.actions).filter_map(|action| match action {
-                        Action::Tag(tag) => Some(tag),
-                        _ => None,
-                    });
+                    actions.filter_map(|action| if let Action::Tag(tag) = action { Some(tag) } else { None });
                 among(rules, rule.id, tags)
             }
             Self::Marker(_) => false,

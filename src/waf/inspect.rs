@@ -1,15 +1,12 @@
 //! Rules in their order, over one request.
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use crate::body::Processor;
 use crate::budget::Budget;
 use crate::byteset::BitSet;
 use crate::chains::ChainId;
-use crate::compile::{Compiled, Condition, Effect, Group, NumberTest, Prelude, Rule, Test, among};
+use crate::compile::{Compiled, Condition, Effect, Group, NumberTest, Rule, Test, among};
 use crate::evaluate::{Evaluation, Hit, number_holds};
 use crate::exclusions::Typed;
 use crate::load::RuleSet;
@@ -45,7 +42,7 @@ pub(crate) struct Inspection<'r> {
     rules: &'r Compiled,
     texts: Texts<'r>,
     variables: Variables,
-    state: State,
+    pub(crate) state: State,
     /// The signatures that may match any value of a group.
     groups: Vec<Option<Rc<BitSet>>>,
     /// The same of a collection, by chain.
@@ -69,7 +66,7 @@ struct Value {
 const TOLD: usize = 256;
 
 impl<'r> Inspection<'r> {
-    fn new(rules: &'r Compiled, texts: Texts<'r>, variables: Variables, state: State) -> Self {
+    pub(crate) fn new(rules: &'r Compiled, texts: Texts<'r>, variables: Variables, state: State) -> Self {
         Self {
             rules,
             texts,
@@ -127,7 +124,7 @@ impl<'r> Inspection<'r> {
     }
 
     /// Whether the rule matched; then what it does is done.
-    fn rule(&mut self, rule: &'r Rule) -> bool {
+    pub(crate) fn rule(&mut self, rule: &'r Rule) -> bool {
         let told = self.verdict.matches.len();
         for (place, condition) in rule.conditions.iter().enumerate() {
             let last = place + 1 == rule.conditions.len();
@@ -377,33 +374,26 @@ impl<'r> Inspection<'r> {
     }
 
     fn items(&mut self, collection: Collection, selector: &Selector) -> Vec<Item> {
-        let made = match collection {
-            Collection::Tx => {
-                let named = self.state.selected(selector);
-                named.into_iter().map(|(name, value)| (name.into_bytes(), self.texts.put(&value))).collect()
-            }
-            Collection::MatchedVars => {
-                self.state.matched.iter().map(|it| (it.name.clone().into_bytes(), it.value)).collect()
-            }
-            Collection::MatchedVar => {
-                self.state.matched.last().map(|it| (Vec::new(), it.value)).into_iter().collect()
-            }
-            Collection::MatchedVarsNames | Collection::MatchedVarName => {
-                let names: Vec<_> = self.state.matched.iter().map(|it| it.name.clone()).collect();
-                let kept = if collection == Collection::MatchedVarName { 1 } else { names.len() };
-                names.iter().rev().take(kept).map(|it| (Vec::new(), self.texts.put(it.as_bytes()))).collect()
-            }
-            Collection::ReqbodyProcessor => {
-                let name = self.variables.processor.map_or("", Processor::name);
-                vec![(Vec::new(), self.texts.put(name.as_bytes()))]
-            }
-            Collection::ArgsCombinedSize => {
-                let size = self.variables.arguments_size(&self.texts);
-                vec![(Vec::new(), self.texts.put(size.to_string().as_bytes()))]
-            }
-            steady => return self.variables.of(steady).to_vec(),
+        let made: Vec<(Vec<u8>, TextId)> = if collection == Collection::Tx {
+            let named = self.state.selected(selector);
+            named.into_iter().map(|(name, value)| (name.into_bytes(), self.texts.put(&value))).collect()
+        } else if collection == Collection::MatchedVars {
+            self.state.matched.iter().map(|it| (it.name.clone().into_bytes(), it.value)).collect()
+        } else if collection == Collection::MatchedVar {
+            self.state.matched.last().map(|it| (Vec::new(), it.value)).into_iter().collect()
+        } else if matches!(collection, Collection::MatchedVarName | Collection::MatchedVarsNames) {
+            let names: Vec<_> = self.state.matched.iter().map(|it| it.name.clone()).collect();
+            let kept = if collection == Collection::MatchedVarName { 1 } else { names.len() };
+            names.iter().rev().take(kept).map(|it| (Vec::new(), self.texts.put(it.as_bytes()))).collect()
+        } else if collection == Collection::ReqbodyProcessor {
+            let name = self.variables.processor.map_or("", Processor::name);
+            vec![(Vec::new(), self.texts.put(name.as_bytes()))]
+        } else if collection == Collection::ArgsCombinedSize {
+            let size = self.variables.arguments_size(&self.texts);
+            vec![(Vec::new(), self.texts.put(size.to_string().as_bytes()))]
+        } else {
+            return self.variables.of(collection).to_vec();
         };
-        let made: Vec<(Vec<u8>, TextId)> = made;
         made.into_iter()
             .map(|(name, value)| Item { name: self.texts.put(&name), value, typed: false })
             .collect()
@@ -442,48 +432,6 @@ impl<'r> Inspection<'r> {
             digest: fingerprint(&bytes),
             masked: masked(bytes.get(hit.offset..end).unwrap_or_default()),
         });
-    }
-}
-
-impl Compiled {
-    /// Runs, once and for all, what is the same for every request: the rules at
-    /// the beginning that look at variables of TX alone, as the Core Rule Set's
-    /// fifty defaults do.
-    pub(crate) fn run_prelude(&self) -> Prelude {
-        let mut texts = Texts::new(&self.chains, &self.signatures);
-        let nothing = Request {
-            method: "",
-            target: "",
-            protocol: "",
-            headers: &[],
-            body: &[],
-            peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        };
-        let variables = Variables::of_head(&nothing, &mut texts, &Typed::default());
-        let mut inspection = Inspection::new(self, texts, variables, State::default());
-        let [rules, _] = &self.phases;
-        let mut done = BitSet::with_room(rules.len());
-        let mut changing = BTreeSet::new();
-        let mut at = 0;
-        while let Some(rule) = rules.get(at) {
-            if rule.depends_only_on_tx(&changing) {
-                let matched = inspection.rule(rule);
-                // What refuses or tells does so for each request.
-                if matched && (rule.denies || rule.told) {
-                    break;
-                }
-                let next = if matched { rule.next } else { at + 1 };
-                (at..next).for_each(|place| done.insert(place));
-                at = next;
-                continue;
-            }
-            if !rule.only_sets_variables(at) {
-                break;
-            }
-            changing.extend(rule.sets());
-            at += 1;
-        }
-        Prelude { state: Arc::new(inspection.state.into_fixed()), done }
     }
 }
 

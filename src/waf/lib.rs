@@ -25,6 +25,7 @@ mod inspect;
 mod load;
 mod pattern;
 pub mod policy;
+mod prelude;
 pub mod regression;
 mod request;
 pub mod seclang;

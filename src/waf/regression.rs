@@ -38,8 +38,7 @@ impl Tally {
     /// Stages that passed, of a thousand that were judged.
     #[must_use]
     pub fn per_mille(self) -> usize {
-        let judged = self.passed + self.failed;
-        if judged == 0 { 1_000 } else { self.passed * 1_000 / judged }
+        (self.passed * 1_000).checked_div(self.passed + self.failed).unwrap_or(1_000)
     }
 
     fn add(&mut self, outcome: &Outcome) {

@@ -59,13 +59,15 @@ macro_rules! transformations {
 const SPACES: ByteSet = ByteSet::ascii(b" \t\r\n\x0b\x0c").union(NO_BREAK_SPACE);
 const NO_BREAK_SPACE: ByteSet = ByteSet::HIGH;
 const PERCENT: ByteSet = ByteSet::ascii(b"%+");
+const SHELL: ByteSet = ByteSet::UPPER.union(ByteSet::ascii(b"\\\"'^,; \t\r\n\x0b\x0c/("));
+const PATH: ByteSet = ByteSet::ascii(b"/\\.");
 const ANY: ByteSet = ByteSet::FULL;
 
 transformations! {
     Base64Decode = "base64Decode": ANY => code::base64_decode,
     Base64DecodeExt = "base64DecodeExt": ANY => code::base64_decode_forgiving,
     Base64Encode = "base64Encode": ANY => code::base64_encode,
-    CmdLine = "cmdLine": ByteSet::UPPER.union(ByteSet::ascii(b"\\\"'^,; \t\r\n\x0b\x0c/(")) => text::command_line,
+    CmdLine = "cmdLine": SHELL => text::command_line,
     CompressWhitespace = "compressWhitespace": SPACES => text::compress_whitespace,
     CssDecode = "cssDecode": ByteSet::ascii(b"\\") => escape::css,
     EscapeSeqDecode = "escapeSeqDecode": ByteSet::ascii(b"\\") => escape::ansi_c,
@@ -76,7 +78,7 @@ transformations! {
     Length = "length": ANY => code::length,
     Lowercase = "lowercase": ByteSet::UPPER => <[u8]>::to_ascii_lowercase,
     NormalizePath = "normalizePath" | "normalisePath": ByteSet::ascii(b"/.") => text::normalize_path,
-    NormalizePathWin = "normalizePathWin" | "normalisePathWin": ByteSet::ascii(b"/\\.") => text::normalize_path_windows,
+    NormalizePathWin = "normalizePathWin" | "normalisePathWin": PATH => text::normalize_path_windows,
     RemoveComments = "removeComments": ByteSet::ascii(b"/-#<") => text::remove_comments,
     RemoveCommentsChar = "removeCommentsChar": ByteSet::ascii(b"/*-#<>") => text::remove_comment_marks,
     RemoveNulls = "removeNulls": ByteSet::ascii(b"\0") => text::remove_nulls,

@@ -1,3 +1,5 @@
+use std::net::{IpAddr, Ipv4Addr};
+
 use jiff::civil::date;
 
 use super::*;

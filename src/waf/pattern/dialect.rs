@@ -117,7 +117,7 @@ impl Translation<'_> {
                 return Err((*what).to_owned());
             }
         }
-        while let Some(character) = self.input.next() {
+        for character in self.input.by_ref() {
             self.output.push(character);
             if matches!(character, ':' | ')' | '>') {
                 break;

@@ -20,10 +20,9 @@ fn a_rule_goes_over_lines_and_keeps_the_backslashes_of_its_pattern() {
     assert_eq!(rule.links[0].operator.kind, OperatorKind::Rx("a\"b\\x5c\\d".to_owned()));
     assert_eq!(rule.links[0].targets.len(), 2);
     assert!(rule.links[0].targets[1].excluded);
-    let message = rule.links[0].actions.iter().find_map(|action| match action {
-        Action::Message(message) => message.literal(),
-        _ => None,
-    });
+    let mut actions = rule.links[0].actions.iter();
+    let message = actions
+        .find_map(|action| if let Action::Message(message) = action { message.literal() } else { None });
     assert_eq!(message, Some("one, 'two'"));
 }
 

@@ -1,5 +1,7 @@
 //! The Core Rule Set, as its project publishes it, over its project's own tests.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::path::{Path, PathBuf};
 
 use waf::seclang::EngineMode;
