@@ -1,0 +1,20 @@
+//! How much of one request is inspected. What is more is refused by the caller.
+
+/// Limits of one inspection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Bytes of target, headers and body together.
+    pub bytes: usize,
+    /// Arguments, headers and cookies together.
+    pub values: usize,
+    /// Bytes that are transformed or looked through, each as often as it is.
+    pub work: usize,
+}
+
+impl Default for Budget {
+    /// 256 KiB beside 32 KiB of headers, 512 values beside as many headers, and
+    /// work of about 20 ms.
+    fn default() -> Self {
+        Self { bytes: 288 << 10, values: 640, work: 12 << 20 }
+    }
+}

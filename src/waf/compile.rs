@@ -1,0 +1,522 @@
+//! Directives into rules that run: patterns compiled, chains shared, jumps resolved.
+
+use std::collections::BTreeMap;
+
+use crate::byteset::ByteSet;
+use crate::chains::{ChainId, Chains};
+use crate::exclusions::Excluded;
+use crate::load::{LoadReport, Patterns};
+use crate::pattern::Pattern;
+use crate::prelude::Prelude;
+use crate::seclang::{
+    Action, Collection, Ctl, Directive, Disruptive, EngineMode, Link, LoadError, Macro, Network,
+    OperatorKind, Place, RuleDecl, Selector, SetVar, Severity, TagOrId, Target,
+};
+use crate::signatures::{Declared, SignatureId, Signatures};
+use crate::transform::Transformation;
+
+/// A rule as it runs.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) id: u64,
+    pub(crate) message: Macro,
+    pub(crate) severity: Option<Severity>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) told: bool,
+    pub(crate) denies: bool,
+    /// Where the phase goes on after a match.
+    pub(crate) next: usize,
+}
+
+/// One condition of a rule.
+#[derive(Debug)]
+pub(crate) struct Condition {
+    pub(crate) targets: Vec<Target>,
+    /// What values go through; several where every step counts.
+    pub(crate) chains: Vec<ChainId>,
+    pub(crate) test: Test,
+    pub(crate) negated: bool,
+    pub(crate) capture: bool,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) group: Option<usize>,
+}
+
+/// What a condition holds values against.
+#[derive(Debug)]
+pub(crate) enum Test {
+    Signature(SignatureId),
+    Text(TextTest, Macro),
+    Number(NumberTest, Macro),
+    ByteRange(ByteSet),
+    UrlEncoding,
+    Utf8,
+    Address(Vec<Network>),
+    Always,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TextTest {
+    Within,
+    Contains,
+    BeginsWith,
+    EndsWith,
+    Equals,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum NumberTest {
+    Equal,
+    AtLeast,
+    More,
+    AtMost,
+    Less,
+}
+
+/// What a match changes for later rules.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    Set(SetVar),
+    Ctl(Ctl),
+}
+
+/// Values that many conditions look at through the same chain.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) targets: Vec<Target>,
+    pub(crate) chains: Vec<ChainId>,
+}
+
+/// Everything that runs.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    /// The rules of phases 1 and 2.
+    pub(crate) phases: [Vec<Rule>; 2],
+    pub(crate) signatures: Signatures,
+    pub(crate) chains: Chains,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) mode: EngineMode,
+    pub(crate) prelude: Prelude,
+}
+
+/// Rules and markers of a phase before jumps are resolved.
+enum Step {
+    Rule(Box<RuleDecl>),
+    Marker(String),
+}
+
+/// Makes rules of directives.
+pub(crate) struct Compiler<'d> {
+    data: &'d BTreeMap<String, String>,
+    patterns: Patterns,
+    chains: Chains,
+    declared: Vec<Declared>,
+    known: BTreeMap<String, SignatureId>,
+    groups: Vec<Group>,
+    defaults: BTreeMap<u8, Vec<Action>>,
+}
+
+/// A pattern cannot run, and the caller wants such rules left out.
+struct LeftOut(String);
+
+enum Failure {
+    Load(LoadError),
+    LeftOut(LeftOut),
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        Self::Load(error)
+    }
+}
+
+impl<'d> Compiler<'d> {
+    pub(crate) fn new(data: &'d BTreeMap<String, String>, patterns: Patterns) -> Self {
+        Self {
+            data,
+            patterns,
+            chains: Chains::new(),
+            declared: Vec::new(),
+            known: BTreeMap::new(),
+            groups: Vec::new(),
+            defaults: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn compile(
+        mut self,
+        directives: Vec<(Place, Directive)>,
+        excluded: &[Excluded],
+        report: &mut LoadReport,
+    ) -> Result<Compiled, LoadError> {
+        let mut steps: Vec<(Place, Step)> = Vec::new();
+        let mut mode = EngineMode::On;
+        for (place, directive) in directives {
+            match directive {
+                Directive::Rule(rule) => steps.push((place, Step::Rule(Box::new(rule)))),
+                Directive::Marker(name) => steps.push((place, Step::Marker(name))),
+                Directive::DefaultAction(phase, actions) => {
+                    self.defaults.insert(phase, actions);
+                }
+                Directive::Remove(rules) => steps.retain(|(_, step)| !step.is_among(&rules)),
+                Directive::UpdateTargets(rules, targets) => {
+                    chosen(&mut steps, &rules).for_each(|rule| update_targets(rule, &targets));
+                }
+                Directive::UpdateActions(rules, actions) => {
+                    chosen(&mut steps, &rules).for_each(|rule| update_actions(rule, &actions));
+                }
+                Directive::Engine(wanted) => mode = wanted,
+                Directive::Inert(name) => report.note_inert(&name),
+            }
+        }
+        exclude(&mut steps, excluded);
+        self.finish(steps, mode, report)
+    }
+
+    fn finish(
+        mut self,
+        steps: Vec<(Place, Step)>,
+        mode: EngineMode,
+        report: &mut LoadReport,
+    ) -> Result<Compiled, LoadError> {
+        unique(&steps)?;
+        let phases = [self.phase(1, &steps, report)?, self.phase(2, &steps, report)?];
+        report.response_rules =
+            steps.iter().filter(|(_, step)| step.phase().is_some_and(|phase| phase > 2)).count();
+        report.signatures = self.declared.len();
+        report.chains = self.chains.count();
+        let nowhere = Place { file: "all sources".into(), line: 0 };
+        let signatures = Signatures::new(std::mem::take(&mut self.declared))
+            .map_err(|why| LoadError::malformed(&nowhere, why))?;
+        let [first, second] = &phases;
+        report.phase_1 = first.len();
+        report.phase_2 = second.len();
+        let Self { chains, groups, .. } = self;
+        let mut compiled = Compiled { phases, signatures, chains, groups, mode, prelude: Prelude::default() };
+        compiled.prelude = Prelude::of(&compiled);
+        Ok(compiled)
+    }
+
+    fn phase(
+        &mut self,
+        phase: u8,
+        steps: &[(Place, Step)],
+        report: &mut LoadReport,
+    ) -> Result<Vec<Rule>, LoadError> {
+        let mut rules = Vec::new();
+        let mut jumps = Vec::new();
+        let mut markers: Vec<(&str, usize)> = Vec::new();
+        for (place, step) in steps {
+            match step {
+                Step::Marker(name) => markers.push((name, rules.len())),
+                Step::Rule(decl) if decl.phase == phase => match self.rule(decl, report) {
+                    Ok(rule) => {
+                        jumps.push((place, decl, rules.len()));
+                        rules.push(rule);
+                    }
+                    Err(Failure::Load(error)) => return Err(error),
+                    Err(Failure::LeftOut(LeftOut(why))) => report.left_out.push((decl.id, why)),
+                },
+                Step::Rule(_) => {}
+            }
+        }
+        let ids: Vec<u64> = rules.iter().map(|rule: &Rule| rule.id).collect();
+        for (place, decl, at) in jumps {
+            let next = jump(place, decl, at, &markers, &ids)?;
+            if let Some(rule) = rules.get_mut(at) {
+                rule.next = next;
+            }
+        }
+        Ok(rules)
+    }
+
+    fn rule(&mut self, decl: &RuleDecl, report: &mut LoadReport) -> Result<Rule, Failure> {
+        let defaults = self.defaults.get(&decl.phase).cloned().unwrap_or_default();
+        let mut rule = Rule {
+            id: decl.id,
+            message: Macro::default(),
+            severity: None,
+            tags: Vec::new(),
+            conditions: Vec::new(),
+            told: !defaults.contains(&Action::Log(false)),
+            denies: false,
+            next: 0,
+        };
+        for action in decl.links.iter().flat_map(|link| &link.actions) {
+            match action {
+                Action::Message(message) => rule.message = message.clone(),
+                Action::Severity(severity) => rule.severity = Some(*severity),
+                Action::Tag(tag) => rule.tags.push(tag.clone()),
+                Action::Log(told) => rule.told = *told,
+                Action::Disruptive(Disruptive::Deny) => rule.denies = true,
+                Action::Disruptive(Disruptive::Pass) => rule.denies = false,
+                Action::Disruptive(Disruptive::Block) => {
+                    rule.denies = defaults.contains(&Action::Disruptive(Disruptive::Deny));
+                }
+                Action::Inert(name) => report.note_inert(name),
+                Action::Id(_)
+                | Action::Phase(_)
+                | Action::Chain
+                | Action::Capture
+                | Action::NoTransformation
+                | Action::Transform(_)
+                | Action::SetVar(_)
+                | Action::SkipAfter(_)
+                | Action::Skip(_)
+                | Action::Ctl(_)
+                | Action::MultiMatch => {}
+            }
+        }
+        for link in &decl.links {
+            rule.conditions.push(self.condition(decl.id, link, &defaults)?);
+        }
+        Ok(rule)
+    }
+
+    fn condition(&mut self, rule: u64, link: &Link, defaults: &[Action]) -> Result<Condition, Failure> {
+        if let Some(early) = link.targets.iter().find(|target| target.variable.collection.of_answer()) {
+            let what = format!("{} before there is an answer", early.variable.collection.name());
+            return Err(Failure::Load(LoadError::malformed(&link.place, what)));
+        }
+        let (mut transformations, mut effects) = (Vec::<Transformation>::new(), Vec::new());
+        for action in defaults.iter().chain(&link.actions) {
+            match action {
+                Action::NoTransformation => transformations.clear(),
+                Action::Transform(next) => transformations.push(*next),
+                Action::SetVar(set) => effects.push(Effect::Set(set.clone())),
+                Action::Ctl(ctl) => effects.push(Effect::Ctl(ctl.clone())),
+                Action::Id(_)
+                | Action::Phase(_)
+                | Action::Disruptive(_)
+                | Action::Chain
+                | Action::Capture
+                | Action::Message(_)
+                | Action::Tag(_)
+                | Action::Severity(_)
+                | Action::SkipAfter(_)
+                | Action::Skip(_)
+                | Action::MultiMatch
+                | Action::Log(_)
+                | Action::Inert(_) => {}
+            }
+        }
+        let chain = self.chains.chain(&transformations);
+        let multi = link.actions.contains(&Action::MultiMatch);
+        let chains = if multi { self.chains.through(chain) } else { vec![chain] };
+        let test = self.test(rule, &link.place, &link.operator.kind)?;
+        let mut condition = Condition {
+            targets: link.targets.clone(),
+            chains,
+            test,
+            negated: link.operator.negated,
+            capture: link.actions.contains(&Action::Capture),
+            effects,
+            group: None,
+        };
+        condition.group = self.group(&condition);
+        Ok(condition)
+    }
+
+    /// Conditions without a signature, and those on what rules change, stand alone.
+    fn group(&mut self, condition: &Condition) -> Option<usize> {
+        let steady =
+            condition.targets.iter().all(|target| !target.count && !target.variable.collection.changes());
+        if condition.negated || !steady || condition.targets.is_empty() {
+            return None;
+        }
+        let Test::Signature(_) = condition.test else { return None };
+        let Condition { targets, chains, .. } = condition;
+        let known = self.groups.iter().position(|group| group.targets == *targets && group.chains == *chains);
+        Some(known.unwrap_or_else(|| {
+            self.groups.push(Group { targets: targets.clone(), chains: chains.clone() });
+            self.groups.len() - 1
+        }))
+    }
+
+    fn test(&mut self, rule: u64, place: &Place, kind: &OperatorKind) -> Result<Test, Failure> {
+        let text = |test, argument: &Macro| Test::Text(test, argument.clone());
+        let number = |test, argument: &Macro| Test::Number(test, argument.clone());
+        Ok(match kind {
+            OperatorKind::Rx(pattern) => Test::Signature(self.pattern(rule, place, pattern)?),
+            OperatorKind::Pm(phrases) => Test::Signature(self.phrases(place, phrases)?),
+            OperatorKind::PmFromFile(files) => {
+                let phrases = self.phrases_of(place, files)?;
+                Test::Signature(self.phrases(place, &phrases)?)
+            }
+            OperatorKind::DetectSqli => Test::Signature(self.signature("sqli".to_owned(), Declared::sqli())),
+            OperatorKind::DetectXss => Test::Signature(self.signature("xss".to_owned(), Declared::xss())),
+            OperatorKind::Within(argument) => text(TextTest::Within, argument),
+            OperatorKind::Contains(argument) => text(TextTest::Contains, argument),
+            OperatorKind::BeginsWith(argument) => text(TextTest::BeginsWith, argument),
+            OperatorKind::EndsWith(argument) => text(TextTest::EndsWith, argument),
+            OperatorKind::StrEq(argument) => text(TextTest::Equals, argument),
+            OperatorKind::Eq(argument) => number(NumberTest::Equal, argument),
+            OperatorKind::Ge(argument) => number(NumberTest::AtLeast, argument),
+            OperatorKind::Gt(argument) => number(NumberTest::More, argument),
+            OperatorKind::Le(argument) => number(NumberTest::AtMost, argument),
+            OperatorKind::Lt(argument) => number(NumberTest::Less, argument),
+            OperatorKind::ValidateByteRange(allowed) => Test::ByteRange(*allowed),
+            OperatorKind::ValidateUrlEncoding => Test::UrlEncoding,
+            OperatorKind::ValidateUtf8Encoding => Test::Utf8,
+            OperatorKind::IpMatch(networks) => Test::Address(networks.clone()),
+            OperatorKind::UnconditionalMatch => Test::Always,
+            OperatorKind::NoMatch => Test::Never,
+        })
+    }
+
+    fn pattern(&mut self, rule: u64, place: &Place, written: &str) -> Result<SignatureId, Failure> {
+        let key = format!("rx {written}");
+        if let Some(known) = self.known.get(&key) {
+            return Ok(*known);
+        }
+        match (Pattern::compile(written), self.patterns) {
+            (Ok(pattern), _) => Ok(self.signature(key, Declared::pattern(pattern))),
+            (Err(why), Patterns::Refuse) => {
+                Err(Failure::Load(LoadError::Pattern { place: place.clone(), rule, why }))
+            }
+            (Err(why), Patterns::LeaveOut) => Err(Failure::LeftOut(LeftOut(why))),
+        }
+    }
+
+    fn phrases(&mut self, place: &Place, phrases: &[String]) -> Result<SignatureId, LoadError> {
+        let key = format!("pm {}", phrases.join("\n"));
+        if let Some(known) = self.known.get(&key) {
+            return Ok(*known);
+        }
+        let declared = Declared::phrases(phrases).map_err(|why| LoadError::malformed(place, why))?;
+        Ok(self.signature(key, declared))
+    }
+
+    fn signature(&mut self, key: String, declared: Declared) -> SignatureId {
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        self.declared.push(declared);
+        self.known.insert(key, self.declared.len() - 1);
+        self.declared.len() - 1
+    }
+
+    fn phrases_of(&self, place: &Place, files: &[String]) -> Result<Vec<String>, LoadError> {
+        let mut phrases = Vec::new();
+        for file in files {
+            let missing = || LoadError::malformed(place, format!("there is no data file \"{file}\""));
+            let text = self.data.get(file).ok_or_else(missing)?;
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+            phrases.extend(lines.map(str::to_owned));
+        }
+        Ok(phrases)
+    }
+}
+
+impl Condition {
+    /// The variable of TX whose number is compared, where that is all.
+    pub(crate) fn number(&self) -> Option<(&str, bool, NumberTest, &Macro)> {
+        let ([target], [0], Test::Number(test, argument)) =
+            (self.targets.as_slice(), self.chains.as_slice(), &self.test)
+        else {
+            return None;
+        };
+        match (target.variable.collection, &target.variable.selector) {
+            (Collection::Tx, Selector::Named(name)) => Some((name, target.count, *test, argument)),
+            (_, Selector::All | Selector::Named(_) | Selector::Matching(_)) => None,
+        }
+    }
+}
+
+impl Step {
+    fn phase(&self) -> Option<u8> {
+        match self {
+            Self::Rule(rule) => Some(rule.phase),
+            Self::Marker(_) => None,
+        }
+    }
+
+    fn is_among(&self, rules: &TagOrId) -> bool {
+        match self {
+            Self::Rule(rule) => {
+                let actions = rule.links.iter().flat_map(|link| &link.actions);
+                let tags =
+                    actions.filter_map(|action| if let Action::Tag(tag) = action { Some(tag) } else { None });
+                among(rules, rule.id, tags)
+            }
+            Self::Marker(_) => false,
+        }
+    }
+}
+
+/// Whether a rule is one of those that are named.
+pub(crate) fn among<'t>(rules: &TagOrId, id: u64, tags: impl IntoIterator<Item = &'t String>) -> bool {
+    match rules {
+        TagOrId::Ids(first, last) => (*first..=*last).contains(&id),
+        TagOrId::Tag(wanted) => tags.into_iter().any(|tag| tag == wanted),
+    }
+}
+
+fn chosen<'s>(steps: &'s mut [(Place, Step)], rules: &TagOrId) -> impl Iterator<Item = &'s mut RuleDecl> {
+    steps.iter_mut().filter(move |(_, step)| step.is_among(rules)).filter_map(|(_, step)| match step {
+        Step::Rule(rule) => Some(rule.as_mut()),
+        Step::Marker(_) => None,
+    })
+}
+
+/// Of a chain, only the first condition's targets are changed, as elsewhere.
+fn update_targets(rule: &mut RuleDecl, targets: &[Target]) {
+    if let Some(first) = rule.links.first_mut() {
+        first.targets.extend_from_slice(targets);
+    }
+}
+
+fn update_actions(rule: &mut RuleDecl, actions: &[Action]) {
+    if let Some(first) = rule.links.first_mut() {
+        first.actions.extend_from_slice(actions);
+    }
+}
+
+/// What the operator leaves out is left out of every condition.
+fn exclude(steps: &mut Vec<(Place, Step)>, excluded: &[Excluded]) {
+    for Excluded { rules, target } in excluded {
+        let Some(variable) = target else {
+            steps.retain(|(_, step)| !step.is_among(rules));
+            continue;
+        };
+        let target = Target { variable: variable.clone(), count: false, excluded: true };
+        for link in chosen(steps, rules).flat_map(|rule| &mut rule.links) {
+            link.targets.push(target.clone());
+        }
+    }
+}
+
+fn unique(steps: &[(Place, Step)]) -> Result<(), LoadError> {
+    let mut seen = BTreeMap::new();
+    for (place, step) in steps {
+        let Step::Rule(rule) = step else { continue };
+        if let Some(first) = seen.insert(rule.id, place) {
+            return Err(LoadError::malformed(place, format!("rule {} is already at {first}", rule.id)));
+        }
+    }
+    Ok(())
+}
+
+/// Where a rule goes on when it has matched.
+fn jump(
+    place: &Place,
+    decl: &RuleDecl,
+    at: usize,
+    markers: &[(&str, usize)],
+    ids: &[u64],
+) -> Result<usize, LoadError> {
+    for action in decl.links.iter().flat_map(|link| &link.actions) {
+        if let Action::Skip(rules) = action {
+            return Ok(at.saturating_add(1).saturating_add(*rules));
+        }
+        let Action::SkipAfter(wanted) = action else { continue };
+        let marker = markers.iter().find(|(name, to)| name == wanted && *to > at).map(|(_, to)| *to);
+        let rule =
+            || ids.iter().position(|id| id.to_string() == *wanted).filter(|to| *to > at).map(|to| to + 1);
+        return marker.or_else(rule).ok_or_else(|| {
+            LoadError::malformed(place, format!("nothing is called \"{wanted}\" after this rule"))
+        });
+    }
+    Ok(at + 1)
+}

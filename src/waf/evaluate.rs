@@ -1,0 +1,159 @@
+//! Whether one text passes one test, and what of it matched.
+
+use std::net::IpAddr;
+
+use crate::compile::{NumberTest, Test, TextTest};
+use crate::request::Variables;
+use crate::signatures::{Signature, SignatureId};
+use crate::state::{State, number};
+use crate::texts::{TextId, Texts};
+
+/// What of a text matched.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hit {
+    pub(crate) offset: usize,
+    pub(crate) length: usize,
+    /// Whole match and groups, where they were asked for.
+    pub(crate) groups: Vec<Vec<u8>>,
+}
+
+/// Groups of a pattern that rules can name.
+const GROUPS: usize = 10;
+
+/// Looking for SQL or scripts costs as much per byte as this many passes.
+const LIBINJECTION_COST: usize = 8;
+
+impl Hit {
+    fn whole(text: &[u8]) -> Self {
+        Self { offset: 0, length: text.len(), groups: Vec::new() }
+    }
+}
+
+/// What tests need beside the text.
+pub(crate) struct Evaluation<'e, 'r> {
+    pub(crate) texts: &'e mut Texts<'r>,
+    pub(crate) signatures: &'r crate::signatures::Signatures,
+    pub(crate) state: &'e State,
+    pub(crate) variables: &'e Variables,
+}
+
+impl Evaluation<'_, '_> {
+    /// Holds a text against a test. With `capture`, groups are noted.
+    pub(crate) fn test(&mut self, test: &Test, text: TextId, capture: bool) -> Option<Hit> {
+        if let Test::Signature(id) = test {
+            return self.signature(*id, text, capture);
+        }
+        let bytes = self.texts.bytes(text);
+        let holds = match test {
+            Test::Text(test, argument) => {
+                let argument = self.state.expand(argument, self.variables, self.texts);
+                text_holds(*test, &bytes, &argument)
+            }
+            Test::Number(test, argument) => {
+                let argument = self.state.expand(argument, self.variables, self.texts);
+                number_holds(*test, number(&bytes), number(&argument))
+            }
+            Test::ByteRange(allowed) => bytes.iter().any(|byte| !allowed.contains(*byte)),
+            Test::UrlEncoding => badly_encoded(&bytes),
+            Test::Utf8 => std::str::from_utf8(&bytes).is_err(),
+            Test::Address(networks) => {
+                let address = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse::<IpAddr>().ok());
+                address.is_some_and(|address| networks.iter().any(|network| network.contains(address)))
+            }
+            Test::Always => true,
+            Test::Never | Test::Signature(_) => false,
+        };
+        holds.then(|| Hit::whole(&bytes))
+    }
+
+    fn signature(&mut self, id: SignatureId, text: TextId, capture: bool) -> Option<Hit> {
+        if !self.texts.may_match(text, id) {
+            return None;
+        }
+        let bytes = self.texts.bytes(text);
+        match self.signatures.get(id)? {
+            Signature::Pattern(regex) => {
+                self.texts.spend(bytes.len());
+                if !capture {
+                    let found = regex.find(&bytes)?;
+                    return Some(Hit { offset: found.start(), length: found.len(), groups: Vec::new() });
+                }
+                let found = regex.captures(&bytes)?;
+                let groups = found.iter().take(GROUPS);
+                let groups = groups.map(|group| group.map_or_else(Vec::new, |it| it.as_bytes().to_vec()));
+                let whole = found.get(0)?;
+                Some(Hit { offset: whole.start(), length: whole.len(), groups: groups.collect() })
+            }
+            Signature::Phrases(phrases) => {
+                self.texts.spend(bytes.len());
+                let found = phrases.find(&*bytes)?;
+                let phrase = bytes.get(found.range()).unwrap_or_default();
+                Some(Hit { offset: found.start(), length: phrase.len(), groups: vec![phrase.to_vec()] })
+            }
+            Signature::Sqli if plainly_no_sql(&bytes) => None,
+            Signature::Sqli => {
+                self.texts.spend(bytes.len().saturating_mul(LIBINJECTION_COST));
+                let found = libinjectionrs::detect_sqli(&bytes);
+                let fingerprint = found.fingerprint.as_ref().map(|it| it.as_str().as_bytes().to_vec());
+                found
+                    .is_injection()
+                    .then(|| Hit { groups: fingerprint.into_iter().collect(), ..Hit::whole(&bytes) })
+            }
+            Signature::Xss => {
+                self.texts.spend(bytes.len().saturating_mul(LIBINJECTION_COST));
+                libinjectionrs::detect_xss(&bytes).is_injection().then(|| Hit::whole(&bytes))
+            }
+        }
+    }
+}
+
+fn text_holds(test: TextTest, text: &[u8], argument: &[u8]) -> bool {
+    match test {
+        TextTest::Within => contains(argument, text),
+        TextTest::Contains => contains(text, argument),
+        TextTest::BeginsWith => text.starts_with(argument),
+        TextTest::EndsWith => text.ends_with(argument),
+        TextTest::Equals => text == argument,
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || text.windows(part.len()).any(|window| window == part)
+}
+
+pub(crate) fn number_holds(test: NumberTest, number: i64, argument: i64) -> bool {
+    match test {
+        NumberTest::Equal => number == argument,
+        NumberTest::AtLeast => number >= argument,
+        NumberTest::More => number > argument,
+        NumberTest::AtMost => number <= argument,
+        NumberTest::Less => number < argument,
+    }
+}
+
+/// Whether libinjection would read one word or one number, of which no
+/// fingerprint of an attack is made. Most names and values are such.
+fn plainly_no_sql(text: &[u8]) -> bool {
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    // A path in JSON: what stands before its first dot is no keyword.
+    let (path, name) = text.strip_prefix(b"json.").map_or((false, text), |name| (true, name));
+    match name.first() {
+        None => !path,
+        Some(_) if path => name.iter().all(|byte| word(byte) || *byte == b'.'),
+        Some(first) if first.is_ascii_digit() => {
+            let dots = name.iter().filter(|byte| **byte == b'.').count();
+            dots <= 1 && name.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+        }
+        Some(_) => name.iter().all(word),
+    }
+}
+
+/// Whether a percent sign stands without two hexadecimal digits.
+fn badly_encoded(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'%')
+        .skip(1)
+        .any(|after| !after.get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,442 @@
+//! Rules in their order, over one request.
+
+use std::rc::Rc;
+
+use crate::body::Processor;
+use crate::budget::Budget;
+use crate::byteset::BitSet;
+use crate::chains::ChainId;
+use crate::compile::{Compiled, Condition, Effect, Group, NumberTest, Rule, Test, among};
+use crate::evaluate::{Evaluation, Hit, number_holds};
+use crate::exclusions::Typed;
+use crate::load::RuleSet;
+use crate::request::{Item, Request, Variables};
+use crate::seclang::{Collection, Ctl, EngineMode, Macro, Selector, TagOrId, Target, VariableRef};
+use crate::state::{Matched, State, number as number_of};
+use crate::texts::{TextId, Texts};
+use crate::verdict::{Match, OverBudget, Verdict, fingerprint, masked, shown_name};
+
+impl RuleSet {
+    /// Holds a request against the rules.
+    ///
+    /// # Errors
+    ///
+    /// [`OverBudget`] where the request is larger or dearer than what is
+    /// inspected. The caller refuses it: part of it was never looked at.
+    pub fn inspect(&self, request: &Request<'_>, typed: &Typed) -> Result<Verdict, OverBudget> {
+        if request.size() > self.budget.bytes {
+            return Err(OverBudget::Bytes);
+        }
+        if self.compiled.mode == EngineMode::Off {
+            return Ok(Verdict::default());
+        }
+        let mut texts = Texts::new(&self.compiled.chains, &self.compiled.signatures);
+        let variables = Variables::of_head(request, &mut texts, typed);
+        let state = State::beginning_with(&self.compiled.prelude.state);
+        Inspection::new(&self.compiled, texts, variables, state).run(request, typed, &self.budget)
+    }
+}
+
+/// One request on its way through the rules.
+pub(crate) struct Inspection<'r> {
+    rules: &'r Compiled,
+    texts: Texts<'r>,
+    variables: Variables,
+    pub(crate) state: State,
+    /// The signatures that may match any value of a group.
+    groups: Vec<Option<Rc<BitSet>>>,
+    /// The same of a collection, by chain.
+    collections: Vec<Option<BitSet>>,
+    removed: Vec<TagOrId>,
+    removed_targets: Vec<(TagOrId, VariableRef)>,
+    mode: EngineMode,
+    verdict: Verdict,
+}
+
+/// A value that a condition looks at.
+#[derive(Clone, Copy)]
+struct Value {
+    collection: Collection,
+    name: TextId,
+    value: TextId,
+    counted: bool,
+}
+
+/// Matches that are told of one request at most.
+const TOLD: usize = 256;
+
+impl<'r> Inspection<'r> {
+    pub(crate) fn new(rules: &'r Compiled, texts: Texts<'r>, variables: Variables, state: State) -> Self {
+        Self {
+            rules,
+            texts,
+            variables,
+            state,
+            groups: Vec::new(),
+            collections: Vec::new(),
+            removed: Vec::new(),
+            removed_targets: Vec::new(),
+            mode: rules.mode,
+            verdict: Verdict::default(),
+        }
+    }
+
+    fn run(mut self, request: &Request<'_>, typed: &Typed, budget: &Budget) -> Result<Verdict, OverBudget> {
+        let [head, body] = &self.rules.phases;
+        self.check_values(budget)?;
+        self.phase(head, &self.rules.prelude.done, budget)?;
+        if self.going_on() {
+            self.variables.read_body(request, &mut self.texts, typed);
+            self.check_values(budget)?;
+            self.phase(body, &BitSet::default(), budget)?;
+        }
+        self.verdict.score = SCORES.iter().map(|name| self.state.number(name)).sum();
+        self.verdict.work = self.texts.work();
+        Ok(self.verdict)
+    }
+
+    fn check_values(&self, budget: &Budget) -> Result<(), OverBudget> {
+        let many = self.variables.count() > budget.values;
+        if many { Err(OverBudget::Values) } else { Ok(()) }
+    }
+
+    fn going_on(&self) -> bool {
+        self.mode != EngineMode::Off && !self.verdict.blocked
+    }
+
+    /// Runs the rules of a phase, but for those that are done already.
+    fn phase(&mut self, rules: &'r [Rule], done: &BitSet, budget: &Budget) -> Result<(), OverBudget> {
+        self.groups = vec![None; self.rules.groups.len()];
+        self.collections = vec![None; Collection::COUNT * self.rules.chains.count()];
+        let mut at = 0;
+        while let Some(rule) = rules.get(at) {
+            if !self.going_on() {
+                break;
+            }
+            let left_out =
+                done.contains(at) || self.removed.iter().any(|named| among(named, rule.id, &rule.tags));
+            at = if !left_out && self.rule(rule) { rule.next } else { at + 1 };
+            if self.texts.work() > budget.work {
+                return Err(OverBudget::Work);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the rule matched; then what it does is done.
+    pub(crate) fn rule(&mut self, rule: &'r Rule) -> bool {
+        let told = self.verdict.matches.len();
+        for (place, condition) in rule.conditions.iter().enumerate() {
+            let last = place + 1 == rule.conditions.len();
+            if !self.condition(rule, condition, last) {
+                self.verdict.matches.truncate(told);
+                return false;
+            }
+        }
+        if rule.denies {
+            self.verdict.refused_by = self.verdict.refused_by.or(Some(rule.id));
+            self.verdict.blocked = self.mode == EngineMode::On;
+        }
+        true
+    }
+
+    fn condition(&mut self, rule: &'r Rule, condition: &'r Condition, last: bool) -> bool {
+        if condition.targets.is_empty() {
+            self.apply(condition, Hit::default());
+            return true;
+        }
+        if let Some((name, count, test, argument)) = condition.number() {
+            return self.number(rule, condition, last, (name, count), (test, argument));
+        }
+        if let (Some(group), Test::Signature(signature)) = (condition.group, &condition.test)
+            && !self.candidates_of(group).contains(*signature)
+        {
+            return false;
+        }
+        let mut matched = Vec::new();
+        for value in self.values(&condition.targets) {
+            if self.leaves_out(rule, &value) {
+                continue;
+            }
+            let mut before = None;
+            for chain in &condition.chains {
+                let text = self.texts.transformed(value.value, *chain);
+                if before.replace(text) == Some(text) {
+                    continue;
+                }
+                let Some(hit) = self.holds(condition, text) else { continue };
+                matched.push(self.note(rule, condition, last, &value, text, hit));
+                break;
+            }
+        }
+        let any = !matched.is_empty();
+        if any {
+            self.state.matched = matched;
+        }
+        any
+    }
+
+    /// A number of TX against another: most rules are such, and no text is made of them.
+    fn number(
+        &mut self,
+        rule: &'r Rule,
+        condition: &'r Condition,
+        last: bool,
+        (name, count): (&str, bool),
+        (test, argument): (NumberTest, &Macro),
+    ) -> bool {
+        let number = match (self.state.get(name), count) {
+            (found, true) => i64::from(found.is_some()),
+            (Some(found), false) => number_of(found),
+            (None, false) => return false,
+        };
+        let argument = match argument.literal() {
+            Some(text) => number_of(text.as_bytes()),
+            None => number_of(&self.state.expand(argument, &self.variables, &self.texts)),
+        };
+        let holds = number_holds(test, number, argument) != condition.negated;
+        if holds {
+            let text = self.texts.put(number.to_string().as_bytes());
+            let name = self.texts.put(name.as_bytes());
+            let value = Value { collection: Collection::Tx, name, value: text, counted: count };
+            let hit = Hit { length: self.texts.bytes(text).len(), ..Hit::default() };
+            let found = self.note(rule, condition, last, &value, text, hit);
+            self.state.matched = vec![found];
+        }
+        holds
+    }
+
+    /// What follows from one value that matched.
+    fn note(
+        &mut self,
+        rule: &'r Rule,
+        condition: &'r Condition,
+        last: bool,
+        value: &Value,
+        text: TextId,
+        hit: Hit,
+    ) -> Matched {
+        let found = Matched { name: self.name_of(value), value: text };
+        // Macros of this very match see it.
+        self.state.matched.push(found.clone());
+        if last && rule.told {
+            self.tell(rule, value, text, &hit);
+        }
+        self.apply(condition, hit);
+        found
+    }
+
+    fn holds(&mut self, condition: &Condition, text: TextId) -> Option<Hit> {
+        let mut evaluation = Evaluation {
+            texts: &mut self.texts,
+            signatures: &self.rules.signatures,
+            state: &self.state,
+            variables: &self.variables,
+        };
+        let hit = evaluation.test(&condition.test, text, condition.capture && !condition.negated);
+        match (condition.negated, hit) {
+            (false, hit) => hit,
+            (true, Some(_)) => None,
+            (true, None) => Some(Hit { length: self.texts.bytes(text).len(), ..Hit::default() }),
+        }
+    }
+
+    /// What a match changes.
+    fn apply(&mut self, condition: &'r Condition, hit: Hit) {
+        if condition.capture && !hit.groups.is_empty() {
+            self.state.capture(hit.groups);
+        }
+        for effect in &condition.effects {
+            match effect {
+                Effect::Set(set) => self.state.set(set, &self.variables, &self.texts),
+                Effect::Ctl(ctl) => self.control(ctl),
+            }
+        }
+    }
+
+    fn control(&mut self, ctl: &Ctl) {
+        match ctl {
+            Ctl::RemoveRules(rules) => self.removed.push(rules.clone()),
+            Ctl::RemoveTarget(rules, variable) => {
+                self.removed_targets.push((rules.clone(), variable.clone()))
+            }
+            Ctl::BodyProcessor(name) => self.variables.processor = Processor::named(name),
+            Ctl::ForceRequestBody(on) => self.variables.force_body = *on,
+            Ctl::Engine(mode) => self.mode = *mode,
+        }
+    }
+
+    /// Whether an earlier rule took the value out of this one's sight.
+    fn leaves_out(&self, rule: &Rule, value: &Value) -> bool {
+        self.removed_targets.iter().any(|(rules, variable)| {
+            variable.collection == value.collection
+                && among(rules, rule.id, &rule.tags)
+                && variable.selector.selects(&self.texts.bytes(value.name))
+        })
+    }
+
+    /// The signatures that may match any value of a group: looked up once per phase.
+    fn candidates_of(&mut self, group: usize) -> Rc<BitSet> {
+        if let Some(Some(known)) = self.groups.get(group) {
+            return known.clone();
+        }
+        let candidates =
+            Rc::new(self.rules.groups.get(group).map_or_else(BitSet::default, |it| self.look(it)));
+        if let Some(place) = self.groups.get_mut(group) {
+            *place = Some(candidates.clone());
+        }
+        candidates
+    }
+
+    fn look(&mut self, group: &Group) -> BitSet {
+        let mut candidates = BitSet::with_room(self.rules.signatures.count());
+        for target in group.targets.iter().filter(|target| !target.excluded) {
+            let collection = target.variable.collection;
+            for chain in &group.chains {
+                if matches!(target.variable.selector, Selector::All) {
+                    self.add_candidates(collection, *chain, &mut candidates);
+                    continue;
+                }
+                for item in self.selected(target, &group.targets) {
+                    let text = self.texts.transformed(item.value, *chain);
+                    self.texts.add_candidates(text, &mut candidates);
+                }
+            }
+        }
+        candidates
+    }
+
+    /// Adds those of all values of a collection. A value that the chain does not
+    /// change is looked at once for all chains.
+    fn add_candidates(&mut self, collection: Collection, chain: ChainId, candidates: &mut BitSet) {
+        if self.variables.of(collection).is_empty() {
+            return;
+        }
+        let place = collection.slot() * self.rules.chains.count() + chain;
+        if let Some(Some(known)) = self.collections.get(place) {
+            return candidates.add(known);
+        }
+        let mut found = BitSet::with_room(self.rules.signatures.count());
+        if chain != 0 {
+            self.add_candidates(collection, 0, &mut found);
+        }
+        for item in self.variables.of(collection) {
+            if !item.typed && (chain == 0 || self.texts.changes(item.value, chain)) {
+                let text = self.texts.transformed(item.value, chain);
+                self.texts.add_candidates(text, &mut found);
+            }
+        }
+        candidates.add(&found);
+        if let Some(known) = self.collections.get_mut(place) {
+            *known = Some(found);
+        }
+    }
+
+    fn values(&mut self, targets: &[Target]) -> Vec<Value> {
+        let mut values = Vec::new();
+        for target in targets.iter().filter(|target| !target.excluded) {
+            let collection = target.variable.collection;
+            let selected = self.selected(target, targets);
+            if target.count {
+                let value = self.texts.put(selected.len().to_string().as_bytes());
+                values.push(Value { collection, name: 0, value, counted: true });
+                continue;
+            }
+            let looked_at = selected.into_iter().filter(|item| !item.typed);
+            values.extend(looked_at.map(|Item { name, value, .. }| Value {
+                collection,
+                name,
+                value,
+                counted: false,
+            }));
+        }
+        values
+    }
+
+    /// What a target selects, without what its list leaves out.
+    fn selected(&mut self, target: &Target, targets: &[Target]) -> Vec<Item> {
+        let VariableRef { collection, selector } = &target.variable;
+        let excluded: Vec<&Selector> = targets
+            .iter()
+            .filter(|other| other.excluded && other.variable.collection == *collection)
+            .map(|other| &other.variable.selector)
+            .collect();
+        let mut items = self.items(*collection, selector);
+        if matches!(selector, Selector::All) && excluded.is_empty() {
+            return items;
+        }
+        let texts = &self.texts;
+        items.retain(|item| {
+            let name = texts.bytes(item.name);
+            selector.selects(&name) && !excluded.iter().any(|selector| selector.selects(&name))
+        });
+        items
+    }
+
+    fn items(&mut self, collection: Collection, selector: &Selector) -> Vec<Item> {
+        let made: Vec<(Vec<u8>, TextId)> = if collection == Collection::Tx {
+            let named = self.state.selected(selector);
+            named.into_iter().map(|(name, value)| (name.into_bytes(), self.texts.put(&value))).collect()
+        } else if collection == Collection::MatchedVars {
+            self.state.matched.iter().map(|it| (it.name.clone().into_bytes(), it.value)).collect()
+        } else if collection == Collection::MatchedVar {
+            self.state.matched.last().map(|it| (Vec::new(), it.value)).into_iter().collect()
+        } else if matches!(collection, Collection::MatchedVarName | Collection::MatchedVarsNames) {
+            let names: Vec<_> = self.state.matched.iter().map(|it| it.name.clone()).collect();
+            let kept = if collection == Collection::MatchedVarName { 1 } else { names.len() };
+            names.iter().rev().take(kept).map(|it| (Vec::new(), self.texts.put(it.as_bytes()))).collect()
+        } else if collection == Collection::ReqbodyProcessor {
+            let name = self.variables.processor.map_or("", Processor::name);
+            vec![(Vec::new(), self.texts.put(name.as_bytes()))]
+        } else if collection == Collection::ArgsCombinedSize {
+            let size = self.variables.arguments_size(&self.texts);
+            vec![(Vec::new(), self.texts.put(size.to_string().as_bytes()))]
+        } else {
+            return self.variables.of(collection).to_vec();
+        };
+        made.into_iter()
+            .map(|(name, value)| Item { name: self.texts.put(&name), value, typed: false })
+            .collect()
+    }
+
+    /// How rules call a value: `ARGS:name`.
+    fn name_of(&self, value: &Value) -> String {
+        let count = if value.counted { "&" } else { "" };
+        let collection = value.collection.name();
+        match &*self.texts.bytes(value.name) {
+            [] => format!("{count}{collection}"),
+            name => format!("{count}{collection}:{}", String::from_utf8_lossy(name)),
+        }
+    }
+
+    fn tell(&mut self, rule: &Rule, value: &Value, text: TextId, hit: &Hit) {
+        if self.verdict.matches.len() >= TOLD {
+            return;
+        }
+        let bytes = self.texts.bytes(text);
+        let name = self.texts.bytes(value.name);
+        let collection = value.collection.name();
+        let target = if name.is_empty() {
+            collection.to_owned()
+        } else {
+            format!("{collection}:{}", shown_name(&name))
+        };
+        let end = hit.offset.saturating_add(hit.length);
+        self.verdict.matches.push(Match {
+            rule: rule.id,
+            message: self.state.expand_numbers(&rule.message, &self.variables, &self.texts),
+            severity: rule.severity,
+            target,
+            offset: hit.offset,
+            length: hit.length,
+            digest: fingerprint(&bytes),
+            masked: masked(bytes.get(hit.offset..end).unwrap_or_default()),
+        });
+    }
+}
+
+/// Variables in which the rule sets count: the Core Rule Set's, and our own.
+const SCORES: [&str; 2] = ["blocking_inbound_anomaly_score", "api_anomaly_score"];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! The Core Rule Set's own tests, run in this process.
+//!
+//! Each stage is a request and the rules that must, or must not, tell
+//! something of it. A request is built as the project's own runner builds it;
+//! one that no HTTP server would take to its rules is counted apart. Stages
+//! about answers are not run, because only requests are inspected.
+
+mod request;
+mod stage;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use regex::Regex;
+
+use crate::exclusions::Typed;
+use crate::load::RuleSet;
+use crate::seclang::LoadError;
+use crate::verdict::{Match, Verdict};
+use crate::yaml;
+
+use request::{Built, build};
+use stage::{Log, Stage, TestFile};
+
+/// How stages ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// As expected.
+    pub passed: usize,
+    /// Not as expected.
+    pub failed: usize,
+    /// The server refuses the request before any rule; in neither of both.
+    pub refused: usize,
+}
+
+impl Tally {
+    /// Stages that passed, of a thousand that were judged.
+    #[must_use]
+    pub fn per_mille(self) -> usize {
+        (self.passed * 1_000).checked_div(self.passed + self.failed).unwrap_or(1_000)
+    }
+
+    fn add(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Passed => self.passed += 1,
+            Outcome::Failed(_) => self.failed += 1,
+            Outcome::Refused => self.refused += 1,
+        }
+    }
+
+    fn plus(mut self, other: Self) -> Self {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.refused += other.refused;
+        self
+    }
+}
+
+/// A stage that did not end as expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Rule and number of the test.
+    pub test: String,
+    /// Paranoia level of the rule.
+    pub level: u8,
+    /// What was expected and is not so.
+    pub why: String,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// By category (the first three digits of a rule) and paranoia level.
+    pub tallies: BTreeMap<(u16, u8), Tally>,
+    /// What failed.
+    pub failures: Vec<Failure>,
+    /// Stages about answers, which were not run.
+    pub about_answers: usize,
+}
+
+impl Report {
+    /// All categories together, of the levels up to this one.
+    #[must_use]
+    pub fn total(&self, up_to_level: u8) -> Tally {
+        let chosen = self.tallies.iter().filter(|((_, level), _)| *level <= up_to_level);
+        chosen.fold(Tally::default(), |sum, (_, tally)| sum.plus(*tally))
+    }
+
+    /// One category, of the levels up to this one.
+    #[must_use]
+    pub fn category(&self, category: u16, up_to_level: u8) -> Tally {
+        let chosen = self.tallies.iter().filter(|((it, level), _)| *it == category && *level <= up_to_level);
+        chosen.fold(Tally::default(), |sum, (_, tally)| sum.plus(*tally))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut categories: Vec<u16> = self.tallies.keys().map(|(category, _)| *category).collect();
+        categories.dedup();
+        writeln!(f, "category  levels 1+2            levels 1 to 4")?;
+        let line = |tally: Tally| {
+            let (whole, tenth) = (tally.per_mille() / 10, tally.per_mille() % 10);
+            format!("{:>5} of {:>5} {whole:>3}.{tenth} %", tally.passed, tally.passed + tally.failed)
+        };
+        for category in categories {
+            writeln!(
+                f,
+                "{category:<8}  {}  {}",
+                line(self.category(category, 2)),
+                line(self.category(category, 4))
+            )?;
+        }
+        writeln!(f, "all       {}  {}", line(self.total(2)), line(self.total(4)))?;
+        let refused = self.total(4).refused;
+        writeln!(f, "{refused} refused before any rule, {} about answers and not run", self.about_answers)
+    }
+}
+
+/// Why tests cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] LoadError),
+    /// A file is no test.
+    #[error("{file}: {why}")]
+    NoTest {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// How a stage ended.
+enum Outcome {
+    Passed,
+    Failed(String),
+    Refused,
+}
+
+/// Settings that the tests expect, beside the rules' own.
+pub const EXPECTED_VARIABLES: &[(&str, &str)] = &[
+    ("max_num_args", "255"),
+    ("arg_name_length", "100"),
+    ("arg_length", "400"),
+    ("total_arg_length", "64000"),
+    ("max_file_size", "64100"),
+    ("combined_file_sizes", "65535"),
+];
+
+/// Runs the tests below `folder/tests/regression/tests` (or below the folder itself).
+///
+/// The rules should be loaded at level 4, detecting only, with
+/// [`EXPECTED_VARIABLES`] and a budget that takes every test.
+///
+/// # Errors
+///
+/// [`RunError`] at a file that cannot be read or is no test.
+pub fn run(folder: &Path, rules: &RuleSet) -> Result<Report, RunError> {
+    let nested = folder.join("tests/regression/tests");
+    let mut files = Vec::new();
+    collect(if nested.exists() { &nested } else { folder }, &mut files)?;
+    files.sort();
+    let mut report = Report::default();
+    for file in files {
+        let text = std::fs::read_to_string(&file).map_err(|error| LoadError::unreadable(&file, &error))?;
+        let no_test = |why: String| RunError::NoTest { file: file.display().to_string(), why };
+        let value = yaml::read(&text).map_err(no_test)?;
+        // Some files are kept although their rule has no test any more.
+        if value.is_null() {
+            continue;
+        }
+        let tests: TestFile = serde_json::from_value(value).map_err(|error| no_test(error.to_string()))?;
+        judge_file(&tests, rules, &mut report);
+    }
+    Ok(report)
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), LoadError> {
+    let entries = std::fs::read_dir(folder).map_err(|error| LoadError::unreadable(folder, &error))?;
+    for entry in entries.filter_map(Result::ok) {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn judge_file(tests: &TestFile, rules: &RuleSet, report: &mut Report) {
+    let stages = tests.tests.iter().flat_map(|test| test.stages.iter().map(move |stage| (test, stage)));
+    let category = u16::try_from(tests.rule_id / 1_000).unwrap_or(0);
+    // 950 to 959 are about answers, 980 tells what both came to.
+    if category >= 950 {
+        report.about_answers += stages.count();
+        return;
+    }
+    let level = rules.level_of(tests.rule_id);
+    for (test, stage) in stages {
+        let outcome = judge(stage, rules);
+        report.tallies.entry((category, level)).or_default().add(&outcome);
+        if let Outcome::Failed(why) = outcome {
+            report.failures.push(Failure { test: format!("{}-{}", tests.rule_id, test.test_id), level, why });
+        }
+    }
+}
+
+fn judge(stage: &Stage, rules: &RuleSet) -> Outcome {
+    let built = match build(&stage.input) {
+        Built::Request(built) => built,
+        Built::Malformed => return Outcome::Refused,
+    };
+    match rules.inspect(&built.borrowed(&built.headers()), &Typed::default()) {
+        Ok(verdict) => compare(&stage.output.log, &verdict),
+        Err(error) => Outcome::Failed(error.to_string()),
+    }
+}
+
+fn compare(log: &Log, verdict: &Verdict) -> Outcome {
+    let told = verdict.rules();
+    let missing: Vec<_> = log.expect_ids.iter().filter(|id| !told.contains(id)).collect();
+    let surplus: Vec<_> = log.no_expect_ids.iter().filter(|id| told.contains(id)).collect();
+    let text: String = verdict.matches.iter().map(log_line).collect();
+    let matches = |pattern: &String| Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(&text));
+    let unmatched = log.match_regex.as_ref().filter(|pattern| !matches(pattern));
+    let unwanted = log.no_match_regex.as_ref().filter(|pattern| matches(pattern));
+    if missing.is_empty() && surplus.is_empty() && unmatched.is_none() && unwanted.is_none() {
+        return Outcome::Passed;
+    }
+    Outcome::Failed(format!(
+        "missing {missing:?}, surplus {surplus:?}, {unmatched:?} {unwanted:?}; told {told:?}"
+    ))
+}
+
+/// A match as other engines log it, but for the values, which are never told:
+/// tests that look for those in the log fail.
+fn log_line(found: &Match) -> String {
+    let Match { rule, message, target, masked, .. } = found;
+    format!("[id \"{rule}\"] [msg \"{message}\"] Matched Data: {masked} found within {target}: \n")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! What rules keep while they run: variables of TX, captures, what matched.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::request::Variables;
+use crate::seclang::{Change, Collection, Macro, Part, Selector, SetVar, VariableRef};
+use crate::texts::{TextId, Texts};
+
+/// A value that matched, and where it stood.
+#[derive(Clone, Debug)]
+pub(crate) struct Matched {
+    pub(crate) name: String,
+    pub(crate) value: TextId,
+}
+
+/// Variables of rules.
+#[derive(Default)]
+pub(crate) struct State {
+    /// What is the same for every request.
+    fixed: Arc<HashMap<String, Vec<u8>>>,
+    /// What this request changed; none where it is there no more.
+    variables: HashMap<String, Option<Vec<u8>>>,
+    captures: Vec<Vec<u8>>,
+    /// What the condition before this one matched.
+    pub(crate) matched: Vec<Matched>,
+}
+
+impl State {
+    /// Begins with what is the same for every request.
+    pub(crate) fn beginning_with(fixed: &Arc<HashMap<String, Vec<u8>>>) -> Self {
+        Self { fixed: fixed.clone(), ..Self::default() }
+    }
+
+    /// What rules that look at no request have set.
+    pub(crate) fn into_fixed(self) -> HashMap<String, Vec<u8>> {
+        self.variables.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
+    }
+
+    /// The groups of a match, as TX.0 to TX.9.
+    pub(crate) fn capture(&mut self, groups: Vec<Vec<u8>>) {
+        self.captures = groups;
+    }
+
+    /// The values of TX that are selected.
+    pub(crate) fn selected(&self, selector: &Selector) -> Vec<(String, Vec<u8>)> {
+        match selector {
+            Selector::Named(name) => {
+                self.get(name).map(|value| (name.clone(), value.to_vec())).into_iter().collect()
+            }
+            Selector::All | Selector::Matching(_) => {
+                let fixed = self.fixed.iter().filter(|(name, _)| !self.variables.contains_key(*name));
+                let own = self
+                    .variables
+                    .iter()
+                    .filter_map(|(name, value)| value.as_ref().map(|value| (name, value)));
+                let mut found: Vec<_> = fixed
+                    .chain(own)
+                    .filter(|(name, _)| selector.selects(name.as_bytes()))
+                    .map(|(name, value)| (name.clone(), value.clone()))
+                    .collect();
+                found.sort();
+                found
+            }
+        }
+    }
+
+    /// One value of TX, by its name in any case.
+    pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
+        if let Ok(group) = name.parse::<usize>() {
+            return self.captures.get(group).map(Vec::as_slice);
+        }
+        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return self.get(&name.to_ascii_lowercase());
+        }
+        match self.variables.get(name) {
+            Some(own) => own.as_deref(),
+            None => self.fixed.get(name).map(Vec::as_slice),
+        }
+    }
+
+    /// A value of TX as a number.
+    pub(crate) fn number(&self, name: &str) -> i64 {
+        self.get(name).map_or(0, number)
+    }
+
+    /// Does what a rule's `setvar` says.
+    pub(crate) fn set(&mut self, set: &SetVar, variables: &Variables, texts: &Texts<'_>) {
+        let name = String::from_utf8_lossy(&self.expand(&set.name, variables, texts)).to_ascii_lowercase();
+        let value = match &set.change {
+            Change::Set(value) => self.expand(value, variables, texts),
+            Change::Add(value) => {
+                let sum = self.number(&name).saturating_add(number(&self.expand(value, variables, texts)));
+                sum.to_string().into_bytes()
+            }
+            Change::Subtract(value) => {
+                let rest = self.number(&name).saturating_sub(number(&self.expand(value, variables, texts)));
+                rest.to_string().into_bytes()
+            }
+            Change::Unset => {
+                self.variables.insert(name, None);
+                return;
+            }
+        };
+        self.variables.insert(name, Some(value));
+    }
+
+    /// The text with its values.
+    pub(crate) fn expand(&self, text: &Macro, variables: &Variables, texts: &Texts<'_>) -> Vec<u8> {
+        let mut expanded = Vec::new();
+        for part in &text.parts {
+            match part {
+                Part::Text(text) => expanded.extend_from_slice(text.as_bytes()),
+                Part::Value(variable) => expanded.extend(self.first(variable, variables, texts)),
+            }
+        }
+        expanded
+    }
+
+    /// The text with those of its values that are numbers: others may be what a
+    /// person wrote.
+    pub(crate) fn expand_numbers(&self, text: &Macro, variables: &Variables, texts: &Texts<'_>) -> String {
+        let mut expanded = String::new();
+        for part in &text.parts {
+            match part {
+                Part::Text(text) => expanded.push_str(text),
+                Part::Value(variable) => {
+                    let value = self.first(variable, variables, texts);
+                    let number = std::str::from_utf8(&value).ok().filter(|text| text.parse::<i32>().is_ok());
+                    expanded.push_str(number.unwrap_or("…"));
+                }
+            }
+        }
+        expanded
+    }
+
+    fn first(&self, variable: &VariableRef, variables: &Variables, texts: &Texts<'_>) -> Vec<u8> {
+        match (variable.collection, &variable.selector) {
+            (Collection::Tx, Selector::Named(name)) => self.get(name).unwrap_or_default().to_vec(),
+            (Collection::MatchedVar | Collection::MatchedVars, _) => {
+                self.matched.last().map_or_else(Vec::new, |matched| texts.bytes(matched.value).to_vec())
+            }
+            (Collection::MatchedVarName | Collection::MatchedVarsNames, _) => {
+                self.matched.last().map_or_else(Vec::new, |matched| matched.name.clone().into_bytes())
+            }
+            (collection, selector) => {
+                let mut items = variables.of(collection).iter();
+                let found = items.find(|item| selector.selects(&texts.bytes(item.name)));
+                found.map_or_else(Vec::new, |item| texts.bytes(item.value).to_vec())
+            }
+        }
+    }
+}
+
+/// As C reads numbers: sign and digits at the beginning, else zero.
+pub(crate) fn number(text: &[u8]) -> i64 {
+    let text = text.trim_ascii_start();
+    let (negative, digits) = match text.split_first() {
+        Some((b'-', rest)) => (true, rest),
+        Some((b'+', rest)) => (false, rest),
+        Some(_) | None => (false, text),
+    };
+    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+    let size =
+        digits.fold(0_i64, |sum, digit| sum.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
+    if negative { -size } else { size }
+}

@@ -1,0 +1,141 @@
+//! The texts of one request: each kept once, transformed once per chain, and
+//! looked through once.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::byteset::{BitSet, ByteSet};
+use crate::chains::{ChainId, Chains};
+use crate::signatures::{SignatureId, Signatures};
+
+/// Number of a text in its request.
+pub(crate) type TextId = usize;
+
+/// Texts of an ordinary request.
+const EXPECTED: usize = 256;
+
+/// The texts that were met so far.
+pub(crate) struct Texts<'r> {
+    chains: &'r Chains,
+    signatures: &'r Signatures,
+    all: Vec<Text>,
+    known: HashMap<Rc<[u8]>, TextId>,
+    scratch: BitSet,
+    /// Bytes that were transformed or looked through.
+    work: usize,
+}
+
+struct Text {
+    bytes: Rc<[u8]>,
+    present: ByteSet,
+    candidates: Option<BitSet>,
+    /// What became of it, by chain.
+    transformed: Vec<Option<TextId>>,
+}
+
+impl<'r> Texts<'r> {
+    pub(crate) fn new(chains: &'r Chains, signatures: &'r Signatures) -> Self {
+        let mut texts = Self {
+            chains,
+            signatures,
+            all: Vec::new(),
+            known: HashMap::with_capacity(EXPECTED),
+            scratch: signatures.scratch(),
+            work: 0,
+        };
+        texts.put(b"");
+        texts
+    }
+
+    /// Keeps a text, or finds it.
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> TextId {
+        if let Some(known) = self.known.get(bytes) {
+            return *known;
+        }
+        let kept: Rc<[u8]> = bytes.into();
+        let id = self.all.len();
+        self.known.insert(kept.clone(), id);
+        self.all.push(Text {
+            present: ByteSet::of(&kept),
+            bytes: kept,
+            candidates: None,
+            transformed: Vec::new(),
+        });
+        id
+    }
+
+    pub(crate) fn bytes(&self, id: TextId) -> Rc<[u8]> {
+        self.all.get(id).map_or_else(|| Rc::from([]), |text| text.bytes.clone())
+    }
+
+    /// What the chain makes of a text.
+    pub(crate) fn transformed(&mut self, id: TextId, chain: ChainId) -> TextId {
+        let Some(step) = self.chains.get(chain) else { return id };
+        let (Some(last), Some(text)) = (step.last, self.all.get(id)) else { return id };
+        if !step.needs.meets(&text.present) {
+            return id;
+        }
+        if let Some(Some(known)) = text.transformed.get(chain) {
+            return *known;
+        }
+        let before = self.transformed(id, step.before);
+        let Some(text) = self.all.get(before) else { return id };
+        let after = if last.needs().meets(&text.present) || text.bytes.is_empty() {
+            self.work += text.bytes.len();
+            let output = last.apply(&text.bytes);
+            self.put(&output)
+        } else {
+            before
+        };
+        self.remember(id, chain, after);
+        after
+    }
+
+    fn remember(&mut self, id: TextId, chain: ChainId, after: TextId) {
+        let chains = self.chains.count();
+        if let Some(text) = self.all.get_mut(id) {
+            text.transformed.resize(chains, None);
+            if let Some(place) = text.transformed.get_mut(chain) {
+                *place = Some(after);
+            }
+        }
+    }
+
+    /// Adds the signatures that may match a text.
+    pub(crate) fn add_candidates(&mut self, id: TextId, candidates: &mut BitSet) {
+        if let Some(found) = self.candidates(id) {
+            candidates.add(found);
+        }
+    }
+
+    fn candidates(&mut self, id: TextId) -> Option<&BitSet> {
+        let text = self.all.get_mut(id)?;
+        if text.candidates.is_none() {
+            self.work += text.bytes.len();
+            text.candidates = Some(self.signatures.candidates(&text.bytes, text.present, &mut self.scratch));
+        }
+        text.candidates.as_ref()
+    }
+
+    /// Whether the chain may change the text.
+    pub(crate) fn changes(&self, id: TextId, chain: ChainId) -> bool {
+        match (self.chains.get(chain), self.all.get(id)) {
+            (Some(step), Some(text)) => step.needs.meets(&text.present),
+            (Some(_) | None, _) => false,
+        }
+    }
+
+    /// Whether a signature may match a text.
+    pub(crate) fn may_match(&mut self, id: TextId, signature: SignatureId) -> bool {
+        self.candidates(id).is_some_and(|candidates| candidates.contains(signature))
+    }
+
+    /// Counts bytes that something else looked through.
+    pub(crate) fn spend(&mut self, bytes: usize) {
+        self.work = self.work.saturating_add(bytes);
+    }
+
+    pub(crate) fn work(&self) -> usize {
+        self.work
+    }
+}
