@@ -68,13 +68,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn payment() -> String {
     let entry = |number: usize| {
         format!(
-            r#""field{number}":{{"iban":"DE8937040044053201300{number}","name":"Müller & Söhne GmbH","ref":"RE-2026-{number:04}"}}"#
+            r#""field{number}":{{"iban":"DE8937040044053201300{number}","name":"Müller & Söhne GmbH",
+            "ref":"RE-2026-{number:04}"}}"#
         )
     };
     let parties: Vec<String> = (0..16).map(entry).collect();
     format!(
         r#"{{"instructedAmount":{{"amount":"1234.56","currency":"EUR"}},"creditorName":"O'Brien Ltd.",
-        "remittanceInformationUnstructured":"Invoice 4711 of 2026-03-04, thank you; order by phone","endToEndId":"e2e-7f0f",
+        "remittanceInformationUnstructured":"Invoice 4711 of 2026-03-04, thank you; order by phone",
+        "endToEndId":"e2e-7f0f",
         "requestedExecutionDate":"2026-03-05",{}}}"#,
         parties.join(",")
     )
@@ -83,7 +85,8 @@ fn payment() -> String {
 fn bulk() -> String {
     let payment = |number: usize| {
         format!(
-            r#"{{"endToEndId":"e2e-{number:06}","amount":"{number}.50","currency":"EUR","creditorName":"Supplier No. {number} & Sons",
+            r#"{{"endToEndId":"e2e-{number:06}","amount":"{number}.50","currency":"EUR",
+            "creditorName":"Supplier No. {number} & Sons",
             "creditorIban":"DE89370400440532013000","bic":"COBADEFFXXX","date":"2026-03-05",
             "remittance":"Invoice {number} of March, customer 4711-{number}, please select union rate"}}"#
         )

@@ -105,7 +105,8 @@ fn rules_and_targets_are_left_out_for_the_rest_of_a_request() {
 #[test]
 fn later_directives_change_earlier_rules() {
     let rules = rules(
-        "SecRule ARGS \"@contains evil\" \"id:1,phase:2,pass\"\nSecRule ARGS \"@contains evil\" \"id:2,phase:2,pass,tag:t\"\n\
+        "SecRule ARGS \"@contains evil\" \"id:1,phase:2,pass\"\n\
+         SecRule ARGS \"@contains evil\" \"id:2,phase:2,pass,tag:t\"\n\
          SecRule ARGS \"@contains evil\" \"id:3,phase:2,pass\"\nSecRuleRemoveById 3\n\
          SecRuleUpdateTargetById 1 \"!ARGS:free\"\nSecRuleUpdateActionById 2 \"deny\"\n",
     );
@@ -126,7 +127,8 @@ fn every_step_counts_where_a_rule_says_so() {
 #[test]
 fn typed_parameters_count_but_are_not_looked_at() {
     let rules = rules(
-        "SecRule ARGS|ARGS_NAMES|REQUEST_BODY \"@rx evil\" \"id:1,phase:2,pass\"\nSecRule &ARGS \"@eq 2\" \"id:2,phase:2,pass\"\n",
+        "SecRule ARGS|ARGS_NAMES|REQUEST_BODY \"@rx evil\" \"id:1,phase:2,pass\"\n\
+         SecRule &ARGS \"@eq 2\" \"id:2,phase:2,pass\"\n",
     );
     let headers: &[(&str, &[u8])] = &[("content-type", b"application/x-www-form-urlencoded")];
     let asked = request("/", headers, b"a=evil&b=1");
@@ -141,7 +143,8 @@ fn typed_parameters_count_but_are_not_looked_at() {
 #[test]
 fn a_match_tells_where_and_how_much_and_never_what() {
     let rules = rules(
-        "SecRule ARGS \"@rx secret\\d+'\" \"id:1,phase:2,pass,msg:'Found %{MATCHED_VAR} of %{tx.n}',severity:ERROR,setvar:tx.n=2\"",
+        "SecRule ARGS \"@rx secret\\d+'\" \"id:1,phase:2,pass,\
+         msg:'Found %{MATCHED_VAR} of %{tx.n}',severity:ERROR,setvar:tx.n=2\"",
     );
     let headers: &[(&str, &[u8])] = &[("content-type", b"application/json")];
     let verdict = rules
@@ -192,7 +195,8 @@ fn exclusion(rules: &str, target: Option<&str>, expires: jiff::civil::Date) -> R
 
 #[test]
 fn an_exclusion_holds_until_its_end_and_has_an_owner() {
-    let text = "SecRule ARGS \"@contains evil\" \"id:1,phase:2,pass\"\nSecRule ARGS \"@contains evil\" \"id:2,phase:2,pass,tag:t\"\n";
+    let text = "SecRule ARGS \"@contains evil\" \"id:1,phase:2,pass\"\n\
+         SecRule ARGS \"@contains evil\" \"id:2,phase:2,pass,tag:t\"\n";
     let mut settings = settings();
     settings.exclusions = vec![
         exclusion("1", Some("ARGS:free"), date(2026, 3, 1)),
@@ -208,7 +212,8 @@ fn an_exclusion_holds_until_its_end_and_has_an_owner() {
 
 #[test]
 fn settings_replace_variables_and_cannot_smuggle_actions() {
-    let text = "SecRule &TX:limit \"@eq 0\" \"id:1,phase:1,pass,nolog,setvar:tx.limit=5\"\nSecRule TX:limit \"@eq 7\" \"id:2,phase:1,pass\"\n";
+    let text = "SecRule &TX:limit \"@eq 0\" \"id:1,phase:1,pass,nolog,setvar:tx.limit=5\"\n\
+        SecRule TX:limit \"@eq 7\" \"id:2,phase:1,pass\"\n";
     assert_eq!(told(&loaded(text, &settings()).unwrap().0, "/"), Vec::<u64>::new());
     assert_eq!(told(&loaded(text, &settings().with("limit", "7")).unwrap().0, "/"), vec![2]);
     assert!(loaded(text, &settings().with("limit", "7',deny,msg:'")).is_err());
@@ -217,7 +222,8 @@ fn settings_replace_variables_and_cannot_smuggle_actions() {
 #[test]
 fn phrases_come_from_files_and_a_missing_one_is_named() {
     let rules = rules(
-        "SecRule ARGS \"@pmFromFile words.data\" \"id:1,phase:2,pass,capture,chain\"\nSecRule TX:0 \"@streq BETA\" \"\"",
+        "SecRule ARGS \"@pmFromFile words.data\" \"id:1,phase:2,pass,capture,chain\"\n\
+         SecRule TX:0 \"@streq BETA\" \"\"",
     );
     assert_eq!(told(&rules, "/?a=xBETAx"), vec![1]);
     let missing = loaded("SecRule ARGS \"@pmFromFile none.data\" \"id:1\"", &settings()).unwrap_err();

@@ -17,7 +17,8 @@ fn outcome(text: &str) -> Report {
 /// A test file of one stage.
 fn stage(input: &str, output: &str) -> String {
     format!(
-        "rule_id: 942100\ntests:\n  - test_id: 1\n    stages:\n      - input: {{{input}}}\n        output: {{log: {{{output}}}}}\n"
+        "rule_id: 942100\ntests:\n  - test_id: 1\n    stages:\n\
+         \x20     - input: {{{input}}}\n        output: {{log: {{{output}}}}}\n"
     )
 }
 

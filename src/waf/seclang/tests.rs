@@ -13,7 +13,9 @@ fn rule(text: &str) -> RuleDecl {
 
 #[test]
 fn a_rule_goes_over_lines_and_keeps_the_backslashes_of_its_pattern() {
-    let text = "# a comment\n\nSecRule ARGS|!ARGS:token \"@rx a\\\"b\\x5c\\d\" \\\n    \"id:7,\\\n    phase:1,\\\n    t:none,t:lowercase,\\\n    msg:'one, \\'two\\'',deny\"\n";
+    let text = "# a comment\n\nSecRule ARGS|!ARGS:token \"@rx a\\\"b\\x5c\\d\" \\\n\
+        \"id:7,\\\n    phase:1,\\\n    t:none,t:lowercase,\\\n\
+        msg:'one, \\'two\\'',deny\"\n";
     let rule = rule(text);
     assert_eq!((rule.id, rule.phase, rule.links.len()), (7, 1, 1));
     assert_eq!(rule.links[0].place.line, 3);
