@@ -13,6 +13,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use domain::{Clock, Entropy, RequestId};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, HOST};
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method};
 use hyper::body::Body as _;
 use tower::ServiceBuilder;
@@ -147,12 +148,13 @@ async fn count(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next
 }
 
 async fn inspect(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next) -> Response {
-    match fault(&request, edge.max_body) {
-        None => next.run(request).await,
+    let id = id_of(&request);
+    let (parts, body) = request.into_parts();
+    match fault(&parts, edge.max_body) {
+        None => next.run(Request::from_parts(parts, body)).await,
         Some(refusal) => {
-            let id = id_of(&request);
             if let Refusal::BodyTooLarge(_) = refusal {
-                linger(request.into_body());
+                linger(body);
             }
             (edge.refuse)(refusal, id)
         }
@@ -206,20 +208,23 @@ pub(crate) fn id_of(request: &Request) -> RequestId {
     request.extensions().get::<RequestId>().copied().unwrap_or_default()
 }
 
-fn fault(request: &Request, max_body: usize) -> Option<Refusal> {
-    let method = request.method();
+/// What is wrong with the head of a request: its method, the spelling of its path, its `Host`,
+/// an encoded body, a body that is said to be too large.
+#[must_use]
+pub fn fault(request: &Parts, max_body: usize) -> Option<Refusal> {
+    let method = &request.method;
     if ![Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(method)
     {
         return Some(Refusal::Method);
     }
-    let path = request.uri().path().to_ascii_lowercase();
+    let path = request.uri.path().to_ascii_lowercase();
     let odd = ["%00", "%2f", "%5c", "%2e", "/../", "/./", "//", ";", "\\"];
     if odd.iter().any(|odd| path.contains(odd)) || path.ends_with("/..") || path.ends_with("/.") {
         return Some(Refusal::Path);
     }
-    let headers = request.headers();
+    let headers = &request.headers;
     let hosts = headers.get_all(HOST).iter().count();
-    if hosts > 1 || (hosts == 0 && request.uri().host().is_none()) {
+    if hosts > 1 || (hosts == 0 && request.uri.host().is_none()) {
         return Some(Refusal::Host);
     }
     if headers.contains_key(CONTENT_ENCODING) {

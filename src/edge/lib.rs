@@ -21,7 +21,7 @@ mod wire;
 
 pub use counters::{Closed, EdgeCounters};
 pub use filter::{Filter, Judgement, Objection, ObjectionKind};
-pub use hygiene::{EdgeConfig, Refusal, Refuse, linger, protect};
+pub use hygiene::{EdgeConfig, Refusal, Refuse, fault, linger, protect};
 pub use limits::PeerLimiter;
 pub use ocsp::{Fetched, HttpOcsp, OcspCache, OcspFailed, OcspSource};
 pub use peer::{PeerCertificate, PeerIdentity, Trust};

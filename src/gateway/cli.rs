@@ -37,6 +37,9 @@ pub enum Command {
     Banks(BanksArgs),
     /// The keys that sign id_tokens and webhooks.
     Keys(KeysArgs),
+    /// Rules that are data: tried without a gateway.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// The clients (TPPs) that are registered.
     Clients(ClientsArgs),
     /// Payments of which nobody but a person can find out what became of them.
@@ -561,6 +564,45 @@ pub enum PluginsCommand {
     },
 }
 
+/// Kinds of rules.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// The filter: what requests look like, and signatures of attacks.
+    #[command(subcommand)]
+    Waf(WafCommand),
+}
+
+/// What can be done with the rules of the filter.
+#[derive(Debug, Subcommand)]
+pub enum WafCommand {
+    /// Run the tests that lie beside rules: what each must find and must not.
+    Test {
+        /// Rules (*.conf) with tests/*.yaml.
+        #[arg(long, default_value = "policies/waf", value_name = "FOLDER")]
+        folder: PathBuf,
+    },
+    /// Run the regression tests of the OWASP Core Rule Set, and print the rate by category.
+    Crs {
+        /// A release: crs-setup.conf.example, rules/, tests/regression/tests/.
+        folder: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Play requests through the edge, short of the token check: lines of
+    /// {id, method, path, headers, body, expect: allow|block}.
+    Replay {
+        /// The file (JSON lines).
+        file: PathBuf,
+        /// A release of the Core Rule Set beside our own rules.
+        #[arg(long, value_name = "FOLDER")]
+        crs: Option<PathBuf>,
+        /// End with {total, right, wrong: [ids]}.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// Where clients are kept.
 #[derive(Debug, Args)]
 pub struct StoreArgs {
@@ -583,6 +625,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::ModelBanks(args) => commands::sandbox::run_banks(args).await,
         Command::Banks(args) => commands::banks::run(args.command).await,
         Command::Keys(args) => commands::keys::run(args.command),
+        Command::Policy(PolicyCommand::Waf(command)) => commands::waf::run(command),
         Command::Clients(args) => commands::clients::run(args.command).await,
         Command::Payments(args) => commands::payments::run(args.command).await,
         #[cfg(feature = "plugins")]

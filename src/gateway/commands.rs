@@ -15,3 +15,4 @@ mod profiles;
 mod register;
 mod replay;
 pub(crate) mod sandbox;
+pub(crate) mod waf;

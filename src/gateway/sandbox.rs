@@ -45,7 +45,7 @@ use software::SoftwareDirectory;
 use state::DataDir;
 
 use crate::demo::Client;
-use crate::filter::{FilterMode, GatewayFilter};
+use crate::filter::FilterMode;
 use crate::keys::Watch;
 use crate::plugged::Plugged;
 use crate::read;
@@ -274,7 +274,7 @@ impl Sandbox {
             clients: oauth::Clients::default(),
         };
         let tasks = TaskTracker::new();
-        let filter = GatewayFilter::of(options.filter, true)?;
+        let filter = listeners::filter(&options)?;
         let edge = |router: Router| protect(router, edge_config(&options, &counters, filter.clone()));
         let page_routes = oauth.page_routes().merge(published_seal::routes(&pki)?);
         let page_router = edge(with_fallbacks(page_routes));

@@ -12,6 +12,7 @@ use edge::{
 };
 
 use super::{API, PAGES, SandboxOptions, address, port_hint};
+use crate::filter::{GatewayFilter, MAX_BODY};
 use crate::read;
 
 /// Bound sockets, and the files that their TLS comes from.
@@ -97,6 +98,13 @@ async fn bind(
     Listener::bind(address, tls, config).await.with_context(|| port_hint(address))
 }
 
+/// What looks into requests, if anything does.
+pub(super) fn filter(options: &SandboxOptions) -> anyhow::Result<Option<Arc<dyn Filter>>> {
+    let today = domain::utc_day(options.clock.now());
+    let filter = GatewayFilter::of(options.filter, true, None, today)?;
+    Ok(filter.map(|filter| -> Arc<dyn Filter> { Arc::new(filter) }))
+}
+
 /// How requests are treated on both.
 pub(super) fn edge_config(
     options: &SandboxOptions,
@@ -107,7 +115,7 @@ pub(super) fn edge_config(
     let burst = per_second.saturating_add(options.peer_rate);
     EdgeConfig {
         refuse: web::refuse,
-        max_body: 256 * 1024,
+        max_body: MAX_BODY,
         deadline: Duration::from_secs(30),
         body_timeout: Duration::from_secs(15),
         counters: Arc::clone(counters),

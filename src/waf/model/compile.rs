@@ -243,6 +243,8 @@ fn leaf(schema: &Map<String, Value>) -> Leaf {
     match word("x-waf-class") {
         Some("url") => return Leaf::Address,
         Some("json") => return Leaf::Json,
+        // Nobody looks into a password, which may be anything.
+        Some("secret") => return Leaf::Typed,
         Some("text") => return Leaf::Free,
         _ => {}
     }

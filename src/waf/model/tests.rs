@@ -136,7 +136,11 @@ fn bodies_are_those_of_the_description() {
     assert_json(&long, &["value body/text"]);
     let other = judged("POST", "/v1/things", None, "text/plain", "x");
     assert_eq!(told(&other), ["media_type header/content-type"]);
-    let unwanted = judged("GET", "/v1/things/t1", None, "application/json", "{}");
+    assert_eq!(
+        told(&judged("POST", "/v1/things:check", None, "application/json", " {} ")),
+        Vec::<String>::new()
+    );
+    let unwanted = judged("GET", "/v1/things/t1", None, "application/json", "{\"a\":1}");
     assert_eq!(told(&unwanted), ["media_type header/content-type"]);
 }
 

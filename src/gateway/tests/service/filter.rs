@@ -62,6 +62,70 @@ async fn what_is_not_described_goes_no_further() {
     gw.sandbox.stop().await;
 }
 
+/// What no form tells is looked into: an attack is refused, and nothing says why; a name is a name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attack_in_a_free_text_is_refused() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let saying = |name: &str, text: &str| {
+        order(|order| {
+            order["creditor"]["name"] = json!(name);
+            order["remittance"]["unstructured"] = json!([text]);
+        })
+    };
+    for text in [
+        "x' UNION SELECT username, password FROM users--",
+        "<img src=x onerror=alert(1)>",
+        "../../../etc/passwd",
+    ] {
+        let refused = ordered(&tpp, &own, &saying("Corner Bookshop", text)).await;
+        assert_problem(&refused, 403, "request.suspicious");
+        assert_eq!(
+            (refused.text("/outcome"), refused.json()["errors"].is_null()),
+            ("not_executed".into(), true)
+        );
+    }
+    ordered(&tpp, &own, &saying("Conor O'Brien & Sons", "Union fees; order by May"))
+        .await
+        .expect(201)
+        .unwrap();
+    gw.sandbox.stop().await;
+}
+
+/// `policy waf` tries rules and requests without a gateway: what is to pass passes, what is to
+/// be refused is, and a request that is judged otherwise is named.
+#[test]
+fn requests_are_played_through_the_edge_by_a_command() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_consentry"))
+            .args(["policy", "waf"])
+            .args(arguments)
+            .current_dir(root)
+            .output()
+            .unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (well, told) = run(&["test"]);
+    assert!(well && told.ends_with(" 0 judged wrongly\n"), "{told}");
+    let (well, told) = run(&["replay", "policies/waf/tests/requests.jsonl", "--json"]);
+    assert!(well, "{told}");
+    let told: Value = serde_json::from_str(told.trim()).unwrap();
+    assert!(
+        told["total"].as_u64().unwrap() > 60 && told["total"] == told["right"] && told["wrong"] == json!([])
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("requests.jsonl");
+    let line = |id: &str, path: &str, expect: &str| json!({ "id": id, "method": "GET", "path": path, "expect": expect });
+    let lines =
+        [line("a", "/v1/payments", "block"), line("b", "/.env", "block"), line("c", "/v1/\u{1}", "allow")];
+    std::fs::write(&file, lines.map(|line| line.to_string()).join("\n")).unwrap();
+    let (well, told) = run(&["replay", file.to_str().unwrap(), "--json"]);
+    let told: Value = serde_json::from_str(told.trim()).unwrap();
+    assert_eq!((well, told), (false, json!({ "total": 3, "right": 1, "wrong": ["a", "c"] })));
+}
+
 /// In a sandbox a request passes that would be refused, and its answer says why.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sandbox_says_what_will_be_refused() {
@@ -86,7 +150,7 @@ async fn a_sandbox_says_what_will_be_refused() {
 async fn the_authorization_server_answers_itself() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
-    let form = [("grant_type", "' or 1=1"), ("unheard_of", "x")];
+    let form = [("grant_type", "what <else>"), ("unheard_of", "x")];
     let answer = tpp.authenticated("token_endpoint", &form).await.unwrap();
     assert_eq!((answer.status.as_u16(), answer.text("/error")), (400, "unsupported_grant_type".into()));
     gw.sandbox.stop().await;
