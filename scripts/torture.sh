@@ -76,10 +76,12 @@ if has redis-server; then
     echo '#!/bin/sh'
     echo 'case "$1" in'
     printf 'kill) kill -9 "$(cat %s/redis.pid)" 2>/dev/null || true ;;\n' "$run"
-    printf 'start) redis-server --bind 127.0.0.1 --port %s --dir %s --pidfile %s/redis.pid --daemonize yes --save "" --appendonly no\n' \
+    # Its port may still be the former one's, and before it has written its number it could not
+    # be killed.
+    printf 'start) until redis-cli -p %s ping >/dev/null 2>&1; do\n' "$redis_port"
+    printf '  redis-server --bind 127.0.0.1 --port %s --dir %s --pidfile %s/redis.pid --daemonize yes --save "" --appendonly no >/dev/null\n' \
       "$redis_port" "$run" "$run"
-    # Killed before it has written its number, it could not be killed.
-    printf '  until redis-cli -p %s ping >/dev/null 2>&1; do :; done ;;\n' "$redis_port"
+    printf 'done ;;\n'
     echo 'esac'
   } >"$redis_tool"
   chmod 755 "$redis_tool"

@@ -44,7 +44,7 @@ use table::{Findings, Table};
 const DIALECTS: &[&str] = &["uk-open-banking", "berlin-group", "stet", "polish-api"];
 
 /// The versions of standards that a profile may name.
-const VERSIONS: &[&str] = &["1.3", "1.4", "2.1", "3.1", "4.0"];
+const VERSIONS: &[&str] = &["1.3", "1.4", "2.1", "3.0", "3.1", "4.0"];
 
 /// Stands for what the operator gives.
 const FROM_DEPLOYMENT: &str = "deployment";

@@ -1,4 +1,4 @@
-//! PolishAPI 2.1.1: every request is a POST with a header inside its body, and
+//! PolishAPI 2.1.1, and 3.0 by the same words below its own addresses: every request is a POST with a header inside its body, and
 //! signed. The PSU's authorization makes the consent, named by us, and the code
 //! it gives is redeemed at a token endpoint that speaks JSON.
 //!
@@ -31,8 +31,10 @@ use crate::payees::EpcPayees;
 use crate::status::{after, parsed};
 use crate::tree::Tree;
 
-/// How addresses name the version, once before and once after the service.
+/// How addresses name version 2.1.1, once before and once after the service.
 const VERSION: &str = "v2_1_1.1";
+/// How they name version 3.0.
+const VERSION_3: &str = "v3_0.1";
 /// Hundreds of nanoseconds from the start of UUID time (1582-10-15) to 1970.
 const GREGORIAN_OFFSET: u64 = 0x01B2_1DD2_1381_4000;
 
@@ -98,7 +100,8 @@ enum Inside {
 }
 
 fn address(api: &ApiBase, service: &str, operation: &str) -> Url {
-    api.join(&[service, VERSION, operation])
+    let version = if api.version == "3.0" { VERSION_3 } else { VERSION };
+    api.join(&[service, version, operation])
 }
 
 /// The request's identifier in the version the standard wants: time-based, with

@@ -20,6 +20,9 @@ const DESCRIPTIONS: [&str; 2] =
 /// What orders are posted to begins with one of these.
 const ORDERS: [&str; 3] = ["/v1/payments", "/v1/payment-batches", "/v1/mandates/"];
 
+/// The rule by which a body is not what its content type says.
+const UNREADABLE: u64 = 9_100_010;
+
 /// What becomes of a request that the filter has something against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum FilterMode {
@@ -70,9 +73,9 @@ impl GatewayFilter {
         request: &Parts,
         headers: &[(&str, &[u8])],
         body: &[u8],
-        judged: Judged,
+        judged: &Judged,
     ) -> Option<Objection> {
-        let typed = Typed::parameters(judged.typed);
+        let typed = Typed::parameters(judged.typed.clone());
         let typed = if judged.whole_body { typed.with_whole_body() } else { typed };
         let peer = request.extensions.get::<PeerIdentity>().map(|peer| peer.address.ip());
         let asked = waf::Request {
@@ -85,6 +88,8 @@ impl GatewayFilter {
         };
         let objection = |kind, reason| Objection { kind, reason, place: String::new() };
         match self.rules.inspect(&asked, &typed) {
+            // Its handler says so, in words of its own.
+            Ok(verdict) if judged.answers_itself && verdict.refused_by == Some(UNREADABLE) => None,
             Ok(verdict) if verdict.blocked => {
                 let rules = verdict.rules();
                 tracing::warn!(?rules, score = verdict.score, "A request looks like an attack");
@@ -127,7 +132,7 @@ impl Filter for GatewayFilter {
         let mut objections: Vec<_> = deviations.into_iter().filter(told).map(objection).collect();
         let mut refused = !objections.is_empty() && !judged.answers_itself;
         if !(refused && self.refuse)
-            && let Some(attack) = self.signatures(request, &headers, body, judged)
+            && let Some(attack) = self.signatures(request, &headers, body, &judged)
         {
             objections.insert(0, attack);
             refused = true;

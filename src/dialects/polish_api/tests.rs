@@ -76,6 +76,21 @@ fn a_consent_is_asked_for_with_all_that_it_allows() {
     assert!(request.header_text("authorization").is_none() && body["requestHeader"].get("token").is_none());
 }
 
+/// Version 3.0 has addresses of its own and the same words.
+#[test]
+fn an_address_names_the_version_twice() {
+    let token = token();
+    let asked = |base: &str, version: &str| {
+        let mut profile = profile();
+        profile.accounts_api = Some(ApiBase { url: base.parse().unwrap(), version: version.into() });
+        let cx = CallContext { access_token: Some(&token), ..context(&profile) };
+        AccountInformation::accounts(&PolishApi, &cx).unwrap().url.to_string()
+    };
+    assert_eq!(asked(BASE, "2.1"), format!("{BASE}/accounts/v2_1_1.1/getAccounts"));
+    let third = "https://api.bank.example/v3_0.1";
+    assert_eq!(asked(third, "3.0"), format!("{third}/accounts/v3_0.1/getAccounts"));
+}
+
 /// RFC 4122 section 4.1.3: version 1, as the standard wants; the same in header and body.
 #[test]
 fn a_request_is_named_by_time_in_header_and_body() {

@@ -34,7 +34,7 @@ const EVERYTHING: &str = r#"
     quirks = [{ name = "consent-settles", at = ["aisp.consent"], versions = ["4.0"], evidence = "tests", seconds = 3 }]
     accounts_api = { use = "4.0", "1.3" = "https://b.example/1", "3.1" = "https://b.example/3", "4.0" = "https://b.example/4" }
     payments_api = { use = "4.0", "1.3" = "https://b.example/1", "3.1" = "https://b.example/3", "4.0" = "https://b.example/4" }
-    funds_api = { use = "4.0", "1.3" = "https://b.example/1", "1.4" = "https://b.example/5", "2.1" = "https://b.example/2", "3.1" = "https://b.example/3", "4.0" = "https://b.example/4" }
+    funds_api = { use = "4.0", "1.3" = "https://b.example/1", "1.4" = "https://b.example/5", "2.1" = "https://b.example/2", "3.0" = "https://b.example/6", "3.1" = "https://b.example/3", "4.0" = "https://b.example/4" }
     recurring_api = { use = "4.0", "1.3" = "https://b.example/1", "3.1" = "https://b.example/3", "4.0" = "deployment" }
     payee_verification = { address = "https://b.example/cop", requesting_bic = "EXMPGB2L" }
     bank_codes = ["20-00-00"]
