@@ -18,7 +18,7 @@ use crate::support::{DECOUPLED, EU, POLISH, STET, TestGateway, UK, parameter};
 /// [module: ensure-registered-redirect-uri]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_only_looks_like_the_registered_one_is_refused() {
-    let gw = TestGateway::start().await;
+    let gw = TestGateway::that_reports().await;
     let tpp = gw.tpp().await;
     let (host, path) = ("fintech.consentry.example", "/return");
     let now = gw.clock.now().as_second();
@@ -280,7 +280,7 @@ async fn the_psu_is_present_by_the_header_for_it_only() {
 /// be cached, and say nothing back of what came.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_says_nothing_back_of_what_came() {
-    let gw = TestGateway::start().await;
+    let gw = TestGateway::that_reports().await;
     let tpp = gw.tpp().await;
     let marker = "m\u{e4}rker\r\nx<script>";
     for (endpoint, form) in [

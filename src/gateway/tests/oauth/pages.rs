@@ -7,7 +7,9 @@ use serde_json::json;
 use url::Url;
 
 use crate::fintech::{metadata, push, registered, request};
-use crate::pages_person::{at, by_hand, form_token, html, journey, look, opened, payment, send};
+use crate::pages_person::{
+    at, by_hand, by_hand_unfiltered, form_token, html, journey, look, opened, payment, send,
+};
 use crate::support::{TestGateway, UK, parameter};
 
 /// RFC 9700 §4.7, §4.16 (AS8, AS21): pages are framed by nobody, run no script, are
@@ -44,7 +46,7 @@ async fn pages_cannot_be_framed_scripted_or_cached() {
 /// RFC 7591 §5 (AS29): the client's name is shown, as text.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hostile_client_name_is_shown_as_text() {
-    let gw = by_hand().await;
+    let gw = by_hand_unfiltered().await;
     let tpp = gw.tpp().await;
     let name = "<script>alert(1)</script>\" onload='x' &amp;";
     let client = registered(&tpp.http, &tpp, &metadata(&json!({ "client_name": name }))).await;

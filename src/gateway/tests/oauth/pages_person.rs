@@ -1,5 +1,6 @@
 //! A person at our pages, in tests: opens what was pushed, reads and sends forms.
 
+use consentry::FilterMode;
 use consentry::demo::{Answer, Browser, Tpp, verifier};
 use http::Method;
 use url::Url;
@@ -9,6 +10,12 @@ use crate::support::{TestGateway, Wanted};
 /// A gateway at whose pages nobody decides but the test.
 pub async fn by_hand() -> TestGateway {
     TestGateway::wanted(Wanted { auto_approve: false, ..Wanted::default() }).await
+}
+
+/// The same, for what would be refused before a page sees it.
+pub async fn by_hand_unfiltered() -> TestGateway {
+    let wanted = Wanted { auto_approve: false, filter: FilterMode::Report, ..Wanted::default() };
+    TestGateway::wanted(wanted).await
 }
 
 /// The same, with a clock that stands still.

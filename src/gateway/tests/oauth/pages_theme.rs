@@ -4,7 +4,7 @@ use consentry::demo::{Tpp, verifier};
 use serde_json::{Value, json};
 
 use crate::fintech::{PAR, assert_error, metadata, registered, request};
-use crate::pages_person::{at, by_hand, html, link, look, opened};
+use crate::pages_person::{at, by_hand, by_hand_unfiltered, html, link, look, opened};
 
 /// Where a journey of another client begins.
 async fn journey_of(tpp: &Tpp, changes: &Value) -> (String, String) {
@@ -49,7 +49,7 @@ async fn the_page_shows_the_clients_links_and_its_name_in_the_readers_language()
 /// WCAG 2.2 §1.4.3: a client's colour must be readable on every paper of ours.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_theme_that_cannot_be_read_is_not_registered() {
-    let gw = by_hand().await;
+    let gw = by_hand_unfiltered().await;
     let tpp = gw.tpp().await;
     let endpoint = tpp.endpoint("registration_endpoint").unwrap();
     for theme in [

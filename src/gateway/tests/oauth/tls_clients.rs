@@ -79,7 +79,7 @@ async fn the_organisation_of_a_client_is_that_of_its_certificate() {
 /// RFC 8705 §2.1.2, RFC 7591 §3.2.2 (C2): what cannot work is refused at registration.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn metadata_that_cannot_work_is_refused() {
-    let gw = TestGateway::start().await;
+    let gw = TestGateway::that_reports().await;
     let tpp = gw.tpp().await;
     let endpoint = tpp.endpoint("registration_endpoint").unwrap();
     for changes in [
