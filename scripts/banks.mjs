@@ -75,6 +75,27 @@ const deviation = ([, variant, word]) => {
   const strict = of.some(({ how }) => how === 'fails') ? 'fails' : 'passes';
   return `| \`${word}\` | ${strict} | ${of.map(link).join('<br>')} | ${[...new Set(of.map(outcome))].join(', ')} |`;
 };
+// The catalogue of deviations that were met at banks: which rules, key or habit of ours meets each.
+const catalogue = JSON.parse(readFileSync(path.join(root, 'conformance/quirks/quirks.json'), 'utf8'));
+const byRules = { file: 'src/dialects/selftest/quirks.rs', test: 'rules_meet_each_deviation_and_a_strict_profile_does_not' };
+const sources = new Map();
+const hasTest = ({ file, test }) => {
+  if (!sources.has(file)) sources.set(file, readFileSync(path.join(root, file), 'utf8'));
+  return new RegExp(`fn ${test}\\b`).test(sources.get(file));
+};
+const words = { rule: 'rules', key: 'profile', always: 'always', not: '**not**' };
+const quirk = ({ id, what, met, by, tests }) => {
+  const of = (tests ?? (met === 'not' ? [] : [null])).map((name) => {
+    if (name === null) return byRules;
+    const [file, test] = name.split('::');
+    return { file, test };
+  });
+  for (const test of of.filter((test) => !hasTest(test))) wrong.push(`${id} names ${test.test} of ${test.file}, which is no test`);
+  const how = met === 'key' ? by.split(', ').map((key) => `\`${key}\``).join(', ') : by.split(', ').map((name) => (name.startsWith('xx-') ? `\`${name}\`` : name)).join(', ');
+  const results = [...new Set(of.map(outcome))].join(', ') || '–';
+  return `| ${id} | ${what} | ${words[met]} | ${how} | ${of.map(link).join('<br>') || '–'} | ${results} |`;
+};
+const tally = (met) => catalogue.filter((entry) => entry.met === met).length;
 const columns = facts.connections.map(({ standard, approach }) => `${standard}<br>${approach}`).join(' | ');
 // As the test asserts it where the recordings are.
 const recorded = readFileSync(path.join(root, 'src/dialects/recorded/tests.rs'), 'utf8');
@@ -102,6 +123,17 @@ the deviation gets through.
 | Deviation | Strict | Test | Result |
 |---|---|---|---|
 ${names.map(deviation).join('\n')}
+
+## What was met at real banks
+
+${catalogue.length} deviations of real banks were collected. ${tally('always')} are met always, ${tally('key')} by a key of the
+profile, ${tally('rule')} by rules that a profile states; ${tally('not')} are not met, and the table says why. The
+rules of each, with their tests, are profiles to copy from: \`conformance/quirks\`. A brand of
+these files passes with its rules and fails without them.
+
+| | Deviation | Met | By | Test | Result |
+|---|---|---|---|---|---|
+${catalogue.map(quirk).join('\n')}
 
 ## What banks really sent
 
