@@ -79,8 +79,8 @@ pub(crate) struct Risk {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StructuredReference {
-    /// At most 35 characters.
-    #[schema(max_length = 35)]
+    /// At most 35 SEPA characters.
+    #[schema(max_length = 35, pattern = "^[A-Za-z0-9/?:().,'+ -]{1,35}$")]
     reference: String,
 }
 

@@ -57,6 +57,11 @@ async fn yes_and_no(bank: &str, currency: &str, there: &str, more: &str) {
         ];
         assert!(members.iter().all(|member| known.contains(member)), "{members:?}");
     }
+    // A name of one's own for a question is any line of text.
+    let amount = json!({ "amount": there, "currency": currency });
+    let body = json!({ "consent_id": given.consent, "amount": amount, "reference": "Kasse № 7 & Söhne" });
+    let answer = tpp.post(&given.token, "/v1/funds-confirmations", &body).await.unwrap();
+    assert_eq!(answer.expect(200).unwrap().text("/reference"), "Kasse № 7 & Söhne");
     gw.sandbox.stop().await;
 }
 
@@ -277,7 +282,7 @@ async fn nothing_is_answered_without_the_role_the_consent_and_a_token_of_it() {
 /// why, and no answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_question_that_cannot_be_answered_says_why() {
-    let gw = TestGateway::start().await;
+    let gw = TestGateway::that_reports().await;
     let tpp = issuer(&gw).await;
     let given = given(&tpp, UK, gw.person()).await.unwrap();
     let foreign = ask(&tpp, &given, "1.00", "EUR").await;

@@ -126,6 +126,23 @@ fn requests_are_played_through_the_edge_by_a_command() {
     assert_eq!((well, told), (false, json!({ "total": 3, "right": 1, "wrong": ["a", "c"] })));
 }
 
+/// The edge refuses nothing that a handler takes: separators in account numbers, any post code.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_handlers_take_the_edge_lets_through() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("payments").await.unwrap();
+    let spelled = order(|order| {
+        order["creditor_account"] = json!({ "sort_code_account_number": { "sort_code": "99 - 00 - 11", "account_number": "2000-00 18" } });
+    });
+    ordered(&tpp, &own, &spelled).await.expect(201).unwrap();
+    let goods = order(|order| {
+        order["risk"] = json!({ "delivery_address": { "country": "JP", "post_code": "〒100-0001", "town_name": "東京" } });
+    });
+    ordered(&tpp, &own, &goods).await.expect(201).unwrap();
+    gw.sandbox.stop().await;
+}
+
 /// In a sandbox a request passes that would be refused, and its answer says why.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sandbox_says_what_will_be_refused() {
