@@ -1,5 +1,7 @@
 //! What looks into whole requests before anybody acts on them.
 
+use std::fmt;
+
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
@@ -39,6 +41,20 @@ pub struct Objection {
     pub place: String,
 }
 
+impl fmt::Display for Objection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}:{}", self.reason, self.kind.part(), self.place)
+    }
+}
+
+impl Judgement {
+    /// All objections, in one line.
+    #[must_use]
+    pub fn told(&self) -> String {
+        self.objections.iter().map(Objection::to_string).collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Kinds of objections, which decide how a refusal is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObjectionKind {
@@ -66,8 +82,7 @@ pub enum ObjectionKind {
 
 impl ObjectionKind {
     /// The part of a request that it is about.
-    #[must_use]
-    pub fn part(self) -> &'static str {
+    fn part(self) -> &'static str {
         match self {
             Self::Path | Self::Resource => "path",
             Self::Method => "method",
@@ -91,17 +106,22 @@ pub(crate) async fn filtered(
     filter: &dyn Filter,
     max_body: usize,
     request: Request,
-) -> Result<(Request, Vec<Objection>), Refusal> {
+) -> Result<(Request, Judgement), Refusal> {
     let (parts, body) = request.into_parts();
     let body = whole(body, max_body).await?;
     let judgement = filter.judge(&parts, &body);
     if judgement.refused {
         return Err(Refusal::Filtered(judgement));
     }
-    Ok((Request::from_parts(parts, Body::from(body)), judgement.objections))
+    Ok((Request::from_parts(parts, Body::from(body)), judgement))
 }
 
-async fn whole(mut body: Body, most: usize) -> Result<Bytes, Refusal> {
+/// A whole body of at most so many bytes, however it is announced.
+///
+/// # Errors
+///
+/// [`Refusal::BodyTooLarge`], or [`Refusal::BodyEndedEarly`].
+pub async fn whole(mut body: Body, most: usize) -> Result<Bytes, Refusal> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return Err(Refusal::BodyEndedEarly) };
@@ -116,11 +136,9 @@ async fn whole(mut body: Body, most: usize) -> Result<Bytes, Refusal> {
 }
 
 /// Writes into the answer what a stricter filter would have refused.
-pub(crate) fn report(objections: &[Objection], response: &mut Response) {
-    let told: Vec<String> =
-        objections.iter().map(|one| format!("{} {}:{}", one.reason, one.kind.part(), one.place)).collect();
+pub(crate) fn report(judgement: &Judgement, response: &mut Response) {
     // Names that a sender chose may hold what no header can.
-    let told: String = told.join(", ").chars().filter(|c| (' '..='~').contains(c)).take(1_000).collect();
+    let told: String = judgement.told().chars().filter(|c| (' '..='~').contains(c)).take(1_000).collect();
     if let Ok(value) = HeaderValue::from_str(&told) {
         response.headers_mut().insert(REPORT, value);
     }

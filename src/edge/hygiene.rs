@@ -166,10 +166,10 @@ async fn look_into(State(edge): State<Arc<EdgeConfig>>, request: Request, next: 
     let Some(filter) = &edge.filter else { return next.run(request).await };
     let id = id_of(&request);
     match filtered(filter.as_ref(), edge.max_body, request).await {
-        Ok((request, objections)) => {
+        Ok((request, judgement)) => {
             let mut response = next.run(request).await;
-            if !objections.is_empty() {
-                report(&objections, &mut response);
+            if !judgement.objections.is_empty() {
+                report(&judgement, &mut response);
             }
             response
         }
@@ -183,7 +183,7 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Reads what is left of a refused body, within bounds. A connection that is
 /// closed on a peer that still sends is reset, and the answer may be lost with it.
-pub fn linger(body: Body) {
+pub(crate) fn linger(body: Body) {
     tokio::spawn(tokio::time::timeout(LINGER, discard(body)));
 }
 

@@ -20,8 +20,8 @@ mod tls;
 mod wire;
 
 pub use counters::{Closed, EdgeCounters};
-pub use filter::{Filter, Judgement, Objection, ObjectionKind};
-pub use hygiene::{EdgeConfig, Refusal, Refuse, fault, linger, protect};
+pub use filter::{Filter, Judgement, Objection, ObjectionKind, whole};
+pub use hygiene::{EdgeConfig, Refusal, Refuse, fault, protect};
 pub use limits::PeerLimiter;
 pub use ocsp::{Fetched, HttpOcsp, OcspCache, OcspFailed, OcspSource};
 pub use peer::{PeerCertificate, PeerIdentity, Trust};

@@ -10,7 +10,7 @@ use domain::Date;
 use edge::{Filter, Judgement, Objection, ObjectionKind, PeerIdentity};
 use http::Method;
 use http::request::Parts;
-use waf::model::{Asked, Deviation, Judged, Model, Reason};
+use waf::model::{Asked, Deviation, Judged, Model, Part, Reason};
 use waf::{RuleSet, Settings, Sources, Typed};
 
 /// The interfaces that there are.
@@ -73,9 +73,9 @@ impl GatewayFilter {
         request: &Parts,
         headers: &[(&str, &[u8])],
         body: &[u8],
-        judged: &Judged,
+        judged: Judged<'_>,
     ) -> Option<Objection> {
-        let typed = Typed::parameters(judged.typed.clone());
+        let typed = Typed::parameters(judged.typed);
         let typed = if judged.whole_body { typed.with_whole_body() } else { typed };
         let peer = request.extensions.get::<PeerIdentity>().map(|peer| peer.address.ip());
         let asked = waf::Request {
@@ -125,14 +125,13 @@ impl Filter for GatewayFilter {
         });
         // Which header is wanted, and what for, its reader tells.
         let told = |deviation: &Deviation| {
-            let of_header = deviation.place.starts_with("header/");
-            !(of_header && matches!(deviation.reason, Reason::Missing | Reason::Value))
+            deviation.part != Part::Header || !matches!(deviation.reason, Reason::Missing | Reason::Value)
         };
         let deviations = std::mem::take(&mut judged.deviations);
         let mut objections: Vec<_> = deviations.into_iter().filter(told).map(objection).collect();
         let mut refused = !objections.is_empty() && !judged.answers_itself;
         if !(refused && self.refuse)
-            && let Some(attack) = self.signatures(request, &headers, body, &judged)
+            && let Some(attack) = self.signatures(request, &headers, body, judged)
         {
             objections.insert(0, attack);
             refused = true;
@@ -144,76 +143,16 @@ impl Filter for GatewayFilter {
 }
 
 fn objection(deviation: Deviation) -> Objection {
-    let (part, place) = match deviation.place.split_once('/') {
-        Some((part, _)) if part == "body" => (part, deviation.place.trim_start_matches("body").to_owned()),
-        Some((part, name)) => (part, name.to_owned()),
-        None => (deviation.place.as_str(), String::new()),
-    };
-    let kind = match (deviation.reason, part) {
+    let Deviation { reason, part, place } = deviation;
+    let kind = match (reason, part) {
         (Reason::Path, _) => ObjectionKind::Path,
-        (Reason::Method, _) => ObjectionKind::Method,
         (Reason::MediaType, _) => ObjectionKind::MediaType,
-        (Reason::Malformed | Reason::TooDeep, "body") if place.is_empty() => ObjectionKind::Malformed,
-        (_, "path") => ObjectionKind::Resource,
-        (_, "query") => ObjectionKind::Query,
-        (_, "header") => ObjectionKind::Header,
-        _ => ObjectionKind::Body,
+        (Reason::Malformed | Reason::TooDeep, Part::Body) if place.is_empty() => ObjectionKind::Malformed,
+        (_, Part::Path) => ObjectionKind::Resource,
+        (_, Part::Method) => ObjectionKind::Method,
+        (_, Part::Query) => ObjectionKind::Query,
+        (_, Part::Header) => ObjectionKind::Header,
+        (_, Part::Body) => ObjectionKind::Body,
     };
-    Objection { kind, reason: deviation.reason.code(), place }
-}
-
-/// One request of a file that is played through the edge.
-#[derive(Debug, serde::Deserialize)]
-pub(crate) struct Replayed {
-    /// Its name in the report.
-    pub(crate) id: String,
-    /// The method.
-    pub(crate) method: String,
-    /// Path and query.
-    pub(crate) path: String,
-    /// Names and values.
-    #[serde(default)]
-    pub(crate) headers: serde_json::Map<String, serde_json::Value>,
-    /// The body.
-    #[serde(default)]
-    pub(crate) body: Option<String>,
-    /// `allow` or `block`.
-    pub(crate) expect: String,
-}
-
-/// Largest body in bytes.
-pub(crate) const MAX_BODY: usize = 256 * 1024;
-
-impl Replayed {
-    /// What the edge, short of the token check, says of it: `allow`, or why it is refused.
-    pub(crate) fn through(&self, filter: &GatewayFilter) -> Result<(), String> {
-        let body = Bytes::from(self.body.clone().unwrap_or_default());
-        if body.len() > MAX_BODY {
-            return Err("body".to_owned());
-        }
-        let mut request = http::Request::builder().method(self.method.as_str()).uri(self.path.as_str());
-        for (name, value) in &self.headers {
-            let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-            for value in values {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                request = request.header(name.as_str(), text);
-            }
-        }
-        if !self.headers.keys().any(|name| name.eq_ignore_ascii_case("host")) {
-            request = request.header("host", "gateway.example");
-        }
-        // What no HTTP library takes, the listener does not take either.
-        let (parts, ()) = request.body(()).map_err(|_| "malformed".to_owned())?.into_parts();
-        if let Some(refusal) = edge::fault(&parts, MAX_BODY) {
-            return Err(format!("{refusal:?}"));
-        }
-        let judgement = filter.judge(&parts, &body);
-        if !judgement.refused {
-            return Ok(());
-        }
-        let told = judgement.objections.iter();
-        let told: Vec<_> =
-            told.map(|one| format!("{} {}:{}", one.reason, one.kind.part(), one.place)).collect();
-        Err(told.join(", "))
-    }
+    Objection { kind, reason: reason.code(), place }
 }

@@ -188,6 +188,8 @@ impl Sandbox {
     ///
     /// What is in the way, and what to do about it.
     pub async fn start(options: SandboxOptions) -> anyhow::Result<Self> {
+        // Beside the rest of the start: compiling the interface and the rules takes a while.
+        let filter = listeners::filter(&options);
         // What the operator brings along, before anything is written.
         let shelf = if options.embedded_banks { Registry::embedded } else { Registry::new };
         let registry = Arc::new(shelf(dialects::all()));
@@ -274,7 +276,7 @@ impl Sandbox {
             clients: oauth::Clients::default(),
         };
         let tasks = TaskTracker::new();
-        let filter = listeners::filter(&options)?;
+        let filter = filter.await??;
         let edge = |router: Router| protect(router, edge_config(&options, &counters, filter.clone()));
         let page_routes = oauth.page_routes().merge(published_seal::routes(&pki)?);
         let page_router = edge(with_fallbacks(page_routes));

@@ -55,8 +55,25 @@ pub struct Asked<'a> {
 pub struct Deviation {
     /// How.
     pub reason: Reason,
-    /// Where: `query/limit`, `body/amount/currency`; never a value.
+    /// In which part of it.
+    pub part: Part,
+    /// Where in that: a name, or in a body a JSON pointer; empty for the whole. Never a value.
     pub place: String,
+}
+
+/// A part of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The path, and what stands in it.
+    Path,
+    /// The method.
+    Method,
+    /// The query.
+    Query,
+    /// The headers.
+    Header,
+    /// The body.
+    Body,
 }
 
 /// How a request leaves the model.
@@ -108,9 +125,9 @@ impl Reason {
 
 /// What the model has to say of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Judged {
+pub struct Judged<'m> {
     /// The operation that it is, by its name in the description.
-    pub operation: Option<String>,
+    pub operation: Option<&'m str>,
     /// Its handler tells of deviations, in the words of its own standard (`x-answers-itself`).
     pub answers_itself: bool,
     /// Where it leaves the model; at most eight.
@@ -122,9 +139,9 @@ pub struct Judged {
     pub whole_body: bool,
 }
 
-impl Judged {
-    fn note(&mut self, reason: Reason, place: impl Into<String>) {
-        let deviation = Deviation { reason, place: place.into() };
+impl Judged<'_> {
+    fn note(&mut self, reason: Reason, part: Part, place: impl Into<String>) {
+        let deviation = Deviation { reason, part, place: place.into() };
         if self.deviations.len() < MOST_TOLD && !self.deviations.contains(&deviation) {
             self.deviations.push(deviation);
         }
@@ -219,106 +236,106 @@ impl Model {
 
     /// Holds a request against the model.
     #[must_use]
-    pub fn judge(&self, asked: &Asked<'_>) -> Judged {
+    pub fn judge(&self, asked: &Asked<'_>) -> Judged<'_> {
         let mut judged = Judged::default();
         let (number, parameters) = match self.routes.find(asked.method, asked.path) {
             Routed::Found(number, parameters) => (number, parameters),
             Routed::NoMethod => {
-                judged.note(Reason::Method, "method");
+                judged.note(Reason::Method, Part::Method, "");
                 return judged;
             }
             Routed::NoPath => {
-                judged.note(Reason::Path, "path");
+                judged.note(Reason::Path, Part::Path, "");
                 return judged;
             }
             Routed::Encoding => {
-                judged.note(Reason::Encoding, "path");
+                judged.note(Reason::Encoding, Part::Path, "");
                 return judged;
             }
         };
         let Some(operation) = self.operations.get(number) else { return judged };
-        judged.operation = Some(operation.id.clone());
+        judged.operation = Some(&operation.id);
         judged.answers_itself = operation.answers_itself;
         for (name, value) in &parameters {
             if let Some(slot) = operation.in_path.get(*name) {
-                let place = format!("path/{name}");
-                self.value(slot, &Value::String(value.clone()), &Place::of(&place, name), &mut judged);
+                let place = Place::named(Part::Path, name);
+                self.value(slot, &Value::String(value.clone()), &place, &mut judged);
             }
         }
         let query = asked.query.unwrap_or_default();
-        self.pairs("query", &operation.in_query, query.as_bytes(), &mut judged);
+        self.pairs(Part::Query, &operation.in_query, query.as_bytes(), &mut judged);
         self.headers(operation, asked.headers, &mut judged);
         self.body(operation, asked, &mut judged);
         judged
     }
 
     /// Names and values of a query or form, each where the description has it.
-    fn pairs(&self, part: &str, names: &Names, text: &[u8], judged: &mut Judged) {
+    fn pairs(&self, part: Part, names: &Names, text: &[u8], judged: &mut Judged<'_>) {
         let mut seen: HashMap<String, Vec<String>> = HashMap::new();
         if !is_encoded_well(text) {
-            judged.note(Reason::Encoding, part);
+            judged.note(Reason::Encoding, part, "");
         }
         for (name, value) in form_urlencoded::parse(text) {
             if value.contains(char::REPLACEMENT_CHARACTER) {
-                judged.note(Reason::Encoding, part);
+                judged.note(Reason::Encoding, part, "");
             }
             let Some(slot) = names.known.get(name.as_ref()) else {
                 // What nobody knows is not told: it may be anything.
                 if !names.open {
-                    judged.note(Reason::UnknownName, part);
+                    judged.note(Reason::UnknownName, part, "");
                 }
                 continue;
             };
-            let place = format!("{part}/{name}");
+            let place = Place::named(part, &name);
             let values = seen.entry(name.clone().into_owned()).or_default();
             if !values.is_empty() && !slot.many {
-                judged.note(Reason::Repeated, place.clone());
+                judged.note(Reason::Repeated, part, place.at(""));
             }
             values.push(value.clone().into_owned());
             if !slot.many {
-                self.value(slot, &Value::String(value.into_owned()), &Place::of(&place, &name), judged);
+                self.value(slot, &Value::String(value.into_owned()), &place, judged);
             }
         }
         for (name, slot) in &names.known {
+            let place = Place::named(part, name);
             match seen.get(name) {
-                None if slot.required => judged.note(Reason::Missing, format!("{part}/{name}")),
+                None if slot.required => judged.note(Reason::Missing, part, place.at("")),
                 Some(values) if slot.many => {
-                    let place = format!("{part}/{name}");
                     let list = values.iter().cloned().map(Value::String).collect();
-                    self.value(slot, &Value::Array(list), &Place::of(&place, name), judged);
+                    self.value(slot, &Value::Array(list), &place, judged);
                 }
                 None | Some(_) => {}
             }
         }
     }
 
-    fn headers(&self, operation: &Operation, headers: &[(&str, &[u8])], judged: &mut Judged) {
+    fn headers(&self, operation: &Operation, headers: &[(&str, &[u8])], judged: &mut Judged<'_>) {
         for (name, slot) in &operation.in_headers {
-            let place = format!("header/{name}");
             let mut values = headers.iter().filter(|(given, _)| given == name).map(|(_, value)| *value);
             let Some(value) = values.next() else {
                 if slot.required {
-                    judged.note(Reason::Missing, place);
+                    judged.note(Reason::Missing, Part::Header, name.as_str());
                 }
                 continue;
             };
             if values.next().is_some() {
-                judged.note(Reason::Repeated, place.clone());
+                judged.note(Reason::Repeated, Part::Header, name.as_str());
             }
             match std::str::from_utf8(value) {
                 Ok(text) => {
                     let text = Value::String(text.trim().to_owned());
-                    self.value(slot, &text, &Place { shown: &place, named: Named::No }, judged);
+                    let place = Place { part: Part::Header, name, named: Named::No };
+                    self.value(slot, &text, &place, judged);
                 }
-                Err(_) => judged.note(Reason::Encoding, place),
+                Err(_) => judged.note(Reason::Encoding, Part::Header, name.as_str()),
             }
         }
     }
 
-    fn body(&self, operation: &Operation, asked: &Asked<'_>, judged: &mut Judged) {
+    fn body(&self, operation: &Operation, asked: &Asked<'_>, judged: &mut Judged<'_>) {
         if asked.body.is_empty() {
             if operation.body_required {
-                judged.note(Reason::Missing, "body");
+                judged.note(Reason::Missing, Part::Body, "");
             }
             judged.whole_body = true;
             return;
@@ -330,14 +347,14 @@ impl Model {
             // Many clients send an empty object where nothing is wanted.
             judged.whole_body = operation.bodies.is_empty() && asked.body.trim_ascii() == b"{}";
             if !judged.whole_body {
-                judged.note(Reason::MediaType, "header/content-type");
+                judged.note(Reason::MediaType, Part::Header, "content-type");
             }
             return;
         };
         match body.writing {
             Writing::Json => self.json(body, asked.body, judged),
             Writing::Form => {
-                self.pairs("body", &body.members, asked.body, judged);
+                self.pairs(Part::Body, &body.members, asked.body, judged);
                 judged.whole_body = true;
             }
             Writing::Text => self.text(body, asked.body, judged),
@@ -346,88 +363,106 @@ impl Model {
         }
     }
 
-    fn json(&self, body: &Body, bytes: &[u8], judged: &mut Judged) {
+    fn json(&self, body: &Body, bytes: &[u8], judged: &mut Judged<'_>) {
         match unique_value(bytes) {
             Ok(value) => {
-                self.value(&body.slot, &value, &Place { shown: "body", named: Named::Json }, judged);
+                self.value(&body.slot, &value, &Place::body(Named::Json), judged);
                 judged.whole_body = true;
             }
-            Err(InvalidJson::DuplicateName) => judged.note(Reason::Repeated, "body"),
-            Err(InvalidJson::TooDeep) => judged.note(Reason::TooDeep, "body"),
-            Err(InvalidJson::Malformed) => judged.note(Reason::Malformed, "body"),
+            Err(why) => judged.note(reason_of(why), Part::Body, ""),
         }
     }
 
-    fn text(&self, body: &Body, bytes: &[u8], judged: &mut Judged) {
+    fn text(&self, body: &Body, bytes: &[u8], judged: &mut Judged<'_>) {
         let Ok(text) = std::str::from_utf8(bytes) else {
-            judged.note(Reason::Encoding, "body");
+            judged.note(Reason::Encoding, Part::Body, "");
             return;
         };
         let found = judged.deviations.len();
         let text = Value::String(text.trim().to_owned());
-        self.value(&body.slot, &text, &Place { shown: "body", named: Named::No }, judged);
+        self.value(&body.slot, &text, &Place::body(Named::No), judged);
         judged.whole_body = judged.deviations.len() == found && self.classes.is_typed(body.slot.node);
     }
 
     /// Holds a value against its schema, and finds what in it has a form.
-    fn value(&self, slot: &Slot, value: &Value, place: &Place<'_>, judged: &mut Judged) {
+    fn value(&self, slot: &Slot, value: &Value, place: &Place<'_>, judged: &mut Judged<'_>) {
         let converted = self.classes.as_written(slot.node, value);
         let value = converted.as_ref().unwrap_or(value);
         if let Err(error) = self.schemas.validate(value, slot.schema) {
             // What is of another form has none that it could be trusted for.
-            note(&error, place.shown, judged);
+            note(&error, place, judged);
             return;
         }
         self.classes.walk(slot.node, value, place.named, &mut |found: Found<'_>| {
-            let at = || format!("{}{}", place.shown, found.pointer);
+            let mut deviates = |reason| judged.note(reason, place.part, place.at(found.pointer));
             match found.leaf {
-                Leaf::Typed => judged.typed.extend(found.name),
                 Leaf::Free => {}
-                Leaf::Address => match address::judge(found.text, self.loopback) {
-                    true => judged.typed.extend(found.name),
-                    false => judged.note(Reason::Address, at()),
-                },
+                Leaf::Address if !address::judge(found.text, self.loopback) => deviates(Reason::Address),
+                Leaf::Typed | Leaf::Address => judged.typed.extend(found.name),
                 Leaf::Json => match unique_value(found.text.as_bytes()) {
                     Ok(_) => {}
-                    Err(InvalidJson::DuplicateName) => judged.note(Reason::Repeated, at()),
-                    Err(InvalidJson::TooDeep) => judged.note(Reason::TooDeep, at()),
-                    Err(InvalidJson::Malformed) => judged.note(Reason::Malformed, at()),
+                    Err(why) => deviates(reason_of(why)),
                 },
             }
         });
     }
 }
 
-/// Where a value stands: as it is told, and as rules name what is in it.
+/// Where a value stands, and how rules name what is in it.
 struct Place<'a> {
-    shown: &'a str,
+    part: Part,
+    /// What the part is called for it; empty for a body.
+    name: &'a str,
     named: Named<'a>,
 }
 
 impl<'a> Place<'a> {
-    fn of(shown: &'a str, name: &'a str) -> Self {
-        Self { shown, named: Named::Flat(name) }
+    fn named(part: Part, name: &'a str) -> Self {
+        Self { part, name, named: Named::Flat(name) }
+    }
+
+    fn body(named: Named<'a>) -> Self {
+        Self { part: Part::Body, name: "", named }
+    }
+
+    /// A place below, by its pointer. In a body, what is named is a member.
+    fn at(&self, pointer: &str) -> String {
+        let slash = if self.part == Part::Body && !self.name.is_empty() { "/" } else { "" };
+        format!("{slash}{}{pointer}", self.name)
+    }
+}
+
+fn reason_of(why: InvalidJson) -> Reason {
+    match why {
+        InvalidJson::DuplicateName => Reason::Repeated,
+        InvalidJson::TooDeep => Reason::TooDeep,
+        InvalidJson::Malformed => Reason::Malformed,
     }
 }
 
 /// Notes the innermost causes.
-fn note(error: &ValidationError<'_, '_>, place: &str, judged: &mut Judged) {
+fn note(error: &ValidationError<'_, '_>, place: &Place<'_>, judged: &mut Judged<'_>) {
     for cause in &error.causes {
         note(cause, place, judged);
     }
     if !error.causes.is_empty() {
         return;
     }
-    let at = format!("{place}{}", error.instance_location);
+    let at = place.at(&error.instance_location.to_string());
     if let boon::ErrorKind::Required { want } = &error.kind {
         for member in want {
-            judged.note(Reason::Missing, format!("{at}/{member}"));
+            judged.note(Reason::Missing, place.part, format!("{at}/{member}"));
         }
         return;
     }
     let unknown =
         matches!(error.kind, boon::ErrorKind::AdditionalProperties { .. } | boon::ErrorKind::FalseSchema);
-    judged.note(if unknown { Reason::UnknownName } else { Reason::Value }, at);
+    judged.note(if unknown { Reason::UnknownName } else { Reason::Value }, place.part, at);
+}
+
+/// A name as a JSON pointer has it (RFC 6901).
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// Whether every `%` begins an encoded byte.

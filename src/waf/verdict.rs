@@ -1,7 +1,5 @@
 //! What an inspection found, without repeating what it found it in.
 
-use aws_lc_rs::digest::{SHA256, digest};
-
 use crate::seclang::Severity;
 
 /// What rules say of a request.
@@ -70,7 +68,9 @@ pub struct Match {
 
 /// Of a value: a digest that tells equal ones.
 pub(crate) fn fingerprint(value: &[u8]) -> String {
-    hex::encode(digest(&SHA256, value).as_ref().get(..8).unwrap_or_default())
+    let mut digest = crypto::digest::sha256_hex(value);
+    digest.truncate(16);
+    digest
 }
 
 /// Letters become x, digits 9; punctuation stays, because it is what attacks are made of.

@@ -2,16 +2,15 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
-use crate::{Problem, ProblemCode};
+use crate::{Problem, ProblemCode, refusal};
 
 /// Largest body in bytes.
-const MAX_BODY: usize = 256 * 1024;
+pub const MAX_BODY: usize = 256 * 1024;
 /// Deepest nesting.
 const MAX_DEPTH: usize = 64;
 
@@ -71,20 +70,8 @@ where
 /// # Errors
 ///
 /// A problem document: the body is larger, or ended early.
-pub async fn bounded(mut body: Body) -> Result<Bytes, Problem> {
-    let mut bytes = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|_| Problem::new(ProblemCode::MalformedJson).detail("The body ended early."))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if bytes.len().saturating_add(data.len()) > MAX_BODY {
-            edge::linger(body);
-            return Err(Problem::new(ProblemCode::BodyTooLarge)
-                .detail(format!("At most {MAX_BODY} bytes are taken.")));
-        }
-        bytes.extend_from_slice(&data);
-    }
-    Ok(bytes.freeze())
+pub async fn bounded(body: Body) -> Result<Bytes, Problem> {
+    edge::whole(body, MAX_BODY).await.map_err(refusal::problem)
 }
 
 /// Query parameters; unknown and repeated ones are refused.

@@ -11,7 +11,7 @@ mod problem;
 mod problem_code;
 mod refusal;
 
-pub use body::{JsonBody, QueryParams, bounded, from_text};
+pub use body::{JsonBody, MAX_BODY, QueryParams, bounded, from_text};
 pub use caller::{
     Accounts, AccountsOrFunds, AccountsOrPayments, AnyScope, Caller, Funds, Payments, ScopeRule,
 };

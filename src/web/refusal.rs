@@ -9,7 +9,14 @@ use crate::{Problem, ProblemCode};
 /// Makes the answer to a request that the edge refuses.
 #[must_use]
 pub fn refuse(refusal: Refusal, request: RequestId) -> Response {
-    let problem = match refusal {
+    let problem = problem(refusal);
+    tracing::info!(request.id = %request, code = problem.code, "Request {request} refused");
+    problem.into_response()
+}
+
+/// What a refusal is to the client.
+pub(crate) fn problem(refusal: Refusal) -> Problem {
+    match refusal {
         Refusal::BodyTooLarge(most) => {
             Problem::new(ProblemCode::BodyTooLarge).detail(format!("At most {most} bytes are taken."))
         }
@@ -28,9 +35,7 @@ pub fn refuse(refusal: Refusal, request: RequestId) -> Response {
         Refusal::BodyEndedEarly => Problem::new(ProblemCode::MalformedJson).detail("The body ended early."),
         Refusal::Filtered(judgement) => filtered(&judgement),
         Refusal::Panic => Problem::new(ProblemCode::Internal),
-    };
-    tracing::info!(request.id = %request, code = problem.code, "Request {request} refused");
-    problem.into_response()
+    }
 }
 
 /// What a filter has against a request. Of what looks like an attack nothing is told.

@@ -64,17 +64,11 @@ impl ClientTrust {
     /// [`InvalidTls::Unusable`] if there is none, or one cannot be read.
     pub fn add_anchors(&mut self, bytes: &[u8]) -> Result<(), InvalidTls> {
         let unusable = || InvalidTls::Unusable("authority");
-        let found = if is_der(bytes) {
-            vec![CertificateDer::from(bytes)]
-        } else {
-            let found = CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>();
-            found.map_err(|_| unusable())?
-        };
-        for der in &found {
-            let anchor = webpki::anchor_from_trusted_cert(der).map_err(|_| unusable())?;
+        for der in each::<CertificateDer<'static>>(bytes).ok_or_else(unusable)? {
+            let anchor = webpki::anchor_from_trusted_cert(&der).map_err(|_| unusable())?;
             self.anchors.push(anchor.to_owned());
         }
-        if found.is_empty() { Err(unusable()) } else { Ok(()) }
+        Ok(())
     }
 
     /// Heeds these revocation lists, too: PEM, or one in DER.
@@ -84,17 +78,11 @@ impl ClientTrust {
     /// [`InvalidTls::Unusable`] if there is none, or one cannot be read.
     pub fn add_lists(&mut self, bytes: &[u8]) -> Result<(), InvalidTls> {
         let unusable = || InvalidTls::Unusable("revocation list");
-        let found = if is_der(bytes) {
-            vec![CertificateRevocationListDer::from(bytes)]
-        } else {
-            let found = CertificateRevocationListDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>();
-            found.map_err(|_| unusable())?
-        };
-        for der in &found {
-            let list = OwnedCertRevocationList::from_der(der).map_err(|_| unusable())?;
+        for der in each::<CertificateRevocationListDer<'static>>(bytes).ok_or_else(unusable)? {
+            let list = OwnedCertRevocationList::from_der(&der).map_err(|_| unusable())?;
             self.lists.push(list.into());
         }
-        if found.is_empty() { Err(unusable()) } else { Ok(()) }
+        Ok(())
     }
 
     /// Asks responders of what the lists say nothing fresh about.
@@ -185,6 +173,15 @@ impl ClientTrust {
             None => Ok(path.anchor().to_owned()),
         }
     }
+}
+
+/// What bytes hold of a kind: PEM, or one in DER. `None`, if there is none or one cannot be read.
+fn each<T: PemObject + From<Vec<u8>>>(bytes: &[u8]) -> Option<Vec<T>> {
+    if is_der(bytes) {
+        return Some(vec![T::from(bytes.to_vec())]);
+    }
+    let found: Vec<T> = T::pem_slice_iter(bytes).collect::<Result<_, _>>().ok()?;
+    (!found.is_empty()).then_some(found)
 }
 
 /// PEM is text; DER begins with the tag of a sequence.

@@ -5,13 +5,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use bytes::Bytes;
 use domain::{Clock, Date, SystemClock};
+use edge::Filter;
+use serde::Deserialize;
 use serde_json::json;
 use waf::seclang::EngineMode;
 use waf::{Budget, RuleSet, Settings, Sources};
+use web::MAX_BODY;
 
 use crate::cli::WafCommand;
-use crate::filter::{FilterMode, GatewayFilter, Replayed};
+use crate::filter::{FilterMode, GatewayFilter};
 use crate::read;
 
 /// Runs one of them.
@@ -88,4 +92,54 @@ fn replay(file: &Path, crs: Option<&Path>, as_json: bool, today: Date) -> anyhow
         writeln!(out, "{right} of {total} as expected")?;
     }
     Ok(ended(wrong.is_empty()))
+}
+
+/// One request of a file that is played through the edge.
+#[derive(Debug, Deserialize)]
+struct Replayed {
+    /// Its name in the report.
+    id: String,
+    /// The method.
+    method: String,
+    /// Path and query.
+    path: String,
+    /// Names and values.
+    #[serde(default)]
+    headers: serde_json::Map<String, serde_json::Value>,
+    /// The body.
+    #[serde(default)]
+    body: Option<String>,
+    /// `allow` or `block`.
+    expect: String,
+}
+
+impl Replayed {
+    /// What the edge, short of the token check, says of it: `allow`, or why it is refused.
+    fn through(&self, filter: &GatewayFilter) -> Result<(), String> {
+        let body = Bytes::from(self.body.clone().unwrap_or_default());
+        if body.len() > MAX_BODY {
+            return Err("body".to_owned());
+        }
+        let mut request = http::Request::builder().method(self.method.as_str()).uri(self.path.as_str());
+        for (name, value) in &self.headers {
+            let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+            for value in values {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                request = request.header(name.as_str(), text);
+            }
+        }
+        if !self.headers.keys().any(|name| name.eq_ignore_ascii_case("host")) {
+            request = request.header("host", "gateway.example");
+        }
+        // What no HTTP library takes, the listener does not take either.
+        let (parts, ()) = request.body(()).map_err(|_| "malformed".to_owned())?.into_parts();
+        if let Some(refusal) = edge::fault(&parts, MAX_BODY) {
+            return Err(format!("{refusal:?}"));
+        }
+        let judgement = filter.judge(&parts, &body);
+        if !judgement.refused {
+            return Ok(());
+        }
+        Err(judgement.told())
+    }
 }

@@ -10,9 +10,10 @@ use edge::{
     ClientFiles, EdgeConfig, EdgeCounters, Filter, HttpOcsp, Listener, ListenerConfig, OcspCache,
     PeerLimiter, ServerKey, ServerTls, TlsFiles, TlsWatch,
 };
+use tokio::task::JoinHandle;
 
 use super::{API, PAGES, SandboxOptions, address, port_hint};
-use crate::filter::{GatewayFilter, MAX_BODY};
+use crate::filter::GatewayFilter;
 use crate::read;
 
 /// Bound sockets, and the files that their TLS comes from.
@@ -98,11 +99,13 @@ async fn bind(
     Listener::bind(address, tls, config).await.with_context(|| port_hint(address))
 }
 
-/// What looks into requests, if anything does.
-pub(super) fn filter(options: &SandboxOptions) -> anyhow::Result<Option<Arc<dyn Filter>>> {
-    let today = domain::utc_day(options.clock.now());
-    let filter = GatewayFilter::of(options.filter, true, None, today)?;
-    Ok(filter.map(|filter| -> Arc<dyn Filter> { Arc::new(filter) }))
+/// Makes what looks into requests, if anything does.
+pub(super) fn filter(options: &SandboxOptions) -> JoinHandle<anyhow::Result<Option<Arc<dyn Filter>>>> {
+    let (mode, today) = (options.filter, domain::utc_day(options.clock.now()));
+    tokio::task::spawn_blocking(move || {
+        let filter = GatewayFilter::of(mode, true, None, today)?;
+        Ok(filter.map(|filter| -> Arc<dyn Filter> { Arc::new(filter) }))
+    })
 }
 
 /// How requests are treated on both.
@@ -115,7 +118,7 @@ pub(super) fn edge_config(
     let burst = per_second.saturating_add(options.peer_rate);
     EdgeConfig {
         refuse: web::refuse,
-        max_body: MAX_BODY,
+        max_body: web::MAX_BODY,
         deadline: Duration::from_secs(30),
         body_timeout: Duration::from_secs(15),
         counters: Arc::clone(counters),

@@ -1,4 +1,5 @@
-//! How long an inspection takes: a small GET, a payment of 2 KB, a bulk of 24 KB.
+//! How long an inspection takes: a small GET, a payment of 2 KB, a bulk of
+//! 62 payments (18.6 KB).
 //!
 //! `cargo run --release -p consentry-waf --example inspect_speed [FOLDER OF THE CORE RULE SET] [LEVEL]`
 

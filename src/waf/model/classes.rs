@@ -5,6 +5,8 @@ use std::collections::HashMap;
 
 use serde_json::{Number, Value};
 
+use super::escaped;
+
 /// Number of a node.
 pub(super) type NodeId = usize;
 
@@ -86,10 +88,6 @@ impl Step {
             name.map(|name| if self.counted { format!("{name}.array_{number}") } else { name.clone() });
         Self { name, pointer: format!("{}/{number}", self.pointer), counted: self.counted }
     }
-}
-
-fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 impl Classes {

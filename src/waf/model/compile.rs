@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::classes::{Classes, Leaf, Node, NodeId};
 use super::routes::Routes;
-use super::{Body, LONGEST_TEXT, MOST_ITEMS, Model, Names, Operation, Slot, Writing};
+use super::{Body, LONGEST_TEXT, MOST_ITEMS, Model, Names, Operation, Slot, Writing, escaped};
 
 /// A description that no model can be made of.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -263,10 +263,6 @@ fn object(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
 
 fn list(value: Option<&Value>) -> &[Value] {
     value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
-
-fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 fn invalid(place: &str, reason: &str) -> InvalidModel {

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use serde_json::json;
 
 use super::*;
@@ -56,18 +58,29 @@ fn interface() -> Value {
     })
 }
 
-fn judged(method: &str, path: &str, query: Option<&str>, media_type: &str, body: &str) -> Judged {
-    let model = Model::of(&[interface()]).unwrap();
+fn judged(method: &str, path: &str, query: Option<&str>, media_type: &str, body: &str) -> Judged<'static> {
+    static MODEL: LazyLock<Model> = LazyLock::new(|| Model::of(&[interface()]).unwrap());
     let headers = [("content-type", media_type.as_bytes())];
-    model.judge(&Asked { method, path, query, headers: &headers, body: body.as_bytes() })
+    MODEL.judge(&Asked { method, path, query, headers: &headers, body: body.as_bytes() })
 }
 
 /// What is wrong, as `reason place`.
-fn told(judged: &Judged) -> Vec<String> {
+fn told(judged: &Judged<'_>) -> Vec<String> {
     let mut told: Vec<_> = judged
         .deviations
         .iter()
-        .map(|deviation| format!("{} {}", deviation.reason.code(), deviation.place))
+        .map(|deviation| {
+            let part = match deviation.part {
+                Part::Path => "path",
+                Part::Method => "method",
+                Part::Query => "query",
+                Part::Header => "header",
+                Part::Body => "body",
+            };
+            let place = deviation.place.trim_start_matches('/');
+            let slash = if place.is_empty() { "" } else { "/" };
+            format!("{} {part}{slash}{place}", deviation.reason.code())
+        })
         .collect();
     told.sort();
     told
@@ -180,7 +193,7 @@ fn what_has_a_form_is_named_as_rules_name_it() {
     found.typed.sort();
     assert_eq!(found.typed, ["json.amount", "json.back", "json.next.amount", "json.next.text"]);
     assert!(found.whole_body);
-    assert_eq!(found.operation.as_deref(), Some("makeThing"));
+    assert_eq!(found.operation, Some("makeThing"));
     let found = judged("GET", "/v1/things/t1", Some("limit=5&q=x&kind=A"), "", "");
     let mut typed = found.typed.clone();
     typed.sort();
