@@ -21,7 +21,8 @@ pub trait AccountResources: Send + Sync {
         resource_id: &str,
     ) -> Result<BankRequest, BankError>;
 
-    /// Reads the answer to [`AccountResources::resource`], or a later page of it.
+    /// Reads the answer to [`AccountResources::resource`], or a later page of it;
+    /// `asked` is what it answers.
     ///
     /// # Errors
     ///
@@ -30,6 +31,7 @@ pub trait AccountResources: Send + Sync {
         &self,
         cx: &CallContext<'_>,
         resource: AccountResource,
+        asked: &BankRequest,
         response: &BankResponse,
     ) -> Result<Page<ResourceEntry>, BankError>;
 }

@@ -383,6 +383,12 @@ pub struct Registration {
 }
 
 impl Profile {
+    /// True if the bank serves this path of its standard, as `absent_paths` writes it.
+    #[must_use]
+    pub fn serves(&self, path: &str) -> bool {
+        !self.absent_paths.iter().any(|absent| absent == path)
+    }
+
     /// A profile with nothing but a name, strict in everything, live.
     #[must_use]
     pub fn blank(id: InstitutionId, name: impl Into<String>, region: Region, dialect: &str) -> Self {

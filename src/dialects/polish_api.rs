@@ -10,14 +10,15 @@ mod accounts;
 mod batches;
 mod funds;
 mod payments;
+mod resources;
 mod tokens;
 
 use std::io::Read;
 
 use connect::{
-    AccountInformation, ApiBase, BankError, BankErrorKind, BankRequest, BankResponse, BatchInitiation,
-    CallContext, Dialect, Effect, FundsConfirmation, Operation, PayeeVerification, PaymentInitiation,
-    Profile, RedirectUris, ScaStart, Signature, Signing, TokenEndpoint, TokenKind,
+    AccountInformation, AccountResources, ApiBase, BankError, BankErrorKind, BankRequest, BankResponse,
+    BatchInitiation, CallContext, Dialect, Effect, FundsConfirmation, Operation, PayeeVerification,
+    PaymentInitiation, Profile, RedirectUris, ScaStart, Signature, Signing, TokenEndpoint, TokenKind,
 };
 use http::Method;
 use jiff::ToSpan;
@@ -64,6 +65,10 @@ impl Dialect for PolishApi {
     }
 
     fn accounts(&self) -> Option<&dyn AccountInformation> {
+        Some(self)
+    }
+
+    fn resources(&self) -> Option<&dyn AccountResources> {
         Some(self)
     }
 

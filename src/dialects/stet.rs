@@ -9,11 +9,12 @@ mod batches;
 mod funds;
 mod payments;
 mod requests;
+mod resources;
 
 use connect::{
-    AccountInformation, BankError, BankErrorKind, BankRequest, BankResponse, BatchInitiation, CallContext,
-    Dialect, Effect, FundsConfirmation, Operation, PayeeVerification, PaymentInitiation, Profile, Signature,
-    Signing, TokenEndpoint, TokenKind, http_date,
+    AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse,
+    BatchInitiation, CallContext, Dialect, Effect, FundsConfirmation, Operation, PayeeVerification,
+    PaymentInitiation, Profile, Signature, Signing, TokenEndpoint, TokenKind, http_date,
 };
 use http::{Method, StatusCode};
 use secrecy::ExposeSecret;
@@ -62,6 +63,10 @@ impl Dialect for Stet {
     }
 
     fn accounts(&self) -> Option<&dyn AccountInformation> {
+        Some(self)
+    }
+
+    fn resources(&self) -> Option<&dyn AccountResources> {
         Some(self)
     }
 

@@ -472,8 +472,9 @@ impl Gateway {
             Read::Resource(resource) => {
                 let offered = source.resources.ok_or_else(|| FlowError::Unsupported(profile.id.clone()))?;
                 let first = offered.resource(&cx, resource, &link.resource_id)?;
-                let read =
-                    |_: &BankRequest, response: &BankResponse| offered.resource_read(&cx, resource, response);
+                let read = |asked: &BankRequest, response: &BankResponse| {
+                    offered.resource_read(&cx, resource, asked, response)
+                };
                 data.resources = self.pages(information, &cx, first, read).await?;
             }
             Read::StatementFile(id) => {

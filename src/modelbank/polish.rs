@@ -33,6 +33,7 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/getAccount", post(accounts::one))
         .route("/getTransactionsDone", post(accounts::done))
         .route("/getTransactionsPending", post(accounts::pending))
+        .route("/getTransactionsScheduled", post(accounts::scheduled))
         .route("/getTransactionDetail", post(accounts::detail))
         .route("/deleteConsent", post(authorize::delete));
     let payments = Router::new()

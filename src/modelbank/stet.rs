@@ -34,6 +34,8 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/accounts", get(accounts::list))
         .route("/accounts/{id}/balances", get(accounts::balances))
         .route("/accounts/{id}/transactions", get(accounts::transactions))
+        .route("/end-user-identity", get(accounts::identity))
+        .route("/trusted-beneficiaries", get(accounts::beneficiaries))
         .route("/consents", put(consents::replace))
         .route("/funds-confirmations", post(funds::confirm))
         .route("/payment-requests", post(payments::place))

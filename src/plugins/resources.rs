@@ -58,6 +58,7 @@ impl AccountResources for Plugin {
         &self,
         cx: &CallContext<'_>,
         resource: AccountResource,
+        _asked: &BankRequest,
         response: &BankResponse,
     ) -> Result<Page<ResourceEntry>, BankError> {
         let heard = heard(cx, response, Effect::Read)?;

@@ -19,12 +19,11 @@ use crate::node::Node;
 
 impl AccountResources for BerlinGroup {
     fn offered(&self, profile: &Profile) -> Vec<AccountResource> {
-        let served = |path: &str| !profile.absent_paths.iter().any(|absent| absent == path);
         let mut offered = vec![AccountResource::Parties];
-        if served("/trusted-beneficiaries") {
+        if profile.serves("/trusted-beneficiaries") {
             offered.push(AccountResource::Beneficiaries);
         }
-        if served("/accounts/{id}/transactions?bookingStatus=information") {
+        if profile.serves("/accounts/{id}/transactions?bookingStatus=information") {
             offered.push(AccountResource::StandingOrders);
         }
         offered
@@ -69,6 +68,7 @@ impl AccountResources for BerlinGroup {
         &self,
         cx: &CallContext<'_>,
         resource: AccountResource,
+        _asked: &BankRequest,
         response: &BankResponse,
     ) -> Result<Page<ResourceEntry>, BankError> {
         let body = success(cx, response, Effect::Read)?;

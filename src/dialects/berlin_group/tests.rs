@@ -310,7 +310,8 @@ fn standing_orders_are_entries_for_information() {
         } },
     });
     let body = json!({ "transactions": { "information": [entry] } });
-    let page = BerlinGroup.resource_read(&context(&profile), resource, &answer(200, &[], &body)).unwrap();
+    let page =
+        BerlinGroup.resource_read(&context(&profile), resource, &request, &answer(200, &[], &body)).unwrap();
     let [domain::ResourceEntry::StandingOrder(order)] = &page.items[..] else { panic!("one standing order") };
     assert_eq!((order.frequency.as_str(), order.day), ("QUTR", Some(24)));
     assert_eq!(order.next.as_ref().unwrap().amount.unwrap().amount_text(), "100.00");

@@ -169,19 +169,13 @@ impl AccountInformation for PolishApi {
         let (list, rules) = (root.get("transactions"), Rules::of(cx.profile));
         let items =
             list.items()?.iter().map(|entry| transaction(&rules, entry, status)).collect::<Result<_, _>>()?;
-        let mut members = asked_members(cx, asked.body.as_deref().unwrap_or_default())?;
-        members.remove("requestHeader");
-        members.remove("pageId");
-        let next = match root.get("pageInfo").get("nextPage").text()? {
-            Some(page) => {
-                members.insert("pageId".into(), json!(page));
-                Some((asked.url.clone(), members))
+        let next = match further(cx, asked, &root)? {
+            None if done => {
+                let url = address(cx.profile.accounts_api()?, "accounts", PENDING);
+                Some(NextPage::asked_in_body(url, Value::Object(own_members(cx, asked)?).to_string()))
             }
-            None if done => Some((address(cx.profile.accounts_api()?, "accounts", PENDING), members)),
-            None => None,
+            next => next,
         };
-        let next =
-            next.map(|(url, members)| NextPage::asked_in_body(url, Value::Object(members).to_string()));
         Ok(Page { items, next })
     }
 
@@ -226,7 +220,11 @@ impl TransactionDetails for PolishApi {
     }
 }
 
-fn ask(cx: &CallContext<'_>, operation: &str, members: Map<String, Value>) -> Result<BankRequest, BankError> {
+pub(super) fn ask(
+    cx: &CallContext<'_>,
+    operation: &str,
+    members: Map<String, Value>,
+) -> Result<BankRequest, BankError> {
     let url = address(cx.profile.accounts_api()?, "accounts", operation);
     request(cx, url, Effect::Read, Inside::AccountData, members)
 }
@@ -239,7 +237,27 @@ fn asked_members(cx: &CallContext<'_>, body: &[u8]) -> Result<Map<String, Value>
     serde_json::from_slice(body).map_err(|_| cx.error(BankErrorKind::Internal).at("body"))
 }
 
-fn of_account(number: &str) -> Map<String, Value> {
+/// What a request asked beside its header and its page.
+fn own_members(cx: &CallContext<'_>, asked: &BankRequest) -> Result<Map<String, Value>, BankError> {
+    let mut members = asked_members(cx, asked.body.as_deref().unwrap_or_default())?;
+    members.remove("requestHeader");
+    members.remove("pageId");
+    Ok(members)
+}
+
+/// The page after this answer, of the same list.
+pub(super) fn further(
+    cx: &CallContext<'_>,
+    asked: &BankRequest,
+    root: &Node<'_>,
+) -> Result<Option<NextPage>, BankError> {
+    let Some(page) = root.get("pageInfo").get("nextPage").text()? else { return Ok(None) };
+    let mut members = own_members(cx, asked)?;
+    members.insert("pageId".into(), json!(page));
+    Ok(Some(NextPage::asked_in_body(asked.url.clone(), Value::Object(members).to_string())))
+}
+
+pub(super) fn of_account(number: &str) -> Map<String, Value> {
     let mut members = Map::new();
     members.insert("accountNumber".into(), json!(number));
     members
@@ -256,6 +274,11 @@ fn privileges(cx: &CallContext<'_>, order: &ConsentOrder) -> Result<Value, BankE
     };
     let history = json!({ "scopeUsageLimit": uses, "maxAllowedHistoryLong": days.clamp(1, MOST_DAYS) });
     let mut list = Map::new();
+    if order.permissions.contains(&Permission::ReadScheduled)
+        && cx.profile.serves(super::resources::SCHEDULED_PATH)
+    {
+        list.insert(format!("ais:{}", super::resources::SCHEDULED), history.clone());
+    }
     list.insert("ais-accounts:getAccounts".into(), simple.clone());
     list.insert("ais:getAccount".into(), simple);
     let reads_transactions = |permission: &Permission| {
@@ -332,6 +355,18 @@ fn category(node: &Node<'_>) -> Result<CreditDebit, BankError> {
     }
 }
 
+/// Name and account of who sends or is paid.
+pub(super) fn party(node: &Node<'_>) -> Result<(Option<String>, Option<AccountIdentification>), BankError> {
+    let number = node.get("accountNumber").text()?;
+    let name = lines(node)?.into_iter().next();
+    Ok((name, number.as_deref().map(identified)))
+}
+
+/// `nameAddress`: the name, then the address.
+pub(super) fn lines(node: &Node<'_>) -> Result<Vec<String>, BankError> {
+    node.get("nameAddress").get("value").texts("value")
+}
+
 fn transaction(rules: &Rules<'_>, node: &Node<'_>, status: BookingStatus) -> Result<Transaction, BankError> {
     let mapped = Mapped::new(rules, MapTarget::Transactions, node)?;
     let unit = mapped.read("currency", node.get("currency"), |node| node.required_currency())?;
@@ -342,16 +377,8 @@ fn transaction(rules: &Rules<'_>, node: &Node<'_>, status: BookingStatus) -> Res
     } else {
         None
     };
-    let party = |name: &str| -> Result<(Option<String>, Option<AccountIdentification>), BankError> {
-        let party = node.get(name);
-        let number = party.get("accountNumber").text()?;
-        let address = party.get("nameAddress");
-        let lines = address.get("value");
-        let name = lines.items()?.first().map(Node::text).transpose()?.flatten();
-        Ok((name, number.as_deref().map(identified)))
-    };
     let ((debtor_name, debtor_account), (creditor_name, creditor_account)) =
-        (party("sender")?, party("recipient")?);
+        (party(&node.get("sender"))?, party(&node.get("recipient"))?);
     let booked = || node.get("bookingDate");
     // What the standard has no place for, a rule may find in another.
     let untold = node.get(UNTOLD);

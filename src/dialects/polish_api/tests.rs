@@ -5,8 +5,8 @@ use connect::{
     TransactionQuery,
 };
 use domain::{
-    AccountIdentification, BalanceType, BookingStatus, CreditDebit, IsoPaymentStatus, Money, PaymentOrder,
-    PaymentScheme, Permission,
+    AccountIdentification, AccountResource, BalanceType, BookingStatus, CreditDebit, IsoPaymentStatus, Money,
+    PaymentOrder, PaymentScheme, Permission, ResourceEntry,
 };
 use secrecy::SecretString;
 
@@ -373,4 +373,69 @@ fn a_question_about_funds_is_asked_without_a_token() {
     assert!(read(json!({ "responseHeader": {}, "fundsAvailable": true })).unwrap().available);
     assert!(!read(json!({ "responseHeader": {}, "fundsAvailable": false })).unwrap().available);
     assert_eq!(read(json!({ "responseHeader": {} })).unwrap_err().kind, BankErrorKind::MalformedResponse);
+}
+
+/// PolishAPI 2.1.1: the holder stands at the account, payments to come in a list of pages.
+#[test]
+fn the_holder_and_payments_to_come_are_read() {
+    let (mut profile, token) = (profile(), token());
+    let cx = CallContext { access_token: Some(&token), ..context(&profile) };
+    assert_eq!(PolishApi.offered(&profile), [AccountResource::Parties, AccountResource::ScheduledPayments]);
+    let read = |resource, body: Value| {
+        let asked = PolishApi.resource(&cx, resource, "PL82999010060000000000010017").unwrap();
+        PolishApi.resource_read(&cx, resource, &asked, &answer(200, &[], &body))
+    };
+    let account = json!({ "account": { "nameAddress": { "value": ["Anna Nowak", "ul. Polna 1", "00-950 Warszawa"] } } });
+    let page = read(AccountResource::Parties, account).unwrap();
+    let [ResourceEntry::Party(party)] = &page.items[..] else { panic!("one holder") };
+    assert_eq!((party.name.as_deref(), party.addresses.len()), (Some("Anna Nowak"), 1));
+    assert_eq!(party.addresses[0].lines, ["ul. Polna 1", "00-950 Warszawa"]);
+
+    let entry = |category: &str| {
+        json!({
+            "itemId": "s-1", "amount": "45.00", "currency": "PLN", "description": "Bilety",
+            "tradeDate": "2026-07-01T00:00:00Z", "transactionCategory": category,
+            "recipient": {
+                "accountNumber": "06999010060000000000020018",
+                "nameAddress": { "value": ["Jan Kowalski"] }, "bank": { "bicOrSwift": "EXAMPLPW" },
+            },
+        })
+    };
+    let list = json!({ "transactions": [entry("DEBIT"), entry("CREDIT")], "pageInfo": { "nextPage": "2" } });
+    let page = read(AccountResource::ScheduledPayments, list).unwrap();
+    let [ResourceEntry::ScheduledPayment(payment)] = &page.items[..] else { panic!("one payment") };
+    assert_eq!(
+        (payment.date.to_string(), payment.amount.amount_text()),
+        ("2026-07-01".into(), "45.00".into())
+    );
+    assert_eq!(payment.payee.bic.as_deref(), Some("EXAMPLPW"));
+    assert!(matches!(payment.payee.account, Some(AccountIdentification::Iban(_))));
+    let next = sent(&PolishApi.next_page(&cx, &page.next.unwrap()).unwrap());
+    assert_eq!(
+        (&next["pageId"], &next["accountNumber"]),
+        (&json!("2"), &json!("PL82999010060000000000010017"))
+    );
+
+    let mut undated = entry("DEBIT");
+    undated.as_object_mut().unwrap().remove("tradeDate");
+    let error = read(AccountResource::ScheduledPayments, json!({ "transactions": [undated] })).err().unwrap();
+    assert_eq!(error.field.as_deref(), Some("/transactions/0/tradeDate"));
+
+    let consent = ConsentOrder {
+        permissions: vec![Permission::ReadScheduled],
+        accounts: Vec::new(),
+        valid_until: None,
+        recurring: true,
+        frequency_per_day: 4,
+        transactions_from: None,
+        redirects: redirects(),
+    };
+    let asks = |profile: &Profile| {
+        let request = ConsentLodging::lodge(&PolishApi, &context(profile), &consent).unwrap();
+        !sent(&request)["scope_details"]["privilegeList"][0]["ais:getTransactionsScheduled"].is_null()
+    };
+    assert!(asks(&profile));
+    profile.absent_paths = vec!["/getTransactionsScheduled".into()];
+    assert!(!asks(&profile));
+    assert_eq!(PolishApi.offered(&profile), [AccountResource::Parties]);
 }

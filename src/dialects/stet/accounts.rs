@@ -122,7 +122,7 @@ impl AccountInformation for Stet {
 }
 
 /// A HAL resource that is a list. No content is an empty one.
-fn page<T>(
+pub(super) fn page<T>(
     cx: &CallContext<'_>,
     response: &BankResponse,
     name: &str,

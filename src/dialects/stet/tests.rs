@@ -3,8 +3,8 @@ use connect::{
     Consents, Echo, FundsQuestion, Outcome, ScaStart, TransactionQuery,
 };
 use domain::{
-    AccountIdentification, BalanceType, BookingStatus, CreditDebit, IsoPaymentStatus, Money, PaymentScheme,
-    Permission,
+    AccountIdentification, AccountResource, BalanceType, BookingStatus, CreditDebit, IsoPaymentStatus, Money,
+    PaymentScheme, Permission, ResourceEntry,
 };
 use secrecy::SecretString;
 use serde_json::json;
@@ -54,6 +54,52 @@ fn a_consent_is_known_at_once_and_authorised_by_oauth() {
     let scope = "aisp extended_transaction_history".into();
     let history = ScaStart::OAuth { scope, intent_id: None, metadata: None };
     assert!(Stet.begin(&cx, &old).unwrap().sca == history);
+}
+
+/// STET 1.4: `/end-user-identity` and `/trusted-beneficiaries`.
+#[test]
+fn the_psu_and_whom_she_trusts_are_read() {
+    let (mut profile, token) = (profile(), token());
+    let cx = CallContext { access_token: Some(&token), ..context(&profile) };
+    assert_eq!(Stet.offered(&profile), [AccountResource::Parties, AccountResource::Beneficiaries]);
+    let read = |resource, body: serde_json::Value| {
+        let asked = Stet.resource(&cx, resource, "a-1").unwrap();
+        Stet.resource_read(&cx, resource, &asked, &answer(200, &[], &body)).map(|page| page.items)
+    };
+    let asked = Stet.resource(&cx, AccountResource::Parties, "a-1").unwrap();
+    assert_eq!(asked.url.path(), "/stet/psd2/v1.4/end-user-identity");
+    let who = read(AccountResource::Parties, json!({ "connectedPsu": "Mme Anne Moreau" })).unwrap();
+    let [ResourceEntry::Party(party)] = &who[..] else { panic!("{who:?}") };
+    assert_eq!(party.name.as_deref(), Some("Mme Anne Moreau"));
+    assert_eq!(read(AccountResource::Parties, json!({})).unwrap(), []);
+
+    let asked = Stet.resource(&cx, AccountResource::Beneficiaries, "a-1").unwrap();
+    assert_eq!(asked.url.path(), "/stet/psd2/v1.4/trusted-beneficiaries");
+    let listed = json!({ "beneficiaries": [
+        { "id": "b-1", "isTrusted": false, "creditor": { "name": "Le Bailleur" },
+          "creditorAgent": { "bicFi": "EXAMFRPP" },
+          "creditorAccount": { "iban": "FR1420041010050500013M02606" } },
+        { "creditor": { "name": "Camille Roux" } },
+    ] });
+    let list = read(AccountResource::Beneficiaries, listed).unwrap();
+    let [ResourceEntry::Beneficiary(first), ResourceEntry::Beneficiary(second)] = &list[..] else {
+        panic!("{list:?}")
+    };
+    assert_eq!(
+        (first.bank_id.as_deref(), first.trusted, second.trusted),
+        (Some("b-1"), Some(false), Some(true))
+    );
+    assert_eq!(first.payee.bic.as_deref(), Some("EXAMFRPP"));
+    assert!(
+        matches!(first.payee.account, Some(AccountIdentification::Iban(_))) && second.payee.account.is_none()
+    );
+    let error = read(AccountResource::Beneficiaries, json!({ "_links": {} })).unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("/beneficiaries"));
+
+    let error = Stet.resource(&cx, AccountResource::DirectDebits, "a-1").unwrap_err();
+    assert_eq!(error.kind, BankErrorKind::Unsupported);
+    profile.absent_paths = vec!["/end-user-identity".into()];
+    assert_eq!(Stet.offered(&profile), [AccountResource::Beneficiaries]);
 }
 
 #[test]

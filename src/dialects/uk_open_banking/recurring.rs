@@ -106,7 +106,7 @@ impl RecurringPayments for UkRecurring {
     }
 
     fn ask_funds(&self, cx: &CallContext<'_>, amount: &Money) -> Option<Result<BankRequest, BankError>> {
-        let served = !cx.profile.absent_paths.iter().any(|path| path == FUNDS_PATH);
+        let served = cx.profile.serves(FUNDS_PATH);
         served.then(|| question(cx, amount))
     }
 

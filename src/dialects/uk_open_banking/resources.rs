@@ -25,8 +25,7 @@ fn place(profile: &Profile, resource: AccountResource) -> Option<(&'static str, 
         AccountResource::ScheduledPayments => &[("scheduled-payments", "ScheduledPayment")],
         AccountResource::Statements => &[("statements", "Statement")],
     };
-    let served = |path: &str| !profile.absent_paths.contains(&format!("/accounts/{{id}}/{path}"));
-    candidates.iter().copied().find(|(path, _)| served(path))
+    candidates.iter().copied().find(|(path, _)| profile.serves(&format!("/accounts/{{id}}/{path}")))
 }
 
 impl AccountResources for UkOpenBanking {
@@ -51,6 +50,7 @@ impl AccountResources for UkOpenBanking {
         &self,
         cx: &CallContext<'_>,
         resource: AccountResource,
+        _asked: &BankRequest,
         response: &BankResponse,
     ) -> Result<Page<ResourceEntry>, BankError> {
         let body = success(cx, response, Effect::Read)?;

@@ -14,8 +14,7 @@ const PATH: &str = "/accounts/{id}/statements/{id}/file";
 
 impl StatementFiles for UkOpenBanking {
     fn offered(&self, profile: &Profile) -> bool {
-        let absent = |path: &str| profile.absent_paths.iter().any(|known| known == path);
-        !absent(PATH) && !absent("/accounts/{id}/statements")
+        profile.serves(PATH) && profile.serves("/accounts/{id}/statements")
     }
 
     fn file(

@@ -392,7 +392,9 @@ fn an_answer_without_a_body_is_no_entry_where_the_bank_means_it_so() {
 fn entries(resource: AccountResource, list: Value) -> Vec<ResourceEntry> {
     let (profile, token) = (profile("4.0"), SecretString::from("t"));
     let response = answer(200, &json!({ "Data": list, "Links": {}, "Meta": {} }));
-    UkOpenBanking.resource_read(&context(&profile, &token), resource, &response).unwrap().items
+    let cx = context(&profile, &token);
+    let asked = UkOpenBanking.resource(&cx, resource, "22289").unwrap();
+    UkOpenBanking.resource_read(&cx, resource, &asked, &response).unwrap().items
 }
 
 #[test]
@@ -426,8 +428,9 @@ fn a_party_may_come_alone_where_the_bank_has_no_list() {
     let request = UkOpenBanking.resource(&context(&profile, &token), AccountResource::Parties, "a1").unwrap();
     assert!(request.url.path().ends_with("/accounts/a1/party"));
     let response = answer(200, &json!({ "Data": { "Party": { "PartyId": "p", "Name": "N" } } }));
-    let page =
-        UkOpenBanking.resource_read(&context(&profile, &token), AccountResource::Parties, &response).unwrap();
+    let page = UkOpenBanking
+        .resource_read(&context(&profile, &token), AccountResource::Parties, &request, &response)
+        .unwrap();
     assert!(matches!(&page.items[..], [ResourceEntry::Party(party)] if party.name.as_deref() == Some("N")));
     profile.absent_paths.push("/accounts/{id}/party".to_owned());
     assert!(!AccountResources::offered(&UkOpenBanking, &profile).contains(&AccountResource::Parties));
@@ -442,11 +445,9 @@ fn a_scheduled_payment_without_a_day_is_refused_by_its_place() {
     let list =
         json!({ "ScheduledPayment": [{ "InstructedAmount": { "Amount": "1.00", "Currency": "GBP" } }] });
     let response = answer(200, &json!({ "Data": list }));
-    let read = UkOpenBanking.resource_read(
-        &context(&profile, &token),
-        AccountResource::ScheduledPayments,
-        &response,
-    );
+    let (cx, resource) = (context(&profile, &token), AccountResource::ScheduledPayments);
+    let asked = UkOpenBanking.resource(&cx, resource, "22289").unwrap();
+    let read = UkOpenBanking.resource_read(&cx, resource, &asked, &response);
     let error = read.err().unwrap();
     assert_eq!(error.field.as_deref(), Some("/Data/ScheduledPayment/0/ScheduledPaymentDateTime"));
 }

@@ -215,11 +215,14 @@ pub(super) fn sharing(book: &Book, consent: &Consent) -> Vec<(&'static str, Stri
     let mut data = vec![if funds { "whether an amount is there" } else { "account details" }];
     for (sign, words) in [
         (["ReadBalances", "\"balances\"", "allPsd2", "ais:getAccount\""], "balances"),
-        (["ReadTransactions", "\"transactions\"", "allPsd2", "ais:getTransactions"], "transactions"),
+        (["ReadTransactions", "\"transactions\"", "allPsd2", "ais:getTransactionsDone"], "transactions"),
     ] {
         if sign.iter().any(|sign| body.contains(sign)) {
             data.push(words);
         }
+    }
+    if body.contains("ais:getTransactionsScheduled") {
+        data.push("payments to come");
     }
     vec![("Data", data.join(", ")), ("Until", until(consent)), ("Asked by", book.known_as(&consent.tpp))]
 }

@@ -17,7 +17,7 @@ use super::{amount, date_time, parsed_with_token};
 use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::people::Product;
-use crate::engine::{Account, Consent, Movement};
+use crate::engine::{Account, Consent, Movement, arrangements};
 use crate::journal::Fact;
 
 /// Entries on a page, where the TPP names no number.
@@ -56,7 +56,7 @@ pub(super) async fn one(
     let (code, name) = kind(account);
     let view = json!({
         "accountNumber": account.iban,
-        "nameAddress": { "value": [account.owner] },
+        "nameAddress": { "value": [account.owner, "ul. Nadbrzeżna 12", "00-950 Warszawa"] },
         "accountType": { "code": code, "description": name },
         "accountTypeName": name,
         "accountHolderType": "individual",
@@ -82,6 +82,35 @@ pub(super) async fn pending(
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
     transactions(&bank, &caller, &body, "ais:getTransactionsPending").await
+}
+
+/// Payments to come.
+pub(super) async fn scheduled(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let (consent, body) = access(&bank, &caller, &body, "ais:getTransactionsScheduled")?;
+    let account = covered(&bank, &consent, &body)?;
+    bank.vault.keep().await?;
+    let payments = arrangements::to_come(account, bank.now());
+    let (shown, pages) = page(&payments, &body)?;
+    let views = shown.iter().map(|payment| {
+        json!({
+            "itemId": payment.id,
+            "amount": amount(payment.amount),
+            "currency": account.currency,
+            "description": "Bilety do teatru",
+            "tradeDate": format!("{}T00:00:00.000Z", payment.on),
+            "transactionCategory": "DEBIT",
+            "sender": { "accountNumber": account.iban, "nameAddress": { "value": [account.owner] } },
+            "recipient": {
+                "accountNumber": payment.payee.account,
+                "nameAddress": { "value": [payment.payee.name] },
+            },
+        })
+    });
+    Ok(Json(json!({ "transactions": views.collect::<Vec<Value>>(), "pageInfo": pages })))
 }
 
 /// One transaction, of which more is told than in the lists.

@@ -12,13 +12,13 @@ use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
-use super::consents::{allows, live};
+use super::consents::{allows, grants, live};
 use super::refusal::Refusal;
 use super::{BASE, hal};
 use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::people::Product;
-use crate::engine::{Account, Consent, Movement};
+use crate::engine::{Account, Consent, Movement, arrangements};
 use crate::journal::Fact;
 
 /// Transactions on one page.
@@ -104,6 +104,45 @@ pub(super) async fn transactions(
     let shown = all.iter().skip(end.saturating_sub(PAGE)).take(PAGE);
     let views: Vec<Value> = shown.map(|movement| transaction(account, movement)).collect();
     Ok(hal(StatusCode::OK, &json!({ "transactions": views, "_links": links })))
+}
+
+/// Who is connected: the customer whose consent it is.
+pub(super) async fn identity(State(bank): State<Arc<Bank>>, caller: Caller) -> Result<Response, Refusal> {
+    let path = "/end-user-identity";
+    let consent = access(&bank, &caller, path, true)?;
+    if !grants(&consent, "psuIdentity") {
+        return Err(Refusal::forbidden());
+    }
+    bank.vault.keep().await?;
+    let account = consent.accounts.iter().find_map(|id| bank.account(id)).ok_or_else(Refusal::unknown)?;
+    let body = json!({ "connectedPsu": account.owner, "_links": { "self": link(&bank, path) } });
+    Ok(hal(StatusCode::OK, &body))
+}
+
+/// Whom the customer pays without authentication.
+pub(super) async fn beneficiaries(
+    State(bank): State<Arc<Bank>>,
+    caller: Caller,
+) -> Result<Response, Refusal> {
+    let path = "/trusted-beneficiaries";
+    let consent = access(&bank, &caller, path, true)?;
+    if !grants(&consent, "trustedBeneficiaries") {
+        return Err(Refusal::forbidden());
+    }
+    bank.vault.keep().await?;
+    let accounts = consent.accounts.iter().filter_map(|id| bank.account(id));
+    let trusted = accounts.flat_map(arrangements::payees).filter(|payee| payee.trusted);
+    let views = trusted.map(|payee| {
+        json!({
+            "id": payee.id,
+            "isTrusted": true,
+            "creditor": { "name": payee.name },
+            "creditorAccount": { "iban": payee.account },
+        })
+    });
+    let views: Vec<Value> = views.collect();
+    let body = json!({ "beneficiaries": views, "_links": { "self": link(&bank, path) } });
+    Ok(hal(StatusCode::OK, &body))
 }
 
 fn access(bank: &Bank, caller: &Caller, operation: &str, counts: bool) -> Result<Consent, Refusal> {

@@ -112,3 +112,9 @@ pub(super) fn allows(consent: &Consent, what: &str, iban: &str) -> bool {
         Some(list) => list.iter().any(|account| account.get("iban").is_some_and(|named| named == iban)),
     }
 }
+
+/// True if the consent covers what belongs to no account: so it is, until the TPP has
+/// said otherwise.
+pub(super) fn grants(consent: &Consent, what: &str) -> bool {
+    consent.body.get(what).and_then(Value::as_bool).unwrap_or(true)
+}

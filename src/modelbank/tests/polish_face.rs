@@ -21,6 +21,7 @@ fn ais(consent: &str) -> Value {
             "ais:getAccount": { "scopeUsageLimit": "multiple" },
             "ais:getTransactionsDone": history,
             "ais:getTransactionsPending": history,
+            "ais:getTransactionsScheduled": history,
         }]),
     )
 }
@@ -120,6 +121,9 @@ async fn an_authorization_opens_accounts_balances_and_pages_of_transactions() {
     // The same account by its number without the country.
     let pending = ask("getTransactionsPending", json!({ "accountNumber": &number[2..] })).await;
     assert_eq!(pending.json()["transactions"].as_array().unwrap().len(), 1);
+    let to_come = ask("getTransactionsScheduled", json!({ "accountNumber": number })).await;
+    assert_eq!(to_come.at("/transactions/0/amount"), "45.00");
+    assert_eq!(to_come.at("/transactions/0/transactionCategory"), "DEBIT");
     let facts = bank.running.journal().entries().pop().unwrap().facts;
     for fact in [Fact::Role, Fact::Signature, Fact::Token, Fact::Consent, Fact::PsuPresent] {
         assert!(facts.contains(&fact), "{fact:?}");

@@ -203,11 +203,17 @@ async fn the_tpp_keeps_less_of_a_consent_or_nothing() {
     let (access, refresh) = authorized(&world, &tpp, &bank).await;
     let bearer = format!("Bearer {access}");
     let headers = [("authorization", bearer.as_str()), PRESENT];
+    let get = async |path: &str| tpp.stet(&bank, "GET", path, &headers, "").await;
+    assert_eq!(get("/end-user-identity").await.expect(200).at("/connectedPsu"), "Anna Moreau");
+    let trusted = get("/trusted-beneficiaries").await.expect(200);
+    assert_eq!(trusted.at("/beneficiaries/0/creditor/name"), "Camille Roux");
+    assert_eq!(trusted.json()["beneficiaries"].as_array().unwrap().len(), 1);
     let iban = json!([{ "iban": "FR7699902000010001000001730" }]);
     let less =
         json!({ "balances": iban, "transactions": [], "trustedBeneficiaries": false, "psuIdentity": false });
     tpp.stet(&bank, "PUT", "/consents", &headers, &less.to_string()).await.expect(204);
-    let get = async |path: &str| tpp.stet(&bank, "GET", path, &headers, "").await;
+    get("/end-user-identity").await.expect(403);
+    get("/trusted-beneficiaries").await.expect(403);
     get("/accounts/riv-10017/balances").await.expect(200);
     get("/accounts/riv-10025/balances").await.expect(403);
     get("/accounts/riv-10017/transactions").await.expect(403);

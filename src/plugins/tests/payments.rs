@@ -211,9 +211,9 @@ fn further_information_is_what_the_plugin_names() {
     assert_eq!(resources.offered(&profile), [AccountResource::Beneficiaries]);
     let asked = resources.resource(&cx, AccountResource::Beneficiaries, "71").unwrap();
     assert_eq!((asked.url.as_str(), asked.effect), ("https://bank.example/api", Effect::Read));
-    let page = resources.resource_read(&cx, AccountResource::Beneficiaries, &answer(200)).unwrap();
+    let page = resources.resource_read(&cx, AccountResource::Beneficiaries, &asked, &answer(200)).unwrap();
     assert!(page.items.is_empty() && page.next.is_none());
-    let error = resources.resource_read(&cx, AccountResource::Parties, &answer(200)).err().unwrap();
+    let error = resources.resource_read(&cx, AccountResource::Parties, &asked, &answer(200)).err().unwrap();
     assert_eq!((error.kind, error.field.as_deref()), (BankErrorKind::PluginFailed, Some("entries")));
     let error = resources.resource(&cx, AccountResource::Statements, "71").err().unwrap();
     assert_eq!(error.kind, BankErrorKind::Unsupported);

@@ -63,7 +63,7 @@ fn cards_are_listed_after_the_accounts_where_the_bank_has_them() {
         assert_eq!(refused.kind, BankErrorKind::Unsupported);
     }
     let details = answer(200, &[], &json!({ "cardAccount": card() }));
-    let page = BerlinGroup.resource_read(&cx, AccountResource::Parties, &details).unwrap();
+    let page = BerlinGroup.resource_read(&cx, AccountResource::Parties, &holder, &details).unwrap();
     let [domain::ResourceEntry::Party(party)] = &page.items[..] else { panic!("one holder") };
     assert_eq!(party.name.as_deref(), Some("Anna Leitner"));
 }

@@ -1,6 +1,6 @@
 //! Account information in full: what banks tell beside balances and transactions.
 
-use crate::support::{EMBEDDED, EU, Granted, POLISH, TestGateway, UK, assert_problem, rows};
+use crate::support::{EMBEDDED, EU, Granted, POLISH, STET, TestGateway, UK, assert_problem, rows};
 use consentry::demo::Tpp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -108,6 +108,44 @@ async fn a_berlin_group_bank_tells_what_its_standard_has_and_no_more() {
     assert_eq!(journal.entries().len(), calls, "a bank is not asked for what it does not have");
     let bank = tpp.get(&granted.token, &format!("/v1/institutions/{EU}")).await.unwrap();
     assert_eq!(bank.json()["account_resources"], json!(["parties", "beneficiaries", "standing-orders"]));
+    gw.sandbox.stop().await;
+}
+
+/// STET 1.4: who is connected, and whom she pays without authentication.
+/// [connector: further account information at stet]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stet_bank_tells_who_the_psu_is_and_whom_she_trusts() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let wanted = ["READ_ACCOUNTS_DETAIL", "READ_PARTY", "READ_BENEFICIARIES", "READ_STANDING_ORDERS"];
+    let granted = granted(&gw, &tpp, STET, &wanted).await;
+    let account = account(&tpp, &granted.token).await;
+    assert_eq!(first(&tpp, &granted.token, &account, "parties").await["name"], "Anna Moreau");
+    let beneficiary = first(&tpp, &granted.token, &account, "beneficiaries").await;
+    assert_eq!(
+        (&beneficiary["trusted"], &beneficiary["creditor"]["name"]),
+        (&json!(true), &json!("Camille Roux"))
+    );
+    let none = tpp.get(&granted.token, &format!("/v1/accounts/{account}/standing-orders")).await.unwrap();
+    assert_problem(&none, 422, "institution.unsupported");
+    gw.sandbox.stop().await;
+}
+
+/// PolishAPI 2.1: the holder of the account, and payments to come.
+/// [connector: further account information at polish]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_polish_bank_tells_the_holder_and_what_is_to_come() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let wanted = ["READ_ACCOUNTS_DETAIL", "READ_PARTY", "READ_SCHEDULED"];
+    let granted = granted(&gw, &tpp, POLISH, &wanted).await;
+    let account = account(&tpp, &granted.token).await;
+    let party = first(&tpp, &granted.token, &account, "parties").await;
+    assert_eq!(party["name"], "Anna Wiśniewska");
+    assert_eq!(party["addresses"][0]["address_lines"][1], "00-950 Warszawa");
+    let payment = first(&tpp, &granted.token, &account, "scheduled-payments").await;
+    assert_eq!(payment["amount"], json!({ "amount": "45.00", "currency": "PLN" }));
+    assert_eq!(payment["creditor"]["name"], "Jonas Weber");
     gw.sandbox.stop().await;
 }
 
