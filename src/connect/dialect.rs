@@ -78,6 +78,12 @@ impl CallContext<'_> {
     pub fn error(&self, kind: BankErrorKind) -> BankError {
         BankError::new(&self.profile.id, kind)
     }
+
+    /// The error of what this bank, or its standard, does not have.
+    #[must_use]
+    pub fn unsupported(&self, what: &str) -> BankError {
+        self.error(BankErrorKind::Unsupported).at(what)
+    }
 }
 
 /// A step whose access token a caller must bring.

@@ -102,7 +102,7 @@ fn iban(
         AccountIdentification::SortCode(_)
         | AccountIdentification::Bban(_)
         | AccountIdentification::MaskedPan(_)
-        | AccountIdentification::Other { .. } => Err(cx.error(BankErrorKind::Unsupported).at(place)),
+        | AccountIdentification::Other { .. } => Err(cx.unsupported(place)),
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct EpcPayees;
 impl PayeeVerification for EpcPayees {
     fn ask(&self, cx: &CallContext<'_>, question: &PayeeQuestion<'_>) -> Result<BankRequest, BankError> {
         let AccountIdentification::Iban(iban) = question.account else {
-            return Err(cx.error(BankErrorKind::Unsupported).at("account"));
+            return Err(cx.unsupported("account"));
         };
         let missing = |key| BankError::profile(&cx.profile.id, key);
         let responding = cx.profile.bics.first().ok_or_else(|| missing("bics"))?;

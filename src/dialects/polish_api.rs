@@ -1,6 +1,7 @@
 //! PolishAPI 2.1.1, and 3.0 by the same words below its own addresses: every
-//! request is a POST with a header inside its body, and signed. The PSU's authorization makes the consent, named by us, and the code
-//! it gives is redeemed at a token endpoint that speaks JSON.
+//! request is a POST with a header inside its body, and signed. The PSU's
+//! authorization makes the consent, named by us, and the code it gives is redeemed
+//! at a token endpoint that speaks JSON.
 //!
 //! Account information is asked for in one scope, `ais`. The way in two steps
 //! (`ais-accounts`, then `exchange_token`) is for banks whose customers choose

@@ -235,7 +235,7 @@ fn written(cx: &CallContext<'_>, account: &AccountIdentification) -> Result<(Str
             (scheme_name.clone(), identification.clone())
         }
         AccountIdentification::MaskedPan(_) => {
-            return Err(cx.error(BankErrorKind::Unsupported).at("account"));
+            return Err(cx.unsupported("account"));
         }
     })
 }

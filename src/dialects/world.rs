@@ -1,8 +1,9 @@
 //! What the tests of every dialect share.
 
-use connect::{BankRequest, BankResponse, CallContext, Profile, PsuPresence, RedirectUris};
+use connect::{BankRequest, BankResponse, CallContext, ConsentOrder, Profile, PsuPresence, RedirectUris};
 use domain::{
-    AccountIdentification, Execution, Money, PaymentOrder, PaymentRisk, PaymentScheme, RemittanceInformation,
+    AccountIdentification, Execution, Money, PaymentOrder, PaymentRisk, PaymentScheme, Permission,
+    RemittanceInformation,
 };
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
@@ -25,6 +26,19 @@ pub(crate) fn redirects() -> RedirectUris {
         nok: "https://gateway.example/refused".parse().unwrap(),
         callback: "https://gateway.example/callback".parse().unwrap(),
         state: "state-1".into(),
+    }
+}
+
+/// A recurring consent to these, for the accounts that the PSU chooses.
+pub(crate) fn wanted(permissions: &[Permission]) -> ConsentOrder {
+    ConsentOrder {
+        permissions: permissions.to_vec(),
+        accounts: Vec::new(),
+        valid_until: None,
+        recurring: true,
+        frequency_per_day: 4,
+        transactions_from: None,
+        redirects: redirects(),
     }
 }
 

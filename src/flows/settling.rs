@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use connect::{BankError, BankErrorKind, CallContext, Consents, Profile, QuirkName, ScaStart};
+use connect::{BankError, CallContext, Consents, Profile, QuirkName, ScaStart};
 use domain::{ConsentKind, ConsentStatus, Timestamp};
 use store::consents::ConsentRow;
 
@@ -44,5 +44,5 @@ pub(crate) fn begun(consents: Consents<'_>, cx: &CallContext<'_>) -> Result<ScaS
         Consents::Lodged(lodging) => lodging.begun(cx),
         Consents::Authorized(_) => None,
     };
-    begun.ok_or_else(|| cx.error(BankErrorKind::Unsupported).at("consent-settles"))
+    begun.ok_or_else(|| cx.unsupported("consent-settles"))
 }

@@ -1,8 +1,6 @@
 //! Further information on accounts, as far as a plugin has it.
 
-use connect::{
-    AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Effect, Page, Profile,
-};
+use connect::{AccountResources, BankError, BankRequest, BankResponse, CallContext, Effect, Page, Profile};
 use domain::{AccountResource, ResourceEntry};
 
 use crate::dialect::{heard, named};
@@ -41,7 +39,7 @@ impl AccountResources for Plugin {
         resource_id: &str,
     ) -> Result<BankRequest, BankError> {
         if !self.tells(resource) {
-            return Err(cx.error(BankErrorKind::Unsupported).at(resource.as_str()));
+            return Err(cx.unsupported(resource.as_str()));
         }
         let api = cx.profile.accounts_api()?;
         let context = asking::context(cx, Some(api));

@@ -3,9 +3,9 @@
 //! Funds Consent 2.0).
 
 use connect::{
-    ApiBase, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    ConsentHandling, ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Effect,
-    FundsAnswer, FundsConfirmation, FundsQuestion, LodgedConsent, Operation, Profile,
+    ApiBase, BankConsentStatus, BankError, BankRequest, BankResponse, CallContext, ConsentHandling,
+    ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Effect, FundsAnswer,
+    FundsConfirmation, FundsQuestion, LodgedConsent, Operation, Profile,
 };
 use http::Method;
 use serde_json::json;
@@ -65,7 +65,7 @@ impl FundsConfirmation for BerlinGroup {
 impl ConsentLodging for FundsConsents {
     fn lodge(&self, cx: &CallContext<'_>, order: &ConsentOrder) -> Result<BankRequest, BankError> {
         let [account] = order.accounts.as_slice() else {
-            return Err(cx.error(BankErrorKind::Unsupported).at("accounts"));
+            return Err(cx.unsupported("accounts"));
         };
         let body = json!({ "account": reference(cx, account)? });
         need_psu_id(cx)?;

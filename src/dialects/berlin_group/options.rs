@@ -37,7 +37,7 @@ pub(super) fn access(cx: &CallContext<'_>, order: &ConsentOrder) -> Result<Value
     let transactions = has(&[Permission::ReadTransactionsBasic, Permission::ReadTransactionsDetail]);
     let party = has(&[Permission::ReadParty]);
     let beneficiaries = has(&[Permission::ReadBeneficiaries]);
-    let unsupported = |place| Err(cx.error(BankErrorKind::Unsupported).at(place));
+    let unsupported = |place| Err(cx.unsupported(place));
     if transactions && !balances && options.transactions_need_balances {
         return unsupported("access/balances");
     }
@@ -88,13 +88,13 @@ pub(super) fn reference(cx: &CallContext<'_>, account: &AccountIdentification) -
         AccountIdentification::Bban(bban) => (AccountReference::Bban, "bban", bban.as_str()),
         AccountIdentification::MaskedPan(pan) => (AccountReference::MaskedPan, "maskedPan", pan.as_str()),
         AccountIdentification::SortCode(_) | AccountIdentification::Other { .. } => {
-            return Err(cx.error(BankErrorKind::Unsupported).at("account"));
+            return Err(cx.unsupported("account"));
         }
     };
     if cx.profile.berlin_group.takes(kind) {
         Ok(json!({ name: value }))
     } else {
-        Err(cx.error(BankErrorKind::Unsupported).at("account"))
+        Err(cx.unsupported("account"))
     }
 }
 
@@ -116,7 +116,7 @@ pub(super) fn booking_status(
         }
         TransactionSelection::Pending if filters(BookingFilter::Pending) => Ok("pending"),
         TransactionSelection::Both | TransactionSelection::Booked | TransactionSelection::Pending => {
-            Err(cx.error(BankErrorKind::Unsupported).at("bookingStatus"))
+            Err(cx.unsupported("bookingStatus"))
         }
     }
 }
@@ -159,7 +159,7 @@ pub(super) fn product_of(
             ("cross-border-credit-transfers", "pain.001-cross-border-credit-transfers")
         }
         PaymentScheme::FasterPayments | PaymentScheme::Elixir | PaymentScheme::ExpressElixir => {
-            return Err(cx.error(BankErrorKind::Unsupported).at("scheme"));
+            return Err(cx.unsupported("scheme"));
         }
     };
     let products = &cx.profile.berlin_group.payment_products;
@@ -169,7 +169,7 @@ pub(super) fn product_of(
     } else if as_pain && takes(pain) {
         Ok(pain)
     } else {
-        Err(cx.error(BankErrorKind::Unsupported).at("scheme"))
+        Err(cx.unsupported("scheme"))
     }
 }
 

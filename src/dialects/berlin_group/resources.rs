@@ -2,9 +2,7 @@
 //! account), trusted beneficiaries, and standing orders (as entries of the
 //! transaction list that are for information).
 
-use connect::{
-    AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Effect, Page, Profile,
-};
+use connect::{AccountResources, BankError, BankRequest, BankResponse, CallContext, Effect, Page, Profile};
 use domain::{
     AccountResource, Beneficiary, Frequency, Occurrence, OrderStatus, Party, Payee, ResourceEntry,
     StandingOrder,
@@ -58,7 +56,7 @@ impl AccountResources for BerlinGroup {
             | AccountResource::DirectDebits
             | AccountResource::ScheduledPayments
             | AccountResource::Statements => {
-                return Err(cx.error(BankErrorKind::Unsupported).at(resource.as_str()));
+                return Err(cx.unsupported(resource.as_str()));
             }
         };
         with_consent(cx, request(cx, Method::GET, url, Effect::Read, None)?)
@@ -96,7 +94,7 @@ impl AccountResources for BerlinGroup {
             }
             AccountResource::DirectDebits
             | AccountResource::ScheduledPayments
-            | AccountResource::Statements => Err(cx.error(BankErrorKind::Unsupported).at(resource.as_str())),
+            | AccountResource::Statements => Err(cx.unsupported(resource.as_str())),
         }
     }
 }

@@ -6,7 +6,7 @@ use domain::{AccountIdentification, BookingStatus, IsoPaymentStatus, Permission}
 use serde_json::json;
 
 use super::*;
-use crate::world::{answer, context, order, raw, redirects, sent};
+use crate::world::{answer, context, order, raw, redirects, sent, wanted};
 
 pub(crate) fn profile() -> Profile {
     let mut profile = Profile::blank(
@@ -35,13 +35,9 @@ fn a_consent_request_is_what_the_standard_wants() {
     };
     let cx = CallContext { psu: Some(&psu), psu_id: Some("psu-1"), ..context(&profile) };
     let order = ConsentOrder {
-        permissions: vec![Permission::ReadAccountsDetail, Permission::ReadBalances],
-        accounts: Vec::new(),
         valid_until: Some("2028-01-01".parse().unwrap()),
-        recurring: true,
         frequency_per_day: 9,
-        transactions_from: None,
-        redirects: redirects(),
+        ..wanted(&[Permission::ReadAccountsDetail, Permission::ReadBalances])
     };
     let request = ConsentLodging::lodge(&BerlinGroup, &cx, &order).unwrap();
     assert_eq!(
@@ -271,15 +267,7 @@ fn revoking_what_the_bank_no_longer_knows_is_done() {
 #[test]
 fn what_a_consent_allows_beside_accounts_is_asked_for() {
     let profile = profile();
-    let order = |permissions: Vec<Permission>| ConsentOrder {
-        permissions,
-        accounts: Vec::new(),
-        valid_until: None,
-        recurring: true,
-        frequency_per_day: 4,
-        transactions_from: None,
-        redirects: redirects(),
-    };
+    let order = |permissions: Vec<Permission>| wanted(&permissions);
     let access = |permissions: &[Permission]| {
         let order = order(permissions.to_vec());
         let request = ConsentLodging::lodge(&BerlinGroup, &context(&profile), &order).unwrap();

@@ -1,17 +1,18 @@
 //! Consents and account information.
 
 use connect::{
-    AccountInformation, BankConsentStatus, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents, Effect, ExplicitStart,
-    LodgedConsent, MapTarget, NextPage, Page, Profile, TransactionDetails, TransactionQuery,
-    TransactionSelection,
+    AccountInformation, AccountResources, BankConsentStatus, BankError, BankErrorKind, BankRequest,
+    BankResponse, CallContext, ConsentInquiry, ConsentLodging, ConsentOrder, ConsentRevocation, Consents,
+    Effect, ExplicitStart, LodgedConsent, MapTarget, NextPage, Page, Profile, TransactionDetails,
+    TransactionQuery, TransactionSelection,
 };
 use domain::{
-    Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BalanceType, BookingStatus,
-    CreditDebit, Permission, Transaction,
+    Account, AccountIdentification, AccountResource, AccountStatus, AccountUsage, Balance, BalanceType,
+    BookingStatus, CreditDebit, Permission, Transaction,
 };
 use serde_json::{Map, Value, json};
 
+use super::resources::SCHEDULED;
 use super::{
     Inside, PolishApi, address, authorize, authorized, failure, request, sealed, success, time_limit,
     unpacked,
@@ -275,9 +276,9 @@ fn privileges(cx: &CallContext<'_>, order: &ConsentOrder) -> Result<Value, BankE
     let history = json!({ "scopeUsageLimit": uses, "maxAllowedHistoryLong": days.clamp(1, MOST_DAYS) });
     let mut list = Map::new();
     if order.permissions.contains(&Permission::ReadScheduled)
-        && cx.profile.serves(super::resources::SCHEDULED_PATH)
+        && AccountResources::offered(&PolishApi, cx.profile).contains(&AccountResource::ScheduledPayments)
     {
-        list.insert(format!("ais:{}", super::resources::SCHEDULED), history.clone());
+        list.insert(format!("ais:{SCHEDULED}"), history.clone());
     }
     list.insert("ais-accounts:getAccounts".into(), simple.clone());
     list.insert("ais:getAccount".into(), simple);
@@ -309,7 +310,7 @@ pub(super) fn written(cx: &CallContext<'_>, account: &AccountIdentification) -> 
         AccountIdentification::Bban(number) => Ok(number.clone()),
         AccountIdentification::SortCode(_)
         | AccountIdentification::MaskedPan(_)
-        | AccountIdentification::Other { .. } => Err(cx.error(BankErrorKind::Unsupported).at("account")),
+        | AccountIdentification::Other { .. } => Err(cx.unsupported("account")),
     }
 }
 

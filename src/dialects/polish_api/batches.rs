@@ -133,7 +133,7 @@ fn bundle(cx: &CallContext<'_>, batch: &BatchOrder) -> Result<Map<String, Value>
         "domestic" => "domesticTransfers",
         "EEA" => "EEATransfers",
         "nonEEA" => "nonEEATransfers",
-        _ => return Err(cx.error(BankErrorKind::Unsupported).at("scheme")),
+        _ => return Err(cx.unsupported("scheme")),
     };
     let total = batch.total().ok_or_else(|| cx.error(BankErrorKind::InvalidRequest).at("amount"))?;
     let mode = if batch.execution == Execution::AtOnce { "Immediate" } else { "FutureDated" };

@@ -2,7 +2,7 @@
 //! the PSU gave to the bank outside this interface: the request carries no token.
 
 use connect::{
-    BankError, BankErrorKind, BankRequest, BankResponse, CallContext, ConsentHandling, Effect, FundsAnswer,
+    BankError, BankRequest, BankResponse, CallContext, ConsentHandling, Effect, FundsAnswer,
     FundsConfirmation, FundsQuestion, Profile,
 };
 use serde_json::{Map, json};
@@ -21,7 +21,7 @@ impl FundsConfirmation for PolishApi {
         let currency = question.amount.currency();
         if currency.places() != 2 {
             // The standard writes every amount with two places.
-            return Err(cx.error(BankErrorKind::Unsupported).at("currency"));
+            return Err(cx.unsupported("currency"));
         }
         let mut members = Map::new();
         members.insert("accountNumber".into(), json!(written(cx, question.account)?));

@@ -321,7 +321,7 @@ fn recurrence(series: &Recurrence) -> Value {
 
 /// One transfer.
 pub(super) fn transfer(cx: &CallContext<'_>, order: &PaymentOrder) -> Result<Map<String, Value>, BankError> {
-    let unsupported = |field: &'static str| cx.error(BankErrorKind::Unsupported).at(field);
+    let unsupported = |field: &'static str| cx.unsupported(field);
     let (kind, _, words) = rail(order.scheme);
     let (system, mode) = words.ok_or_else(|| unsupported("scheme"))?;
     let currency = order.amount.currency();

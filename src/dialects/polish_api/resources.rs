@@ -1,9 +1,7 @@
 //! What the standard tells beside balances and transactions: the holder (from the
 //! account), and payments to come.
 
-use connect::{
-    AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Effect, Page, Profile,
-};
+use connect::{AccountResources, BankError, BankRequest, BankResponse, CallContext, Effect, Page, Profile};
 use domain::{AccountResource, Party, Payee, PostalAddress, ResourceEntry, ScheduledPayment};
 
 use super::accounts::{ask, further, lines, of_account, party};
@@ -12,16 +10,24 @@ use crate::node::Node;
 
 /// Payments to come.
 pub(super) const SCHEDULED: &str = "getTransactionsScheduled";
-/// How a profile's `absent_paths` names them.
-pub(super) const SCHEDULED_PATH: &str = "/getTransactionsScheduled";
+
+/// The operation that tells of a resource; none where the standard, or the bank, has none.
+fn operation(profile: &Profile, resource: AccountResource) -> Option<&'static str> {
+    let operation = match resource {
+        AccountResource::Parties => "getAccount",
+        AccountResource::ScheduledPayments => SCHEDULED,
+        AccountResource::Beneficiaries
+        | AccountResource::StandingOrders
+        | AccountResource::DirectDebits
+        | AccountResource::Statements => return None,
+    };
+    profile.serves(&format!("/{operation}")).then_some(operation)
+}
 
 impl AccountResources for PolishApi {
     fn offered(&self, profile: &Profile) -> Vec<AccountResource> {
-        let mut offered = vec![AccountResource::Parties];
-        if profile.serves(SCHEDULED_PATH) {
-            offered.push(AccountResource::ScheduledPayments);
-        }
-        offered
+        let all = AccountResource::ALL.iter().copied();
+        all.filter(|resource| operation(profile, *resource).is_some()).collect()
     }
 
     fn resource(
@@ -30,19 +36,7 @@ impl AccountResources for PolishApi {
         resource: AccountResource,
         resource_id: &str,
     ) -> Result<BankRequest, BankError> {
-        let offered = self.offered(cx.profile).contains(&resource);
-        let operation = match resource {
-            AccountResource::Parties if offered => "getAccount",
-            AccountResource::ScheduledPayments if offered => SCHEDULED,
-            AccountResource::Parties
-            | AccountResource::Beneficiaries
-            | AccountResource::StandingOrders
-            | AccountResource::DirectDebits
-            | AccountResource::ScheduledPayments
-            | AccountResource::Statements => {
-                return Err(cx.error(BankErrorKind::Unsupported).at(resource.as_str()));
-            }
-        };
+        let operation = operation(cx.profile, resource).ok_or_else(|| cx.unsupported(resource.as_str()))?;
         ask(cx, operation, of_account(resource_id))
     }
 
@@ -74,7 +68,7 @@ impl AccountResources for PolishApi {
             AccountResource::Beneficiaries
             | AccountResource::StandingOrders
             | AccountResource::DirectDebits
-            | AccountResource::Statements => Err(cx.error(BankErrorKind::Unsupported).at(resource.as_str())),
+            | AccountResource::Statements => Err(cx.unsupported(resource.as_str())),
         }
     }
 }

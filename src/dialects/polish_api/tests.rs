@@ -11,7 +11,7 @@ use domain::{
 use secrecy::SecretString;
 
 use super::*;
-use crate::world::{answer, context, psu, raw, redirects, sent};
+use crate::world::{answer, context, psu, raw, redirects, sent, wanted};
 
 const BASE: &str = "https://api.bank.example/v2_1_1.1";
 
@@ -45,13 +45,9 @@ fn a_consent_is_asked_for_with_all_that_it_allows() {
     let profile = profile();
     let cx = context(&profile);
     let order = ConsentOrder {
-        permissions: vec![Permission::ReadBalances, Permission::ReadTransactionsDetail],
-        accounts: Vec::new(),
         valid_until: Some("2026-07-01".parse().unwrap()),
-        recurring: true,
-        frequency_per_day: 4,
         transactions_from: Some("2026-05-03".parse().unwrap()),
-        redirects: redirects(),
+        ..wanted(&[Permission::ReadBalances, Permission::ReadTransactionsDetail])
     };
     assert!(matches!(PolishApi.consents(), Consents::Lodged(_)) && PolishApi.inquiry().is_none());
     let request = ConsentLodging::lodge(&PolishApi, &cx, &order).unwrap();
@@ -421,15 +417,7 @@ fn the_holder_and_payments_to_come_are_read() {
     let error = read(AccountResource::ScheduledPayments, json!({ "transactions": [undated] })).err().unwrap();
     assert_eq!(error.field.as_deref(), Some("/transactions/0/tradeDate"));
 
-    let consent = ConsentOrder {
-        permissions: vec![Permission::ReadScheduled],
-        accounts: Vec::new(),
-        valid_until: None,
-        recurring: true,
-        frequency_per_day: 4,
-        transactions_from: None,
-        redirects: redirects(),
-    };
+    let consent = wanted(&[Permission::ReadScheduled]);
     let asks = |profile: &Profile| {
         let request = ConsentLodging::lodge(&PolishApi, &context(profile), &consent).unwrap();
         !sent(&request)["scope_details"]["privilegeList"][0]["ais:getTransactionsScheduled"].is_null()

@@ -253,6 +253,6 @@ pub(super) fn written(cx: &CallContext<'_>, account: &AccountIdentification) -> 
         AccountIdentification::SortCode(_)
         | AccountIdentification::Bban(_)
         | AccountIdentification::MaskedPan(_)
-        | AccountIdentification::Other { .. } => Err(cx.error(BankErrorKind::Unsupported).at("account")),
+        | AccountIdentification::Other { .. } => Err(cx.unsupported("account")),
     }
 }

@@ -1,7 +1,7 @@
 //! The body of a payment request: what is the same for all of its transfers, and each of
 //! them.
 
-use connect::{BankError, BankErrorKind, CallContext, RedirectUris, ScaFlow};
+use connect::{BankError, CallContext, RedirectUris, ScaFlow};
 use domain::{
     Abroad, AccountIdentification, ChargeBearer, Date, Execution, ExecutionRule, PaymentFrequency,
     PaymentOrder, PaymentScheme, Recurrence,
@@ -38,7 +38,7 @@ pub(super) fn payment_request(
             kind.insert("localInstrument".into(), json!("INST"));
         }
         PaymentScheme::FasterPayments | PaymentScheme::Elixir | PaymentScheme::ExpressElixir => {
-            return Err(cx.error(BankErrorKind::Unsupported).at("scheme"));
+            return Err(cx.unsupported("scheme"));
         }
     }
     let now = cx.now.to_string();

@@ -1,9 +1,7 @@
 //! Who the PSU is, and whom she pays without authentication (STET 1.4 section 4.3).
 //! Both belong to the PSU: every account of hers has the same.
 
-use connect::{
-    AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Effect, Page, Profile,
-};
+use connect::{AccountResources, BankError, BankRequest, BankResponse, CallContext, Effect, Page, Profile};
 use domain::{AccountResource, Beneficiary, Party, Payee, ResourceEntry};
 use http::Method;
 
@@ -11,22 +9,23 @@ use super::accounts::{identification, page};
 use super::{Stet, request, success};
 use crate::node::Node;
 
-/// The path of a resource, as `absent_paths` writes it; none where the standard has none.
-fn path(resource: AccountResource) -> Option<&'static str> {
-    match resource {
-        AccountResource::Parties => Some("/end-user-identity"),
-        AccountResource::Beneficiaries => Some("/trusted-beneficiaries"),
+/// The path of a resource; none where the standard, or the bank, has none.
+fn path(profile: &Profile, resource: AccountResource) -> Option<&'static str> {
+    let path = match resource {
+        AccountResource::Parties => "end-user-identity",
+        AccountResource::Beneficiaries => "trusted-beneficiaries",
         AccountResource::StandingOrders
         | AccountResource::DirectDebits
         | AccountResource::ScheduledPayments
-        | AccountResource::Statements => None,
-    }
+        | AccountResource::Statements => return None,
+    };
+    profile.serves(&format!("/{path}")).then_some(path)
 }
 
 impl AccountResources for Stet {
     fn offered(&self, profile: &Profile) -> Vec<AccountResource> {
         let all = AccountResource::ALL.iter().copied();
-        all.filter(|resource| path(*resource).is_some_and(|path| profile.serves(path))).collect()
+        all.filter(|resource| path(profile, *resource).is_some()).collect()
     }
 
     fn resource(
@@ -35,10 +34,8 @@ impl AccountResources for Stet {
         resource: AccountResource,
         _resource_id: &str,
     ) -> Result<BankRequest, BankError> {
-        let path = path(resource)
-            .filter(|path| cx.profile.serves(path))
-            .ok_or_else(|| cx.error(BankErrorKind::Unsupported).at(resource.as_str()))?;
-        let url = cx.profile.accounts_api()?.join(&[path.trim_start_matches('/')]);
+        let path = path(cx.profile, resource).ok_or_else(|| cx.unsupported(resource.as_str()))?;
+        let url = cx.profile.accounts_api()?.join(&[path]);
         request(cx, Method::GET, url, Effect::Read, None)
     }
 
@@ -61,7 +58,7 @@ impl AccountResources for Stet {
             AccountResource::StandingOrders
             | AccountResource::DirectDebits
             | AccountResource::ScheduledPayments
-            | AccountResource::Statements => Err(cx.error(BankErrorKind::Unsupported).at(resource.as_str())),
+            | AccountResource::Statements => Err(cx.unsupported(resource.as_str())),
         }
     }
 }

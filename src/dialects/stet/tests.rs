@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::*;
-use crate::world::{answer, context, order, psu, raw, redirects, sent};
+use crate::world::{answer, context, order, psu, raw, redirects, sent, wanted};
 
 fn profile() -> Profile {
     let (id, region) = ("fr-examplebank".parse().unwrap(), "eu".parse().unwrap());
@@ -33,15 +33,7 @@ fn token() -> SecretString {
 fn a_consent_is_known_at_once_and_authorised_by_oauth() {
     let profile = profile();
     let cx = context(&profile);
-    let order = ConsentOrder {
-        permissions: vec![Permission::ReadBalances],
-        accounts: Vec::new(),
-        valid_until: None,
-        recurring: true,
-        frequency_per_day: 4,
-        transactions_from: None,
-        redirects: redirects(),
-    };
+    let order = wanted(&[Permission::ReadBalances]);
     assert!(matches!(Stet.consents(), Consents::Authorized(_)) && Stet.inquiry().is_none());
     let consent = Stet.begin(&cx, &order).unwrap();
     assert_eq!(consent.bank_id, cx.request_id.to_string());
@@ -311,15 +303,7 @@ fn a_question_about_funds_is_asked_with_the_token_of_its_own_scope() {
     let handling = Stet.handling(&profile).unwrap();
     assert!(handling.inquiry.is_none() && handling.revocation.is_none());
     let Consents::Authorized(authorization) = handling.consents else { panic!("it is authorised") };
-    let order = ConsentOrder {
-        permissions: Vec::new(),
-        accounts: Vec::new(),
-        valid_until: None,
-        recurring: true,
-        frequency_per_day: 1,
-        transactions_from: None,
-        redirects: redirects(),
-    };
+    let order = ConsentOrder { frequency_per_day: 1, ..wanted(&[]) };
     let begun = authorization.begin(&cx, &order).unwrap();
     assert!(begun.sca == ScaStart::OAuth { scope: "cbpii".into(), intent_id: None, metadata: None });
 

@@ -178,7 +178,7 @@ fn same_file(cx: &CallContext<'_>, data: &Node<'_>, batch: &BatchOrder) -> Resul
 /// The file: a list of initiations as a payment of its own would have them.
 fn file(cx: &CallContext<'_>, batch: &BatchOrder) -> Result<String, BankError> {
     if batch.scheme != PaymentScheme::FasterPayments {
-        return Err(cx.error(BankErrorKind::Unsupported).at("scheme"));
+        return Err(cx.unsupported("scheme"));
     }
     let payments = batch.transfers.iter().map(|transfer| initiation(cx, transfer));
     let payments = payments.collect::<Result<Vec<Value>, _>>()?;

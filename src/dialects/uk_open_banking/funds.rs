@@ -59,7 +59,7 @@ impl FundsConfirmation for UkOpenBanking {
 impl ConsentLodging for FundsConsents {
     fn lodge(&self, cx: &CallContext<'_>, order: &ConsentOrder) -> Result<BankRequest, BankError> {
         let [account] = order.accounts.as_slice() else {
-            return Err(cx.error(BankErrorKind::Unsupported).at("accounts"));
+            return Err(cx.unsupported("accounts"));
         };
         let (scheme, identification) = written(cx, account)?;
         let mut data = Map::new();

@@ -1,7 +1,7 @@
 //! The kinds of orders of the UK standard: at once, on a day, standing; at home and
 //! abroad. Each has resources and an initiation of its own.
 
-use connect::{ApiBase, BankError, BankErrorKind, CallContext, QuirkName};
+use connect::{ApiBase, BankError, CallContext, QuirkName};
 use domain::{
     Abroad, ChargeBearer, Date, Execution, PaymentFrequency, PaymentOrder, PaymentScheme, PostalAddress,
     Recurrence, RemittanceInformation,
@@ -40,7 +40,7 @@ impl Kind {
             PaymentScheme::SepaCreditTransfer
             | PaymentScheme::SepaInstant
             | PaymentScheme::Elixir
-            | PaymentScheme::ExpressElixir => return Err(cx.error(BankErrorKind::Unsupported).at("scheme")),
+            | PaymentScheme::ExpressElixir => return Err(cx.unsupported("scheme")),
         };
         let (consents, orders, id) = match (&order.execution, abroad) {
             (Execution::AtOnce, false) => {
@@ -145,7 +145,7 @@ fn standing(
         let told = &order.remittance;
         if let Some(reference) = told.reference.as_ref().or(told.unstructured.as_ref()) {
             if reference.chars().count() > REFERENCE {
-                return Err(cx.error(BankErrorKind::Unsupported).at("remittance"));
+                return Err(cx.unsupported("remittance"));
             }
             body.insert("Reference".into(), json!(reference));
         }

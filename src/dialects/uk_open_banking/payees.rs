@@ -5,10 +5,7 @@
 //! Members, headers and reason codes are those of what banks publish of their responders; the
 //! rulebook itself is given to participants only and was not at hand.
 
-use connect::{
-    BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Effect, PayeeQuestion,
-    PayeeVerification,
-};
+use connect::{BankError, BankRequest, BankResponse, CallContext, Effect, PayeeQuestion, PayeeVerification};
 use domain::{PayeeMatch, PayeeUnverified};
 use http::Method;
 use serde_json::json;
@@ -26,7 +23,7 @@ pub(super) struct UkPayees;
 impl PayeeVerification for UkPayees {
     fn ask(&self, cx: &CallContext<'_>, question: &PayeeQuestion<'_>) -> Result<BankRequest, BankError> {
         let account = question.account.uk_account();
-        let account = account.ok_or_else(|| cx.error(BankErrorKind::Unsupported).at("account"))?;
+        let account = account.ok_or_else(|| cx.unsupported("account"))?;
         let body = json!({ "Data": {
             "SchemeName": "SortCodeAccountNumber",
             // The standard wants a guess. Where it is wrong, the bank says so and compares the

@@ -142,7 +142,7 @@ impl RecurringPayments for UkRecurring {
         order: &PaymentOrder,
     ) -> Result<BankRequest, BankError> {
         if order.scheme != PaymentScheme::FasterPayments {
-            return Err(cx.error(BankErrorKind::Unsupported).at("scheme"));
+            return Err(cx.unsupported("scheme"));
         }
         let mut instruction = instructed(order);
         instruction

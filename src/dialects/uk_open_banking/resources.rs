@@ -1,9 +1,7 @@
 //! Parties, beneficiaries, standing orders, direct debits, scheduled payments
 //! and statements, in the members of 3.1 and of 4.0.
 
-use connect::{
-    AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext, Effect, Page, Profile,
-};
+use connect::{AccountResources, BankError, BankRequest, BankResponse, CallContext, Effect, Page, Profile};
 use domain::{
     AccountResource, Beneficiary, Date, DirectDebit, Frequency, Occurrence, OrderStatus, Party, Payee,
     PostalAddress, ResourceEntry, ScheduledPayment, StandingOrder, Statement,
@@ -40,8 +38,7 @@ impl AccountResources for UkOpenBanking {
         resource: AccountResource,
         resource_id: &str,
     ) -> Result<BankRequest, BankError> {
-        let (path, _) = place(cx.profile, resource)
-            .ok_or_else(|| cx.error(BankErrorKind::Unsupported).at(resource.as_str()))?;
+        let (path, _) = place(cx.profile, resource).ok_or_else(|| cx.unsupported(resource.as_str()))?;
         let url = cx.profile.accounts_api()?.join(&["accounts", resource_id, path]);
         request(cx, Method::GET, url, Effect::Read, None)
     }
@@ -56,8 +53,7 @@ impl AccountResources for UkOpenBanking {
         let body = success(cx, response, Effect::Read)?;
         let root = Node::root(&cx.profile.id, &body);
         let data = root.get("Data");
-        let (_, member) = place(cx.profile, resource)
-            .ok_or_else(|| cx.error(BankErrorKind::Unsupported).at(resource.as_str()))?;
+        let (_, member) = place(cx.profile, resource).ok_or_else(|| cx.unsupported(resource.as_str()))?;
         let list = data.get(member);
         // `party` gives one, `parties` a list.
         if list.is_object() {

@@ -213,16 +213,24 @@ pub(super) fn sharing(book: &Book, consent: &Consent) -> Vec<(&'static str, Stri
     let body = consent.body.to_string();
     let funds = consent.purpose == Purpose::Funds;
     let mut data = vec![if funds { "whether an amount is there" } else { "account details" }];
-    for (sign, words) in [
-        (["ReadBalances", "\"balances\"", "allPsd2", "ais:getAccount\""], "balances"),
-        (["ReadTransactions", "\"transactions\"", "allPsd2", "ais:getTransactionsDone"], "transactions"),
-    ] {
+    let signs: [(&[&str], _); 3] = [
+        (&["ReadBalances", "\"balances\"", "allPsd2", "ais:getAccount\""], "balances"),
+        (
+            &[
+                "ReadTransactions",
+                "\"transactions\"",
+                "allPsd2",
+                "ais:getTransactionsDone",
+                "ais:getTransactionsPending",
+            ],
+            "transactions",
+        ),
+        (&["ais:getTransactionsScheduled"], "payments to come"),
+    ];
+    for (sign, words) in signs {
         if sign.iter().any(|sign| body.contains(sign)) {
             data.push(words);
         }
-    }
-    if body.contains("ais:getTransactionsScheduled") {
-        data.push("payments to come");
     }
     vec![("Data", data.join(", ")), ("Until", until(consent)), ("Asked by", book.known_as(&consent.tpp))]
 }

@@ -287,12 +287,18 @@ async fn the_customer_sees_what_is_asked_and_pays_from_the_account_that_is_named
     let tpp = world.both();
     let bank = world.bank(BankKind::PolishApi, false, &[&tpp]).await;
     let named = with(transfer("12.50"), "sender", json!({ "accountNumber": "60999010060000000000010025" }));
-    let asked = tpp.polish(&bank, "authorize", None, pis("c-1", &named)).await.expect(200);
-    let browser = world.browser();
-    let login = browser.send("GET", &asked.at("/aspspRedirectUri"), &[], "").await.expect(200);
-    let about = world::hidden(&login, "about");
-    let fields = [("about", about.as_str()), ("user", "anna"), ("password", "sandbox")];
-    let page = browser.form(&format!("{}/login", bank.running.pages_url), &fields).await.expect(200);
+    let shown = async |request: Value| {
+        let asked = tpp.polish(&bank, "authorize", None, request).await.expect(200);
+        let browser = world.browser();
+        let login = browser.send("GET", &asked.at("/aspspRedirectUri"), &[], "").await.expect(200);
+        let about = world::hidden(&login, "about");
+        let fields = [("about", about.as_str()), ("user", "anna"), ("password", "sandbox")];
+        browser.form(&format!("{}/login", bank.running.pages_url), &fields).await.expect(200)
+    };
+    let page = shown(ais("c-0")).await;
+    let data = "account details, balances, transactions, payments to come";
+    assert!(page.text.contains(data), "{}", page.text);
+    let page = shown(pis("c-1", &named)).await;
     for text in ["12.50", "PLN", "Sklep Nadwiślański", "Faktura 7", "PL60999010060000000000010025"] {
         assert!(page.text.contains(text), "{text} in {}", page.text);
     }

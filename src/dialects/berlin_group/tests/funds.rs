@@ -55,13 +55,9 @@ fn a_consent_to_confirmation_of_funds_is_lodged_where_the_profile_says() {
     let Consents::Lodged(lodging) = handling.consents else { panic!("consents are lodged") };
     let account = account("DE89370400440532013000");
     let mut order = ConsentOrder {
-        permissions: Vec::new(),
         accounts: vec![account.clone()],
         valid_until: Some("2026-09-01".parse().unwrap()),
-        recurring: true,
-        frequency_per_day: 4,
-        transactions_from: None,
-        redirects: redirects(),
+        ..wanted(&[])
     };
     let request = lodging.lodge(&cx, &order).unwrap();
     let place = "https://xs2a.bank.example/v2/consents/confirmation-of-funds";

@@ -19,16 +19,12 @@ fn bank(options: &str) -> Profile {
 
 fn wanted(permissions: &[Permission], account: Option<&str>) -> ConsentOrder {
     ConsentOrder {
-        permissions: permissions.to_vec(),
         accounts: account
             .map(|iban| AccountIdentification::Iban(iban.parse().unwrap()))
             .into_iter()
             .collect(),
-        valid_until: None,
         recurring: false,
-        frequency_per_day: 4,
-        transactions_from: None,
-        redirects: redirects(),
+        ..crate::world::wanted(permissions)
     }
 }
 
