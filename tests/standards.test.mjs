@@ -145,12 +145,14 @@ describe('banks of other standards', { timeout: 180_000 }, () => {
       const ais = await authorized('ais', {
         'ais-accounts:getAccounts': uses, 'ais:getAccount': uses,
         'ais:getTransactionsDone': history, 'ais:getTransactionsPending': history,
-        'ais:getTransactionDetail': history,
+        'ais:getTransactionsScheduled': history, 'ais:getTransactionDetail': history,
       });
       const read = (operation, members) => tpp.ask('accounts', operation, members, ais.access_token);
       const { accounts } = holds('AccountsResponse', await read('getAccounts', {}));
       const named = { accountNumber: accounts[0].accountNumber };
       holds('AccountResponse', await read('getAccount', named));
+      const toCome = holds('TransactionsScheduledInfoResponse', await read('getTransactionsScheduled', named));
+      assert.equal(toCome.transactions.length, 1);
       const done = holds('TransactionsDoneInfoResponse', await read('getTransactionsDone', named));
       assert.ok(done.transactions.length > 10 && done.pageInfo.nextPage);
       const one = { ...named, itemId: done.transactions[0].itemId };
