@@ -44,7 +44,7 @@ answers() { # address, process, its log
 }
 
 pki="$work/data/pki"
-"$release/consentry" sandbox --data-dir "$work/data" --port-base "$base" --peer-rate 1000000 >"$work/ours.log" 2>&1 &
+"$release/consentry" sandbox --data-dir "$work/data" --port-base "$base" --no-limits >"$work/ours.log" 2>&1 &
 pids+=($!)
 answers "https://localhost:$base/.well-known/openid-configuration" "${pids[0]}" "$work/ours.log"
 keys=$("$release/examples/token_speed" jwks "$pki/fintech.key")

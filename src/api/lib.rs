@@ -15,6 +15,7 @@ mod events;
 mod funds;
 mod health;
 mod institutions;
+mod limits;
 mod mandate_funds;
 mod mandates;
 mod payees;
@@ -133,6 +134,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(institutions::list))
         .routes(routes!(institutions::show))
         .routes(routes!(health::show))
+        .routes(routes!(limits::show))
         .routes(routes!(consents::lodge, consents::list))
         .routes(routes!(consents::show, consents::revoke))
         .routes(routes!(consents::history))

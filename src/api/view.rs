@@ -230,6 +230,7 @@ impl From<SourceReport> for Source {
             SourceStatus::UnattendedUsedUp(_) => {
                 ("QUOTA_USED_UP", Some(ProblemCode::UnattendedQuota.code().to_owned()))
             }
+            SourceStatus::TooMany => ("QUOTA_USED_UP", Some(ProblemCode::TooMany.code().to_owned())),
         };
         Self {
             consent_id: report.consent.to_string(),

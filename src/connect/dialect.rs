@@ -40,7 +40,7 @@ pub use recurring::{LodgedMandate, RecurringPayments};
 
 /// What we know of a PSU who is present. Told to the bank; its absence makes
 /// the call count against the unattended quota (RTS Art. 36(5)).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PsuPresence {
     /// Address of the PSU's device.
     pub ip_address: IpAddr,

@@ -24,6 +24,7 @@ use http::header::{CONTENT_LENGTH, HOST};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use limits::{Key, Limiter, Partition};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
@@ -64,6 +65,8 @@ pub struct TransportConfig {
     pub clock: Arc<dyn Clock>,
     /// Chance, for the pauses before repeats.
     pub entropy: Arc<dyn Entropy>,
+    /// Counts calls by bank.
+    pub limiter: Arc<Limiter>,
 }
 
 /// The material of a transport is not usable.
@@ -94,6 +97,7 @@ pub struct Transport {
     seal: Option<Seal>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    limiter: Arc<Limiter>,
 }
 
 impl Transport {
@@ -118,6 +122,7 @@ impl Transport {
             seal: config.seal,
             clock: config.clock,
             entropy: config.entropy,
+            limiter: config.limiter,
         })
     }
 
@@ -216,6 +221,8 @@ impl Transport {
             .ok()
             .flatten()
             .ok_or_else(|| error(BankErrorKind::Overloaded))?;
+        let patience = patience.min(limits.deadline.saturating_sub(started.elapsed()));
+        self.in_quota(profile, patience).await?;
         seal::sign(profile, self.seal.as_ref(), self.clock.now(), &mut request)?;
         let left = limits.deadline.saturating_sub(started.elapsed());
         let (client, id) = (self.client.clone(), profile.id.clone());
@@ -250,6 +257,20 @@ impl Transport {
             answer
         };
         tokio::spawn(work).await.unwrap_or_else(|_| Err(error(BankErrorKind::Internal).unknown()))
+    }
+
+    /// Waits until the bank lets itself be asked, if that is soon.
+    async fn in_quota(&self, profile: &Profile, patience: Duration) -> Result<(), BankError> {
+        let key = Key::id(profile.id.as_str());
+        let until = Instant::now().checked_add(patience).unwrap_or_else(Instant::now);
+        while let Err(exceeded) = self.limiter.count(Partition::Institution, &key, None) {
+            if exceeded.wait > until.saturating_duration_since(Instant::now()) {
+                let throttled = BankError::new(&profile.id, BankErrorKind::Throttled);
+                return Err(throttled.at("limits").with_retry_after(Some(exceeded.wait)));
+            }
+            tokio::time::sleep(exceeded.wait).await;
+        }
+        Ok(())
     }
 
     /// A random pause before a repeat ("full jitter"), so that many callers do

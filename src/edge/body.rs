@@ -16,7 +16,7 @@ use http::{HeaderValue, Version};
 use hyper::body::{Body as _, Frame, SizeHint};
 use tokio::time::Sleep;
 
-use crate::hygiene::id_of;
+use crate::hygiene::asked_of;
 use crate::{Closed, EdgeConfig, Refusal};
 
 /// Lets a handler wait for a body only so long, and answers for it if the body
@@ -25,7 +25,7 @@ pub(crate) async fn in_time(State(edge): State<Arc<EdgeConfig>>, request: Reques
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
-    let (id, is_http1) = (id_of(&request), request.version() < Version::HTTP_2);
+    let (asked, is_http1) = (asked_of(&request), request.version() < Version::HTTP_2);
     let late = Arc::new(AtomicBool::new(false));
     let (longest, sets) = (edge.body_timeout, Arc::clone(&late));
     let request = request
@@ -35,7 +35,7 @@ pub(crate) async fn in_time(State(edge): State<Arc<EdgeConfig>>, request: Reques
         return response;
     }
     edge.counters.count(Closed::BodyTimeout);
-    let mut response = (edge.refuse)(Refusal::BodyTimedOut(longest), id);
+    let mut response = (edge.refuse)(Refusal::BodyTimedOut(longest), asked);
     if is_http1 {
         // Whatever still comes of the body must not be read as a request.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulConnection;
+use limits::{Key, Partition};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -52,8 +53,13 @@ async fn serve_or_close(
         Ok(Err(Refused::Gone)) => return Err(Closed::HandshakeFailed),
         Err(_) => return Err(Closed::HandshakeTimeout),
     };
-    let place = shared.addresses.take(subscriber(address.ip()));
-    let _place = place.ok_or(Closed::AddressCap)?;
+    let subscriber = subscriber(address.ip());
+    let _place = shared.addresses.take(subscriber).ok_or(Closed::AddressCap)?;
+    let counted = config
+        .limiter
+        .as_ref()
+        .map(|limiter| limiter.count(Partition::Address, &Key::Address(subscriber), None));
+    counted.transpose().map_err(|_| Closed::HandshakeRate)?;
     let stream = handshake(shared, stream, greeted).await?;
     let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = Peer::new(address, &shared.tls, shown);

@@ -9,6 +9,8 @@ pub enum Closed {
     HandshakeTimeout,
     /// The TLS handshake failed.
     HandshakeFailed,
+    /// Its address began as many handshakes as one may begin in a time.
+    HandshakeRate,
     /// Its address has as many connections as one may have.
     AddressCap,
     /// Its client certificate has as many connections as one may have.
@@ -33,9 +35,10 @@ pub enum Closed {
 
 impl Closed {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::HandshakeTimeout,
         Self::HandshakeFailed,
+        Self::HandshakeRate,
         Self::AddressCap,
         Self::ClientCap,
         Self::ProxyHeader,
@@ -54,6 +57,7 @@ impl Closed {
         match self {
             Self::HandshakeTimeout => "handshake_timeout",
             Self::HandshakeFailed => "handshake_failed",
+            Self::HandshakeRate => "handshake_rate",
             Self::AddressCap => "address_cap",
             Self::ClientCap => "client_cap",
             Self::ProxyHeader => "proxy_header",

@@ -26,8 +26,6 @@ pub struct Judgement {
     pub objections: Vec<Objection>,
     /// The request is refused for them; otherwise its answer tells of them.
     pub refused: bool,
-    /// It would have moved money, so that a refusal says that it has not.
-    pub moves_money: bool,
 }
 
 /// One thing against a request.

@@ -16,20 +16,25 @@ use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, HOST
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method};
 use hyper::body::Body as _;
+use limits::{Exceeded, Limiter, Partition, Told};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
+use crate::count::{key_of, tell};
+use crate::evidence::Refused;
 use crate::filter::{Filter, Judgement, filtered, report};
-use crate::{EdgeCounters, PeerIdentity, PeerLimiter, body};
+use crate::{EdgeCounters, Evidence, Overload, PeerIdentity, Reason, body};
 
 /// Why a request goes no further.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// The body is larger than this many bytes.
     BodyTooLarge(usize),
-    /// The peer made too many requests; next one after this time.
-    TooMany(Duration),
+    /// A quota of the peer is used up.
+    TooMany(Exceeded),
+    /// There is more to do than can be done; this time is better spent elsewhere.
+    Overloaded(Duration),
     /// The answer took longer than this.
     TimedOut(Duration),
     /// The body did not arrive within this time.
@@ -51,24 +56,39 @@ pub enum Refusal {
 }
 
 /// Makes the answer to a refused request.
-pub type Refuse = fn(Refusal, RequestId) -> Response;
+pub type Refuse = fn(Refusal, Asked) -> Response;
+
+/// Which request is refused.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    /// Its id.
+    pub id: RequestId,
+    /// It would have moved money.
+    pub moves_money: bool,
+}
 
 /// How the edge treats requests.
 pub struct EdgeConfig {
     /// Makes refusals.
     pub refuse: Refuse,
+    /// Whether a request of this method and path would move money.
+    pub moves_money: fn(&Method, &str) -> bool,
     /// Largest request body in bytes.
     pub max_body: usize,
     /// Longest time to an answer.
     pub deadline: Duration,
     /// Longest time in which a request body has to arrive.
     pub body_timeout: Duration,
-    /// Counts requests per peer.
-    pub limiter: Arc<PeerLimiter>,
+    /// Counts requests.
+    pub limiter: Arc<Limiter>,
+    /// Sends requests away when there are too many at once.
+    pub overload: Arc<Overload>,
     /// Looks into requests, if there is one.
     pub filter: Option<Arc<dyn Filter>>,
     /// What is counted.
     pub counters: Arc<EdgeCounters>,
+    /// What is kept of refusals.
+    pub evidence: Arc<Evidence>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -93,7 +113,7 @@ pub fn protect(router: Router, config: EdgeConfig) -> Router {
         // Innermost: a panic becomes an answer that the layers above still stamp.
         .layer(CatchPanicLayer::custom(move |_: Box<dyn std::any::Any + Send>| {
             tracing::error!("A handler panicked");
-            refuse(Refusal::Panic, RequestId::default())
+            refuse(Refusal::Panic, Asked::default())
         }));
     router.layer(stack)
 }
@@ -116,12 +136,23 @@ async fn identify(State(edge): State<Arc<EdgeConfig>>, mut request: Request, nex
     for name in IDENTITY_HEADERS {
         request.headers_mut().remove(*name);
     }
+    let told = Arc::new(edge.limiter.told(request.method().as_str(), request.uri().path()));
+    let moves_money = (edge.moves_money)(request.method(), request.uri().path());
+    let peer = request.extensions().get::<PeerIdentity>().cloned();
+    let method = request.method().clone();
     request.extensions_mut().insert(id);
+    request.extensions_mut().insert(Asked { id, moves_money });
+    request.extensions_mut().insert(Arc::clone(&told));
     let mut response = next.run(request).await;
+    if let Some(Reason(reason)) = response.extensions().get() {
+        let refused = Refused { id, reason, status: response.status(), method: &method, told: &told, peer };
+        edge.evidence.note(&refused, edge.clock.now());
+    }
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
+    tell(&told, headers);
     for (name, value) in SECURITY_HEADERS {
         headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
     }
@@ -137,18 +168,19 @@ const SECURITY_HEADERS: [(&str, &str); 4] = [
 ];
 
 async fn count(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next) -> Response {
-    let waited = match request.extensions().get::<PeerIdentity>() {
-        Some(peer) => edge.limiter.count(peer),
-        None => Ok(()),
-    };
-    match waited {
-        Ok(()) => next.run(request).await,
-        Err(wait) => (edge.refuse)(Refusal::TooMany(wait), id_of(&request)),
+    let Some(peer) = request.extensions().get::<PeerIdentity>() else { return next.run(request).await };
+    let key = key_of(peer);
+    let told = request.extensions().get::<Arc<Told>>().map(|told| &**told);
+    // What is over a quota is no load that everybody has to share.
+    let counted = edge.limiter.count(Partition::Peer, &key, told).map_err(Refusal::TooMany);
+    match counted.and_then(|()| edge.overload.enter(&key).map_err(Refusal::Overloaded)) {
+        Ok(_working) => next.run(request).await,
+        Err(refusal) => (edge.refuse)(refusal, asked_of(&request)),
     }
 }
 
 async fn inspect(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next) -> Response {
-    let id = id_of(&request);
+    let asked = asked_of(&request);
     let (parts, body) = request.into_parts();
     match fault(&parts, edge.max_body) {
         None => next.run(Request::from_parts(parts, body)).await,
@@ -156,7 +188,7 @@ async fn inspect(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Ne
             if let Refusal::BodyTooLarge(_) = refusal {
                 linger(body);
             }
-            (edge.refuse)(refusal, id)
+            (edge.refuse)(refusal, asked)
         }
     }
 }
@@ -164,7 +196,7 @@ async fn inspect(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Ne
 /// Shows the request to the filter. Looking is dearer than counting, and comes after it.
 async fn look_into(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next) -> Response {
     let Some(filter) = &edge.filter else { return next.run(request).await };
-    let id = id_of(&request);
+    let asked = asked_of(&request);
     match filtered(filter.as_ref(), edge.max_body, request).await {
         Ok((request, judgement)) => {
             let mut response = next.run(request).await;
@@ -173,7 +205,7 @@ async fn look_into(State(edge): State<Arc<EdgeConfig>>, request: Request, next: 
             }
             response
         }
-        Err(refusal) => (edge.refuse)(refusal, id),
+        Err(refusal) => (edge.refuse)(refusal, asked),
     }
 }
 
@@ -197,15 +229,15 @@ async fn discard(mut body: Body) {
 }
 
 async fn deadline(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next) -> Response {
-    let id = id_of(&request);
+    let asked = asked_of(&request);
     match tokio::time::timeout(edge.deadline, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => (edge.refuse)(Refusal::TimedOut(edge.deadline), id),
+        Err(_) => (edge.refuse)(Refusal::TimedOut(edge.deadline), asked),
     }
 }
 
-pub(crate) fn id_of(request: &Request) -> RequestId {
-    request.extensions().get::<RequestId>().copied().unwrap_or_default()
+pub(crate) fn asked_of(request: &Request) -> Asked {
+    request.extensions().get::<Asked>().copied().unwrap_or_default()
 }
 
 /// What is wrong with the head of a request: its method, the spelling of its path, its `Host`,

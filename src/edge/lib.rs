@@ -7,10 +7,12 @@
 mod body;
 mod conduct;
 mod connection;
+mod count;
 mod counters;
+mod evidence;
 mod filter;
 mod hygiene;
-mod limits;
+mod load;
 mod ocsp;
 mod peer;
 mod places;
@@ -20,9 +22,10 @@ mod tls;
 mod wire;
 
 pub use counters::{Closed, EdgeCounters};
+pub use evidence::{Evidence, Reason};
 pub use filter::{Filter, Judgement, Objection, ObjectionKind, whole};
-pub use hygiene::{EdgeConfig, Refusal, Refuse, fault, protect};
-pub use limits::PeerLimiter;
+pub use hygiene::{Asked, EdgeConfig, Refusal, Refuse, fault, protect};
+pub use load::Overload;
 pub use ocsp::{Fetched, HttpOcsp, OcspCache, OcspFailed, OcspSource};
 pub use peer::{PeerCertificate, PeerIdentity, Trust};
 pub use serve::{Listener, ListenerConfig};

@@ -12,6 +12,7 @@ use domain::Clock;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ipnet::IpNet;
+use limits::Limiter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +51,8 @@ pub struct ListenerConfig {
     /// Networks of load balancers: who comes from there says for whom by a
     /// PROXY header (version 1 or 2), and nobody else may.
     pub proxies: Vec<IpNet>,
+    /// Counts handshakes by address, if anything does.
+    pub limiter: Option<Arc<Limiter>>,
     /// What is counted.
     pub counters: Arc<EdgeCounters>,
 }
@@ -69,6 +72,7 @@ impl Default for ListenerConfig {
             max_streams: 256,
             max_head: 32 * 1024,
             proxies: Vec::new(),
+            limiter: None,
             counters: Arc::default(),
         }
     }

@@ -17,6 +17,7 @@ use domain::{
 };
 use futures_util::future::join_all;
 use jiff::ToSpan;
+use limits::{Exceeded, Key, Partition};
 use secrecy::SecretString;
 use store::accounts::AccountLink;
 use store::consents::ConsentRow;
@@ -55,6 +56,8 @@ pub enum SourceStatus {
     HistoryNeedsPsu,
     /// It was not asked: the day's calls without the PSU are used up.
     UnattendedUsedUp(Unattended),
+    /// It was not asked: too many reads came under the consent.
+    TooMany,
     /// It did not answer before the deadline.
     TimedOut,
 }
@@ -76,6 +79,8 @@ pub struct SourceReport {
     pub standard: Option<String>,
     /// Calls without the PSU that are left under the consent.
     pub unattended: Option<Unattended>,
+    /// The quota of reads that is used up.
+    pub exceeded: Option<Exceeded>,
     /// When it may answer again, where it or the gateway says so.
     pub retry_after: Option<Duration>,
     /// The first day of transactions that it was asked for, where that is known:
@@ -184,14 +189,17 @@ impl Gateway {
                 }
                 SourceStatus::HistoryNeedsPsu => return Err(FlowError::HistoryNeedsPsu),
                 SourceStatus::UnattendedUsedUp(used_up) => return Err(FlowError::UnattendedUsedUp(used_up)),
-                SourceStatus::Ok | SourceStatus::Failed(_) | SourceStatus::TimedOut => {}
+                SourceStatus::Ok
+                | SourceStatus::Failed(_)
+                | SourceStatus::TooMany
+                | SourceStatus::TimedOut => {}
             }
         }
         Err(FlowError::AllBanks(reading.sources))
     }
 
     /// One consent's share. `None` if it does not hold the only account wanted.
-    async fn share(
+    pub(crate) async fn share_alone(
         &self,
         client_id: &str,
         id: ConsentId,
@@ -207,6 +215,7 @@ impl Gateway {
             as_of: self.now(),
             standard: None,
             unattended: None,
+            exceeded: None,
             retry_after: None,
             history_from: None,
         };
@@ -225,6 +234,11 @@ impl Gateway {
                     FlowError::UnattendedUsedUp(used_up) => {
                         report.unattended = Some(*used_up);
                         SourceStatus::UnattendedUsedUp(*used_up)
+                    }
+                    FlowError::TooMany(exceeded) => {
+                        report.retry_after = Some(exceeded.wait);
+                        report.exceeded = Some(exceeded.clone());
+                        SourceStatus::TooMany
                     }
                     FlowError::Bank(error) => {
                         report.retry_after = error.retry_after;
@@ -283,6 +297,7 @@ impl Gateway {
     ) -> Result<Vec<AccountData>, FlowError> {
         let consent = self.consent(client_id, id).await?;
         report.institution.clone_from(&consent.institution);
+        self.parts.limiter.count(Partition::Consent, &Key::id(&id.to_string()), None)?;
         if !consent.is_in_force(self.now()) {
             return Err(not_in_force(&consent));
         }

@@ -47,6 +47,9 @@ pub enum FlowError {
     /// The day's calls without the PSU are used up.
     #[error("the day's calls without the customer are used up")]
     UnattendedUsedUp(crate::Unattended),
+    /// Too many requests of a kind.
+    #[error(transparent)]
+    TooMany(#[from] limits::Exceeded),
     /// Transactions that old are given with the PSU present only.
     #[error("transactions that old need the customer to be present")]
     HistoryNeedsPsu,

@@ -9,6 +9,7 @@ use connect::bank_oauth::Published;
 use connect::{AuthorizationServer, Profile, Registry, Transport};
 use crypto::{KeyRing, SigningKey};
 use domain::{Clock, Entropy, InstitutionId, Region, Timestamp};
+use limits::Limiter;
 use secrecy::SecretString;
 use store::Stores;
 use store::bell::Bell;
@@ -17,6 +18,7 @@ use tokio::sync::{Mutex, Notify, Semaphore};
 use url::Url;
 use uuid::Uuid;
 
+use crate::coalesce::OnTheirWay;
 use crate::constraints::RuleBook;
 use crate::freshness::Freshness;
 use crate::webhook_sender::WebhookSender;
@@ -69,6 +71,8 @@ pub struct Parts {
     pub webhooks: WebhookSender,
     /// Key that signs what we say as a client of banks (request objects, assertions).
     pub bank_key: Arc<SigningKey>,
+    /// Counts requests of clients, and reads under consents.
+    pub limiter: Arc<Limiter>,
 }
 
 /// What every use case works with.
@@ -96,6 +100,8 @@ pub struct Gateway {
     pub(crate) rule_book: RuleBook,
     /// Places for webhook deliveries.
     pub(crate) delivering: Arc<Semaphore>,
+    /// Reads that are on their way.
+    pub(crate) on_their_way: OnTheirWay,
     /// Rings when this process has put events where clients read them.
     pub(crate) event_news: Notify,
 }
@@ -161,6 +167,7 @@ impl Gateway {
             reconciling: Arc::new(Semaphore::new(AT_ONCE)),
             rule_book: RuleBook::default(),
             delivering: Arc::new(Semaphore::new(AT_ONCE)),
+            on_their_way: OnTheirWay::default(),
             event_news: Notify::new(),
         })
     }
@@ -188,6 +195,12 @@ impl Gateway {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.parts.registry
+    }
+
+    /// Counts requests of clients.
+    #[must_use]
+    pub fn limiter(&self) -> &Limiter {
+        &self.parts.limiter
     }
 
     /// Time.

@@ -11,6 +11,7 @@ mod bank;
 mod bank_tokens;
 mod cancel_approval;
 mod cancelling;
+mod coalesce;
 mod consent_bank;
 mod consent_life;
 mod consents;

@@ -4,7 +4,7 @@ use connect::{Dialect, Profile};
 use domain::{AccountResource, Date, Permission, ReadKind, TransactionId};
 
 /// Days of a bank's transactions that are read at most.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TransactionWindow {
     /// First booking date.
     pub from: Option<Date>,
@@ -13,7 +13,7 @@ pub struct TransactionWindow {
 }
 
 /// What is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Read<'a> {
     /// Accounts.
     Accounts,

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod clients;
+mod limits;
 mod payments;
 mod policy;
 
@@ -14,6 +15,7 @@ use crate::filter::FilterMode;
 use crate::keys::Purpose;
 
 pub use clients::{ClientsArgs, ClientsCommand};
+pub use limits::LimitsArgs;
 pub use payments::{PaymentsArgs, PaymentsCommand};
 pub use policy::{PolicyCommand, WafCommand};
 
@@ -139,9 +141,9 @@ pub struct SandboxArgs {
     /// The banks tell the gateway of changes: by events (UK) and notices (Berlin Group).
     #[arg(long)]
     pub bank_notifications: bool,
-    /// Requests that one peer may make per second, twice as many at once.
-    #[arg(long, default_value_t = 500, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    pub peer_rate: u32,
+    /// How many requests may be made.
+    #[command(flatten)]
+    pub limits: LimitsArgs,
     /// What becomes of requests that are not as the interface describes them, or look like an
     /// attack: they pass unseen, pass with a header that tells of it, or are refused.
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]

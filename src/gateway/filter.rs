@@ -8,7 +8,6 @@ use anyhow::Context;
 use bytes::Bytes;
 use domain::Date;
 use edge::{Filter, Judgement, Objection, ObjectionKind, PeerIdentity};
-use http::Method;
 use http::request::Parts;
 use waf::model::{Asked, Deviation, Judged, Model, Part, Reason};
 use waf::{RuleSet, Settings, Sources, Typed};
@@ -16,9 +15,6 @@ use waf::{RuleSet, Settings, Sources, Typed};
 /// The interfaces that there are.
 const DESCRIPTIONS: [&str; 2] =
     [include_str!("../../openapi/consentry.json"), include_str!("../../openapi/authorization.json")];
-
-/// What orders are posted to begins with one of these.
-const ORDERS: [&str; 3] = ["/v1/payments", "/v1/payment-batches", "/v1/mandates/"];
 
 /// The rule by which a body is not what its content type says.
 const UNREADABLE: u64 = 9_100_010;
@@ -136,9 +132,7 @@ impl Filter for GatewayFilter {
             objections.insert(0, attack);
             refused = true;
         }
-        let moves_money =
-            request.method == Method::POST && ORDERS.iter().any(|place| path.starts_with(place));
-        Judgement { objections, refused: refused && self.refuse, moves_money }
+        Judgement { objections, refused: refused && self.refuse }
     }
 }
 

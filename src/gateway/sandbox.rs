@@ -7,6 +7,8 @@ mod banks;
 mod clients;
 pub(crate) mod directory;
 mod drive;
+mod edge_state;
+mod limits_file;
 mod listeners;
 mod pki;
 mod published_seal;
@@ -24,7 +26,7 @@ use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
 use crypto::pki::Issued;
 use domain::{Clock, Entropy, Region, ShiftedClock, SystemEntropy};
-use edge::{EdgeCounters, Revocation, protect};
+use edge::{Revocation, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
 use modelbank::{Faults, Habits, Journal, LedgerLine};
 use oauth::{OAuth, SoftwareIssuer};
@@ -32,6 +34,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use store::bell::Bell;
+use store::quotas::RedisPool;
 use store::{GlobalStore, RegionalStore, Stores};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -39,6 +42,9 @@ use tokio_util::task::TaskTracker;
 pub use apart::BanksApart;
 use bank_files::BankFiles;
 use banks::ModelBanks;
+pub use edge_state::EdgeState;
+use limits_file::LimitsFile;
+pub use limits_file::LimitsFrom;
 use listeners::{Listeners, WatchedTls, edge_config};
 pub use pki::Pki;
 use software::SoftwareDirectory;
@@ -98,8 +104,8 @@ pub struct SandboxOptions {
     pub event_heartbeat: Duration,
     /// PostgreSQL instead of SQLite.
     pub database_url: Option<String>,
-    /// Requests that one peer may make per second, twice as many at once.
-    pub peer_rate: u32,
+    /// How many requests may be made, of what kind and by whom.
+    pub limits: LimitsFrom,
     /// What becomes of requests that are not as described, or look like an attack.
     pub filter: FilterMode,
     /// The Redis through which several gateways on one database tell each other
@@ -141,7 +147,7 @@ impl SandboxOptions {
             read_deadline: Duration::from_secs(20),
             payee_verifications_per_day: 1_000,
             event_heartbeat: Duration::from_secs(15),
-            peer_rate: 500,
+            limits: LimitsFrom::Binary,
             filter: FilterMode::Report,
             database_url: None,
             redis_url: None,
@@ -173,7 +179,8 @@ pub struct Sandbox {
     stores: Stores,
     banks: Arc<ModelBanks>,
     tls: WatchedTls,
-    counters: Arc<EdgeCounters>,
+    limits: LimitsFile,
+    edge: EdgeState,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -204,8 +211,11 @@ impl Sandbox {
         let keys = state::Keys::open(data.path(), &*options.entropy, options.clock.now()).await?;
         let signing = Watch::open(keys.signing, Arc::clone(&options.clock))?;
         let webhook_keys = Watch::open(keys.webhook, Arc::clone(&options.clock))?;
-        let Listeners { pages, api, tls, counters } =
-            Listeners::open(&options, &data.path().join("pki")).await?;
+        let limits = LimitsFile::open(&options.limits)?;
+        let edge_state = EdgeState::of(limits.limiter());
+        let limiter = Arc::clone(&edge_state.limiter);
+        let pki_folder = data.path().join("pki");
+        let Listeners { pages, api, tls } = Listeners::open(&options, &pki_folder, &edge_state).await?;
         let here = || Ok::<_, std::io::Error>(format!("https://localhost:{}", pages.local_addr()?.port()));
         let issuer = options.issuer.clone().map_or_else(here, Ok)?;
         let api_origin = format!("https://localhost:{}", api.local_addr()?.port());
@@ -241,8 +251,16 @@ impl Sandbox {
             }),
             clock: Arc::clone(&options.clock),
             entropy: Arc::clone(&options.entropy),
+            limiter: Arc::clone(&limiter),
         })?;
         let bell = options.redis_url.as_deref().map(Bell::at).transpose();
+        let mut process = [0; 16];
+        options.entropy.fill(&mut process);
+        let pool = options
+            .redis_url
+            .as_deref()
+            .map(|url| RedisPool::at(url, crypto::digest::hex(&process)))
+            .transpose()?;
         let bell = bell.context("--redis-url is no address of a Redis, such as redis://127.0.0.1:6379")?;
         let gateway = Gateway::new(Parts {
             config: GatewayConfig {
@@ -266,6 +284,7 @@ impl Sandbox {
             webhooks: WebhookSender::new(trusting(&pki.root, None)?, WebhookPolicy::LoopbackToo)
                 .presenting(trusting(&pki.root, Some(&pki.gateway_qwac))?),
             bank_key: Arc::clone(&seal.key),
+            limiter: Arc::clone(&limiter),
         });
         clients::preload(&stores, options.clients.as_deref(), options.clock.now()).await?;
         let oauth = OAuth {
@@ -277,7 +296,7 @@ impl Sandbox {
         };
         let tasks = TaskTracker::new();
         let filter = filter.await??;
-        let edge = |router: Router| protect(router, edge_config(&options, &counters, filter.clone()));
+        let edge = |router: Router| protect(router, edge_config(&options, filter.clone(), &edge_state));
         let page_routes = oauth.page_routes().merge(published_seal::routes(&pki)?);
         let page_router = edge(with_fallbacks(page_routes));
         let directory = Arc::new(directory::load(stores.global()).await?);
@@ -290,6 +309,7 @@ impl Sandbox {
             banks: Arc::clone(&banks),
             virtual_time: options.virtual_time.clone(),
             client: Client::new(&pki.root, None)?,
+            edge: edge_state.clone(),
         });
         let api_router = edge(with_fallbacks(oauth.back_channel_routes().merge(api_routes).merge(driven)));
         // Whoever gets an answer may stop us, and start us again on this folder.
@@ -300,6 +320,11 @@ impl Sandbox {
         tasks.spawn(watch(signing, Watch::look, |()| {}, stop.clone()));
         tasks.spawn(watch(webhook_keys, Watch::look, |()| {}, stop.clone()));
         tasks.spawn(watch(tls.clone(), WatchedTls::look, |()| {}, stop.clone()));
+        tasks.spawn(watch(limits.clone(), LimitsFile::look, |()| {}, stop.clone()));
+        tasks.spawn(Arc::clone(&edge_state.overload).watch(stop.clone()));
+        if let Some(pool) = pool {
+            tasks.spawn(limits_file::share(limiter, pool, stop.clone()));
+        }
         let shelf = Arc::clone(&gateway);
         let take_up = move |banks| bank_files::take_up(&shelf, banks);
         tasks.spawn(watch(bank_files, BankFiles::look, take_up, stop.clone()));
@@ -310,14 +335,18 @@ impl Sandbox {
         tasks.spawn(async move { fresh.keep_fresh(until.cancelled_owned()).await });
         tasks.close();
         let access = Access { issuer, api: api_origin, pki, banks: banks.list() };
-        Ok(Self { access, data, gateway, stores, banks, tls, counters, stop, tasks })
+        Ok(Self { access, data, gateway, stores, banks, tls, limits, edge: edge_state, stop, tasks })
     }
 
-    /// Takes up certificates, authorities and revocation lists as their files are now.
-    pub async fn reload_tls(&self) {
-        let tls = self.tls.clone();
-        if let Err(error) = tokio::task::spawn_blocking(move || tls.reload()).await {
-            tracing::error!(error = %error, "TLS stays as it was");
+    /// Takes up limits, certificates, authorities and revocation lists as their files are now.
+    pub async fn reload(&self) {
+        let (tls, limits) = (self.tls.clone(), self.limits.clone());
+        let reload = move || {
+            limits.reload();
+            tls.reload();
+        };
+        if let Err(error) = tokio::task::spawn_blocking(reload).await {
+            tracing::error!(error = %error, "Files stay as they were");
         }
     }
 
@@ -333,10 +362,10 @@ impl Sandbox {
         &self.gateway
     }
 
-    /// What was counted about connections.
+    /// What the edge counts.
     #[must_use]
-    pub fn edge_counters(&self) -> &EdgeCounters {
-        &self.counters
+    pub fn edge(&self) -> &EdgeState {
+        &self.edge
     }
 
     /// Faults and journal of a model bank.

@@ -9,6 +9,7 @@ use crypto::dpop::Proof;
 use crypto::{Confirmation, jws};
 use domain::Timestamp;
 use edge::{PeerCertificate, PeerIdentity, Trust};
+use limits::{Key, Partition, Told};
 use store::StoreError;
 use web::dpop::{ProofRefused, proof_of};
 
@@ -117,6 +118,12 @@ impl FromRequest<OAuth> for Unspent {
         })?;
         let now = gateway.clock().now();
         let (client, certificate, assertion) = authenticate(oauth, &form, &peer, now).await?;
+        let told = parts.extensions.get::<Arc<Told>>().map(|told| &**told);
+        if let Some(told) = told {
+            told.note_client(&client.id);
+        }
+        let counted = gateway.limiter().count(Partition::Client, &Key::id(&client.id), told);
+        counted.map_err(|exceeded| OAuthError::too_many(exceeded.policy.reset))?;
         // Without a key of some kind the request could lead to no token.
         if certificate.is_none() && proof.is_none() && !client.dpop_bound {
             return Err(OAuthError::client("a trusted client certificate or a DPoP proof is needed"));

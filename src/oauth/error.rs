@@ -3,7 +3,8 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::header::WWW_AUTHENTICATE;
+use edge::Reason;
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use store::StoreError;
 
@@ -15,13 +16,14 @@ pub struct OAuthError {
     /// What is wrong, in ASCII.
     pub description: &'static str,
     status: StatusCode,
+    retry_after: Option<u32>,
 }
 
 impl OAuthError {
     /// An error with status 400.
     #[must_use]
     pub fn new(error: &'static str, description: &'static str) -> Self {
-        Self { error, description, status: StatusCode::BAD_REQUEST }
+        Self { error, description, status: StatusCode::BAD_REQUEST, retry_after: None }
     }
 
     /// `invalid_request`.
@@ -33,7 +35,7 @@ impl OAuthError {
     /// `invalid_client`, status 401 (RFC 6749 §5.2).
     #[must_use]
     pub fn client(description: &'static str) -> Self {
-        Self { error: "invalid_client", description, status: StatusCode::UNAUTHORIZED }
+        Self { error: "invalid_client", description, status: StatusCode::UNAUTHORIZED, retry_after: None }
     }
 
     /// `invalid_grant`.
@@ -51,7 +53,17 @@ impl OAuthError {
     /// `invalid_token`, status 401 (RFC 6750 §3.1): at the registration of a client.
     #[must_use]
     pub fn token(description: &'static str) -> Self {
-        Self { error: "invalid_token", description, status: StatusCode::UNAUTHORIZED }
+        Self { error: "invalid_token", description, status: StatusCode::UNAUTHORIZED, retry_after: None }
+    }
+
+    /// Too many requests of the client; `temporarily_unavailable` (RFC 6749 §4.1.2.1), status 429.
+    pub(crate) fn too_many(wait: u32) -> Self {
+        Self {
+            error: "temporarily_unavailable",
+            description: "too many requests; Retry-After says when to come back",
+            status: StatusCode::TOO_MANY_REQUESTS,
+            retry_after: Some(wait),
+        }
     }
 
     /// `server_error`, status 500; the log knows why.
@@ -60,6 +72,7 @@ impl OAuthError {
             error: "server_error",
             description: "something failed here",
             status: StatusCode::INTERNAL_SERVER_ERROR,
+            retry_after: None,
         }
     }
 }
@@ -82,9 +95,13 @@ impl IntoResponse for OAuthError {
     fn into_response(self) -> Response {
         let body = serde_json::json!({ "error": self.error, "error_description": self.description });
         let mut response = (self.status, Json(body)).into_response();
+        response.extensions_mut().insert(Reason(self.error));
         if self.error == "invalid_token" {
             let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(wait) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, wait.into());
         }
         response
     }

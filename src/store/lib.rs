@@ -27,6 +27,7 @@ pub mod notices;
 mod orders;
 pub mod payments;
 pub mod policies;
+pub mod quotas;
 mod refunds;
 mod rows;
 pub mod sca;

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use axum::extract::{FromRef, FromRequestParts};
 use crypto::Confirmation;
 use domain::{ConsentId, GrantId};
-use edge::{PeerCertificate, PeerIdentity, Trust};
+use edge::{Asked, PeerCertificate, PeerIdentity, Trust};
 use flows::{Gateway, LiveToken};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use limits::{Key, Partition, Told};
 
 use crate::dpop::{self, ProofRefused};
 use crate::{Problem, ProblemCode};
@@ -77,9 +78,17 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let gateway = Arc::<Gateway>::from_ref(state);
+        let moves_money = parts.extensions.get::<Asked>().is_some_and(|asked| asked.moves_money);
+        let caller = Self::prove(&gateway, parts).await;
+        caller.map_err(|problem| if moves_money { problem.outcome("not_executed") } else { problem })
+    }
+}
+
+impl<R: ScopeRule> Caller<R> {
+    async fn prove(gateway: &Gateway, parts: &Parts) -> Result<Self, Problem> {
         let token = match authorization(parts)? {
-            (Scheme::Bearer, token) => by_certificate(&gateway, parts, token).await?,
-            (Scheme::Dpop, token) => by_proof(&gateway, parts, token).await?,
+            (Scheme::Bearer, token) => by_certificate(gateway, parts, token).await?,
+            (Scheme::Dpop, token) => by_proof(gateway, parts, token).await?,
         };
         let granted = token.row.scope.split(' ').any(|scope| R::ANY_OF.contains(&scope));
         if !granted && !R::ANY_OF.is_empty() {
@@ -88,6 +97,13 @@ where
                 Problem::new(ProblemCode::ScopeMissing).detail(format!("This needs the scope {wanted}."))
             );
         }
+        let told = parts.extensions.get::<Arc<Told>>().map(|told| &**told);
+        if let Some(told) = told {
+            told.note_client(&token.row.client_id);
+        }
+        let client = Key::id(&token.row.client_id);
+        let counted = gateway.limiter().count(Partition::Client, &client, told);
+        counted.map_err(|exceeded| Problem::of_exceeded(&exceeded))?;
         Ok(Self {
             client_id: token.row.client_id.clone(),
             grant: token.row.grant,

@@ -20,4 +20,4 @@ pub use headers::{IdempotencyKey, Psu};
 pub use limits::RateLimits;
 pub use problem::{NextAction, Problem, ProblemError, ProblemInstitution};
 pub use problem_code::ProblemCode;
-pub use refusal::{no_such_method, no_such_path, refuse};
+pub use refusal::{moves_money, no_such_method, no_such_path, refuse};

@@ -8,28 +8,39 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flows::{Reading, Unattended};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use limits::Standing;
 
 /// What is left of the day's calls without the PSU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RateLimits(Vec<Unattended>);
+pub struct RateLimits {
+    unattended: Vec<Unattended>,
+    used_up: Option<Standing>,
+}
 
 impl RateLimits {
     /// Of every consent that a read was about.
     #[must_use]
     pub fn of(reading: &Reading) -> Self {
-        Self(reading.sources.iter().filter_map(|source| source.unattended).collect())
+        let unattended = reading.sources.iter().filter_map(|source| source.unattended).collect();
+        Self { unattended, used_up: None }
     }
 
     /// Of one consent.
     #[must_use]
     pub fn one(unattended: Unattended) -> Self {
-        Self(vec![unattended])
+        Self { unattended: vec![unattended], used_up: None }
+    }
+
+    /// Of a policy that is used up.
+    #[must_use]
+    pub fn used_up(policy: Standing) -> Self {
+        Self { unattended: Vec::new(), used_up: Some(policy) }
     }
 
     /// Writes the headers; none where there is nothing to say.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
-        let policy = self.list(|left| format!("q={};w=86400", left.limit));
-        let rest = self.list(|left| format!("r={};t={}", left.remaining(), left.resets_in()));
+        let policy = self.list(Standing::policy_item, |left| format!("q={};w=86400", left.limit));
+        let rest = self.list(Standing::item, |left| format!("r={};t={}", left.remaining(), left.resets_in()));
         for (name, text) in [("ratelimit-policy", policy), ("ratelimit", rest)] {
             if let (false, Ok(value)) = (text.is_empty(), HeaderValue::try_from(text)) {
                 headers.insert(HeaderName::from_static(name), value);
@@ -37,12 +48,17 @@ impl RateLimits {
         }
     }
 
-    fn list(&self, parameters: impl Fn(&Unattended) -> String) -> String {
+    fn list(
+        &self,
+        used_up: impl Fn(&Standing) -> String,
+        parameters: impl Fn(&Unattended) -> String,
+    ) -> String {
         let item = |left: &Unattended| {
             let key = STANDARD.encode(left.consent.to_string());
             format!("\"unattended\";{};pk=:{key}:", parameters(left))
         };
-        self.0.iter().map(item).collect::<Vec<_>>().join(", ")
+        let items = self.used_up.iter().map(used_up).chain(self.unattended.iter().map(item));
+        items.collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -4,9 +4,11 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use connect::{BankError, BankErrorKind, Outcome};
 use domain::{Breach, ConsentId, ConsentStatus, SuspensionCause, Violations};
+use edge::Reason;
 use flows::{FlowError, SourceReport, SourceStatus, Unattended, WebhookRefused};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
+use limits::Exceeded;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -77,6 +79,9 @@ pub struct Problem {
     /// What the bank said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub institution: Option<ProblemInstitution>,
+    /// The policies by which there were too many requests (draft-ietf-httpapi-ratelimit-headers).
+    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
+    pub violated_policies: Vec<String>,
     /// Everything that is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ProblemError>,
@@ -109,6 +114,7 @@ impl Problem {
             retry_after: None,
             outcome: None,
             institution: None,
+            violated_policies: Vec::new(),
             errors: Vec::new(),
             dpop_nonce: None,
             token_of_dpop: false,
@@ -199,6 +205,16 @@ impl Problem {
     fn of_unattended(used_up: Unattended) -> Self {
         let mut problem = Self::new(ProblemCode::UnattendedQuota).retry_after(used_up.resets_in());
         problem.limits = Some(Box::new(RateLimits::one(used_up)));
+        problem.violated_policies = vec!["unattended".to_owned()];
+        problem
+    }
+
+    /// A quota is used up.
+    #[must_use]
+    pub fn of_exceeded(exceeded: &Exceeded) -> Self {
+        let mut problem = Self::new(ProblemCode::TooMany).retry_after(exceeded.policy.reset.into());
+        problem.limits = Some(Box::new(RateLimits::used_up(exceeded.policy.clone())));
+        problem.violated_policies = vec![exceeded.policy.policy.to_string()];
         problem
     }
 
@@ -228,6 +244,10 @@ impl Problem {
             SourceStatus::NotOffered => Self::new(ProblemCode::InstitutionUnsupported),
             SourceStatus::HistoryNeedsPsu => Self::new(ProblemCode::HistoryNeedsPsu),
             SourceStatus::UnattendedUsedUp(used_up) => Self::of_unattended(used_up),
+            SourceStatus::TooMany => match &source.exceeded {
+                Some(exceeded) => Self::of_exceeded(exceeded),
+                None => Self::new(ProblemCode::TooMany),
+            },
             SourceStatus::Ok => Self::new(ProblemCode::AllBanksFailed),
         }
     }
@@ -265,6 +285,7 @@ impl Problem {
                 SourceStatus::NotOffered => "not-offered".to_owned(),
                 SourceStatus::HistoryNeedsPsu => ProblemCode::HistoryNeedsPsu.code().to_owned(),
                 SourceStatus::UnattendedUsedUp(_) => ProblemCode::UnattendedQuota.code().to_owned(),
+                SourceStatus::TooMany => ProblemCode::TooMany.code().to_owned(),
             };
             problem = problem.error(&format!("/sources/{}", source.consent), &code, bank);
         }
@@ -343,6 +364,7 @@ impl From<FlowError> for Problem {
             FlowError::HistoryNeedsPsu => Self::new(ProblemCode::HistoryNeedsPsu),
             FlowError::OtherPsu => Self::new(ProblemCode::OtherPsu),
             FlowError::UnattendedUsedUp(used_up) => Self::of_unattended(used_up),
+            FlowError::TooMany(exceeded) => Self::of_exceeded(&exceeded),
             FlowError::ConsentState(status) => {
                 Self::new(ProblemCode::ConsentState).detail(format!("The consent is {status}."))
             }
@@ -439,7 +461,9 @@ impl IntoResponse for Problem {
             "auth.dpop_nonce" => "DPoP error=\"use_dpop_nonce\", algs=\"PS256 ES256 EdDSA Ed25519\"",
             _ => "Bearer error=\"invalid_token\"",
         });
+        let reason = Reason(self.code);
         let mut response = (status, Json(self)).into_response();
+        response.extensions_mut().insert(reason);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(challenge) = challenge {

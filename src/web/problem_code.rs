@@ -212,7 +212,10 @@ codes! {
     UnattendedQuota = "quota.unattended", TOO_MANY_REQUESTS, "client", true, "The day's calls without the customer are used up";
     /// The client's verifications of payees of this day are used up; the bank was not asked.
     PayeeQuota = "quota.payee_verifications", TOO_MANY_REQUESTS, "client", true, "The day's verifications of payees are used up";
-    /// Too many requests.
+    /// There is more to do than can be done in time. Nothing was done of this; come back.
+    Overloaded = "gateway.overloaded", SERVICE_UNAVAILABLE, "gateway", true, "There is too much to do";
+    /// More requests came than a policy lets through; `violated-policies` names it and `GET /v1/limits`
+    /// shows it.
     TooMany = "quota.exceeded", TOO_MANY_REQUESTS, "client", true, "Too many requests";
     /// The gateway is busy.
     Busy = "gateway.busy", SERVICE_UNAVAILABLE, "gateway", true, "The gateway is busy";

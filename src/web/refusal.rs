@@ -1,17 +1,36 @@
 //! What the edge's refusals look like.
 
 use axum::response::{IntoResponse, Response};
-use domain::RequestId;
-use edge::{Judgement, ObjectionKind, Refusal};
+use edge::{Asked, Judgement, ObjectionKind, Refusal};
+use http::Method;
 
 use crate::{Problem, ProblemCode};
 
 /// Makes the answer to a request that the edge refuses.
 #[must_use]
-pub fn refuse(refusal: Refusal, request: RequestId) -> Response {
+pub fn refuse(refusal: Refusal, asked: Asked) -> Response {
+    // What a handler has begun may have been done.
+    let begun = matches!(refusal, Refusal::TimedOut(_) | Refusal::Panic);
     let problem = problem(refusal);
-    tracing::info!(request.id = %request, code = problem.code, "Request {request} refused");
+    let problem = match (asked.moves_money, begun) {
+        (true, true) => problem.outcome("unknown"),
+        (true, false) => problem.outcome("not_executed"),
+        (false, _) => problem,
+    };
     problem.into_response()
+}
+
+/// What orders are posted to, and below.
+const ORDERS: [&str; 2] = ["/v1/payments", "/v1/payment-batches"];
+/// Below this payments are ordered under a mandate.
+const MANDATES: &str = "/v1/mandates/";
+
+/// Whether a request of this method and path would move money.
+#[must_use]
+pub fn moves_money(method: &Method, path: &str) -> bool {
+    let below =
+        |place: &&str| path.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    method == Method::POST && (ORDERS.iter().any(below) || path.starts_with(MANDATES))
 }
 
 /// What a refusal is to the client.
@@ -20,9 +39,8 @@ pub(crate) fn problem(refusal: Refusal) -> Problem {
         Refusal::BodyTooLarge(most) => {
             Problem::new(ProblemCode::BodyTooLarge).detail(format!("At most {most} bytes are taken."))
         }
-        Refusal::TooMany(wait) => {
-            Problem::new(ProblemCode::TooMany).retry_after(wait.as_secs().saturating_add(1))
-        }
+        Refusal::TooMany(exceeded) => Problem::of_exceeded(&exceeded),
+        Refusal::Overloaded(wait) => Problem::new(ProblemCode::Overloaded).retry_after(wait.as_secs()),
         Refusal::TimedOut(_) => Problem::new(ProblemCode::TimedOut).retry_after(1),
         Refusal::BodyTimedOut(longest) => {
             let detail = format!("The body has to arrive within {} seconds.", longest.as_secs());
@@ -55,7 +73,6 @@ fn filtered(judgement: &Judgement) -> Problem {
     };
     let of_query = code == ProblemCode::Query;
     let problem = Problem::new(code);
-    let problem = if judgement.moves_money { problem.outcome("not_executed") } else { problem };
     objections.iter().filter(|_| told).fold(problem, |problem, objection| {
         let (word, detail) = match objection.reason {
             "unknown_name" => ("unknown", "is not known here"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crypto::pki::{Authority, Psd2Subject};
 use crypto::{Certificate, SigningKey};
 use domain::{SystemClock, SystemEntropy};
+use limits::{Limiter, Policies};
 use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -150,6 +151,7 @@ fn transport(authority: &Authority, identity: bool) -> Transport {
         }),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
+        limiter: Arc::new(Limiter::new(Policies::unlimited())),
     })
     .unwrap()
 }

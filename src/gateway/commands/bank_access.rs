@@ -7,6 +7,7 @@ use anyhow::bail;
 use connect::{Deployment, Profile, Seal, TlsIdentity, Transport, TransportConfig};
 use crypto::{Certificate, SigningKey};
 use domain::{InstitutionId, SystemClock, SystemEntropy};
+use limits::{Limiter, Policies};
 
 use super::banks::embedded;
 use crate::cli::BankAccessArgs;
@@ -145,6 +146,7 @@ impl Material {
             seal,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
+            limiter: Arc::new(Limiter::new(Policies::embedded()?)),
         })?)
     }
 }

@@ -28,7 +28,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         require_dpop_nonce: args.require_dpop_nonce,
         payee_verifications_per_day: args.payee_verifications_per_day,
         bank_notifications: args.bank_notifications,
-        peer_rate: args.peer_rate,
+        limits: args.limits.from(),
         filter: args.filter,
         database_url: args.database_url.clone(),
         redis_url: args.redis_url.clone(),
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         loop {
             tokio::select! {
                 () = signals.wait() => break,
-                _ = reload.recv() => sandbox.reload_tls().await,
+                _ = reload.recv() => sandbox.reload().await,
             }
         }
         println!("Stopping …");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use consentry::demo::Tpp;
-use consentry::sandbox::{Sandbox, SandboxOptions};
+use consentry::sandbox::{LimitsFrom, Sandbox, SandboxOptions};
 use domain::{Clock, EventId, Region, SystemClock, SystemEntropy};
 use serde_json::json;
 use store::events::EventRow;
@@ -22,8 +22,11 @@ const BANK: &str = "gb-albion-bank";
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().context("name a folder for the sandbox")?;
-    let options =
-        SandboxOptions { database_url: arguments.next(), peer_rate: 1_000_000, ..SandboxOptions::at(folder) };
+    let options = SandboxOptions {
+        database_url: arguments.next(),
+        limits: LimitsFrom::Nowhere,
+        ..SandboxOptions::at(folder)
+    };
     let sandbox = Sandbox::start(options).await?;
     let mut tpp = Tpp::discover(&sandbox.access(), Arc::new(SystemClock)).await?;
     tpp.register().await?;

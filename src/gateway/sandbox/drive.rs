@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use web::{Accounts, AnyScope, Caller, JsonBody, Problem, ProblemCode};
 
+use super::EdgeState;
 use super::banks::ModelBanks;
 use crate::demo::{Browser, Client};
 
@@ -38,6 +39,8 @@ pub(super) struct Drive {
     pub(super) virtual_time: Option<Arc<ShiftedClock>>,
     /// Trusts the sandbox's root.
     pub(super) client: Client,
+    /// What the edge counts.
+    pub(super) edge: EdgeState,
 }
 
 impl FromRef<Drive> for Arc<Gateway> {
@@ -53,6 +56,7 @@ pub(super) fn routes(drive: Drive) -> Router {
         .route("/v1/sandbox/institutions/{id}", get(institution))
         .route("/v1/sandbox/institutions/{id}/faults", post(arm).delete(disarm))
         .route("/v1/sandbox/institutions/{id}/habits", put(become_only))
+        .route("/v1/sandbox/edge", get(edge))
         .route("/v1/sandbox/clock", get(time).post(advance))
         .route("/v1/sandbox/authorize", post(authorize))
         .route("/v1/sandbox/consents/{id}/withdraw", post(withdraw))
@@ -117,6 +121,11 @@ enum Decision {
     #[default]
     Approve,
     Decline,
+}
+
+/// What the edge has counted: connections, refusals, how late it is.
+async fn edge(State(drive): State<Drive>, _: Caller<AnyScope>) -> Json<Value> {
+    Json(drive.edge.view())
 }
 
 /// Everything there is to say: names of faults, habits, users, amounts, calls.

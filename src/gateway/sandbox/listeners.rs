@@ -1,18 +1,17 @@
 //! Where the sandbox listens: the pages, and the API with client certificates.
 
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use edge::{
-    ClientFiles, EdgeConfig, EdgeCounters, Filter, HttpOcsp, Listener, ListenerConfig, OcspCache,
-    PeerLimiter, ServerKey, ServerTls, TlsFiles, TlsWatch,
+    ClientFiles, EdgeConfig, Filter, HttpOcsp, Listener, ListenerConfig, OcspCache, ServerKey, ServerTls,
+    TlsFiles, TlsWatch,
 };
 use tokio::task::JoinHandle;
 
-use super::{API, PAGES, SandboxOptions, address, port_hint};
+use super::{API, EdgeState, PAGES, SandboxOptions, address, port_hint};
 use crate::filter::GatewayFilter;
 use crate::read;
 
@@ -21,13 +20,11 @@ pub(super) struct Listeners {
     pub(super) pages: Listener,
     pub(super) api: Listener,
     pub(super) tls: WatchedTls,
-    /// What both count.
-    pub(super) counters: Arc<EdgeCounters>,
 }
 
 impl Listeners {
     /// Binds both; `pki` is the folder of the server certificate.
-    pub(super) async fn open(options: &SandboxOptions, pki: &Path) -> anyhow::Result<Self> {
+    pub(super) async fn open(options: &SandboxOptions, pki: &Path, edge: &EdgeState) -> anyhow::Result<Self> {
         for file in &options.trust_ca {
             crypto::Certificate::from_pem(&read(file)?)
                 .with_context(|| format!("{} of --trust-ca holds no certificate", file.display()))?;
@@ -41,11 +38,9 @@ impl Listeners {
         };
         let pages = watch(pki, None)?;
         let api = watch(pki, Some(clients))?;
-        let counters = Arc::<EdgeCounters>::default();
         Ok(Self {
-            pages: bind(options, PAGES, pages.tls(), &counters).await?,
-            api: bind(options, API, api.tls(), &counters).await?,
-            counters,
+            pages: bind(options, PAGES, pages.tls(), edge).await?,
+            api: bind(options, API, api.tls(), edge).await?,
             tls: WatchedTls(Arc::new(Mutex::new(vec![pages, api]))),
         })
     }
@@ -89,10 +84,11 @@ async fn bind(
     options: &SandboxOptions,
     offset: u16,
     tls: ServerTls,
-    counters: &Arc<EdgeCounters>,
+    edge: &EdgeState,
 ) -> anyhow::Result<Listener> {
     let address = address(options.port_base, offset);
-    let config = ListenerConfig { counters: Arc::clone(counters), ..ListenerConfig::default() };
+    let (counters, limiter) = (Arc::clone(&edge.counters), Some(Arc::clone(&edge.limiter)));
+    let config = ListenerConfig { counters, limiter, ..ListenerConfig::default() };
     // Everybody comes from this machine, most with the one certificate of the demo.
     let most = config.max_connections;
     let config = ListenerConfig { max_per_address: most, max_per_client: most, ..config };
@@ -111,18 +107,19 @@ pub(super) fn filter(options: &SandboxOptions) -> JoinHandle<anyhow::Result<Opti
 /// How requests are treated on both.
 pub(super) fn edge_config(
     options: &SandboxOptions,
-    counters: &Arc<EdgeCounters>,
     filter: Option<Arc<dyn Filter>>,
+    edge: &EdgeState,
 ) -> EdgeConfig {
-    let per_second = NonZeroU32::new(options.peer_rate).unwrap_or(NonZeroU32::MIN);
-    let burst = per_second.saturating_add(options.peer_rate);
     EdgeConfig {
         refuse: web::refuse,
+        moves_money: web::moves_money,
+        evidence: Arc::clone(&edge.evidence),
         max_body: web::MAX_BODY,
         deadline: Duration::from_secs(30),
         body_timeout: Duration::from_secs(15),
-        counters: Arc::clone(counters),
-        limiter: Arc::new(PeerLimiter::new(per_second, burst)),
+        counters: Arc::clone(&edge.counters),
+        limiter: Arc::clone(&edge.limiter),
+        overload: Arc::clone(&edge.overload),
         filter,
         clock: Arc::clone(&options.clock),
         entropy: Arc::clone(&options.entropy),

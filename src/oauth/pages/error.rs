@@ -74,6 +74,7 @@ impl Reason {
             FlowError::ConsentNotInForce { .. }
             | FlowError::ConsentScope
             | FlowError::UnattendedUsedUp(_)
+            | FlowError::TooMany(_)
             | FlowError::HistoryNeedsPsu
             | FlowError::ConsentState(_)
             | FlowError::NothingToReconfirm

@@ -2,7 +2,6 @@
 //! what a well-behaved one would not.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +10,13 @@ use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use consentry_edge::{
-    Closed, EdgeConfig, EdgeCounters, Listener, ListenerConfig, PeerIdentity, PeerLimiter, Refusal,
+    Asked, Closed, EdgeConfig, EdgeCounters, Listener, ListenerConfig, Overload, PeerIdentity, Refusal,
     ServerTls, protect,
 };
 use crypto::pki::{Authority, Issued};
-use domain::{Clock, RequestId, SystemClock, SystemEntropy};
+use domain::{Clock, SystemClock, SystemEntropy};
 use http::StatusCode;
+use limits::{Limiter, Policies};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
@@ -74,13 +74,17 @@ impl Plan {
     pub async fn start(self) -> Gate {
         let Self { ca, tls, config, clock, router } = self;
         let counters = Arc::clone(&config.counters);
+        let limiter = Arc::new(Limiter::new(Policies::unlimited()));
         let edge = EdgeConfig {
             refuse,
+            moves_money: |_, _| false,
+            evidence: Arc::default(),
             max_body: 1_024 * 1_024,
             deadline: Duration::from_secs(5),
             body_timeout: SHORT,
             counters: Arc::clone(&counters),
-            limiter: Arc::new(PeerLimiter::new(NonZeroU32::MAX, NonZeroU32::MAX)),
+            overload: Overload::new(Arc::clone(&limiter)),
+            limiter,
             clock: Arc::clone(&clock),
             entropy: Arc::new(SystemEntropy),
             filter: None,
@@ -97,11 +101,12 @@ pub fn authority(name: &str) -> Authority {
     Authority::new(name, SystemClock.now()).unwrap()
 }
 
-fn refuse(refusal: Refusal, _: RequestId) -> Response {
+fn refuse(refusal: Refusal, _: Asked) -> Response {
     let status = match refusal {
         Refusal::BodyTimedOut(_) => StatusCode::REQUEST_TIMEOUT,
         Refusal::BodyTooLarge(_)
         | Refusal::TooMany(_)
+        | Refusal::Overloaded(_)
         | Refusal::TimedOut(_)
         | Refusal::Path
         | Refusal::Encoded

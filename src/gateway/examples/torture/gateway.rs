@@ -60,7 +60,7 @@ impl Gateway {
         let mut command = Command::new(&plan.binary);
         command
             .arg("sandbox")
-            .args(["--auto-approve", "--peer-rate", "1000000"])
+            .args(["--auto-approve", "--no-limits"])
             .arg("--data-dir")
             .arg(&plan.folder)
             .args(["--port-base", &plan.port_base.to_string()])

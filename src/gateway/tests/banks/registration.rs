@@ -16,6 +16,7 @@ use connect::{
 use crypto::pki::{Authority, Psd2Subject};
 use crypto::{Certificate, Jwks, OrganizationIdSpelling, Psd2Role, SigningKey, jws};
 use domain::{Clock, SystemClock, SystemEntropy};
+use limits::{Limiter, Policies};
 use modelbank::{BankConfig, BankKind, Directory, ModelBank, RegistrationDesk, RegistrationWay};
 use serde_json::{Map, json};
 use tokio_util::sync::CancellationToken;
@@ -85,6 +86,7 @@ impl Meeting {
             seal: None,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
+            limiter: Arc::new(Limiter::new(Policies::unlimited())),
         })
         .unwrap();
         let profile = profile(&bank.issuer, &bank.api_url);

@@ -1,10 +1,14 @@
 //! Calls without the PSU: counted before the bank is called, told of, refused
 //! when they are used up.
 
+use std::collections::HashSet;
+use std::time::Duration;
+
 use crate::support::consents::DAY;
 use crate::support::{EU, TestGateway, UK, assert_problem, rows};
 use consentry::demo::{Answer, Tpp, bearer};
-use modelbank::Fact;
+use jiff::ToSpan;
+use modelbank::{Fact, Fault, JournalEntry};
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -14,8 +18,18 @@ async fn unattended(tpp: &Tpp, token: &SecretString, path: &str) -> Answer {
     tpp.http.get(&format!("{}{path}", tpp.api), &[("authorization", &bearer)]).await.unwrap()
 }
 
+/// What is left under the consent, which stands before what is left of everything else.
 fn left(answer: &Answer) -> &str {
-    answer.header("ratelimit").unwrap()
+    first(answer.header("ratelimit").unwrap())
+}
+
+fn unattended_items(answer: &Answer) -> Vec<&str> {
+    let items = answer.header("ratelimit").unwrap().split(", ");
+    items.filter(|item| item.starts_with("\"unattended\"")).collect()
+}
+
+fn first(list: &str) -> &str {
+    list.split(", ").next().unwrap()
 }
 
 /// RTS art. 36(5)(b): "no more than four times in a 24-hour period" without the
@@ -37,7 +51,7 @@ async fn four_reads_a_day_go_without_the_psu_and_the_fifth_is_refused() {
     {
         let answer = unattended(&tpp, token, path).await.expect(200).unwrap();
         assert!(left(&answer).starts_with(&format!("\"unattended\";r={};t=", 3 - at)), "{}", left(&answer));
-        let policy = answer.header("ratelimit-policy").unwrap();
+        let policy = first(answer.header("ratelimit-policy").unwrap());
         assert!(policy.starts_with("\"unattended\";q=4;w=86400;pk=:") && policy.ends_with(':'), "{policy}");
     }
     let journal = gw.sandbox.bank(UK).unwrap().1;
@@ -83,7 +97,7 @@ async fn a_bank_whose_calls_are_used_up_leaves_the_other_one_alone() {
     );
     assert_eq!(sources[1]["status"], "OK");
     assert!(rows(&answer).iter().all(|row| row["institution_id"] == EU));
-    let list: Vec<_> = left(&answer).split(", ").collect();
+    let list: Vec<_> = unattended_items(&answer);
     assert!(list.len() == 2 && list[0].contains(";r=0;") && list[1].contains(";r=3;"), "{list:?}");
     // An account of one bank is no call to the other.
     let account = rows(&answer)[0]["id"].as_str().unwrap().to_owned();
@@ -91,21 +105,75 @@ async fn a_bank_whose_calls_are_used_up_leaves_the_other_one_alone() {
     gw.sandbox.stop().await;
 }
 
-/// Fifty that read at the same time reach the bank four times.
+/// Calls of a bank's that give data while nobody is there.
+fn asked_unattended(gw: &TestGateway, bank: &str) -> usize {
+    let entries = gw.sandbox.bank(bank).unwrap().1.entries();
+    let unattended =
+        |entry: &&JournalEntry| entry.method == "GET" && !entry.facts.contains(&Fact::PsuPresent);
+    entries.iter().filter(unattended).filter(|entry| entry.path.starts_with("/v1/accounts")).count()
+}
+
+/// Fifty that read something else each at the same time reach the bank four times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn fifty_racing_reads_reach_the_bank_four_times() {
     let gw = TestGateway::start().await;
     let tpp = gw.tpp().await;
     let granted = gw.granted(&tpp, &[EU]).await;
-    let racing = (0..50).map(|_| unattended(&tpp, &granted.token, "/v1/accounts"));
+    let today = domain::utc_day(gw.clock.now());
+    let days = (0..50).map(|days| format!("/v1/transactions?from={}", today.saturating_sub(days.days())));
+    let racing = days.map(async |path| unattended(&tpp, &granted.token, &path).await);
     let answers = futures_util::future::join_all(racing).await;
     let with = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
     assert_eq!((with(200), with(429)), (4, 46));
-    let asked = gw.sandbox.bank(EU).unwrap().1.entries();
-    let asked = asked.iter().filter(|entry| {
-        entry.method == "GET" && entry.path == "/v1/accounts" && !entry.facts.contains(&Fact::PsuPresent)
-    });
-    assert_eq!(asked.count(), 4);
+    let asked = asked_unattended(&gw, EU);
+    unattended(&tpp, &granted.token, "/v1/balances").await.expect(200).unwrap_err();
+    assert_eq!(asked_unattended(&gw, EU), asked, "the bank was not asked");
+    gw.sandbox.stop().await;
+}
+
+/// Fifty that read the same at the same time are one read: asked once, counted once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn fifty_that_want_the_same_at_once_are_counted_once() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let granted = gw.granted(&tpp, &[EU]).await;
+    let (faults, _) = gw.sandbox.bank(EU).unwrap();
+    faults.arm("GET", "/accounts", Fault::Slow(Duration::from_millis(1_500)), 1);
+    let same = (0..50).map(|_| unattended(&tpp, &granted.token, "/v1/accounts"));
+    let answers = futures_util::future::join_all(same).await;
+    let bodies: HashSet<_> = answers.iter().map(|answer| (answer.status, answer.body.clone())).collect();
+    assert_eq!(bodies.len(), 1, "everybody has the same answer");
+    assert_eq!(answers[0].status, 200);
+    assert!(unattended_items(&answers[49])[0].starts_with("\"unattended\";r=3;"));
+    assert_eq!(asked_unattended(&gw, EU), 1);
+    let usage = gw.shown(&tpp, &granted.consents[0]).await["usage"].clone();
+    assert_eq!(usage["unattended_calls_today"], 1);
+    // What comes afterwards is another read.
+    unattended(&tpp, &granted.token, "/v1/accounts").await.expect(200).unwrap();
+    assert_eq!(asked_unattended(&gw, EU), 2);
+    gw.sandbox.stop().await;
+}
+
+/// Who joined a read gets nothing of it once the consent has ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_joined_a_read_gets_nothing_after_the_consent_ended() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let granted = gw.granted(&tpp, &[EU]).await;
+    let (faults, _) = gw.sandbox.bank(EU).unwrap();
+    faults.arm("GET", "/accounts", Fault::Slow(Duration::from_millis(1_500)), 1);
+    let read = || unattended(&tpp, &granted.token, "/v1/accounts");
+    let first = read();
+    let ends = async {
+        // Counted before the bank is asked.
+        while gw.shown(&tpp, &granted.consents[0]).await["usage"]["unattended_calls_today"] != 1 {}
+        let joined = read();
+        let path = format!("/v1/consents/{}", granted.consents[0]);
+        let (joined, _) = tokio::join!(joined, async { tpp.delete(&granted.own, &path).await.unwrap() });
+        joined
+    };
+    let (_, joined) = tokio::join!(first, ends);
+    assert_ne!(joined.status, 200);
     gw.sandbox.stop().await;
 }
 

@@ -1,7 +1,6 @@
 //! The edge: what no handler should have to look at, through raw sockets.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,8 +10,9 @@ use axum::routing::get;
 use consentry::demo::{Answer, Client, bearer};
 use crypto::pki::{Authority, Issued};
 use domain::{Clock, SystemClock, SystemEntropy};
-use edge::{EdgeConfig, Listener, ListenerConfig, PeerLimiter, ServerTls, protect};
+use edge::{EdgeConfig, Listener, ListenerConfig, Overload, ServerTls, protect};
 use http::Method;
+use limits::{Limiter, Policies};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -259,16 +259,23 @@ impl Small {
         };
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), tls, config).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let burst = NonZeroU32::new(per_peer).unwrap();
+        let text = format!(
+            "[[policy]]\nname = \"peer\"\npartition = \"peer\"\nquota = {per_peer}\nwindow = {per_peer}\n\
+             [load]\nin_flight = 1000\nlag_ms = 10000\n"
+        );
+        let limiter = Arc::new(Limiter::new(Policies::parse(&text).unwrap()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let edge = EdgeConfig {
             filter: None,
             refuse: web::refuse,
+            moves_money: web::moves_money,
+            evidence: Arc::default(),
             max_body: 1_024,
             deadline: Duration::from_secs(1),
             body_timeout: Duration::from_millis(300),
             counters: Arc::default(),
-            limiter: Arc::new(PeerLimiter::new(NonZeroU32::MIN, burst)),
+            overload: Overload::new(Arc::clone(&limiter)),
+            limiter,
             clock: Arc::clone(&clock),
             entropy: Arc::new(SystemEntropy),
         };

@@ -10,17 +10,18 @@ use serde_json::Value;
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("crypto", &["domain"]),
-    ("edge", &["crypto", "domain"]),
+    ("limits", &[]),
+    ("edge", &["crypto", "domain", "limits"]),
     ("waf", &["crypto", "domain"]),
-    ("store", &["crypto", "domain"]),
-    ("connect", &["crypto", "domain"]),
+    ("store", &["crypto", "domain", "limits"]),
+    ("connect", &["crypto", "domain", "limits"]),
     ("dialects", &["connect", "crypto", "domain"]),
     ("plugins", &["connect", "crypto", "domain"]),
     ("modelbank", &["crypto", "domain"]),
-    ("flows", &["connect", "crypto", "domain", "store"]),
-    ("web", &["connect", "crypto", "domain", "edge", "flows", "store"]),
-    ("oauth", &["connect", "crypto", "domain", "edge", "flows", "store", "web"]),
-    ("api", &["connect", "crypto", "domain", "edge", "flows", "store", "web"]),
+    ("flows", &["connect", "crypto", "domain", "limits", "store"]),
+    ("web", &["connect", "crypto", "domain", "edge", "flows", "limits", "store"]),
+    ("oauth", &["connect", "crypto", "domain", "edge", "flows", "limits", "store", "web"]),
+    ("api", &["connect", "crypto", "domain", "edge", "flows", "limits", "store", "web"]),
 ];
 
 /// Crates of others that belong to some layers only.

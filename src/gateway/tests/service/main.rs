@@ -15,6 +15,7 @@ mod edge;
 mod filter;
 mod instances;
 mod layers;
+mod limits;
 mod openapi;
 mod revocation;
 mod sandbox_drive;

@@ -37,7 +37,7 @@ async fn a_revoked_certificate_is_told_so() {
 
     let list = root(folder.path()).revocation_list(&[&access.pki.fintech], 7).unwrap();
     std::fs::write(folder.path().join("lists/root.crl"), list).unwrap();
-    sandbox.reload_tls().await;
+    sandbox.reload().await;
     assert_problem(&tpp.get(&token, "/v1/webhook-endpoints").await.unwrap(), 401, "auth.certificate_revoked");
     // Of the scheme, the same is said where the certificate does not matter.
     let bearer = bearer(&token).replace("Bearer", "DPoP");
@@ -46,7 +46,7 @@ async fn a_revoked_certificate_is_told_so() {
     assert_problem(&answer, 401, "auth.certificate_revoked");
     let refused = tpp.own_token("accounts").await.unwrap_err().to_string();
     assert!(refused.contains("revoked"), "{refused}");
-    assert!(sandbox.edge_counters().accepted() > 0);
+    assert!(sandbox.edge().counters.accepted() > 0);
     sandbox.stop().await;
 }
 
@@ -68,7 +68,7 @@ async fn a_certificate_of_which_nothing_is_known_is_told_so() {
     assert_problem(&ask().await, 401, "auth.revocation_unknown");
     let list = root(folder.path()).revocation_list(&[], 7).unwrap();
     std::fs::write(folder.path().join("lists/root.crl"), list).unwrap();
-    sandbox.reload_tls().await;
+    sandbox.reload().await;
     assert_eq!(ask().await.status, 200);
     sandbox.stop().await;
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use consentry::FilterMode;
 use consentry::demo::{Answer, Browser, Client, RETURN, Tpp, Visit, verifier};
-use consentry::sandbox::{Sandbox, SandboxOptions};
+use consentry::sandbox::{LimitsFrom, Sandbox, SandboxOptions};
 use domain::{Clock, ManualClock, ShiftedClock, SystemClock, SystemEntropy};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -51,6 +51,8 @@ pub struct Wanted {
     pub open_registration: bool,
     /// Questions about payees that a client may ask on a day.
     pub payee_verifications_per_day: u32,
+    /// The limits, as a file has them.
+    pub limits: String,
     /// Issuers of software statements: an array of `{issuer, jwks}`.
     pub software_issuers: Value,
 }
@@ -67,6 +69,7 @@ impl Default for Wanted {
             bank_notifications: false,
             open_registration: true,
             payee_verifications_per_day: 1_000,
+            limits: limits(""),
             software_issuers: Value::Array(Vec::new()),
         }
     }
@@ -85,7 +88,26 @@ pub fn postgres() -> Option<String> {
     }
 }
 
+/// The limits that come with the binary, with these policies (TOML) in the place of those of
+/// their names, on a machine that is never late: it does more than one test at a time.
+pub fn limits(policies: &str) -> String {
+    let embedded = include_str!("../../../../policies/limits/limits.toml");
+    let mut all: toml::Table = embedded.parse().unwrap();
+    let changed: toml::Table = policies.parse().unwrap();
+    let changed = changed.get("policy").and_then(toml::Value::as_array).cloned().unwrap_or_default();
+    let known = all["policy"].as_array_mut().unwrap();
+    known.retain(|policy| changed.iter().all(|changed| changed["name"] != policy["name"]));
+    known.extend(changed);
+    all["load"]["lag_ms"] = 60_000.into();
+    all.to_string()
+}
+
 impl TestGateway {
+    /// Where its limits are read from.
+    pub fn limits_file(&self) -> std::path::PathBuf {
+        self.folder.path().join("limits.toml")
+    }
+
     /// A sandbox that approves by itself.
     pub async fn start() -> Self {
         Self::wanted(Wanted::default()).await
@@ -110,7 +132,10 @@ impl TestGateway {
     async fn on(folder: TempDir, database: Option<ScratchDatabase>, wanted: Wanted) -> Self {
         let issuers = folder.path().join("issuers.json");
         std::fs::write(&issuers, wanted.software_issuers.to_string()).unwrap();
+        let limits = folder.path().join("limits.toml");
+        std::fs::write(&limits, &wanted.limits).unwrap();
         let sandbox = Sandbox::start(SandboxOptions {
+            limits: LimitsFrom::File(limits),
             auto_approve: wanted.auto_approve,
             filter: wanted.filter,
             require_dpop_nonce: wanted.require_dpop_nonce,
