@@ -2,7 +2,7 @@
 //! its time.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +33,12 @@ use crate::wire::Wire;
 /// Serves a connection to its end.
 pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, socket: SocketAddr) {
     let _open = shared.config.counters.opened();
-    if let Err(reason) = serve_or_close(&shared, stream, socket).await {
+    let mut stranger = None;
+    if let Err(reason) = serve_or_close(&shared, stream, socket, &mut stranger).await {
         shared.config.counters.count(reason);
+        if let (Some(address), Some(list)) = (stranger, &shared.config.blocked) {
+            list.offend(address, reason.as_str());
+        }
     }
 }
 
@@ -42,6 +46,7 @@ async fn serve_or_close(
     shared: &Arc<Shared>,
     mut stream: TcpStream,
     socket: SocketAddr,
+    stranger: &mut Option<IpAddr>,
 ) -> Result<(), Closed> {
     let config = &shared.config;
     let born = Instant::now();
@@ -53,6 +58,10 @@ async fn serve_or_close(
         Ok(Err(Refused::Gone)) => return Err(Closed::HandshakeFailed),
         Err(_) => return Err(Closed::HandshakeTimeout),
     };
+    if config.blocked.as_ref().is_some_and(|list| list.blocks(address.ip())) {
+        return Err(Closed::Blocked);
+    }
+    *stranger = Some(address.ip());
     let subscriber = subscriber(address.ip());
     let _place = shared.addresses.take(subscriber).ok_or(Closed::AddressCap)?;
     let counted = config
@@ -65,7 +74,10 @@ async fn serve_or_close(
     let peer = Peer::new(address, &shared.tls, shown);
     let client = peer.identity(shared.clock.now()).await.trusted().map(|certificate| certificate.thumbprint);
     let _client = match client {
-        Some(client) => Some(shared.clients.take(client).ok_or(Closed::ClientCap)?),
+        Some(client) => {
+            *stranger = None;
+            Some(shared.clients.take(client).ok_or(Closed::ClientCap)?)
+        }
         None => None,
     };
     let conduct = Arc::<Conduct>::default();

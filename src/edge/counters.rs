@@ -9,6 +9,8 @@ pub enum Closed {
     HandshakeTimeout,
     /// The TLS handshake failed.
     HandshakeFailed,
+    /// Its address is blocked for what came from it before.
+    Blocked,
     /// Its address began as many handshakes as one may begin in a time.
     HandshakeRate,
     /// Its address has as many connections as one may have.
@@ -35,9 +37,10 @@ pub enum Closed {
 
 impl Closed {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::HandshakeTimeout,
         Self::HandshakeFailed,
+        Self::Blocked,
         Self::HandshakeRate,
         Self::AddressCap,
         Self::ClientCap,
@@ -57,6 +60,7 @@ impl Closed {
         match self {
             Self::HandshakeTimeout => "handshake_timeout",
             Self::HandshakeFailed => "handshake_failed",
+            Self::Blocked => "blocked",
             Self::HandshakeRate => "handshake_rate",
             Self::AddressCap => "address_cap",
             Self::ClientCap => "client_cap",

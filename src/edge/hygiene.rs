@@ -24,7 +24,7 @@ use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 use crate::count::{key_of, tell};
 use crate::evidence::Refused;
 use crate::filter::{Filter, Judgement, filtered, report};
-use crate::{EdgeCounters, Evidence, Overload, PeerIdentity, Reason, body};
+use crate::{BlockList, EdgeCounters, Evidence, Overload, PeerIdentity, Reason, body};
 
 /// Why a request goes no further.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub enum Refusal {
     Filtered(Judgement),
     /// There is not exactly one Host.
     Host,
+    /// Nobody is let in from the peer's address for a while.
+    Blocked,
     /// The method is not one we answer.
     Method,
     /// A handler failed in a way it should not.
@@ -87,6 +89,8 @@ pub struct EdgeConfig {
     pub filter: Option<Arc<dyn Filter>>,
     /// What is counted.
     pub counters: Arc<EdgeCounters>,
+    /// Who is not let in any more.
+    pub blocked: Arc<BlockList>,
     /// What is kept of refusals.
     pub evidence: Arc<Evidence>,
     /// Time.
@@ -146,6 +150,10 @@ async fn identify(State(edge): State<Arc<EdgeConfig>>, mut request: Request, nex
     let mut response = next.run(request).await;
     if let Some(Reason(reason)) = response.extensions().get() {
         let refused = Refused { id, reason, status: response.status(), method: &method, told: &told, peer };
+        let stranger = refused.peer.as_ref().filter(|peer| peer.trusted().is_none());
+        if let Some(peer) = stranger {
+            edge.blocked.offend(peer.address.ip(), reason);
+        }
         edge.evidence.note(&refused, edge.clock.now());
     }
     let headers = response.headers_mut();
@@ -169,6 +177,9 @@ const SECURITY_HEADERS: [(&str, &str); 4] = [
 
 async fn count(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next) -> Response {
     let Some(peer) = request.extensions().get::<PeerIdentity>() else { return next.run(request).await };
+    if peer.trusted().is_none() && edge.blocked.blocks(peer.address.ip()) {
+        return (edge.refuse)(Refusal::Blocked, asked_of(&request));
+    }
     let key = key_of(peer);
     let told = request.extensions().get::<Arc<Told>>().map(|told| &**told);
     // What is over a quota is no load that everybody has to share.

@@ -4,6 +4,7 @@
 //! It knows HTTP and certificates, nothing of banking. What a refusal looks
 //! like to the caller is decided above (`web`), through [`Refuse`].
 
+mod block;
 mod body;
 mod conduct;
 mod connection;
@@ -21,6 +22,7 @@ mod serve;
 mod tls;
 mod wire;
 
+pub use block::{BlockList, Blocked};
 pub use counters::{Closed, EdgeCounters};
 pub use evidence::{Evidence, Reason};
 pub use filter::{Filter, Judgement, Objection, ObjectionKind, whole};

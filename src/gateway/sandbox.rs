@@ -4,6 +4,7 @@
 mod apart;
 pub(crate) mod bank_files;
 mod banks;
+mod block_feed;
 mod clients;
 pub(crate) mod directory;
 mod drive;
@@ -28,6 +29,7 @@ use crypto::pki::Issued;
 use domain::{Clock, Entropy, Region, ShiftedClock, SystemEntropy};
 use edge::{Revocation, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
+use ipnet::IpNet;
 use modelbank::{Faults, Habits, Journal, LedgerLine};
 use oauth::{OAuth, SoftwareIssuer};
 use rustls::pki_types::pem::PemObject;
@@ -42,6 +44,7 @@ use tokio_util::task::TaskTracker;
 pub use apart::BanksApart;
 use bank_files::BankFiles;
 use banks::ModelBanks;
+pub use block_feed::BlockFeed;
 pub use edge_state::EdgeState;
 use limits_file::LimitsFile;
 pub use limits_file::LimitsFrom;
@@ -106,6 +109,10 @@ pub struct SandboxOptions {
     pub database_url: Option<String>,
     /// How many requests may be made, of what kind and by whom.
     pub limits: LimitsFrom,
+    /// Networks of load balancers, which say by a PROXY header for whom they come.
+    pub proxies: Vec<IpNet>,
+    /// Who is told which addresses are blocked.
+    pub block_feed: BlockFeed,
     /// What becomes of requests that are not as described, or look like an attack.
     pub filter: FilterMode,
     /// The Redis through which several gateways on one database tell each other
@@ -148,6 +155,8 @@ impl SandboxOptions {
             payee_verifications_per_day: 1_000,
             event_heartbeat: Duration::from_secs(15),
             limits: LimitsFrom::Binary,
+            proxies: Vec::new(),
+            block_feed: BlockFeed::default(),
             filter: FilterMode::Report,
             database_url: None,
             redis_url: None,
@@ -212,7 +221,7 @@ impl Sandbox {
         let signing = Watch::open(keys.signing, Arc::clone(&options.clock))?;
         let webhook_keys = Watch::open(keys.webhook, Arc::clone(&options.clock))?;
         let limits = LimitsFile::open(&options.limits)?;
-        let edge_state = EdgeState::of(limits.limiter());
+        let edge_state = EdgeState::of(limits.limiter(), Arc::clone(&options.clock));
         let limiter = Arc::clone(&edge_state.limiter);
         let pki_folder = data.path().join("pki");
         let Listeners { pages, api, tls } = Listeners::open(&options, &pki_folder, &edge_state).await?;
@@ -322,6 +331,8 @@ impl Sandbox {
         tasks.spawn(watch(tls.clone(), WatchedTls::look, |()| {}, stop.clone()));
         tasks.spawn(watch(limits.clone(), LimitsFile::look, |()| {}, stop.clone()));
         tasks.spawn(Arc::clone(&edge_state.overload).watch(stop.clone()));
+        let (list, upstream) = (Arc::clone(&edge_state.blocked), Client::new(&pki.root, None)?);
+        tasks.spawn(options.block_feed.clone().tell(list, upstream, stop.clone()));
         if let Some(pool) = pool {
             tasks.spawn(limits_file::share(limiter, pool, stop.clone()));
         }

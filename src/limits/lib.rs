@@ -10,6 +10,6 @@ mod table;
 mod told;
 
 pub use limiter::{Exceeded, Key, Limiter};
-pub use policy::{Class, InvalidLimits, Load, Partition, Policies, Policy, Special};
+pub use policy::{Block, Class, InvalidLimits, Load, Partition, Policies, Policy, Special};
 pub use settle::{Ahead, Pool, PoolLost, Spent, settle};
 pub use told::{Standing, Told};

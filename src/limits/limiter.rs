@@ -14,7 +14,7 @@ use governor::state::StateStore;
 use governor::{Quota, RateLimiter, nanos::Nanos};
 
 use crate::table::Table;
-use crate::{Load, Partition, Policies, Policy, Standing, Told};
+use crate::{Block, Load, Partition, Policies, Policy, Standing, Told};
 
 /// Who, or what, is counted.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -135,6 +135,14 @@ impl<C: Clock + Clone> Limiter<C> {
     #[must_use]
     pub fn load(&self) -> Load {
         self.rules.load().policies.load
+    }
+
+    /// Who is blocked, for what reason; `None` if nobody ever is.
+    #[must_use]
+    pub fn block_for(&self, reason: &str) -> Option<Block> {
+        let rules = self.rules.load();
+        let block = rules.policies.block.as_ref()?;
+        block.reasons.iter().any(|known| known == reason).then(|| block.clone())
     }
 
     /// What a request's answer can tell of, with the class of the request.

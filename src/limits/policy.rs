@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
 const EMBEDDED: &str = include_str!("../../policies/limits/limits.toml");
@@ -101,6 +102,23 @@ pub struct Load {
     pub lag_ms: NonZeroU32,
 }
 
+/// Who is not let in any more, for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Block {
+    /// Offences after which an address is blocked.
+    pub offences: NonZeroU32,
+    /// Seconds in which they have to come.
+    pub within: NonZeroU32,
+    /// Seconds for which it is blocked.
+    pub seconds: NonZeroU32,
+    /// What is an offence: reasons for which requests are refused and connections closed.
+    pub reasons: Vec<String>,
+    /// Networks that are never blocked.
+    #[serde(default)]
+    pub never: Vec<IpNet>,
+}
+
 /// All policies.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,6 +131,8 @@ pub struct Policies {
     pub policies: Vec<Policy>,
     /// What a process can do at once.
     pub load: Load,
+    /// Who is blocked; nobody, if nothing is said.
+    pub block: Option<Block>,
 }
 
 /// Why a file of policies is none.
@@ -148,7 +168,7 @@ impl Policies {
     #[must_use]
     pub fn unlimited() -> Self {
         let load = Load { in_flight: NonZeroU32::MAX, lag_ms: NonZeroU32::MAX };
-        Self { classes: Vec::new(), policies: Vec::new(), load }
+        Self { classes: Vec::new(), policies: Vec::new(), load, block: None }
     }
 
     /// Reads TOML.

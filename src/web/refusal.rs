@@ -47,6 +47,7 @@ pub(crate) fn problem(refusal: Refusal) -> Problem {
             Problem::new(ProblemCode::BodyTimedOut).detail(detail)
         }
         Refusal::Path => Problem::new(ProblemCode::Path),
+        Refusal::Blocked => Problem::new(ProblemCode::Suspicious),
         Refusal::Encoded => Problem::new(ProblemCode::MediaType).detail("A request body is not compressed."),
         Refusal::Host => Problem::new(ProblemCode::Header).detail("There must be exactly one Host."),
         Refusal::Method => Problem::new(ProblemCode::MethodUnknown),

@@ -29,6 +29,8 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         payee_verifications_per_day: args.payee_verifications_per_day,
         bank_notifications: args.bank_notifications,
         limits: args.limits.from(),
+        proxies: args.limits.proxy_network.clone(),
+        block_feed: args.limits.block_feed(),
         filter: args.filter,
         database_url: args.database_url.clone(),
         redis_url: args.redis_url.clone(),

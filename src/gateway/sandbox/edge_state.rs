@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use edge::{Closed, EdgeCounters, Evidence, Overload};
+use domain::Clock;
+use edge::{BlockList, Closed, EdgeCounters, Evidence, Overload};
 use limits::Limiter;
 use serde_json::{Map, Value, json};
 
@@ -17,12 +18,15 @@ pub struct EdgeState {
     pub overload: Arc<Overload>,
     /// Refusals.
     pub evidence: Arc<Evidence>,
+    /// Who is not let in.
+    pub blocked: Arc<BlockList>,
 }
 
 impl EdgeState {
-    pub(super) fn of(limiter: Arc<Limiter>) -> Self {
+    pub(super) fn of(limiter: Arc<Limiter>, clock: Arc<dyn Clock>) -> Self {
         let overload = Overload::new(Arc::clone(&limiter));
-        Self { limiter, counters: Arc::default(), overload, evidence: Arc::default() }
+        let blocked = BlockList::new(Arc::clone(&limiter), clock);
+        Self { limiter, counters: Arc::default(), overload, evidence: Arc::default(), blocked }
     }
 
     /// All of it, as `/v1/sandbox/edge` shows it.
@@ -41,6 +45,7 @@ impl EdgeState {
                 "in_flight": self.overload.in_flight(),
                 "refused": numbers(&mut self.evidence.counts().into_iter()),
             },
+            "blocked": self.blocked.all().len(),
             "lag_ms": u64::try_from(self.overload.lag().as_millis()).unwrap_or(u64::MAX),
         })
     }

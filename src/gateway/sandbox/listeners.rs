@@ -88,7 +88,9 @@ async fn bind(
 ) -> anyhow::Result<Listener> {
     let address = address(options.port_base, offset);
     let (counters, limiter) = (Arc::clone(&edge.counters), Some(Arc::clone(&edge.limiter)));
-    let config = ListenerConfig { counters, limiter, ..ListenerConfig::default() };
+    let blocked = Some(Arc::clone(&edge.blocked));
+    let proxies = options.proxies.clone();
+    let config = ListenerConfig { counters, limiter, blocked, proxies, ..ListenerConfig::default() };
     // Everybody comes from this machine, most with the one certificate of the demo.
     let most = config.max_connections;
     let config = ListenerConfig { max_per_address: most, max_per_client: most, ..config };
@@ -114,6 +116,7 @@ pub(super) fn edge_config(
         refuse: web::refuse,
         moves_money: web::moves_money,
         evidence: Arc::clone(&edge.evidence),
+        blocked: Arc::clone(&edge.blocked),
         max_body: web::MAX_BODY,
         deadline: Duration::from_secs(30),
         body_timeout: Duration::from_secs(15),

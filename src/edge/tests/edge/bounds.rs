@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get;
 use consentry_edge::Closed;
+use limits::{Limiter, Policies};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -155,5 +156,54 @@ async fn a_stop_drains_and_then_breaks_off() {
     let answer = slow.await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
     assert_eq!(never.await.unwrap(), "");
+    gate.stop().await;
+}
+
+/// Limits with one policy or block of a test's own.
+fn limits(text: &str) -> Option<Arc<Limiter>> {
+    let policies = Policies::parse(&format!("{text}\n[load]\nin_flight = 1000\nlag_ms = 60000\n"));
+    Some(Arc::new(Limiter::new(policies.unwrap())))
+}
+
+#[tokio::test]
+async fn an_address_begins_so_many_handshakes_and_no_more() {
+    let mut plan = Plan::new();
+    plan.config.limiter =
+        limits("[[policy]]\nname = \"handshakes\"\npartition = \"address\"\nquota = 2\nwindow = 3600\n");
+    let gate = plan.start().await;
+    let (_first, _second) = (gate.connect().await, gate.connect().await);
+    let mut third = TcpStream::connect(gate.address).await.unwrap();
+    assert_eq!(rest(&mut third).await, "", "closed before the handshake");
+    gate.closed(Closed::HandshakeRate, 1).await;
+    gate.stop().await;
+}
+
+/// An address from which attacks come is let in no more; on connections that are open it is
+/// refused, and whoever shows a certificate that we trust is not meant.
+#[tokio::test]
+async fn an_address_from_which_attacks_come_is_let_in_no_more() {
+    let mut plan = Plan::new();
+    plan.config.limiter = limits(
+        "[block]\noffences = 3\nwithin = 3600\nseconds = 3600\nreasons = [\"request.suspicious\", \"protocol\"]\n",
+    );
+    let gate = plan.start().await;
+    let known = gate.ca.issue_client_plain("known").unwrap();
+    let mut known = TestClient::shows(gate.ca.certificate_pem(), &known).connect(gate.address).await.unwrap();
+    const ATTACK: &[u8] = b"GET /attack HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    for _ in 0..5 {
+        ask_on(&mut known, ATTACK).await;
+    }
+    let mut open = gate.connect().await;
+    for _ in 0..2 {
+        assert!(ask_on(&mut open, ATTACK).await.starts_with("HTTP/1.1 200"));
+    }
+    let mut garbage = gate.connect().await;
+    assert_eq!(ask(&mut garbage, b"\x16\x03\x01 nonsense\r\n\r\n").await.find("200"), None);
+    gate.closed(Closed::Protocol, 1).await;
+    let mut next = TcpStream::connect(gate.address).await.unwrap();
+    assert_eq!(rest(&mut next).await, "", "closed before the handshake");
+    gate.closed(Closed::Blocked, 1).await;
+    assert!(ask_on(&mut open, GET).await.ends_with("Blocked"));
+    assert!(ask_on(&mut known, GET).await.ends_with("Some(Trusted)"));
     gate.stop().await;
 }

@@ -10,8 +10,8 @@ use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use consentry_edge::{
-    Asked, Closed, EdgeConfig, EdgeCounters, Listener, ListenerConfig, Overload, PeerIdentity, Refusal,
-    ServerTls, protect,
+    Asked, BlockList, Closed, EdgeConfig, EdgeCounters, Listener, ListenerConfig, Overload, PeerIdentity,
+    Reason, Refusal, ServerTls, protect,
 };
 use crypto::pki::{Authority, Issued};
 use domain::{Clock, SystemClock, SystemEntropy};
@@ -74,11 +74,14 @@ impl Plan {
     pub async fn start(self) -> Gate {
         let Self { ca, tls, config, clock, router } = self;
         let counters = Arc::clone(&config.counters);
-        let limiter = Arc::new(Limiter::new(Policies::unlimited()));
+        let limiter = config.limiter.clone().unwrap_or_else(|| Arc::new(Limiter::new(Policies::unlimited())));
+        let blocked = BlockList::new(Arc::clone(&limiter), Arc::clone(&clock));
+        let config = ListenerConfig { blocked: Some(Arc::clone(&blocked)), ..config };
         let edge = EdgeConfig {
             refuse,
             moves_money: |_, _| false,
             evidence: Arc::default(),
+            blocked,
             max_body: 1_024 * 1_024,
             deadline: Duration::from_secs(5),
             body_timeout: SHORT,
@@ -114,18 +117,23 @@ fn refuse(refusal: Refusal, _: Asked) -> Response {
         | Refusal::Method
         | Refusal::BodyEndedEarly
         | Refusal::Filtered(_)
+        | Refusal::Blocked
         | Refusal::Panic => StatusCode::BAD_REQUEST,
     };
     (status, format!("{refusal:?}")).into_response()
 }
 
-/// `/` tells who asked, `/echo` the length of the body.
+/// `/` tells who asked, `/echo` the length of the body, `/attack` is one.
 fn greeting() -> Router {
     let who = async |peer: axum::Extension<PeerIdentity>| {
         let trust = peer.certificate.as_ref().map(|certificate| certificate.trust);
         format!("{} {trust:?}", peer.address)
     };
-    Router::new().route("/", get(who)).route("/echo", post(async |body: Bytes| body.len().to_string()))
+    let attack = async || axum::Extension(Reason("request.suspicious"));
+    Router::new()
+        .route("/attack", get(attack))
+        .route("/", get(who))
+        .route("/echo", post(async |body: Bytes| body.len().to_string()))
 }
 
 impl Gate {

@@ -10,7 +10,7 @@ use axum::routing::get;
 use consentry::demo::{Answer, Client, bearer};
 use crypto::pki::{Authority, Issued};
 use domain::{Clock, SystemClock, SystemEntropy};
-use edge::{EdgeConfig, Listener, ListenerConfig, Overload, ServerTls, protect};
+use edge::{BlockList, EdgeConfig, Listener, ListenerConfig, Overload, ServerTls, protect};
 use http::Method;
 use limits::{Limiter, Policies};
 use rustls::pki_types::pem::PemObject;
@@ -270,6 +270,7 @@ impl Small {
             refuse: web::refuse,
             moves_money: web::moves_money,
             evidence: Arc::default(),
+            blocked: BlockList::new(Arc::clone(&limiter), Arc::clone(&clock)),
             max_body: 1_024,
             deadline: Duration::from_secs(1),
             body_timeout: Duration::from_millis(300),

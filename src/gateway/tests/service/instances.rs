@@ -2,15 +2,17 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use consentry::demo::{Client, Tpp};
-use consentry::sandbox::{Sandbox, SandboxOptions};
-use domain::SystemClock;
+use consentry::sandbox::{LimitsFrom, Sandbox, SandboxOptions};
+use domain::{Clock, SystemClock};
+use limits::{Key, Partition};
 use secrecy::ExposeSecret;
 use store::bell::{Bell, Heard};
 use tokio::sync::mpsc;
 
-use crate::support::{assert_problem, fresh_database, postgres};
+use crate::support::{assert_problem, fresh_database, limits, postgres};
 
 /// A gateway with a folder of its own on the database of another one, whose
 /// clients it trusts.
@@ -93,4 +95,57 @@ async fn a_revocation_holds_while_redis_is_away() {
     let nobody = format!("redis://{}", taken.local_addr().unwrap());
     drop(taken);
     what_one_revokes_the_other_refuses(&nobody).await;
+}
+
+/// What a client has used at one gateway it has used at the other, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gateways_share_quotas_through_redis() {
+    const QUOTA: u32 = 100;
+    let Ok(redis) = std::env::var("REDIS_URL") else {
+        eprintln!("SKIPPED: REDIS_URL names no Redis; `make test` starts one");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("limits.toml");
+    // A name of this run's own, as the Redis may be somebody's.
+    let name = &format!("shared-{}", SystemClock.now().as_nanosecond());
+    let policy = format!("name = \"{name}\"\npartition = \"client\"\nquota = {QUOTA}\nwindow = 86400\n");
+    std::fs::write(&file, limits(&format!("[[policy]]\n{policy}"))).unwrap();
+    let at = async |data: &str| {
+        let options = SandboxOptions {
+            redis_url: Some(redis.clone()),
+            limits: LimitsFrom::File(file.clone()),
+            ..SandboxOptions::at(folder.path().join(data))
+        };
+        Sandbox::start(options).await.unwrap()
+    };
+    let (one, two) = (at("one").await, at("two").await);
+    let ask = async |gateway: &Sandbox| {
+        let access = gateway.access();
+        let shown = (access.pki.fintech.certificate_pem.as_str(), access.pki.fintech.key_pem.as_str());
+        let client = Client::new(&access.pki.root, Some(shown)).unwrap();
+        let form =
+            [("grant_type", "client_credentials"), ("client_id", "demo-fintech"), ("scope", "accounts")];
+        client.post_form(&format!("{}/oauth/token", access.api), &form).await.unwrap().status.as_u16()
+    };
+    let mut used = 0;
+    while ask(&one).await == 200 {
+        used += 1;
+    }
+    assert_eq!(used, QUOTA);
+    assert_eq!(ask(&two).await, 200, "what it has not settled it does not know");
+    let limiter = &two.edge().limiter;
+    let learned = async {
+        let left = || {
+            let standings = limiter.standings(Partition::Client, &Key::id("demo-fintech"));
+            standings.iter().find(|standing| *standing.policy == **name).unwrap().remaining
+        };
+        while left() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), learned).await.expect("it learns in the next round");
+    assert_eq!(ask(&two).await, 429);
+    one.stop().await;
+    two.stop().await;
 }

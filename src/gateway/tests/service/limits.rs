@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use consentry::demo::{Answer, Tpp};
-use serde_json::json;
+use consentry::demo::{Answer, Delivery, Receiver, Tpp};
+use consentry::sandbox::{BlockFeed, Sandbox, SandboxOptions};
+use serde_json::{Value, json};
 
 use crate::support::{EU, TestGateway, UK, Wanted, assert_problem, limits};
 
@@ -166,4 +167,37 @@ async fn limits_change_while_requests_come() {
     gw.sandbox.reload().await;
     assert!(policies().await.contains("\"client\";q=778;w=9"));
     gw.sandbox.stop().await;
+}
+
+fn view(delivery: &Delivery) -> Value {
+    serde_json::from_slice(&delivery.body).unwrap()
+}
+
+/// Whoever stands in front is told who is blocked: by a file, and by a webhook.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_blocked_is_told_to_whoever_stands_in_front() {
+    let folder = tempfile::tempdir().unwrap();
+    // Its certificates outlive it.
+    let first = Sandbox::start(SandboxOptions::at(folder.path())).await.unwrap();
+    let pki = first.access().pki;
+    first.stop().await;
+    let receiver = Receiver::start(&pki.server.certificate_pem, &pki.server.key_pem).await.unwrap();
+    let file = folder.path().join("blocked.txt");
+    let block_feed = BlockFeed { file: Some(file.clone()), url: Some(receiver.url.clone()) };
+    let sandbox =
+        Sandbox::start(SandboxOptions { block_feed, ..SandboxOptions::at(folder.path()) }).await.unwrap();
+    let list = &sandbox.edge().blocked;
+    for _ in 0..20 {
+        list.offend("203.0.113.7".parse().unwrap(), "request.suspicious");
+        list.offend("2001:db8:1:2::7".parse().unwrap(), "flood");
+    }
+    let both = |delivery: &Delivery| view(delivery)["blocked"].as_array().unwrap().len() == 2;
+    let told = view(&receiver.wait_for(both, Duration::from_secs(10)).await.unwrap());
+    assert_eq!(told["blocked"][0]["network"], "203.0.113.7/32");
+    assert_eq!(
+        (&told["blocked"][1]["network"], &told["blocked"][1]["reason"]),
+        (&json!("2001:db8:1:2::/64"), &json!("flood"))
+    );
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "203.0.113.7/32\n2001:db8:1:2::/64\n");
+    sandbox.stop().await;
 }
