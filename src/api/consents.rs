@@ -263,7 +263,10 @@ pub(crate) async fn show(
     let history = steps(&gateway, &caller, consent.id).await?;
     let view = ConsentView::of(&consent, history);
     Ok(Json(match consent.terms.kind() {
-        ConsentKind::AccountInformation => view.with_usage(gateway.unattended(&consent).await?),
+        ConsentKind::AccountInformation => match gateway.unattended(&consent).await? {
+            Some(left) => view.with_usage(left),
+            None => view,
+        },
         // The law counts reads of accounts, not questions about funds.
         ConsentKind::FundsConfirmation => view,
     }))

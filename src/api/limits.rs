@@ -110,7 +110,7 @@ pub(crate) async fn show(
         let standings = limiter.standings(Partition::Consent, &Key::id(&name));
         limits.extend(standings.into_iter().map(|standing| LimitView::of(standing, Some(name.clone()))));
         let consent = gateway.consent(&caller.client_id, *id).await?;
-        unattended.push(gateway.unattended(&consent).await?.into());
+        unattended.extend(gateway.unattended(&consent).await?.map(UnattendedView::from));
     }
     Ok(Json(LimitsView { limits, unattended }))
 }

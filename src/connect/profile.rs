@@ -238,6 +238,20 @@ pub struct FreshHistory {
     pub days: u16,
 }
 
+/// How a bank counts accesses without the PSU (RTS art. 36(5)(b)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnattendedCounting {
+    /// Every call under a consent is one, whatever it asks for: the strictest reading.
+    #[default]
+    Together,
+    /// Each kind of data of each account apart.
+    Apart,
+    /// All calls in so many minutes are one; such parts of the day begin at midnight, UTC.
+    Slots(u16),
+    /// Not at all: bank, TPP and PSU have agreed on more.
+    Unlimited,
+}
+
 /// One brand of a bank, resolved: group defaults and brand overrides merged.
 #[derive(Clone, Debug)]
 pub struct Profile {
@@ -298,6 +312,8 @@ pub struct Profile {
     pub fresh_history: Option<FreshHistory>,
     /// Most days of transactions that one question may ask for, both ends counted; `None`: any.
     pub max_days_per_query: Option<u16>,
+    /// How accesses without the PSU count.
+    pub unattended: UnattendedCounting,
     /// Budgets.
     pub limits: Limits,
     /// Permissions in the standard's words that the bank refuses a consent for.
@@ -422,6 +438,7 @@ impl Profile {
             max_history_days: 90,
             fresh_history: None,
             max_days_per_query: None,
+            unattended: UnattendedCounting::default(),
             limits: Limits::default(),
             refused_permissions: Vec::new(),
             quirks: Quirks::default(),

@@ -18,6 +18,7 @@ mod registration;
 mod schema;
 mod selftest;
 mod table;
+mod unattended;
 mod uk_open_banking;
 mod yaml;
 
@@ -346,6 +347,7 @@ fn profile(table: &mut Table<'_>, group: &str) -> Option<Profile> {
     profile.customer_authentication = table.boolean("customer_authentication").unwrap_or(true);
     profile.max_consent_days = table.number("max_consent_days");
     history::history(table, &mut profile);
+    profile.unattended = unattended::unattended(table);
     let any = |word: &str| Some(word.to_owned());
     profile.refused_permissions = table.words("refused_permissions", "a text", any);
     profile.absent_paths = table.words("absent_paths", "a text", any);

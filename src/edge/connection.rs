@@ -61,6 +61,9 @@ async fn serve_or_close(
     if config.blocked.as_ref().is_some_and(|list| list.blocks(address.ip())) {
         return Err(Closed::Blocked);
     }
+    if config.overload.as_ref().is_some_and(|overload| !overload.admit(address.ip())) {
+        return Err(Closed::Overload);
+    }
     *stranger = Some(address.ip());
     let subscriber = subscriber(address.ip());
     let _place = shared.addresses.take(subscriber).ok_or(Closed::AddressCap)?;
@@ -76,6 +79,7 @@ async fn serve_or_close(
     let _client = match client {
         Some(client) => {
             *stranger = None;
+            config.overload.as_ref().inspect(|overload| overload.meet(address.ip()));
             Some(shared.clients.take(client).ok_or(Closed::ClientCap)?)
         }
         None => None,

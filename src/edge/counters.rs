@@ -11,6 +11,8 @@ pub enum Closed {
     HandshakeFailed,
     /// Its address is blocked for what came from it before.
     Blocked,
+    /// There was more to do than could be done in time.
+    Overload,
     /// Its address began as many handshakes as one may begin in a time.
     HandshakeRate,
     /// Its address has as many connections as one may have.
@@ -37,10 +39,11 @@ pub enum Closed {
 
 impl Closed {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::HandshakeTimeout,
         Self::HandshakeFailed,
         Self::Blocked,
+        Self::Overload,
         Self::HandshakeRate,
         Self::AddressCap,
         Self::ClientCap,
@@ -61,6 +64,7 @@ impl Closed {
             Self::HandshakeTimeout => "handshake_timeout",
             Self::HandshakeFailed => "handshake_failed",
             Self::Blocked => "blocked",
+            Self::Overload => "overload",
             Self::HandshakeRate => "handshake_rate",
             Self::AddressCap => "address_cap",
             Self::ClientCap => "client_cap",

@@ -1,6 +1,7 @@
 //! What looks into whole requests before anybody acts on them.
 
 use std::fmt;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -10,8 +11,8 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 
-use crate::Refusal;
 use crate::hygiene::linger;
+use crate::{Overload, Refusal};
 
 /// A filter: it sees requests whole, and decides nothing else.
 pub trait Filter: Send + Sync {
@@ -101,17 +102,42 @@ const REPORT: HeaderName = HeaderName::from_static("consentry-filter-report");
 ///
 /// Why it goes no further.
 pub(crate) async fn filtered(
-    filter: &dyn Filter,
+    filter: &Arc<dyn Filter>,
+    overload: &Overload,
     max_body: usize,
     request: Request,
 ) -> Result<(Request, Judgement), Refusal> {
     let (parts, body) = request.into_parts();
     let body = whole(body, max_body).await?;
-    let judgement = filter.judge(&parts, &body);
+    let (parts, body, judgement) = judged(filter, overload, parts, body).await?;
     if judgement.refused {
         return Err(Refusal::Filtered(judgement));
     }
     Ok((Request::from_parts(parts, Body::from(body)), judgement))
+}
+
+/// Bodies of more bytes are looked into beside the threads that answer requests.
+const LARGE: usize = 4 * 1024;
+
+/// What the filter says of a request. One that takes long keeps no other waiting.
+async fn judged(
+    filter: &Arc<dyn Filter>,
+    overload: &Overload,
+    parts: Parts,
+    body: Bytes,
+) -> Result<(Parts, Bytes, Judgement), Refusal> {
+    if body.len() <= LARGE {
+        let judgement = filter.judge(&parts, &body);
+        return Ok((parts, body, judgement));
+    }
+    let filter = Arc::clone(filter);
+    let place = Arc::clone(&overload.large).acquire_owned().await.map_err(|_| Refusal::Panic)?;
+    let looked = tokio::task::spawn_blocking(move || {
+        let judgement = filter.judge(&parts, &body);
+        drop(place);
+        (parts, body, judgement)
+    });
+    looked.await.map_err(|_| Refusal::Panic)
 }
 
 /// A whole body of at most so many bytes, however it is announced.

@@ -208,7 +208,7 @@ async fn inspect(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Ne
 async fn look_into(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next) -> Response {
     let Some(filter) = &edge.filter else { return next.run(request).await };
     let asked = asked_of(&request);
-    match filtered(filter.as_ref(), edge.max_body, request).await {
+    match filtered(filter, &edge.overload, edge.max_body, request).await {
         Ok((request, judgement)) => {
             let mut response = next.run(request).await;
             if !judgement.objections.is_empty() {

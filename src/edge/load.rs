@@ -1,41 +1,89 @@
-//! More to do than can be done in time: whoever asks the most is sent away first, so that
-//! everybody else is answered as on any other day.
+//! More to do than can be done in time: strangers are sent away first, then whoever asks the
+//! most, so that everybody else is answered as on any other day.
 //!
 //! What is measured is how late a task runs that has nothing to do: everything else in the
-//! process is as late. While that is too long, the share of requests that one peer may make
-//! shrinks, round by round; while it is not, the share grows back.
+//! process is as late. While that is too long, shares shrink, round by round; while it is
+//! not, they grow back. Who shows a certificate that we trust has a share of its own; all
+//! others have one together, since an attacker has as many addresses as it wants. So it is
+//! with handshakes, before which nobody is known: addresses that known clients came from
+//! lately are let in, all others have one share.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use limits::{Key, Limiter};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::places::subscriber;
 
 /// Time between two looks at how late it is.
 const BEAT: Duration = Duration::from_millis(10);
 /// Looks per round.
 const BEATS: u32 = 10;
-/// Requests in a round that are nobody's fault.
-const FLOOR: u32 = 5;
+/// What a share is at least, in a round.
+const FLOOR: u32 = 20;
 /// Everybody may make as many requests as there are.
 const OPEN: u32 = u32::MAX;
 /// When to come back.
 const LATER: Duration = Duration::from_secs(1);
+/// Large bodies that are looked into at the same time, beside the threads that answer.
+const LARGE_AT_ONCE: usize = 1;
+/// Addresses of known clients that are kept.
+const MOST_KNOWN: usize = 100_000;
 
 /// What a process does at once, and how late it is.
 #[derive(Debug)]
 pub struct Overload {
     limiter: Arc<Limiter>,
     in_flight: AtomicU32,
-    /// Requests that one peer may make in a round.
-    share: AtomicU32,
+    /// Requests of each known client.
+    clients: Share,
+    /// Requests of all strangers together.
+    strangers: Share,
+    /// Handshakes from all addresses together that no known client came from.
+    arrivals: Share,
     round: DashMap<Key, u32>,
+    known: DashMap<IpAddr, ()>,
+    /// Places for looking into large bodies.
+    pub(crate) large: Arc<Semaphore>,
     /// Microseconds, of the last round.
     lag: AtomicU64,
     shed: AtomicU64,
+}
+
+/// What may come in a round.
+#[derive(Debug)]
+struct Share {
+    most: AtomicU32,
+    came: AtomicU32,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { most: AtomicU32::new(OPEN), came: AtomicU32::new(0) }
+    }
+}
+
+impl Share {
+    fn most(&self) -> u32 {
+        self.most.load(Ordering::Relaxed)
+    }
+
+    /// Whether one more fits.
+    fn take(&self) -> bool {
+        self.came.fetch_add(1, Ordering::Relaxed) < self.most()
+    }
+
+    /// Ends a round in which so many came.
+    fn judge(&self, came: u32, late: Duration, bound: Duration) {
+        self.most.store(next(self.most(), came, late, bound), Ordering::Relaxed);
+        self.came.store(0, Ordering::Relaxed);
+    }
 }
 
 /// A request that is worked on.
@@ -54,8 +102,12 @@ impl Overload {
         Arc::new(Self {
             limiter,
             in_flight: AtomicU32::new(0),
-            share: AtomicU32::new(OPEN),
+            clients: Share::default(),
+            strangers: Share::default(),
+            arrivals: Share::default(),
             round: DashMap::new(),
+            known: DashMap::new(),
+            large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
             lag: AtomicU64::new(0),
             shed: AtomicU64::new(0),
         })
@@ -69,17 +121,36 @@ impl Overload {
     pub(crate) fn enter(self: &Arc<Self>, peer: &Key) -> Result<Working, Duration> {
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
         let working = Working(Arc::clone(self));
-        let share = self.share.load(Ordering::Relaxed);
-        let asked = {
-            let mut asked = self.round.entry(peer.clone()).or_default();
-            *asked = asked.saturating_add(1);
-            *asked
+        let fits = match peer {
+            Key::Certificate(_) => {
+                let mut asked = self.round.entry(peer.clone()).or_default();
+                *asked = asked.saturating_add(1);
+                *asked <= self.clients.most()
+            }
+            Key::Address(_) | Key::Id(_) => self.strangers.take(),
         };
-        if before >= self.limiter.load().in_flight.get() || asked > share {
-            self.shed.fetch_add(1, Ordering::Relaxed);
-            return Err(LATER);
+        if before < self.limiter.load().in_flight.get() && fits {
+            return Ok(working);
         }
-        Ok(working)
+        self.shed.fetch_add(1, Ordering::Relaxed);
+        Err(LATER)
+    }
+
+    /// Lets a handshake in; false if there is no room for strangers now.
+    pub(crate) fn admit(&self, address: IpAddr) -> bool {
+        self.arrivals.take() || self.known.contains_key(&subscriber(address))
+    }
+
+    /// Notes that a client that we know came from an address.
+    pub(crate) fn meet(&self, address: IpAddr) {
+        let address = subscriber(address);
+        if self.known.contains_key(&address) {
+            return;
+        }
+        if self.known.len() >= MOST_KNOWN {
+            self.known.clear();
+        }
+        self.known.insert(address, ());
     }
 
     /// Requests that are worked on.
@@ -119,30 +190,33 @@ impl Overload {
     /// Ends a round in which it was so late on average.
     fn judge(&self, late: Duration) {
         self.lag.store(u64::try_from(late.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let bound = Duration::from_millis(self.limiter.load().lag_ms.get().into());
         let most = self.round.iter().map(|entry| *entry.value()).max().unwrap_or(0);
         self.round.clear();
-        let before = self.share.load(Ordering::Relaxed);
-        let after = next(before, most, late, Duration::from_millis(self.limiter.load().lag_ms.get().into()));
-        self.share.store(after, Ordering::Relaxed);
-        if before == OPEN && after != OPEN {
+        let was_open = self.strangers.most() == OPEN;
+        // Known clients are sent away only once there is nobody else to send away.
+        let alone = self.strangers.most() <= FLOOR && self.arrivals.most() <= FLOOR;
+        self.clients.judge(most, if alone { late } else { Duration::ZERO }, bound);
+        for share in [&self.strangers, &self.arrivals] {
+            share.judge(share.came.load(Ordering::Relaxed), late, bound);
+        }
+        if was_open && self.strangers.most() != OPEN {
             tracing::warn!(lag_ms = late.as_millis(), "There is more to do than can be done in time");
         }
     }
 }
 
-/// The share of the next round.
-fn next(share: u32, most: u32, late: Duration, bound: Duration) -> u32 {
+/// The share of the next round, after one in which so many came.
+fn next(share: u32, came: u32, late: Duration, bound: Duration) -> u32 {
     if late > bound {
-        let fewer = share.min(most).saturating_mul(7).checked_div(10).unwrap_or(FLOOR);
-        return fewer.max(FLOOR);
+        return share.min(came).checked_div(2).unwrap_or(FLOOR).max(FLOOR);
     }
     if share == OPEN {
         return OPEN;
     }
     // It grows slowly where it is used up, and is gone once nobody needs it.
-    let more = share.saturating_add(share.div_ceil(10));
-    let needed = most >= share.checked_div(2).unwrap_or(0) || late > bound.checked_div(2).unwrap_or(bound);
-    if needed { more } else { OPEN }
+    let needed = came >= share.checked_div(2).unwrap_or(0) || late > bound.checked_div(2).unwrap_or(bound);
+    if needed { share.saturating_add(share.div_ceil(20)) } else { OPEN }
 }
 
 #[cfg(test)]
@@ -150,46 +224,73 @@ mod tests {
     use super::*;
 
     const BOUND: Duration = Duration::from_millis(50);
+    const LATE: Duration = Duration::from_millis(60);
 
     fn overload(in_flight: u32) -> Arc<Overload> {
         let text = format!("[load]\nin_flight = {in_flight}\nlag_ms = 50\n");
         Overload::new(Arc::new(Limiter::new(limits::Policies::parse(&text).unwrap())))
     }
 
+    fn client(number: u8) -> Key {
+        Key::Certificate([number; 32])
+    }
+
+    fn stranger(number: u8) -> Key {
+        Key::Address(IpAddr::from([192, 0, 2, number]))
+    }
+
     #[test]
-    fn who_asks_the_most_is_sent_away_and_nobody_else() {
+    fn strangers_are_sent_away_first_and_then_who_asks_the_most() {
         let overload = overload(1_000);
-        let (many, few) = (Key::id("many"), Key::id("few"));
         let all = |key: &Key, times: u32| (0..times).filter(|_| overload.enter(key).is_ok()).count();
-        assert_eq!((all(&many, 100), all(&few, 10)), (100, 10));
-        overload.judge(Duration::from_millis(60));
-        assert_eq!((all(&many, 100), all(&few, 10)), (70, 10));
-        overload.judge(Duration::from_millis(60));
-        assert_eq!((all(&many, 100), all(&few, 10)), (49, 10));
-        (0..40).for_each(|_| overload.judge(Duration::from_millis(60)));
-        assert_eq!((all(&many, 100), all(&few, 4)), (5, 4), "a share is never nothing");
-        assert!(overload.shed() > 0 && overload.lag() == Duration::from_millis(60));
-        overload.judge(Duration::from_millis(60));
+        let round = || {
+            let strangers: usize = (0..100).map(|number| all(&stranger(number), 1)).sum();
+            (strangers, all(&client(1), 200), all(&client(2), 10))
+        };
+        assert_eq!(round(), (100, 200, 10));
+        overload.judge(LATE);
+        assert_eq!(round(), (50, 200, 10));
+        overload.judge(LATE);
+        overload.judge(LATE);
+        assert_eq!(round(), (20, 200, 10), "a share is never nothing");
+        overload.judge(LATE);
+        assert_eq!(round(), (20, 100, 10));
+        (0..9).for_each(|_| overload.judge(LATE));
+        assert_eq!(round(), (20, 20, 10));
+        assert!(overload.shed() > 0 && overload.lag() == LATE);
+        overload.judge(LATE);
         overload.judge(Duration::ZERO);
-        assert_eq!(all(&many, 100), 100, "it is over when nobody asks more");
+        assert_eq!(round(), (100, 200, 10), "it is over when nobody asks more");
+    }
+
+    #[test]
+    fn handshakes_of_addresses_that_are_known_go_on() {
+        let overload = overload(1_000);
+        let [known, other] = [[192, 0, 2, 1], [192, 0, 2, 2]].map(IpAddr::from);
+        overload.meet(known);
+        let admitted = |address, times: u32| (0..times).filter(|_| overload.admit(address)).count();
+        assert_eq!((admitted(other, 100), admitted(known, 1)), (100, 1));
+        overload.judge(LATE);
+        assert_eq!((admitted(other, 100), admitted(known, 100)), (50, 100));
+        overload.judge(LATE);
     }
 
     #[test]
     fn a_share_grows_back_slowly_while_it_is_used_up() {
-        assert_eq!(next(70, 100, Duration::from_millis(1), BOUND), 77);
+        assert_eq!(next(70, 100, Duration::from_millis(1), BOUND), 74);
         assert_eq!(next(70, 10, Duration::from_millis(1), BOUND), OPEN);
-        assert_eq!(next(70, 10, Duration::from_millis(30), BOUND), 77);
+        assert_eq!(next(70, 10, Duration::from_millis(30), BOUND), 74);
         assert_eq!(next(OPEN, 10, Duration::from_millis(1), BOUND), OPEN);
     }
 
     #[test]
     fn no_more_is_worked_on_than_fits() {
         let overload = overload(2);
-        let places = [overload.enter(&Key::id("a")).ok(), overload.enter(&Key::id("b")).ok()];
+        let places = [overload.enter(&client(1)).ok(), overload.enter(&stranger(1)).ok()];
         assert!(places.iter().all(Option::is_some));
-        assert_eq!(overload.enter(&Key::id("c")).err(), Some(LATER));
+        assert_eq!(overload.enter(&client(2)).err(), Some(LATER));
         drop(places);
         assert_eq!(overload.in_flight(), 0);
-        assert!(overload.enter(&Key::id("c")).is_ok());
+        assert!(overload.enter(&client(2)).is_ok());
     }
 }

@@ -321,12 +321,13 @@ impl Gateway {
             report.status = SourceStatus::Ok;
             return Ok(Vec::new());
         }
-        report.unattended = Some(if psu.is_some() {
+        report.unattended = if psu.is_some() {
             self.unattended(&consent).await?
         } else {
             self.check_history(&consent, read)?;
-            self.take_unattended(&consent).await?
-        });
+            let wanted = known.iter().map(|link| link.account).filter(|id| only.is_none_or(|only| *id == only));
+            self.take_unattended(&profile, &consent, read, &wanted.collect::<Vec<_>>()).await?
+        };
         if let Read::Transactions(window) | Read::Transaction(_, window) = read {
             report.history_from = self.history_from(&profile, &consent, window, psu.is_some());
         }

@@ -1,7 +1,8 @@
 //! Calls without the PSU: counted before the bank is called, at most so many a
 //! day (RTS art. 36(5)(b)).
 
-use domain::{ConsentId, Timestamp};
+use connect::{Profile, UnattendedCounting};
+use domain::{AccountId, ConsentId, Timestamp};
 use jiff::ToSpan;
 use store::consents::ConsentRow;
 
@@ -40,25 +41,55 @@ impl Unattended {
 }
 
 impl Gateway {
-    /// How many calls without the PSU a consent has left today.
+    /// How many accesses without the PSU a consent has left today; none where its bank counts
+    /// nothing.
     ///
     /// # Errors
     ///
     /// [`FlowError::Store`] if the store fails.
-    pub async fn unattended(&self, consent: &ConsentRow) -> Result<Unattended, FlowError> {
+    pub async fn unattended(&self, consent: &ConsentRow) -> Result<Option<Unattended>, FlowError> {
+        let bank = consent.institution.as_ref().and_then(|id| self.parts.registry.profile(id));
+        if bank.is_some_and(|profile| profile.unattended == UnattendedCounting::Unlimited) {
+            return Ok(None);
+        }
         let store = self.parts.stores.region(consent.id.region())?;
         let used = store.unattended_calls(consent.id, date_of(self.now())).await?;
-        Ok(self.count(consent, used))
+        Ok(Some(self.count(consent, used)))
     }
 
-    /// Takes one of the day's calls without the PSU.
-    pub(crate) async fn take_unattended(&self, consent: &ConsentRow) -> Result<Unattended, FlowError> {
+    /// Takes one of the day's accesses without the PSU, as the bank counts them: for each
+    /// thing that is read, where they are counted apart. None where nothing is counted.
+    pub(crate) async fn take_unattended(
+        &self,
+        profile: &Profile,
+        consent: &ConsentRow,
+        read: Read<'_>,
+        accounts: &[AccountId],
+    ) -> Result<Option<Unattended>, FlowError> {
+        let kind = read.kind().as_str();
+        let mut slot = None;
+        let items = match profile.unattended {
+            UnattendedCounting::Unlimited => return Ok(None),
+            UnattendedCounting::Together => vec![String::new()],
+            UnattendedCounting::Slots(minutes) => {
+                slot = Some(slot_of(self.now(), minutes));
+                vec![String::new()]
+            }
+            UnattendedCounting::Apart if read == Read::Accounts || accounts.is_empty() => vec![kind.to_owned()],
+            UnattendedCounting::Apart => {
+                accounts.iter().map(|account| format!("{kind} {account}")).collect()
+            }
+        };
         let store = self.parts.stores.region(consent.id.region())?;
-        let limit = consent.terms.frequency_per_day;
-        match store.take_unattended_call(consent.id, date_of(self.now()), limit).await? {
-            Some(used) => Ok(self.count(consent, used)),
-            None => Err(FlowError::UnattendedUsedUp(self.count(consent, i64::from(limit)))),
+        let (day, limit) = (date_of(self.now()), consent.terms.frequency_per_day);
+        let mut most = 0;
+        for item in items {
+            match store.take_unattended_call(consent.id, &item, day, slot, limit).await? {
+                Some(used) => most = most.max(used),
+                None => return Err(FlowError::UnattendedUsedUp(self.count(consent, i64::from(limit)))),
+            }
         }
+        Ok(Some(self.count(consent, most)))
     }
 
     /// Refuses transactions from before what is given without the PSU (RTS art. 10).
@@ -94,4 +125,10 @@ impl Gateway {
             as_of: now,
         }
     }
+}
+
+/// The part of a day, of so many minutes, in which an instant lies.
+fn slot_of(at: Timestamp, minutes: u16) -> i64 {
+    let second = at.as_second().rem_euclid(24 * 60 * 60);
+    second.div_euclid(i64::from(minutes.max(1)).saturating_mul(60))
 }

@@ -74,6 +74,7 @@ pub(crate) const REGION: Schema = &[
     (30, "bank notices", include_str!("../../migrations/region/0030_bank_notices.sql")),
     (40, "refunds", include_str!("../../migrations/region/0040_refunds.sql")),
     (50, "payment revisions", include_str!("../../migrations/region/0050_payment_revisions.sql")),
+    (60, "unattended accesses", include_str!("../../migrations/region/0060_unattended_accesses.sql")),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

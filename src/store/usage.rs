@@ -23,9 +23,10 @@ pub struct Usage {
 }
 
 impl RegionalStore {
-    /// Takes one of the day's calls without the PSU, in one statement: however
-    /// many ask at the same time, `limit` of them succeed. Returns how many are
-    /// taken, or none if there was none left.
+    /// Takes one of the day's accesses without the PSU to a thing that is counted apart (all of
+    /// the consent, if `item` is empty), in one statement: however many ask at the same time,
+    /// `limit` of them succeed. Those of one `slot` are one. Returns how many are taken, or none
+    /// if there was none left.
     ///
     /// # Errors
     ///
@@ -33,38 +34,49 @@ impl RegionalStore {
     pub async fn take_unattended_call(
         &self,
         consent: ConsentId,
+        item: &str,
         day: Date,
+        slot: Option<i64>,
         limit: u8,
     ) -> Result<Option<i64>, StoreError> {
         // A clock that is behind another one's never gives a day a second time.
         let row = sqlx::query(
-            "insert into unattended_calls (consent_id, day, used) values ($1, $2, 1) \
-             on conflict (consent_id) do update set \
-             used = case when unattended_calls.day < excluded.day then 1 else unattended_calls.used + 1 end, \
-             day = case when unattended_calls.day < excluded.day then excluded.day \
-             else unattended_calls.day end \
-             where unattended_calls.day < excluded.day or unattended_calls.used < $3 returning used",
+            "insert into unattended_accesses (consent_id, item, day, used, slot) values ($1, $2, $3, 1, $4) \
+             on conflict (consent_id, item) do update set \
+             used = case when unattended_accesses.day < excluded.day then 1 \
+             when unattended_accesses.slot = excluded.slot and excluded.slot >= 0 then unattended_accesses.used \
+             else unattended_accesses.used + 1 end, \
+             slot = excluded.slot, \
+             day = case when unattended_accesses.day < excluded.day then excluded.day \
+             else unattended_accesses.day end \
+             where unattended_accesses.day < excluded.day or unattended_accesses.used < $5 \
+             or (unattended_accesses.slot = excluded.slot and excluded.slot >= 0) returning used",
         )
         .bind(consent.to_string())
+        .bind(item)
         .bind(day.to_string())
+        .bind(slot.unwrap_or(-1))
         .bind(i64::from(limit))
         .fetch_optional(self.database.pool())
         .await?;
         row.map(|row| Ok(sqlx::Row::try_get(&row, "used")?)).transpose()
     }
 
-    /// Calls without the PSU that were taken on a day.
+    /// Accesses without the PSU that were taken on a day; where things are counted apart, those to
+    /// the thing that has the most.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the database fails.
     pub async fn unattended_calls(&self, consent: ConsentId, day: Date) -> Result<i64, StoreError> {
-        let row = sqlx::query("select used from unattended_calls where consent_id = $1 and day >= $2")
-            .bind(consent.to_string())
-            .bind(day.to_string())
-            .fetch_optional(self.database.pool())
-            .await?;
-        row.map_or(Ok(0), |row| Ok(sqlx::Row::try_get(&row, "used")?))
+        let row = sqlx::query(
+            "select coalesce(max(used), 0) as used from unattended_accesses where consent_id = $1 and day >= $2",
+        )
+        .bind(consent.to_string())
+        .bind(day.to_string())
+        .fetch_one(self.database.pool())
+        .await?;
+        Ok(sqlx::Row::try_get(&row, "used")?)
     }
 
     /// Notes that data of a kind was read, and returns when that is on the disk.

@@ -112,6 +112,10 @@ fn what() -> Map<String, Value> {
             "minutes": number("For so long, from the lodging of the consent."),
             "days": number("Oldest data then."),
         })),
+        "unattended": table("How accesses without the PSU count; together if absent.", &["counting"], json!({
+            "counting": words("All together, each kind of data of each account apart, all of a part of the day as one, or not at all.", super::unattended::WORDS),
+            "slot_minutes": number("Length of such a part of the day, from midnight, UTC."),
+        })),
         "max_days_per_query": number("Most days of transactions that one question may ask for, both ends counted; any if absent."),
         "refused_permissions": list("Permissions, in the words of the standard, that it refuses a consent for.", text("A permission.")),
         "absent_paths": list("Paths of the standard that it does not serve.", text("A path.")),

@@ -26,7 +26,7 @@ on_both_databases! {
         let mut racing = tokio::task::JoinSet::new();
         for _ in 0..50 {
             let region = world.region.clone();
-            racing.spawn(async move { region.take_unattended_call(consent, today, 4).await.unwrap() });
+            racing.spawn(async move { region.take_unattended_call(consent, "", today, None, 4).await.unwrap() });
         }
         let mut taken: Vec<i64> = racing.join_all().await.into_iter().flatten().collect();
         taken.sort_unstable();
@@ -37,12 +37,29 @@ on_both_databases! {
     /// A day begins with none taken, and an earlier one does not come back.
     async fn a_day_begins_anew_and_a_late_clock_gets_none_of_it(world: World) {
         let consent = world.consent().await.id;
-        let take = async |on: &str| world.region.take_unattended_call(consent, day(on), 1).await.unwrap();
+        let take =
+            async |on: &str| world.region.take_unattended_call(consent, "", day(on), None, 1).await.unwrap();
         assert_eq!(take("2026-11-25").await, Some(1));
         assert_eq!(take("2026-11-25").await, None);
         assert_eq!(take("2026-11-26").await, Some(1));
         assert_eq!(take("2026-11-25").await, None);
         assert_eq!(world.region.unattended_calls(consent, day("2026-11-27")).await.unwrap(), 0);
+    }
+
+    /// Calls of one part of the day are one, and things that are counted apart have their own.
+    async fn calls_count_as_the_bank_counts_them(world: World) {
+        let consent = world.consent().await.id;
+        let today = day("2026-11-25");
+        let take = async |item: &str, slot: i64| {
+            let slot = (slot >= 0).then_some(slot);
+            world.region.take_unattended_call(consent, item, today, slot, 2).await.unwrap()
+        };
+        let slots = [take("", 1).await, take("", 1).await, take("", 2).await, take("", 2).await, take("", 3).await];
+        assert_eq!(slots, [Some(1), Some(1), Some(2), Some(2), None]);
+        assert_eq!(take("", 2).await, Some(2), "the last part goes on");
+        assert_eq!([take("balances a", -1).await, take("balances b", -1).await], [Some(1), Some(1)]);
+        assert_eq!([take("balances a", -1).await, take("balances a", -1).await], [Some(2), None]);
+        assert_eq!(world.region.unattended_calls(consent, today).await.unwrap(), 2);
     }
 
     /// What was read is summed by kind, with and without the PSU.

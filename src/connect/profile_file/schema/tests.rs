@@ -28,6 +28,7 @@ const EVERYTHING: &str = r#"
     max_history_days = 90
     fresh_history = { minutes = 15, days = 730 }
     max_days_per_query = 180
+    unattended = { counting = "slots", slot_minutes = 360 }
     refused_permissions = ["ReadPAN"]
     absent_paths = ["/party"]
     extras = ["pots"]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::support::consents::DAY;
 use crate::support::{EU, TestGateway, UK, assert_problem, rows};
+use connect::UnattendedCounting;
 use consentry::demo::{Answer, Tpp, bearer};
 use jiff::ToSpan;
 use modelbank::{Fact, Fault, JournalEntry};
@@ -174,6 +175,52 @@ async fn who_joined_a_read_gets_nothing_after_the_consent_ended() {
     };
     let (_, joined) = tokio::join!(first, ends);
     assert_ne!(joined.status, 200);
+    gw.sandbox.stop().await;
+}
+
+/// What counts as one access is the bank's to say.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accesses_count_as_the_bank_counts_them() {
+    let (gw, clock) = TestGateway::with_shifted_clock().await;
+    let tpp = gw.tpp().await;
+    let granted = gw.granted(&tpp, &[UK]).await;
+    // At the beginning of a day, so that parts of it are where they are expected.
+    clock.advance(DAY - gw.clock.now().as_second().rem_euclid(DAY) + 60);
+    let fresh = gw.given(&tpp, granted.consents.clone(), gw.person()).await;
+    let counts = |counting: UnattendedCounting| {
+        let registry = gw.sandbox.gateway().registry();
+        let mut profile = (*registry.profile(&UK.parse().unwrap()).unwrap()).clone();
+        profile.unattended = counting;
+        registry.put(profile);
+    };
+    let read = async |path: &str| unattended(&tpp, &fresh.token, path).await;
+
+    counts(UnattendedCounting::Slots(5));
+    for path in ["/v1/accounts", "/v1/balances", "/v1/transactions", "/v1/accounts", "/v1/balances"] {
+        let answer = read(path).await.expect(200).unwrap();
+        assert!(left(&answer).starts_with("\"unattended\";r=3;"), "{path}: {}", left(&answer));
+    }
+    clock.advance(300);
+    assert!(left(&read("/v1/accounts").await).starts_with("\"unattended\";r=2;"));
+
+    counts(UnattendedCounting::Apart);
+    let accounts = rows(&read("/v1/accounts").await.expect(200).unwrap());
+    let [one, other] = [&accounts[0]["id"], &accounts[1]["id"]].map(|id| id.as_str().unwrap());
+    let balances = |id: &str| format!("/v1/accounts/{id}/balances");
+    for _ in 0..4 {
+        read(&balances(one)).await.expect(200).unwrap();
+    }
+    assert_problem(&read(&balances(one)).await, 429, "quota.unattended");
+    read(&balances(other)).await.expect(200).unwrap();
+    assert_problem(&read("/v1/balances").await, 429, "quota.unattended");
+    read(&format!("/v1/accounts/{one}/transactions")).await.expect(200).unwrap();
+
+    counts(UnattendedCounting::Unlimited);
+    for _ in 0..5 {
+        let answer = read(&balances(one)).await.expect(200).unwrap();
+        assert!(unattended_items(&answer).is_empty());
+    }
+    assert!(gw.shown(&tpp, &granted.consents[0]).await["usage"].is_null());
     gw.sandbox.stop().await;
 }
 

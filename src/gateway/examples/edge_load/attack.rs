@@ -1,0 +1,164 @@
+//! Clients that do not behave.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::ValueEnum;
+use http::{Method, Request};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::wire::{Site, What};
+
+/// What they do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Attack {
+    /// Request heads that arrive a byte a second.
+    SlowHeads,
+    /// Request bodies that arrive a byte a second.
+    SlowBodies,
+    /// Connections on which nothing is said.
+    Silence,
+    /// Bytes that are no TLS.
+    Garbage,
+    /// Handshakes, one after the other.
+    Handshakes,
+    /// HTTP/2 requests that are broken off as soon as they are sent.
+    Resets,
+    /// As many requests as are answered, from two hundred addresses.
+    Overload,
+    /// Bodies that are dear to look into.
+    DearBodies,
+}
+
+impl Attack {
+    /// Connections that it has at once, where a siege has so many in all.
+    fn connections(self, most: u32) -> u32 {
+        match self {
+            Self::SlowHeads | Self::SlowBodies | Self::Silence => most,
+            Self::Garbage | Self::Handshakes | Self::Resets | Self::DearBodies => 64,
+            Self::Overload => 400,
+        }
+    }
+}
+
+/// Attacks until `time` is over, and says how many connections or requests that were.
+pub async fn run(site: &Site, attack: Attack, most: u32, time: Duration) -> u64 {
+    let until = Instant::now() + time;
+    let made = Arc::new(AtomicU64::new(0));
+    let mut attackers = JoinSet::new();
+    for number in 0..attack.connections(most) {
+        // Two hundred addresses, none of them that of clients who behave.
+        let last = u8::try_from(number % 200).unwrap_or(0).saturating_add(2);
+        let site = site.from(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)));
+        let made = Arc::clone(&made);
+        attackers.spawn(async move {
+            while Instant::now() < until {
+                // Whatever comes of it: the attacker comes again.
+                let _ = timeout_at(until, once(&site, attack, &made)).await;
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+    }
+    attackers.join_all().await;
+    made.load(Ordering::Relaxed)
+}
+
+async fn once(site: &Site, attack: Attack, made: &AtomicU64) -> anyhow::Result<()> {
+    let count = || made.fetch_add(1, Ordering::Relaxed);
+    match attack {
+        Attack::SlowHeads => {
+            let mut stream = site.tls().await?;
+            count();
+            stream.write_all(b"GET /v1/limits HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await?;
+            drip(&mut stream).await
+        }
+        Attack::SlowBodies => {
+            let mut stream = site.tls().await?;
+            count();
+            let head = b"POST /v1/payments HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                content-length: 100000\r\n\r\n{\"amount\": \"";
+            stream.write_all(head).await?;
+            drip(&mut stream).await
+        }
+        Attack::Silence => {
+            let mut stream = site.tcp().await?;
+            count();
+            let _ = stream.read(&mut [0; 1]).await?;
+            Ok(())
+        }
+        Attack::Garbage => {
+            let mut stream = site.tcp().await?;
+            count();
+            stream.write_all(&[0x16, 0x03, 0x01, 0xff, 0xff, 0x01, 0x00, 0x41].repeat(512)).await?;
+            let _ = stream.read(&mut [0; 64]).await?;
+            Ok(())
+        }
+        Attack::Handshakes => {
+            let mut stream = site.tls().await?;
+            count();
+            stream.shutdown().await?;
+            Ok(())
+        }
+        Attack::Resets => resets(site, made).await,
+        Attack::Overload => {
+            let what = What::get("/v1/consents", Some("nobody"), false);
+            let mut connection = site.connect().await?;
+            loop {
+                connection.ask(site.request(&what)?).await?;
+                count();
+            }
+        }
+        Attack::DearBodies => {
+            let what = dear();
+            let mut connection = site.connect().await?;
+            loop {
+                connection.ask(site.request(&what)?).await?;
+                count();
+            }
+        }
+    }
+}
+
+/// A byte a second, until the other side has enough.
+async fn drip(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin)) -> anyhow::Result<()> {
+    loop {
+        let mut answer = [0; 256];
+        tokio::select! {
+            read = stream.read(&mut answer) => if read? == 0 { return Ok(()) },
+            () = sleep(Duration::from_secs(1)) => stream.write_all(b"a").await?,
+        }
+    }
+}
+
+async fn resets(site: &Site, made: &AtomicU64) -> anyhow::Result<()> {
+    let (mut sender, connection) = h2::client::handshake(site.tls().await?).await?;
+    let connection = tokio::spawn(connection);
+    while !connection.is_finished() {
+        sender = sender.ready().await?;
+        let request = Request::get(format!("https://{}/v1/consents", site.host)).body(())?;
+        let (_, mut stream) = sender.send_request(request, false)?;
+        stream.send_reset(h2::Reason::CANCEL);
+        made.fetch_add(1, Ordering::Relaxed);
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+/// Texts full of what signatures begin with.
+fn dear() -> What {
+    let text = "' or 1=1 union select <script ${jndi: ../../etc/passwd; cat /etc/ ".repeat(55);
+    let items: Vec<_> = (0..6).map(|_| serde_json::json!({ "remittance_information": &text })).collect();
+    let body = serde_json::json!({ "payments": items }).to_string();
+    What {
+        method: Method::POST,
+        path: "/v1/payment-batches".to_owned(),
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: Bytes::from(body),
+        http2: false,
+    }
+}
