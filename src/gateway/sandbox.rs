@@ -45,7 +45,7 @@ use software::SoftwareDirectory;
 use state::DataDir;
 
 use crate::demo::Client;
-use crate::filter::FilterMode;
+use crate::filter::{FilterFiles, FilterMode, WatchedFilter};
 use crate::keys::Watch;
 use crate::plugged::Plugged;
 use crate::read;
@@ -102,6 +102,8 @@ pub struct SandboxOptions {
     pub peer_rate: u32,
     /// What becomes of requests that are not as described, or look like an attack.
     pub filter: FilterMode,
+    /// Where the rules of the filter come from.
+    pub filter_files: FilterFiles,
     /// The Redis through which several gateways on one database tell each other
     /// what was revoked.
     pub redis_url: Option<String>,
@@ -143,6 +145,7 @@ impl SandboxOptions {
             event_heartbeat: Duration::from_secs(15),
             peer_rate: 500,
             filter: FilterMode::Report,
+            filter_files: FilterFiles::default(),
             database_url: None,
             redis_url: None,
             clock: clock.clone(),
@@ -173,6 +176,7 @@ pub struct Sandbox {
     stores: Stores,
     banks: Arc<ModelBanks>,
     tls: WatchedTls,
+    filter: WatchedFilter,
     counters: Arc<EdgeCounters>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -300,6 +304,8 @@ impl Sandbox {
         tasks.spawn(watch(signing, Watch::look, |()| {}, stop.clone()));
         tasks.spawn(watch(webhook_keys, Watch::look, |()| {}, stop.clone()));
         tasks.spawn(watch(tls.clone(), WatchedTls::look, |()| {}, stop.clone()));
+        let filter = WatchedFilter::of(filter);
+        tasks.spawn(watch(filter.clone(), WatchedFilter::look, |()| {}, stop.clone()));
         let shelf = Arc::clone(&gateway);
         let take_up = move |banks| bank_files::take_up(&shelf, banks);
         tasks.spawn(watch(bank_files, BankFiles::look, take_up, stop.clone()));
@@ -310,7 +316,7 @@ impl Sandbox {
         tasks.spawn(async move { fresh.keep_fresh(until.cancelled_owned()).await });
         tasks.close();
         let access = Access { issuer, api: api_origin, pki, banks: banks.list() };
-        Ok(Self { access, data, gateway, stores, banks, tls, counters, stop, tasks })
+        Ok(Self { access, data, gateway, stores, banks, tls, filter, counters, stop, tasks })
     }
 
     /// Takes up certificates, authorities and revocation lists as their files are now.
@@ -318,6 +324,14 @@ impl Sandbox {
         let tls = self.tls.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || tls.reload()).await {
             tracing::error!(error = %error, "TLS stays as it was");
+        }
+    }
+
+    /// Takes up the rules of the filter as their files are now.
+    pub async fn reload_filter(&self) {
+        let filter = self.filter.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || filter.reload()).await {
+            tracing::error!(error = %error, "The filter stays as it was");
         }
     }
 

@@ -117,6 +117,10 @@ impl BitSet {
         Self { words: vec![0; numbers.div_ceil(64)] }
     }
 
+    pub(crate) fn make_room(&mut self, numbers: usize) {
+        self.words.resize(self.words.len().max(numbers.div_ceil(64)), 0);
+    }
+
     pub(crate) fn insert(&mut self, number: usize) {
         if let Some(word) = self.words.get_mut(number / 64) {
             *word |= 1 << (number % 64);

@@ -170,7 +170,7 @@ impl<'d> Compiler<'d> {
                 Directive::Inert(name) => report.note_inert(&name),
             }
         }
-        exclude(&mut steps, excluded);
+        exclude(&mut steps, excluded, report);
         self.finish(steps, mode, report)
     }
 
@@ -409,6 +409,14 @@ impl<'d> Compiler<'d> {
     }
 }
 
+impl Rule {
+    /// Paranoia level, as its tags say; 1 where they do not.
+    pub(crate) fn level(&self) -> u8 {
+        let mut levels = self.tags.iter().filter_map(|tag| tag.strip_prefix("paranoia-level/"));
+        levels.find_map(|level| level.parse().ok()).unwrap_or(1)
+    }
+}
+
 impl Condition {
     /// The variable of TX whose number is compared, where that is all.
     pub(crate) fn number(&self) -> Option<(&str, bool, NumberTest, &Macro)> {
@@ -474,8 +482,11 @@ fn update_actions(rule: &mut RuleDecl, actions: &[Action]) {
 }
 
 /// What the operator leaves out is left out of every condition.
-fn exclude(steps: &mut Vec<(Place, Step)>, excluded: &[Excluded]) {
-    for Excluded { rules, target } in excluded {
+fn exclude(steps: &mut Vec<(Place, Step)>, excluded: &[Excluded], report: &mut LoadReport) {
+    for Excluded { rules, target, written } in excluded {
+        if !steps.iter().any(|(_, step)| step.is_among(rules)) {
+            report.idle.push(written.clone());
+        }
         let Some(variable) = target else {
             steps.retain(|(_, step)| !step.is_among(rules));
             continue;

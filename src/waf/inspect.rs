@@ -8,7 +8,7 @@ use crate::byteset::BitSet;
 use crate::chains::ChainId;
 use crate::compile::{Compiled, Condition, Effect, Group, NumberTest, Rule, Test, among};
 use crate::evaluate::{Evaluation, Hit, number_holds};
-use crate::exclusions::Typed;
+use crate::exclusions::{Exemptions, Typed};
 use crate::load::RuleSet;
 use crate::request::{Item, Request, Variables};
 use crate::seclang::{Collection, Ctl, EngineMode, Macro, Selector, TagOrId, Target, VariableRef};
@@ -24,6 +24,20 @@ impl RuleSet {
     /// [`OverBudget`] where the request is larger or dearer than what is
     /// inspected. The caller refuses it: part of it was never looked at.
     pub fn inspect(&self, request: &Request<'_>, typed: &Typed) -> Result<Verdict, OverBudget> {
+        self.inspect_but(request, typed, &Exemptions::default())
+    }
+
+    /// The same, without what is left out of such requests.
+    ///
+    /// # Errors
+    ///
+    /// As [`RuleSet::inspect`].
+    pub fn inspect_but(
+        &self,
+        request: &Request<'_>,
+        typed: &Typed,
+        exempt: &Exemptions,
+    ) -> Result<Verdict, OverBudget> {
         if request.size() > self.budget.bytes {
             return Err(OverBudget::Bytes);
         }
@@ -33,7 +47,9 @@ impl RuleSet {
         let mut texts = Texts::new(&self.compiled.chains, &self.compiled.signatures);
         let variables = Variables::of_head(request, &mut texts, typed);
         let state = State::beginning_with(&self.compiled.prelude.state);
-        Inspection::new(&self.compiled, texts, variables, state).run(request, typed, &self.budget)
+        let mut inspection = Inspection::new(&self.compiled, texts, variables, state);
+        inspection.exempt = Some(exempt);
+        inspection.run(request, typed, &self.budget)
     }
 }
 
@@ -47,6 +63,8 @@ pub(crate) struct Inspection<'r> {
     groups: Vec<Option<Rc<BitSet>>>,
     /// The same of a collection, by chain.
     collections: Vec<Option<BitSet>>,
+    /// What the operator leaves out of this request.
+    exempt: Option<&'r Exemptions>,
     removed: Vec<TagOrId>,
     removed_targets: Vec<(TagOrId, VariableRef)>,
     mode: EngineMode,
@@ -74,6 +92,7 @@ impl<'r> Inspection<'r> {
             state,
             groups: Vec::new(),
             collections: Vec::new(),
+            exempt: None,
             removed: Vec::new(),
             removed_targets: Vec::new(),
             mode: rules.mode,
@@ -82,13 +101,12 @@ impl<'r> Inspection<'r> {
     }
 
     fn run(mut self, request: &Request<'_>, typed: &Typed, budget: &Budget) -> Result<Verdict, OverBudget> {
-        let [head, body] = &self.rules.phases;
         self.check_values(budget)?;
-        self.phase(head, &self.rules.prelude.done, budget)?;
+        self.phase(0, budget)?;
         if self.going_on() {
             self.variables.read_body(request, &mut self.texts, typed);
             self.check_values(budget)?;
-            self.phase(body, &BitSet::default(), budget)?;
+            self.phase(1, budget)?;
         }
         self.verdict.score = SCORES.iter().map(|name| self.state.number(name)).sum();
         self.verdict.work = self.texts.work();
@@ -104,18 +122,23 @@ impl<'r> Inspection<'r> {
         self.mode != EngineMode::Off && !self.verdict.blocked
     }
 
-    /// Runs the rules of a phase, but for those that are done already.
-    fn phase(&mut self, rules: &'r [Rule], done: &BitSet, budget: &Budget) -> Result<(), OverBudget> {
+    /// Runs the rules of a phase, but for those that are decided or left out.
+    fn phase(&mut self, phase: usize, budget: &Budget) -> Result<(), OverBudget> {
+        let (Some(rules), Some(next)) = (self.rules.phases.get(phase), self.rules.prelude.next.get(phase))
+        else {
+            return Ok(());
+        };
+        let exempt = self.exempt.and_then(|exempt| exempt.rules.get(phase));
         self.groups = vec![None; self.rules.groups.len()];
         self.collections = vec![None; Collection::COUNT * self.rules.chains.count()];
         let mut at = 0;
-        while let Some(rule) = rules.get(at) {
+        while let Some((at_rule, rule)) = next.get(at).and_then(|asked| Some((*asked, rules.get(*asked)?))) {
             if !self.going_on() {
                 break;
             }
-            let left_out =
-                done.contains(at) || self.removed.iter().any(|named| among(named, rule.id, &rule.tags));
-            at = if !left_out && self.rule(rule) { rule.next } else { at + 1 };
+            let left_out = exempt.is_some_and(|places| places.contains(at_rule))
+                || self.removed.iter().any(|named| among(named, rule.id, &rule.tags));
+            at = if !left_out && self.rule(rule) { rule.next } else { at_rule + 1 };
             if self.texts.work() > budget.work {
                 return Err(OverBudget::Work);
             }
@@ -126,12 +149,16 @@ impl<'r> Inspection<'r> {
     /// Whether the rule matched; then what it does is done.
     pub(crate) fn rule(&mut self, rule: &'r Rule) -> bool {
         let told = self.verdict.matches.len();
+        let added = self.state.added;
         for (place, condition) in rule.conditions.iter().enumerate() {
             let last = place + 1 == rule.conditions.len();
             if !self.condition(rule, condition, last) {
                 self.verdict.matches.truncate(told);
                 return false;
             }
+        }
+        if let Some(last) = self.verdict.matches.get_mut(told..).and_then(<[Match]>::last_mut) {
+            last.score = self.state.added - added;
         }
         if rule.denies {
             self.verdict.refused_by = self.verdict.refused_by.or(Some(rule.id));
@@ -195,7 +222,9 @@ impl<'r> Inspection<'r> {
             None => number_of(&self.state.expand(argument, &self.variables, &self.texts)),
         };
         let holds = number_holds(test, number, argument) != condition.negated;
-        if holds {
+        // Where nothing is told or changed, nobody asks what matched.
+        let alone = rule.conditions.len() == 1 && condition.effects.is_empty() && !rule.told;
+        if holds && !alone {
             let text = self.texts.put(number.to_string().as_bytes());
             let name = self.texts.put(name.as_bytes());
             let value = Value { collection: Collection::Tx, name, value: text, counted: count };
@@ -266,13 +295,15 @@ impl<'r> Inspection<'r> {
         }
     }
 
-    /// Whether an earlier rule took the value out of this one's sight.
+    /// Whether the operator or an earlier rule took the value out of this one's sight.
     fn leaves_out(&self, rule: &Rule, value: &Value) -> bool {
-        self.removed_targets.iter().any(|(rules, variable)| {
+        let selects = |variable: &VariableRef| {
             variable.collection == value.collection
-                && among(rules, rule.id, &rule.tags)
                 && variable.selector.selects(&self.texts.bytes(value.name))
-        })
+        };
+        let exempt = self.exempt.and_then(|exempt| exempt.targets.get(&rule.id));
+        let removed = self.removed_targets.iter().filter(|(rules, _)| among(rules, rule.id, &rule.tags));
+        exempt.into_iter().flatten().any(selects) || removed.map(|(_, variable)| variable).any(selects)
     }
 
     /// The signatures that may match any value of a group: looked up once per phase.
@@ -389,7 +420,7 @@ impl<'r> Inspection<'r> {
             let name = self.variables.processor.map_or("", Processor::name);
             vec![(Vec::new(), self.texts.put(name.as_bytes()))]
         } else if collection == Collection::ArgsCombinedSize {
-            let size = self.variables.arguments_size(&self.texts);
+            let size = self.variables.arguments_size;
             vec![(Vec::new(), self.texts.put(size.to_string().as_bytes()))]
         } else {
             return self.variables.of(collection).to_vec();
@@ -426,6 +457,8 @@ impl<'r> Inspection<'r> {
             rule: rule.id,
             message: self.state.expand_numbers(&rule.message, &self.variables, &self.texts),
             severity: rule.severity,
+            level: rule.level(),
+            score: 0,
             target,
             offset: hit.offset,
             length: hit.length,

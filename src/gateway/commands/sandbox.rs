@@ -30,6 +30,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         bank_notifications: args.bank_notifications,
         peer_rate: args.peer_rate,
         filter: args.filter,
+        filter_files: args.edge.filter_files.clone().into(),
         database_url: args.database_url.clone(),
         redis_url: args.redis_url.clone(),
         ..SandboxOptions::at(&args.data_dir)
@@ -52,7 +53,10 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         loop {
             tokio::select! {
                 () = signals.wait() => break,
-                _ = reload.recv() => sandbox.reload_tls().await,
+                _ = reload.recv() => {
+                    sandbox.reload_tls().await;
+                    sandbox.reload_filter().await;
+                }
             }
         }
         println!("Stopping …");

@@ -100,19 +100,16 @@ async fn bind(
 }
 
 /// Makes what looks into requests, if anything does.
-pub(super) fn filter(options: &SandboxOptions) -> JoinHandle<anyhow::Result<Option<Arc<dyn Filter>>>> {
-    let (mode, today) = (options.filter, domain::utc_day(options.clock.now()));
-    tokio::task::spawn_blocking(move || {
-        let filter = GatewayFilter::of(mode, true, None, today)?;
-        Ok(filter.map(|filter| -> Arc<dyn Filter> { Arc::new(filter) }))
-    })
+pub(super) fn filter(options: &SandboxOptions) -> JoinHandle<anyhow::Result<Option<Arc<GatewayFilter>>>> {
+    let (mode, files, clock) = (options.filter, options.filter_files.clone(), Arc::clone(&options.clock));
+    tokio::task::spawn_blocking(move || GatewayFilter::of(mode, true, files, clock))
 }
 
 /// How requests are treated on both.
 pub(super) fn edge_config(
     options: &SandboxOptions,
     counters: &Arc<EdgeCounters>,
-    filter: Option<Arc<dyn Filter>>,
+    filter: Option<Arc<GatewayFilter>>,
 ) -> EdgeConfig {
     let per_second = NonZeroU32::new(options.peer_rate).unwrap_or(NonZeroU32::MIN);
     let burst = per_second.saturating_add(options.peer_rate);
@@ -123,7 +120,7 @@ pub(super) fn edge_config(
         body_timeout: Duration::from_secs(15),
         counters: Arc::clone(counters),
         limiter: Arc::new(PeerLimiter::new(per_second, burst)),
-        filter,
+        filter: filter.map(|filter| -> Arc<dyn Filter> { filter }),
         clock: Arc::clone(&options.clock),
         entropy: Arc::clone(&options.entropy),
     }
