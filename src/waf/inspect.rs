@@ -5,13 +5,15 @@ use std::rc::Rc;
 use crate::body::Processor;
 use crate::budget::Budget;
 use crate::byteset::BitSet;
-use crate::chains::ChainId;
-use crate::compile::{Compiled, Condition, Effect, Group, NumberTest, Rule, Test, among};
+use crate::compile::{
+    Compiled, Condition, Effect, NumberTest, Rule, Source, SourceId, Test, among, left_out,
+};
 use crate::evaluate::{Evaluation, Hit, number_holds};
 use crate::exclusions::{Exemptions, Typed};
 use crate::load::RuleSet;
 use crate::request::{Item, Request, Variables};
 use crate::seclang::{Collection, Ctl, EngineMode, Macro, Selector, TagOrId, Target, VariableRef};
+use crate::signatures::SignatureId;
 use crate::state::{Matched, State, number as number_of};
 use crate::texts::{TextId, Texts};
 use crate::verdict::{Match, OverBudget, Verdict, fingerprint, masked, shown_name};
@@ -59,10 +61,10 @@ pub(crate) struct Inspection<'r> {
     texts: Texts<'r>,
     variables: Variables,
     pub(crate) state: State,
-    /// The signatures that may match any value of a group.
-    groups: Vec<Option<Rc<BitSet>>>,
-    /// The same of a collection, by chain.
-    collections: Vec<Option<BitSet>>,
+    /// What the sources of the phase hold, where they were asked.
+    sources: Vec<Option<Rc<Held>>>,
+    /// What most sources hold.
+    nothing: Rc<Held>,
     /// What the operator leaves out of this request.
     exempt: Option<&'r Exemptions>,
     removed: Vec<TagOrId>,
@@ -80,6 +82,15 @@ struct Value {
     counted: bool,
 }
 
+/// What a source holds.
+#[derive(Default)]
+struct Held {
+    /// Values, and what the chain makes of them.
+    values: Vec<(Value, TextId)>,
+    /// The signatures that may match any of them.
+    candidates: BitSet,
+}
+
 /// Matches that are told of one request at most.
 const TOLD: usize = 256;
 
@@ -90,8 +101,8 @@ impl<'r> Inspection<'r> {
             texts,
             variables,
             state,
-            groups: Vec::new(),
-            collections: Vec::new(),
+            sources: Vec::new(),
+            nothing: Rc::default(),
             exempt: None,
             removed: Vec::new(),
             removed_targets: Vec::new(),
@@ -129,8 +140,7 @@ impl<'r> Inspection<'r> {
             return Ok(());
         };
         let exempt = self.exempt.and_then(|exempt| exempt.rules.get(phase));
-        self.groups = vec![None; self.rules.groups.len()];
-        self.collections = vec![None; Collection::COUNT * self.rules.chains.count()];
+        self.sources = vec![None; self.rules.sources.len()];
         let mut at = 0;
         while let Some((at_rule, rule)) = next.get(at).and_then(|asked| Some((*asked, rules.get(*asked)?))) {
             if !self.going_on() {
@@ -175,10 +185,13 @@ impl<'r> Inspection<'r> {
         if let Some((name, count, test, argument)) = condition.number() {
             return self.number(rule, condition, last, (name, count), (test, argument));
         }
-        if let (Some(group), Test::Signature(signature)) = (condition.group, &condition.test)
-            && !self.candidates_of(group).contains(*signature)
-        {
-            return false;
+        if let (Test::Signature(signature), [_, ..]) = (&condition.test, condition.sources.as_slice()) {
+            if !condition.sources.iter().any(|source| self.held(*source).candidates.contains(*signature)) {
+                return false;
+            }
+            if let [_] = condition.chains.as_slice() {
+                return self.signature(rule, condition, last, *signature);
+            }
         }
         let mut matched = Vec::new();
         for value in self.values(&condition.targets) {
@@ -196,6 +209,30 @@ impl<'r> Inspection<'r> {
                 break;
             }
         }
+        self.keep(matched)
+    }
+
+    /// A signature in the values that it may match.
+    fn signature(&mut self, rule: &'r Rule, condition: &'r Condition, last: bool, id: SignatureId) -> bool {
+        let mut matched = Vec::new();
+        for source in &condition.sources {
+            let held = self.held(*source);
+            if !held.candidates.contains(id) {
+                continue;
+            }
+            for (value, text) in &held.values {
+                if !self.texts.may_match(*text, id) || self.leaves_out(rule, value) {
+                    continue;
+                }
+                let Some(hit) = self.holds(condition, *text) else { continue };
+                matched.push(self.note(rule, condition, last, value, *text, hit));
+            }
+        }
+        self.keep(matched)
+    }
+
+    /// Keeps what matched for what comes after, and says whether anything did.
+    fn keep(&mut self, matched: Vec<Matched>) -> bool {
         let any = !matched.is_empty();
         if any {
             self.state.matched = matched;
@@ -306,61 +343,39 @@ impl<'r> Inspection<'r> {
         exempt.into_iter().flatten().any(selects) || removed.map(|(_, variable)| variable).any(selects)
     }
 
-    /// The signatures that may match any value of a group: looked up once per phase.
-    fn candidates_of(&mut self, group: usize) -> Rc<BitSet> {
-        if let Some(Some(known)) = self.groups.get(group) {
+    /// What a source holds: looked up once per phase.
+    fn held(&mut self, source: SourceId) -> Rc<Held> {
+        if let Some(Some(known)) = self.sources.get(source) {
             return known.clone();
         }
-        let candidates =
-            Rc::new(self.rules.groups.get(group).map_or_else(BitSet::default, |it| self.look(it)));
-        if let Some(place) = self.groups.get_mut(group) {
-            *place = Some(candidates.clone());
+        let held = self.rules.sources.get(source).and_then(|it| self.look(it));
+        let held = held.map_or_else(|| self.nothing.clone(), Rc::new);
+        if let Some(place) = self.sources.get_mut(source) {
+            *place = Some(held.clone());
         }
-        candidates
+        held
     }
 
-    fn look(&mut self, group: &Group) -> BitSet {
-        let mut candidates = BitSet::with_room(self.rules.signatures.count());
-        for target in group.targets.iter().filter(|target| !target.excluded) {
-            let collection = target.variable.collection;
-            for chain in &group.chains {
-                if matches!(target.variable.selector, Selector::All) {
-                    self.add_candidates(collection, *chain, &mut candidates);
-                    continue;
-                }
-                for item in self.selected(target, &group.targets) {
-                    let text = self.texts.transformed(item.value, *chain);
-                    self.texts.add_candidates(text, &mut candidates);
-                }
+    fn look(&mut self, source: &Source) -> Option<Held> {
+        let Source { variable: VariableRef { collection, selector }, but, chain } = source;
+        let items = self.items(*collection, selector);
+        if items.is_empty() {
+            return None;
+        }
+        let mut held = Held {
+            values: Vec::with_capacity(items.len()),
+            candidates: BitSet::with_room(self.rules.signatures.count()),
+        };
+        for item in items {
+            if item.typed || !self.selects(&item, selector, but.iter()) {
+                continue;
             }
+            let text = self.texts.transformed(item.value, *chain);
+            self.texts.add_candidates(text, &mut held.candidates);
+            let value = Value { collection: *collection, name: item.name, value: item.value, counted: false };
+            held.values.push((value, text));
         }
-        candidates
-    }
-
-    /// Adds those of all values of a collection. A value that the chain does not
-    /// change is looked at once for all chains.
-    fn add_candidates(&mut self, collection: Collection, chain: ChainId, candidates: &mut BitSet) {
-        if self.variables.of(collection).is_empty() {
-            return;
-        }
-        let place = collection.slot() * self.rules.chains.count() + chain;
-        if let Some(Some(known)) = self.collections.get(place) {
-            return candidates.add(known);
-        }
-        let mut found = BitSet::with_room(self.rules.signatures.count());
-        if chain != 0 {
-            self.add_candidates(collection, 0, &mut found);
-        }
-        for item in self.variables.of(collection) {
-            if !item.typed && (chain == 0 || self.texts.changes(item.value, chain)) {
-                let text = self.texts.transformed(item.value, chain);
-                self.texts.add_candidates(text, &mut found);
-            }
-        }
-        candidates.add(&found);
-        if let Some(known) = self.collections.get_mut(place) {
-            *known = Some(found);
-        }
+        Some(held)
     }
 
     fn values(&mut self, targets: &[Target]) -> Vec<Value> {
@@ -387,21 +402,21 @@ impl<'r> Inspection<'r> {
     /// What a target selects, without what its list leaves out.
     fn selected(&mut self, target: &Target, targets: &[Target]) -> Vec<Item> {
         let VariableRef { collection, selector } = &target.variable;
-        let excluded: Vec<&Selector> = targets
-            .iter()
-            .filter(|other| other.excluded && other.variable.collection == *collection)
-            .map(|other| &other.variable.selector)
-            .collect();
         let mut items = self.items(*collection, selector);
-        if matches!(selector, Selector::All) && excluded.is_empty() {
-            return items;
-        }
-        let texts = &self.texts;
-        items.retain(|item| {
-            let name = texts.bytes(item.name);
-            selector.selects(&name) && !excluded.iter().any(|selector| selector.selects(&name))
-        });
+        items.retain(|item| self.selects(item, selector, left_out(targets, *collection)));
         items
+    }
+
+    fn selects<'s>(
+        &self,
+        item: &Item,
+        selector: &Selector,
+        mut but: impl Iterator<Item = &'s Selector>,
+    ) -> bool {
+        let selects = |selector: &Selector| {
+            matches!(selector, Selector::All) || selector.selects(&self.texts.bytes(item.name))
+        };
+        selects(selector) && !but.any(selects)
     }
 
     fn items(&mut self, collection: Collection, selector: &Selector) -> Vec<Item> {

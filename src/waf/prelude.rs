@@ -133,9 +133,7 @@ impl Rule {
     /// same for every request.
     pub(crate) fn depends_only_on_tx(&self, changing: &Changing) -> bool {
         let steady = |variable: &VariableRef| match (variable.collection, &variable.selector) {
-            (Collection::Tx, Selector::Named(name)) => {
-                !changing.has(name) && name.parse::<u8>().is_err()
-            }
+            (Collection::Tx, Selector::Named(name)) => !changing.has(name) && name.parse::<u8>().is_err(),
             (_, Selector::All | Selector::Named(_) | Selector::Matching(_)) => false,
         };
         let known = |text: &Macro| {

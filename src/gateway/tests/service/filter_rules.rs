@@ -75,11 +75,11 @@ async fn the_core_rule_set_runs_beside_our_rules() {
     tpp.get(&granted.token, "/v1/accounts").await.unwrap().expect(200).unwrap();
     let own = tpp.own_token("payments").await.unwrap();
     ordered(&tpp, &own, "Invoice 4711 of March, with thanks").await.expect(201).unwrap();
-    let hook = json!({ "url": "https://fintech.example/hook", "events": ["payment.status_changed"] });
+    let hook = json!({ "url": "https://fintech.example/hook", "events": ["payment.settled"] });
     let made = tpp.post(&own, "/v1/webhook-endpoints", &hook).await.unwrap().expect(201).unwrap();
     let place = format!("/v1/webhook-endpoints/{}", made.text("/id"));
     tpp.delete(&own, &place).await.unwrap().expect(204).unwrap();
-    // 913100 and 932160 of the Core Rule Set.
+    // 913100 of the Core Rule Set.
     let url = format!("{}/v1/webhook-endpoints", gw.sandbox.access().api);
     let headers = [("authorization", bearer(&own)), ("user-agent", "sqlmap/1.8".to_owned())];
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
