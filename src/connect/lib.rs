@@ -56,8 +56,8 @@ pub use payment_constraints::{PaymentConstraints, RequiredField};
 pub use payment_rules::PaymentRules;
 pub use profile::{
     ApiBase, AuthorizationServer, ClientAuth, Environment, FreshHistory, Limits, Maintenance, PLUGIN,
-    Profile, Registration, RegistrationForm, ResponseType, SandboxUser, ScaFlow, Signing,
-    UnattendedCounting, is_plugin_name,
+    Profile, Registration, RegistrationForm, ResponseType, SandboxUser, ScaFlow, Signing, UnattendedCounting,
+    is_plugin_name,
 };
 pub use profile_file::{
     ProfileKeys, ProfileProblem, deployment_of, deployment_text, embedded_profile_keys, is_profile_file,

@@ -18,8 +18,8 @@ mod registration;
 mod schema;
 mod selftest;
 mod table;
-mod unattended;
 mod uk_open_banking;
+mod unattended;
 mod yaml;
 
 use std::collections::BTreeMap;

@@ -325,7 +325,8 @@ impl Gateway {
             self.unattended(&consent).await?
         } else {
             self.check_history(&consent, read)?;
-            let wanted = known.iter().map(|link| link.account).filter(|id| only.is_none_or(|only| *id == only));
+            let wanted =
+                known.iter().map(|link| link.account).filter(|id| only.is_none_or(|only| *id == only));
             self.take_unattended(&profile, &consent, read, &wanted.collect::<Vec<_>>()).await?
         };
         if let Read::Transactions(window) | Read::Transaction(_, window) = read {

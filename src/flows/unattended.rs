@@ -75,10 +75,10 @@ impl Gateway {
                 slot = Some(slot_of(self.now(), minutes));
                 vec![String::new()]
             }
-            UnattendedCounting::Apart if read == Read::Accounts || accounts.is_empty() => vec![kind.to_owned()],
-            UnattendedCounting::Apart => {
-                accounts.iter().map(|account| format!("{kind} {account}")).collect()
+            UnattendedCounting::Apart if read == Read::Accounts || accounts.is_empty() => {
+                vec![kind.to_owned()]
             }
+            UnattendedCounting::Apart => accounts.iter().map(|account| format!("{kind} {account}")).collect(),
         };
         let store = self.parts.stores.region(consent.id.region())?;
         let (day, limit) = (date_of(self.now()), consent.terms.frequency_per_day);

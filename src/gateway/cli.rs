@@ -1,6 +1,7 @@
 //! The command line.
 
 mod clients;
+mod edge;
 mod limits;
 mod payments;
 mod policy;
@@ -15,6 +16,7 @@ use crate::filter::FilterMode;
 use crate::keys::Purpose;
 
 pub use clients::{ClientsArgs, ClientsCommand};
+pub use edge::{EdgeArgs, FilterFilesArgs, RevocationCheck};
 pub use limits::LimitsArgs;
 pub use payments::{PaymentsArgs, PaymentsCommand};
 pub use policy::{PolicyCommand, WafCommand};
@@ -53,27 +55,6 @@ pub enum Command {
     Plugins(PluginsArgs),
     /// Print the OpenAPI document of the API.
     Openapi,
-}
-
-/// What is asked of the revocation of client certificates.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub enum RevocationCheck {
-    /// Nothing.
-    Off,
-    /// What is known to be revoked is refused.
-    Soft,
-    /// What is not known to be unrevoked is refused.
-    Hard,
-}
-
-impl From<RevocationCheck> for edge::Revocation {
-    fn from(check: RevocationCheck) -> Self {
-        match check {
-            RevocationCheck::Off => Self::Off,
-            RevocationCheck::Soft => Self::Soft,
-            RevocationCheck::Hard => Self::Hard,
-        }
-    }
 }
 
 /// How the sandbox runs.
@@ -148,6 +129,9 @@ pub struct SandboxArgs {
     /// attack: they pass unseen, pass with a header that tells of it, or are refused.
     #[arg(long, value_enum, default_value_t, value_name = "MODE")]
     pub filter: FilterMode,
+    /// How the edge is.
+    #[command(flatten)]
+    pub edge: EdgeArgs,
     /// Keep state in PostgreSQL instead of SQLite: the databases NAME_global,
     /// NAME_uk and NAME_eu are made beside the one named.
     #[arg(long, env = "CONSENTRY_DATABASE_URL", value_name = "URL", hide_env_values = true)]
@@ -590,7 +574,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::ModelBanks(args) => commands::sandbox::run_banks(args).await,
         Command::Banks(args) => commands::banks::run(args.command).await,
         Command::Keys(args) => commands::keys::run(args.command),
-        Command::Policy(PolicyCommand::Waf(command)) => commands::waf::run(command),
+        Command::Policy(PolicyCommand::Waf(command)) => commands::waf::run(command).await,
         Command::Clients(args) => commands::clients::run(args.command).await,
         Command::Payments(args) => commands::payments::run(args.command).await,
         #[cfg(feature = "plugins")]

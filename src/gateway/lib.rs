@@ -13,9 +13,10 @@ mod private_file;
 mod probe;
 pub mod sandbox;
 mod scorecard;
+mod stamp;
 mod tape;
 
-pub use filter::FilterMode;
+pub use filter::{FilterFiles, FilterMode};
 
 /// Reads a text file that somebody named.
 pub(crate) fn read(file: &std::path::Path) -> anyhow::Result<String> {

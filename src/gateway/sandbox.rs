@@ -11,13 +11,14 @@ mod drive;
 mod edge_state;
 mod limits_file;
 mod listeners;
+mod options;
 mod pki;
 mod published_seal;
 mod software;
 pub(crate) mod state;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,10 +27,9 @@ use api::{Api, EventStreams};
 use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
 use crypto::pki::Issued;
-use domain::{Clock, Entropy, Region, ShiftedClock, SystemEntropy};
-use edge::{Revocation, protect};
+use domain::Region;
+use edge::protect;
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
-use ipnet::IpNet;
 use modelbank::{Faults, Habits, Journal, LedgerLine};
 use oauth::{OAuth, SoftwareIssuer};
 use rustls::pki_types::pem::PemObject;
@@ -49,123 +49,16 @@ pub use edge_state::EdgeState;
 use limits_file::LimitsFile;
 pub use limits_file::LimitsFrom;
 use listeners::{Listeners, WatchedTls, edge_config};
+pub use options::SandboxOptions;
 pub use pki::Pki;
 use software::SoftwareDirectory;
 use state::DataDir;
 
 use crate::demo::Client;
-use crate::filter::FilterMode;
+use crate::filter::WatchedFilter;
 use crate::keys::Watch;
 use crate::plugged::Plugged;
 use crate::read;
-
-/// How a sandbox runs.
-pub struct SandboxOptions {
-    /// Where certificates, keys and databases are kept.
-    pub data_dir: PathBuf,
-    /// First of the sixteen ports; 0 takes free ones.
-    pub port_base: u16,
-    /// Approve without a click.
-    pub auto_approve: bool,
-    /// The model banks run in a process of their own ([`BanksApart`]), which has this
-    /// first port.
-    pub banks_apart: Option<u16>,
-    /// Where the pages are reached, if that is not here: at another gateway on the
-    /// same database and keys.
-    pub issuer: Option<String>,
-    /// Clients to preload: a JSON array of RFC 7591 metadata.
-    pub clients: Option<PathBuf>,
-    /// Further CAs of client certificates, PEM.
-    pub trust_ca: Vec<PathBuf>,
-    /// What is asked of the revocation of client certificates.
-    pub revocation: Revocation,
-    /// Revocation lists: files and folders, PEM or DER.
-    pub revocation_lists: Vec<PathBuf>,
-    /// Hosts of OCSP responders that may be asked.
-    pub ocsp_hosts: Vec<String>,
-    /// Further banks: profile files.
-    pub banks: Vec<PathBuf>,
-    /// A folder of plugins.
-    pub plugins: Option<PathBuf>,
-    /// Whether the banks of the binary are there, too.
-    pub embedded_banks: bool,
-    /// Let clients register without a software statement.
-    pub open_registration: bool,
-    /// Issuers of software statements: a JSON array of `{issuer, jwks}`.
-    pub software_issuers: Option<PathBuf>,
-    /// Tell webhook endpoints of nothing until they have answered a challenge.
-    pub webhook_challenge: bool,
-    /// Refuse DPoP proofs without a nonce.
-    pub require_dpop_nonce: bool,
-    /// The banks tell the gateway of changes.
-    pub bank_notifications: bool,
-    /// Longest time an aggregated read waits for its banks.
-    pub read_deadline: Duration,
-    /// How often a client may ask on a day whether a payee goes by a name.
-    pub payee_verifications_per_day: u32,
-    /// Longest silence of an event stream.
-    pub event_heartbeat: Duration,
-    /// PostgreSQL instead of SQLite.
-    pub database_url: Option<String>,
-    /// How many requests may be made, of what kind and by whom.
-    pub limits: LimitsFrom,
-    /// Networks of load balancers, which say by a PROXY header for whom they come.
-    pub proxies: Vec<IpNet>,
-    /// Who is told which addresses are blocked.
-    pub block_feed: BlockFeed,
-    /// What becomes of requests that are not as described, or look like an attack.
-    pub filter: FilterMode,
-    /// The Redis through which several gateways on one database tell each other
-    /// what was revoked.
-    pub redis_url: Option<String>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// The same clock, if `/v1/sandbox/clock` may move it.
-    pub virtual_time: Option<Arc<ShiftedClock>>,
-    /// Chance.
-    pub entropy: Arc<dyn Entropy>,
-}
-
-impl SandboxOptions {
-    /// A sandbox in this folder, with the machine's time and chance, on SQLite
-    /// and on free ports; a person clicks.
-    #[must_use]
-    pub fn at(data_dir: impl Into<PathBuf>) -> Self {
-        let clock = Arc::new(ShiftedClock::default());
-        Self {
-            data_dir: data_dir.into(),
-            port_base: 0,
-            auto_approve: false,
-            banks_apart: None,
-            issuer: None,
-            clients: None,
-            trust_ca: Vec::new(),
-            revocation: Revocation::Off,
-            revocation_lists: Vec::new(),
-            ocsp_hosts: Vec::new(),
-            banks: Vec::new(),
-            plugins: None,
-            embedded_banks: true,
-            open_registration: true,
-            software_issuers: None,
-            webhook_challenge: false,
-            require_dpop_nonce: false,
-            bank_notifications: false,
-            read_deadline: Duration::from_secs(20),
-            payee_verifications_per_day: 1_000,
-            event_heartbeat: Duration::from_secs(15),
-            limits: LimitsFrom::Binary,
-            proxies: Vec::new(),
-            block_feed: BlockFeed::default(),
-            filter: FilterMode::Report,
-            database_url: None,
-            redis_url: None,
-            clock: clock.clone(),
-            virtual_time: Some(clock),
-            entropy: Arc::new(SystemEntropy),
-        }
-    }
-}
 
 /// What an outside client needs to know: addresses and files, nothing else.
 #[derive(Clone, Debug)]
@@ -190,6 +83,7 @@ pub struct Sandbox {
     tls: WatchedTls,
     limits: LimitsFile,
     edge: EdgeState,
+    filter: WatchedFilter,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -336,6 +230,8 @@ impl Sandbox {
         if let Some(pool) = pool {
             tasks.spawn(limits_file::share(limiter, pool, stop.clone()));
         }
+        let filter = WatchedFilter::of(filter);
+        tasks.spawn(watch(filter.clone(), WatchedFilter::look, |()| {}, stop.clone()));
         let shelf = Arc::clone(&gateway);
         let take_up = move |banks| bank_files::take_up(&shelf, banks);
         tasks.spawn(watch(bank_files, BankFiles::look, take_up, stop.clone()));
@@ -346,14 +242,16 @@ impl Sandbox {
         tasks.spawn(async move { fresh.keep_fresh(until.cancelled_owned()).await });
         tasks.close();
         let access = Access { issuer, api: api_origin, pki, banks: banks.list() };
-        Ok(Self { access, data, gateway, stores, banks, tls, limits, edge: edge_state, stop, tasks })
+        Ok(Self { access, data, gateway, stores, banks, tls, limits, edge: edge_state, filter, stop, tasks })
     }
 
-    /// Takes up limits, certificates, authorities and revocation lists as their files are now.
+    /// Takes up limits, rules of the filter, certificates, authorities and revocation lists as
+    /// their files are now.
     pub async fn reload(&self) {
-        let (tls, limits) = (self.tls.clone(), self.limits.clone());
+        let (tls, limits, filter) = (self.tls.clone(), self.limits.clone(), self.filter.clone());
         let reload = move || {
             limits.reload();
+            filter.reload();
             tls.reload();
         };
         if let Err(error) = tokio::task::spawn_blocking(reload).await {

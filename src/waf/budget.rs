@@ -5,7 +5,7 @@
 pub struct Budget {
     /// Bytes of target, headers and body together.
     pub bytes: usize,
-    /// Arguments, headers and cookies together.
+    /// Arguments, headers and cookies together that are looked at.
     pub values: usize,
     /// Bytes that are transformed or looked through, each as often as it is.
     pub work: usize,

@@ -117,6 +117,10 @@ impl BitSet {
         Self { words: vec![0; numbers.div_ceil(64)] }
     }
 
+    pub(crate) fn make_room(&mut self, numbers: usize) {
+        self.words.resize(self.words.len().max(numbers.div_ceil(64)), 0);
+    }
+
     pub(crate) fn insert(&mut self, number: usize) {
         if let Some(word) = self.words.get_mut(number / 64) {
             *word |= 1 << (number % 64);
@@ -124,11 +128,24 @@ impl BitSet {
     }
 
     pub(crate) fn contains(&self, number: usize) -> bool {
-        self.words.get(number / 64).is_some_and(|word| word & (1 << (number % 64)) != 0)
+        has_bit(&self.words, number)
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
-        self.words.iter_mut().zip(&other.words).for_each(|(one, two)| *one |= two);
+        self.add_words(&other.words);
+    }
+
+    /// Adds a set of as many words.
+    pub(crate) fn add_words(&mut self, words: &[u64]) {
+        self.words.iter_mut().zip(words).for_each(|(one, two)| *one |= two);
+    }
+
+    pub(crate) fn become_like(&mut self, other: &Self) {
+        self.words.clone_from(&other.words);
+    }
+
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words
     }
 
     pub(crate) fn clear(&mut self) {
@@ -138,6 +155,11 @@ impl BitSet {
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + use<'_> {
         bits(&self.words)
     }
+}
+
+/// Whether the bit of a number is set.
+pub(crate) fn has_bit(words: &[u64], number: usize) -> bool {
+    words.get(number / 64).is_some_and(|word| word & (1 << (number % 64)) != 0)
 }
 
 /// The places of the bits that are set.

@@ -10,7 +10,7 @@ use crate::pattern::Pattern;
 use crate::prelude::Prelude;
 use crate::seclang::{
     Action, Collection, Ctl, Directive, Disruptive, EngineMode, Link, LoadError, Macro, Network,
-    OperatorKind, Place, RuleDecl, Selector, SetVar, Severity, TagOrId, Target,
+    OperatorKind, Place, RuleDecl, Selector, SetVar, Severity, TagOrId, Target, VariableRef,
 };
 use crate::signatures::{Declared, SignatureId, Signatures};
 use crate::transform::Transformation;
@@ -39,7 +39,8 @@ pub(crate) struct Condition {
     pub(crate) negated: bool,
     pub(crate) capture: bool,
     pub(crate) effects: Vec<Effect>,
-    pub(crate) group: Option<usize>,
+    /// Where a signature looks, if rules do not change what is there.
+    pub(crate) sources: Vec<SourceId>,
 }
 
 /// What a condition holds values against.
@@ -81,11 +82,16 @@ pub(crate) enum Effect {
     Ctl(Ctl),
 }
 
-/// Values that many conditions look at through the same chain.
-#[derive(Debug)]
-pub(crate) struct Group {
-    pub(crate) targets: Vec<Target>,
-    pub(crate) chains: Vec<ChainId>,
+/// Number of a source.
+pub(crate) type SourceId = usize;
+
+/// Values that conditions look at through the same chain: what one of their targets selects.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Source {
+    pub(crate) variable: VariableRef,
+    /// Names that are left out.
+    pub(crate) but: Vec<Selector>,
+    pub(crate) chain: ChainId,
 }
 
 /// Everything that runs.
@@ -95,7 +101,7 @@ pub(crate) struct Compiled {
     pub(crate) phases: [Vec<Rule>; 2],
     pub(crate) signatures: Signatures,
     pub(crate) chains: Chains,
-    pub(crate) groups: Vec<Group>,
+    pub(crate) sources: Vec<Source>,
     pub(crate) mode: EngineMode,
     pub(crate) prelude: Prelude,
 }
@@ -113,7 +119,7 @@ pub(crate) struct Compiler<'d> {
     chains: Chains,
     declared: Vec<Declared>,
     known: BTreeMap<String, SignatureId>,
-    groups: Vec<Group>,
+    sources: Vec<Source>,
     defaults: BTreeMap<u8, Vec<Action>>,
 }
 
@@ -139,7 +145,7 @@ impl<'d> Compiler<'d> {
             chains: Chains::new(),
             declared: Vec::new(),
             known: BTreeMap::new(),
-            groups: Vec::new(),
+            sources: Vec::new(),
             defaults: BTreeMap::new(),
         }
     }
@@ -170,7 +176,7 @@ impl<'d> Compiler<'d> {
                 Directive::Inert(name) => report.note_inert(&name),
             }
         }
-        exclude(&mut steps, excluded);
+        exclude(&mut steps, excluded, report);
         self.finish(steps, mode, report)
     }
 
@@ -192,8 +198,9 @@ impl<'d> Compiler<'d> {
         let [first, second] = &phases;
         report.phase_1 = first.len();
         report.phase_2 = second.len();
-        let Self { chains, groups, .. } = self;
-        let mut compiled = Compiled { phases, signatures, chains, groups, mode, prelude: Prelude::default() };
+        let Self { chains, sources, .. } = self;
+        let mut compiled =
+            Compiled { phases, signatures, chains, sources, mode, prelude: Prelude::default() };
         compiled.prelude = Prelude::of(&compiled);
         Ok(compiled)
     }
@@ -312,26 +319,37 @@ impl<'d> Compiler<'d> {
             negated: link.operator.negated,
             capture: link.actions.contains(&Action::Capture),
             effects,
-            group: None,
+            sources: Vec::new(),
         };
-        condition.group = self.group(&condition);
+        condition.sources = self.sources_of(&condition);
         Ok(condition)
     }
 
-    /// Conditions without a signature, and those on what rules change, stand alone.
-    fn group(&mut self, condition: &Condition) -> Option<usize> {
-        let steady =
-            condition.targets.iter().all(|target| !target.count && !target.variable.collection.changes());
-        if condition.negated || !steady || condition.targets.is_empty() {
-            return None;
+    /// Conditions without a signature, and those on what rules change, have none.
+    fn sources_of(&mut self, condition: &Condition) -> Vec<SourceId> {
+        let Condition { targets, chains, test, negated, .. } = condition;
+        let steady = targets.iter().all(|target| !target.count && !target.variable.collection.changes());
+        let Test::Signature(_) = test else { return Vec::new() };
+        if *negated || !steady {
+            return Vec::new();
         }
-        let Test::Signature(_) = condition.test else { return None };
-        let Condition { targets, chains, .. } = condition;
-        let known = self.groups.iter().position(|group| group.targets == *targets && group.chains == *chains);
-        Some(known.unwrap_or_else(|| {
-            self.groups.push(Group { targets: targets.clone(), chains: chains.clone() });
-            self.groups.len() - 1
-        }))
+        let mut sources = Vec::new();
+        for target in targets.iter().filter(|target| !target.excluded) {
+            let but: Vec<_> = left_out(targets, target.variable.collection).cloned().collect();
+            for chain in chains {
+                let source = Source { variable: target.variable.clone(), but: but.clone(), chain: *chain };
+                sources.push(self.source(source));
+            }
+        }
+        sources
+    }
+
+    fn source(&mut self, source: Source) -> SourceId {
+        let known = self.sources.iter().position(|known| *known == source);
+        known.unwrap_or_else(|| {
+            self.sources.push(source);
+            self.sources.len() - 1
+        })
     }
 
     fn test(&mut self, rule: u64, place: &Place, kind: &OperatorKind) -> Result<Test, Failure> {
@@ -409,6 +427,14 @@ impl<'d> Compiler<'d> {
     }
 }
 
+impl Rule {
+    /// Paranoia level, as its tags say; 1 where they do not.
+    pub(crate) fn level(&self) -> u8 {
+        let mut levels = self.tags.iter().filter_map(|tag| tag.strip_prefix("paranoia-level/"));
+        levels.find_map(|level| level.parse().ok()).unwrap_or(1)
+    }
+}
+
 impl Condition {
     /// The variable of TX whose number is compared, where that is all.
     pub(crate) fn number(&self) -> Option<(&str, bool, NumberTest, &Macro)> {
@@ -445,6 +471,12 @@ impl Step {
     }
 }
 
+/// Names that a list of targets leaves out of a collection.
+pub(crate) fn left_out(targets: &[Target], collection: Collection) -> impl Iterator<Item = &Selector> {
+    let excluded = targets.iter().filter(move |it| it.excluded && it.variable.collection == collection);
+    excluded.map(|target| &target.variable.selector)
+}
+
 /// Whether a rule is one of those that are named.
 pub(crate) fn among<'t>(rules: &TagOrId, id: u64, tags: impl IntoIterator<Item = &'t String>) -> bool {
     match rules {
@@ -474,8 +506,11 @@ fn update_actions(rule: &mut RuleDecl, actions: &[Action]) {
 }
 
 /// What the operator leaves out is left out of every condition.
-fn exclude(steps: &mut Vec<(Place, Step)>, excluded: &[Excluded]) {
-    for Excluded { rules, target } in excluded {
+fn exclude(steps: &mut Vec<(Place, Step)>, excluded: &[Excluded], report: &mut LoadReport) {
+    for Excluded { rules, target, written } in excluded {
+        if !steps.iter().any(|(_, step)| step.is_among(rules)) {
+            report.idle.push(written.clone());
+        }
         let Some(variable) = target else {
             steps.retain(|(_, step)| !step.is_among(rules));
             continue;

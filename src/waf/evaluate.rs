@@ -91,19 +91,26 @@ impl Evaluation<'_, '_> {
                 Some(Hit { offset: found.start(), length: phrase.len(), groups: vec![phrase.to_vec()] })
             }
             Signature::Sqli if plainly_no_sql(&bytes) => None,
-            Signature::Sqli => {
-                self.texts.spend(bytes.len().saturating_mul(LIBINJECTION_COST));
-                let found = libinjectionrs::detect_sqli(&bytes);
-                let fingerprint = found.fingerprint.as_ref().map(|it| it.as_str().as_bytes().to_vec());
-                found
-                    .is_injection()
-                    .then(|| Hit { groups: fingerprint.into_iter().collect(), ..Hit::whole(&bytes) })
-            }
-            Signature::Xss => {
-                self.texts.spend(bytes.len().saturating_mul(LIBINJECTION_COST));
-                libinjectionrs::detect_xss(&bytes).is_injection().then(|| Hit::whole(&bytes))
-            }
+            Signature::Sqli | Signature::Xss => self.by_libinjection(id, text, &bytes),
         }
+    }
+
+    /// Several rules ask it of the same texts: it is dear enough to remember.
+    fn by_libinjection(&mut self, id: SignatureId, text: TextId, bytes: &[u8]) -> Option<Hit> {
+        if let Some(known) = self.texts.known_hit(text, id) {
+            return known;
+        }
+        self.texts.spend(bytes.len().saturating_mul(LIBINJECTION_COST));
+        let hit = if let Some(Signature::Xss) = self.signatures.get(id) {
+            libinjectionrs::detect_xss(bytes).is_injection().then(|| Hit::whole(bytes))
+        } else {
+            let found = libinjectionrs::detect_sqli(bytes);
+            let fingerprint = found.fingerprint.as_ref().map(|it| it.as_str().as_bytes().to_vec());
+            let groups = fingerprint.into_iter().collect();
+            found.is_injection().then(|| Hit { groups, ..Hit::whole(bytes) })
+        };
+        self.texts.remember_hit(text, id, hit.clone());
+        hit
     }
 }
 

@@ -5,13 +5,15 @@ use std::rc::Rc;
 use crate::body::Processor;
 use crate::budget::Budget;
 use crate::byteset::BitSet;
-use crate::chains::ChainId;
-use crate::compile::{Compiled, Condition, Effect, Group, NumberTest, Rule, Test, among};
+use crate::compile::{
+    Compiled, Condition, Effect, NumberTest, Rule, Source, SourceId, Test, among, left_out,
+};
 use crate::evaluate::{Evaluation, Hit, number_holds};
-use crate::exclusions::Typed;
+use crate::exclusions::{Exemptions, Typed};
 use crate::load::RuleSet;
 use crate::request::{Item, Request, Variables};
 use crate::seclang::{Collection, Ctl, EngineMode, Macro, Selector, TagOrId, Target, VariableRef};
+use crate::signatures::SignatureId;
 use crate::state::{Matched, State, number as number_of};
 use crate::texts::{TextId, Texts};
 use crate::verdict::{Match, OverBudget, Verdict, fingerprint, masked, shown_name};
@@ -24,6 +26,20 @@ impl RuleSet {
     /// [`OverBudget`] where the request is larger or dearer than what is
     /// inspected. The caller refuses it: part of it was never looked at.
     pub fn inspect(&self, request: &Request<'_>, typed: &Typed) -> Result<Verdict, OverBudget> {
+        self.inspect_but(request, typed, &Exemptions::default())
+    }
+
+    /// The same, without what is left out of such requests.
+    ///
+    /// # Errors
+    ///
+    /// As [`RuleSet::inspect`].
+    pub fn inspect_but(
+        &self,
+        request: &Request<'_>,
+        typed: &Typed,
+        exempt: &Exemptions,
+    ) -> Result<Verdict, OverBudget> {
         if request.size() > self.budget.bytes {
             return Err(OverBudget::Bytes);
         }
@@ -33,7 +49,9 @@ impl RuleSet {
         let mut texts = Texts::new(&self.compiled.chains, &self.compiled.signatures);
         let variables = Variables::of_head(request, &mut texts, typed);
         let state = State::beginning_with(&self.compiled.prelude.state);
-        Inspection::new(&self.compiled, texts, variables, state).run(request, typed, &self.budget)
+        let mut inspection = Inspection::new(&self.compiled, texts, variables, state);
+        inspection.exempt = Some(exempt);
+        inspection.run(request, typed, &self.budget)
     }
 }
 
@@ -43,10 +61,12 @@ pub(crate) struct Inspection<'r> {
     texts: Texts<'r>,
     variables: Variables,
     pub(crate) state: State,
-    /// The signatures that may match any value of a group.
-    groups: Vec<Option<Rc<BitSet>>>,
-    /// The same of a collection, by chain.
-    collections: Vec<Option<BitSet>>,
+    /// What the sources of the phase hold, where they were asked.
+    sources: Vec<Option<Rc<Held>>>,
+    /// What most sources hold.
+    nothing: Rc<Held>,
+    /// What the operator leaves out of this request.
+    exempt: Option<&'r Exemptions>,
     removed: Vec<TagOrId>,
     removed_targets: Vec<(TagOrId, VariableRef)>,
     mode: EngineMode,
@@ -62,6 +82,15 @@ struct Value {
     counted: bool,
 }
 
+/// What a source holds.
+#[derive(Default)]
+struct Held {
+    /// Values, and what the chain makes of them.
+    values: Vec<(Value, TextId)>,
+    /// The signatures that may match any of them.
+    candidates: BitSet,
+}
+
 /// Matches that are told of one request at most.
 const TOLD: usize = 256;
 
@@ -72,8 +101,9 @@ impl<'r> Inspection<'r> {
             texts,
             variables,
             state,
-            groups: Vec::new(),
-            collections: Vec::new(),
+            sources: Vec::new(),
+            nothing: Rc::default(),
+            exempt: None,
             removed: Vec::new(),
             removed_targets: Vec::new(),
             mode: rules.mode,
@@ -82,13 +112,12 @@ impl<'r> Inspection<'r> {
     }
 
     fn run(mut self, request: &Request<'_>, typed: &Typed, budget: &Budget) -> Result<Verdict, OverBudget> {
-        let [head, body] = &self.rules.phases;
         self.check_values(budget)?;
-        self.phase(head, &self.rules.prelude.done, budget)?;
+        self.phase(0, budget)?;
         if self.going_on() {
             self.variables.read_body(request, &mut self.texts, typed);
             self.check_values(budget)?;
-            self.phase(body, &BitSet::default(), budget)?;
+            self.phase(1, budget)?;
         }
         self.verdict.score = SCORES.iter().map(|name| self.state.number(name)).sum();
         self.verdict.work = self.texts.work();
@@ -104,18 +133,22 @@ impl<'r> Inspection<'r> {
         self.mode != EngineMode::Off && !self.verdict.blocked
     }
 
-    /// Runs the rules of a phase, but for those that are done already.
-    fn phase(&mut self, rules: &'r [Rule], done: &BitSet, budget: &Budget) -> Result<(), OverBudget> {
-        self.groups = vec![None; self.rules.groups.len()];
-        self.collections = vec![None; Collection::COUNT * self.rules.chains.count()];
+    /// Runs the rules of a phase, but for those that are decided or left out.
+    fn phase(&mut self, phase: usize, budget: &Budget) -> Result<(), OverBudget> {
+        let (Some(rules), Some(next)) = (self.rules.phases.get(phase), self.rules.prelude.next.get(phase))
+        else {
+            return Ok(());
+        };
+        let exempt = self.exempt.and_then(|exempt| exempt.rules.get(phase));
+        self.sources = vec![None; self.rules.sources.len()];
         let mut at = 0;
-        while let Some(rule) = rules.get(at) {
+        while let Some((at_rule, rule)) = next.get(at).and_then(|asked| Some((*asked, rules.get(*asked)?))) {
             if !self.going_on() {
                 break;
             }
-            let left_out =
-                done.contains(at) || self.removed.iter().any(|named| among(named, rule.id, &rule.tags));
-            at = if !left_out && self.rule(rule) { rule.next } else { at + 1 };
+            let left_out = exempt.is_some_and(|places| places.contains(at_rule))
+                || self.removed.iter().any(|named| among(named, rule.id, &rule.tags));
+            at = if !left_out && self.rule(rule) { rule.next } else { at_rule + 1 };
             if self.texts.work() > budget.work {
                 return Err(OverBudget::Work);
             }
@@ -126,12 +159,16 @@ impl<'r> Inspection<'r> {
     /// Whether the rule matched; then what it does is done.
     pub(crate) fn rule(&mut self, rule: &'r Rule) -> bool {
         let told = self.verdict.matches.len();
+        let added = self.state.added;
         for (place, condition) in rule.conditions.iter().enumerate() {
             let last = place + 1 == rule.conditions.len();
             if !self.condition(rule, condition, last) {
                 self.verdict.matches.truncate(told);
                 return false;
             }
+        }
+        if let Some(last) = self.verdict.matches.get_mut(told..).and_then(<[Match]>::last_mut) {
+            last.score = self.state.added - added;
         }
         if rule.denies {
             self.verdict.refused_by = self.verdict.refused_by.or(Some(rule.id));
@@ -148,10 +185,13 @@ impl<'r> Inspection<'r> {
         if let Some((name, count, test, argument)) = condition.number() {
             return self.number(rule, condition, last, (name, count), (test, argument));
         }
-        if let (Some(group), Test::Signature(signature)) = (condition.group, &condition.test)
-            && !self.candidates_of(group).contains(*signature)
-        {
-            return false;
+        if let (Test::Signature(signature), [_, ..]) = (&condition.test, condition.sources.as_slice()) {
+            if !condition.sources.iter().any(|source| self.held(*source).candidates.contains(*signature)) {
+                return false;
+            }
+            if let [_] = condition.chains.as_slice() {
+                return self.signature(rule, condition, last, *signature);
+            }
         }
         let mut matched = Vec::new();
         for value in self.values(&condition.targets) {
@@ -169,6 +209,30 @@ impl<'r> Inspection<'r> {
                 break;
             }
         }
+        self.keep(matched)
+    }
+
+    /// A signature in the values that it may match.
+    fn signature(&mut self, rule: &'r Rule, condition: &'r Condition, last: bool, id: SignatureId) -> bool {
+        let mut matched = Vec::new();
+        for source in &condition.sources {
+            let held = self.held(*source);
+            if !held.candidates.contains(id) {
+                continue;
+            }
+            for (value, text) in &held.values {
+                if !self.texts.may_match(*text, id) || self.leaves_out(rule, value) {
+                    continue;
+                }
+                let Some(hit) = self.holds(condition, *text) else { continue };
+                matched.push(self.note(rule, condition, last, value, *text, hit));
+            }
+        }
+        self.keep(matched)
+    }
+
+    /// Keeps what matched for what comes after, and says whether anything did.
+    fn keep(&mut self, matched: Vec<Matched>) -> bool {
         let any = !matched.is_empty();
         if any {
             self.state.matched = matched;
@@ -195,7 +259,9 @@ impl<'r> Inspection<'r> {
             None => number_of(&self.state.expand(argument, &self.variables, &self.texts)),
         };
         let holds = number_holds(test, number, argument) != condition.negated;
-        if holds {
+        // Where nothing is told or changed, nobody asks what matched.
+        let alone = rule.conditions.len() == 1 && condition.effects.is_empty() && !rule.told;
+        if holds && !alone {
             let text = self.texts.put(number.to_string().as_bytes());
             let name = self.texts.put(name.as_bytes());
             let value = Value { collection: Collection::Tx, name, value: text, counted: count };
@@ -266,70 +332,50 @@ impl<'r> Inspection<'r> {
         }
     }
 
-    /// Whether an earlier rule took the value out of this one's sight.
+    /// Whether the operator or an earlier rule took the value out of this one's sight.
     fn leaves_out(&self, rule: &Rule, value: &Value) -> bool {
-        self.removed_targets.iter().any(|(rules, variable)| {
+        let selects = |variable: &VariableRef| {
             variable.collection == value.collection
-                && among(rules, rule.id, &rule.tags)
                 && variable.selector.selects(&self.texts.bytes(value.name))
-        })
+        };
+        let exempt = self.exempt.and_then(|exempt| exempt.targets.get(&rule.id));
+        let removed = self.removed_targets.iter().filter(|(rules, _)| among(rules, rule.id, &rule.tags));
+        exempt.into_iter().flatten().any(selects) || removed.map(|(_, variable)| variable).any(selects)
     }
 
-    /// The signatures that may match any value of a group: looked up once per phase.
-    fn candidates_of(&mut self, group: usize) -> Rc<BitSet> {
-        if let Some(Some(known)) = self.groups.get(group) {
+    /// What a source holds: looked up once per phase.
+    fn held(&mut self, source: SourceId) -> Rc<Held> {
+        if let Some(Some(known)) = self.sources.get(source) {
             return known.clone();
         }
-        let candidates =
-            Rc::new(self.rules.groups.get(group).map_or_else(BitSet::default, |it| self.look(it)));
-        if let Some(place) = self.groups.get_mut(group) {
-            *place = Some(candidates.clone());
+        let held = self.rules.sources.get(source).and_then(|it| self.look(it));
+        let held = held.map_or_else(|| self.nothing.clone(), Rc::new);
+        if let Some(place) = self.sources.get_mut(source) {
+            *place = Some(held.clone());
         }
-        candidates
+        held
     }
 
-    fn look(&mut self, group: &Group) -> BitSet {
-        let mut candidates = BitSet::with_room(self.rules.signatures.count());
-        for target in group.targets.iter().filter(|target| !target.excluded) {
-            let collection = target.variable.collection;
-            for chain in &group.chains {
-                if matches!(target.variable.selector, Selector::All) {
-                    self.add_candidates(collection, *chain, &mut candidates);
-                    continue;
-                }
-                for item in self.selected(target, &group.targets) {
-                    let text = self.texts.transformed(item.value, *chain);
-                    self.texts.add_candidates(text, &mut candidates);
-                }
+    fn look(&mut self, source: &Source) -> Option<Held> {
+        let Source { variable: VariableRef { collection, selector }, but, chain } = source;
+        let items = self.items(*collection, selector);
+        if items.is_empty() {
+            return None;
+        }
+        let mut held = Held {
+            values: Vec::with_capacity(items.len()),
+            candidates: BitSet::with_room(self.rules.signatures.count()),
+        };
+        for item in items {
+            if item.typed || !self.selects(&item, selector, but.iter()) {
+                continue;
             }
+            let text = self.texts.transformed(item.value, *chain);
+            self.texts.add_candidates(text, &mut held.candidates);
+            let value = Value { collection: *collection, name: item.name, value: item.value, counted: false };
+            held.values.push((value, text));
         }
-        candidates
-    }
-
-    /// Adds those of all values of a collection. A value that the chain does not
-    /// change is looked at once for all chains.
-    fn add_candidates(&mut self, collection: Collection, chain: ChainId, candidates: &mut BitSet) {
-        if self.variables.of(collection).is_empty() {
-            return;
-        }
-        let place = collection.slot() * self.rules.chains.count() + chain;
-        if let Some(Some(known)) = self.collections.get(place) {
-            return candidates.add(known);
-        }
-        let mut found = BitSet::with_room(self.rules.signatures.count());
-        if chain != 0 {
-            self.add_candidates(collection, 0, &mut found);
-        }
-        for item in self.variables.of(collection) {
-            if !item.typed && (chain == 0 || self.texts.changes(item.value, chain)) {
-                let text = self.texts.transformed(item.value, chain);
-                self.texts.add_candidates(text, &mut found);
-            }
-        }
-        candidates.add(&found);
-        if let Some(known) = self.collections.get_mut(place) {
-            *known = Some(found);
-        }
+        Some(held)
     }
 
     fn values(&mut self, targets: &[Target]) -> Vec<Value> {
@@ -356,21 +402,21 @@ impl<'r> Inspection<'r> {
     /// What a target selects, without what its list leaves out.
     fn selected(&mut self, target: &Target, targets: &[Target]) -> Vec<Item> {
         let VariableRef { collection, selector } = &target.variable;
-        let excluded: Vec<&Selector> = targets
-            .iter()
-            .filter(|other| other.excluded && other.variable.collection == *collection)
-            .map(|other| &other.variable.selector)
-            .collect();
         let mut items = self.items(*collection, selector);
-        if matches!(selector, Selector::All) && excluded.is_empty() {
-            return items;
-        }
-        let texts = &self.texts;
-        items.retain(|item| {
-            let name = texts.bytes(item.name);
-            selector.selects(&name) && !excluded.iter().any(|selector| selector.selects(&name))
-        });
+        items.retain(|item| self.selects(item, selector, left_out(targets, *collection)));
         items
+    }
+
+    fn selects<'s>(
+        &self,
+        item: &Item,
+        selector: &Selector,
+        mut but: impl Iterator<Item = &'s Selector>,
+    ) -> bool {
+        let selects = |selector: &Selector| {
+            matches!(selector, Selector::All) || selector.selects(&self.texts.bytes(item.name))
+        };
+        selects(selector) && !but.any(selects)
     }
 
     fn items(&mut self, collection: Collection, selector: &Selector) -> Vec<Item> {
@@ -389,7 +435,7 @@ impl<'r> Inspection<'r> {
             let name = self.variables.processor.map_or("", Processor::name);
             vec![(Vec::new(), self.texts.put(name.as_bytes()))]
         } else if collection == Collection::ArgsCombinedSize {
-            let size = self.variables.arguments_size(&self.texts);
+            let size = self.variables.arguments_size;
             vec![(Vec::new(), self.texts.put(size.to_string().as_bytes()))]
         } else {
             return self.variables.of(collection).to_vec();
@@ -426,6 +472,8 @@ impl<'r> Inspection<'r> {
             rule: rule.id,
             message: self.state.expand_numbers(&rule.message, &self.variables, &self.texts),
             severity: rule.severity,
+            level: rule.level(),
+            score: 0,
             target,
             offset: hit.offset,
             length: hit.length,

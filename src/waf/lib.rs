@@ -39,7 +39,7 @@ mod verdict;
 mod yaml;
 
 pub use budget::Budget;
-pub use exclusions::{RuleExclusion, Typed};
+pub use exclusions::{Exemptions, RuleExclusion, Typed};
 pub use load::{LoadReport, Patterns, RuleSet, Settings, Source, Sources};
 pub use request::Request;
 pub use seclang::LoadError;

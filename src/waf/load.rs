@@ -1,12 +1,12 @@
 //! From files to a rule set.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 
 use crate::budget::Budget;
-use crate::compile::{Compiled, Compiler};
+use crate::compile::{Compiled, Compiler, Rule};
 use crate::exclusions::{Excluded, RuleExclusion};
 use crate::seclang::{self, Directive, EngineMode, LoadError, Place};
 
@@ -103,6 +103,8 @@ pub struct LoadReport {
     pub left_out: Vec<(u64, String)>,
     /// Exclusions that have expired and are not applied.
     pub expired: Vec<RuleExclusion>,
+    /// Exclusions that name no rule that was loaded.
+    pub idle: Vec<RuleExclusion>,
 }
 
 impl LoadReport {
@@ -144,16 +146,22 @@ impl Sources {
     ///
     /// [`LoadError::Unreadable`] names the file.
     pub fn folder(path: &Path) -> Result<Self, LoadError> {
-        let mut sources = Self::default();
+        let mut sources = Self::rules(&path.join("rules"))?;
         let setups = ["crs-setup.conf", "crs-setup.conf.example"].map(|name| path.join(name));
         if let Some(setup) = setups.iter().find(|path| path.exists()) {
             sources.setup.push(read(setup)?);
         }
-        let rules = path.join("rules");
-        let entries = std::fs::read_dir(&rules).map_err(|error| LoadError::unreadable(&rules, &error))?;
-        let mut files: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
-        files.sort();
-        for file in files {
+        Ok(sources)
+    }
+
+    /// Rules of a folder: `*.conf` in the order of their names, with `*.data`.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Unreadable`] names the file.
+    pub fn rules(folder: &Path) -> Result<Self, LoadError> {
+        let mut sources = Self::default();
+        for file in listed(folder)? {
             match file.extension().and_then(|extension| extension.to_str()) {
                 Some("conf") => sources.rules.push(read(&file)?),
                 Some("data") => {
@@ -164,6 +172,25 @@ impl Sources {
             }
         }
         Ok(sources)
+    }
+
+    /// Rules of a folder in the place of the gateway's own. Those that read bodies are
+    /// there in any case: the folder's, or the gateway's.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Unreadable`] names the file.
+    pub fn own_of(folder: &Path) -> Result<Self, LoadError> {
+        let rules = Self::rules(folder)?;
+        let engine = Self::engine();
+        let has = |wanted: &Source| rules.rules.iter().any(|source| source.name == wanted.name);
+        Ok(if engine.rules.iter().all(has) { rules } else { engine.and(rules) })
+    }
+
+    /// Whether there are no rules.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
     }
 
     /// Adds a file of rules.
@@ -217,9 +244,8 @@ impl RuleSet {
     /// Paranoia level of a rule, as its tags say; 1 where they do not.
     #[must_use]
     pub fn level_of(&self, rule: u64) -> u8 {
-        let rules = self.compiled.phases.iter().flatten().filter(|it| it.id == rule);
-        let mut levels = rules.flat_map(|it| &it.tags).filter_map(|tag| tag.strip_prefix("paranoia-level/"));
-        levels.find_map(|level| level.parse().ok()).unwrap_or(1)
+        let mut rules = self.compiled.phases.iter().flatten();
+        rules.find(|it| it.id == rule).map_or(1, Rule::level)
     }
 }
 
@@ -245,13 +271,21 @@ fn current(settings: &Settings, report: &mut LoadReport) -> Result<Vec<Excluded>
     let mut current = Vec::new();
     for exclusion in &settings.exclusions {
         let read = exclusion.read()?;
-        if exclusion.expires < settings.today {
-            report.expired.push(exclusion.clone());
-        } else {
+        if exclusion.holds_on(settings.today) {
             current.push(read);
+        } else {
+            report.expired.push(exclusion.clone());
         }
     }
     Ok(current)
+}
+
+/// What lies in a folder, in the order of the names.
+pub(crate) fn listed(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
+    let entries = std::fs::read_dir(folder).map_err(|error| LoadError::unreadable(folder, &error))?;
+    let mut files: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    files.sort();
+    Ok(files)
 }
 
 fn read(path: &Path) -> Result<Source, LoadError> {

@@ -137,6 +137,48 @@ pub struct Judged<'m> {
     pub typed: Vec<String>,
     /// Every part of the body is an argument or typed, so that it need not be looked at as a whole.
     pub whole_body: bool,
+    /// What every value was typed as, where that was asked for ([`Model::explain`]).
+    pub values: Option<Vec<TypedValue>>,
+}
+
+/// What the model took a value for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypedValue {
+    /// In which part of the request it stands.
+    pub part: Part,
+    /// Where in that, as in [`Deviation::place`].
+    pub place: String,
+    /// What it is.
+    pub class: ValueClass,
+}
+
+/// Kinds of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueClass {
+    /// Of a form that the description states.
+    Form,
+    /// An address that somebody is sent to.
+    Address,
+    /// JSON in a text.
+    Json,
+    /// Free text: signatures look into it.
+    Free,
+    /// Not of the form that it should have: signatures look into it.
+    Deviating,
+}
+
+impl ValueClass {
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Form => "form",
+            Self::Address => "address",
+            Self::Json => "json",
+            Self::Free => "free text",
+            Self::Deviating => "deviating",
+        }
+    }
 }
 
 impl Judged<'_> {
@@ -144,6 +186,12 @@ impl Judged<'_> {
         let deviation = Deviation { reason, part, place: place.into() };
         if self.deviations.len() < MOST_TOLD && !self.deviations.contains(&deviation) {
             self.deviations.push(deviation);
+        }
+    }
+
+    fn take_for(&mut self, class: ValueClass, part: Part, place: impl FnOnce() -> String) {
+        if let Some(values) = &mut self.values {
+            values.push(TypedValue { part, place: place(), class });
         }
     }
 }
@@ -234,10 +282,36 @@ impl Model {
         self.operations.iter().map(|operation| operation.id.as_str())
     }
 
+    /// The name of the operation that a method and a path of the description are, such as
+    /// `/v1/accounts/{account_id}`.
+    #[must_use]
+    pub fn described(&self, method: &str, template: &str) -> Option<&str> {
+        let number = self.routes.described(method, template)?;
+        self.operations.get(number).map(|operation| operation.id.as_str())
+    }
+
+    /// The name of the operation that a request is.
+    #[must_use]
+    pub fn operation(&self, method: &str, path: &str) -> Option<&str> {
+        match self.routes.find(method, path) {
+            Routed::Found(number, _) => self.operations.get(number).map(|operation| operation.id.as_str()),
+            Routed::NoMethod | Routed::NoPath | Routed::Encoding => None,
+        }
+    }
+
     /// Holds a request against the model.
     #[must_use]
     pub fn judge(&self, asked: &Asked<'_>) -> Judged<'_> {
-        let mut judged = Judged::default();
+        self.judged(asked, Judged::default())
+    }
+
+    /// The same, and says of every value what it was taken for.
+    #[must_use]
+    pub fn explain(&self, asked: &Asked<'_>) -> Judged<'_> {
+        self.judged(asked, Judged { values: Some(Vec::new()), ..Judged::default() })
+    }
+
+    fn judged<'m>(&'m self, asked: &Asked<'_>, mut judged: Judged<'m>) -> Judged<'m> {
         let (number, parameters) = match self.routes.find(asked.method, asked.path) {
             Routed::Found(number, parameters) => (number, parameters),
             Routed::NoMethod => {
@@ -391,9 +465,11 @@ impl Model {
         if let Err(error) = self.schemas.validate(value, slot.schema) {
             // What is of another form has none that it could be trusted for.
             note(&error, place, judged);
+            judged.take_for(ValueClass::Deviating, place.part, || place.at(""));
             return;
         }
         self.classes.walk(slot.node, value, place.named, &mut |found: Found<'_>| {
+            judged.take_for(found.leaf.class(), place.part, || place.at(found.pointer));
             let mut deviates = |reason| judged.note(reason, place.part, place.at(found.pointer));
             match found.leaf {
                 Leaf::Free => {}

@@ -5,11 +5,10 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use jiff::civil::Date;
 use serde::Deserialize;
 
 use crate::exclusions::Typed;
-use crate::load::{RuleSet, Settings, Sources};
+use crate::load::{RuleSet, Settings, Sources, listed};
 use crate::regression::RunError;
 use crate::request::Request;
 use crate::seclang::{EngineMode, LoadError};
@@ -54,18 +53,16 @@ struct OfRule {
 /// # Errors
 ///
 /// [`RunError`] where rules do not load or a file is no test.
-pub fn test(folder: &Path, today: Date) -> Result<Report, RunError> {
-    let mut sources = Sources::default();
-    for path in listed(folder, "conf")? {
-        sources = sources.with(&path.display().to_string(), &text_of(&path)?);
-    }
-    let mut settings = Settings::new(today);
-    settings.mode = Some(EngineMode::DetectionOnly);
-    let (rules, _) = RuleSet::load(&sources, &settings)?;
+pub fn test(folder: &Path, settings: &Settings) -> Result<Report, RunError> {
+    // All that a text holds is to be told, not only what refuses it first.
+    let settings = Settings { mode: Some(EngineMode::DetectionOnly), ..settings.clone() };
+    let (rules, _) = RuleSet::load(&Sources::own_of(folder)?, &settings)?;
     let mut report = Report::default();
-    for path in listed(&folder.join("tests"), "yaml")? {
+    let tests = listed(&folder.join("tests"))?.into_iter();
+    for path in tests.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")) {
         let no_test = |why: String| RunError::NoTest { file: path.display().to_string(), why };
-        let value = yaml::read(&text_of(&path)?).map_err(no_test)?;
+        let text = std::fs::read_to_string(&path).map_err(|error| LoadError::unreadable(&path, &error))?;
+        let value = yaml::read(&text).map_err(no_test)?;
         let tests = serde_json::from_value(value).map_err(|error| no_test(error.to_string()))?;
         judge(&tests, &rules, &mut report);
     }
@@ -118,18 +115,6 @@ fn inspect(text: &str, rules: &RuleSet) -> Result<Verdict, OverBudget> {
     rules.inspect(&request, &Typed::default())
 }
 
-fn listed(folder: &Path, extension: &str) -> Result<Vec<std::path::PathBuf>, LoadError> {
-    let entries = std::fs::read_dir(folder).map_err(|error| LoadError::unreadable(folder, &error))?;
-    let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
-    let mut paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|it| it == extension)).collect();
-    paths.sort();
-    Ok(paths)
-}
-
-fn text_of(path: &Path) -> Result<String, LoadError> {
-    std::fs::read_to_string(path).map_err(|error| LoadError::unreadable(path, &error))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,7 +122,7 @@ mod tests {
     #[test]
     fn our_rules_find_what_they_must_and_nothing_else() {
         let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/waf"));
-        let report = test(folder, jiff::civil::date(2026, 1, 1)).unwrap();
+        let report = test(folder, &Settings::new(jiff::civil::date(2026, 1, 1))).unwrap();
         assert!(report.failures.is_empty() && report.judged > 100, "{report}");
     }
 

@@ -53,6 +53,8 @@ pub(crate) struct Variables {
     collections: Vec<Vec<Item>>,
     pub(crate) processor: Option<Processor>,
     pub(crate) force_body: bool,
+    /// Bytes of all names and values of arguments.
+    pub(crate) arguments_size: usize,
 }
 
 impl Variables {
@@ -62,6 +64,7 @@ impl Variables {
             collections: vec![Vec::new(); Collection::COUNT],
             processor: Processor::of(request.header("content-type")),
             force_body: false,
+            arguments_size: 0,
         };
         variables.line(request, texts);
         for (name, value) in request.headers {
@@ -162,18 +165,13 @@ impl Variables {
         self.collections.get(collection.slot()).map_or(&[], Vec::as_slice)
     }
 
-    /// Bytes of all names and values of arguments.
-    pub(crate) fn arguments_size(&self, texts: &Texts<'_>) -> usize {
-        let size = |item: &Item| texts.bytes(item.name).len() + texts.bytes(item.value).len();
-        self.of(Collection::Args).iter().map(size).sum()
-    }
-
-    /// Arguments, headers and cookies together.
+    /// Arguments, headers and cookies together that are looked at.
     pub(crate) fn count(&self) -> usize {
         [Collection::Args, Collection::RequestHeaders, Collection::RequestCookies, Collection::XmlAttributes]
             .into_iter()
-            .map(|collection| self.of(collection).len())
-            .sum()
+            .flat_map(|collection| self.of(collection))
+            .filter(|item| !item.typed)
+            .count()
     }
 
     fn push(&mut self, collection: Collection, item: Item) {
@@ -212,8 +210,10 @@ impl Variables {
         texts: &mut Texts<'_>,
         typed: &Typed,
     ) {
+        self.arguments_size += name.len() + value.len();
         let typed = typed.has(name);
-        let (name, value) = (texts.put(name), texts.put(value));
+        // The value of what is typed is asked for by nobody.
+        let (name, value) = (texts.put(name), if typed { 0 } else { texts.put(value) });
         for collection in [values, Collection::Args] {
             self.push(collection, Item { name, value, typed });
         }

@@ -50,6 +50,14 @@ pub(crate) struct Signatures {
     always: BitSet,
 }
 
+/// Sets that are used again for each text.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    /// The clauses that a text fulfils.
+    fulfilled: BitSet,
+    candidates: BitSet,
+}
+
 /// Number of a clause: one of some bytes and pieces. Many patterns share one.
 type ClauseId = usize;
 
@@ -121,13 +129,20 @@ impl Signatures {
         self.all.len()
     }
 
-    /// A set for the clauses of one text, to be used again for the next.
-    pub(crate) fn scratch(&self) -> BitSet {
-        BitSet::with_room(self.clauses)
+    /// Sets for one text, to be used again for the next.
+    pub(crate) fn scratch(&self) -> Scratch {
+        let (clauses, signatures) = (self.clauses, self.all.len());
+        Scratch { fulfilled: BitSet::with_room(clauses), candidates: BitSet::with_room(signatures) }
     }
 
     /// The signatures that may match a text. No other does.
-    pub(crate) fn candidates(&self, text: &[u8], present: ByteSet, fulfilled: &mut BitSet) -> BitSet {
+    pub(crate) fn candidates<'s>(
+        &self,
+        text: &[u8],
+        present: ByteSet,
+        scratch: &'s mut Scratch,
+    ) -> &'s BitSet {
+        let Scratch { fulfilled, candidates } = scratch;
         fulfilled.clear();
         for byte in present.folded().iter() {
             if let Some(clauses) = self.by_byte.get(usize::from(byte)) {
@@ -140,7 +155,7 @@ impl Signatures {
                 clauses.into_iter().flatten().for_each(|clause| fulfilled.insert(*clause));
             }
         }
-        let mut candidates = self.always.clone();
+        candidates.become_like(&self.always);
         for id in fulfilled.iter().filter_map(|clause| self.by_clause.get(clause)).flatten() {
             let mut others = self.checks.get(*id).into_iter().flatten();
             if others.all(|clause| fulfilled.contains(*clause)) {

@@ -22,6 +22,8 @@ pub(crate) struct State {
     /// What this request changed; none where it is there no more.
     variables: HashMap<String, Option<Vec<u8>>>,
     captures: Vec<Vec<u8>>,
+    /// What was added to scores so far.
+    pub(crate) added: i64,
     /// What the condition before this one matched.
     pub(crate) matched: Vec<Matched>,
 }
@@ -90,8 +92,11 @@ impl State {
         let value = match &set.change {
             Change::Set(value) => self.expand(value, variables, texts),
             Change::Add(value) => {
-                let sum = self.number(&name).saturating_add(number(&self.expand(value, variables, texts)));
-                sum.to_string().into_bytes()
+                let more = number(&self.expand(value, variables, texts));
+                if SCORES.iter().any(|score| name.starts_with(score)) {
+                    self.added = self.added.saturating_add(more);
+                }
+                self.number(&name).saturating_add(more).to_string().into_bytes()
             }
             Change::Subtract(value) => {
                 let rest = self.number(&name).saturating_sub(number(&self.expand(value, variables, texts)));
@@ -151,6 +156,9 @@ impl State {
         }
     }
 }
+
+/// Beginnings of the variables in which rules count: the Core Rule Set's, by level, and our own.
+const SCORES: [&str; 2] = ["inbound_anomaly_score_pl", "api_anomaly_score"];
 
 /// As C reads numbers: sign and digits at the beginning, else zero.
 pub(crate) fn number(text: &[u8]) -> i64 {

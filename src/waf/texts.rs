@@ -4,15 +4,16 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::byteset::{BitSet, ByteSet};
+use crate::byteset::{BitSet, ByteSet, has_bit};
 use crate::chains::{ChainId, Chains};
-use crate::signatures::{SignatureId, Signatures};
+use crate::evaluate::Hit;
+use crate::signatures::{Scratch, SignatureId, Signatures};
 
 /// Number of a text in its request.
 pub(crate) type TextId = usize;
 
 /// Texts of an ordinary request.
-const EXPECTED: usize = 256;
+const EXPECTED: usize = 64;
 
 /// The texts that were met so far.
 pub(crate) struct Texts<'r> {
@@ -20,7 +21,11 @@ pub(crate) struct Texts<'r> {
     signatures: &'r Signatures,
     all: Vec<Text>,
     known: HashMap<Rc<[u8]>, TextId>,
-    scratch: BitSet,
+    scratch: Scratch,
+    /// What was dear to find out.
+    hits: HashMap<(TextId, SignatureId), Option<Hit>>,
+    /// Sets of signatures, one behind the other.
+    candidates: Vec<u64>,
     /// Bytes that were transformed or looked through.
     work: usize,
 }
@@ -28,7 +33,8 @@ pub(crate) struct Texts<'r> {
 struct Text {
     bytes: Rc<[u8]>,
     present: ByteSet,
-    candidates: Option<BitSet>,
+    /// Where the signatures that may match it begin, if they were looked for.
+    candidates: Option<usize>,
     /// What became of it, by chain.
     transformed: Vec<Option<TextId>>,
 }
@@ -41,6 +47,8 @@ impl<'r> Texts<'r> {
             all: Vec::new(),
             known: HashMap::with_capacity(EXPECTED),
             scratch: signatures.scratch(),
+            hits: HashMap::new(),
+            candidates: Vec::new(),
             work: 0,
         };
         texts.put(b"");
@@ -92,9 +100,8 @@ impl<'r> Texts<'r> {
     }
 
     fn remember(&mut self, id: TextId, chain: ChainId, after: TextId) {
-        let chains = self.chains.count();
         if let Some(text) = self.all.get_mut(id) {
-            text.transformed.resize(chains, None);
+            text.transformed.resize(text.transformed.len().max(chain + 1), None);
             if let Some(place) = text.transformed.get_mut(chain) {
                 *place = Some(after);
             }
@@ -104,30 +111,38 @@ impl<'r> Texts<'r> {
     /// Adds the signatures that may match a text.
     pub(crate) fn add_candidates(&mut self, id: TextId, candidates: &mut BitSet) {
         if let Some(found) = self.candidates(id) {
-            candidates.add(found);
+            candidates.add_words(found);
         }
     }
 
-    fn candidates(&mut self, id: TextId) -> Option<&BitSet> {
+    fn candidates(&mut self, id: TextId) -> Option<&[u64]> {
         let text = self.all.get_mut(id)?;
-        if text.candidates.is_none() {
-            self.work += text.bytes.len();
-            text.candidates = Some(self.signatures.candidates(&text.bytes, text.present, &mut self.scratch));
-        }
-        text.candidates.as_ref()
-    }
-
-    /// Whether the chain may change the text.
-    pub(crate) fn changes(&self, id: TextId, chain: ChainId) -> bool {
-        match (self.chains.get(chain), self.all.get(id)) {
-            (Some(step), Some(text)) => step.needs.meets(&text.present),
-            (Some(_) | None, _) => false,
-        }
+        let at = match text.candidates {
+            Some(at) => at,
+            None => {
+                self.work += text.bytes.len();
+                let found = self.signatures.candidates(&text.bytes, text.present, &mut self.scratch);
+                let at = self.candidates.len();
+                self.candidates.extend_from_slice(found.words());
+                *text.candidates.insert(at)
+            }
+        };
+        self.candidates.get(at..at + self.signatures.count().div_ceil(64))
     }
 
     /// Whether a signature may match a text.
     pub(crate) fn may_match(&mut self, id: TextId, signature: SignatureId) -> bool {
-        self.candidates(id).is_some_and(|candidates| candidates.contains(signature))
+        self.candidates(id).is_some_and(|words| has_bit(words, signature))
+    }
+
+    /// What became of looking for a signature in a text, if that was remembered.
+    pub(crate) fn known_hit(&self, id: TextId, signature: SignatureId) -> Option<Option<Hit>> {
+        self.hits.get(&(id, signature)).cloned()
+    }
+
+    /// Remembers it.
+    pub(crate) fn remember_hit(&mut self, id: TextId, signature: SignatureId, hit: Option<Hit>) {
+        self.hits.insert((id, signature), hit);
     }
 
     /// Counts bytes that something else looked through.

@@ -54,6 +54,10 @@ pub struct Match {
     pub message: String,
     /// How grave it is.
     pub severity: Option<Severity>,
+    /// Paranoia level of the rule.
+    pub level: u8,
+    /// What it adds to the scores.
+    pub score: i64,
     /// Where the value stood, such as `ARGS:json.remittance.unstructured`.
     pub target: String,
     /// Where in the transformed value the match begins, in bytes.

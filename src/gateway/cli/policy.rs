@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::FilterFilesArgs;
+use crate::filter::FilterMode;
+
 /// Kinds of rules.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
@@ -15,11 +18,15 @@ pub enum PolicyCommand {
 /// What can be done with the rules of the filter.
 #[derive(Debug, Subcommand)]
 pub enum WafCommand {
-    /// Run the tests that lie beside rules: what each must find and must not.
+    /// Run the tests that lie beside rules: what each must find and must not; and check the
+    /// policy beside them.
     Test {
-        /// Rules (*.conf) with tests/*.yaml.
+        /// Rules (*.conf) with tests/*.yaml and filter.toml.
         #[arg(long, default_value = "policies/waf", value_name = "FOLDER")]
         folder: PathBuf,
+        /// Another policy of the filter (TOML).
+        #[arg(long, value_name = "FILE")]
+        filter_policy: Option<PathBuf>,
     },
     /// Run the regression tests of the OWASP Core Rule Set, and print the rate by category.
     Crs {
@@ -34,10 +41,25 @@ pub enum WafCommand {
     Replay {
         /// The file (JSON lines).
         file: PathBuf,
-        /// A release of the Core Rule Set beside our own rules.
-        #[arg(long, value_name = "FOLDER")]
-        crs: Option<PathBuf>,
+        /// Where the rules come from.
+        #[command(flatten)]
+        filter_files: FilterFilesArgs,
         /// End with {total, right, wrong: [ids]}.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what each layer of the filter has to say of one request: {method, path, headers,
+    /// body}, as in a line of replay.
+    Explain {
+        /// The file; - for what is piped in.
+        file: PathBuf,
+        /// Where the rules come from.
+        #[command(flatten)]
+        filter_files: FilterFilesArgs,
+        /// What becomes of requests where the policy says nothing else.
+        #[arg(long, value_enum, default_value = "block", value_name = "MODE")]
+        filter: FilterMode,
+        /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },

@@ -32,6 +32,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         proxies: args.limits.proxy_network.clone(),
         block_feed: args.limits.block_feed(),
         filter: args.filter,
+        filter_files: args.edge.filter_files.clone().into(),
         database_url: args.database_url.clone(),
         redis_url: args.redis_url.clone(),
         ..SandboxOptions::at(&args.data_dir)

@@ -1,40 +1,59 @@
 //! `consentry policy waf`: the filter's rules, tried without a gateway.
 
+mod explain;
+mod sent;
+
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
-use bytes::Bytes;
 use domain::{Clock, Date, SystemClock};
-use edge::Filter;
 use serde::Deserialize;
 use serde_json::json;
 use waf::seclang::EngineMode;
 use waf::{Budget, RuleSet, Settings, Sources};
-use web::MAX_BODY;
 
-use crate::cli::WafCommand;
+use crate::cli::{FilterFilesArgs, WafCommand};
+use crate::filter::policy::FilterPolicy;
 use crate::filter::{FilterMode, GatewayFilter};
 use crate::read;
+use sent::Sent;
 
 /// Runs one of them.
-pub(crate) fn run(command: WafCommand) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: WafCommand) -> anyhow::Result<ExitCode> {
     let today = domain::utc_day(SystemClock.now());
     match command {
-        WafCommand::Test { folder } => test(&folder, today),
+        WafCommand::Test { folder, filter_policy } => test(&folder, filter_policy, today),
         WafCommand::Crs { folder, json } => crs(&folder, json, today),
-        WafCommand::Replay { file, crs, json } => replay(&file, crs.as_deref(), json, today),
+        WafCommand::Replay { file, filter_files, json } => {
+            replay(&file, &*opened(FilterMode::Block, filter_files)?, json)
+        }
+        WafCommand::Explain { file, filter_files, filter, json } => {
+            explain::run(&file, &*opened(filter, filter_files)?, json).await
+        }
     }
+}
+
+/// The filter that a gateway would have.
+fn opened(mode: FilterMode, files: FilterFilesArgs) -> anyhow::Result<Arc<GatewayFilter>> {
+    GatewayFilter::of(mode, false, files.into(), Arc::new(SystemClock))?.context("the filter is off")
 }
 
 fn ended(well: bool) -> ExitCode {
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn test(folder: &Path, today: Date) -> anyhow::Result<ExitCode> {
-    let report = waf::policy::test(folder, today)?;
-    writeln!(std::io::stdout(), "{report}")?;
+fn test(folder: &Path, policy: Option<PathBuf>, today: Date) -> anyhow::Result<ExitCode> {
+    let beside = || Some(folder.join("filter.toml")).filter(|file| file.exists());
+    let policy = FilterPolicy::read(policy.or_else(beside).as_deref())?;
+    let report = waf::policy::test(folder, &policy.bare_settings(today))?;
+    let mut out = std::io::stdout();
+    for expired in policy.expired(today) {
+        writeln!(out, "{expired}")?;
+    }
+    writeln!(out, "{report}")?;
     Ok(ended(report.failures.is_empty()))
 }
 
@@ -66,15 +85,14 @@ fn crs(folder: &Path, as_json: bool, today: Date) -> anyhow::Result<ExitCode> {
 }
 
 /// Plays requests through the edge, short of the token check.
-fn replay(file: &Path, crs: Option<&Path>, as_json: bool, today: Date) -> anyhow::Result<ExitCode> {
-    let filter = GatewayFilter::of(FilterMode::Block, false, crs, today)?.context("the filter is off")?;
+fn replay(file: &Path, filter: &GatewayFilter, as_json: bool) -> anyhow::Result<ExitCode> {
     let (mut total, mut right, mut wrong) = (0_usize, 0_usize, Vec::new());
     let text = read(file)?;
     let mut out = std::io::stdout();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let request: Replayed = serde_json::from_str(line)
             .with_context(|| format!("{}:{} is no request", file.display(), number.saturating_add(1)))?;
-        let judged = request.through(&filter);
+        let judged = request.sent.through(filter);
         total = total.saturating_add(1);
         if judged.is_err() == (request.expect == "block") {
             right = right.saturating_add(1);
@@ -99,47 +117,8 @@ fn replay(file: &Path, crs: Option<&Path>, as_json: bool, today: Date) -> anyhow
 struct Replayed {
     /// Its name in the report.
     id: String,
-    /// The method.
-    method: String,
-    /// Path and query.
-    path: String,
-    /// Names and values.
-    #[serde(default)]
-    headers: serde_json::Map<String, serde_json::Value>,
-    /// The body.
-    #[serde(default)]
-    body: Option<String>,
     /// `allow` or `block`.
     expect: String,
-}
-
-impl Replayed {
-    /// What the edge, short of the token check, says of it: `allow`, or why it is refused.
-    fn through(&self, filter: &GatewayFilter) -> Result<(), String> {
-        let body = Bytes::from(self.body.clone().unwrap_or_default());
-        if body.len() > MAX_BODY {
-            return Err("body".to_owned());
-        }
-        let mut request = http::Request::builder().method(self.method.as_str()).uri(self.path.as_str());
-        for (name, value) in &self.headers {
-            let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-            for value in values {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                request = request.header(name.as_str(), text);
-            }
-        }
-        if !self.headers.keys().any(|name| name.eq_ignore_ascii_case("host")) {
-            request = request.header("host", "gateway.example");
-        }
-        // What no HTTP library takes, the listener does not take either.
-        let (parts, ()) = request.body(()).map_err(|_| "malformed".to_owned())?.into_parts();
-        if let Some(refusal) = edge::fault(&parts, MAX_BODY) {
-            return Err(format!("{refusal:?}"));
-        }
-        let judgement = filter.judge(&parts, &body);
-        if !judgement.refused {
-            return Ok(());
-        }
-        Err(judgement.told())
-    }
+    #[serde(flatten)]
+    sent: Sent,
 }

@@ -1,8 +1,6 @@
 //! Keeps the ring of a running gateway as the list on disk and the clock say.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -10,6 +8,7 @@ use crypto::{KeyRing, SigningKey};
 use domain::{Clock, Timestamp};
 
 use super::{Entry, KeyStore, Manifest, State};
+use crate::stamp::Stamp;
 
 /// Looks at the list again and again. Blocks while it reads.
 pub(crate) struct Watch {
@@ -21,9 +20,6 @@ pub(crate) struct Watch {
     loaded: Loaded,
     shown: Shown,
 }
-
-/// Changes whenever the list is replaced or written.
-type Stamp = (u64, i64, i64, u64);
 
 /// A good list with the keys that it names.
 struct Loaded {
@@ -142,12 +138,12 @@ fn tidy(store: &KeyStore, now: Timestamp) {
 /// Reading twice between two changes is harmless, missing one is not: so the
 /// stamp is taken before the list is read.
 fn stamp(store: &KeyStore) -> Option<Stamp> {
-    let file = fs::metadata(store.list()).ok()?;
-    Some((file.ino(), file.mtime(), file.mtime_nsec(), file.len()))
+    Stamp::of(&store.list())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::Path;
 
     use domain::{ManualClock, SystemClock};

@@ -100,18 +100,15 @@ async fn bind(
 }
 
 /// Makes what looks into requests, if anything does.
-pub(super) fn filter(options: &SandboxOptions) -> JoinHandle<anyhow::Result<Option<Arc<dyn Filter>>>> {
-    let (mode, today) = (options.filter, domain::utc_day(options.clock.now()));
-    tokio::task::spawn_blocking(move || {
-        let filter = GatewayFilter::of(mode, true, None, today)?;
-        Ok(filter.map(|filter| -> Arc<dyn Filter> { Arc::new(filter) }))
-    })
+pub(super) fn filter(options: &SandboxOptions) -> JoinHandle<anyhow::Result<Option<Arc<GatewayFilter>>>> {
+    let (mode, files, clock) = (options.filter, options.filter_files.clone(), Arc::clone(&options.clock));
+    tokio::task::spawn_blocking(move || GatewayFilter::of(mode, true, files, clock))
 }
 
 /// How requests are treated on both.
 pub(super) fn edge_config(
     options: &SandboxOptions,
-    filter: Option<Arc<dyn Filter>>,
+    filter: Option<Arc<GatewayFilter>>,
     edge: &EdgeState,
 ) -> EdgeConfig {
     EdgeConfig {
@@ -125,7 +122,7 @@ pub(super) fn edge_config(
         counters: Arc::clone(&edge.counters),
         limiter: Arc::clone(&edge.limiter),
         overload: Arc::clone(&edge.overload),
-        filter,
+        filter: filter.map(|filter| -> Arc<dyn Filter> { filter }),
         clock: Arc::clone(&options.clock),
         entropy: Arc::clone(&options.entropy),
     }

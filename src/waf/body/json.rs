@@ -1,7 +1,7 @@
 //! JSON: every scalar is an argument, named by its path: `json.a.b`, and
 //! `json.list.array_0` in a list. A name that comes twice is there twice.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
@@ -11,7 +11,8 @@ use super::Parts;
 pub(super) fn read(body: &[u8]) -> Parts {
     let mut parts = Parts::default();
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let walk = Walk { path: "json".to_owned(), arguments: &mut parts.arguments };
+    let mut path = "json".to_owned();
+    let walk = Walk { path: &mut path, arguments: &mut parts.arguments };
     let read = walk.deserialize(&mut deserializer).and_then(|()| deserializer.end());
     if read.is_err() {
         parts.error = Some("not JSON");
@@ -21,13 +22,13 @@ pub(super) fn read(body: &[u8]) -> Parts {
 
 /// Goes through a value and notes its scalars.
 struct Walk<'p> {
-    path: String,
+    path: &'p mut String,
     arguments: &'p mut Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Walk<'_> {
     fn note<E>(self, value: impl Into<Vec<u8>>) -> Result<(), E> {
-        self.arguments.push((self.path.into_bytes(), value.into()));
+        self.arguments.push((self.path.as_bytes().to_vec(), value.into()));
         Ok(())
     }
 }
@@ -72,9 +73,14 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let here = self.path.len();
         for number in 0_usize.. {
-            let path = format!("{}.array_{number}", self.path);
-            if list.next_element_seed(Walk { path, arguments: &mut *self.arguments })?.is_none() {
+            // Writing into a text does not fail.
+            let _ = write!(self.path, ".array_{number}");
+            let next =
+                list.next_element_seed(Walk { path: &mut *self.path, arguments: &mut *self.arguments })?;
+            self.path.truncate(here);
+            if next.is_none() {
                 break;
             }
         }
@@ -82,9 +88,12 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let here = self.path.len();
         while let Some(name) = map.next_key::<String>()? {
-            let path = format!("{}.{name}", self.path);
-            map.next_value_seed(Walk { path, arguments: &mut *self.arguments })?;
+            self.path.push('.');
+            self.path.push_str(&name);
+            map.next_value_seed(Walk { path: &mut *self.path, arguments: &mut *self.arguments })?;
+            self.path.truncate(here);
         }
         Ok(())
     }

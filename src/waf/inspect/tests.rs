@@ -210,6 +210,65 @@ fn an_exclusion_holds_until_its_end_and_has_an_owner() {
     assert_eq!(loaded(text, &settings).unwrap_err().to_string(), "exclusion of 1: it has no owner");
 }
 
+/// What is left out of some requests is left out of those alone.
+#[test]
+fn an_exemption_is_for_the_requests_that_it_is_given_for() {
+    let rules = rules(
+        "SecRule ARGS \"@contains evil\" \"id:1,phase:2,pass\"\n\
+         SecRule ARGS \"@rx evil\" \"id:2,phase:2,pass,tag:t\"\n\
+         SecRule ARGS|ARGS_NAMES \"@rx evil\" \"id:3,phase:1,pass\"\n",
+    );
+    let day = date(2026, 3, 1);
+    let exclusions = [exclusion("2-3", Some("ARGS:/^free/"), day), exclusion("1", None, day)];
+    let exempt = rules.exemptions(&exclusions).unwrap();
+    let told_but =
+        |query| rules.inspect_but(&request(query, &[], b""), &Typed::default(), &exempt).unwrap().rules();
+    assert_eq!(told_but("/?free_text=evil"), Vec::<u64>::new());
+    assert_eq!(told_but("/?other=evil"), vec![3, 2]);
+    assert_eq!(told_but("/?free_evil=evil"), vec![3], "the name is another variable");
+    assert_eq!(told(&rules, "/?free_text=evil"), vec![3, 1, 2]);
+    assert!(rules.names(&exclusions[0], Some(2)) && !rules.names(&exclusions[0], Some(1)));
+    let nobody = exclusion("tag:none", None, day);
+    assert!(!rules.names(&nobody, None));
+    let mut settings = settings();
+    settings.exclusions = vec![nobody.clone()];
+    assert_eq!(loaded("SecAction \"id:1\"", &settings).unwrap().1.idle, vec![nobody]);
+    let own = rules.exemptions(&[exclusion("1", Some("TX:a"), day)]).unwrap_err();
+    assert_eq!(own.to_string(), "exclusion of 1: TX is what rules themselves keep");
+}
+
+/// A rule that jumps because of a level is asked once, one whose variable may change each time.
+#[test]
+fn jumps_that_no_request_changes_are_decided_beforehand() {
+    let rules = rules(
+        "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.level=1\"\n\
+         SecRule ARGS:a \"@streq x\" \"id:2,phase:1,pass,nolog,setvar:'tx.n_%{ARGS.a}=1'\"\n\
+         SecRule TX:LEVEL \"@lt 2\" \"id:3,phase:2,pass,nolog,skipAfter:HIGH\"\n\
+         SecRule ARGS \"@rx .\" \"id:4,phase:2,pass\"\nSecMarker HIGH\n\
+         SecRule TX:n_x \"@eq 1\" \"id:5,phase:2,pass,nolog,skipAfter:END\"\n\
+         SecRule ARGS \"@rx .\" \"id:6,phase:2,pass\"\nSecMarker END\n",
+    );
+    let [_, body] = &rules.compiled.prelude.next;
+    let [_, asked] = &rules.compiled.phases;
+    let place = |id| asked.iter().position(|rule| rule.id == id).unwrap();
+    assert_eq!((body[place(3)], body[place(5)]), (place(5), place(5)));
+    assert_eq!(told(&rules, "/?a=y"), vec![6]);
+    assert_eq!(told(&rules, "/?a=x"), Vec::<u64>::new());
+}
+
+#[test]
+fn a_match_says_what_its_rule_adds_and_of_which_level_it_is() {
+    let rules = rules(
+        "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.critical=5\"\n\
+         SecRule ARGS \"@rx evil\" \"id:2,phase:2,pass,tag:paranoia-level/2,\
+         setvar:tx.inbound_anomaly_score_pl2=+%{tx.critical}\"\n\
+         SecRule ARGS \"@rx evil\" \"id:3,phase:2,pass,setvar:tx.seen=+1\"\n",
+    );
+    let verdict = rules.inspect(&request("/?a=evil", &[], b""), &Typed::default()).unwrap();
+    let told: Vec<_> = verdict.matches.iter().map(|found| (found.rule, found.level, found.score)).collect();
+    assert_eq!(told, vec![(2, 2, 5), (3, 1, 0)]);
+}
+
 #[test]
 fn settings_replace_variables_and_cannot_smuggle_actions() {
     let text = "SecRule &TX:limit \"@eq 0\" \"id:1,phase:1,pass,nolog,setvar:tx.limit=5\"\n\

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Number, Value};
 
-use super::escaped;
+use super::{ValueClass, escaped};
 
 /// Number of a node.
 pub(super) type NodeId = usize;
@@ -21,6 +21,18 @@ pub(super) enum Leaf {
     Json,
     /// Anything.
     Free,
+}
+
+impl Leaf {
+    /// What the outside calls it.
+    pub(super) fn class(self) -> ValueClass {
+        match self {
+            Self::Typed => ValueClass::Form,
+            Self::Address => ValueClass::Address,
+            Self::Json => ValueClass::Json,
+            Self::Free => ValueClass::Free,
+        }
+    }
 }
 
 /// One schema, or all that may stand in one place.

@@ -46,6 +46,13 @@ impl Routes {
         routes.sort_by_key(|route| route.parts.iter().filter(|part| matches!(part, Part::Any(_))).count());
     }
 
+    /// The operation of a method and a path of the description.
+    pub(super) fn described(&self, method: &str, template: &str) -> Option<usize> {
+        let parts: Vec<Part> = template.split('/').skip(1).map(part).collect();
+        let route = self.0.get(&parts.len())?.iter().find(|route| route.parts == parts)?;
+        route.operations.iter().find(|(of, _)| of == method).map(|(_, operation)| *operation)
+    }
+
     /// Finds a path as it was sent. A parameter holds no `/`, encoded or not: that is for
     /// hygiene to refuse before.
     pub(super) fn find(&self, method: &str, path: &str) -> Routed<'_> {

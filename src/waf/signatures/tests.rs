@@ -32,7 +32,8 @@ proptest! {
     ) {
         static SIGNATURES: LazyLock<Signatures> = LazyLock::new(signatures);
         let (signatures, text) = (&*SIGNATURES, text.as_bytes());
-        let candidates = signatures.candidates(text, ByteSet::of(text), &mut signatures.scratch());
+        let mut scratch = signatures.scratch();
+        let candidates = signatures.candidates(text, ByteSet::of(text), &mut scratch);
         for (id, signature) in signatures.all.iter().enumerate() {
             let matches = match signature {
                 Signature::Pattern(regex) => regex.is_match(text),
@@ -48,7 +49,8 @@ proptest! {
 fn an_ordinary_text_is_no_candidate_of_what_it_lacks() {
     let signatures = signatures();
     let text = b"Invoice 2026";
-    let candidates = signatures.candidates(text, ByteSet::of(text), &mut signatures.scratch());
+    let mut scratch = signatures.scratch();
+    let candidates = signatures.candidates(text, ByteSet::of(text), &mut scratch);
     assert!(!candidates.contains(0) && !candidates.contains(2) && !candidates.contains(4), "{candidates:?}");
     assert!(candidates.contains(5), "what matches everything always is one");
 }

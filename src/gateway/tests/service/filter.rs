@@ -126,6 +126,80 @@ fn requests_are_played_through_the_edge_by_a_command() {
     assert_eq!((well, told), (false, json!({ "total": 3, "right": 1, "wrong": ["a", "c"] })));
 }
 
+/// `policy waf explain` says what each layer says of one request, and never a value; a policy
+/// that is named counts there as in `replay`, and what has expired is told.
+#[test]
+fn a_request_is_explained_by_a_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let attack = "zanzibar' UNION SELECT quagmire FROM users--";
+    let body = order(|order| order["remittance"]["unstructured"] = json!([attack])).to_string();
+    let headers = json!({ "content-type": "application/json", "idempotency-key": "0b5e3f6e-1a52-4a3b-9f4e-0f6f2a1c7a11" });
+    let sent = json!({ "id": "a", "method": "POST", "path": "/v1/payments", "headers": headers, "body": body, "expect": "allow" });
+    let request = file("request.jsonl", &sent.to_string());
+    let exclusion = |expires: &str| {
+        let route = "route = { method = \"POST\", path = \"/v1/payments\" }";
+        format!(
+            "[[exclusion]]\nrules = \"9100180-9100182\"\n{route}\nowner = \"payments team\"\nreason = \"a trial\"\nexpires = {expires}\n"
+        )
+    };
+    let holding = file("holding.toml", &exclusion("2999-12-31"));
+    let expired = file("expired.toml", &exclusion("2026-01-01"));
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_consentry"))
+            .args(["policy", "waf"])
+            .args(arguments)
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+            .output()
+            .unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(told).unwrap())
+    };
+
+    let (well, told) = run(&["explain", &request, "--json"]);
+    assert!(well && !told.contains("zanzibar") && !told.contains("quagmire"), "{told}");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (&told["operation"], &told["mode"], &told["hygiene"]),
+        (&json!("orderPayment"), &json!("block"), &Value::Null)
+    );
+    assert_eq!(told["answer"], json!({ "status": 403, "code": "request.suspicious", "report": null }));
+    let of = |place: &str| {
+        let values = told["model"]["values"].as_array().unwrap();
+        values.iter().find(|value| value["place"] == place).unwrap()["word"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(of("/amount/amount"), "form");
+    assert_eq!(of("/redirect_uri"), "address");
+    assert_eq!(of("/remittance/unstructured/0"), "free text");
+    let matches = told["signatures"]["matches"].as_array().unwrap();
+    let found = matches.iter().find(|found| found["rule"] == 9_100_180).unwrap();
+    assert_eq!((&found["score"], &found["level"], &found["length"]), (&json!(5), &json!(1), &json!(12)));
+    assert_eq!(found["snippet"], "xxxxx xxxxxx");
+    assert_eq!(found["sha256"].as_str().unwrap().len(), 16);
+
+    let (_, told) = run(&["explain", &request, "--json", "--filter-policy", &holding]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["answer"]["status"], Value::Null, "{told}");
+    assert!(told["exclusions"][0]["silences"].as_array().unwrap().contains(&json!(9_100_180)), "{told}");
+    let (well, told) = run(&["explain", &request, "--filter-policy", &holding]);
+    assert!(well && told.contains("answer      the handler's\n"), "{told}");
+    let (_, told) = run(&["explain", &request, "--filter", "report"]);
+    assert!(told.contains("the handler's, which tells of: attack request:"), "{told}");
+
+    assert!(run(&["replay", &request, "--filter-policy", &holding]).0);
+    let (well, told) = run(&["replay", &request, "--filter-policy", &expired]);
+    assert!(!well && told.contains("has expired on 2026-01-01"), "{told}");
+    let (well, told) = run(&["test", "--filter-policy", &expired]);
+    assert!(well && told.contains("The exclusion of 9100180-9100182 (payments team) has expired"), "{told}");
+    let nowhere = file("nowhere.toml", "[[route]]\nmethod = \"GET\"\npath = \"/v2/x\"\nmode = \"off\"\n");
+    let (well, told) = run(&["replay", &request, "--filter-policy", &nowhere]);
+    assert!(!well && told.contains("nowhere.toml: route 1: the interface has no GET /v2/x"), "{told}");
+}
+
 /// The edge refuses nothing that a handler takes: separators in account numbers, any post code.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_handlers_take_the_edge_lets_through() {

@@ -13,6 +13,7 @@ mod support;
 mod cli;
 mod edge;
 mod filter;
+mod filter_rules;
 mod instances;
 mod layers;
 mod limits;

@@ -13,9 +13,9 @@ pub mod webhooks;
 use std::sync::Arc;
 use std::time::Duration;
 
-use consentry::FilterMode;
 use consentry::demo::{Answer, Browser, Client, RETURN, Tpp, Visit, verifier};
 use consentry::sandbox::{LimitsFrom, Sandbox, SandboxOptions};
+use consentry::{FilterFiles, FilterMode};
 use domain::{Clock, ManualClock, ShiftedClock, SystemClock, SystemEntropy};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -43,6 +43,7 @@ pub struct Wanted {
     /// Requests that are not as described are refused, unless a test is about what their
     /// handlers say of them.
     pub filter: FilterMode,
+    pub filter_files: FilterFiles,
     pub clock: Arc<dyn Clock>,
     pub virtual_time: Option<Arc<ShiftedClock>>,
     pub require_dpop_nonce: bool,
@@ -62,6 +63,7 @@ impl Default for Wanted {
         Self {
             auto_approve: true,
             filter: FilterMode::Block,
+            filter_files: FilterFiles::default(),
             clock: Arc::new(SystemClock),
             virtual_time: None,
             require_dpop_nonce: false,
@@ -138,6 +140,7 @@ impl TestGateway {
             limits: LimitsFrom::File(limits),
             auto_approve: wanted.auto_approve,
             filter: wanted.filter,
+            filter_files: wanted.filter_files,
             require_dpop_nonce: wanted.require_dpop_nonce,
             webhook_challenge: wanted.webhook_challenge,
             bank_notifications: wanted.bank_notifications,
