@@ -14,7 +14,7 @@ mod limits;
 mod ocsp;
 mod peer;
 mod places;
-mod proxy_protocol;
+pub mod proxy_protocol;
 mod serve;
 mod tls;
 mod wire;
