@@ -30,7 +30,8 @@ pub(super) fn read(text: &str) -> Result<(toml::Table, Lines), NotYaml> {
     let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| NotYaml {
-            line: error.marker().line(),
+            // At the end of a text the parser counts one line more than there is.
+            line: error.marker().line().min(text.lines().count()).max(1),
             key: String::new(),
             why: format!("not YAML: {}", error.info()),
         })?;
@@ -203,6 +204,13 @@ mod tests {
             }
         }
         assert!(read_well > 100 && refused > 100, "{read_well} {refused}");
+    }
+
+    #[test]
+    fn what_is_missing_at_the_end_is_told_of_the_last_line() {
+        for (text, line) in [("a: b\nc", 2), ("a: b\nc\n", 2), ("a: [", 1), ("", 1)] {
+            assert_eq!(refused(text).0, line, "{text}");
+        }
     }
 
     #[test]
