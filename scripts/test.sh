@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test: Rust, then the outside judges in Node, then a real browser.
+# Runs every test: Rust, then the outside judges in Node, then a real browser, then hostile
+# input for a minute each.
 # With --tables it stops after the Rust tests and writes docs/security-profile.md and
 # docs/banks.md anew.
 #
@@ -45,7 +46,7 @@ if [ -z "${REDIS_URL:-}" ] && ! has redis-server; then missing+=(redis-server); 
 if [ -z "$(chromium_bin)" ]; then missing+=(chromium); fi
 if [ -z "$(softhsm_module)" ] || ! has softhsm2-util; then missing+=(softhsm2); fi
 if ! has openssl; then missing+=(openssl); fi
-if ! has cc; then missing+=(build-essential); fi
+if ! has cc || ! has c++; then missing+=(build-essential); fi
 if ! has node; then missing+=(nodejs); fi
 if ! has npm; then missing+=(npm); fi
 
@@ -207,6 +208,10 @@ say "Running the judges"
 judge oauth fintech.test.mjs profile.test.mjs shared-judges.test.mjs bank.test.mjs standards.test.mjs openapi.test.mjs webhooks.test.mjs
 say "Running the browser"
 judge browser browser.test.mjs pages.test.mjs hybrid.test.mjs
+
+# About ten minutes on two cores: four to build the targets, six to run them, two at a time.
+say "Hostile input, for a minute each"
+scripts/fuzz.sh 60 || failed=1
 
 count() { cat "$run"/*.tap | awk -v of="$1" '$1 == "#" && $2 == of { sum += $3 } END { print sum + 0 }'; }
 passed=$(count pass)
