@@ -183,6 +183,14 @@ else
   say "SKIPPED: the tables of the documentation are compared where cargo-nextest is"
 fi
 
+# libmodsecurity beside our filter, where it is installed; alone, so that nothing else is built with it.
+if pkg-config --exists modsecurity 2>/dev/null; then
+  say "libmodsecurity judges the same requests as the filter"
+  cargo test --quiet -p consentry-waf --features oracle --test oracle -- --nocapture || failed=1
+else
+  say "SKIPPED: libmodsecurity beside the filter, as libmodsecurity-dev and pkg-config are not installed"
+fi
+
 # The harness and its gateway are built together with the Rust tests, too.
 say "Payments under torture, for a short while"
 scripts/torture.sh --short || failed=1
