@@ -1,6 +1,6 @@
 # What there is to do here. Each target says what it needs when that is missing.
 
-.PHONY: help test lint openapi security-profile banks bench demo torture torture-short
+.PHONY: help test lint openapi security-profile banks bench demo torture torture-short fuzz fuzz-short
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -12,6 +12,7 @@ test: ## Run all tests: Rust, certified OAuth software, a browser
 
 lint: ## Check formatting, lints, bank profiles and the API document
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --features consentry/plugins,consentry/crash-points --quiet -- -D warnings
 	cargo clippy -p consentry --quiet -- -D warnings
 	cargo run --quiet -p consentry -- banks lint
@@ -38,6 +39,12 @@ torture: ## Torture payments on both databases (PAYMENTS=10000), killing whateve
 
 torture-short: ## The same for less than a minute, on SQLite
 	@scripts/torture.sh --short
+
+fuzz: ## Feed hostile input to what reads it (SECONDS=600 for each target, TARGET= for one)
+	@scripts/fuzz.sh $(or $(SECONDS),600)
+
+fuzz-short: ## The same for a minute each, as the tests do it
+	@scripts/fuzz.sh 60
 
 demo: ## Play the whole journey in a sandbox of its own, then stop
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cargo run --quiet -p consentry -- sandbox --demo --data-dir "$$folder" --port-base 18440

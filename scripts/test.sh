@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test: Rust, then the outside judges in Node, then a real browser.
+# Runs every test: Rust, then the outside judges in Node, then a real browser, then hostile
+# input for a minute each.
 # With --tables it stops after the Rust tests and writes docs/security-profile.md and
 # docs/banks.md anew.
 #
@@ -45,7 +46,7 @@ if [ -z "${REDIS_URL:-}" ] && ! has redis-server; then missing+=(redis-server); 
 if [ -z "$(chromium_bin)" ]; then missing+=(chromium); fi
 if [ -z "$(softhsm_module)" ] || ! has softhsm2-util; then missing+=(softhsm2); fi
 if ! has openssl; then missing+=(openssl); fi
-if ! has cc; then missing+=(build-essential); fi
+if ! has cc || ! has c++; then missing+=(build-essential); fi
 if ! has node; then missing+=(nodejs); fi
 if ! has npm; then missing+=(npm); fi
 
@@ -182,6 +183,14 @@ else
   say "SKIPPED: the tables of the documentation are compared where cargo-nextest is"
 fi
 
+# libmodsecurity beside our filter, where it is installed; alone, so that nothing else is built with it.
+if pkg-config --exists modsecurity 2>/dev/null; then
+  say "libmodsecurity judges the same requests as the filter"
+  cargo test --quiet -p consentry-waf --features oracle --test oracle -- --nocapture || failed=1
+else
+  say "SKIPPED: libmodsecurity beside the filter, as libmodsecurity-dev and pkg-config are not installed"
+fi
+
 # The harness and its gateway are built together with the Rust tests, too.
 say "Payments under torture, for a short while"
 scripts/torture.sh --short || failed=1
@@ -207,6 +216,10 @@ say "Running the judges"
 judge oauth fintech.test.mjs profile.test.mjs shared-judges.test.mjs bank.test.mjs standards.test.mjs openapi.test.mjs webhooks.test.mjs
 say "Running the browser"
 judge browser browser.test.mjs pages.test.mjs hybrid.test.mjs
+
+# About ten minutes on two cores: four to build the targets, six to run them, two at a time.
+say "Hostile input, for a minute each"
+scripts/fuzz.sh 60 || failed=1
 
 count() { cat "$run"/*.tap | awk -v of="$1" '$1 == "#" && $2 == of { sum += $3 } END { print sum + 0 }'; }
 passed=$(count pass)

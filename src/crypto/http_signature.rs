@@ -202,7 +202,8 @@ fn parameter(text: &str) -> Option<(&str, &str, &str)> {
     let (name, rest) = text.split_once('=')?;
     let (value, rest) = match rest.strip_prefix('"') {
         Some(quoted) => quoted.split_once('"')?,
-        None => rest.split_at(rest.find(',').unwrap_or(rest.len())),
+        None => Some(rest.split_at(rest.find(',').unwrap_or(rest.len())))
+            .filter(|(bare, _)| !bare.contains('"'))?,
     };
     let rest = rest.trim_start();
     let rest = match rest.strip_prefix(',') {
@@ -211,4 +212,20 @@ fn parameter(text: &str) -> Option<(&str, &str, &str)> {
         Some(_) | None => return None,
     };
     Some((name.trim(), value, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 9110 §5.6.2: what is not quoted is a token, and a token has no quote.
+    #[test]
+    fn a_quote_in_a_bare_value_is_refused() {
+        let header = |headers: &str| format!("keyId=\"a\",headers={headers},signature=\"AA==\"");
+        assert_eq!(CavageHeader::parse(&header("\"digest date\"")).unwrap().headers, ["digest", "date"]);
+        assert_eq!(CavageHeader::parse(&header("digest")).unwrap().headers, ["digest"]);
+        for wrong in ["=\"digest date\"", "dig\"est", " \"digest\""] {
+            assert_eq!(CavageHeader::parse(&header(wrong)), Err(InvalidSignature::Malformed), "{wrong}");
+        }
+    }
 }

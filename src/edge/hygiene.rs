@@ -262,7 +262,9 @@ pub fn fault(request: &Parts, max_body: usize) -> Option<Refusal> {
     }
     let path = request.uri.path().to_ascii_lowercase();
     let odd = ["%00", "%2f", "%5c", "%2e", "/../", "/./", "//", ";", "\\"];
-    if odd.iter().any(|odd| path.contains(odd)) || path.ends_with("/..") || path.ends_with("/.") {
+    // RFC 9112 §3.2.3, §3.2.4: a target without a path is for methods that we do not answer.
+    let whole = path.starts_with('/') && !path.ends_with("/..") && !path.ends_with("/.");
+    if !whole || odd.iter().any(|odd| path.contains(odd)) {
         return Some(Refusal::Path);
     }
     let headers = &request.headers;

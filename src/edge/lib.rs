@@ -17,7 +17,7 @@ mod load;
 mod ocsp;
 mod peer;
 mod places;
-mod proxy_protocol;
+pub mod proxy_protocol;
 mod serve;
 mod tls;
 mod wire;

@@ -12,9 +12,16 @@ use tokio::net::TcpStream;
 
 /// Longest header that is read: version 2 may carry extras.
 const MOST: usize = 2_048;
+/// Longest header of version 1.
+const MOST_TEXT: usize = 107;
 
 /// First byte of a TLS record with a handshake in it.
 const TLS_HANDSHAKE: u8 = 0x16;
+
+/// The bytes are no header of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the bytes are no header of the PROXY protocol")]
+pub struct NoHeader;
 
 /// Why there is no address.
 #[derive(Debug)]
@@ -51,11 +58,22 @@ pub(crate) async fn address(
             _ => Err(Refused::Header),
         };
     }
-    let header = header(stream).await?;
-    match HeaderResult::parse(&header) {
-        HeaderResult::V1(Ok(header)) => of_text(&header.addresses, socket),
-        HeaderResult::V2(Ok(header)) => of_binary(&header, socket),
-        HeaderResult::V1(Err(_)) | HeaderResult::V2(Err(_)) => Err(Refused::Header),
+    let named = named(&header(stream).await?).map_err(|NoHeader| Refused::Header)?;
+    Ok(named.unwrap_or(socket))
+}
+
+/// The address that a header names; none where the balancer speaks for itself. What follows the
+/// header is not looked at.
+///
+/// # Errors
+///
+/// [`NoHeader`] if it is none, not whole, or of no TCP connection.
+pub fn named(begin: &[u8]) -> Result<Option<SocketAddr>, NoHeader> {
+    let length = length(begin)?.ok_or(NoHeader)?;
+    match HeaderResult::parse(begin.get(..length).ok_or(NoHeader)?) {
+        HeaderResult::V1(Ok(header)) => Ok(of_text(&header.addresses)),
+        HeaderResult::V2(Ok(header)) => of_binary(&header),
+        HeaderResult::V1(Err(_)) | HeaderResult::V2(Err(_)) => Err(NoHeader),
     }
 }
 
@@ -69,7 +87,7 @@ async fn header(stream: &mut TcpStream) -> Result<Vec<u8>, Refused> {
         let fresh = window.get(..seen).filter(|fresh| !fresh.is_empty()).ok_or(Refused::Gone)?;
         let before = header.len();
         header.extend_from_slice(fresh);
-        let length = length(&header).ok_or(Refused::Header)?;
+        let length = length(&header).map_err(|NoHeader| Refused::Header)?;
         header.truncate(length.unwrap_or(header.len()));
         let mut taken = vec![0; header.len().saturating_sub(before)];
         stream.read_exact(&mut taken).await?;
@@ -82,21 +100,23 @@ async fn header(stream: &mut TcpStream) -> Result<Vec<u8>, Refused> {
     }
 }
 
-/// How long the header is that begins like this: `None` if this is no header,
-/// `Some(None)` if it cannot be told yet.
-fn length(begin: &[u8]) -> Option<Option<usize>> {
+/// How long the header is that begins like this, in bytes; none if it cannot be told yet.
+///
+/// # Errors
+///
+/// [`NoHeader`] if none begins like this, or it is longer than any that is read.
+pub fn length(begin: &[u8]) -> Result<Option<usize>, NoHeader> {
     let text = v1::PROTOCOL_PREFIX.as_bytes();
     if begins_like(begin, v2::PROTOCOL_PREFIX) {
-        let Some([high, low]) = begin.get(14..16) else { return Some(None) };
+        let Some([high, low]) = begin.get(14..16) else { return Ok(None) };
         let length = usize::from(u16::from_be_bytes([*high, *low])).saturating_add(16);
-        (length <= MOST).then_some(Some(length))
+        if length <= MOST { Ok(Some(length)) } else { Err(NoHeader) }
     } else if begins_like(begin, text) {
         let end = begin.windows(2).position(|pair| pair == v1::PROTOCOL_SUFFIX.as_bytes());
-        // The longest one of version 1 has 107 bytes.
         let length = end.map(|end| end.saturating_add(2));
-        (length.unwrap_or(begin.len()) <= 107).then_some(length)
+        if length.unwrap_or(begin.len()) <= MOST_TEXT { Ok(length) } else { Err(NoHeader) }
     } else {
-        None
+        Err(NoHeader)
     }
 }
 
@@ -104,26 +124,30 @@ fn begins_like(begin: &[u8], prefix: &[u8]) -> bool {
     begin.iter().zip(prefix).all(|(seen, wanted)| seen == wanted)
 }
 
-fn of_text(addresses: &v1::Addresses, socket: SocketAddr) -> Result<SocketAddr, Refused> {
-    Ok(match addresses {
-        v1::Addresses::Unknown => socket,
-        v1::Addresses::Tcp4(tcp) => (tcp.source_address, tcp.source_port).into(),
-        v1::Addresses::Tcp6(tcp) => (tcp.source_address, tcp.source_port).into(),
-    })
+fn of_text(addresses: &v1::Addresses) -> Option<SocketAddr> {
+    match addresses {
+        v1::Addresses::Unknown => None,
+        v1::Addresses::Tcp4(tcp) => Some((tcp.source_address, tcp.source_port).into()),
+        v1::Addresses::Tcp6(tcp) => Some((tcp.source_address, tcp.source_port).into()),
+    }
 }
 
-fn of_binary(header: &v2::Header<'_>, socket: SocketAddr) -> Result<SocketAddr, Refused> {
+fn of_binary(header: &v2::Header<'_>) -> Result<Option<SocketAddr>, NoHeader> {
     // LOCAL: the balancer itself, looking whether we are here.
     if header.command == v2::Command::Local {
-        return Ok(socket);
+        return Ok(None);
     }
     match (header.protocol, &header.addresses) {
-        (_, v2::Addresses::Unspecified) => Ok(socket),
-        (v2::Protocol::Stream, v2::Addresses::IPv4(ip)) => Ok((ip.source_address, ip.source_port).into()),
-        (v2::Protocol::Stream, v2::Addresses::IPv6(ip)) => Ok((ip.source_address, ip.source_port).into()),
+        (_, v2::Addresses::Unspecified) => Ok(None),
+        (v2::Protocol::Stream, v2::Addresses::IPv4(ip)) => {
+            Ok(Some((ip.source_address, ip.source_port).into()))
+        }
+        (v2::Protocol::Stream, v2::Addresses::IPv6(ip)) => {
+            Ok(Some((ip.source_address, ip.source_port).into()))
+        }
         (
             v2::Protocol::Unspecified | v2::Protocol::Datagram | v2::Protocol::Stream,
             v2::Addresses::IPv4(_) | v2::Addresses::IPv6(_) | v2::Addresses::Unix(_),
-        ) => Err(Refused::Header),
+        ) => Err(NoHeader),
     }
 }

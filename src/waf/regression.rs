@@ -16,12 +16,33 @@ use regex::Regex;
 
 use crate::exclusions::Typed;
 use crate::load::RuleSet;
+use crate::request::Request;
 use crate::seclang::LoadError;
 use crate::verdict::{Match, Verdict};
 use crate::yaml;
 
-use request::{Built, build};
+use request::{Built, Owned, build};
 use stage::{Log, Stage, TestFile};
+
+/// A request of a test.
+pub struct TestRequest {
+    /// Rule and number of the test, and of its stage.
+    pub name: String,
+    owned: Owned,
+}
+
+impl TestRequest {
+    /// Shows the request.
+    pub fn show<T>(&self, to: impl FnOnce(&Request<'_>) -> T) -> T {
+        to(&self.owned.borrowed(&self.owned.headers()))
+    }
+}
+
+impl fmt::Debug for TestRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestRequest").field("name", &self.name).finish_non_exhaustive()
+    }
+}
 
 /// How stages ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,23 +181,48 @@ pub const EXPECTED_VARIABLES: &[(&str, &str)] = &[
 ///
 /// [`RunError`] at a file that cannot be read or is no test.
 pub fn run(folder: &Path, rules: &RuleSet) -> Result<Report, RunError> {
-    let nested = folder.join("tests/regression/tests");
-    let mut files = Vec::new();
-    collect(if nested.exists() { &nested } else { folder }, &mut files)?;
-    files.sort();
     let mut report = Report::default();
-    for file in files {
-        let text = std::fs::read_to_string(&file).map_err(|error| LoadError::unreadable(&file, &error))?;
-        let no_test = |why: String| RunError::NoTest { file: file.display().to_string(), why };
-        let value = yaml::read(&text).map_err(no_test)?;
-        // Some files are kept although their rule has no test any more.
-        if value.is_null() {
-            continue;
-        }
-        let tests: TestFile = serde_json::from_value(value).map_err(|error| no_test(error.to_string()))?;
+    for tests in files(folder)? {
         judge_file(&tests, rules, &mut report);
     }
     Ok(report)
+}
+
+/// The requests of the same tests, of all that servers take to their rules.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn requests(folder: &Path) -> Result<Vec<TestRequest>, RunError> {
+    let mut requests = Vec::new();
+    for file in files(folder)? {
+        for test in &file.tests {
+            for (number, stage) in test.stages.iter().enumerate() {
+                let Built::Request(owned) = build(&stage.input) else { continue };
+                let name = format!("{}-{} ({number})", file.rule_id, test.test_id);
+                requests.push(TestRequest { name, owned });
+            }
+        }
+    }
+    Ok(requests)
+}
+
+fn files(folder: &Path) -> Result<Vec<TestFile>, RunError> {
+    let nested = folder.join("tests/regression/tests");
+    let mut paths = Vec::new();
+    collect(if nested.exists() { &nested } else { folder }, &mut paths)?;
+    paths.sort();
+    let mut files = Vec::new();
+    for path in paths {
+        let text = std::fs::read_to_string(&path).map_err(|error| LoadError::unreadable(&path, &error))?;
+        let no_test = |why: String| RunError::NoTest { file: path.display().to_string(), why };
+        let value = yaml::read(&text).map_err(no_test)?;
+        // Some files are kept although their rule has no test any more.
+        if !value.is_null() {
+            files.push(serde_json::from_value(value).map_err(|error| no_test(error.to_string()))?);
+        }
+    }
+    Ok(files)
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), LoadError> {

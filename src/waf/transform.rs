@@ -94,7 +94,7 @@ transformations! {
     UrlDecode = "urlDecode": PERCENT => escape::url,
     UrlDecodeUni = "urlDecodeUni": PERCENT => escape::url_unicode,
     UrlEncode = "urlEncode": ANY => escape::url_encode,
-    Utf8ToUnicode = "utf8toUnicode": ByteSet::HIGH => escape::utf8_to_unicode,
+    Utf8ToUnicode = "utf8toUnicode": ByteSet::HIGH.union(ByteSet::ascii(b"\0")) => escape::utf8_to_unicode,
 }
 
 /// Reads bytes from the front.

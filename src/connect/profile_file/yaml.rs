@@ -28,14 +28,16 @@ enum Open {
 pub(super) fn read(text: &str) -> Result<(toml::Table, Lines), NotYaml> {
     let mut tree = Tree { open: Vec::new(), lines: Lines::default(), root: None };
     let mut parser = Parser::new_from_str(text);
+    // At the end of a text the parser counts one line more than there is.
+    let last = text.lines().count().max(1);
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| NotYaml {
-            line: error.marker().line(),
+            line: error.marker().line().min(last),
             key: String::new(),
             why: format!("not YAML: {}", error.info()),
         })?;
         tree.take(event, span.start.line()).map_err(|(key, why)| NotYaml {
-            line: span.start.line(),
+            line: span.start.line().min(last),
             key,
             why: why.to_owned(),
         })?;
@@ -203,6 +205,15 @@ mod tests {
             }
         }
         assert!(read_well > 100 && refused > 100, "{read_well} {refused}");
+    }
+
+    #[test]
+    fn what_is_missing_at_the_end_is_told_of_the_last_line() {
+        for (text, line) in
+            [("a: b\nc", 2), ("a: b\nc\n", 2), ("a: [", 1), ("", 1), ("{ a\n b", 2), ("a:\n", 1)]
+        {
+            assert_eq!(refused(text).0, line, "{text}");
+        }
     }
 
     #[test]

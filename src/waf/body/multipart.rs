@@ -120,14 +120,21 @@ impl Reader {
         let complete = self.opened && self.closed && self.part.is_none();
         self.end_part();
         if !complete {
-            self.parts.error = self.parts.error.or(Some("the form has no end"));
-            self.parts.strict_error = true;
+            self.wrong("the form has no end");
         }
         self.parts
     }
 
+    fn wrong(&mut self, why: &'static str) {
+        self.parts.error = self.parts.error.or(Some(why));
+        self.parts.strict_error = true;
+    }
+
     fn end_part(&mut self) {
         let Some(part) = self.part.take() else { return };
+        if part.headers.iter().any(|line| !line.contains(&b':')) {
+            self.wrong("a header of a part without a name");
+        }
         let disposition = part.headers.iter().find_map(|line| {
             let (name, value) = split_at(line, b':');
             name.trim_ascii().eq_ignore_ascii_case(b"content-disposition").then_some(value)
@@ -136,8 +143,7 @@ impl Reader {
         self.parts.strict_error |= disposition.odd;
         let Some(name) = disposition.name else {
             self.parts.part_headers.extend(part.headers.into_iter().map(|line| (Vec::new(), line)));
-            self.parts.error = self.parts.error.or(Some("a part without a name"));
-            return;
+            return self.wrong("a part without a name");
         };
         self.parts.part_headers.extend(part.headers.into_iter().map(|line| (name.clone(), line)));
         self.parts.part_names.push(name.clone());

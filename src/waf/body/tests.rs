@@ -83,6 +83,8 @@ fn a_form_that_readers_could_disagree_about_is_a_strict_error() {
         format!("--xy\r\n{part}"),
         format!("--xy\n{part}--xy--\r\n"),
         format!("--xy\r\nX: 1\r\n 2\r\n{part}--xy--\r\n"),
+        format!("--xy\r\nno header\r\n{part}--xy--\r\n"),
+        "--xy\r\nContent-Type: text/plain\r\n\r\n1\r\n--xy--\r\n".to_owned(),
         "--xy\r\nContent-Disposition: form-data; name='a'\r\n\r\n1\r\n--xy--\r\n".to_owned(),
         "--xy\r\nContent-Disposition: form-data; name=\"a\"; name=\"b\"\r\n\r\n1\r\n--xy--\r\n".to_owned(),
     ] {

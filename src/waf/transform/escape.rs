@@ -48,12 +48,15 @@ pub(super) fn url_encode(input: &[u8]) -> Vec<u8> {
     output
 }
 
-/// Characters beyond ASCII as `%u00e9`.
+/// Characters beyond ASCII as `%u00e9`; zeros are left out, as in `ModSecurity`, so that one in the
+/// middle of a word hides nothing.
 pub(super) fn utf8_to_unicode(input: &[u8]) -> Vec<u8> {
     let mut output = Vec::with_capacity(input.len());
     for chunk in input.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_ascii() {
+            if character == '\0' {
+                continue;
+            } else if character.is_ascii() {
                 output.extend(low_bytes(character));
             } else {
                 output.extend(format!("%u{:04x}", u32::from(character)).bytes());

@@ -16,7 +16,7 @@ fn urls_are_decoded_and_broken_escapes_stay() {
     let wide =
         [("%u0041%U0062", "Ab"), ("%uff1cx%uFF1E", "<x>"), ("%u2019", "'"), ("%u00e9", "e"), ("%u", "%u")];
     check(Transformation::UrlDecodeUni, &wide);
-    check(Transformation::Utf8ToUnicode, &[("aé’", "a%u00e9%u2019")]);
+    check(Transformation::Utf8ToUnicode, &[("aé’", "a%u00e9%u2019"), ("/e\0tc/passwd\0", "/etc/passwd")]);
     check(Transformation::UrlEncode, &[("a b*<", "a+b*%3c")]);
 }
 

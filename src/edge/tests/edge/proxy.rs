@@ -1,6 +1,7 @@
 //! The PROXY protocol.
 
 use consentry_edge::Closed;
+use consentry_edge::proxy_protocol::{NoHeader, named};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -135,4 +136,17 @@ async fn the_cap_is_of_the_address_in_the_header() {
     assert_eq!(rest(&mut from("192.0.2.1").await).await, "");
     gate.closed(Closed::AddressCap, 1).await;
     gate.stop().await;
+}
+
+/// A line feed alone ends no header of version 1, whatever follows one that is whole is not it.
+#[test]
+fn a_header_is_whole_or_none() {
+    let whole = b"PROXY TCP4 192.0.2.7 127.0.0.1 12345 443\r\n";
+    let address = Some("192.0.2.7:12345".parse().unwrap());
+    assert_eq!(named(whole), Ok(address));
+    assert_eq!(named(&[whole.as_slice(), b"GET / HTTP/1.1\r\n\r\n"].concat()), Ok(address));
+    assert_eq!(named(&v4()), Ok(address));
+    for cut in [b"PROXY UNKNOWN ffff::1 x \n".as_slice(), &whole[..whole.len() - 1], &v4()[..20], b""] {
+        assert_eq!(named(cut), Err(NoHeader), "{cut:?}");
+    }
 }

@@ -90,6 +90,8 @@ async fn a_path_in_disguise_is_refused() {
         "/v1/institutions;jsessionid=1",
         "/v1/institutions%00",
         "/v1\\institutions",
+        // RFC 9112 §3.2.3: that is for CONNECT.
+        "localhost",
     ] {
         let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         let answer = said(&gw, &request).await;
