@@ -1,6 +1,6 @@
 # What there is to do here. Each target says what it needs when that is missing.
 
-.PHONY: help test lint openapi security-profile banks bench demo torture torture-short fuzz fuzz-short
+.PHONY: help test lint openapi security-profile banks bench demo torture torture-short fuzz fuzz-short siege bench-edge
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -33,6 +33,12 @@ banks: ## Write docs/banks.md anew, the same way
 
 bench: ## Measure the release build; writes docs/measurements.md
 	@scripts/measure.sh
+
+bench-edge: ## Measure the edge beside nginx (CRS=FOLDER: with its rules in both); writes docs/edge-measurements.md
+	@scripts/bench-edge.sh
+
+siege: ## Besiege a gateway, and say what clients that behave notice of it
+	@scripts/siege.sh
 
 torture: ## Torture payments on both databases (PAYMENTS=10000), killing whatever can be killed
 	@scripts/torture.sh

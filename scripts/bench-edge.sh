@@ -1,0 +1,204 @@
+#!/usr/bin/env bash
+# Measures the edge of the release build beside nginx, and beside nginx with ModSecurity, in turns on
+# the same machine; writes docs/edge-measurements.md.
+#
+#   scripts/bench-edge.sh
+#   CRS=FOLDER scripts/bench-edge.sh    # with a release of the Core Rule Set, in both filters
+#
+# Needs nginx (Debian's nginx-light, and libnginx-mod-http-modsecurity for the filter). Each server
+# has TLS with client certificates and the same keys. CPU is user and system time of the server's
+# process by requests answered; the program that asks runs on the same cores. What ours does in a
+# request: certificate, limits, filter, token bound to the certificate, JSON. What nginx does: it
+# passes the request to another nginx that has the answer ready.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export LC_ALL=C
+say() { printf '==> %s\n' "$*" >&2; }
+die() { printf 'make bench-edge: %s\n' "$*" >&2; exit 1; }
+command -v nginx >/dev/null || die "missing: nginx (apt-get install nginx-light libnginx-mod-http-modsecurity)"
+modules=${NGINX_MODULES:-/usr/lib/nginx/modules}
+ulimit -n 20000 2>/dev/null || true
+cargo build --release --locked --quiet -p consentry
+cargo build --release --locked --quiet -p consentry --example edge_load
+release="${CARGO_TARGET_DIR:-target}/release"
+load="$release/examples/edge_load"
+
+ROUNDS=${ROUNDS:-5}
+EACH=${EACH:-3}
+IDLE=${IDLE:-4000}
+work=$(mktemp -d)
+pids=()
+finish() {
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; done
+  rm -rf "$work"
+}
+trap finish EXIT
+is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+base=20040
+all_free() { for offset in $(seq 0 39); do is_free $((base + offset)) || return 1; done; }
+until all_free; do base=$((base + 40)); done
+
+# --- The servers -----------------------------------------------------------
+
+# Limits are counted, and none is reached.
+sed -E 's/^quota = .*/quota = 100000000/; s/^window = .*/window = 1/' policies/limits/limits.toml >"$work/limits.toml"
+ours() { # name, port base, further arguments
+  local name=$1 port=$2
+  shift 2
+  "$release/consentry" sandbox --data-dir "$work/$name" --port-base "$port" --limits "$work/limits.toml" "$@" \
+    >"$work/$name.log" 2>&1 &
+  pids+=($!)
+  printf -v "pid_$name" %s $!
+  until curl --silent --insecure --fail --output /dev/null "https://localhost:$port/.well-known/openid-configuration"; do
+    kill -0 "$!" 2>/dev/null || { tail -n 20 "$work/$name.log" >&2; die "the gateway did not start"; }
+  done
+}
+ours plain "$base" --filter off
+pki="$work/plain/pki"
+# The same certificates for both gateways and for nginx.
+mkdir -p "$work/filtered" && cp -r "$pki" "$work/filtered/pki"
+ours filtered $((base + 16)) --filter block ${CRS:+--crs "$CRS"}
+
+body='{"accounts":['
+for number in 1 2 3 4 5 6 7 8; do
+  body+="{\"id\":\"acc_$number\",\"currency\":\"EUR\",\"display_name\":\"An account of some length for the sake of bytes, number $number\",\"product\":\"current\",\"usage\":\"PRIV\",\"status\":\"enabled\",\"balances\":[{\"type\":\"CLBD\",\"amount\":\"1234.56\",\"currency\":\"EUR\"}]},"
+done
+printf '%s{}]}' "$body" >"$work/answer.json"
+nginx_conf() { # name, port, further lines of http
+  cat >"$work/$1.conf" <<CONF
+daemon off; master_process off; worker_processes 1; pid $work/$1.pid; error_log $work/$1.err;
+${4:-}
+events { worker_connections 16000; }
+http {
+  access_log off; keepalive_requests 100000000; client_body_temp_path $work/$1.body; proxy_temp_path $work/$1.proxy;
+  fastcgi_temp_path $work/$1.f; uwsgi_temp_path $work/$1.u; scgi_temp_path $work/$1.s;
+  upstream answers { server 127.0.0.1:$((base + 34)); keepalive 64; keepalive_requests 100000000; }
+  server {
+    listen 127.0.0.1:$2 ssl http2; http2_max_requests 100000000;
+    ssl_certificate $pki/server.pem; ssl_certificate_key $pki/server.key;
+    ssl_client_certificate $pki/root.pem; ssl_verify_client on; ssl_session_cache shared:s:10m;
+    $3
+    location / { proxy_pass http://answers; proxy_http_version 1.1; proxy_set_header Connection ""; }
+  }
+}
+CONF
+}
+start_nginx() {
+  nginx -e "$work/$1.err" -p "$work" -c "$work/$1.conf" 2>>"$work/$1.err" &
+  pids+=($!)
+  printf -v "pid_$1" %s $!
+}
+cat >"$work/answers.conf" <<CONF
+daemon off; master_process off; worker_processes 1; pid $work/answers.pid; error_log $work/answers.err;
+events { worker_connections 16000; }
+http {
+  access_log off; keepalive_requests 100000000; client_body_temp_path $work/a.b; proxy_temp_path $work/a.p;
+  fastcgi_temp_path $work/a.f; uwsgi_temp_path $work/a.u; scgi_temp_path $work/a.s;
+  server { listen 127.0.0.1:$((base + 34)); default_type application/json; root $work; error_page 405 =200 /answer.json;
+    location / { rewrite ^ /answer.json break; } }
+}
+CONF
+start_nginx answers
+nginx_conf nginx $((base + 32)) ""
+start_nginx nginx
+modsecurity=
+if [ -n "${CRS:-}" ] && [ -e "$modules/ngx_http_modsecurity_module.so" ]; then
+  modsecurity=1
+  {
+    printf 'SecRuleEngine On\nSecRequestBodyAccess On\nSecRequestBodyLimit 1000000\nSecRequestBodyNoFilesLimit 1000000\n'
+    printf 'SecRule REQUEST_HEADERS:Content-Type "^application/json" "id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"\n'
+    printf 'Include %s\nInclude %s/rules/*.conf\n' "$CRS/crs-setup.conf.example" "$CRS"
+  } >"$work/modsecurity.conf"
+  nginx_conf guarded $((base + 33)) "modsecurity on; modsecurity_rules_file $work/modsecurity.conf;" \
+    "load_module $modules/ngx_http_modsecurity_module.so;"
+  start_nginx guarded
+fi
+until ! is_free $((base + 32)); do kill -0 "$pid_nginx" 2>/dev/null || { cat "$work/nginx.err" >&2; die "nginx did not start"; }; done
+if [ -n "$modsecurity" ]; then
+  until ! is_free $((base + 33)); do
+    kill -0 "$pid_guarded" 2>/dev/null || { cat "$work/guarded.err" >&2; die "nginx with ModSecurity did not start"; }
+  done
+fi
+
+# --- Measuring -------------------------------------------------------------
+
+cpu() { awk '{ print ($14 + $15) * 10000 }' "/proc/$1/stat"; } # microseconds, at 100 ticks a second
+pss() { awk '/^Pss:/ { print $2 }' "/proc/$1/smaps_rollup"; }
+field() { sed -n "s/.*\"$1\":\\([0-9]*\\).*/\\1/p"; }
+who=(--root "$pki/root.pem" --certificate "$pki/fintech.pem" --key "$pki/fintech.key")
+measure() { # series, process, arguments of edge_load
+  local series=$1 pid=$2 before after told
+  shift 2
+  before=$(cpu "$pid")
+  told=$("$load" "$@" "${who[@]}" --seconds "$EACH")
+  after=$(cpu "$pid")
+  [ "$(field failed <<<"$told")" = 0 ] || die "$series: $told"
+  local requests
+  requests=$(field requests <<<"$told")
+  echo "$(field per_second <<<"$told") $(((after - before) / requests)) $(field p50_us <<<"$told") $(field p99_us <<<"$told")" >>"$work/$series.figures"
+}
+middle() { awk -v at="$2" '{ print $at }' "$work/$1.figures" | sort -n | sed -n "$(((ROUNDS + 1) / 2))p"; }
+
+printf '{"type":"TRANSFER","note":"%s"}' "$(head -c 1900 /dev/zero | tr '\0' 'a' | fold -w 60 | paste -s -d ' ')" >"$work/body.json"
+for round in $(seq "$ROUNDS"); do
+  say "Round $round of $ROUNDS"
+  for http in "" --http2; do
+    measure "ours$http" "$pid_filtered" run --port $((base + 17)) --path /v1/limits --token $http
+    measure "nginx$http" "$pid_nginx" run --port $((base + 32)) --path /v1/limits $http
+  done
+  measure plain "$pid_plain" run --port $((base + 1)) --path /v1/limits --token
+  measure handshakes-ours "$pid_filtered" handshakes --port $((base + 17)) --path /healthz --connections 16
+  measure handshakes-nginx "$pid_nginx" handshakes --port $((base + 32)) --path / --connections 16
+  measure resumed-ours "$pid_filtered" handshakes --port $((base + 17)) --path /healthz --connections 16 --resume
+  measure resumed-nginx "$pid_nginx" handshakes --port $((base + 32)) --path / --connections 16 --resume
+  if [ -n "$modsecurity" ]; then
+    measure guarded "$pid_guarded" run --port $((base + 33)) --path /v1/limits --header "user-agent: tpp/1.4" --header "accept: application/json"
+    measure nginx-post "$pid_nginx" run --port $((base + 32)) --path /v1/payments --body "$work/body.json" --header "content-type: application/json"
+    measure guarded-post "$pid_guarded" run --port $((base + 33)) --path /v1/payments --body "$work/body.json" --header "content-type: application/json" \
+      --header "user-agent: tpp/1.4" --header "accept: application/json"
+  fi
+done
+idle() { # process, port, path
+  local before after
+  before=$(pss "$1")
+  mkfifo "$work/hold-$2"
+  "$load" idle --port "$2" --path "$3" --connections "$IDLE" "${who[@]}" <"$work/hold-$2" >"$work/idle-$2" &
+  local held=$!
+  exec 7>"$work/hold-$2"
+  until [ -s "$work/idle-$2" ]; do kill -0 "$held" 2>/dev/null || die "idle connections were not kept"; done
+  after=$(pss "$1")
+  exec 7>&-
+  wait "$held"
+  awk -v a="$after" -v b="$before" -v n="$IDLE" 'BEGIN { printf "%.1f", (a - b) / n }'
+}
+idle_ours=$(idle "$pid_filtered" $((base + 17)) /healthz)
+idle_nginx=$(idle "$pid_nginx" $((base + 32)) /)
+
+# --- Telling ---------------------------------------------------------------
+
+times() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.2f×", a / b; else printf "-" }'; }
+line() { # what, series of ours, series of the peer
+  printf '| %s | %s | %s | %s | %s | %s |\n' "$1" "$(middle "$2" 1)" "$(middle "$3" 1)" \
+    "$(times "$(middle "$2" 1)" "$(middle "$3" 1)")" "$(middle "$2" 2) µs, $(middle "$3" 2) µs" \
+    "$(middle "$2" 3) / $(middle "$2" 4) µs, $(middle "$3" 3) / $(middle "$3" 4) µs"
+}
+{
+  printf '# Measurements of the edge\n\nWritten by `make bench-edge` (%s, version %s, %s cores). Medians of %s rounds in turns, over 32\n' \
+    "$(date -u +%F)" "$(git rev-parse --short HEAD)" "$(nproc)" "$ROUNDS"
+  printf 'connections that are always busy (handshakes: 16 at a time); CPU of the server by request.\n\n'
+  printf '| What | ours per second | nginx per second | ours to nginx | CPU: ours, nginx | p50 / p99: ours, nginx |\n|---|---|---|---|---|---|\n'
+  line "Requests, HTTP/1.1" ours nginx
+  line "Requests, HTTP/2" ours--http2 nginx--http2
+  line "The same without the filter, HTTP/1.1" plain nginx
+  line "Handshakes with a request each" handshakes-ours handshakes-nginx
+  line "Resumed handshakes with a request each" resumed-ours resumed-nginx
+  printf '\nAn idle connection takes %s KiB at ours, %s KiB at nginx (growth of PSS by %s of them).\n' "$idle_ours" "$idle_nginx" "$IDLE"
+  if [ -n "$modsecurity" ]; then
+    filter=$(($(middle ours 2) - $(middle plain 2)))
+    get=$(($(middle guarded 2) - $(middle nginx 2)))
+    post=$(($(middle guarded-post 2) - $(middle nginx-post 2)))
+    printf '\nThe filter with the Core Rule Set at level 1, CPU of a small GET: ours %s µs, ModSecurity in nginx %s µs (%s). ' "$filter" "$get" "$(times "$get" "$filter")"
+    printf 'ModSecurity\non a body of 2 KB: %s µs; ours: docs/edge.md.\n' "$post"
+  fi
+} >docs/edge-measurements.md
+cat docs/edge-measurements.md

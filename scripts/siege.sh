@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# What clients that behave notice of clients that do not: a gateway of its own (release build),
+# five thousand slow or silent connections, garbage, handshakes, broken-off HTTP/2 requests,
+# more requests than can be answered from two hundred addresses, and bodies that are dear to
+# look into, each for SECONDS_EACH (30). Prints a line of JSON for each, and ends with 1 if the
+# gateway ended, or a client that behaves was refused or not answered.
+#
+# Everything runs on this machine, the attackers too, at a lower priority: what a client
+# notices is more than it would be with attackers elsewhere.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+die() { printf 'make siege: %s\n' "$*" >&2; exit 1; }
+
+# A socket of each attacker, at both ends.
+ulimit -n 20000 2>/dev/null || [ "$(ulimit -n)" -ge 12000 ] || die "12,000 open files are needed (ulimit -n)"
+cargo build --release --locked --quiet -p consentry
+cargo build --release --locked --quiet -p consentry --example edge_load
+release="${CARGO_TARGET_DIR:-target}/release"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+base=19840
+is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+all_free() { for offset in $(seq 0 15); do is_free $((base + offset)) || return 1; done; }
+until all_free; do base=$((base + 16)); done
+"$release/examples/edge_load" siege --binary "$release/consentry" --folder "$work/data" --port-base "$base" \
+  --connections "${CONNECTIONS:-5000}" --seconds "${SECONDS_EACH:-30}"
