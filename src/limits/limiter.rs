@@ -294,6 +294,11 @@ impl<C: Clock + Clone> Gauge<C> {
         &self.standing
     }
 
+    /// Notes what other processes are to be told.
+    pub(crate) fn note(&self, key: &Key, cells: u32) {
+        self.table.note(key, cells);
+    }
+
     pub(crate) fn take_untold(&self) -> Vec<(Key, u32)> {
         self.table.take_untold()
     }

@@ -52,12 +52,12 @@ pub async fn settle<C: Clock + Clone, P: Pool>(limiter: &Limiter<C>, pool: &P) {
             let part = Duration::from_secs(window.get().into()).saturating_mul(cells);
             let part = part.checked_div(quota.get()).unwrap_or_default();
             spent.push(Spent { policy: gauge.standing().policy.to_string(), key, part });
-            of.push(gauge.clone());
+            of.push((gauge.clone(), cells));
         }
     }
     match pool.settle(&spent).await {
         Ok((ahead, processes)) => {
-            for ((gauge, spent), ahead) in of.iter().zip(&spent).zip(ahead) {
+            for (((gauge, _), spent), ahead) in of.iter().zip(&spent).zip(ahead) {
                 gauge.raise(limiter.clock(), &spent.key, ahead);
             }
             if limiter.share(Some(processes)) {
@@ -65,6 +65,11 @@ pub async fn settle<C: Clock + Clone, P: Pool>(limiter: &Limiter<C>, pool: &P) {
             }
         }
         Err(PoolLost) => {
+            // It is told in the next round. If it was added after all, it counts twice: better
+            // than not at all.
+            for ((gauge, cells), spent) in of.iter().zip(&spent) {
+                gauge.note(&spent.key, *cells);
+            }
             if limiter.share(None) {
                 tracing::error!("Quotas cannot be settled with other processes: each has its part of them");
             }
@@ -141,6 +146,8 @@ mod tests {
         meeting.lost.store(false, Ordering::Relaxed);
         settle(&one, &meeting).await;
         assert_eq!(most(&one, "another"), 10);
+        let tpp = meeting.used.lock().unwrap().get(&Key::id("tpp")).copied();
+        assert_eq!(tpp, Some(Duration::from_secs(5)), "what was let through meanwhile is told later");
         assert!(meeting.used.lock().unwrap().values().all(|used| *used <= Duration::from_secs(10)));
     }
 }

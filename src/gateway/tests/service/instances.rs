@@ -2,12 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use consentry::demo::{Client, Tpp};
 use consentry::sandbox::{LimitsFrom, Sandbox, SandboxOptions};
 use domain::{Clock, SystemClock};
-use limits::{Key, Partition};
 use secrecy::ExposeSecret;
 use store::bell::{Bell, Heard};
 use tokio::sync::mpsc;
@@ -133,19 +131,12 @@ async fn gateways_share_quotas_through_redis() {
         used += 1;
     }
     assert_eq!(used, QUOTA);
-    assert_eq!(ask(&two).await, 200, "what it has not settled it does not know");
-    let limiter = &two.edge().limiter;
-    let learned = async {
-        let left = || {
-            let standings = limiter.standings(Partition::Client, &Key::id("demo-fintech"));
-            standings.iter().find(|standing| *standing.policy == **name).unwrap().remaining
-        };
-        while left() > 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), learned).await.expect("it learns in the next round");
-    assert_eq!(ask(&two).await, 429);
+    // What one has not told yet, and what two has not asked for, two lets through.
+    let mut overdrawn = 0;
+    while ask(&two).await == 200 {
+        overdrawn += 1;
+    }
+    assert!(overdrawn < QUOTA / 2, "{overdrawn}: of its own it would have {QUOTA}");
     one.stop().await;
     two.stop().await;
 }
