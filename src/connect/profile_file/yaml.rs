@@ -29,7 +29,7 @@ pub(super) fn read(text: &str) -> Result<(toml::Table, Lines), NotYaml> {
     let mut tree = Tree { open: Vec::new(), lines: Lines::default(), root: None };
     let mut parser = Parser::new_from_str(text);
     // At the end of a text the parser counts one line more than there is.
-    let last = text.lines().count().max(1);
+    let last = lines_of(text);
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| NotYaml {
             line: error.marker().line().min(last),
@@ -46,6 +46,11 @@ pub(super) fn read(text: &str) -> Result<(toml::Table, Lines), NotYaml> {
         Some(toml::Value::Table(root)) => Ok((root, tree.lines)),
         _ => Err(NotYaml { line: 1, key: String::new(), why: "is a mapping".to_owned() }),
     }
+}
+
+/// Lines as YAML counts them (1.2.2 §5.4): a carriage return alone ends one, too.
+fn lines_of(text: &str) -> usize {
+    text.replace("\r\n", "\n").replace('\r', "\n").lines().count().max(1)
 }
 
 struct Tree {
@@ -185,6 +190,12 @@ mod tests {
         for (path, line) in [("a", 1), ("b[3]", 2), ("c.4.0", 4), ("c.d.e", 7), ("c.d.f", 7)] {
             assert_eq!(lines.of(path), Some(line), "{path}");
         }
+    }
+
+    #[test]
+    fn a_carriage_return_ends_a_line() {
+        assert_eq!(refused("a: 1\rb: 2\r\na: 3\r").0, 3);
+        assert_eq!(lines_of("a\rb\r\nc\n"), 3);
     }
 
     /// A file is read while the gateway runs: whatever is in it, it is read or refused.
