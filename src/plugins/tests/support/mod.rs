@@ -4,6 +4,8 @@
 
 pub mod guest;
 
+use std::time::Duration;
+
 use connect::{ApiBase, BankResponse, CallContext, Profile};
 use consentry_plugins::{Host, Limits, NotAPlugin, Plugin};
 use http::{HeaderMap, StatusCode};
@@ -18,7 +20,9 @@ pub fn plugin(guest: &Guest, limits: Limits) -> Plugin {
 
 /// Why bytes are no plugin.
 pub fn refusal(component: &[u8]) -> NotAPlugin {
-    Plugin::load(&Host::new(Limits::default()).unwrap(), "test", component).err().unwrap()
+    // Few steps and much time: however slow the machine, it is the steps that run out.
+    let limits = Limits { fuel: 20_000_000, time: Duration::from_secs(3600), ..Limits::default() };
+    Plugin::load(&Host::new(limits).unwrap(), "test", component).err().unwrap()
 }
 
 /// A bank at `https://bank.example/api`.
