@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every test: Rust, then the outside judges in Node, then a real browser, then hostile
+# Runs every test: Rust, then sslyze, the outside judges in Node and a real browser, then hostile
 # input for a minute each.
 # With --tables it stops after the Rust tests and writes docs/security-profile.md and
 # docs/banks.md anew.
@@ -49,6 +49,7 @@ if ! has openssl; then missing+=(openssl); fi
 if ! has cc || ! has c++; then missing+=(build-essential); fi
 if ! has node; then missing+=(nodejs); fi
 if ! has npm; then missing+=(npm); fi
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-venv); fi
 
 if [ ${#missing[@]} -gt 0 ]; then
   has apt-get || die "missing: ${missing[*]} — install them (or what they are called here) and start again"
@@ -198,6 +199,9 @@ scripts/torture.sh --short || failed=1
 # Built together with the Rust tests: the judges drive the same binary.
 export CONSENTRY_BIN="${CARGO_TARGET_DIR:-$PWD/target}/debug/consentry"
 [ -x "$CONSENTRY_BIN" ] || die "the build left no binary to judge"
+
+say "sslyze looks at the TLS of both ports"
+scripts/sslyze.sh "$CONSENTRY_BIN" "$run" || failed=1
 
 say "Installing the judges (npm ci)"
 npm ci --prefix tests --no-audit --no-fund --ignore-scripts --loglevel=error >"$run/npm.log" 2>&1 ||

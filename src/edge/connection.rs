@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ async fn serve_or_close(
         .as_ref()
         .map(|limiter| limiter.count(Partition::Address, &Key::Address(subscriber), None));
     counted.transpose().map_err(|_| Closed::HandshakeRate)?;
-    let stream = handshake(shared, stream, greeted).await?;
+    let stream = Box::pin(handshake(shared, stream, greeted)).await?;
     let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = Peer::new(address, &shared.tls, shown);
     let client = peer.identity(shared.clock.now()).await.trusted().map(|certificate| certificate.thumbprint);
@@ -94,10 +94,10 @@ async fn handshake(
     shared: &Shared,
     stream: TcpStream,
     until: Instant,
-) -> Result<TlsStream<TcpStream>, Closed> {
+) -> Result<Box<TlsStream<TcpStream>>, Closed> {
     let acceptor = TlsAcceptor::from(Arc::clone(&shared.tls.load().config));
     match timeout_at(until, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => Ok(stream),
+        Ok(Ok(stream)) => Ok(Box::new(stream)),
         Ok(Err(error)) => {
             tracing::debug!(error = %error, "A TLS handshake failed");
             Err(Closed::HandshakeFailed)
@@ -116,7 +116,7 @@ struct Answering {
 }
 
 impl Answering {
-    async fn serve(self, mut stream: TlsStream<TcpStream>) -> Result<(), Closed> {
+    async fn serve(self, mut stream: Box<TlsStream<TcpStream>>) -> Result<(), Closed> {
         let this = Arc::new(self);
         // Which of the two it is ALPN has said. Finding out from the first
         // bytes would wait for them without end.
@@ -126,20 +126,21 @@ impl Answering {
         let wire = Wire::new(stream, before, this.shared.config.write_timeout, Arc::clone(&this.conduct));
         let io = TokioIo::new(wire);
         let answering = Arc::clone(&this);
-        let service = service_fn(move |request| Arc::clone(&answering).answer(request));
+        // Each on the heap for as long as there is something in it: a connection that waits
+        // would otherwise hold room for the largest of what it may ever do.
+        let service = service_fn(move |request| Box::pin(Arc::clone(&answering).answer(request)));
         if is_http2 {
-            this.keep(this.shared.http2.serve_connection(io, service), true).await
+            this.keep(Box::pin(this.shared.http2.serve_connection(io, service)), true).await
         } else {
-            this.keep(this.shared.http1.serve_connection(io, service), false).await
+            this.keep(Box::pin(this.shared.http1.serve_connection(io, service)), false).await
         }
     }
 
     /// Lets a connection go on until it ends, has to, or is asked to.
-    async fn keep<C>(&self, connection: C, is_http2: bool) -> Result<(), Closed>
+    async fn keep<C>(&self, mut connection: Pin<Box<C>>, is_http2: bool) -> Result<(), Closed>
     where
         C: GracefulConnection<Error = hyper::Error>,
     {
-        let mut connection = pin!(connection);
         let config = &self.shared.config;
         let last = self.ends.checked_add(config.age_grace).unwrap_or(self.ends);
         let (mut stopping, mut aged) = (false, false);

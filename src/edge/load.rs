@@ -23,8 +23,10 @@ use crate::places::subscriber;
 
 /// Time between two looks at how late it is.
 const BEAT: Duration = Duration::from_millis(10);
-/// Looks per round.
-const BEATS: u32 = 10;
+/// Length of a round: the later it is, the fewer looks fit in.
+const ROUND: Duration = Duration::from_millis(100);
+/// Shares shrink to this part at the most in one round.
+const STEEPEST: u32 = 8;
 /// What a share is at least, in a round.
 const FLOOR: u32 = 20;
 /// Everybody may make as many requests as there are.
@@ -175,14 +177,15 @@ impl Overload {
     pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
         let mut late = Duration::ZERO;
         let mut beats = 0;
+        let mut begun = Instant::now();
         while !stop.is_cancelled() {
             let due = Instant::now().checked_add(BEAT).unwrap_or_else(Instant::now);
             tokio::time::sleep_until(due).await;
             late = late.saturating_add(due.elapsed());
             beats += 1;
-            if beats == BEATS {
-                self.judge(late.checked_div(BEATS).unwrap_or_default());
-                (late, beats) = (Duration::ZERO, 0);
+            if begun.elapsed() >= ROUND {
+                self.judge(late.checked_div(beats).unwrap_or_default());
+                (late, beats, begun) = (Duration::ZERO, 0, Instant::now());
             }
         }
     }
@@ -206,10 +209,13 @@ impl Overload {
     }
 }
 
-/// The share of the next round, after one in which so many came.
+/// The share of the next round, after one in which so many came: the later it was, the
+/// smaller.
 fn next(share: u32, came: u32, late: Duration, bound: Duration) -> u32 {
     if late > bound {
-        return share.min(came).checked_div(2).unwrap_or(FLOOR).max(FLOOR);
+        let times = late.as_millis().checked_div(bound.as_millis()).unwrap_or(u128::MAX);
+        let part = u32::try_from(times).unwrap_or(STEEPEST).clamp(2, STEEPEST);
+        return share.min(came).checked_div(part).unwrap_or(FLOOR).max(FLOOR);
     }
     if share == OPEN {
         return OPEN;
@@ -273,6 +279,12 @@ mod tests {
         overload.judge(LATE);
         assert_eq!((admitted(other, 100), admitted(known, 100)), (50, 100));
         overload.judge(LATE);
+    }
+
+    #[test]
+    fn the_later_it_is_the_more_are_sent_away() {
+        let after = |late| next(OPEN, 8_000, Duration::from_millis(late), BOUND);
+        assert_eq!([60, 260, 10_000].map(after), [4_000, 1_600, 1_000]);
     }
 
     #[test]

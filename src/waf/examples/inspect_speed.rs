@@ -1,6 +1,7 @@
 //! How long the filter takes for a small GET, an order of 2 KB, a batch of 95 payments (24 KB)
 //! and one of 500: the model, then signatures in what it could not type, as the gateway has it;
-//! and signatures alone, in everything.
+//! and signatures alone, in everything. Then what an attacker may make it do: bodies of which
+//! every text looks like an attack, as large as bodies may be.
 //!
 //! `cargo run --release -p consentry-waf --example inspect_speed [FOLDER OF THE CORE RULE SET] [LEVEL] [CASE]`
 
@@ -68,6 +69,28 @@ fn main() -> Result<(), Failure> {
         let told = inspected(&Typed::default());
         println!("  signatures alone {}, {told}", timed(|| inspect(&rules, &request, &Typed::default()))?);
     }
+    let dear = DEAR.repeat(64);
+    for (name, length, texts) in
+        [("long dear texts", 4_000, 64), ("short dear texts", 120, 630), ("middling dear texts", 900, 280)]
+    {
+        if !name.contains(&chosen) {
+            continue;
+        }
+        let text = |number: usize| {
+            let from = number * 7 % DEAR.len();
+            dear.get(from..from + length).map(|text| format!("\"{number} {text}\"")).unwrap_or_default()
+        };
+        let body = format!(r#"{{"texts":[{}]}}"#, (0..texts).map(text).collect::<Vec<_>>().join(","));
+        let (method, target, body) = ("POST", "/v1/payment-batches", body.as_bytes());
+        let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+        let request = Request { method, target, protocol: "HTTP/1.1", headers: HEADERS, body, peer };
+        let told = match rules.inspect(&request, &Typed::default()) {
+            Ok(verdict) => format!("work {} B, {} rules matched", verdict.work, verdict.rules().len()),
+            Err(why) => why.to_string(),
+        };
+        println!("{name}, {} B", body.len());
+        println!("  signatures alone {}, {told}", timed(|| inspect(&rules, &request, &Typed::default()))?);
+    }
     println!("memory: {memory} KiB more than before loading");
     Ok(())
 }
@@ -102,6 +125,10 @@ fn timed(mut run: impl FnMut() -> Result<(), Failure>) -> Result<String, Failure
     let at = |per_mille: usize| times.get(ROUNDS * per_mille / 1_000).copied().unwrap_or(Duration::ZERO);
     Ok(format!("p50 {:?}, p99 {:?}", at(500), at(990)))
 }
+
+/// What many signatures look for, in ASCII.
+const DEAR: &str =
+    "' or 1=1 -- union all select <script>alert(1)</script> ${jndi:ldap} ../../etc/passwd; cat /bin/sh %27 ";
 
 const HEADERS: &[(&str, &[u8])] = &[
     ("host", b"api.example"),

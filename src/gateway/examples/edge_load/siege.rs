@@ -18,6 +18,8 @@ use crate::wire::{Site, What, token};
 /// Requests of the clients that behave, a second, and their connections.
 const RATE: u32 = 200;
 const CONNECTIONS: u32 = 8;
+/// Those of the sandbox, but for whom they never block: attackers are on this machine, too.
+const LIMITS: &str = include_str!("../../../../policies/limits/limits.toml");
 /// Longest time until the gateway answers.
 const READY: Duration = Duration::from_secs(60);
 
@@ -73,9 +75,17 @@ impl Siege {
 
     fn start(&self) -> anyhow::Result<Child> {
         let log = std::fs::File::create(self.folder.with_extension("log"))?;
+        let limits = self.folder.with_extension("toml");
+        let (all, us) = (r#"["127.0.0.0/8", "::1/128"]"#, r#"["127.0.0.1/32"]"#);
+        if !LIMITS.contains(all) {
+            bail!("the limits do not say whom they never block");
+        }
+        std::fs::write(&limits, LIMITS.replace(all, us))?;
         let child = Command::new(&self.binary)
             .args(["sandbox", "--filter", "block", "--port-base", &self.port_base.to_string(), "--data-dir"])
             .arg(&self.folder)
+            .arg("--limits")
+            .arg(&limits)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -28,7 +28,8 @@ pub struct Site {
     /// `host:port`, as requests name it.
     pub host: String,
     tls: Arc<ClientConfig>,
-    from: Option<IpAddr>,
+    /// From where we connect, if that is not left to the machine.
+    pub local: Option<IpAddr>,
 }
 
 /// A connection that takes one request after the other.
@@ -64,7 +65,7 @@ impl Site {
         config.resumption = Resumption::disabled();
         let address = SocketAddr::from(([127, 0, 0, 1], place.port));
         let host = format!("localhost:{}", place.port);
-        Ok(Self { address, host, tls: Arc::new(config), from: None })
+        Ok(Self { address, host, tls: Arc::new(config), local: None })
     }
 
     /// The same, with tickets of earlier connections.
@@ -77,13 +78,13 @@ impl Site {
 
     /// The same, from another address of this machine.
     pub fn from(&self, address: IpAddr) -> Self {
-        Self { from: Some(address), ..self.clone() }
+        Self { local: Some(address), ..self.clone() }
     }
 
     pub async fn tcp(&self) -> anyhow::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
-        if let Some(from) = self.from {
-            socket.bind((from, 0).into())?;
+        if let Some(local) = self.local {
+            socket.bind((local, 0).into())?;
         }
         let stream = socket.connect(self.address).await?;
         stream.set_nodelay(true)?;
