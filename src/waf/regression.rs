@@ -18,10 +18,10 @@ use crate::exclusions::Typed;
 use crate::load::RuleSet;
 use crate::request::Request;
 use crate::seclang::LoadError;
-use crate::verdict::{Match, Verdict};
+use crate::verdict::Match;
 use crate::yaml;
 
-use request::{Built, Owned, build};
+use request::{Built, Owned, build, wire};
 use stage::{Log, Stage, TestFile};
 
 /// A request of a test.
@@ -41,6 +41,37 @@ impl TestRequest {
 impl fmt::Debug for TestRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestRequest").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A stage of a test, for who asks a running server.
+#[derive(Debug)]
+pub struct WireTest {
+    /// The rule that it is of.
+    pub rule: u64,
+    /// Rule and number of the test, and of its stage.
+    pub name: String,
+    /// What is sent.
+    pub bytes: Vec<u8>,
+    log: Log,
+}
+
+impl WireTest {
+    /// True if rules have to match.
+    #[must_use]
+    pub fn expects_matches(&self) -> bool {
+        !self.log.expect_ids.is_empty() || self.log.match_regex.is_some()
+    }
+
+    /// Compares the rules that matched with those that have to, and must not. Who logs no more
+    /// than their numbers fails at stages that look for text.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, and what is too much.
+    pub fn judge(&self, told: &[u64]) -> Result<(), String> {
+        let text: String = told.iter().map(|rule| format!("[id \"{rule}\"]\n")).collect();
+        compare(&self.log, told, &text)
     }
 }
 
@@ -207,6 +238,33 @@ pub fn requests(folder: &Path) -> Result<Vec<TestRequest>, RunError> {
     Ok(requests)
 }
 
+/// The stages of the same tests about requests, as they are sent.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn wire_tests(folder: &Path) -> Result<Vec<WireTest>, RunError> {
+    let mut wired = Vec::new();
+    for file in files(folder)?.into_iter().filter(|file| !is_about_answers(file)) {
+        for test in file.tests {
+            for (number, Stage { input, output }) in test.stages.into_iter().enumerate() {
+                let name = format!("{}-{} ({number})", file.rule_id, test.test_id);
+                wired.push(WireTest { rule: file.rule_id, name, bytes: wire(&input), log: output.log });
+            }
+        }
+    }
+    Ok(wired)
+}
+
+/// 950 to 959 are about answers, 980 tells what both came to.
+fn is_about_answers(tests: &TestFile) -> bool {
+    category(tests) >= 950
+}
+
+fn category(tests: &TestFile) -> u16 {
+    u16::try_from(tests.rule_id / 1_000).unwrap_or(0)
+}
+
 fn files(folder: &Path) -> Result<Vec<TestFile>, RunError> {
     let nested = folder.join("tests/regression/tests");
     let mut paths = Vec::new();
@@ -240,9 +298,8 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), LoadError> {
 
 fn judge_file(tests: &TestFile, rules: &RuleSet, report: &mut Report) {
     let stages = tests.tests.iter().flat_map(|test| test.stages.iter().map(move |stage| (test, stage)));
-    let category = u16::try_from(tests.rule_id / 1_000).unwrap_or(0);
-    // 950 to 959 are about answers, 980 tells what both came to.
-    if category >= 950 {
+    let category = category(tests);
+    if is_about_answers(tests) {
         report.about_answers += stages.count();
         return;
     }
@@ -262,25 +319,26 @@ fn judge(stage: &Stage, rules: &RuleSet) -> Outcome {
         Built::Malformed => return Outcome::Refused,
     };
     match rules.inspect(&built.borrowed(&built.headers()), &Typed::default()) {
-        Ok(verdict) => compare(&stage.output.log, &verdict),
+        Ok(verdict) => {
+            let text: String = verdict.matches.iter().map(log_line).collect();
+            compare(&stage.output.log, &verdict.rules(), &text)
+                .map_or_else(Outcome::Failed, |()| Outcome::Passed)
+        }
         Err(error) => Outcome::Failed(error.to_string()),
     }
 }
 
-fn compare(log: &Log, verdict: &Verdict) -> Outcome {
-    let told = verdict.rules();
+/// Holds what was told, as numbers of rules and as text, to what is expected.
+fn compare(log: &Log, told: &[u64], text: &str) -> Result<(), String> {
     let missing: Vec<_> = log.expect_ids.iter().filter(|id| !told.contains(id)).collect();
     let surplus: Vec<_> = log.no_expect_ids.iter().filter(|id| told.contains(id)).collect();
-    let text: String = verdict.matches.iter().map(log_line).collect();
-    let matches = |pattern: &String| Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(&text));
+    let matches = |pattern: &String| Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text));
     let unmatched = log.match_regex.as_ref().filter(|pattern| !matches(pattern));
     let unwanted = log.no_match_regex.as_ref().filter(|pattern| matches(pattern));
     if missing.is_empty() && surplus.is_empty() && unmatched.is_none() && unwanted.is_none() {
-        return Outcome::Passed;
+        return Ok(());
     }
-    Outcome::Failed(format!(
-        "missing {missing:?}, surplus {surplus:?}, {unmatched:?} {unwanted:?}; told {told:?}"
-    ))
+    Err(format!("missing {missing:?}, surplus {surplus:?}, {unmatched:?} {unwanted:?}; told {told:?}"))
 }
 
 /// A match as other engines log it, but for the values, which are never told:

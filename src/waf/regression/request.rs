@@ -49,15 +49,28 @@ impl Owned {
 
 pub(super) fn build(input: &Input) -> Built {
     match &input.encoded_request {
-        Some(encoded) => {
-            let compact: Vec<u8> = encoded.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-            raw(&Transformation::Base64DecodeExt.apply(&compact))
-        }
-        None => plain(input),
+        Some(encoded) => raw(&decoded(encoded)),
+        None => received(sent(input)),
     }
 }
 
-fn plain(input: &Input) -> Built {
+/// What the runner sends.
+pub(super) fn wire(input: &Input) -> Vec<u8> {
+    if let Some(encoded) = &input.encoded_request {
+        return decoded(encoded);
+    }
+    let Owned { method, target, protocol, headers, body } = sent(input);
+    let lines = headers.iter().map(|(name, value)| [name.as_bytes(), b": ", value, b"\r\n"].concat());
+    let head = format!("{method} {target} {protocol}\r\n").into_bytes();
+    [head, lines.collect::<Vec<_>>().concat(), b"\r\n".to_vec(), body].concat()
+}
+
+fn decoded(encoded: &str) -> Vec<u8> {
+    let compact: Vec<u8> = encoded.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    Transformation::Base64DecodeExt.apply(&compact)
+}
+
+fn sent(input: &Input) -> Owned {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut headers: Vec<(String, String)> =
         input.headers.iter().map(|(name, value)| (name.clone(), text(value))).collect();
@@ -87,7 +100,7 @@ fn plain(input: &Input) -> Built {
     let target = input.uri.clone().unwrap_or_else(|| "/".to_owned());
     let protocol = input.version.clone().unwrap_or_else(|| "HTTP/1.1".to_owned());
     let headers = headers.into_iter().map(|(name, value)| (name, value.trim().as_bytes().to_vec())).collect();
-    received(Owned { method, target, protocol, headers, body })
+    Owned { method, target, protocol, headers, body }
 }
 
 /// What a server makes of it: how long the body is, and whether it takes it at all.

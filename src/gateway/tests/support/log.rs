@@ -10,10 +10,15 @@ pub struct Log(Arc<Mutex<Vec<u8>>>);
 impl Log {
     /// The log at the most talkative level; once a process.
     pub fn of_everything() -> Self {
+        Self::of("trace")
+    }
+
+    /// The log of these targets, each with its level; once a process.
+    pub fn of(targets: &str) -> Self {
         let log = Self::default();
         let writer = log.clone();
         tracing_subscriber::fmt()
-            .with_env_filter("trace")
+            .with_env_filter(targets)
             .with_writer(move || writer.clone())
             .with_ansi(false)
             .init();
