@@ -78,7 +78,7 @@ fn shown(peer: &PeerIdentity) -> ShownCertificate<'_> {
         None => ShownCertificate::Nothing,
         Some(shown) => match shown.trust {
             Trust::Trusted => ShownCertificate::Of(shown.fields.organization_identifier.as_deref()),
-            Trust::OutOfDate | Trust::Revoked | Trust::RevocationUnknown | Trust::Unknown => {
+            Trust::OutOfDate | Trust::Revoked | Trust::RevocationUnknown | Trust::Unfit | Trust::Unknown => {
                 ShownCertificate::Untrusted
             }
         },

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crypto::Psd2Problem;
 use crypto::certificate::{Certificate, Thumbprint};
 use domain::Timestamp;
 use rustls::pki_types::CertificateDer;
 
 use crate::ServerTls;
+use crate::tls::Verdict;
 
 /// The peer of a connection, as our own TLS layer saw it. Nothing a request
 /// says can change it.
@@ -28,6 +30,8 @@ pub struct PeerCertificate {
     pub fields: Arc<Certificate>,
     /// Whether it chains to one of our trust anchors.
     pub trust: Trust,
+    /// What makes it unfit, where certificates have to be by somebody's rules.
+    pub unfit: Arc<[Psd2Problem]>,
 }
 
 /// Whether a certificate chains to one of our trust anchors, is in date and not revoked.
@@ -41,6 +45,8 @@ pub enum Trust {
     Revoked,
     /// It chains to an anchor, but nobody says whether it is revoked, and somebody has to.
     RevocationUnknown,
+    /// It chains to an anchor, but is not by the rules that certificates have to be by.
+    Unfit,
     /// It chains to nothing we trust.
     Unknown,
 }
@@ -70,9 +76,8 @@ struct Shown {
 }
 
 /// A verdict and how long it holds.
-#[derive(Clone, Copy)]
 struct Judged {
-    trust: Trust,
+    verdict: Verdict,
     generation: u64,
     from: Timestamp,
     until: Timestamp,
@@ -99,35 +104,35 @@ impl Peer {
     /// Who the peer is now.
     pub(crate) async fn identity(&self, now: Timestamp) -> PeerIdentity {
         let certificate = match &self.shown {
-            Some(shown) => Some(PeerCertificate {
-                thumbprint: shown.thumbprint,
-                fields: Arc::clone(&shown.fields),
-                trust: self.trust(shown, now).await,
-            }),
+            Some(shown) => {
+                let Verdict { trust, unfit } = self.verdict(shown, now).await;
+                let fields = Arc::clone(&shown.fields);
+                Some(PeerCertificate { thumbprint: shown.thumbprint, fields, trust, unfit })
+            }
             None => None,
         };
         PeerIdentity { address: self.address, certificate }
     }
 
-    async fn trust(&self, shown: &Shown, now: Timestamp) -> Trust {
+    async fn verdict(&self, shown: &Shown, now: Timestamp) -> Verdict {
         let loaded = self.tls.load_full();
-        if let Some(trust) = self.held(loaded.generation, now) {
-            return trust;
+        if let Some(verdict) = self.held(loaded.generation, now) {
+            return verdict;
         }
         let leaf = CertificateDer::from(shown.fields.der.as_slice());
-        let trust = loaded.judge(&leaf, &shown.intermediates, now).await;
+        let verdict = loaded.judge(&leaf, &shown.fields, &shown.intermediates, now).await;
         let until = after(now, HOLDS).min(after(shown.fields.not_after, 1));
         *self.judged.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Judged { trust, generation: loaded.generation, from: now, until });
-        trust
+            Some(Judged { verdict: verdict.clone(), generation: loaded.generation, from: now, until });
+        verdict
     }
 
     /// The verdict that holds still.
-    fn held(&self, generation: u64, now: Timestamp) -> Option<Trust> {
+    fn held(&self, generation: u64, now: Timestamp) -> Option<Verdict> {
         let judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
         let holds =
             |judged: &&Judged| judged.generation == generation && (judged.from..judged.until).contains(&now);
-        judged.as_ref().filter(holds).map(|judged| judged.trust)
+        judged.as_ref().filter(holds).map(|judged| judged.verdict.clone())
     }
 }
 

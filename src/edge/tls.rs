@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use crypto::SigningKey;
+use crypto::{Certificate, SigningKey};
 use domain::Timestamp;
 use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -20,8 +20,7 @@ use rustls::server::ProducesTickets;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, ServerConfig};
 
-use crate::peer::Trust;
-
+pub(crate) use clients::Verdict;
 pub use clients::{ClientTrust, Revocation};
 pub use files::{ClientFiles, ServerKey, TlsFiles, TlsWatch};
 use possession::PossessionOnly;
@@ -79,7 +78,7 @@ impl ServerIdentity {
     /// [`InvalidTls`] if the certificate cannot be used or is another key's.
     pub fn with_key(certificate_pem: &str, key: Arc<SigningKey>) -> Result<Self, InvalidTls> {
         let chain = chain(certificate_pem)?;
-        let leaf = chain.first().and_then(|leaf| crypto::Certificate::parse(leaf).ok());
+        let leaf = chain.first().and_then(|leaf| Certificate::parse(leaf).ok());
         let leaf = leaf.ok_or(InvalidTls::Unusable("certificate"))?;
         if leaf.public_key() != key.public_key() {
             return Err(InvalidTls::KeyMismatch);
@@ -205,12 +204,13 @@ impl Loaded {
     pub(crate) async fn judge(
         &self,
         leaf: &CertificateDer<'_>,
+        fields: &Certificate,
         intermediates: &[CertificateDer<'_>],
         now: Timestamp,
-    ) -> Trust {
+    ) -> Verdict {
         match &self.clients {
-            Some(clients) => clients.judge(leaf, intermediates, now).await,
-            None => Trust::Unknown,
+            Some(clients) => clients.judge(leaf, fields, intermediates, now).await,
+            None => Verdict::unknown(),
         }
     }
 }

@@ -15,7 +15,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use crypto::pkcs11::TokenKey;
+use crypto::pkcs11::{Place, TokenKey};
 use crypto::{Algorithm, SigningKey, pki};
 use domain::Timestamp;
 
@@ -140,9 +140,8 @@ impl KeyStore {
                 SigningKey::from_pem(&pem, &*entry.kid)
                     .with_context(|| format!("{} is damaged", file.display()))?
             }
-            Source::Token { .. } => {
-                let key = open_on_token(&entry.source)?;
-                SigningKey::on_token(key, &*entry.kid)
+            Source::Token { place, pin_file } => {
+                SigningKey::on_token(open_on_token(place, pin_file)?, &*entry.kid)
             }
         };
         if key.algorithm() != entry.algorithm {
@@ -171,11 +170,17 @@ impl KeyStore {
     }
 
     /// Lets a key on a token take over.
-    pub(crate) fn add_token(&self, source: Source, plan: Plan, now: Timestamp) -> anyhow::Result<Change> {
+    pub(crate) fn add_token(
+        &self,
+        place: Place,
+        pin_file: PathBuf,
+        plan: Plan,
+        now: Timestamp,
+    ) -> anyhow::Result<Change> {
         let _lock = self.lock()?;
         let manifest = self.read()?;
         self.refuse_while_one_waits(&manifest, now)?;
-        let key = open_on_token(&source)?;
+        let key = open_on_token(&place, &pin_file)?;
         let public = key.public_key();
         if public.algorithm() != self.purpose.signs() {
             let why = self.purpose.why_only_one();
@@ -186,7 +191,7 @@ impl KeyStore {
             algorithm: public.algorithm(),
             signs_from: now,
             published_until: None,
-            source,
+            source: Source::Token { place, pin_file },
         };
         if manifest.keys.iter().any(|listed| listed.kid == entry.kid) {
             bail!("key {} is listed already", entry.kid);
@@ -310,8 +315,8 @@ impl KeyStore {
     }
 }
 
-fn open_on_token(source: &Source) -> anyhow::Result<TokenKey> {
-    let Source::Token { place, pin_file } = source else { bail!("the key is in a file") };
+/// Opens a key on a token.
+pub(crate) fn open_on_token(place: &Place, pin_file: &Path) -> anyhow::Result<TokenKey> {
     let mut pin = fs::read_to_string(pin_file)
         .with_context(|| format!("the PIN file {} cannot be read", pin_file.display()))?;
     pin.truncate(pin.trim_end_matches(['\r', '\n']).len());

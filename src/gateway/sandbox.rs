@@ -49,7 +49,7 @@ pub use edge_state::EdgeState;
 use limits_file::LimitsFile;
 pub use limits_file::LimitsFrom;
 use listeners::{Listeners, WatchedTls, edge_config};
-pub use options::SandboxOptions;
+pub use options::{KeyPlace, SandboxOptions, ServerFiles};
 pub use pki::Pki;
 use software::SoftwareDirectory;
 use state::DataDir;

@@ -25,7 +25,7 @@ pub(crate) fn check(
     assertion: &str,
     now: Timestamp,
 ) -> Result<AssertionId, OAuthError> {
-    let refused = OAuthError::client("client authentication failed");
+    let refused = || OAuthError::client("client authentication failed");
     if form.get("client_assertion_type") != Some(JWT_BEARER) {
         return Err(OAuthError::client("client_assertion_type is not the one of RFC 7523"));
     }
@@ -33,8 +33,8 @@ pub(crate) fn check(
         Some(pinned) => vec![pinned],
         None => Algorithm::ALL.to_vec(),
     };
-    let verified = jws::verify_compact(assertion, &client.keys, &allowed).map_err(|_| refused)?;
-    let claims = verified.claims().map_err(|_| refused)?;
+    let verified = jws::verify_compact(assertion, &client.keys, &allowed).map_err(|_| refused())?;
+    let claims = verified.claims().map_err(|_| refused())?;
     judge(&claims, &client.id, issuer, now)
 }
 

@@ -48,7 +48,7 @@ impl ClientForm {
             .ok_or_else(|| OAuthError::client("a trusted client certificate or a DPoP proof is needed"))?;
         Ok(match certificate.trust {
             Trust::Trusted => Confirmation::Certificate(certificate.thumbprint),
-            Trust::OutOfDate | Trust::Revoked | Trust::RevocationUnknown | Trust::Unknown => {
+            Trust::OutOfDate | Trust::Revoked | Trust::RevocationUnknown | Trust::Unfit | Trust::Unknown => {
                 Confirmation::SelfSigned(certificate.thumbprint)
             }
         })
@@ -107,6 +107,9 @@ impl FromRequest<OAuth> for Unspent {
         if peer.certificate.as_ref().is_some_and(|shown| shown.trust == Trust::Revoked) {
             return Err(OAuthError::client("the certificate of the connection is revoked"));
         }
+        if let Some(unfit) = peer.certificate.as_ref().and_then(|shown| shown.unfit.first()) {
+            return Err(OAuthError::unfit(unfit));
+        }
         let form = Form::read(&parts.headers, body).await?;
         let gateway = &oauth.gateway;
         let proof = proof_of(gateway, &parts.headers, &parts.method, parts.uri.path(), None);
@@ -140,7 +143,7 @@ async fn authenticate(
     peer: &PeerIdentity,
     now: Timestamp,
 ) -> Result<(Arc<Client>, Option<PeerCertificate>, Option<AssertionId>), OAuthError> {
-    let refused = OAuthError::client("client authentication failed");
+    let refused = || OAuthError::client("client authentication failed");
     let given = form.get("client_assertion");
     if form.get("client_secret").is_some() {
         return Err(OAuthError::client("client secrets are not accepted"));
@@ -151,10 +154,10 @@ async fn authenticate(
         (None, Some(assertion)) => jws::peek_claims(assertion)
             .ok()
             .and_then(|claims| claims.get("sub")?.as_str().map(str::to_owned))
-            .ok_or(refused)?,
-        (None, None) => return Err(refused),
+            .ok_or_else(refused)?,
+        (None, None) => return Err(refused()),
     };
-    let client = oauth.client(&claimed).await?.ok_or(refused)?;
+    let client = oauth.client(&claimed).await?.ok_or_else(refused)?;
     let trusted = peer.trusted().cloned();
     let (certificate, assertion) = match (&client.auth, given) {
         (ClientAuth::PrivateKeyJwt, Some(given)) => {

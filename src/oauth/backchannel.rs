@@ -368,9 +368,9 @@ pub(crate) async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Value, O
     let id = asked.form.need("auth_req_id", "auth_req_id is missing")?;
     let digest = crypto::digest::sha256_hex(id.as_bytes());
     let global = oauth.gateway.stores().global();
-    let refused = OAuthError::grant("the auth_req_id is not valid");
+    let refused = || OAuthError::grant("the auth_req_id is not valid");
     let row = global.backchannel(&digest).await?.filter(|row| row.client_id == asked.client.id);
-    let row = row.ok_or(refused)?;
+    let row = row.ok_or_else(refused)?;
     let now = oauth.gateway.clock().now();
     if row.expires_at <= now {
         return Err(OAuthError::new("expired_token", "the PSU did not decide in time"));
@@ -391,16 +391,16 @@ pub(crate) async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Value, O
                 Err(error) => Err(error.into()),
             };
         }
-        _ => return Err(refused),
+        _ => return Err(refused()),
     }
     let cnf = asked.confirmation()?;
-    let grant = row.grant.ok_or(refused)?;
-    let grant = global.grant(grant).await?.filter(|grant| grant.revoked_at.is_none()).ok_or(refused)?;
+    let grant = row.grant.ok_or_else(refused)?;
+    let grant = global.grant(grant).await?.filter(|grant| grant.revoked_at.is_none()).ok_or_else(refused)?;
     let scope = token::still_covered(asked, &grant.scope)?;
     let mut tx = global.begin().await?;
     match tx.redeem_backchannel(&digest).await {
         Ok(()) => {}
-        Err(StoreError::Conflict) => return Err(refused),
+        Err(StoreError::Conflict) => return Err(refused()),
         Err(error) => return Err(error.into()),
     }
     let issued = token::issue(oauth, &mut tx, asked, cnf, &grant, &scope, None).await?;

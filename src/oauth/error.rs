@@ -1,6 +1,8 @@
 //! OAuth errors (RFC 6749 §5.2): `error` from the registry, a description
 //! without personal data.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use edge::Reason;
@@ -9,12 +11,12 @@ use http::{HeaderValue, StatusCode};
 use store::StoreError;
 
 /// An error of an OAuth endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuthError {
     /// Code of the IANA registry.
     pub error: &'static str,
     /// What is wrong, in ASCII.
-    pub description: &'static str,
+    pub description: Cow<'static, str>,
     status: StatusCode,
     retry_after: Option<u32>,
 }
@@ -23,7 +25,7 @@ impl OAuthError {
     /// An error with status 400.
     #[must_use]
     pub fn new(error: &'static str, description: &'static str) -> Self {
-        Self { error, description, status: StatusCode::BAD_REQUEST, retry_after: None }
+        Self { error, description: description.into(), status: StatusCode::BAD_REQUEST, retry_after: None }
     }
 
     /// `invalid_request`.
@@ -35,7 +37,16 @@ impl OAuthError {
     /// `invalid_client`, status 401 (RFC 6749 §5.2).
     #[must_use]
     pub fn client(description: &'static str) -> Self {
-        Self { error: "invalid_client", description, status: StatusCode::UNAUTHORIZED, retry_after: None }
+        Self { status: StatusCode::UNAUTHORIZED, ..Self::new("invalid_client", description) }
+    }
+
+    /// `invalid_client`: the certificate is not by the rules that this gateway asks for.
+    pub(crate) fn unfit(why: &crypto::Psd2Problem) -> Self {
+        // What a description may hold (RFC 6749 §5.2): names in it may be in any script.
+        let fits = |c: char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+        let why = why.to_string().replace(|c| !fits(c), "?");
+        let description = format!("the certificate is unfit for PSD2: {why}").into();
+        Self { description, ..Self::client("") }
     }
 
     /// `invalid_grant`.
@@ -53,14 +64,14 @@ impl OAuthError {
     /// `invalid_token`, status 401 (RFC 6750 §3.1): at the registration of a client.
     #[must_use]
     pub fn token(description: &'static str) -> Self {
-        Self { error: "invalid_token", description, status: StatusCode::UNAUTHORIZED, retry_after: None }
+        Self { status: StatusCode::UNAUTHORIZED, ..Self::new("invalid_token", description) }
     }
 
     /// Too many requests of the client; `temporarily_unavailable` (RFC 6749 §4.1.2.1), status 429.
     pub(crate) fn too_many(wait: u32) -> Self {
         Self {
             error: "temporarily_unavailable",
-            description: "too many requests; Retry-After says when to come back",
+            description: "too many requests; Retry-After says when to come back".into(),
             status: StatusCode::TOO_MANY_REQUESTS,
             retry_after: Some(wait),
         }
@@ -70,7 +81,7 @@ impl OAuthError {
     pub(crate) fn server() -> Self {
         Self {
             error: "server_error",
-            description: "something failed here",
+            description: "something failed here".into(),
             status: StatusCode::INTERNAL_SERVER_ERROR,
             retry_after: None,
         }

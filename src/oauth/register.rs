@@ -58,6 +58,9 @@ fn may_register(oauth: &OAuth, statement: Option<&Statement>) -> Result<(), OAut
 
 fn certificate_of(parts: &Parts) -> Result<PeerCertificate, OAuthError> {
     let peer = parts.extensions.get::<PeerIdentity>();
+    if let Some(unfit) = peer.and_then(|peer| peer.certificate.as_ref()?.unfit.first()) {
+        return Err(OAuthError::unfit(unfit));
+    }
     let trusted = peer.and_then(PeerIdentity::trusted).cloned();
     trusted.ok_or_else(|| OAuthError::client("a trusted client certificate is needed"))
 }
@@ -174,9 +177,9 @@ async fn managed(
 ) -> Result<(ClientRow, SecretString), OAuthError> {
     let certificate = certificate_of(parts)?;
     // RFC 7592 §2: an unknown client is told apart from a wrong token by nobody.
-    let unknown = OAuthError::token("the registration access token is not valid");
+    let unknown = || OAuthError::token("the registration access token is not valid");
     let row = oauth.gateway.stores().global().client(id).await?;
-    let row = row.filter(|row| row.status == "active").ok_or(unknown)?;
+    let row = row.filter(|row| row.status == "active").ok_or_else(unknown)?;
     let client = meaning(&row)?;
     let fixed = client.organization_identifier.as_deref();
     if fixed.is_some() && certificate.fields.organization_identifier.as_deref() != fixed {
@@ -186,14 +189,14 @@ async fn managed(
     let shown = shown.and_then(|value| value.split_once(' '));
     let shown =
         shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
-    let shown: SecretString = shown.ok_or(unknown)?.into();
+    let shown: SecretString = shown.ok_or_else(unknown)?.into();
     let known = row.registration_digest.as_deref().unwrap_or_default();
     if crypto::digest::same(digest(&shown).as_bytes(), known.as_bytes()) {
         return Ok((row, shown));
     }
-    let own = Caller::<AnyScope>::from_request_parts(parts, oauth).await.map_err(|_| unknown)?;
+    let own = Caller::<AnyScope>::from_request_parts(parts, oauth).await.map_err(|_| unknown())?;
     if own.client_id != row.client_id || own.grant.is_some() {
-        return Err(unknown);
+        return Err(unknown());
     }
     Ok((row, shown))
 }

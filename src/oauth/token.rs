@@ -49,15 +49,15 @@ pub(crate) async fn token(State(oauth): State<OAuth>, request: Unspent) -> Resul
 }
 
 async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError> {
-    let refused = OAuthError::grant("the code is not valid");
+    let refused = || OAuthError::grant("the code is not valid");
     let code = asked.form.need("code", "code is missing")?;
     let digest = crypto::digest::sha256_hex(code.as_bytes());
     let global = oauth.gateway.stores().global();
-    let row = global.code(&digest).await?.ok_or(refused)?;
+    let row = global.code(&digest).await?.ok_or_else(refused)?;
     let now = oauth.gateway.clock().now();
     // Bound to the client, the redirect_uri and the verifier.
     if row.client_id != asked.client.id {
-        return Err(refused);
+        return Err(refused());
     }
     if row.redeemed_at.is_some() {
         return replayed(oauth, asked, row.grant).await;
@@ -75,7 +75,8 @@ async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError> 
     if row.dpop_key.is_some_and(|key| cnf != Confirmation::Key(key)) {
         return Err(OAuthError::grant("the code is bound to another DPoP key"));
     }
-    let grant = global.grant(row.grant).await?.filter(|grant| grant.revoked_at.is_none()).ok_or(refused)?;
+    let grant =
+        global.grant(row.grant).await?.filter(|grant| grant.revoked_at.is_none()).ok_or_else(refused)?;
     let scope = still_covered(asked, &grant.scope)?;
     let mut tx = global.begin().await?;
     match tx.redeem_code(&digest, now).await {
@@ -84,7 +85,7 @@ async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError> 
             drop(tx);
             return replayed(oauth, asked, row.grant).await;
         }
-        Err(StoreError::Conflict) => return Err(refused),
+        Err(StoreError::Conflict) => return Err(refused()),
         Err(other) => return Err(other.into()),
     }
     let issued = issue(oauth, &mut tx, asked, cnf, &grant, &scope, row.nonce.as_deref()).await?;
@@ -193,14 +194,14 @@ async fn replayed(oauth: &OAuth, asked: &ClientForm, grant: GrantId) -> Result<V
 /// A new access token for a refresh token, which stays as it is: FAPI 2.0 SP
 /// §5.3.2.1-10 wants no rotation.
 async fn refresh(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError> {
-    let refused = OAuthError::grant("the refresh token is not valid");
+    let refused = || OAuthError::grant("the refresh token is not valid");
     let token = asked.form.need("refresh_token", "refresh_token is missing")?;
     let digest = crypto::digest::sha256_hex(token.as_bytes());
     let global = oauth.gateway.stores().global();
     let now = oauth.gateway.clock().now();
-    let row = global.live_refresh_token(&digest, now).await?.ok_or(refused)?;
+    let row = global.live_refresh_token(&digest, now).await?.ok_or_else(refused)?;
     if row.client_id != asked.client.id {
-        return Err(refused);
+        return Err(refused());
     }
     let cnf = asked.confirmation()?;
     // RFC 6749 §6: less than was granted, never more.
@@ -211,7 +212,7 @@ async fn refresh(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError>
     }
     let scope = had.into_iter().filter(|one| wanted.contains(one)).collect::<Vec<_>>().join(" ");
     let scope = still_covered(asked, &scope)?;
-    let grant = global.grant(row.grant).await?.ok_or(refused)?;
+    let grant = global.grant(row.grant).await?.ok_or_else(refused)?;
     let mut body = access(oauth, None, asked, cnf, Some(&grant), &scope, now).await?;
     if let (Some(members), true) = (body.as_object_mut(), scope.split(' ').any(|scope| scope == "openid")) {
         // OpenID Connect Core §12.2: no nonce in an id_token of a refresh.

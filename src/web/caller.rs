@@ -117,11 +117,15 @@ impl<R: ScopeRule> Caller<R> {
 /// A token that is bound to the certificate of the connection.
 async fn by_certificate(gateway: &Gateway, parts: &Parts, token: &str) -> Result<Arc<LiveToken>, Problem> {
     let certificate = certificate_of(parts)?;
+    if certificate.trust == Trust::Unknown && !certificate.unfit.is_empty() {
+        return Err(unfit(certificate));
+    }
     // Looked up only for a certificate that can be some client's.
     let distrust = match certificate.trust {
         Trust::Trusted => None,
         Trust::OutOfDate => return Err(Problem::new(ProblemCode::CertificateOutOfDate)),
         Trust::Revoked => return Err(Problem::new(ProblemCode::CertificateRevoked)),
+        Trust::Unfit => return Err(unfit(certificate)),
         Trust::RevocationUnknown => Some(ProblemCode::RevocationUnknown),
         Trust::Unknown => Some(ProblemCode::CertificateUntrusted),
     };
@@ -147,11 +151,26 @@ async fn by_certificate(gateway: &Gateway, parts: &Parts, token: &str) -> Result
     }
 }
 
+/// Says all that is wrong with a certificate.
+fn unfit(certificate: &PeerCertificate) -> Problem {
+    let whole = Problem::new(ProblemCode::CertificateUnfit);
+    certificate
+        .unfit
+        .iter()
+        .fold(whole, |problem, why| problem.error("certificate", "certificate.unfit", why.to_string()))
+}
+
 /// A token that is bound to the key of a proof.
 async fn by_proof(gateway: &Gateway, parts: &Parts, token: &str) -> Result<Arc<LiveToken>, Problem> {
-    // The proof is enough, but not for one whose key may be in other hands.
-    if certificate_of(parts).is_ok_and(|shown| shown.trust == Trust::Revoked) {
-        return Err(Problem::new(ProblemCode::CertificateRevoked));
+    // The proof is enough, but not for one whose key may be in other hands, and not beside a
+    // certificate that nobody may show here.
+    if let Ok(shown) = certificate_of(parts) {
+        if shown.trust == Trust::Revoked {
+            return Err(Problem::new(ProblemCode::CertificateRevoked));
+        }
+        if !shown.unfit.is_empty() {
+            return Err(unfit(shown));
+        }
     }
     let invalid = |why: &str| Problem::new(ProblemCode::ProofInvalid).detail(why);
     let proof = dpop::proof_of(gateway, &parts.headers, &parts.method, parts.uri.path(), Some(token));

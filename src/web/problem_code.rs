@@ -99,6 +99,9 @@ codes! {
     CertificateOutOfDate = "auth.certificate_out_of_date", UNAUTHORIZED, "client", false, "The client certificate is out of date";
     /// The client certificate, or one of an authority above it, was revoked.
     CertificateRevoked = "auth.certificate_revoked", UNAUTHORIZED, "client", false, "The client certificate is revoked";
+    /// The client certificate is not by the rules of the scheme that this gateway asks for: it
+    /// is no QWAC (ETSI TS 119 495), or none of Open Banking's. `errors` says what is wrong.
+    CertificateUnfit = "auth.certificate_unfit", UNAUTHORIZED, "client", false, "The client certificate is unfit for PSD2";
     /// Nobody could be asked whether the client certificate is revoked, and
     /// this gateway takes none without knowing.
     RevocationUnknown = "auth.revocation_unknown", UNAUTHORIZED, "gateway", true, "Whether the client certificate is revoked is not known";

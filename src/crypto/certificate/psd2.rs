@@ -108,6 +108,12 @@ impl TrustProfile {
         if issuers.is_empty() { Err(InvalidCertificate::NoPem) } else { Ok(Self { scheme, issuers }) }
     }
 
+    /// The authorities that issue such certificates themselves.
+    #[must_use]
+    pub fn issuers(&self) -> &[TrustAnchor<'static>] {
+        &self.issuers
+    }
+
     /// Reads a DER certificate and judges it: [`Certificate::judge_psd2`].
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crypto::ocsp::{Question, Status};
+use crypto::{Certificate, Psd2Problem, TrustProfile};
 use domain::Timestamp;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -40,6 +41,22 @@ pub struct ClientTrust {
     anchors: Vec<TrustAnchor<'static>>,
     lists: Vec<CertRevocationList<'static>>,
     responders: Option<Arc<OcspCache>>,
+    profiles: Vec<TrustProfile>,
+}
+
+/// What became of a certificate.
+#[derive(Clone, Debug)]
+pub(crate) struct Verdict {
+    pub(crate) trust: Trust,
+    /// What makes it unfit for every profile, if there are profiles.
+    pub(crate) unfit: Arc<[Psd2Problem]>,
+}
+
+impl Verdict {
+    /// Of a certificate that nobody vouches for.
+    pub(crate) fn unknown() -> Self {
+        Self { trust: Trust::Unknown, unfit: Arc::default() }
+    }
 }
 
 /// A certificate that a peer holds the key of, with what it showed besides.
@@ -54,7 +71,14 @@ impl ClientTrust {
     #[must_use]
     pub fn new(revocation: Revocation) -> Self {
         let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms.all;
-        Self { algorithms, revocation, anchors: Vec::new(), lists: Vec::new(), responders: None }
+        Self {
+            algorithms,
+            revocation,
+            anchors: Vec::new(),
+            lists: Vec::new(),
+            responders: None,
+            profiles: Vec::new(),
+        }
     }
 
     /// Trusts these authorities, too: PEM, or one in DER.
@@ -92,7 +116,31 @@ impl ClientTrust {
         self
     }
 
+    /// Takes only certificates that fit this profile, or another one that was added. Its
+    /// issuers are authorities that we trust: trusted lists name those that issue.
+    pub fn add_profile(&mut self, profile: TrustProfile) {
+        self.anchors.extend_from_slice(profile.issuers());
+        self.profiles.push(profile);
+    }
+
     pub(crate) async fn judge(
+        &self,
+        leaf: &CertificateDer<'_>,
+        fields: &Certificate,
+        intermediates: &[CertificateDer<'_>],
+        now: Timestamp,
+    ) -> Verdict {
+        let judged = self.profiles.iter().map(|profile| fields.judge_psd2(profile, &[], now).err());
+        // Of several profiles, the one that it misses least says what is wrong.
+        let least = judged.map(Option::unwrap_or_default).min_by_key(Vec::len).unwrap_or_default();
+        let trust = match self.trust(leaf, intermediates, now).await {
+            Trust::Trusted | Trust::RevocationUnknown if !least.is_empty() => Trust::Unfit,
+            trust => trust,
+        };
+        Verdict { trust, unfit: least.into() }
+    }
+
+    async fn trust(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crypto::SigningKey;
+use crypto::{InvalidCertificate, Scheme, SigningKey, TrustProfile};
 
 use crate::OcspCache;
 
@@ -47,6 +47,9 @@ pub struct ClientFiles {
     pub revocation: Revocation,
     /// Who asks responders of what the lists say nothing fresh about.
     pub responders: Option<Arc<OcspCache>>,
+    /// By whose rules certificates have to be, with the files (PEM) of those who issue them;
+    /// none, if any will do that chains to an authority.
+    pub profiles: Vec<(Scheme, PathBuf)>,
 }
 
 /// Looks at the files again and again. Blocks while it reads.
@@ -141,6 +144,10 @@ impl TlsFiles {
         for file in each(&clients.lists)? {
             of(&file, fs::read(&file).map_err(InvalidTls::from).and_then(|bytes| trust.add_lists(&bytes)))?;
         }
+        for (scheme, file) in &clients.profiles {
+            let unusable = |_: InvalidCertificate| InvalidTls::Unusable("authority");
+            trust.add_profile(of(file, TrustProfile::new(*scheme, &text(file)?).map_err(unusable))?);
+        }
         Ok(Some(match &clients.responders {
             Some(responders) => trust.asking(Arc::clone(responders)),
             None => trust,
@@ -159,6 +166,7 @@ impl TlsFiles {
                 paths.extend(each(paths_of).unwrap_or_default());
                 paths.extend(paths_of.iter().cloned());
             }
+            paths.extend(clients.profiles.iter().map(|(_, file)| file.clone()));
         }
         paths.into_iter().map(|path| (path.clone(), stamp(&path))).collect()
     }

@@ -27,12 +27,9 @@ pub(crate) fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
         KeysCommand::AddPkcs11 { module, token, key, pin_file, change } => {
             // What is written down holds wherever a gateway is started.
             let place = Place { module: absolute(&module)?, token, key };
-            let source = Source::Token { place, pin_file: absolute(&pin_file)? };
-            let done = open(&change.data_dir, Purpose::IdTokens)?.add_token(
-                source,
-                plan(&change),
-                SystemClock.now(),
-            )?;
+            let (plan, now) = (plan(&change), SystemClock.now());
+            let store = open(&change.data_dir, Purpose::IdTokens)?;
+            let done = store.add_token(place, absolute(&pin_file)?, plan, now)?;
             tell(&done, change.json)
         }
     }

@@ -17,6 +17,8 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         issuer: args.issuer.clone(),
         clients: args.clients.clone(),
         trust_ca: args.trust_ca.clone(),
+        server: args.edge.server.clone().into(),
+        trust_profiles: args.edge.trust_profiles.all(),
         revocation: args.revocation.into(),
         revocation_lists: args.crl.clone(),
         ocsp_hosts: args.ocsp_host.clone(),

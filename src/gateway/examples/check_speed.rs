@@ -30,7 +30,12 @@ async fn main() -> anyhow::Result<()> {
     let token = tpp.own_token("accounts").await?;
     let fields = Certificate::from_pem(&access.pki.fintech.certificate_pem)?;
     let thumbprint = fields.thumbprint;
-    let shown = PeerCertificate { thumbprint, fields: Arc::new(fields), trust: Trust::Trusted };
+    let shown = PeerCertificate {
+        thumbprint,
+        fields: Arc::new(fields),
+        trust: Trust::Trusted,
+        unfit: Arc::default(),
+    };
     let peer = PeerIdentity { address: "127.0.0.1:1".parse()?, certificate: Some(shown) };
     let request = Request::get("/v1/accounts")
         .header("authorization", format!("Bearer {}", token.expose_secret()))

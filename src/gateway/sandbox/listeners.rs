@@ -1,19 +1,20 @@
 //! Where the sandbox listens: the pages, and the API with client certificates.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use crypto::SigningKey;
 use edge::{
     ClientFiles, EdgeConfig, Filter, HttpOcsp, Listener, ListenerConfig, OcspCache, ServerKey, ServerTls,
     TlsFiles, TlsWatch,
 };
 use tokio::task::JoinHandle;
 
-use super::{API, EdgeState, PAGES, SandboxOptions, address, port_hint};
+use super::{API, EdgeState, KeyPlace, PAGES, SandboxOptions, ServerFiles, address, port_hint};
 use crate::filter::GatewayFilter;
-use crate::read;
+use crate::{keys, read};
 
 /// Bound sockets, and the files that their TLS comes from.
 pub(super) struct Listeners {
@@ -35,9 +36,11 @@ impl Listeners {
             lists: options.revocation_lists.clone(),
             revocation: options.revocation,
             responders: responders(options),
+            profiles: options.trust_profiles.clone(),
         };
-        let pages = watch(pki, None)?;
-        let api = watch(pki, Some(clients))?;
+        let identity = identity(&options.server, pki)?;
+        let pages = TlsWatch::open(identity.clone())?;
+        let api = TlsWatch::open(TlsFiles { clients: Some(clients), ..identity })?;
         Ok(Self {
             pages: bind(options, PAGES, pages.tls(), edge).await?,
             api: bind(options, API, api.tls(), edge).await?,
@@ -66,10 +69,23 @@ impl WatchedTls {
     }
 }
 
-fn watch(pki: &Path, clients: Option<ClientFiles>) -> anyhow::Result<TlsWatch> {
-    let file = |name: &str| -> PathBuf { pki.join(name) };
-    let key = ServerKey::File(file("server.key"));
-    Ok(TlsWatch::open(TlsFiles { certificate: file("server.pem"), key, staple: None, clients })?)
+/// What a port shows, without clients.
+fn identity(server: &ServerFiles, pki: &Path) -> anyhow::Result<TlsFiles> {
+    let (certificate, key) = match &server.certificate {
+        None => (pki.join("server.pem"), ServerKey::File(pki.join("server.key"))),
+        Some((certificate, place)) => (certificate.clone(), held(place)?),
+    };
+    Ok(TlsFiles { certificate, key, staple: server.ocsp_response.clone(), clients: None })
+}
+
+fn held(place: &KeyPlace) -> anyhow::Result<ServerKey> {
+    Ok(match place {
+        KeyPlace::File(file) => ServerKey::File(file.clone()),
+        KeyPlace::Token { place, pin_file } => {
+            let key = keys::open_on_token(place, pin_file)?;
+            ServerKey::Held(Arc::new(SigningKey::on_token(key, "server")))
+        }
+    })
 }
 
 /// Who asks responders, if any may be asked.

@@ -4,12 +4,37 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crypto::Scheme;
+use crypto::pkcs11::Place;
 use domain::{Clock, Entropy, ShiftedClock, SystemEntropy};
 use edge::Revocation;
 use ipnet::IpNet;
 
 use super::{BlockFeed, LimitsFrom};
 use crate::filter::{FilterFiles, FilterMode};
+
+/// What both ports show of themselves.
+#[derive(Clone, Debug, Default)]
+pub struct ServerFiles {
+    /// The certificate with its chain (PEM), and its key, if not the sandbox's own.
+    pub certificate: Option<(PathBuf, KeyPlace)>,
+    /// What the authority says of the certificate: an OCSP response, DER.
+    pub ocsp_response: Option<PathBuf>,
+}
+
+/// Where the key of a server certificate is.
+#[derive(Clone, Debug)]
+pub enum KeyPlace {
+    /// A file, PEM.
+    File(PathBuf),
+    /// A PKCS#11 token.
+    Token {
+        /// Which key of which token.
+        place: Place,
+        /// The file that holds the token's PIN.
+        pin_file: PathBuf,
+    },
+}
 
 /// How a sandbox runs.
 pub struct SandboxOptions {
@@ -29,6 +54,10 @@ pub struct SandboxOptions {
     pub clients: Option<PathBuf>,
     /// Further CAs of client certificates, PEM.
     pub trust_ca: Vec<PathBuf>,
+    /// What both ports show, if not the sandbox's own certificate.
+    pub server: ServerFiles,
+    /// By whose rules client certificates have to be: the files (PEM) of those who issue them.
+    pub trust_profiles: Vec<(Scheme, PathBuf)>,
     /// What is asked of the revocation of client certificates.
     pub revocation: Revocation,
     /// Revocation lists: files and folders, PEM or DER.
@@ -94,6 +123,8 @@ impl SandboxOptions {
             issuer: None,
             clients: None,
             trust_ca: Vec::new(),
+            server: ServerFiles::default(),
+            trust_profiles: Vec::new(),
             revocation: Revocation::Off,
             revocation_lists: Vec::new(),
             ocsp_hosts: Vec::new(),

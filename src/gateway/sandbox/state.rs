@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use domain::{Entropy, Timestamp};
@@ -13,8 +14,26 @@ use crate::private_file;
 /// The folder with all state of a sandbox, held by this process alone.
 pub(super) struct DataDir {
     path: PathBuf,
+    /// Nothing was there before, and the state that is made is not whole.
+    unfinished: AtomicBool,
     /// Locked for as long as the sandbox runs.
     _lock: fs::File,
+}
+
+/// A start that fails leaves nothing that would be in the next one's way.
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        if !self.unfinished.load(Ordering::Relaxed) {
+            return;
+        }
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            if let Err(error) = removed {
+                tracing::warn!(error = %error, "{} was left over", path.display());
+            }
+        }
+    }
 }
 
 /// Written last: a folder with contents but without it is half-written.
@@ -50,8 +69,8 @@ impl DataDir {
         let mark = path.join(MARK);
         let others =
             |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.file_name() != LOCK);
-        match fs::read_to_string(&mark) {
-            Ok(text) if text == VERSION => {}
+        let unfinished = match fs::read_to_string(&mark) {
+            Ok(text) if text == VERSION => false,
             Ok(_) => bail!(
                 "{} was written by another version: remove the folder, or choose another with --data-dir",
                 path.display()
@@ -62,9 +81,10 @@ impl DataDir {
             ),
             Err(_) => {
                 fs::set_permissions(path, fs::Permissions::from_mode(0o700)).with_context(unwritable)?;
+                true
             }
-        }
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        };
+        Ok(Self { path: path.to_owned(), unfinished: unfinished.into(), _lock: lock })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -77,6 +97,7 @@ impl DataDir {
         if !mark.exists() {
             private_file::write(&mark, VERSION)?;
         }
+        self.unfinished.store(false, Ordering::Relaxed);
         Ok(())
     }
 }

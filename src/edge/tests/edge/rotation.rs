@@ -60,6 +60,7 @@ impl Folder {
                 lists: vec![self.path("lists")],
                 revocation,
                 responders: None,
+                profiles: Vec::new(),
             }),
         }
     }

@@ -19,7 +19,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// A first port of sixteen that are free now.
-fn free_ports() -> String {
+pub fn free_ports() -> String {
     for base in (20_000..60_000_u16).step_by(16) {
         let offset = u16::try_from(std::process::id() % 500).unwrap() * 16;
         let base = 20_000 + (base - 20_000 + offset) % 40_000;
@@ -105,6 +105,10 @@ fn a_taken_port_says_what_to_do() {
     let said = text(&output.stderr);
     assert!(said.contains(&taken.local_addr().unwrap().port().to_string()), "{said}");
     assert!(said.contains("--port-base") && said.trim().lines().count() == 1, "{said}");
+    // Nothing of it is in the way of the next start.
+    drop(taken);
+    let again = demo(folder.path(), &[]);
+    assert!(again.status.success(), "{}", text(&again.stderr));
 }
 
 /// A folder that cannot be written, is of something else, or is half-written.

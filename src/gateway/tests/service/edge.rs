@@ -25,6 +25,16 @@ use tokio_util::sync::CancellationToken;
 
 /// A TLS connection that sends what a well-behaved client would not.
 async fn raw(port: u16, root: &str, shown: Option<&Issued>, alpn: &[&str]) -> TlsStream<TcpStream> {
+    connected(&connector(root, shown, alpn), port).await
+}
+
+pub async fn connected(connector: &TlsConnector, port: u16) -> TlsStream<TcpStream> {
+    let stream = TcpStream::connect(("localhost", port)).await.unwrap();
+    connector.connect(ServerName::try_from("localhost").unwrap(), stream).await.unwrap()
+}
+
+/// What makes such connections.
+pub fn connector(root: &str, shown: Option<&Issued>, alpn: &[&str]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(root.as_bytes()) {
         roots.add(certificate.unwrap()).unwrap();
@@ -41,9 +51,7 @@ async fn raw(port: u16, root: &str, shown: Option<&Issued>, alpn: &[&str]) -> Tl
         None => config.with_no_client_auth(),
     };
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let stream = TcpStream::connect(("localhost", port)).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    TlsConnector::from(Arc::new(config))
 }
 
 /// What comes back until the peer closes; at most ten seconds.
@@ -63,7 +71,7 @@ async fn said(gw: &TestGateway, request: &str) -> String {
     rest(&mut stream).await
 }
 
-fn port_of(origin: &str) -> u16 {
+pub fn port_of(origin: &str) -> u16 {
     url::Url::parse(origin).unwrap().port().unwrap()
 }
 
@@ -435,4 +443,35 @@ async fn a_panic_or_a_hanging_handler_is_a_problem_document() {
     assert!(answer.header("retry-after").is_some());
     assert_eq!(small.get(None, "/").await.status, 200);
     small.stop().await;
+}
+
+/// No origin is allowed to read anything with a script: whatever is asked, also by a preflight, and
+/// by origins that look like ours, no answer allows one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_other_origin_is_allowed_to_read_an_answer() {
+    let gw = TestGateway::start().await;
+    let access = gw.sandbox.access();
+    let tpp = gw.tpp().await;
+    let document: serde_json::Value =
+        serde_json::from_str(include_str!("../../../../openapi/consentry.json")).unwrap();
+    let mut paths: Vec<String> = document["paths"].as_object().unwrap().keys().cloned().collect();
+    paths.extend(["/oauth/token", "/oauth/par", "/oauth/revoke", "/oauth/register"].map(str::to_owned));
+    let pages = ["/.well-known/openid-configuration", "/.well-known/jwks.json", "/oauth/authorize", "/me"];
+    let urls = paths.iter().map(|path| format!("{}{}", access.api, path.replace(['{', '}'], "")));
+    let urls = urls.chain(pages.iter().map(|path| format!("{}{path}", access.issuer)));
+    let mut asked = 0;
+    for url in urls {
+        let alike = format!("{}.evil.example", access.issuer);
+        for origin in ["https://evil.example", "null", alike.as_str(), access.issuer.as_str()] {
+            for method in [Method::OPTIONS, Method::GET] {
+                let headers = [("origin", origin), ("access-control-request-method", "GET")];
+                let answer = tpp.http.send(method, &url, &headers, "").await.unwrap();
+                let allows = |name: &http::HeaderName| name.as_str().starts_with("access-control-");
+                assert!(!answer.headers.keys().any(allows), "{url} {origin}: {:?}", answer.headers);
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 300, "{asked}");
+    gw.sandbox.stop().await;
 }

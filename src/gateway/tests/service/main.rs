@@ -10,7 +10,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../../../crypto/tests/softhsm/mod.rs"]
+mod softhsm;
+
+mod certificates;
 mod cli;
+mod core_rule_set;
 mod edge;
 mod filter;
 mod filter_rules;
@@ -21,3 +26,4 @@ mod openapi;
 mod revocation;
 mod sandbox_drive;
 mod sandbox_options;
+mod server_identity;
