@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use regex::bytes::Regex;
+
 use crate::byteset::ByteSet;
 use crate::chains::{ChainId, Chains};
 use crate::exclusions::Excluded;
@@ -53,6 +55,7 @@ pub(crate) enum Test {
     UrlEncoding,
     Utf8,
     Address(Vec<Network>),
+    Card(Regex),
     Always,
     Never,
 }
@@ -377,6 +380,7 @@ impl<'d> Compiler<'d> {
             OperatorKind::ValidateByteRange(allowed) => Test::ByteRange(*allowed),
             OperatorKind::ValidateUrlEncoding => Test::UrlEncoding,
             OperatorKind::ValidateUtf8Encoding => Test::Utf8,
+            OperatorKind::VerifyCc(pattern) => Test::Card(self.compiled(rule, place, pattern)?.regex),
             OperatorKind::IpMatch(networks) => Test::Address(networks.clone()),
             OperatorKind::UnconditionalMatch => Test::Always,
             OperatorKind::NoMatch => Test::Never,
@@ -388,13 +392,15 @@ impl<'d> Compiler<'d> {
         if let Some(known) = self.known.get(&key) {
             return Ok(*known);
         }
-        match (Pattern::compile(written), self.patterns) {
-            (Ok(pattern), _) => Ok(self.signature(key, Declared::pattern(pattern))),
-            (Err(why), Patterns::Refuse) => {
-                Err(Failure::Load(LoadError::Pattern { place: place.clone(), rule, why }))
-            }
-            (Err(why), Patterns::LeaveOut) => Err(Failure::LeftOut(LeftOut(why))),
-        }
+        let pattern = self.compiled(rule, place, written)?;
+        Ok(self.signature(key, Declared::pattern(pattern)))
+    }
+
+    fn compiled(&self, rule: u64, place: &Place, written: &str) -> Result<Pattern, Failure> {
+        Pattern::compile(written).map_err(|why| match self.patterns {
+            Patterns::Refuse => Failure::Load(LoadError::Pattern { place: place.clone(), rule, why }),
+            Patterns::LeaveOut => Failure::LeftOut(LeftOut(why)),
+        })
     }
 
     fn phrases(&mut self, place: &Place, phrases: &[String]) -> Result<SignatureId, LoadError> {

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use regex::bytes::Regex;
+
 use crate::compile::{NumberTest, Test, TextTest};
 use crate::request::Variables;
 use crate::signatures::{Signature, SignatureId};
@@ -60,6 +62,7 @@ impl Evaluation<'_, '_> {
                 let address = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse::<IpAddr>().ok());
                 address.is_some_and(|address| networks.iter().any(|network| network.contains(address)))
             }
+            Test::Card(numbers) => has_card(numbers, &bytes),
             Test::Always => true,
             Test::Never | Test::Signature(_) => false,
         };
@@ -160,6 +163,28 @@ fn badly_encoded(text: &[u8]) -> bool {
     text.split(|byte| *byte == b'%')
         .skip(1)
         .any(|after| !after.get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
+}
+
+/// Whether one of the places that look like a card's number is one.
+fn has_card(numbers: &Regex, text: &[u8]) -> bool {
+    let mut from = 0;
+    while let Some(found) = numbers.find_at(text, from) {
+        if luhn(found.as_bytes()) {
+            return true;
+        }
+        from = found.start() + 1;
+    }
+    false
+}
+
+/// ISO/IEC 7812-1 annex B, of the digits in a text.
+fn luhn(text: &[u8]) -> bool {
+    let digits = text.iter().rev().filter(|byte| byte.is_ascii_digit()).map(|byte| u32::from(byte - b'0'));
+    let weighed = digits.enumerate().map(|(place, digit)| match (place % 2, digit * 2) {
+        (0, _) => digit,
+        (_, doubled) => doubled / 10 + doubled % 10,
+    });
+    weighed.sum::<u32>() % 10 == 0
 }
 
 #[cfg(test)]

@@ -300,5 +300,6 @@ const OVERRIDES: u64 = 9_100_999;
 /// Our rules; the first file is the one that reads bodies.
 const OWN: &[(&str, &str)] = &[
     ("engine.conf", include_str!("../../policies/waf/engine.conf")),
+    ("cards.conf", include_str!("../../policies/waf/cards.conf")),
     ("json.conf", include_str!("../../policies/waf/json.conf")),
 ];

@@ -71,7 +71,7 @@ fn main() -> Result<(), Failure> {
     }
     let dear = DEAR.repeat(64);
     for (name, length, texts) in
-        [("long dear texts", 4_000, 64), ("short dear texts", 120, 630), ("middling dear texts", 900, 280)]
+        [("long dear texts", 4_000, 64), ("short dear texts", 90, 2_500), ("middling dear texts", 900, 280)]
     {
         if !name.contains(&chosen) {
             continue;

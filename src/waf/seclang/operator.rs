@@ -54,6 +54,8 @@ pub enum OperatorKind {
     ValidateUrlEncoding,
     /// The value is not UTF-8.
     ValidateUtf8Encoding,
+    /// What this pattern finds has the check digit of a card's number (ISO/IEC 7812-1, Luhn).
+    VerifyCc(String),
     /// The address is in one of these networks.
     IpMatch(Vec<Network>),
     /// Always.
@@ -124,6 +126,7 @@ fn kind(place: &Place, name: &str, argument: &str) -> Result<OperatorKind, LoadE
         "validatebyterange" => OperatorKind::ValidateByteRange(byte_range(place, argument)?),
         "validateurlencoding" => OperatorKind::ValidateUrlEncoding,
         "validateutf8encoding" => OperatorKind::ValidateUtf8Encoding,
+        "verifycc" => OperatorKind::VerifyCc(argument.to_owned()),
         "ipmatch" => OperatorKind::IpMatch(networks(place, argument)?),
         "unconditionalmatch" => OperatorKind::UnconditionalMatch,
         "nomatch" => OperatorKind::NoMatch,

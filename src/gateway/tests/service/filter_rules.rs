@@ -38,7 +38,7 @@ async fn ordered(tpp: &Tpp, token: &SecretString, text: &str) -> Answer {
 fn rules_in(folder: &Path) -> PathBuf {
     let rules = folder.join("rules");
     fs::create_dir_all(rules.join("tests")).unwrap();
-    for name in ["engine.conf", "json.conf", "tests/json.yaml"] {
+    for name in ["engine.conf", "cards.conf", "json.conf", "tests/cards.yaml", "tests/json.yaml"] {
         fs::copy(Path::new(RULES).join(name), rules.join(name)).unwrap();
     }
     rules

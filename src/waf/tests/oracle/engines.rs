@@ -96,7 +96,7 @@ fn theirs(settings: &Settings, core_rule_set: Option<&Path>) -> Rules {
         .unwrap();
     let own = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies/waf"));
     let Some(folder) = core_rule_set else {
-        add(&mut rules, &[own.join("engine.conf"), own.join("json.conf")]);
+        add(&mut rules, &["engine.conf", "cards.conf", "json.conf"].map(|name| own.join(name)));
         return rules;
     };
     add(&mut rules, &[folder.join("crs-setup.conf.example")]);
