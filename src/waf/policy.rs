@@ -95,8 +95,15 @@ fn judge(tests: &Tests, rules: &RuleSet, report: &mut Report) {
 }
 
 /// A text that begins with a brace is a body, one with a question mark a query;
-/// any other is the one text of a body.
+/// any other is the one text of a body. Lines such as `@name: value` before it are headers.
 fn inspect(text: &str, rules: &RuleSet) -> Result<Verdict, OverBudget> {
+    let mut headers = vec![("content-type", b"application/json".as_slice())];
+    let mut text = text;
+    while let Some((name, rest)) = text.strip_prefix('@').and_then(|line| line.split_once(": ")) {
+        let (value, next) = rest.split_once('\n').unwrap_or((rest, "{}"));
+        headers.push((name, value.as_bytes()));
+        text = next;
+    }
     let (target, body) = match text.chars().next() {
         Some('{') if serde_json::from_str::<serde_json::Value>(text).is_ok() => {
             ("/".to_owned(), text.to_owned())
@@ -108,7 +115,7 @@ fn inspect(text: &str, rules: &RuleSet) -> Result<Verdict, OverBudget> {
         method: "POST",
         target: &target,
         protocol: "HTTP/1.1",
-        headers: &[("content-type", b"application/json")],
+        headers: &headers,
         body: body.as_bytes(),
         peer: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     };

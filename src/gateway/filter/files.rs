@@ -108,12 +108,13 @@ impl InForce {
         }
         let settings = policy.settings(today)?;
         let (rules, report) = RuleSet::load(&files.sources()?, &settings)?;
-        tell_of(&report);
+        let released = files.crs.is_some();
+        tell_of(&report, released);
         let exclusions = settings.exclusions.into_iter().filter(|exclusion| exclusion.holds_on(today));
         let elsewhere = Route { exclusions: exclusions.collect(), ..Route::default() };
-        let routes = operations
-            .into_iter()
-            .map(|(operation, of)| Ok((operation, Route::of(of, &rules, &elsewhere.exclusions, today)?)));
+        let routes = operations.into_iter().map(|(operation, of)| {
+            Ok((operation, Route::of(of, &rules, &elsewhere.exclusions, today, released)?))
+        });
         let routes = routes.collect::<anyhow::Result<_>>()?;
         let until = policy.ends().filter(|end| today <= *end).min();
         let (number, took) = (report.phase_1.saturating_add(report.phase_2), begun.elapsed());
@@ -136,11 +137,13 @@ impl Route {
         rules: &RuleSet,
         everywhere: &[RuleExclusion],
         today: Date,
+        released: bool,
     ) -> anyhow::Result<Self> {
         let (holding, expired): (Vec<_>, Vec<_>) =
             of.exclusions.into_iter().partition(|exclusion| exclusion.holds_on(today));
         expired.iter().for_each(tell_of_expired);
-        holding.iter().filter(|exclusion| !rules.names(exclusion, None)).for_each(tell_of_idle);
+        let idle = holding.iter().filter(|exclusion| !rules.names(exclusion, None));
+        idle.for_each(|exclusion| tell_of_idle(exclusion, released));
         let exempt = rules.exemptions(&holding)?;
         Ok(Self { mode: of.mode, exempt, exclusions: [everywhere, &holding].concat() })
     }
@@ -159,9 +162,9 @@ fn tried(folder: &Path, policy: &FilterPolicy, today: Date) -> anyhow::Result<()
     Ok(())
 }
 
-fn tell_of(report: &LoadReport) {
+fn tell_of(report: &LoadReport, released: bool) {
     report.expired.iter().for_each(tell_of_expired);
-    report.idle.iter().for_each(tell_of_idle);
+    report.idle.iter().for_each(|exclusion| tell_of_idle(exclusion, released));
 }
 
 fn tell_of_expired(exclusion: &RuleExclusion) {
@@ -169,8 +172,12 @@ fn tell_of_expired(exclusion: &RuleExclusion) {
     tracing::warn!(waf.exclusion = rules, owner, %expires, "{}", expired(exclusion));
 }
 
-fn tell_of_idle(exclusion: &RuleExclusion) {
+fn tell_of_idle(exclusion: &RuleExclusion, released: bool) {
     let RuleExclusion { rules, owner, .. } = exclusion;
+    // Rules of the Core Rule Set are not there where it is not: nothing to tell of.
+    if !released && !rules.starts_with("9100") {
+        return;
+    }
     tracing::warn!(
         waf.exclusion = rules,
         owner,
