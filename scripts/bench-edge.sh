@@ -18,8 +18,8 @@ die() { printf 'make bench-edge: %s\n' "$*" >&2; exit 1; }
 command -v nginx >/dev/null || die "missing: nginx (apt-get install nginx-light libnginx-mod-http-modsecurity)"
 modules=${NGINX_MODULES:-/usr/lib/nginx/modules}
 ulimit -n 20000 2>/dev/null || true
-cargo build --release --locked --quiet -p consentry
-cargo build --release --locked --quiet -p consentry --example edge_load
+# In one go: apart they would be built with other features each.
+cargo build --release --locked --quiet -p consentry --bins --example edge_load
 release="${CARGO_TARGET_DIR:-target}/release"
 load="$release/examples/edge_load"
 

@@ -13,8 +13,8 @@ die() { printf 'make siege: %s\n' "$*" >&2; exit 1; }
 
 # A socket of each attacker, at both ends.
 ulimit -n 20000 2>/dev/null || [ "$(ulimit -n)" -ge 12000 ] || die "12,000 open files are needed (ulimit -n)"
-cargo build --release --locked --quiet -p consentry
-cargo build --release --locked --quiet -p consentry --example edge_load
+# In one go: apart they would be built with other features each.
+cargo build --release --locked --quiet -p consentry --bins --example edge_load
 release="${CARGO_TARGET_DIR:-target}/release"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{Operation, Parameter};
 use utoipa::openapi::schema::{ArrayItems, SchemaType, Type};
 use utoipa::openapi::{Components, Object, OpenApi, RefOr, Schema, SchemaFormat};
@@ -21,6 +22,8 @@ enum Form {
 
 const CODE: Form = Form::Pattern("^[A-Z][A-Z0-9_]{0,39}$");
 const PAYMENT: Form = Form::Pattern("^pay_[a-z]{2,4}_[0-9a-f]{32}$");
+/// What travels to the creditor in the characters of SEPA, of which attacks can be made, too.
+const REFERENCE: &str = "^[A-Za-z0-9/?:().,'+ -]{1,35}$";
 const WORDS: Form = Form::Pattern("^[A-Za-z0-9_.,*-]{1,400}$");
 
 /// Names and their forms, in bodies and parameters.
@@ -41,7 +44,7 @@ const NAMES: [(&str, Form); 39] = [
     ("context", CODE),
     ("country", Form::Pattern("^[A-Za-z]{2}$")),
     ("cursor", Form::Pattern("^[A-Za-z0-9_.-]{1,2000}$")),
-    ("end_to_end_id", Form::Pattern("^[A-Za-z0-9/?:().,'+ -]{1,35}$")),
+    ("end_to_end_id", Form::Pattern(REFERENCE)),
     ("event_id", Form::Pattern("^evt_[a-z]{2,4}_[0-9a-f]{32}$")),
     ("events", WORDS),
     ("execution_rule", CODE),
@@ -96,7 +99,10 @@ fn parameter(parameter: &mut Parameter) {
 fn members(schema: &mut RefOr<Schema>) {
     match schema {
         RefOr::T(Schema::Object(object)) => {
-            object.properties.iter_mut().for_each(|(name, member)| named(name, member));
+            for (name, member) in &mut object.properties {
+                named(name, member);
+                free(member);
+            }
         }
         RefOr::T(Schema::OneOf(some)) => some.items.iter_mut().for_each(members),
         RefOr::T(Schema::AllOf(all)) => all.items.iter_mut().for_each(members),
@@ -119,6 +125,16 @@ fn named(name: &str, schema: &mut RefOr<Schema>) {
             }
         }
         RefOr::Ref(_) | RefOr::T(_) => {}
+    }
+}
+
+/// Says of a text that its pattern does not make it harmless.
+fn free(schema: &mut RefOr<Schema>) {
+    if let RefOr::T(Schema::Object(object)) = schema
+        && object.pattern.as_deref() == Some(REFERENCE)
+    {
+        let class = Extensions::builder().add("x-waf-class", "text").build();
+        object.extensions.get_or_insert_default().merge(class);
     }
 }
 

@@ -96,12 +96,20 @@ async fn handshake(
     until: Instant,
 ) -> Result<Box<TlsStream<TcpStream>>, Closed> {
     let acceptor = TlsAcceptor::from(Arc::clone(&shared.tls.load().config));
-    match timeout_at(until, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(error)) => {
+    let accept = async move { acceptor.accept(stream).await.map(Box::new) };
+    let accept = async {
+        match &shared.config.lobby {
+            Some(lobby) => lobby.run(accept).await,
+            None => Some(accept.await),
+        }
+    };
+    match timeout_at(until, accept).await {
+        Ok(Some(Ok(stream))) => Ok(stream),
+        Ok(Some(Err(error))) => {
             tracing::debug!(error = %error, "A TLS handshake failed");
             Err(Closed::HandshakeFailed)
         }
+        Ok(None) => Err(Closed::HandshakeFailed),
         Err(_) => Err(Closed::HandshakeTimeout),
     }
 }

@@ -2,7 +2,8 @@
 //! most, so that everybody else is answered as on any other day.
 //!
 //! What is measured is how late a task runs that has nothing to do: everything else in the
-//! process is as late. While that is too long, shares shrink, round by round; while it is
+//! process is as late. Handshakes are made on threads that give way ([`Lobby`]), and how late it
+//! is there says how many of them may come. While that is too long, shares shrink, round by round; while it is
 //! not, they grow back. Who shows a certificate that we trust has a share of its own; all
 //! others have one together, since an attacker has as many addresses as it wants. So it is
 //! with handshakes, before which nobody is known: addresses that known clients came from
@@ -19,12 +20,15 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::Lobby;
 use crate::places::subscriber;
 
 /// Time between two looks at how late it is.
 const BEAT: Duration = Duration::from_millis(10);
 /// Length of a round: the later it is, the fewer looks fit in.
 const ROUND: Duration = Duration::from_millis(100);
+/// Handshakes may wait so many times as long as requests.
+const PATIENCE: u32 = 5;
 /// Shares shrink to this part at the most in one round.
 const STEEPEST: u32 = 8;
 /// What a share is at least, in a round.
@@ -173,39 +177,88 @@ impl Overload {
         Duration::from_micros(self.lag.load(Ordering::Relaxed))
     }
 
-    /// Looks how late it is, until `stop`.
-    pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
-        let mut late = Duration::ZERO;
-        let mut beats = 0;
-        let mut begun = Instant::now();
-        while !stop.is_cancelled() {
-            let due = Instant::now().checked_add(BEAT).unwrap_or_else(Instant::now);
-            tokio::time::sleep_until(due).await;
-            late = late.saturating_add(due.elapsed());
-            beats += 1;
-            if begun.elapsed() >= ROUND {
-                self.judge(late.checked_div(beats).unwrap_or_default());
-                (late, beats, begun) = (Duration::ZERO, 0, Instant::now());
+    /// Looks how late it is, here and where handshakes are made, until `stop`.
+    pub async fn watch(self: Arc<Self>, lobby: Arc<Lobby>, stop: CancellationToken) {
+        let here = async {
+            let mut round = Round::default();
+            while !stop.is_cancelled() {
+                let due = Instant::now().checked_add(BEAT).unwrap_or_else(Instant::now);
+                tokio::time::sleep_until(due).await;
+                if let Some(late) = round.add(due.elapsed()) {
+                    self.judge(late);
+                }
             }
-        }
+        };
+        let there = async {
+            let mut round = Round::default();
+            while !stop.is_cancelled() {
+                tokio::time::sleep(BEAT).await;
+                let asked = Instant::now();
+                // What ends the threads ends this, too.
+                let waited = lobby.run(async move { asked.elapsed() });
+                let Some(Some(waited)) = stop.run_until_cancelled(waited).await else { return };
+                if let Some(late) = round.add(waited) {
+                    self.judge_handshakes(late);
+                }
+            }
+        };
+        tokio::join!(here, there);
     }
 
     /// Ends a round in which it was so late on average.
     fn judge(&self, late: Duration) {
         self.lag.store(u64::try_from(late.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        let bound = Duration::from_millis(self.limiter.load().lag_ms.get().into());
+        let bound = self.bound();
         let most = self.round.iter().map(|entry| *entry.value()).max().unwrap_or(0);
         self.round.clear();
         let was_open = self.strangers.most() == OPEN;
         // Known clients are sent away only once there is nobody else to send away.
-        let alone = self.strangers.most() <= FLOOR && self.arrivals.most() <= FLOOR;
+        let alone = self.strangers.most() <= FLOOR;
         self.clients.judge(most, if alone { late } else { Duration::ZERO }, bound);
-        for share in [&self.strangers, &self.arrivals] {
-            share.judge(share.came.load(Ordering::Relaxed), late, bound);
-        }
+        self.strangers.judge(self.strangers.came.load(Ordering::Relaxed), late, bound);
         if was_open && self.strangers.most() != OPEN {
             tracing::warn!(lag_ms = late.as_millis(), "There is more to do than can be done in time");
         }
+    }
+
+    /// Ends a round in which handshakes waited so long on average.
+    fn judge_handshakes(&self, late: Duration) {
+        let was_open = self.arrivals.most() == OPEN;
+        let bound = self.bound().saturating_mul(PATIENCE);
+        self.arrivals.judge(self.arrivals.came.load(Ordering::Relaxed), late, bound);
+        if was_open && self.arrivals.most() != OPEN {
+            tracing::warn!(
+                lag_ms = late.as_millis(),
+                "More handshakes are asked for than can be made in time"
+            );
+        }
+    }
+
+    fn bound(&self) -> Duration {
+        Duration::from_millis(self.limiter.load().lag_ms.get().into())
+    }
+}
+
+/// What was seen in a round.
+struct Round {
+    late: Duration,
+    beats: u32,
+    begun: Instant,
+}
+
+impl Default for Round {
+    fn default() -> Self {
+        Self { late: Duration::ZERO, beats: 0, begun: Instant::now() }
+    }
+}
+
+impl Round {
+    /// Adds a look; with the one that ends the round, how late it was on average.
+    fn add(&mut self, late: Duration) -> Option<Duration> {
+        self.late = self.late.saturating_add(late);
+        self.beats = self.beats.saturating_add(1);
+        let ended = self.begun.elapsed() >= ROUND;
+        ended.then(|| std::mem::take(self)).and_then(|round| round.late.checked_div(round.beats))
     }
 }
 
@@ -276,9 +329,13 @@ mod tests {
         overload.meet(known);
         let admitted = |address, times: u32| (0..times).filter(|_| overload.admit(address)).count();
         assert_eq!((admitted(other, 100), admitted(known, 1)), (100, 1));
-        overload.judge(LATE);
+        // They may wait longer than requests.
+        overload.judge_handshakes(LATE);
+        assert_eq!((admitted(other, 100), admitted(known, 1)), (100, 1));
+        overload.judge_handshakes(LATE * PATIENCE);
         assert_eq!((admitted(other, 100), admitted(known, 100)), (50, 100));
         overload.judge(LATE);
+        assert_eq!(admitted(known, 100), 100);
     }
 
     #[test]

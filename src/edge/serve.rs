@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::connection;
 use crate::places::Places;
-use crate::{BlockList, EdgeCounters, Overload, ServerTls};
+use crate::{BlockList, EdgeCounters, Lobby, Overload, ServerTls};
 
 /// Bounds of a listener.
 #[derive(Clone, Debug)]
@@ -53,6 +53,8 @@ pub struct ListenerConfig {
     pub proxies: Vec<IpNet>,
     /// Counts handshakes by address, if anything does.
     pub limiter: Option<Arc<Limiter>>,
+    /// Where handshakes are made, if not on the threads that answer.
+    pub lobby: Option<Arc<Lobby>>,
     /// Lets no more handshakes in than can be made in time, if anything does.
     pub overload: Option<Arc<Overload>>,
     /// Who is not let in, if anybody is kept out.
@@ -77,6 +79,7 @@ impl Default for ListenerConfig {
             max_head: 32 * 1024,
             proxies: Vec::new(),
             limiter: None,
+            lobby: None,
             overload: None,
             blocked: None,
             counters: Arc::default(),

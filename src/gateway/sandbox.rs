@@ -115,7 +115,7 @@ impl Sandbox {
         let signing = Watch::open(keys.signing, Arc::clone(&options.clock))?;
         let webhook_keys = Watch::open(keys.webhook, Arc::clone(&options.clock))?;
         let limits = LimitsFile::open(&options.limits)?;
-        let edge_state = EdgeState::of(limits.limiter(), Arc::clone(&options.clock));
+        let edge_state = EdgeState::of(limits.limiter(), Arc::clone(&options.clock))?;
         let limiter = Arc::clone(&edge_state.limiter);
         let pki_folder = data.path().join("pki");
         let Listeners { pages, api, tls } = Listeners::open(&options, &pki_folder, &edge_state).await?;
@@ -224,7 +224,8 @@ impl Sandbox {
         tasks.spawn(watch(webhook_keys, Watch::look, |()| {}, stop.clone()));
         tasks.spawn(watch(tls.clone(), WatchedTls::look, |()| {}, stop.clone()));
         tasks.spawn(watch(limits.clone(), LimitsFile::look, |()| {}, stop.clone()));
-        tasks.spawn(Arc::clone(&edge_state.overload).watch(stop.clone()));
+        let lobby = Arc::clone(&edge_state.lobby);
+        tasks.spawn(Arc::clone(&edge_state.overload).watch(lobby, stop.clone()));
         let (list, upstream) = (Arc::clone(&edge_state.blocked), Client::new(&pki.root, None)?);
         tasks.spawn(options.block_feed.clone().tell(list, upstream, stop.clone()));
         if let Some(pool) = pool {

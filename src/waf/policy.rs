@@ -95,16 +95,22 @@ fn judge(tests: &Tests, rules: &RuleSet, report: &mut Report) {
 }
 
 /// A text that begins with a brace is a body, one with a question mark a query;
-/// any other is the one text of a body. Lines such as `@name: value` before it are headers.
+/// any other is the one text of a body. Lines such as `@name: value` before it are headers;
+/// with a content type among them it is the body as it stands.
 fn inspect(text: &str, rules: &RuleSet) -> Result<Verdict, OverBudget> {
-    let mut headers = vec![("content-type", b"application/json".as_slice())];
+    let mut headers = Vec::new();
     let mut text = text;
     while let Some((name, rest)) = text.strip_prefix('@').and_then(|line| line.split_once(": ")) {
         let (value, next) = rest.split_once('\n').unwrap_or((rest, "{}"));
         headers.push((name, value.as_bytes()));
         text = next;
     }
+    let stated = headers.iter().any(|(name, _)| *name == "content-type");
+    if !stated {
+        headers.push(("content-type", b"application/json"));
+    }
     let (target, body) = match text.chars().next() {
+        _ if stated => ("/".to_owned(), text.to_owned()),
         Some('{') if serde_json::from_str::<serde_json::Value>(text).is_ok() => {
             ("/".to_owned(), text.to_owned())
         }

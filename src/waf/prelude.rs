@@ -151,7 +151,8 @@ impl Rule {
                 | Test::ByteRange(_)
                 | Test::UrlEncoding
                 | Test::Utf8
-                | Test::Address(_) => false,
+                | Test::Address(_)
+                | Test::Card(_) => false,
                 Test::Always | Test::Never => true,
             };
             let effects = condition.effects.iter().all(|effect| match effect {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use domain::Clock;
-use edge::{BlockList, Closed, EdgeCounters, Evidence, Overload};
+use edge::{BlockList, Closed, EdgeCounters, Evidence, Lobby, Overload};
 use limits::Limiter;
 use serde_json::{Map, Value, json};
 
@@ -14,6 +15,8 @@ pub struct EdgeState {
     pub limiter: Arc<Limiter>,
     /// Connections.
     pub counters: Arc<EdgeCounters>,
+    /// Where handshakes are made.
+    pub lobby: Arc<Lobby>,
     /// How much there is to do.
     pub overload: Arc<Overload>,
     /// Refusals.
@@ -23,10 +26,12 @@ pub struct EdgeState {
 }
 
 impl EdgeState {
-    pub(super) fn of(limiter: Arc<Limiter>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn of(limiter: Arc<Limiter>, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let lobby = Lobby::open().context("threads for handshakes cannot be started")?;
         let overload = Overload::new(Arc::clone(&limiter));
         let blocked = BlockList::new(Arc::clone(&limiter), clock);
-        Self { limiter, counters: Arc::default(), overload, evidence: Arc::default(), blocked }
+        let (counters, evidence) = (Arc::default(), Arc::default());
+        Ok(Self { limiter, counters, lobby, overload, evidence, blocked })
     }
 
     /// All of it, as `/v1/sandbox/edge` shows it.

@@ -105,10 +105,10 @@ async fn bind(
     let address = address(options.port_base, offset);
     let (counters, limiter) = (Arc::clone(&edge.counters), Some(Arc::clone(&edge.limiter)));
     let blocked = Some(Arc::clone(&edge.blocked));
-    let overload = Some(Arc::clone(&edge.overload));
+    let (lobby, overload) = (Some(Arc::clone(&edge.lobby)), Some(Arc::clone(&edge.overload)));
     let proxies = options.proxies.clone();
     let config =
-        ListenerConfig { counters, limiter, blocked, overload, proxies, ..ListenerConfig::default() };
+        ListenerConfig { counters, limiter, blocked, lobby, overload, proxies, ..ListenerConfig::default() };
     // Everybody comes from this machine, most with the one certificate of the demo.
     let most = config.max_connections;
     let config = ListenerConfig { max_per_address: most, max_per_client: most, ..config };

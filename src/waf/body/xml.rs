@@ -42,7 +42,11 @@ impl Document {
                 Event::Text(text) => self.text.extend_from_slice(text.as_bytes()),
                 Event::CData(text) => self.text.extend_from_slice(text.as_bytes()),
                 Event::GeneralRef(reference) => self.reference(&reference)?,
-                Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
+                // What entities it declares is for rules to see, though none is ever expanded.
+                Event::DocType(declared) => {
+                    self.text.extend_from_slice(format!("<!DOCTYPE {}>", &*declared).as_bytes());
+                }
+                Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
                 Event::Eof if depth == 0 && rooted => return Ok(()),
                 Event::Eof => return Err(MALFORMED),
             }

@@ -9,6 +9,8 @@
 
 mod abuse;
 mod bounds;
+#[cfg(target_os = "linux")]
+mod lobby;
 mod ocsp;
 mod openssl;
 mod pkcs11;

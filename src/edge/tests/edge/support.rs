@@ -10,8 +10,8 @@ use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use consentry_edge::{
-    Asked, BlockList, Closed, EdgeConfig, EdgeCounters, Listener, ListenerConfig, Overload, PeerIdentity,
-    Reason, Refusal, ServerTls, protect,
+    Asked, BlockList, Closed, EdgeConfig, EdgeCounters, Listener, ListenerConfig, Lobby, Overload,
+    PeerIdentity, Reason, Refusal, ServerTls, protect,
 };
 use crypto::pki::{Authority, Issued};
 use domain::{Clock, SystemClock, SystemEntropy};
@@ -66,6 +66,7 @@ impl Plan {
             handshake_timeout: SHORT,
             head_timeout: SHORT,
             drain_timeout: Duration::from_secs(5),
+            lobby: Some(Lobby::open().unwrap()),
             ..ListenerConfig::default()
         };
         Self { ca, tls, config, clock: Arc::new(SystemClock), router: greeting() }

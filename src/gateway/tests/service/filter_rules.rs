@@ -79,9 +79,9 @@ async fn the_core_rule_set_runs_beside_our_rules() {
     let made = tpp.post(&own, "/v1/webhook-endpoints", &hook).await.unwrap().expect(201).unwrap();
     let place = format!("/v1/webhook-endpoints/{}", made.text("/id"));
     tpp.delete(&own, &place).await.unwrap().expect(204).unwrap();
-    // 913100 of the Core Rule Set.
+    // 933100 of the Core Rule Set, and of nobody else.
     let url = format!("{}/v1/webhook-endpoints", gw.sandbox.access().api);
-    let headers = [("authorization", bearer(&own)), ("user-agent", "sqlmap/1.8".to_owned())];
+    let headers = [("authorization", bearer(&own)), ("x-note", "<?php echo 1;".to_owned())];
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
     assert_problem(&tpp.http.get(&url, &headers).await.unwrap(), 403, "request.suspicious");
     gw.sandbox.stop().await;

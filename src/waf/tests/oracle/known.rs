@@ -47,6 +47,10 @@ impl Difference<'_> {
         texts.any(|(_, text)| text.contains('\n'))
     }
 
+    fn is_of_type(&self, word: &str) -> bool {
+        self.content_type().contains(word)
+    }
+
     fn is_multipart(&self) -> bool {
         self.content_type().starts_with("multipart/")
     }
@@ -83,7 +87,8 @@ const KNOWN: &[Known] = &[
     (
         "characters that look like ASCII are looked up in a file (unicode.mapping) that they are not given",
         |it| {
-            let places: [&[u8]; 4] = [b"\xe2\x80", b"%e2%80", b"%c2%b4", b"%u20"];
+            let places: [&[u8]; 8] =
+                [b"\xe2\x80", b"%e2%80", b"%c2%b4", b"%u20", b"\xca\xbc", b"%ca%bc", b"\xef\xbc", b"%ef%bc"];
             it.whose == "ours" && places.iter().any(|text| it.holds(text))
         },
     ),
@@ -92,6 +97,13 @@ const KNOWN: &[Known] = &[
     }),
     ("no body is no malformed one", |it| {
         it.whose == "theirs" && it.is_about_the_form() && it.request.body.is_empty()
+    }),
+    ("&colon; is a colon", |it| it.whose == "ours" && it.holds(b"%26colon%3b")),
+    ("what a document type declares is a text to look into, and is never expanded", |it| {
+        it.whose == "ours" && it.is_of_type("xml") && it.holds(b"<!doctype")
+    }),
+    ("numbers that no reader can hold, half a character and what is too deep are no JSON", |it| {
+        it.is_of_type("json") && serde_json::from_slice::<serde_json::Value>(it.request.body).is_err()
     }),
     ("a field of a form may have an empty name", |it| {
         it.whose == "theirs" && it.is_about_the_form() && it.holds(b"name=\"\"")
