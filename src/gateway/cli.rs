@@ -35,7 +35,7 @@ pub struct Cli {
 pub enum Command {
     /// Run everything on this machine: gateway, six model banks, a demo
     /// fintech. Nothing to install or configure, works offline.
-    Sandbox(SandboxArgs),
+    Sandbox(Box<SandboxArgs>),
     /// Run the model banks of a sandbox alone, beside one that was started with
     /// --banks-apart: what they did outlives it.
     ModelBanks(ModelBanksArgs),
@@ -570,7 +570,7 @@ pub struct StoreArgs {
 /// What went wrong, in words for the person at the keyboard.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Sandbox(args) => commands::sandbox::run(args).await,
+        Command::Sandbox(args) => commands::sandbox::run(*args).await,
         Command::ModelBanks(args) => commands::sandbox::run_banks(args).await,
         Command::Banks(args) => commands::banks::run(args.command).await,
         Command::Keys(args) => commands::keys::run(args.command),

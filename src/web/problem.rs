@@ -87,7 +87,7 @@ pub struct Problem {
     pub errors: Vec<ProblemError>,
     /// The nonce to use next, for the header.
     #[serde(skip)]
-    dpop_nonce: Option<String>,
+    dpop_nonce: Option<Box<str>>,
     /// Whether it is the token that is wrong, and a proof was wanted with it.
     #[serde(skip)]
     token_of_dpop: bool,
@@ -126,7 +126,7 @@ impl Problem {
     /// Says which nonce a DPoP proof must carry.
     #[must_use]
     pub fn dpop_nonce(mut self, nonce: String) -> Self {
-        self.dpop_nonce = Some(nonce);
+        self.dpop_nonce = Some(nonce.into());
         self
     }
 

@@ -133,10 +133,9 @@ impl ClientTrust {
         let judged = self.profiles.iter().map(|profile| fields.judge_psd2(profile, &[], now).err());
         // Of several profiles, the one that it misses least says what is wrong.
         let least = judged.map(Option::unwrap_or_default).min_by_key(Vec::len).unwrap_or_default();
-        let trust = match self.trust(leaf, intermediates, now).await {
-            Trust::Trusted | Trust::RevocationUnknown if !least.is_empty() => Trust::Unfit,
-            trust => trust,
-        };
+        let trust = self.trust(leaf, intermediates, now).await;
+        let vouched = matches!(trust, Trust::Trusted | Trust::RevocationUnknown);
+        let trust = if vouched && !least.is_empty() { Trust::Unfit } else { trust };
         Verdict { trust, unfit: least.into() }
     }
 
