@@ -16,12 +16,15 @@ use crate::Closed;
 /// SETTINGS and empty frames cost us more than they cost the peer.
 const UNSERVED: usize = 4 * 1024 * 1024;
 
-/// Requests that a peer may break off before it matters how many it lets end.
-const BROKEN_OFF: u32 = 100;
+/// Requests that a client may break off before it matters how many it lets end.
+const OF_CLIENT: u32 = 100;
+/// The same of a stranger, such as a browser.
+const OF_STRANGER: u32 = 20;
 
 /// What one connection did so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Conduct {
+    tolerated: u32,
     unserved: AtomicUsize,
     requests: AtomicU32,
     broken_off: AtomicU32,
@@ -30,6 +33,18 @@ pub(crate) struct Conduct {
 }
 
 impl Conduct {
+    /// Of a peer that did nothing so far: a client that we know, or a stranger.
+    pub(crate) fn of(is_client: bool) -> Arc<Self> {
+        Arc::new(Self {
+            tolerated: if is_client { OF_CLIENT } else { OF_STRANGER },
+            unserved: AtomicUsize::new(0),
+            requests: AtomicU32::new(0),
+            broken_off: AtomicU32::new(0),
+            verdict: OnceLock::new(),
+            judged: Notify::new(),
+        })
+    }
+
     /// Bytes came. False if they are too many.
     pub(crate) fn read(&self, bytes: usize) -> bool {
         let before = self.unserved.fetch_add(bytes, Ordering::Relaxed);
@@ -59,7 +74,7 @@ impl Conduct {
     fn break_off(&self) {
         let broken_off = self.broken_off.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         // Some clients give up often; one that does nothing else attacks.
-        let most = self.requests.load(Ordering::Relaxed).checked_div(2).unwrap_or(0).max(BROKEN_OFF);
+        let most = self.requests.load(Ordering::Relaxed).checked_div(2).unwrap_or(0).max(self.tolerated);
         if broken_off > most {
             self.end(Closed::Resets);
         }
@@ -145,7 +160,7 @@ mod tests {
 
     #[test]
     fn who_breaks_off_half_of_many_requests_is_sent_away() {
-        let conduct = Arc::new(Conduct::default());
+        let conduct = Conduct::of(true);
         for _ in 0..1_000 {
             conduct.begin().ended();
         }
@@ -161,7 +176,7 @@ mod tests {
 
     #[test]
     fn bytes_of_requests_are_no_flood() {
-        let conduct = Arc::new(Conduct::default());
+        let conduct = Conduct::of(true);
         for _ in 0..100 {
             assert!(conduct.read(UNSERVED));
             conduct.begin().ended();

@@ -84,7 +84,7 @@ async fn serve_or_close(
         }
         None => None,
     };
-    let conduct = Arc::<Conduct>::default();
+    let conduct = Conduct::of(client.is_some());
     let ends = born.checked_add(config.max_age).unwrap_or(born);
     let answering = Answering { shared: Arc::clone(shared), peer, conduct, ends };
     answering.serve(stream).await

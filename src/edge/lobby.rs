@@ -67,7 +67,8 @@ mod tests {
         {
             let there =
                 lobby.run(async { rustix::process::getpriority_process(None).unwrap() }).await.unwrap();
-            assert_eq!(there, rustix::process::getpriority_process(None).unwrap() + GIVES_WAY);
+            let here = rustix::process::getpriority_process(None).unwrap();
+            assert_eq!(there, (here + GIVES_WAY).min(19), "19 is the most");
         }
         let (kept, gone) = tokio::sync::oneshot::channel::<()>();
         let forever = lobby.run(async move {

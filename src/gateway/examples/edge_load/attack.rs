@@ -57,10 +57,13 @@ pub async fn run(site: &Site, attack: Attack, most: u32, time: Duration) -> u64 
     let until = Instant::now() + time;
     let made = Arc::new(AtomicU64::new(0));
     let mut attackers = JoinSet::new();
+    // Two hundred addresses, none of them that of clients who behave, or of another attack: who was
+    // blocked for that one would be kept out of this one.
+    let place = Attack::value_variants().iter().position(|it| *it == attack).unwrap_or(0);
+    let network = u8::try_from(place).unwrap_or(0).saturating_add(1);
     for number in 0..attack.connections(most) {
-        // Two hundred addresses, none of them that of clients who behave.
         let last = u8::try_from(number % 200).unwrap_or(0).saturating_add(2);
-        let site = site.from(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)));
+        let site = site.from(IpAddr::V4(Ipv4Addr::new(127, 0, network, last)));
         let made = Arc::clone(&made);
         attackers.spawn(async move {
             while Instant::now() < until {
