@@ -31,8 +31,9 @@ const ROUND: Duration = Duration::from_millis(100);
 const PATIENCE: u32 = 5;
 /// Shares shrink to this part at the most in one round.
 const STEEPEST: u32 = 8;
-/// What a share is at least, in a round.
+/// What a share is at least, in a round: of all strangers together, and of each client.
 const FLOOR: u32 = 20;
+const FLOOR_OF_CLIENT: u32 = 50;
 /// Everybody may make as many requests as there are.
 const OPEN: u32 = u32::MAX;
 /// When to come back.
@@ -86,8 +87,8 @@ impl Share {
     }
 
     /// Ends a round in which so many came.
-    fn judge(&self, came: u32, late: Duration, bound: Duration) {
-        self.most.store(next(self.most(), came, late, bound), Ordering::Relaxed);
+    fn judge(&self, came: u32, floor: u32, late: Duration, bound: Duration) {
+        self.most.store(next(self.most(), came, floor, late, bound), Ordering::Relaxed);
         self.came.store(0, Ordering::Relaxed);
     }
 }
@@ -214,8 +215,8 @@ impl Overload {
         let was_open = self.strangers.most() == OPEN;
         // Known clients are sent away only once there is nobody else to send away.
         let alone = self.strangers.most() <= FLOOR;
-        self.clients.judge(most, if alone { late } else { Duration::ZERO }, bound);
-        self.strangers.judge(self.strangers.came.load(Ordering::Relaxed), late, bound);
+        self.clients.judge(most, FLOOR_OF_CLIENT, if alone { late } else { Duration::ZERO }, bound);
+        self.strangers.judge(self.strangers.came.load(Ordering::Relaxed), FLOOR, late, bound);
         if was_open && self.strangers.most() != OPEN {
             tracing::warn!(lag_ms = late.as_millis(), "There is more to do than can be done in time");
         }
@@ -225,7 +226,7 @@ impl Overload {
     fn judge_handshakes(&self, late: Duration) {
         let was_open = self.arrivals.most() == OPEN;
         let bound = self.bound().saturating_mul(PATIENCE);
-        self.arrivals.judge(self.arrivals.came.load(Ordering::Relaxed), late, bound);
+        self.arrivals.judge(self.arrivals.came.load(Ordering::Relaxed), FLOOR, late, bound);
         if was_open && self.arrivals.most() != OPEN {
             tracing::warn!(
                 lag_ms = late.as_millis(),
@@ -264,11 +265,11 @@ impl Round {
 
 /// The share of the next round, after one in which so many came: the later it was, the
 /// smaller.
-fn next(share: u32, came: u32, late: Duration, bound: Duration) -> u32 {
+fn next(share: u32, came: u32, floor: u32, late: Duration, bound: Duration) -> u32 {
     if late > bound {
         let times = late.as_millis().checked_div(bound.as_millis()).unwrap_or(u128::MAX);
         let part = u32::try_from(times).unwrap_or(STEEPEST).clamp(2, STEEPEST);
-        return share.min(came).checked_div(part).unwrap_or(FLOOR).max(FLOOR);
+        return share.min(came).checked_div(part).unwrap_or(floor).max(floor);
     }
     if share == OPEN {
         return OPEN;
@@ -315,7 +316,7 @@ mod tests {
         overload.judge(LATE);
         assert_eq!(round(), (20, 100, 10));
         (0..9).for_each(|_| overload.judge(LATE));
-        assert_eq!(round(), (20, 20, 10));
+        assert_eq!(round(), (20, 50, 10));
         assert!(overload.shed() > 0 && overload.lag() == LATE);
         overload.judge(LATE);
         overload.judge(Duration::ZERO);
@@ -340,16 +341,16 @@ mod tests {
 
     #[test]
     fn the_later_it_is_the_more_are_sent_away() {
-        let after = |late| next(OPEN, 8_000, Duration::from_millis(late), BOUND);
+        let after = |late| next(OPEN, 8_000, FLOOR, Duration::from_millis(late), BOUND);
         assert_eq!([60, 260, 10_000].map(after), [4_000, 1_600, 1_000]);
     }
 
     #[test]
     fn a_share_grows_back_slowly_while_it_is_used_up() {
-        assert_eq!(next(70, 100, Duration::from_millis(1), BOUND), 74);
-        assert_eq!(next(70, 10, Duration::from_millis(1), BOUND), OPEN);
-        assert_eq!(next(70, 10, Duration::from_millis(30), BOUND), 74);
-        assert_eq!(next(OPEN, 10, Duration::from_millis(1), BOUND), OPEN);
+        assert_eq!(next(70, 100, FLOOR, Duration::from_millis(1), BOUND), 74);
+        assert_eq!(next(70, 10, FLOOR, Duration::from_millis(1), BOUND), OPEN);
+        assert_eq!(next(70, 10, FLOOR, Duration::from_millis(30), BOUND), 74);
+        assert_eq!(next(OPEN, 10, FLOOR, Duration::from_millis(1), BOUND), OPEN);
     }
 
     #[test]
