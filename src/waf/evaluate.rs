@@ -168,7 +168,9 @@ fn badly_encoded(text: &[u8]) -> bool {
 /// Whether one of the places that look like a card's number is one.
 fn has_card(numbers: &Regex, text: &[u8]) -> bool {
     let mut from = 0;
-    while let Some(found) = numbers.find_at(text, from) {
+    while from <= text.len()
+        && let Some(found) = numbers.find_at(text, from)
+    {
         if luhn(found.as_bytes()) {
             return true;
         }
@@ -184,7 +186,7 @@ fn luhn(text: &[u8]) -> bool {
         (0, _) => digit,
         (_, doubled) => doubled / 10 + doubled % 10,
     });
-    weighed.sum::<u32>() % 10 == 0
+    weighed.sum::<u32>() % 10 == 0 && text.iter().any(u8::is_ascii_digit)
 }
 
 #[cfg(test)]

@@ -36,3 +36,13 @@ fn numbers_and_parts_are_compared_as_rules_say() {
     assert!(text_holds(TextTest::BeginsWith, b"abc", b"ab") && text_holds(TextTest::EndsWith, b"abc", b"bc"));
     assert!(badly_encoded(b"a%2") && badly_encoded(b"%zz") && !badly_encoded(b"a%20b"));
 }
+
+#[test]
+fn a_number_of_a_card_has_its_check_digit() {
+    let sixteen = Regex::new("[0-9]{4}(?: ?[0-9]{4}){3}").unwrap();
+    assert!(has_card(&sixteen, b"x 4111 1111 1111 1111") && has_card(&sixteen, b"94111111111111111"));
+    assert!(!has_card(&sixteen, b"4111111111111112") && !has_card(&sixteen, b""));
+    // A rule may say so little that it finds nothing in many places.
+    let nothing = Regex::new("x*").unwrap();
+    assert!(!has_card(&nothing, b"") && !has_card(&nothing, b"xxab"));
+}
