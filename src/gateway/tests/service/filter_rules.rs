@@ -156,7 +156,7 @@ async fn rules_change_while_requests_are_made() {
         made
     });
     ordered(&tpp, &own, "unobtainium").await.expect(201).unwrap();
-    write("more.conf", &rule(9_100_250, "unobtainium"));
+    write("more.conf", &rule(9_100_380, "unobtainium"));
     until("the new rule acts", async || ordered(&tpp, &own, "unobtainium").await.status == 403).await;
 
     let stays = |why: &str| {
@@ -165,15 +165,15 @@ async fn rules_change_while_requests_are_made() {
     };
     write(
         "more.conf",
-        &format!("{}SecRule ARGS \"@rx (\" \"id:9100252,phase:2,deny\"\n", rule(9_100_251, "vibranium")),
+        &format!("{}SecRule ARGS \"@rx (\" \"id:9100382,phase:2,deny\"\n", rule(9_100_381, "vibranium")),
     );
-    until("the broken file is told", async || stays("more.conf:2: rule 9100252")).await;
+    until("the broken file is told", async || stays("more.conf:2: rule 9100382")).await;
     assert_eq!(ordered(&tpp, &own, "unobtainium").await.status, 403);
     ordered(&tpp, &own, "vibranium").await.expect(201).unwrap();
 
-    write("more.conf", &rule(9_100_251, "vibranium"));
+    write("more.conf", &rule(9_100_381, "vibranium"));
     write("tests/more.yaml", "rules: []\nlegitimate: ['Shares of Vibranium plc']\n");
-    until("the failed test is told", async || stays("9100251 refuses")).await;
+    until("the failed test is told", async || stays("9100381 refuses")).await;
     gw.sandbox.reload().await;
     ordered(&tpp, &own, "vibranium").await.expect(201).unwrap();
 
