@@ -1,6 +1,6 @@
 # What there is to do here. Each target says what it needs when that is missing.
 
-.PHONY: help test lint openapi security-profile banks bench demo torture torture-short fuzz fuzz-short siege bench-edge
+.PHONY: help test lint openapi security-profile banks bench demo torture torture-short fuzz fuzz-short siege bench-edge residency-proof
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -13,7 +13,7 @@ test: ## Run all tests: Rust, certified OAuth software, a browser
 lint: ## Check formatting, lints, bank profiles and the API document
 	cargo fmt --all --check
 	cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
-	cargo clippy --workspace --all-targets --features consentry/plugins,consentry/crash-points --quiet -- -D warnings
+	cargo clippy --workspace --all-targets --features consentry/plugins,consentry/crash-points,consentry/leaks --quiet -- -D warnings
 	cargo clippy -p consentry --quiet -- -D warnings
 	cargo run --quiet -p consentry -- banks lint
 	cargo run --quiet -p consentry -- openapi | diff -u openapi/consentry.json -
@@ -54,3 +54,7 @@ fuzz-short: ## The same for a minute each, as the tests do it
 
 demo: ## Play the whole journey in a sandbox of its own, then stop
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cargo run --quiet -p consentry -- sandbox --demo --data-dir "$$folder" --port-base 18440
+
+# Starts four PostgreSQL and three Redis of its own.
+residency-proof: ## Search every byte of each cell for persons of other regions, and find deliberate leaks
+	@scripts/residency-proof.sh

@@ -41,7 +41,7 @@ until all_free; do base=$((base + 40)); done
 # --- The servers -----------------------------------------------------------
 
 # Limits are counted, and none is reached.
-sed -E 's/^quota = .*/quota = 100000000/; s/^window = .*/window = 1/' policies/limits/limits.toml >"$work/limits.toml"
+sed -E 's/^quota = .*/quota = 100000000/; s/^window = .*/window = 1/; s/^lag_ms = .*/lag_ms = 60000/' policies/limits/limits.toml >"$work/limits.toml"
 ours() { # name, port base, further arguments
   local name=$1 port=$2
   shift 2
@@ -56,7 +56,7 @@ ours() { # name, port base, further arguments
 ours plain "$base" --filter off
 pki="$work/plain/pki"
 # The same certificates for both gateways and for nginx.
-mkdir -p "$work/filtered" && cp -r "$pki" "$work/filtered/pki"
+mkdir -p "$work/filtered" && cp -r "$work/plain"/{pki,keys,state.json} "$work/filtered/"
 ours filtered $((base + 16)) --filter block ${CRS:+--crs "$CRS"}
 
 body='{"accounts":['

@@ -2,11 +2,11 @@
 # What clients that behave notice of clients that do not: a gateway of its own (release build),
 # five thousand slow or silent connections, garbage, handshakes, broken-off HTTP/2 requests,
 # more requests than can be answered from two hundred addresses, and bodies that are dear to
-# look into, each for SECONDS_EACH (30). Prints a line of JSON for each, and ends with 1 if the
+# look into, each for SECONDS_EACH (30), and peace in between. Prints a line of JSON for each, and ends with 1 if the
 # gateway ended, or a client that behaves was refused or not answered.
 #
-# Everything runs on this machine, the attackers too, at a lower priority: what a client
-# notices is more than it would be with attackers elsewhere.
+# Everything runs on this machine, the attackers too, in the time that nobody else wants
+# (SCHED_IDLE): what they do costs clients nothing, and what it makes the gateway do does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 die() { printf 'make siege: %s\n' "$*" >&2; exit 1; }

@@ -341,8 +341,7 @@ async fn read<T: Shown>(
 ) -> Result<(RateLimits, Vec<T>, Vec<Source>), Problem> {
     let account = account_id(account)?;
     let read = Read::Resource(resource);
-    let reading =
-        gateway.read(&caller.client_id, &caller.consents, Some(account), read, psu.as_ref()).await?;
+    let reading = gateway.read(caller.asker(), Some(account), read, psu.as_ref()).await?;
     let limits = RateLimits::of(&reading);
     let shown = |data: &AccountData| data.resources.iter().filter_map(|entry| T::of(data, entry)).collect();
     let data = reading.accounts.iter().flat_map(|data| -> Vec<T> { shown(data) }).collect();

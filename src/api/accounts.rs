@@ -170,8 +170,7 @@ pub(crate) async fn list(
     caller: Caller<Accounts>,
     Psu(psu): Psu,
 ) -> Answer<AccountList> {
-    let reading =
-        gateway.read(&caller.client_id, &caller.consents, None, Read::Accounts, psu.as_ref()).await?;
+    let reading = gateway.read(caller.asker(), None, Read::Accounts, psu.as_ref()).await?;
     let limits = RateLimits::of(&reading);
     let data = reading.accounts.iter().filter_map(account_view).collect();
     let sources = reading.sources.into_iter().map(Source::from).collect();
@@ -190,9 +189,7 @@ pub(crate) async fn show(
     Path(account): Path<String>,
 ) -> Answer<AccountView> {
     let account = account_id(&account)?;
-    let reading = gateway
-        .read(&caller.client_id, &caller.consents, Some(account), Read::Accounts, psu.as_ref())
-        .await?;
+    let reading = gateway.read(caller.asker(), Some(account), Read::Accounts, psu.as_ref()).await?;
     let view = reading.accounts.first().and_then(account_view);
     let view = view.ok_or_else(|| Problem::new(ProblemCode::NotFound))?;
     Ok((RateLimits::of(&reading), Json(view)))
@@ -207,8 +204,7 @@ pub(crate) async fn balances(
     caller: Caller<Accounts>,
     Psu(psu): Psu,
 ) -> Answer<BalanceList> {
-    let reading =
-        gateway.read(&caller.client_id, &caller.consents, None, Read::Balances, psu.as_ref()).await?;
+    let reading = gateway.read(caller.asker(), None, Read::Balances, psu.as_ref()).await?;
     Ok((RateLimits::of(&reading), Json(balance_list(reading))))
 }
 
@@ -224,9 +220,7 @@ pub(crate) async fn account_balances(
     Path(account): Path<String>,
 ) -> Answer<BalanceList> {
     let account = account_id(&account)?;
-    let reading = gateway
-        .read(&caller.client_id, &caller.consents, Some(account), Read::Balances, psu.as_ref())
-        .await?;
+    let reading = gateway.read(caller.asker(), Some(account), Read::Balances, psu.as_ref()).await?;
     Ok((RateLimits::of(&reading), Json(balance_list(reading))))
 }
 

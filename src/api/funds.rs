@@ -90,6 +90,6 @@ pub(crate) async fn confirm(
     };
     let request =
         FundsRequest { consent: consent_id(&asked.consent_id)?, amount, reference: asked.reference };
-    let confirmed = gateway.confirm_funds(&caller.token, &request, psu.as_ref()).await?;
+    let confirmed = gateway.confirm_funds(caller.asker(), &caller.token, &request, psu.as_ref()).await?;
     Ok(Json(FundsConfirmationView::of(asked.consent_id, confirmed)))
 }

@@ -416,11 +416,11 @@ pub(crate) async fn order(
         fingerprint,
         region,
     };
-    let issuer = gateway.config().issuer.clone();
+    let pages = gateway.config().pages_origin.clone();
     let answer = move |mandate: &MandateRow, session: SessionId| {
         let first = Step::first(mandate.created_at, mandate.status.as_str());
         let mut view = MandateView::of(mandate, LimitUse::unused(mandate), 0, vec![first]);
-        view.authorization = Some(Authorization::at(format!("{issuer}/mandate/{session}")));
+        view.authorization = Some(Authorization::at(format!("{pages}/mandate/{session}")));
         serde_json::to_string(&view).unwrap_or_default()
     };
     let reply = gateway.order_mandate(&client_id, request, claim, answer).await?;
@@ -506,7 +506,6 @@ pub(crate) async fn pay(
     body: JsonBody<MandatePaymentCreate>,
 ) -> Result<Response, Problem> {
     let mandate = gateway.mandate(&caller.client_id, mandate_id(&mandate)?).await?;
-    gateway.check_mandate(&caller.token, &mandate.terms.order).await?;
     // The same body to another mandate is another request.
     let of = [mandate.id.to_string().as_bytes(), &body.bytes].concat();
     let claim = ClaimKey {
@@ -522,7 +521,12 @@ pub(crate) async fn pay(
         let life = LifeView::of(payment, payment.can_cancel(), vec![first]);
         serde_json::to_string(&PaymentView::of(payment, life)).unwrap_or_default()
     };
-    let reply = gateway.pay_under_mandate(&caller.client_id, mandate.id, request, &claim, answer).await?;
+    let reply = gateway.pay_under_mandate(&caller.token, mandate.id, request, &claim, answer).await;
+    let reply = reply.map_err(|error| {
+        let unknown = matches!(error, FlowError::Store(store::StoreError::OutcomeUnknown(_)));
+        let problem = Problem::from(error);
+        if unknown { problem.outcome("unknown") } else { problem }
+    })?;
     Ok(stored_answer(reply.status, reply.body, reply.replayed, "/v1/payments"))
 }
 

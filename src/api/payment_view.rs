@@ -240,7 +240,7 @@ pub(crate) async fn life_of(gateway: &Gateway, payment: &PaymentRow) -> Result<L
     let mut life = LifeView::of(payment, gateway.can_cancel(payment), history);
     life.cancellation = gateway.cancellation_path(payment).map(|path| CancellationView {
         status: "AWAITING_AUTHORISATION",
-        authorization: Authorization::at(format!("{}{path}", gateway.config().issuer)),
+        authorization: Authorization::at(format!("{}{path}", gateway.config().pages_origin)),
     });
     Ok(life)
 }

@@ -72,7 +72,7 @@ pub(crate) async fn answered(
     let answer = |row: &PaymentRow| {
         let first = Step::first(row.created_at, row.state.as_str());
         let life = LifeView::of(row, row.can_cancel(), vec![first]);
-        let href = format!("{}{}", gateway.config().issuer, gateway.approval_path(row.id));
+        let href = format!("{}{}", gateway.config().pages_origin, gateway.approval_path(row.id));
         view(row, life.approved_at(href)).unwrap_or_default()
     };
     // Whatever goes wrong here, no bank has been called.

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::{Money, PaymentState};
-use flows::{FlowError, Gateway, PaymentRequest, Refundable, refundable};
+use flows::{FlowError, Gateway, PaymentChange, PaymentRequest, Refundable, refundable};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::payments::{PaymentRow, PaymentsOf, StoredAccount};
@@ -140,7 +140,8 @@ pub(crate) async fn order(
     Path(payment): Path<String>,
     body: JsonBody<RefundCreate>,
 ) -> Result<Response, Problem> {
-    let payment = gateway.payment(&caller.client_id, payment_id(&payment)?).await?;
+    let id = payment_id(&payment)?;
+    let (payment, _permit) = gateway.payment_to(PaymentChange::Refund, &caller.client_id, id).await?;
     // The same body for another payment is another request.
     let of = [payment.id.to_string().as_bytes(), &body.bytes].concat();
     let request = refunded(&gateway, &caller, &payment, &body.value).await;

@@ -41,8 +41,7 @@ pub(crate) async fn show(
         return Err(unknown());
     }
     let read = Read::StatementFile(&statement);
-    let reading =
-        gateway.read(&caller.client_id, &caller.consents, Some(account), read, psu.as_ref()).await?;
+    let reading = gateway.read(caller.asker(), Some(account), read, psu.as_ref()).await?;
     let limits = RateLimits::of(&reading);
     let file = reading.accounts.into_iter().find_map(|account| account.file).ok_or_else(unknown)?;
     // To be saved, never shown: what the bank wrote is not ours to run in anybody's browser.

@@ -71,8 +71,7 @@ pub(crate) async fn sync(
     let id = account_id(&account)?;
     let cursors = Cursor::new(gateway.id_key(), "sync", &[caller.client_id.as_str(), &account]);
     let since: Option<String> = params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
-    let changes =
-        gateway.changes(&caller.client_id, &caller.consents, id, since.as_deref(), psu.as_ref()).await?;
+    let changes = gateway.changes(caller.asker(), id, since.as_deref(), psu.as_ref()).await?;
     let limits = RateLimits::of(&changes.reading);
     let next_cursor = cursors.write(&changes.snapshot);
     Ok((limits, Json(view(changes, next_cursor))))

@@ -294,8 +294,7 @@ pub(crate) async fn show(
     let id: TransactionId = transaction.parse().map_err(|_| unknown())?;
     let window = window_of(params.from, params.to)?;
     let read = Read::Transaction(id, window);
-    let reading =
-        gateway.read(&caller.client_id, &caller.consents, Some(account), read, psu.as_ref()).await?;
+    let reading = gateway.read(caller.asker(), Some(account), read, psu.as_ref()).await?;
     let limits = RateLimits::of(&reading);
     let found = reading.accounts.into_iter().find_map(|mut account| {
         let (id, provenance, entry) = account.transactions.pop()?;
@@ -336,7 +335,7 @@ async fn transaction_page(
     let after: Option<Position> = params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
 
     let read = Read::Transactions(window);
-    let reading = gateway.read(&caller.client_id, &caller.consents, only, read, psu.as_ref()).await?;
+    let reading = gateway.read(caller.asker(), only, read, psu.as_ref()).await?;
     let limits = RateLimits::of(&reading);
     let mut entries: Vec<(Position, TransactionView)> = Vec::new();
     for account in reading.accounts {

@@ -196,11 +196,15 @@ pub(crate) struct Source {
     /// Home region of the data.
     pub(crate) region: String,
     /// `OK`, `FAILED`, `TIMED_OUT`, `NOT_IN_FORCE`, `NOT_ALLOWED`,
-    /// `NOT_OFFERED` or `QUOTA_USED_UP`.
+    /// `NOT_OFFERED`, `QUOTA_USED_UP`, or `RESIDENCY_DENIED` where data of that region is not
+    /// given across its border.
     pub(crate) status: &'static str,
     /// Why, where it is not `OK`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<String>,
+    /// The rules that forbid it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) denied_by: Vec<String>,
     /// When (RFC 3339).
     pub(crate) as_of: String,
     /// Standard that the bank speaks.
@@ -231,13 +235,20 @@ impl From<SourceReport> for Source {
                 ("QUOTA_USED_UP", Some(ProblemCode::UnattendedQuota.code().to_owned()))
             }
             SourceStatus::TooMany => ("QUOTA_USED_UP", Some(ProblemCode::TooMany.code().to_owned())),
+            SourceStatus::RegionDenied => {
+                ("RESIDENCY_DENIED", Some(ProblemCode::RegionDenied.code().to_owned()))
+            }
+            SourceStatus::Forbidden => ("NOT_ALLOWED", Some(ProblemCode::PolicyDenied.code().to_owned())),
         };
+        let denied = report.denied.iter().flat_map(|denied| denied.rules());
+        let denied_by = denied.map(str::to_owned).collect();
         Self {
             consent_id: report.consent.to_string(),
             institution_id: report.institution.map(|id| id.to_string()),
             region: report.region.to_string(),
             status,
             code,
+            denied_by,
             as_of: report.as_of.to_string(),
             standard: report.standard,
             history_from: report.history_from.map(|day| day.to_string()),

@@ -212,13 +212,14 @@ pub(crate) async fn remove(
     Path(webhook): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let id = named(&webhook)?;
-    let mut tx = gateway.stores().global().begin().await?;
-    match tx.remove_webhook(id, &caller.client_id).await {
-        Ok(()) => tx.commit().await?,
-        Err(store::StoreError::NotFound) => return Err(no_such_endpoint()),
-        Err(error) => return Err(error.into()),
+    let removed = store::transaction!(gateway.stores().global(), tx => {
+        tx.remove_webhook(id, &caller.client_id).await
+    });
+    match removed {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(store::StoreError::NotFound) => Err(no_such_endpoint()),
+        Err(error) => Err(error.into()),
     }
-    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Switch a webhook endpoint on again.

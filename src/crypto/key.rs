@@ -389,8 +389,10 @@ impl PublicKey {
     /// SHA-256 thumbprint of the JWK, base64url (RFC 7638): a stable `kid`.
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        // RFC 7638 §3.2: members in lexicographic order, no white space; serde_json's map is sorted.
-        crate::digest::sha256_b64url(self.jwk().to_string().as_bytes())
+        // RFC 7638 §3.2: members in lexicographic order, no white space.
+        let mut jwk = self.jwk();
+        jwk.sort_all_objects();
+        crate::digest::sha256_b64url(jwk.to_string().as_bytes())
     }
 
     pub(crate) fn members(&self) -> Map<String, Value> {

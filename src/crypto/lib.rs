@@ -10,6 +10,7 @@ pub mod certificate;
 mod confirmation;
 pub mod digest;
 pub mod dpop;
+pub mod envelope;
 pub mod http_signature;
 pub mod json;
 mod jwks;

@@ -1,9 +1,11 @@
-//! Signing keys that a PKCS#11 token keeps (OASIS PKCS #11 v2.40): an HSM, a
-//! smart card, SoftHSM. The private key never leaves it.
+//! Keys that a PKCS#11 token keeps (OASIS PKCS #11 v2.40): an HSM, a smart card, SoftHSM. Private
+//! keys that sign, and a secret one that seals; they never leave it.
 //!
 //! Sessions are kept and reused. One that fails is dropped and the signature
 //! tried once more on a fresh one, so a token that was restarted comes back by
 //! itself. A PIN that the token refused is not tried again: tokens count.
+
+mod secret;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +24,8 @@ use secrecy::SecretString;
 use crate::digest::sha256;
 use crate::key::{Algorithm, InvalidKey, PublicKey, SigningFailed};
 
+pub use secret::TokenSecret;
+
 /// Where a key is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -29,7 +33,7 @@ pub struct Place {
     pub module: PathBuf,
     /// The token's label.
     pub token: String,
-    /// The label that the private and the public key share.
+    /// The label of the key; the one that the private and the public key share.
     pub key: String,
 }
 
@@ -54,6 +58,15 @@ pub enum TokenError {
     /// The public key is of a kind we do not use.
     #[error("the key on the token is of no use")]
     Key(#[from] InvalidKey),
+    /// None, or several, have the label, or it is no AES key of 256 bits.
+    #[error("the token holds not exactly one AES key of 256 bits of this label")]
+    NoSecret,
+    /// Somebody could take the key off the token.
+    #[error("the token gives this key away: it has to be sensitive and not extractable")]
+    NotKept,
+    /// A new key was to have the label.
+    #[error("the token has a secret key of this label already")]
+    Taken,
     /// What the private key signs, the public key does not verify.
     #[error("the private and the public key of this label are no pair")]
     NoPair,
@@ -83,9 +96,12 @@ impl From<&TokenError> for Fault {
             }
             TokenError::PinRefusedBefore => Self(Some(RvError::PinIncorrect)),
             TokenError::NoToken => Self(Some(RvError::TokenNotPresent)),
-            TokenError::NoKey | TokenError::Key(_) | TokenError::NoPair => {
-                Self(Some(RvError::KeyHandleInvalid))
-            }
+            TokenError::NoKey
+            | TokenError::NoSecret
+            | TokenError::NotKept
+            | TokenError::Taken
+            | TokenError::Key(_)
+            | TokenError::NoPair => Self(Some(RvError::KeyHandleInvalid)),
         }
     }
 }

@@ -156,6 +156,22 @@ impl Authority {
         self.sign(params, 365, &KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)
     }
 
+    /// Issues a certificate for who is a server to some and a client to others (a cell), P-256.
+    ///
+    /// # Errors
+    ///
+    /// [`IssueFailed`] if a name cannot stand in a certificate.
+    pub fn issue_peer(&self, dns: &[&str]) -> Result<Issued, IssueFailed> {
+        let mut params = leaf(dns.first().copied().unwrap_or("peer"));
+        for name in dns {
+            params.subject_alt_names.push(SanType::DnsName(ia5(name)?));
+        }
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(params, 365, &KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)
+    }
+
     /// A client certificate without PSD2 statement.
     ///
     /// # Errors

@@ -48,6 +48,15 @@ impl Order {
         }
     }
 
+    /// The accounts that it names, of whoever pays and of whoever is paid.
+    pub fn accounts(&self) -> impl Iterator<Item = &AccountIdentification> {
+        let (payer, transfers) = match self {
+            Self::Transfer(order) => (order.debtor_account.as_ref(), std::slice::from_ref(order)),
+            Self::Batch(batch) => (batch.debtor_account.as_ref(), batch.transfers.as_slice()),
+        };
+        payer.into_iter().chain(transfers.iter().map(|transfer| &transfer.creditor_account))
+    }
+
     /// When it is carried out.
     #[must_use]
     pub fn execution(&self) -> &Execution {

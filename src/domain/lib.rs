@@ -14,6 +14,8 @@ mod event;
 mod id;
 mod identification;
 mod institution;
+#[cfg(feature = "leaks")]
+pub mod leaks;
 mod mandate;
 mod money;
 mod payee;

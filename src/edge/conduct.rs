@@ -22,7 +22,7 @@ const OF_CLIENT: u32 = 100;
 const OF_STRANGER: u32 = 20;
 
 /// What one connection did so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Conduct {
     tolerated: u32,
     unserved: AtomicUsize,
@@ -35,14 +35,8 @@ pub(crate) struct Conduct {
 impl Conduct {
     /// Of a peer that did nothing so far: a client that we know, or a stranger.
     pub(crate) fn of(is_client: bool) -> Arc<Self> {
-        Arc::new(Self {
-            tolerated: if is_client { OF_CLIENT } else { OF_STRANGER },
-            unserved: AtomicUsize::new(0),
-            requests: AtomicU32::new(0),
-            broken_off: AtomicU32::new(0),
-            verdict: OnceLock::new(),
-            judged: Notify::new(),
-        })
+        let tolerated = if is_client { OF_CLIENT } else { OF_STRANGER };
+        Arc::new(Self { tolerated, ..Self::default() })
     }
 
     /// Bytes came. False if they are too many.

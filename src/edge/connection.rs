@@ -24,10 +24,12 @@ use tower::ServiceExt;
 
 use crate::Closed;
 use crate::conduct::{Conduct, Taken};
+use crate::lobby::Home;
 use crate::peer::Peer;
 use crate::places::subscriber;
 use crate::proxy_protocol::{self, Refused};
 use crate::serve::Shared;
+use crate::socket::Socket;
 use crate::wire::Wire;
 
 /// Serves a connection to its end.
@@ -86,30 +88,28 @@ async fn serve_or_close(
     };
     let conduct = Conduct::of(client.is_some());
     let ends = born.checked_add(config.max_age).unwrap_or(born);
-    let answering = Answering { shared: Arc::clone(shared), peer, conduct, ends };
-    answering.serve(stream).await
+    let mut answering = Answering { shared: Arc::clone(shared), peer, conduct, ends, home: None };
+    match &shared.home {
+        Some(home) if client.is_some() => home.run(answering.settle(stream)).await.unwrap_or(Ok(())),
+        home => {
+            answering.home.clone_from(home);
+            answering.serve(stream).await
+        }
+    }
 }
 
 async fn handshake(
     shared: &Shared,
     stream: TcpStream,
     until: Instant,
-) -> Result<Box<TlsStream<TcpStream>>, Closed> {
+) -> Result<Box<TlsStream<Socket>>, Closed> {
     let acceptor = TlsAcceptor::from(Arc::clone(&shared.tls.load().config));
-    let accept = async move { acceptor.accept(stream).await.map(Box::new) };
-    let accept = async {
-        match &shared.config.lobby {
-            Some(lobby) => lobby.run(accept).await,
-            None => Some(accept.await),
-        }
-    };
-    match timeout_at(until, accept).await {
-        Ok(Some(Ok(stream))) => Ok(stream),
-        Ok(Some(Err(error))) => {
+    match timeout_at(until, acceptor.accept(Socket::from(stream))).await {
+        Ok(Ok(stream)) => Ok(Box::new(stream)),
+        Ok(Err(error)) => {
             tracing::debug!(error = %error, "A TLS handshake failed");
             Err(Closed::HandshakeFailed)
         }
-        Ok(None) => Err(Closed::HandshakeFailed),
         Err(_) => Err(Closed::HandshakeTimeout),
     }
 }
@@ -121,10 +121,20 @@ struct Answering {
     conduct: Arc<Conduct>,
     /// When it is too old.
     ends: Instant,
+    /// Where its requests are answered, if it is served elsewhere.
+    home: Option<Home>,
 }
 
 impl Answering {
-    async fn serve(self, mut stream: Box<TlsStream<TcpStream>>) -> Result<(), Closed> {
+    /// Serves a connection on the threads that this runs on, which it was not made on.
+    async fn settle(self, mut stream: Box<TlsStream<Socket>>) -> Result<(), Closed> {
+        if stream.get_mut().0.settle().is_err() {
+            return Ok(());
+        }
+        self.serve(stream).await
+    }
+
+    async fn serve(self, mut stream: Box<TlsStream<Socket>>) -> Result<(), Closed> {
         let this = Arc::new(self);
         // Which of the two it is ALPN has said. Finding out from the first
         // bytes would wait for them without end.
@@ -202,9 +212,15 @@ impl Answering {
         let conduct = Arc::clone(&self.conduct);
         let mut request = request.map(|inner| axum::body::Body::new(Taken { inner, conduct }));
         request.extensions_mut().insert(self.peer.identity(self.shared.clock.now()).await);
+        if let Some(home) = &self.home {
+            request.extensions_mut().insert(home.clone());
+        }
         let mut response = self.shared.router.clone().oneshot(request).await?;
-        if is_http1 && Instant::now() >= self.ends {
-            self.shared.config.counters.count(Closed::Aged);
+        let aged = Instant::now() >= self.ends;
+        if is_http1 && (aged || self.shared.stop.is_cancelled()) {
+            if aged {
+                self.shared.config.counters.count(Closed::Aged);
+            }
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         begun.ended();
@@ -214,7 +230,7 @@ impl Answering {
 
 /// Waits for the preface of an HTTP/2 connection (RFC 9113 §3.4), which hyper
 /// would do without end.
-async fn preface(stream: &mut TlsStream<TcpStream>, longest: Duration) -> Result<Vec<u8>, Closed> {
+async fn preface(stream: &mut TlsStream<Socket>, longest: Duration) -> Result<Vec<u8>, Closed> {
     let mut preface = vec![0; 24];
     match timeout(longest, stream.read_exact(&mut preface)).await {
         Ok(Ok(_)) => Ok(preface),

@@ -24,6 +24,7 @@ use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 use crate::count::{key_of, tell};
 use crate::evidence::Refused;
 use crate::filter::{Filter, Judgement, filtered, report};
+use crate::lobby::Home;
 use crate::{BlockList, EdgeCounters, Evidence, Overload, PeerIdentity, Reason, body};
 
 /// Why a request goes no further.
@@ -113,7 +114,8 @@ pub fn protect(router: Router, config: EdgeConfig) -> Router {
         .layer(from_fn_with_state(Arc::clone(&state), inspect))
         .layer(from_fn_with_state(Arc::clone(&state), deadline))
         .layer(from_fn_with_state(Arc::clone(&state), body::in_time))
-        .layer(from_fn_with_state(state, look_into))
+        .layer(from_fn_with_state(Arc::clone(&state), look_into))
+        .layer(from_fn_with_state(state, answer_at_home))
         // Innermost: a panic becomes an answer that the layers above still stamp.
         .layer(CatchPanicLayer::custom(move |_: Box<dyn std::any::Any + Send>| {
             tracing::error!("A handler panicked");
@@ -218,6 +220,13 @@ async fn look_into(State(edge): State<Arc<EdgeConfig>>, request: Request, next: 
         }
         Err(refusal) => (edge.refuse)(refusal, asked),
     }
+}
+
+/// Strangers are looked at in the lobby; handlers, and what they share, are at home.
+async fn answer_at_home(State(edge): State<Arc<EdgeConfig>>, mut request: Request, next: Next) -> Response {
+    let Some(home) = request.extensions_mut().remove::<Home>() else { return next.run(request).await };
+    let asked = asked_of(&request);
+    home.run(next.run(request)).await.unwrap_or_else(|| (edge.refuse)(Refusal::Panic, asked))
 }
 
 /// Longest time that a refused body is read to be thrown away, and most bytes.

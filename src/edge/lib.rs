@@ -20,6 +20,7 @@ mod peer;
 mod places;
 pub mod proxy_protocol;
 mod serve;
+mod socket;
 mod tls;
 mod wire;
 

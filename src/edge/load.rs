@@ -2,9 +2,9 @@
 //! most, so that everybody else is answered as on any other day.
 //!
 //! What is measured is how late a task runs that has nothing to do: everything else in the
-//! process is as late. Handshakes are made on threads that give way ([`Lobby`]), and how late it
-//! is there says how many of them may come. While that is too long, shares shrink, round by round; while it is
-//! not, they grow back. Who shows a certificate that we trust has a share of its own; all
+//! process is as late. Handshakes are made and strangers served on threads that give way
+//! ([`Lobby`]), and how late it is there says how many of them may come. While that is too long, shares shrink, round by
+//! round; while it is not, they grow back. Who shows a certificate that we trust has a share of its own; all
 //! others have one together, since an attacker has as many addresses as it wants. So it is
 //! with handshakes, before which nobody is known: addresses that known clients came from
 //! lately are let in, all others have one share.
@@ -27,7 +27,7 @@ use crate::places::subscriber;
 const BEAT: Duration = Duration::from_millis(10);
 /// Length of a round: the later it is, the fewer looks fit in.
 const ROUND: Duration = Duration::from_millis(100);
-/// Handshakes may wait so many times as long as requests.
+/// Handshakes and strangers may wait so many times as long as known clients.
 const PATIENCE: u32 = 5;
 /// Shares shrink to this part at the most in one round.
 const STEEPEST: u32 = 8;
@@ -60,6 +60,8 @@ pub struct Overload {
     pub(crate) large: Arc<Semaphore>,
     /// Microseconds, of the last round.
     lag: AtomicU64,
+    /// The same, where strangers are.
+    lag_of_lobby: AtomicU64,
     shed: AtomicU64,
 }
 
@@ -116,6 +118,7 @@ impl Overload {
             known: DashMap::new(),
             large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
             lag: AtomicU64::new(0),
+            lag_of_lobby: AtomicU64::new(0),
             shed: AtomicU64::new(0),
         })
     }
@@ -208,7 +211,7 @@ impl Overload {
 
     /// Ends a round in which it was so late on average.
     fn judge(&self, late: Duration) {
-        self.lag.store(u64::try_from(late.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        keep(&self.lag, late);
         let bound = self.bound();
         let most = self.round.iter().map(|entry| *entry.value()).max().unwrap_or(0);
         self.round.clear();
@@ -216,6 +219,8 @@ impl Overload {
         // Known clients are sent away only once there is nobody else to send away.
         let alone = self.strangers.most() <= FLOOR;
         self.clients.judge(most, FLOOR_OF_CLIENT, if alone { late } else { Duration::ZERO }, bound);
+        let there = Duration::from_micros(self.lag_of_lobby.load(Ordering::Relaxed));
+        let late = late.max(there.checked_div(PATIENCE).unwrap_or_default());
         self.strangers.judge(self.strangers.came.load(Ordering::Relaxed), FLOOR, late, bound);
         if was_open && self.strangers.most() != OPEN {
             tracing::warn!(lag_ms = late.as_millis(), "There is more to do than can be done in time");
@@ -224,6 +229,7 @@ impl Overload {
 
     /// Ends a round in which handshakes waited so long on average.
     fn judge_handshakes(&self, late: Duration) {
+        keep(&self.lag_of_lobby, late);
         let was_open = self.arrivals.most() == OPEN;
         let bound = self.bound().saturating_mul(PATIENCE);
         self.arrivals.judge(self.arrivals.came.load(Ordering::Relaxed), FLOOR, late, bound);
@@ -238,6 +244,11 @@ impl Overload {
     fn bound(&self) -> Duration {
         Duration::from_millis(self.limiter.load().lag_ms.get().into())
     }
+}
+
+/// Keeps how late it was, in microseconds.
+fn keep(lag: &AtomicU64, late: Duration) {
+    lag.store(u64::try_from(late.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 
 /// What was seen in a round.
@@ -337,6 +348,20 @@ mod tests {
         assert_eq!((admitted(other, 100), admitted(known, 100)), (50, 100));
         overload.judge(LATE);
         assert_eq!(admitted(known, 100), 100);
+    }
+
+    #[test]
+    fn strangers_are_sent_away_where_it_is_late_for_them_alone() {
+        let overload = overload(1_000);
+        let came = |key: &Key| (0..100).filter(|_| overload.enter(key).is_ok()).count();
+        let round = || (came(&stranger(1)), came(&client(1)));
+        assert_eq!(round(), (100, 100));
+        overload.judge_handshakes(LATE * PATIENCE);
+        overload.judge(Duration::ZERO);
+        assert_eq!(round(), (50, 100));
+        overload.judge_handshakes(Duration::ZERO);
+        overload.judge(LATE);
+        assert_eq!(round(), (25, 100));
     }
 
     #[test]

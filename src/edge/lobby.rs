@@ -1,17 +1,18 @@
-//! Threads for handshakes, which give way to those that answer requests: a handshake is a
-//! millisecond of arithmetic that anybody may ask for.
+//! Threads for whom nobody knows, which give way to those that answer who is known: a handshake
+//! is a millisecond of arithmetic that anybody may ask for, and looking into what a stranger
+//! sends may take as long.
 
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 
 /// How much they give way (nice(2)): beside a thread that does not, about a tenth of its time.
 const GIVES_WAY: i32 = 10;
 
-/// Threads for handshakes, as many as there are cores.
+/// Threads for handshakes and for strangers' connections, as many as there are cores.
 #[derive(Debug)]
 pub struct Lobby(Option<Runtime>);
 
@@ -24,7 +25,7 @@ impl Lobby {
     pub fn open() -> io::Result<Arc<Self>> {
         let runtime = Builder::new_multi_thread()
             .enable_all()
-            .thread_name("handshakes")
+            .thread_name("lobby")
             .on_thread_start(give_way)
             .build()?;
         Ok(Arc::new(Self(Some(runtime))))
@@ -39,6 +40,20 @@ impl Lobby {
     }
 }
 
+/// The threads that answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Home(pub(crate) Handle);
+
+impl Home {
+    /// Runs a future there; nothing, if it panics. It ends with the one that waits for it.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        AbortOnDropHandle::new(self.0.spawn(future)).await.ok()
+    }
+}
+
 /// From within a runtime another one can only be left alone to end.
 impl Drop for Lobby {
     fn drop(&mut self) {
@@ -48,11 +63,11 @@ impl Drop for Lobby {
     }
 }
 
-/// Of the thread that asks. Where that cannot be had, a handshake counts as much as an answer.
+/// Of the thread that asks. Where that cannot be had, strangers count as much as clients.
 fn give_way() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::nice(GIVES_WAY) {
-        tracing::debug!(error = %error, "Threads for handshakes do not give way");
+        tracing::debug!(error = %error, "Threads for strangers do not give way");
     }
 }
 

@@ -32,6 +32,8 @@ pub struct PeerCertificate {
     pub trust: Trust,
     /// What makes it unfit, where certificates have to be by somebody's rules.
     pub unfit: Arc<[Psd2Problem]>,
+    /// What was shown: the certificate, and those between it and an anchor.
+    pub chain: Arc<[CertificateDer<'static>]>,
 }
 
 /// Whether a certificate chains to one of our trust anchors, is in date and not revoked.
@@ -45,17 +47,34 @@ pub enum Trust {
     Revoked,
     /// It chains to an anchor, but nobody says whether it is revoked, and somebody has to.
     RevocationUnknown,
-    /// It chains to an anchor, but is not by the rules that certificates have to be by.
+    /// It is not by the rules that certificates have to be by, whoever vouches for it.
     Unfit,
     /// It chains to nothing we trust.
     Unknown,
 }
 
 impl PeerIdentity {
+    /// The peer of a connection that ended elsewhere, judged by what we trust: somebody who may
+    /// say so vouches for the proof of possession.
+    pub async fn elsewhere(
+        address: SocketAddr,
+        tls: &ServerTls,
+        chain: &[CertificateDer<'_>],
+        now: Timestamp,
+    ) -> Self {
+        Peer::new(address, tls, chain).identity(now).await
+    }
+
     /// The certificate, if it is one we trust.
     #[must_use]
     pub fn trusted(&self) -> Option<&PeerCertificate> {
         self.certificate.as_ref().filter(|certificate| certificate.trust == Trust::Trusted)
+    }
+
+    /// The first thing that makes the certificate unfit, if it is.
+    #[must_use]
+    pub fn unfit(&self) -> Option<&Psd2Problem> {
+        self.certificate.as_ref()?.unfit.first()
     }
 }
 
@@ -72,7 +91,7 @@ pub(crate) struct Peer {
 struct Shown {
     thumbprint: Thumbprint,
     fields: Arc<Certificate>,
-    intermediates: Vec<CertificateDer<'static>>,
+    chain: Arc<[CertificateDer<'static>]>,
 }
 
 /// A verdict and how long it holds.
@@ -90,12 +109,12 @@ const HOLDS: i64 = 60;
 impl Peer {
     /// A certificate that cannot be read counts as none.
     pub(crate) fn new(address: SocketAddr, tls: &ServerTls, shown: &[CertificateDer<'_>]) -> Self {
-        let shown = shown.split_first().filter(|_| tls.load().asks_clients());
-        let shown = shown.and_then(|(leaf, intermediates)| {
+        let leaf = shown.first().filter(|_| tls.load().asks_clients());
+        let shown = leaf.and_then(|leaf| {
             Some(Shown {
                 thumbprint: Thumbprint::of(leaf),
                 fields: Arc::new(Certificate::parse(leaf).ok()?),
-                intermediates: intermediates.iter().map(|der| der.clone().into_owned()).collect(),
+                chain: shown.iter().map(|der| der.clone().into_owned()).collect(),
             })
         });
         Self { address, tls: tls.clone(), shown, judged: Mutex::default() }
@@ -106,8 +125,8 @@ impl Peer {
         let certificate = match &self.shown {
             Some(shown) => {
                 let Verdict { trust, unfit } = self.verdict(shown, now).await;
-                let fields = Arc::clone(&shown.fields);
-                Some(PeerCertificate { thumbprint: shown.thumbprint, fields, trust, unfit })
+                let (fields, chain) = (Arc::clone(&shown.fields), Arc::clone(&shown.chain));
+                Some(PeerCertificate { thumbprint: shown.thumbprint, fields, trust, unfit, chain })
             }
             None => None,
         };
@@ -119,8 +138,7 @@ impl Peer {
         if let Some(verdict) = self.held(loaded.generation, now) {
             return verdict;
         }
-        let leaf = CertificateDer::from(shown.fields.der.as_slice());
-        let verdict = loaded.judge(&leaf, &shown.fields, &shown.intermediates, now).await;
+        let verdict = loaded.judge(&shown.fields, shown.chain.get(1..).unwrap_or_default(), now).await;
         let until = after(now, HOLDS).min(after(shown.fields.not_after, 1));
         *self.judged.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(Judged { verdict: verdict.clone(), generation: loaded.generation, from: now, until });

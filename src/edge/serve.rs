@@ -14,11 +14,13 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ipnet::IpNet;
 use limits::Limiter;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connection;
+use crate::lobby::Home;
 use crate::places::Places;
 use crate::{BlockList, EdgeCounters, Lobby, Overload, ServerTls};
 
@@ -53,7 +55,7 @@ pub struct ListenerConfig {
     pub proxies: Vec<IpNet>,
     /// Counts handshakes by address, if anything does.
     pub limiter: Option<Arc<Limiter>>,
-    /// Where handshakes are made, if not on the threads that answer.
+    /// Where connections are accepted and strangers served, if not on the threads that answer.
     pub lobby: Option<Arc<Lobby>>,
     /// Lets no more handshakes in than can be made in time, if anything does.
     pub overload: Option<Arc<Overload>>,
@@ -105,6 +107,8 @@ pub(crate) struct Shared {
     pub(crate) http2: http2::Builder<TokioExecutor>,
     pub(crate) addresses: Arc<Places<IpAddr>>,
     pub(crate) clients: Arc<Places<Thumbprint>>,
+    /// Where known clients are served, if connections are accepted elsewhere.
+    pub(crate) home: Option<Home>,
     /// Connections take no new request any more.
     pub(crate) stop: CancellationToken,
 }
@@ -130,6 +134,29 @@ impl Listener {
 
     /// Serves `router` until `stop` is cancelled, then lets open requests end.
     pub async fn serve(self, router: Router, clock: Arc<dyn Clock>, stop: CancellationToken) {
+        let Some(lobby) = self.config.lobby.clone() else {
+            return self.accept_all(None, router, clock, stop).await;
+        };
+        let home = Home(Handle::current());
+        lobby.run(self.settle(home, router, clock, stop)).await;
+    }
+
+    /// Serves on the threads that this runs on, which the socket was not bound on.
+    async fn settle(mut self, home: Home, router: Router, clock: Arc<dyn Clock>, stop: CancellationToken) {
+        match self.socket.into_std().and_then(TcpListener::from_std) {
+            Ok(socket) => self.socket = socket,
+            Err(error) => return tracing::error!(error = %error, "No connections can be accepted"),
+        }
+        self.accept_all(Some(home), router, clock, stop).await;
+    }
+
+    async fn accept_all(
+        self,
+        home: Option<Home>,
+        router: Router,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) {
         let Self { socket, tls, config } = self;
         let places = Arc::new(Semaphore::new(config.max_connections));
         let drain_timeout = config.drain_timeout;
@@ -141,6 +168,7 @@ impl Listener {
             http2: http2(&config),
             addresses: Places::new(config.max_per_address),
             clients: Places::new(config.max_per_client),
+            home,
             stop: stop.clone(),
             config,
         });

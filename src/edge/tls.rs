@@ -203,13 +203,12 @@ impl Loaded {
     /// Judges a certificate that a peer holds the key of.
     pub(crate) async fn judge(
         &self,
-        leaf: &CertificateDer<'_>,
-        fields: &Certificate,
+        shown: &Certificate,
         intermediates: &[CertificateDer<'_>],
         now: Timestamp,
     ) -> Verdict {
         match &self.clients {
-            Some(clients) => clients.judge(leaf, fields, intermediates, now).await,
+            Some(clients) => clients.judge(shown, intermediates, now).await,
             None => Verdict::unknown(),
         }
     }

@@ -5,89 +5,35 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use connect::{
     AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
     Operation, Page, PageGuard, Profile, PsuPresence, QuirkName, StatementFile, StatementFiles,
 };
 use domain::{
-    Account, AccountId, AccountStatus, AccountUsage, Balance, ConsentId, ConsentStatus, Date, InstitutionId,
-    Permission, Region, ResourceEntry, SuspensionCause, Timestamp, Transaction, TransactionId,
+    Account, AccountId, AccountStatus, AccountUsage, Balance, ConsentId, Date, InstitutionId, Permission,
+    ResourceEntry, Timestamp, Transaction, TransactionId,
 };
 use futures_util::future::join_all;
 use jiff::ToSpan;
-use limits::{Exceeded, Key, Partition};
+use limits::{Key, Partition};
 use secrecy::SecretString;
 use store::accounts::AccountLink;
 use store::consents::ConsentRow;
 
+use crate::audited::{Access, Asker, rules_of};
 use crate::bank::accounts_of;
 use crate::consents::date_of;
 use crate::ids::TransactionProvenance;
 use crate::read::{Read, TransactionWindow};
+use crate::sources::{SourceReport, SourceStatus, refusal};
 use crate::webhooks::later;
-use crate::{FlowError, Gateway, Unattended};
+use crate::{FlowError, Gateway};
 
 /// Pages of one account that are read at most.
 const MAX_PAGES: usize = 40;
 /// Accounts of one bank that are asked at the same time.
 const ACCOUNTS_AT_ONCE: usize = 4;
-
-/// How one bank answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceStatus {
-    /// In full.
-    Ok,
-    /// Not at all.
-    Failed(BankErrorKind),
-    /// It was not asked, or refused: the consent is not in force.
-    NotInForce {
-        /// Where the consent stands.
-        status: ConsentStatus,
-        /// What stops it, if it only is suspended.
-        suspended_for: Option<SuspensionCause>,
-    },
-    /// It was not asked: the consent does not allow this.
-    NotAllowed,
-    /// It was not asked: it does not offer this.
-    NotOffered,
-    /// It was not asked: transactions that old need the PSU to be present.
-    HistoryNeedsPsu,
-    /// It was not asked: the day's calls without the PSU are used up.
-    UnattendedUsedUp(Unattended),
-    /// It was not asked: too many reads came under the consent.
-    TooMany,
-    /// It did not answer before the deadline.
-    TimedOut,
-}
-
-/// What became of one consent in an aggregated read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceReport {
-    /// The consent.
-    pub consent: ConsentId,
-    /// The bank.
-    pub institution: Option<InstitutionId>,
-    /// Home region of the data.
-    pub region: Region,
-    /// How it answered.
-    pub status: SourceStatus,
-    /// When.
-    pub as_of: Timestamp,
-    /// Standard that the bank speaks.
-    pub standard: Option<String>,
-    /// Calls without the PSU that are left under the consent.
-    pub unattended: Option<Unattended>,
-    /// The quota of reads that is used up.
-    pub exceeded: Option<Exceeded>,
-    /// When it may answer again, where it or the gateway says so.
-    pub retry_after: Option<Duration>,
-    /// The first day of transactions that it was asked for, where that is known:
-    /// later than the caller wished, if the consent, the bank or the absence of
-    /// the PSU allow no more.
-    pub history_from: Option<Date>,
-}
 
 /// One account with what was read of it.
 #[derive(Clone, Debug)]
@@ -140,7 +86,7 @@ pub(crate) struct Source<'a> {
 }
 
 impl Gateway {
-    /// Reads from every bank of the given consents.
+    /// Reads from every bank of the token's consents.
     ///
     /// # Errors
     ///
@@ -148,16 +94,18 @@ impl Gateway {
     /// [`FlowError::NotFound`] if the only account asked for is under none of the consents.
     pub async fn read(
         &self,
-        client_id: &str,
-        consents: &[ConsentId],
+        asker: Asker<'_>,
         only: Option<AccountId>,
         read: Read<'_>,
         psu: Option<&PsuPresence>,
     ) -> Result<Reading, FlowError> {
-        let shares = consents
+        let shares = asker
+            .consents
             .iter()
             .filter(|consent| only.is_none_or(|account| account.region() == consent.region()))
-            .map(|consent| self.share(client_id, *consent, only, read, psu));
+            // Their homes are asked apart (`cells`).
+            .filter(|consent| !self.parts.config.elsewhere.contains(&consent.region()))
+            .map(|consent| self.share(asker, *consent, only, read, psu));
         let mut reading = Reading { accounts: Vec::new(), sources: Vec::new() };
         for (mut accounts, report) in join_all(shares).await.into_iter().flatten() {
             accounts.sort_by_key(|account| account.id);
@@ -176,24 +124,13 @@ impl Gateway {
             return Ok(reading);
         }
         // A single reason that the caller can act on is worth more than "no bank answered".
-        if let [only] = reading.sources.as_slice() {
-            match only.status {
-                SourceStatus::NotInForce { status, suspended_for } => {
-                    let consent = only.consent;
-                    return Err(FlowError::ConsentNotInForce { consent, status, suspended_for });
-                }
-                SourceStatus::NotAllowed => return Err(FlowError::ConsentScope),
-                SourceStatus::NotOffered => {
-                    let bank = only.institution.clone().ok_or(FlowError::NotFound("institution"))?;
-                    return Err(FlowError::Unsupported(bank));
-                }
-                SourceStatus::HistoryNeedsPsu => return Err(FlowError::HistoryNeedsPsu),
-                SourceStatus::UnattendedUsedUp(used_up) => return Err(FlowError::UnattendedUsedUp(used_up)),
-                SourceStatus::Ok
-                | SourceStatus::Failed(_)
-                | SourceStatus::TooMany
-                | SourceStatus::TimedOut => {}
-            }
+        if let [only] = reading.sources.as_mut_slice()
+            && let Some(because) = only.refusal()
+        {
+            return Err(match only.denied.take() {
+                Some(denied) => FlowError::Denied { denied, because: Box::new(because) },
+                None => because,
+            });
         }
         Err(FlowError::AllBanks(reading.sources))
     }
@@ -201,7 +138,7 @@ impl Gateway {
     /// One consent's share. `None` if it does not hold the only account wanted.
     pub(crate) async fn share_alone(
         &self,
-        client_id: &str,
+        asker: Asker<'_>,
         id: ConsentId,
         only: Option<AccountId>,
         read: Read<'_>,
@@ -217,63 +154,19 @@ impl Gateway {
             unattended: None,
             exceeded: None,
             retry_after: None,
+            denied: None,
             history_from: None,
         };
-        let work = self.share_of(client_id, id, only, read, psu, &mut report);
+        let work = self.share_of(asker, id, only, read, psu, &mut report);
         let result = tokio::time::timeout(self.parts.config.read_deadline, work).await;
         let accounts = match result {
             Ok(Ok(accounts)) => accounts,
             Ok(Err(error)) => {
-                report.status = match &error {
-                    FlowError::ConsentNotInForce { status, suspended_for, .. } => {
-                        SourceStatus::NotInForce { status: *status, suspended_for: *suspended_for }
-                    }
-                    FlowError::ConsentScope => SourceStatus::NotAllowed,
-                    FlowError::Unsupported(_) => SourceStatus::NotOffered,
-                    FlowError::HistoryNeedsPsu => SourceStatus::HistoryNeedsPsu,
-                    FlowError::UnattendedUsedUp(used_up) => {
-                        report.unattended = Some(*used_up);
-                        SourceStatus::UnattendedUsedUp(*used_up)
-                    }
-                    FlowError::TooMany(exceeded) => {
-                        report.retry_after = Some(exceeded.wait);
-                        report.exceeded = Some(exceeded.clone());
-                        SourceStatus::TooMany
-                    }
-                    FlowError::Bank(error) => {
-                        report.retry_after = error.retry_after;
-                        SourceStatus::Failed(error.kind)
-                    }
-                    FlowError::NotFound(_)
-                    | FlowError::Invalid(_)
-                    | FlowError::UnknownInstitution(_)
-                    | FlowError::SnapshotGone
-                    | FlowError::RegionNotHeld(_)
-                    | FlowError::ConsentState(_)
-                    | FlowError::NothingToReconfirm
-                    | FlowError::OtherPsu
-                    | FlowError::PaymentState(_)
-                    | FlowError::OrderNotGranted
-                    | FlowError::ConsentNotGranted
-                    | FlowError::MandateState(_)
-                    | FlowError::MandateBreach(_)
-                    | FlowError::MandateUsedUp { .. }
-                    | FlowError::PolicyRefused(_)
-                    | FlowError::DayUsedUp { .. }
-                    | FlowError::MandateNotGranted
-                    | FlowError::CallbackMismatch
-                    | FlowError::CallbackSpent
-                    | FlowError::KeyInFlight
-                    | FlowError::KeyReused
-                    | FlowError::Webhook(_)
-                    | FlowError::AllBanks(_)
-                    | FlowError::PayeeQuota { .. }
-                    | FlowError::RefundUnavailable(_)
-                    | FlowError::RefundExceeds { .. }
-                    | FlowError::Busy
-                    | FlowError::Store(_) => SourceStatus::Failed(BankErrorKind::Internal),
-                };
+                report.note(&error);
                 tracing::warn!(consent.id = %id, error = %chain(&error), "Consent {id} could not be read");
+                let institution = report.institution.as_ref();
+                let access = Access { asker, consent: id, institution, kind: read.kind(), psu };
+                self.audit_refusal(access, &error).await;
                 Vec::new()
             }
             Err(_) => {
@@ -286,24 +179,30 @@ impl Gateway {
         (!missed).then_some((accounts, report))
     }
 
+    /// Notes that our rules refused a read of somebody's data. What cannot be noted is refused all the same.
+    pub(crate) async fn audit_refusal(&self, access: Access<'_>, error: &FlowError) {
+        let Some(reason) = refusal(error).filter(|_| access.institution.is_some()) else { return };
+        let Ok(store) = self.parts.stores.region(access.consent.region()) else { return };
+        let rules = rules_of(error);
+        if let Err(error) = store.audit(&access.refused(self.now(), reason, rules.as_deref())).await {
+            tracing::error!(consent.id = %access.consent, error = %chain(&error), "A refusal is not in the audit log");
+        }
+    }
+
     async fn share_of(
         &self,
-        client_id: &str,
+        asker: Asker<'_>,
         id: ConsentId,
         only: Option<AccountId>,
         read: Read<'_>,
         psu: Option<&PsuPresence>,
         report: &mut SourceReport,
     ) -> Result<Vec<AccountData>, FlowError> {
-        let consent = self.consent(client_id, id).await?;
+        let consent = self.consent(asker.client, id).await?;
         report.institution.clone_from(&consent.institution);
         self.parts.limiter.count(Partition::Consent, &Key::id(&id.to_string()), None)?;
-        if !consent.is_in_force(self.now()) {
-            return Err(not_in_force(&consent));
-        }
-        if !read.allowed_by(&consent.terms.permissions) {
-            return Err(FlowError::ConsentScope);
-        }
+        let store = self.parts.stores.region(id.region())?;
+        let permit = self.may_read(asker, &consent, store.region(), read, psu)?;
         let institution = consent.institution.clone().ok_or(FlowError::NotFound("institution"))?;
         let profile = self.bank(&institution)?;
         let dialect = self.dialect_of(&profile)?;
@@ -313,7 +212,6 @@ impl Gateway {
         }
         let standard = dialect.standard(&profile);
         report.standard = Some(standard.clone());
-        let store = self.parts.stores.region(id.region())?;
         let known = store.account_links(id).await?;
         let held = |only: AccountId| known.iter().any(|link| link.account == only);
         if only.is_some_and(|only| !known.is_empty() && !held(only)) {
@@ -324,7 +222,6 @@ impl Gateway {
         report.unattended = if psu.is_some() {
             self.unattended(&consent).await?
         } else {
-            self.check_history(&consent, read)?;
             let wanted =
                 known.iter().map(|link| link.account).filter(|id| only.is_none_or(|only| *id == only));
             self.take_unattended(&profile, &consent, read, &wanted.collect::<Vec<_>>()).await?
@@ -347,9 +244,11 @@ impl Gateway {
             Err(FlowError::Bank(error)) => return Err(self.after_refusal(&consent, error).await),
             other => other?,
         };
-        // What is not in the ledger does not leave the house.
+        // What is not in the ledger and the audit log does not leave the house.
         let now = self.now();
-        store.note_read(id, read.kind(), date_of(now), psu.is_some(), now).await?;
+        let access = Access { asker, consent: id, institution: Some(&institution), kind: read.kind(), psu };
+        let used = read.uses(&consent.terms.permissions);
+        store.note_read(id, read.kind(), date_of(now), &access.done(now, &permit, used)).await?;
         report.status = SourceStatus::Ok;
         Ok(accounts)
     }
@@ -380,7 +279,9 @@ impl Gateway {
             .collect();
         if links.iter().any(|link| !known.contains(link)) {
             let store = self.parts.stores.region(source.consent.id.region())?;
-            store.link_accounts(source.consent.id, &links).await?;
+            let numbers = accounts.iter().filter_map(|data| data.account.as_ref());
+            let numbers: Vec<_> = numbers.flat_map(|account| account.identifications.clone()).collect();
+            store.link_accounts(source.consent.id, &links, &numbers).await?;
         }
         if read == Read::Accounts {
             return Ok(accounts.into_iter().filter(|a| only.is_none_or(|only| a.id == only)).collect());

@@ -278,9 +278,10 @@ impl Gateway {
             secrets,
             expires_at: later(self.now(), LEG_TIME),
         };
-        let mut tx = self.parts.stores.global().begin().await?;
-        tx.remember_bank_state(&digest_of(pending.state.expose_secret()), &state).await?;
-        Ok(tx.commit().await?)
+        let digest = digest_of(pending.state.expose_secret());
+        Ok(store::transaction!(keyed self.parts.stores.global(), tx => {
+            tx.remember_bank_state(&digest, &state).await
+        })?)
     }
 
     /// Recognises a PSU that came back from `institution` with `query`.
@@ -331,12 +332,13 @@ impl Gateway {
     /// [`FlowError::CallbackSpent`] if it was taken in before; the bank's
     /// failure, after the consent or payment took it in.
     pub async fn finish_return(self: &Arc<Self>, returned: BankReturn) -> Result<(), FlowError> {
-        let mut tx = self.parts.stores.global().begin().await?;
-        tx.use_bank_state(&returned.state_digest, self.now()).await.map_err(|error| {
+        let used = store::transaction!(self.parts.stores.global(), tx => {
+            tx.use_bank_state(&returned.state_digest, self.now()).await
+        });
+        used.map_err(|error| {
             let spent = matches!(error, store::StoreError::Conflict);
             if spent { FlowError::CallbackSpent } else { error.into() }
         })?;
-        tx.commit().await?;
         let gateway = Arc::clone(self);
         let work = async move { gateway.take_in(returned).await };
         tokio::spawn(work).await.unwrap_or(Err(FlowError::Busy))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use connect::{BankErrorKind, BankPaymentIds, CancelAnswer, Dialect, Outcome, PaymentCancellation};
 use domain::{Capability, Execution, PaymentId, PaymentState};
+use policy::PaymentChange;
 use store::StoreError;
 use store::payments::PaymentRow;
 
@@ -63,7 +64,7 @@ impl Gateway {
         id: PaymentId,
     ) -> Result<PaymentRow, FlowError> {
         for _ in 0..TRIES {
-            let payment = self.payment(client_id, id).await?;
+            let (payment, permit) = self.payment_to(PaymentChange::Cancel, client_id, id).await?;
             if payment.state == PaymentState::Cancelled || payment.cancelling(self.now()).is_some() {
                 return Ok(payment);
             }
@@ -77,7 +78,7 @@ impl Gateway {
             if !payment.can_cancel() {
                 return Err(FlowError::PaymentState(payment.state));
             }
-            let cancelled = self.move_payment(payment, "client", |row| {
+            let cancelled = self.move_payment_under(permit.rule(), payment, "client", |row| {
                 row.state = PaymentState::Cancelled;
                 row.next_poll_at = None;
                 row.bank.access_token = None;

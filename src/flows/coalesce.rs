@@ -14,9 +14,11 @@ use domain::{AccountId, ConsentId};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 
-use crate::Gateway;
-use crate::accounts::{AccountData, SourceReport};
+use crate::accounts::AccountData;
+use crate::audited::{Access, Asker};
 use crate::read::Read;
+use crate::sources::{SourceReport, SourceStatus};
+use crate::{FlowError, Gateway};
 
 /// One consent's share of a read: none if it does not hold the only account wanted.
 pub(crate) type Share = Option<(Vec<AccountData>, SourceReport)>;
@@ -79,29 +81,54 @@ impl Gateway {
     /// One consent's share of a read, with others who want the same.
     pub(crate) async fn share(
         &self,
-        client_id: &str,
+        asker: Asker<'_>,
         consent: ConsentId,
         only: Option<AccountId>,
         read: Read<'_>,
         psu: Option<&PsuPresence>,
     ) -> Share {
-        let alone = || self.share_alone(client_id, consent, only, read, psu);
+        let alone = || self.share_alone(asker, consent, only, read, psu);
         let (Some(read), Some(me)) = (lasting(read), self.me.upgrade()) else { return alone().await };
-        let wanted = Wanted { client_id: client_id.to_owned(), consent, only, read, psu: psu.cloned() };
+        let Asker { client, consents, request, certificate } = asker;
+        let granted = consents.contains(&consent);
+        let wanted = Wanted { client_id: client.to_owned(), consent, only, read, psu: psu.cloned() };
         let (going, is_mine) = self.on_their_way.join(&wanted, || {
             let Wanted { client_id, psu, .. } = wanted.clone();
-            async move { me.share_alone(&client_id, consent, only, read, psu.as_ref()).await }.boxed()
+            async move {
+                let consents = if granted { &[consent][..] } else { &[] };
+                let asker = Asker { client: &client_id, consents, request, certificate };
+                me.share_alone(asker, consent, only, read, psu.as_ref()).await
+            }
+            .boxed()
         });
         let share = going.clone().await;
         self.on_their_way.ended(&wanted, &going);
-        if is_mine || self.still_stands(client_id, consent).await {
+        if is_mine || self.may_share(asker, consent, read, psu, &share).await.is_ok() {
             return share;
         }
         alone().await
     }
 
-    async fn still_stands(&self, client_id: &str, consent: ConsentId) -> bool {
-        self.consent(client_id, consent).await.is_ok_and(|consent| consent.is_in_force(self.now()))
+    /// Whether somebody who joined a read may have what came of it. The audit log says so of each.
+    async fn may_share(
+        &self,
+        asker: Asker<'_>,
+        id: ConsentId,
+        read: Read<'_>,
+        psu: Option<&PsuPresence>,
+        share: &Share,
+    ) -> Result<(), FlowError> {
+        let consent = self.consent(asker.client, id).await?;
+        let store = self.parts.stores.region(id.region())?;
+        let permit = self.may_read(asker, &consent, store.region(), read, psu)?;
+        let answered = share.as_ref().is_some_and(|(_, report)| report.status == SourceStatus::Ok);
+        if answered {
+            let institution = consent.institution.as_ref();
+            let access = Access { asker, consent: id, institution, kind: read.kind(), psu };
+            let used = read.uses(&consent.terms.permissions);
+            store.audit(&access.done(self.now(), &permit, used)).await?;
+        }
+        Ok(())
     }
 }
 

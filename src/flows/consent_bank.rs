@@ -139,32 +139,34 @@ impl Gateway {
             None => None,
         };
         let relaxed = self.bank_of(&consent)?.checks_relaxed(role_of(consent.terms.kind()));
-        let mut tx = store.begin().await?;
-        let consent = self
-            .change_consent(&mut tx, consent, Note::by("psu"), None, |row| {
-                row.status = ConsentStatus::Authorized;
-                row.life.checks_relaxed = relaxed.into_iter().map(str::to_owned).collect();
-                if let Some(authorisations) = &mut row.life.authorisations {
-                    authorisations.received = authorisations.required;
-                }
-            })
-            .await?;
-        let mut replaced = None;
-        if let Some(old) = old {
-            let ends = !old.status.is_final();
-            // As it was: its end takes the tokens that the bank may want to see.
-            replaced = ends.then(|| old.clone());
-            let note = Note::because("gateway", "superseded");
-            self.change_consent(&mut tx, old, note, None, |row| {
+        let given = Note::by("psu");
+        let changed = self.changed(consent, given, None, |row| {
+            row.status = ConsentStatus::Authorized;
+            row.life.checks_relaxed = relaxed.into_iter().map(str::to_owned).collect();
+            if let Some(authorisations) = &mut row.life.authorisations {
+                authorisations.received = authorisations.required;
+            }
+        });
+        // As it was: its end takes the tokens that the bank may want to see.
+        let replaced = old.clone().filter(|old| !old.status.is_final());
+        let superseded = Note::because("gateway", "superseded");
+        let old = old.map(|old| {
+            self.changed(old, superseded, None, |row| {
                 row.life.superseded_by = Some(id);
-                if ends {
+                if !row.status.is_final() {
                     row.status = ConsentStatus::Expired;
                 }
             })
-            .await?;
-        }
-        tx.commit().await?;
-        Ok((consent, replaced))
+        });
+        // In conflict with an earlier run that was committed unheard, the consent is read again.
+        store::transaction!(keyed store, tx => {
+            self.write_changed(tx, &changed, given).await?;
+            if let Some(old) = &old {
+                self.write_changed(tx, old, superseded).await?;
+            }
+            Ok::<_, StoreError>(())
+        })?;
+        Ok((changed.kept(), replaced))
     }
 
     async fn wait_for_others(&self, consent: ConsentRow) -> Result<ConsentRow, FlowError> {

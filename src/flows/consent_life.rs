@@ -52,33 +52,33 @@ impl Gateway {
     ) -> Result<(u16, String, bool), FlowError> {
         let consent = self.consent(client_id, id).await?;
         let now = self.now();
-        let mut tx = self.parts.stores.region(id.region())?.begin().await?;
-        match tx.claim(claim, now, later(now, DAY)).await? {
-            Claim::Replay { status, body } => return Ok((status, body, true)),
-            Claim::InFlight => return Err(FlowError::KeyInFlight),
-            Claim::Mismatch => return Err(FlowError::KeyReused),
-            Claim::New => {}
-        }
-        if self.reconfirm_days(&consent).is_none() {
-            return Err(FlowError::NothingToReconfirm);
-        }
-        let overdue = consent.status == ConsentStatus::Suspended
-            && consent.life.suspended_for == Some(SuspensionCause::ReconfirmationOverdue);
-        if consent.status != ConsentStatus::Authorized && !overdue {
-            return Err(FlowError::ConsentState(consent.status));
-        }
         let note = Note::because("client", "reconfirmed");
-        let consent = self
-            .change_consent(&mut tx, consent, note, Some(EventType::ConsentReconfirmed), |row| {
+        store::transaction!(keyed self.parts.stores.region(id.region())?, tx => {
+            match tx.claim(claim, now, later(now, DAY)).await? {
+                Claim::Replay { status, body } => return Ok((status, body, true)),
+                Claim::InFlight => return Err(FlowError::KeyInFlight),
+                Claim::Mismatch => return Err(FlowError::KeyReused),
+                Claim::New => {}
+            }
+            if self.reconfirm_days(&consent).is_none() {
+                return Err(FlowError::NothingToReconfirm);
+            }
+            let overdue = consent.status == ConsentStatus::Suspended
+                && consent.life.suspended_for == Some(SuspensionCause::ReconfirmationOverdue);
+            if consent.status != ConsentStatus::Authorized && !overdue {
+                return Err(FlowError::ConsentState(consent.status));
+            }
+            let told = Some(EventType::ConsentReconfirmed);
+            let changed = self.changed(consent.clone(), note, told, |row| {
                 row.status = ConsentStatus::Authorized;
                 row.life.last_reconfirmed_at = Some(now);
                 self.plan_reconfirmation(row);
-            })
-            .await?;
-        let body = answer(&consent);
-        tx.answer_claim(claim, 200, &body).await?;
-        tx.commit().await?;
-        Ok((200, body, false))
+            });
+            self.write_changed(tx, &changed, note).await?;
+            let body = answer(&changed.kept());
+            tx.answer_claim(claim, &id.to_string(), 200, &body).await?;
+            Ok((200, body, false))
+        })
     }
 
     /// Lodges a consent that takes the place of this one, on the same terms and
@@ -264,10 +264,8 @@ impl Gateway {
         what: EventType,
         change: impl FnOnce(&mut ConsentRow),
     ) -> Result<ConsentRow, FlowError> {
-        let mut tx = self.parts.stores.region(consent.id.region())?.begin().await?;
         let note = Note::because("gateway", what.word());
-        let consent = self.change_consent(&mut tx, consent, note, Some(what), change).await?;
-        tx.commit().await?;
-        Ok(consent)
+        let changed = self.changed(consent, note, Some(what), change);
+        self.keep_changed(changed, note).await
     }
 }

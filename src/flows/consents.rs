@@ -10,9 +10,9 @@ use domain::{
 };
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
+use store::StoreError;
 use store::consents::{BankAccess, ConsentLife, ConsentRow, ConsentTerms, Note};
 use store::idempotency::{Claim, ClaimKey};
-use store::{StoreError, Tx};
 use url::Url;
 
 use crate::bank::{BankLeg, LegSubject, PendingLeg};
@@ -166,23 +166,27 @@ impl Gateway {
         F: FnOnce(&ConsentRow) -> String,
     {
         let now = consent.created_at;
-        let mut tx = self.parts.stores.region(consent.id.region())?.begin().await?;
-        match tx.claim(claim, now, crate::webhooks::later(now, DAY)).await? {
-            Claim::Replay { status, body } => return Ok((status, body, true)),
-            Claim::InFlight => return Err(FlowError::KeyInFlight),
-            Claim::Mismatch => return Err(FlowError::KeyReused),
-            Claim::New => {}
-        }
-        if let Some(refused) = refused {
-            return Err(refused);
-        }
-        tx.lodge_consent(consent).await?;
-        let subject = Subject::Consent(consent.id, consent.status, EventType::ConsentCreated);
-        tx.emit(&self.event(&consent.client_id, &subject, 1, now)).await?;
-        let body = answer(consent);
-        tx.answer_claim(claim, 201, &body).await?;
-        tx.commit().await?;
-        Ok((201, body, false))
+        let mine = answer(consent);
+        let mut refused = refused;
+        let (status, body) = store::transaction!(keyed self.parts.stores.region(consent.id.region())?, tx => {
+            match tx.claim(claim, now, crate::webhooks::later(now, DAY)).await? {
+                Claim::Replay { status, body } => return Ok((status, body)),
+                Claim::InFlight => return Err(FlowError::KeyInFlight),
+                Claim::Mismatch => return Err(FlowError::KeyReused),
+                Claim::New => {}
+            }
+            if let Some(refused) = refused.take() {
+                return Err(refused);
+            }
+            tx.lodge_consent(consent).await?;
+            let subject = Subject::Consent(consent.id, consent.status, EventType::ConsentCreated);
+            tx.emit(&self.event(&consent.client_id, &subject, 1, now)).await?;
+            tx.answer_claim(claim, &consent.id.to_string(), 201, &mine).await?;
+            Ok((201, mine.clone()))
+        })?;
+        // An earlier run may have been committed unheard.
+        let replayed = body != mine;
+        Ok((status, body, replayed))
     }
 
     /// A consent of a client, as it stands now.
@@ -487,48 +491,6 @@ impl Gateway {
         self.tell_bank_of_end(&consent).await;
         Ok(())
     }
-
-    /// Changes a consent in one transaction with its event.
-    pub(crate) async fn move_consent(
-        &self,
-        consent: ConsentRow,
-        note: Note<'_>,
-        change: impl FnOnce(&mut ConsentRow),
-    ) -> Result<ConsentRow, FlowError> {
-        let mut tx = self.parts.stores.region(consent.id.region())?.begin().await?;
-        let moved = self.change_consent(&mut tx, consent, note, None, change).await?;
-        tx.commit().await?;
-        Ok(moved)
-    }
-
-    /// Changes a consent. `told` is the event of a change that leaves the status
-    /// where it is.
-    pub(crate) async fn change_consent(
-        &self,
-        tx: &mut Tx,
-        mut consent: ConsentRow,
-        note: Note<'_>,
-        told: Option<EventType>,
-        change: impl FnOnce(&mut ConsentRow),
-    ) -> Result<ConsentRow, FlowError> {
-        let was = consent.status;
-        change(&mut consent);
-        let now = self.now();
-        let moved = (was != consent.status).then(|| news(was, consent.status));
-        if moved.is_some() {
-            let why = note.reason.filter(|_| consent.status != ConsentStatus::Authorized);
-            consent.terms.status_reason = why.map(str::to_owned);
-            self.plan(was, &mut consent);
-        }
-        let sequence = tx.update_consent(was, &consent, note, now).await?;
-        if let Some(told) = moved.or(told) {
-            let subject = Subject::Consent(consent.id, consent.status, told);
-            tx.emit(&self.event(&consent.client_id, &subject, sequence, now)).await?;
-        }
-        consent.updated_at = now;
-        consent.revision = consent.revision.saturating_add(1);
-        Ok(consent)
-    }
 }
 
 /// The service of a bank that consents of this kind are to.
@@ -541,26 +503,6 @@ pub(crate) fn service_of(kind: ConsentKind) -> Service {
 
 /// Times that a change is tried again on what the consent is meanwhile.
 pub(crate) const TRIES: usize = 5;
-
-/// The event of a step.
-fn news(from: ConsentStatus, to: ConsentStatus) -> EventType {
-    match to {
-        ConsentStatus::Created => EventType::ConsentCreated,
-        ConsentStatus::AwaitingRedirect | ConsentStatus::AwaitingDecoupled => {
-            EventType::ConsentAwaitingAuthorization
-        }
-        ConsentStatus::PartiallyAuthorized => EventType::ConsentPartiallyAuthorized,
-        ConsentStatus::Authorized if from == ConsentStatus::Suspended => EventType::ConsentResumed,
-        ConsentStatus::Authorized => EventType::ConsentAuthorized,
-        ConsentStatus::Suspended => EventType::ConsentSuspended,
-        ConsentStatus::Rejected => EventType::ConsentRejected,
-        ConsentStatus::RevokedByPsu
-        | ConsentStatus::RevokedByClient
-        | ConsentStatus::RevokedByInstitution => EventType::ConsentRevoked,
-        ConsentStatus::Expired => EventType::ConsentExpired,
-        ConsentStatus::Failed => EventType::ConsentFailed,
-    }
-}
 
 /// Seconds of a day.
 pub(crate) const DAY: i64 = 86_400;

@@ -46,12 +46,11 @@ impl Gateway {
                     .filter(|webhook| webhook.events.is_empty() || webhook.events.contains(&event.event_type))
                     .map(|webhook| webhook.id)
                     .collect();
-                let mut tx = store.begin().await?;
-                match tx.fan_out(event.id, &wanted, self.now()).await {
-                    Ok(()) => {
-                        tx.commit().await?;
-                        self.event_news.notify_waiters();
-                    }
+                let fanned_out = store::transaction!(store, tx => {
+                    tx.fan_out(event.id, &wanted, self.now()).await
+                });
+                match fanned_out {
+                    Ok(()) => self.event_news.notify_waiters(),
                     // Another process fanned it out.
                     Err(StoreError::Conflict) => {}
                     Err(error) => return Err(error.into()),
@@ -93,9 +92,7 @@ impl Gateway {
         }
         let store = self.parts.stores.regions().next().ok_or(FlowError::Busy)?;
         let event = self.event(client_id, &Subject::Test { id, region: store.region() }, 0, self.now());
-        let mut tx = store.begin().await?;
-        tx.emit_to(&event, id).await?;
-        tx.commit().await?;
+        store::transaction!(keyed store, tx => { tx.emit_to(&event, id).await })?;
         Ok(event.id)
     }
 
@@ -192,9 +189,8 @@ impl Gateway {
         }
         let now = self.now();
         let subject = Subject::Endpoint { id: webhook.id, region: store.region() };
-        let mut tx = store.begin().await?;
-        tx.emit(&self.event(&webhook.client_id, &subject, now.as_microsecond(), now)).await?;
-        tx.commit().await?;
+        let event = self.event(&webhook.client_id, &subject, now.as_microsecond(), now);
+        store::transaction!(keyed store, tx => { tx.emit(&event).await })?;
         Ok(())
     }
 

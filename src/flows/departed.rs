@@ -19,14 +19,20 @@ impl Gateway {
     /// [`FlowError::Store`] if a store fails.
     pub async fn clear_up_after_clients(&self) -> Result<(), FlowError> {
         for client_id in self.parts.stores.global().deleted_clients().await? {
+            if self.departed.contains_key(&client_id) {
+                continue;
+            }
             let mut left = 0_usize;
             for status in ConsentStatus::ALL.iter().filter(|status| !status.is_final()) {
                 left = left.saturating_add(self.end_consents_of(&client_id, *status).await?);
             }
-            if left == 0 {
-                let mut tx = self.parts.stores.global().begin().await?;
-                tx.set_client_status(&client_id, "departed").await?;
-                tx.commit().await?;
+            if left == 0 && !self.parts.config.elsewhere.is_empty() {
+                // Other cells have to see to their own, and nobody knows when all have.
+                self.departed.insert(client_id, ()).await;
+            } else if left == 0 {
+                store::transaction!(keyed self.parts.stores.global(), tx => {
+                    tx.set_client_status(&client_id, "departed").await
+                })?;
                 tracing::info!(client.id = client_id, "Client {client_id} has left nothing behind");
             }
         }

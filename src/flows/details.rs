@@ -54,9 +54,9 @@ impl Gateway {
         body: &Value,
     ) -> Result<Value, FlowError> {
         let id = DetailId::new(region, self.clock(), self.entropy());
-        let mut tx = self.parts.stores.region(region)?.begin().await?;
-        tx.keep_detail(id, client_id, body, later(self.now(), REQUEST_LIFE)).await?;
-        tx.commit().await?;
+        store::transaction!(keyed self.parts.stores.region(region)?, tx => {
+            tx.keep_detail(id, client_id, body, later(self.now(), REQUEST_LIFE)).await
+        })?;
         Ok(json!({ "type": kind, "detail_id": id.to_string() }))
     }
 
@@ -67,9 +67,9 @@ impl Gateway {
     /// [`FlowError`] if a store fails.
     pub async fn prolong_details(&self, details: &Value, until: Timestamp) -> Result<(), FlowError> {
         for id in details.as_array().into_iter().flatten().filter_map(detail_id) {
-            let mut tx = self.parts.stores.region(id.region())?.begin().await?;
-            tx.prolong_detail(id, until).await?;
-            tx.commit().await?;
+            store::transaction!(keyed self.parts.stores.region(id.region())?, tx => {
+                tx.prolong_detail(id, until).await
+            })?;
         }
         Ok(())
     }
@@ -111,8 +111,16 @@ impl Gateway {
     ///
     /// [`FlowError::MandateNotGranted`] if the mandate is none of them.
     pub async fn check_mandate(&self, token: &LiveToken, mandate: &MandateOrder) -> Result<(), FlowError> {
-        let granted = self.grants(token, "vrp", |detail| is_mandate(detail, mandate)).await?;
-        if granted { Ok(()) } else { Err(FlowError::MandateNotGranted) }
+        if self.grants_mandate(token, mandate).await? { Ok(()) } else { Err(FlowError::MandateNotGranted) }
+    }
+
+    /// Whether a token may order, and pay under, a mandate.
+    pub(crate) async fn grants_mandate(
+        &self,
+        token: &LiveToken,
+        mandate: &MandateOrder,
+    ) -> Result<bool, FlowError> {
+        self.grants(token, "vrp", |detail| is_mandate(detail, mandate)).await
     }
 
     /// Whether a token covers what `fits` one of its details of this type. A token

@@ -5,6 +5,7 @@ use domain::{
     Breach, ConsentId, ConsentStatus, InstitutionId, MandateStatus, Money, PaymentState, Period, Region,
     SuspensionCause, Violations,
 };
+use policy::Denied;
 use store::StoreError;
 
 /// Why a use case did not do what it was asked. `web` gives each its HTTP form.
@@ -141,9 +142,34 @@ pub enum FlowError {
     /// A limit for concurrent work was reached.
     #[error("the gateway is busy")]
     Busy,
+    /// The rules do not permit it.
+    #[error("the rules do not permit it: {denied}")]
+    Denied {
+        /// Which, and what they say.
+        denied: Denied,
+        /// What that comes to.
+        because: Box<FlowError>,
+    },
+    /// A rule of the operator's own forbids it.
+    #[error("a rule of the operator's forbids it")]
+    Forbidden,
+    /// The rules of regions forbid it.
+    #[error("this may not be done in this region")]
+    RegionDenied,
+    /// The rules could not be decided by.
+    #[error("the rules failed")]
+    RulesFailed,
     /// The store failed.
     #[error("the store failed")]
     Store(StoreError),
+}
+
+impl FlowError {
+    /// What it comes to, whatever rules say of it.
+    #[must_use]
+    pub fn cause(&self) -> &Self {
+        if let Self::Denied { because, .. } = self { because.cause() } else { self }
+    }
 }
 
 impl From<StoreError> for FlowError {
@@ -153,8 +179,16 @@ impl From<StoreError> for FlowError {
             other @ (StoreError::Conflict
             | StoreError::NotFound
             | StoreError::Corrupt { .. }
+            | StoreError::Locked { .. }
             | StoreError::Database(_)
+            | StoreError::OutcomeUnknown(_)
             | StoreError::Migrate(_)) => Self::Store(other),
         }
+    }
+}
+
+impl store::Passing for FlowError {
+    fn store_error(&self) -> Option<&StoreError> {
+        if let Self::Store(error) = self { Some(error) } else { None }
     }
 }

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use domain::{Clock, ConsentId, ConsentKind, GrantId, Timestamp};
 use moka::sync::Cache;
-use store::GlobalStore;
 use store::bell::Heard;
 use store::tokens::TokenRow;
+use store::{GlobalStore, StoreError, Tx};
 use tokio::sync::Notify;
 
 use crate::webhooks::later;
@@ -177,21 +177,40 @@ impl Freshness {
     }
 }
 
-/// Makes a change from outside every gateway, after which none may use a copy
-/// of `subject`, and returns when none does.
+/// Something of which no process may use a copy once a transaction is committed. Whoever made the
+/// transaction waits for that then.
+#[must_use]
+#[derive(Debug)]
+pub struct Invalidation {
+    sequence: i64,
+    name: String,
+}
+
+/// Notes in a transaction from outside every gateway that none may use a copy of `subject`.
+///
+/// # Errors
+///
+/// [`StoreError`] if the database fails.
+pub async fn invalidate(
+    tx: &mut Tx,
+    clock: &dyn Clock,
+    subject: Subject<'_>,
+) -> Result<Invalidation, StoreError> {
+    let name = subject.name();
+    Ok(Invalidation { sequence: tx.invalidate(&name, clock.now()).await?, name })
+}
+
+/// Returns when no gateway uses a copy any more of what a committed transaction invalidated.
 ///
 /// # Errors
 ///
 /// [`FlowError::Store`] if the database fails.
-pub async fn commit_invalidating(
+pub async fn until_dropped(
     global: &GlobalStore,
     clock: &dyn Clock,
-    mut tx: store::Tx,
-    subject: Subject<'_>,
+    committed: &Invalidation,
 ) -> Result<(), FlowError> {
-    let sequence = tx.invalidate(&subject.name(), clock.now()).await?;
-    tx.commit().await?;
-    followed(global, clock, sequence, "").await
+    followed(global, clock, committed.sequence, "").await
 }
 
 /// Waits until no process but the asking one may use what `sequence`
@@ -275,24 +294,25 @@ impl Gateway {
         self.freshness.proofs.entry(crypto::digest::sha256(id.as_bytes())).or_insert_with(|| ()).is_fresh()
     }
 
-    /// Makes a change after which no process may use a copy of `subject`, and
-    /// returns when none does.
+    /// Notes in a transaction that no process may use a copy of `subject` once it is committed.
     ///
     /// # Errors
     ///
-    /// [`FlowError::Store`] if the database fails, or if `tx` changed something
-    /// that somebody else had changed.
-    pub async fn commit_invalidating(
-        &self,
-        mut tx: store::Tx,
-        subject: Subject<'_>,
-    ) -> Result<(), FlowError> {
-        let sequence = tx.invalidate(&subject.name(), self.now()).await?;
-        tx.commit().await?;
-        self.freshness.drop_copies(&subject.name());
+    /// [`StoreError`] if the database fails.
+    pub async fn invalidate(&self, tx: &mut Tx, subject: Subject<'_>) -> Result<Invalidation, StoreError> {
+        invalidate(tx, self.clock(), subject).await
+    }
+
+    /// Returns when no process uses a copy any more of what a committed transaction invalidated.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if the database fails.
+    pub async fn until_dropped(&self, committed: &Invalidation) -> Result<(), FlowError> {
+        self.freshness.drop_copies(&committed.name);
         self.ring().await;
         let global = self.parts.stores.global();
-        followed(global, &*self.parts.clock, sequence, &self.freshness.instance).await
+        followed(global, &*self.parts.clock, committed.sequence, &self.freshness.instance).await
     }
 
     /// Applies what other processes invalidated, and renews the lease; for as

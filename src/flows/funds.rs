@@ -11,7 +11,7 @@ use connect::{
 use domain::{Capability, ConsentId, ConsentKind, InstitutionId, Money, ReadKind, Timestamp, Violations};
 use store::consents::ConsentRow;
 
-use crate::accounts::not_in_force;
+use crate::audited::{Access, Asker};
 use crate::bank::accounts_of;
 use crate::consents::date_of;
 use crate::{FlowError, Gateway, LiveToken};
@@ -56,23 +56,31 @@ impl Gateway {
     /// [`FlowError::ConsentNotInForce`], or the bank's failure.
     pub async fn confirm_funds(
         &self,
+        asker: Asker<'_>,
         token: &LiveToken,
         request: &FundsRequest,
         psu: Option<&PsuPresence>,
     ) -> Result<FundsConfirmed, FlowError> {
         check(request)?;
         let consent = self.consent(&token.row.client_id, request.consent).await?;
-        let (ConsentKind::FundsConfirmation, Some(account)) = (consent.terms.kind(), &consent.terms.funds_of)
-        else {
-            return Err(FlowError::ConsentScope);
-        };
-        if !token.funds_consents.contains(&consent.id) {
-            return Err(FlowError::ConsentNotGranted);
-        }
-        if !consent.is_in_force(self.now()) {
-            return Err(not_in_force(&consent));
-        }
         let institution = consent.institution.clone().ok_or(FlowError::NotFound("institution"))?;
+        let store = self.parts.stores.region(consent.id.region())?;
+        let access = Access {
+            asker,
+            consent: consent.id,
+            institution: Some(&institution),
+            kind: ReadKind::Funds,
+            psu,
+        };
+        let granted = token.funds_consents.contains(&consent.id);
+        let permit = match self.may_confirm_funds(asker.client, &consent, granted, store.region()) {
+            Ok(permit) => permit,
+            Err(error) => {
+                self.audit_refusal(access, &error).await;
+                return Err(error);
+            }
+        };
+        let account = consent.terms.funds_of.as_ref().ok_or(FlowError::ConsentScope)?;
         let profile = self.bank(&institution)?;
         let dialect = self.dialect_of(&profile)?;
         let funds = funds_of(&*dialect, &profile)?;
@@ -86,10 +94,10 @@ impl Gateway {
             Err(FlowError::Bank(error)) => return Err(self.after_refusal(&consent, error).await),
             other => other?,
         };
-        // What is not in the ledger does not leave the house.
+        // What is not in the ledger and the audit log does not leave the house.
         let as_of = self.now();
-        let store = self.parts.stores.region(consent.id.region())?;
-        store.note_read(consent.id, ReadKind::Funds, date_of(as_of), psu.is_some(), as_of).await?;
+        let done = access.done(as_of, &permit, None);
+        store.note_read(consent.id, ReadKind::Funds, date_of(as_of), &done).await?;
         let standard = dialect.standard(&profile);
         Ok(FundsConfirmed { institution, standard, reference, answer, as_of })
     }

@@ -1,6 +1,6 @@
 //! What every use case works with.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,7 +10,8 @@ use connect::{AuthorizationServer, Profile, Registry, Transport};
 use crypto::{KeyRing, SigningKey};
 use domain::{Clock, Entropy, InstitutionId, Region, Timestamp};
 use limits::Limiter;
-use secrecy::SecretString;
+use policy::Engine;
+use secrecy::{ExposeSecret, SecretString};
 use store::Stores;
 use store::bell::Bell;
 use tokio::sync::futures::Notified;
@@ -27,8 +28,15 @@ use crate::{FlowError, IdKey, Jurisdictions};
 /// Where the gateway is and how it behaves.
 #[derive(Clone, Debug)]
 pub struct GatewayConfig {
-    /// Issuer (RFC 8414) and origin of the hosted pages, without a trailing slash.
+    /// Issuer (RFC 8414), without a trailing slash: the same for every cell.
     pub issuer: String,
+    /// Origin of the hosted pages of this cell, without a trailing slash.
+    pub pages_origin: String,
+    /// Regions that other cells hold.
+    pub elsewhere: BTreeSet<Region>,
+    /// The region by which codes, refresh tokens and pushed requests find back to this cell, where
+    /// there are others.
+    pub home: Option<Region>,
     /// Origin of the mutual-TLS listener, without a trailing slash.
     pub api_origin: String,
     /// Approve at our own pages without a click. For the sandbox only.
@@ -73,6 +81,8 @@ pub struct Parts {
     pub bank_key: Arc<SigningKey>,
     /// Counts requests of clients, and reads under consents.
     pub limiter: Arc<Limiter>,
+    /// Decides who may do what, and where.
+    pub policy: Arc<Engine>,
 }
 
 /// What every use case works with.
@@ -92,6 +102,8 @@ pub struct Gateway {
     pub(crate) me: Weak<Self>,
     /// Copies of what the store holds, and the right to use them.
     pub(crate) freshness: Freshness,
+    /// Deleted clients who have left nothing behind in the regions of this cell.
+    pub(crate) departed: moka::future::Cache<String, ()>,
     /// Places for questions to banks about consents.
     pub(crate) asking: Arc<Semaphore>,
     /// Places for steps of the reconciler.
@@ -141,6 +153,16 @@ impl fmt::Debug for Gateway {
 }
 
 impl Gateway {
+    /// A fresh token of `bytes` random bytes that other cells can tell the home of.
+    #[must_use]
+    pub fn token_from_home(&self, bytes: usize) -> SecretString {
+        let token = crypto::token(self.entropy(), bytes);
+        match self.parts.config.home {
+            Some(home) => SecretString::from(format!("{home}.{}", token.expose_secret())),
+            None => token,
+        }
+    }
+
     /// Puts a gateway together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
@@ -159,6 +181,7 @@ impl Gateway {
                 .max_capacity(10_000)
                 .time_to_live(Duration::from_secs(60))
                 .build(),
+            departed: moka::future::Cache::new(100_000),
             turns: moka::future::Cache::builder()
                 .max_capacity(10_000)
                 .time_to_idle(Duration::from_secs(300))
@@ -195,6 +218,12 @@ impl Gateway {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.parts.registry
+    }
+
+    /// Decides who may do what, and where.
+    #[must_use]
+    pub fn policy(&self) -> Arc<Engine> {
+        Arc::clone(&self.parts.policy)
     }
 
     /// Counts requests of clients.
@@ -256,7 +285,7 @@ impl Gateway {
     /// Where a bank sends the PSU's browser back to: one address per bank, so
     /// that answers of two banks cannot be mixed up (RFC 9700 §4.4).
     pub(crate) fn callback(&self, bank: &InstitutionId) -> Result<Url, FlowError> {
-        let text = format!("{}/callback/{}", self.parts.config.issuer, bank.as_str());
+        let text = format!("{}/callback/{}", self.parts.config.pages_origin, bank.as_str());
         Url::parse(&text).map_err(|_| FlowError::Unsupported(bank.clone()))
     }
 }

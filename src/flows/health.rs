@@ -128,19 +128,21 @@ impl Gateway {
         let Ok(store) = self.parts.stores.region(profile.region) else { return Ok(()) };
         let clients = store.clients_at(&profile.id, ConsentStatus::Authorized.as_str()).await?;
         let now = self.now();
-        let mut tx = store.begin().await?;
-        if !tx.tell_of_institution(&profile.id, service, what.key, now).await? {
-            return Ok(());
-        }
-        for client in clients {
-            let subject = Subject::Institution {
-                id: profile.id.clone(),
-                region: profile.region,
-                status: what.status.to_owned(),
-                told: news,
-            };
-            tx.emit(&self.event(&client, &subject, now.as_microsecond(), now)).await?;
-        }
-        Ok(tx.commit().await?)
+        // What was told is not told again.
+        store::transaction!(keyed store, tx => {
+            if !tx.tell_of_institution(&profile.id, service, what.key, now).await? {
+                return Ok(());
+            }
+            for client in &clients {
+                let subject = Subject::Institution {
+                    id: profile.id.clone(),
+                    region: profile.region,
+                    status: what.status.to_owned(),
+                    told: news,
+                };
+                tx.emit(&self.event(client, &subject, now.as_microsecond(), now)).await?;
+            }
+            Ok(())
+        })
     }
 }

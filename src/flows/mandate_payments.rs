@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use domain::{
-    Breach, EventType, Execution, MandateId, MandateStatus, Money, Order, PaymentId, PaymentOrder,
-    PaymentRisk, PaymentScheme, PaymentState, RemittanceInformation,
+    Breach, EventType, Execution, MandateId, Money, Order, PaymentId, PaymentOrder, PaymentRisk,
+    PaymentScheme, PaymentState, RemittanceInformation,
 };
 use store::idempotency::ClaimKey;
 use store::mandates::{Draw, MandateRow};
@@ -16,7 +16,7 @@ use crate::accounts::chain;
 use crate::events::Subject;
 use crate::policies::{count, day_of};
 use crate::webhooks::later;
-use crate::{FlowError, Gateway, PaymentReply};
+use crate::{FlowError, Gateway, LiveToken, PaymentReply};
 
 /// Percent of a limit from which on the client is told that it nears.
 const NEARING: i64 = 80;
@@ -48,51 +48,69 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// [`FlowError::MandateState`], [`FlowError::MandateBreach`] or
+    /// [`FlowError::Denied`] where the rules forbid it, [`FlowError::MandateBreach`] or
     /// [`FlowError::MandateUsedUp`]: the bank is not called, and nothing is drawn.
     pub async fn pay_under_mandate(
         self: &Arc<Self>,
-        client_id: &str,
+        token: &LiveToken,
         id: MandateId,
         request: MandatePaymentRequest,
         claim: &ClaimKey,
-        answer: impl FnOnce(&PaymentRow) -> String,
+        answer: impl Fn(&PaymentRow) -> String,
     ) -> Result<PaymentReply, FlowError> {
+        let client_id = token.row.client_id.as_str();
+        let store = self.parts.stores.region(id.region())?;
         let mandate = self.mandate(client_id, id).await?;
+        let granted = self.grants_mandate(token, &mandate.terms.order).await?;
+        let decided = self.may_order(client_id, id.region(), store.region(), Some((&mandate, granted)));
+        // What was answered before is answered again, though the mandate has ended since.
+        let ended = |error: &FlowError| matches!(error.cause(), FlowError::MandateState(_));
+        let decided = if decided.as_ref().is_err_and(ended) { decided } else { Ok(decided?) };
         let now = self.now();
         // Before the transaction, which others in the region wait for.
         let client = self.parts.stores.global().client(client_id).await?;
         let policy = client.and_then(|client| client.payment_policy);
-        let mut tx = self.parts.stores.region(id.region())?.begin().await?;
-        if let Some(replayed) = self.answered_before(&mut tx, claim).await? {
-            return Ok(replayed);
-        }
-        if mandate.status != MandateStatus::Authorized {
-            return Err(FlowError::MandateState(mandate.status));
-        }
-        mandate.terms.order.constraints.admit(&request.amount, now)?;
-        match tx.use_mandate(id).await {
-            Ok(()) => {}
-            // Ended since it was read.
-            Err(StoreError::Conflict) => {
-                drop(tx);
-                return Err(FlowError::MandateState(self.any_mandate(id).await?.status));
+        let (permit, mut refused) = match decided {
+            Ok(permit) => (Some(permit), None),
+            Err(refused) => (None, Some(refused)),
+        };
+        let (mut ended, mut mine) = (false, None);
+        let before = store::transaction!(keyed store, tx => {
+            if let Some(replayed) = self.answered_before(tx, claim).await? {
+                return Ok(Some(replayed));
             }
-            Err(error) => return Err(error.into()),
-        }
-        let draws = self.draw(&mut tx, &mandate, &request.amount).await?;
-        let mut payment = self.payment_of(&mandate, request, draws);
-        if let Some(policy) = &policy {
-            self.admit_payment(client_id, policy, &payment.terms.order)?;
-            payment.terms.counted_on = policy.limits_days().then(|| day_of(now));
-        }
-        count(&mut tx, policy.as_ref(), &payment).await?;
-        tx.record_payment(&payment).await?;
-        let subject = Subject::Payment(payment.id, payment.state, payment.kind());
-        tx.emit(&self.event(client_id, &subject, 1, now)).await?;
-        let body = answer(&payment);
-        tx.answer_claim(claim, 201, &body).await?;
-        tx.commit().await?;
+            let permit = permit.as_ref().ok_or_else(|| refused.take().unwrap_or(FlowError::Busy))?;
+            mandate.terms.order.constraints.admit(&request.amount, now)?;
+            let used = tx.use_mandate(id).await;
+            ended = matches!(used, Err(StoreError::Conflict));
+            used?;
+            let draws = self.draw(tx, &mandate, &request.amount).await?;
+            let mut payment = self.payment_of(&mandate, request.clone(), draws);
+            if let Some(policy) = &policy {
+                self.admit_payment(client_id, policy, &payment.terms.order)?;
+                payment.terms.counted_on = policy.limits_days().then(|| day_of(now));
+            }
+            count(tx, policy.as_ref(), &payment).await?;
+            tx.record_payment(&payment).await?;
+            let subject = Subject::Payment(payment.id, payment.state, payment.kind());
+            tx.emit_under(&self.event(client_id, &subject, 1, now), permit.rule()).await?;
+            let body = answer(&payment);
+            tx.answer_claim(claim, &payment.id.to_string(), 201, &body).await?;
+            mine = Some((payment, body));
+            Ok::<_, FlowError>(None)
+        });
+        let before = match before {
+            // Since it was read.
+            Err(_) if ended => return Err(FlowError::MandateState(self.any_mandate(id).await?.status)),
+            before => before?,
+        };
+        let (payment, body) = match (before, mine) {
+            (None, Some(mine)) => mine,
+            // An answer with this id is of an earlier run that was committed unheard.
+            (Some(before), Some(mine)) if before.body == mine.1 => mine,
+            (Some(replayed), _) => return Ok(replayed),
+            (None, None) => return Err(FlowError::Busy),
+        };
         tracing::info!(payment.id = %payment.id, mandate.id = %id, "Payment {} recorded", payment.id);
         // On its own: it goes on if the client goes away, and if this process ends
         // before it is submitted, the reconciler does it.

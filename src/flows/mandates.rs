@@ -109,19 +109,24 @@ impl Gateway {
         };
         let session = self.approval_session("mandate", client_id, &id.to_string(), end);
         let claim = claim(region);
-        let mut tx = self.parts.stores.region(region)?.begin().await?;
-        if let Some(replayed) = self.answered_before(&mut tx, &claim).await? {
+        let body = answer(&mandate, session.id);
+        let before = store::transaction!(keyed self.parts.stores.region(region)?, tx => {
+            if let Some(replayed) = self.answered_before(tx, &claim).await? {
+                return Ok(Some(replayed));
+            }
+            tx.record_mandate(&mandate).await?;
+            tx.answer_claim(&claim, &id.to_string(), 201, &body).await?;
+            // The session, without a person, first: one without a mandate harms nobody, a mandate
+            // without a session could never be approved.
+            store::transaction!(keyed self.parts.stores.global(), global => {
+                global.open_session(&session).await
+            })?;
+            Ok::<_, FlowError>(None)
+        })?;
+        // An answer with this id is of an earlier run that was committed unheard.
+        if let Some(replayed) = before.filter(|before| before.body != body) {
             return Ok(replayed);
         }
-        tx.record_mandate(&mandate).await?;
-        let body = answer(&mandate, session.id);
-        tx.answer_claim(&claim, 201, &body).await?;
-        // The session, without a person, first: one without a mandate harms nobody, a mandate
-        // without a session could never be approved.
-        let mut global = self.parts.stores.global().begin().await?;
-        global.open_session(&session).await?;
-        global.commit().await?;
-        tx.commit().await?;
         tracing::info!(mandate.id = %id, bank.code = %mandate.institution, "Mandate {id} recorded");
         Ok(PaymentReply { status: 201, body, replayed: false })
     }
@@ -293,13 +298,16 @@ impl Gateway {
         let was = mandate.status;
         change(&mut mandate);
         let now = self.now();
-        let mut tx = self.parts.stores.region(mandate.id.region())?.begin().await?;
-        let sequence = tx.update_mandate(was, &mandate, actor, now).await?;
-        if let Some(told) = news(mandate.status).filter(|_| sequence > 0) {
-            let subject = Subject::Mandate(mandate.id, mandate.status, told);
-            tx.emit(&self.event(&mandate.client_id, &subject, sequence, now)).await?;
-        }
-        tx.commit().await?;
+        // Where an earlier run was committed unheard this is a conflict, and whoever meets one reads
+        // again.
+        store::transaction!(keyed self.parts.stores.region(mandate.id.region())?, tx => {
+            let sequence = tx.update_mandate(was, &mandate, actor, now).await?;
+            if let Some(told) = news(mandate.status).filter(|_| sequence > 0) {
+                let subject = Subject::Mandate(mandate.id, mandate.status, told);
+                tx.emit(&self.event(&mandate.client_id, &subject, sequence, now)).await?;
+            }
+            Ok::<_, StoreError>(())
+        })?;
         mandate.updated_at = now;
         mandate.revision = mandate.revision.saturating_add(1);
         Ok(mandate)

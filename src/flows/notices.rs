@@ -125,9 +125,8 @@ impl Gateway {
             attempts: 0,
             expires_at: later(now, OLDEST_EVENT),
         };
-        let mut tx = store.begin().await?;
-        tx.renew_notice(&notice).await?;
-        Ok(tx.commit().await?)
+        // Renewed twice, it is as it is renewed once.
+        Ok(store::transaction!(keyed store, tx => { tx.renew_notice(&notice).await })?)
     }
 
     /// The request that makes a consent or payment, with the wish to be notified of it where
@@ -223,23 +222,25 @@ impl Gateway {
             tracing::info!(bank.code = %bank, "Bank {bank} notified of nothing that is ours");
             subjects.insert(String::new());
         }
-        let mut kept = Vec::new();
-        let mut tx = store.begin().await?;
-        for subject in subjects {
-            let notice = Notice {
-                institution: bank.clone(),
-                token: event.jti.clone(),
-                due_at: (!subject.is_empty()).then_some(due_at),
-                subject,
-                attempts: 0,
-                expires_at: later(self.now(), OLDEST_EVENT.saturating_add(EVENT_SKEW)),
-            };
-            if tx.keep_notice(&notice).await? {
-                kept.push(notice);
+        let notices = subjects.into_iter().map(|subject| Notice {
+            institution: bank.clone(),
+            token: event.jti.clone(),
+            due_at: (!subject.is_empty()).then_some(due_at),
+            subject,
+            attempts: 0,
+            expires_at: later(self.now(), OLDEST_EVENT.saturating_add(EVENT_SKEW)),
+        });
+        let notices: Vec<_> = notices.collect();
+        // What an earlier run kept unheard is asked about when it is due.
+        store::transaction!(keyed store, tx => {
+            let mut kept = Vec::new();
+            for notice in &notices {
+                if tx.keep_notice(notice).await? {
+                    kept.push(notice.clone());
+                }
             }
-        }
-        tx.commit().await?;
-        Ok(kept)
+            Ok(kept)
+        })
     }
 
     /// Asks banks about what they notified of; returns how many questions were started. They

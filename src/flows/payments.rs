@@ -9,6 +9,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::{InstitutionId, Order, PaymentId, PaymentPolicy, PaymentState, Region, SessionId, Timestamp};
+use policy::{ChangePayment, PaymentChange, Permit};
 use store::Tx;
 use store::idempotency::{Claim, ClaimKey};
 use store::payments::{BankPayment, Failure, PayeeCheck, PaymentRow, PaymentTerms};
@@ -82,6 +83,8 @@ impl Gateway {
         let profile = self.bank(&request.institution)?;
         let region = profile.region;
         self.holds(region)?;
+        let store = self.parts.stores.region(region)?;
+        let permit = self.may_order(client_id, region, store.region(), None)?;
         let now = self.now();
         let id = PaymentId::new(region, self.clock(), self.entropy());
         let plain = id.uuid().simple().to_string();
@@ -114,18 +117,23 @@ impl Gateway {
             refunded: 0,
         };
         let claim = claim(region);
-        let mut tx = self.parts.stores.region(region)?.begin().await?;
-        if let Some(replayed) = self.answered_before(&mut tx, &claim).await? {
+        let body = answer(&payment);
+        let before = store::transaction!(keyed store, tx => {
+            if let Some(replayed) = self.answered_before(tx, &claim).await? {
+                return Ok(Some(replayed));
+            }
+            count_refund(tx, request.refund_of, &payment).await?;
+            count(tx, request.policy.as_ref(), &payment).await?;
+            tx.record_payment(&payment).await?;
+            let subject = subject_of(&payment);
+            tx.emit_under(&self.event(client_id, &subject, 1, now), permit.rule()).await?;
+            tx.answer_claim(&claim, &id.to_string(), 201, &body).await?;
+            Ok::<_, FlowError>(None)
+        })?;
+        // An answer with this id is of an earlier run that was committed unheard.
+        if let Some(replayed) = before.filter(|before| before.body != body) {
             return Ok(replayed);
         }
-        count_refund(&mut tx, request.refund_of, &payment).await?;
-        count(&mut tx, request.policy.as_ref(), &payment).await?;
-        tx.record_payment(&payment).await?;
-        let subject = subject_of(&payment);
-        tx.emit(&self.event(client_id, &subject, 1, now)).await?;
-        let body = answer(&payment);
-        tx.answer_claim(&claim, 201, &body).await?;
-        tx.commit().await?;
         tracing::info!(payment.id = %id, bank.code = %payment.institution, "Payment {id} recorded");
         Ok(PaymentReply { status: 201, body, replayed: false })
     }
@@ -186,9 +194,7 @@ impl Gateway {
         };
         let global = self.parts.stores.global();
         if global.session(session.id).await?.is_none() {
-            let mut tx = global.begin().await?;
-            tx.open_session(&session).await?;
-            tx.commit().await?;
+            store::transaction!(keyed global, tx => { tx.open_session(&session).await })?;
         }
         Ok(session.id)
     }
@@ -227,14 +233,30 @@ impl Gateway {
         }
     }
 
-    /// A payment of a client.
+    /// A payment of a client, to look at.
     ///
     /// # Errors
     ///
     /// [`FlowError::NotFound`] if the client has no such payment.
     pub async fn payment(&self, client_id: &str, id: PaymentId) -> Result<PaymentRow, FlowError> {
-        let payment = self.any_payment(id).await?;
-        if payment.client_id == client_id { Ok(payment) } else { Err(FlowError::NotFound("payment")) }
+        Ok(self.payment_to(PaymentChange::Read, client_id, id).await?.0)
+    }
+
+    /// A payment of a client, to do something with, and the permit to do it.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::NotFound`] if the client has no such payment, [`FlowError::Denied`] if the rules forbid it.
+    pub async fn payment_to(
+        &self,
+        change: PaymentChange,
+        client_id: &str,
+        id: PaymentId,
+    ) -> Result<(PaymentRow, Permit<ChangePayment<'static>>), FlowError> {
+        let store = self.parts.stores.region(id.region())?;
+        let payment = store.payment(id).await?.ok_or(FlowError::NotFound("payment"))?;
+        let permit = self.may_change(client_id, &payment, store.region(), change)?;
+        Ok((payment, permit))
     }
 
     /// A payment, whoever's it is: for the page that asks the PSU.
@@ -293,6 +315,17 @@ impl Gateway {
     /// Changes a payment in one transaction with its event.
     pub(crate) async fn move_payment(
         &self,
+        payment: PaymentRow,
+        actor: &str,
+        change: impl FnOnce(&mut PaymentRow),
+    ) -> Result<PaymentRow, FlowError> {
+        self.move_payment_under(None, payment, actor, change).await
+    }
+
+    /// The same of what a rule permits.
+    pub(crate) async fn move_payment_under(
+        &self,
+        rule: Option<&str>,
         mut payment: PaymentRow,
         actor: &str,
         change: impl FnOnce(&mut PaymentRow),
@@ -301,21 +334,24 @@ impl Gateway {
         change(&mut payment);
         let flagged = payment.bank.attention.as_ref().filter(|_| calm);
         let now = self.now();
-        let mut tx = self.parts.stores.region(payment.id.region())?.begin().await?;
-        let sequence = tx.update_payment(was, &payment, flagged, actor, now).await?;
-        if was != payment.state && came_to_nothing(payment.state) {
-            give_back(&mut tx, &payment).await?;
-            uncount(&mut tx, &payment).await?;
-            uncount_refund(&mut tx, &payment).await?;
-        }
-        if sequence > 0 {
-            let subject = match flagged {
-                Some(_) => Subject::Attention(payment.id, payment.state, payment.kind()),
-                None => subject_of(&payment),
-            };
-            tx.emit(&self.event(&payment.client_id, &subject, sequence, now)).await?;
-        }
-        tx.commit().await?;
+        // Where an earlier run was committed unheard this is a conflict: whoever meets one reads
+        // again, and sends nothing.
+        store::transaction!(keyed self.parts.stores.region(payment.id.region())?, tx => {
+            let sequence = tx.update_payment(was, &payment, flagged, actor, now).await?;
+            if was != payment.state && came_to_nothing(payment.state) {
+                give_back(tx, &payment).await?;
+                uncount(tx, &payment).await?;
+                uncount_refund(tx, &payment).await?;
+            }
+            if sequence > 0 {
+                let subject = match flagged {
+                    Some(_) => Subject::Attention(payment.id, payment.state, payment.kind()),
+                    None => subject_of(&payment),
+                };
+                tx.emit_under(&self.event(&payment.client_id, &subject, sequence, now), rule).await?;
+            }
+            Ok::<_, FlowError>(())
+        })?;
         payment.updated_at = now;
         payment.revision = payment.revision.saturating_add(1);
         Ok(payment)

@@ -12,6 +12,7 @@ use connect::{
     PaymentReport, Profile, PsuPresence, ScaStart, TokenKind,
 };
 use domain::{Execution, IsoPaymentStatus, PaymentId, PaymentState, SessionId, Timestamp};
+use policy::PaymentChange;
 use secrecy::SecretString;
 use store::payments::{Attention, BankPayment, Failure, PaymentRow, TransferState};
 
@@ -20,6 +21,7 @@ use crate::bank::{BankLeg, LegSubject};
 use crate::cancel_approval::next_look;
 use crate::consents::{DAY, NextStep};
 use crate::rail::Rail;
+use crate::sources::refusal;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -28,6 +30,9 @@ use crate::{FlowError, Gateway};
 const PATIENCE: u32 = 18;
 /// Questions after which an order for a later day is left alone until then.
 const AT_ONCE: u32 = 5;
+
+/// The code of what failed here before the bank was called.
+const OWN_FAILURE: &str = "gateway.failed";
 
 impl Gateway {
     /// The PSU approved on our page: places the order at the bank and says
@@ -112,7 +117,7 @@ impl Gateway {
             Err(other) => {
                 payment.bank = bank;
                 tracing::warn!(payment.id = %id, error = %chain(&other), "Payment {id} could not be lodged");
-                self.note_own_failure(payment).await?;
+                self.note_own_failure(payment, OWN_FAILURE).await?;
                 Err(other)
             }
         }
@@ -191,6 +196,14 @@ impl Gateway {
     /// Submits an authorised order: once. The state `SUBMITTED` and the id of
     /// the request are committed before the first byte goes out.
     pub(crate) async fn submit_payment(self: &Arc<Self>, payment: PaymentRow) -> Result<(), FlowError> {
+        let cell = self.parts.stores.region(payment.id.region())?.region();
+        let permit = match self.may_change(&payment.client_id, &payment, cell, PaymentChange::Submit) {
+            Ok(permit) => permit,
+            Err(error) => {
+                let code = refusal(&error).unwrap_or(OWN_FAILURE);
+                return self.note_own_failure(payment, code).await.and(Err(error));
+            }
+        };
         let profile = self.bank(&payment.institution)?;
         let dialect = self.dialect_of(&profile)?;
         let rail = self.rail_of(&*dialect, &profile, &payment).await?;
@@ -216,11 +229,11 @@ impl Gateway {
         let mut cx = self.context(&profile, None, psu_id.as_deref(), token.as_ref(), Some(&bank_id));
         cx.request_id = request_id;
         let Some(Ok(request)) = rail.submit(&cx, &bank_id) else {
-            return self.note_own_failure(payment).await;
+            return self.note_own_failure(payment, OWN_FAILURE).await;
         };
         let soon = later(self.now(), 60);
         let payment = self
-            .move_payment(payment, "gateway", |row| {
+            .move_payment_under(permit.rule(), payment, "gateway", |row| {
                 row.state = PaymentState::Submitted;
                 row.bank.submit_request_id = Some(request_id);
                 row.next_poll_at = Some(soon);
@@ -465,10 +478,10 @@ impl Gateway {
     }
 
     /// Something failed here before the bank was called.
-    async fn note_own_failure(&self, payment: PaymentRow) -> Result<(), FlowError> {
+    async fn note_own_failure(&self, payment: PaymentRow, code: &str) -> Result<(), FlowError> {
         let failure = Failure {
             stage: "SUBMISSION".to_owned(),
-            code: "gateway.failed".to_owned(),
+            code: code.to_owned(),
             iso_reason: None,
             source: "GATEWAY".to_owned(),
             retryable: true,

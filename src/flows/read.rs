@@ -40,17 +40,22 @@ impl Read<'_> {
         }
     }
 
-    pub(crate) fn allowed_by(self, permissions: &[Permission]) -> bool {
-        let any = |wanted: &[Permission]| wanted.iter().any(|permission| permissions.contains(permission));
+    /// The permissions of which any one is enough for it, the widest first.
+    pub(crate) fn needs(self) -> Vec<Permission> {
         match self {
-            Self::Accounts => any(&[Permission::ReadAccountsBasic, Permission::ReadAccountsDetail]),
-            Self::Balances => any(&[Permission::ReadBalances]),
+            Self::Accounts => vec![Permission::ReadAccountsDetail, Permission::ReadAccountsBasic],
+            Self::Balances => vec![Permission::ReadBalances],
             Self::Transactions(_) | Self::Transaction(..) => {
-                any(&[Permission::ReadTransactionsBasic, Permission::ReadTransactionsDetail])
+                vec![Permission::ReadTransactionsDetail, Permission::ReadTransactionsBasic]
             }
-            Self::Resource(resource) => any(&[resource.permission()]),
-            Self::StatementFile(_) => any(&[AccountResource::Statements.permission()]),
+            Self::Resource(resource) => vec![resource.permission()],
+            Self::StatementFile(_) => vec![AccountResource::Statements.permission()],
         }
+    }
+
+    /// The permission that it uses, of those of a consent.
+    pub(crate) fn uses(self, permissions: &[Permission]) -> Option<Permission> {
+        self.needs().into_iter().find(|needed| permissions.contains(needed))
     }
 
     /// Whether a bank that gives account information gives this.

@@ -107,9 +107,11 @@ impl Gateway {
             // A form that is stale: the page shows what is wanted now.
             return Ok(NextStep::Ask);
         };
-        let mut tx = self.sca_store(subject)?.begin().await?;
-        match tx.take_sca_step(&subject.text(), row.step, later(self.now(), BUSY)).await {
-            Ok(()) => tx.commit().await?,
+        let taken = store::transaction!(self.sca_store(subject)?, tx => {
+            tx.take_sca_step(&subject.text(), row.step, later(self.now(), BUSY)).await
+        });
+        match taken {
+            Ok(()) => {}
             // The same form, sent twice.
             Err(StoreError::Conflict) => return Ok(NextStep::Ask),
             Err(error) => return Err(error.into()),
@@ -381,15 +383,15 @@ impl Gateway {
     ) -> Result<(), FlowError> {
         let kept = Kept { institution: profile.id.clone(), sca: sca.clone(), wrong };
         let body = serde_json::to_value(&kept).map_err(|_| FlowError::Busy)?;
-        let mut tx = self.sca_store(subject)?.begin().await?;
-        tx.keep_sca_step(&subject.text(), session, &body, later(self.now(), LEG_TIME)).await?;
-        Ok(tx.commit().await?)
+        Ok(store::transaction!(self.sca_store(subject)?, tx => {
+            tx.keep_sca_step(&subject.text(), session, &body, later(self.now(), LEG_TIME)).await
+        })?)
     }
 
     async fn forget_sca(&self, subject: LegSubject) -> Result<(), FlowError> {
-        let mut tx = self.sca_store(subject)?.begin().await?;
-        tx.forget_sca_step(&subject.text()).await?;
-        Ok(tx.commit().await?)
+        Ok(store::transaction!(keyed self.sca_store(subject)?, tx => {
+            tx.forget_sca_step(&subject.text()).await
+        })?)
     }
 
     fn sca_store(&self, subject: LegSubject) -> Result<&RegionalStore, FlowError> {

@@ -8,10 +8,11 @@
 mod marks;
 
 use connect::PsuPresence;
-use domain::{AccountId, ConsentId, Transaction, TransactionId};
+use domain::{AccountId, Transaction, TransactionId};
 use jiff::ToSpan;
 
 use crate::accounts::Reading;
+use crate::audited::Asker;
 use crate::ids::TransactionProvenance;
 use crate::read::{Read, TransactionWindow};
 use crate::{FlowError, Gateway};
@@ -58,8 +59,7 @@ impl Gateway {
     /// As [`Gateway::read`]; [`FlowError::SnapshotGone`] if the snapshot is not kept any more.
     pub async fn changes(
         &self,
-        client_id: &str,
-        consents: &[ConsentId],
+        asker: Asker<'_>,
         account: AccountId,
         snapshot: Option<&str>,
         psu: Option<&PsuPresence>,
@@ -68,20 +68,20 @@ impl Gateway {
         // Looked up first: without it the bank need not be asked.
         let before = match snapshot {
             Some(id) => {
-                let text = store.snapshot(id, client_id, account).await?.ok_or(FlowError::SnapshotGone)?;
+                let text = store.snapshot(id, asker.client, account).await?.ok_or(FlowError::SnapshotGone)?;
                 marks::parse(&text).ok_or(FlowError::SnapshotGone)?
             }
             None => Vec::new(),
         };
         let read = Read::Transactions(TransactionWindow::default());
-        let mut reading = self.read(client_id, consents, Some(account), read, psu).await?;
+        let mut reading = self.read(asker, Some(account), read, psu).await?;
         let entries = reading.accounts.first_mut().map(|account| std::mem::take(&mut account.transactions));
         let entries = entries.unwrap_or_default();
         let now: Vec<Mark> =
             entries.iter().map(|(id, _, entry)| Mark::of(&self.parts.id_key, *id, entry)).collect();
         let difference = marks::compare(&before, &now);
         let id = self.entropy().uuid_v7(self.now()).simple().to_string();
-        store.keep_snapshot(&id, client_id, account, self.now(), &marks::text(&now)).await?;
+        store.keep_snapshot(&id, asker.client, account, self.now(), &marks::text(&now)).await?;
         let region = account.region();
         let (mut added, mut modified) = (Vec::new(), Vec::new());
         for (entry, mark) in entries.into_iter().zip(&now) {

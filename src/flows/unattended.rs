@@ -92,20 +92,13 @@ impl Gateway {
         Ok(Some(self.count(consent, most)))
     }
 
-    /// Refuses transactions from before what is given without the PSU (RTS art. 10).
-    pub(crate) fn check_history(&self, consent: &ConsentRow, read: Read<'_>) -> Result<(), FlowError> {
+    /// Whether transactions are asked for from before what is given without the PSU (RTS art. 10).
+    pub(crate) fn is_beyond_history(&self, consent: &ConsentRow, read: Read<'_>) -> bool {
         match read {
-            Read::Transactions(window) | Read::Transaction(_, window)
-                if window.from.is_some_and(|from| from < self.earliest(consent)) =>
-            {
-                Err(FlowError::HistoryNeedsPsu)
+            Read::Transactions(window) | Read::Transaction(_, window) => {
+                window.from.is_some_and(|from| from < self.earliest(consent))
             }
-            Read::Accounts
-            | Read::Balances
-            | Read::Transactions(_)
-            | Read::Transaction(..)
-            | Read::Resource(_)
-            | Read::StatementFile(_) => Ok(()),
+            Read::Accounts | Read::Balances | Read::Resource(_) | Read::StatementFile(_) => false,
         }
     }
 

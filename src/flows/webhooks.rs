@@ -95,9 +95,7 @@ impl Gateway {
             client_certificate: wanted.client_certificate,
             created_at: self.now(),
         };
-        let mut tx = global.begin().await?;
-        tx.add_webhook(&webhook).await?;
-        tx.commit().await?;
+        store::transaction!(keyed global, tx => { tx.add_webhook(&webhook).await })?;
         if challenged {
             let (gateway, webhook) = (Arc::clone(self), webhook.clone());
             tokio::spawn(async move { gateway.verify_new(&webhook).await });

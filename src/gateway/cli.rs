@@ -1,25 +1,31 @@
 //! The command line.
 
+mod audit;
 mod clients;
 mod edge;
+mod keys;
 mod limits;
 mod payments;
+mod persons;
 mod policy;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use domain::Region;
 
 use crate::commands;
 use crate::filter::FilterMode;
-use crate::keys::Purpose;
 
+pub use audit::{AuditArgs, AuditCommand};
 pub use clients::{ClientsArgs, ClientsCommand};
 pub use edge::{EdgeArgs, FilterFilesArgs, RevocationCheck};
+pub use keys::{KeyChangeArgs, KeysArgs, KeysCommand, RegionKeysCommand, TokenKeyArgs};
 pub use limits::LimitsArgs;
 pub use payments::{PaymentsArgs, PaymentsCommand};
-pub use policy::{PolicyCommand, WafCommand};
+pub use persons::{EraseArgs, ExportArgs, RetentionCommand, SelectionArgs};
+pub use policy::{AccessCommand, PolicyCommand, WafCommand};
 
 /// An open-banking (PSD2) gateway: many banks behind one API.
 #[derive(Debug, Parser)]
@@ -41,13 +47,22 @@ pub enum Command {
     ModelBanks(ModelBanksArgs),
     /// The banks that the gateway knows.
     Banks(BanksArgs),
-    /// The keys that sign id_tokens and webhooks.
+    /// The keys that sign id_tokens and webhooks, and those that wrap data keys.
     Keys(KeysArgs),
     /// Rules that are data: tried without a gateway.
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// The clients (TPPs) that are registered.
     Clients(ClientsArgs),
+    /// The logs of what was done with personal data, and by whom.
+    Audit(AuditArgs),
+    /// Erase what is kept of a person: here, and by its key in every backup.
+    Erase(EraseArgs),
+    /// Export what is kept of a person, as JSON.
+    Export(ExportArgs),
+    /// How long personal data is kept, and what is held in spite of that.
+    #[command(subcommand)]
+    Retention(RetentionCommand),
     /// Payments of which nobody but a person can find out what became of them.
     Payments(PaymentsArgs),
     /// Plugins: banks that no dialect fits, as WebAssembly components.
@@ -122,6 +137,19 @@ pub struct SandboxArgs {
     /// The banks tell the gateway of changes: by events (UK) and notices (Berlin Group).
     #[arg(long)]
     pub bank_notifications: bool,
+    /// Put a model bank into another region, as ID=REGION; may be given more than once.
+    #[arg(long, value_name = "ID=REGION", value_parser = bank_region)]
+    pub bank_region: Vec<(String, Region)>,
+    /// One cell of several: a file that says which regions it holds, and who holds the others.
+    #[arg(long, value_name = "FILE")]
+    pub cells: Option<PathBuf>,
+    /// Who may do what, and where data may lie and pass: a folder as policies/access. Changes are taken
+    /// up while the sandbox runs.
+    #[arg(long, value_name = "FOLDER")]
+    pub policies: Option<PathBuf>,
+    /// How long what is over is kept: a file as policies/retention/retention.toml.
+    #[arg(long, value_name = "FILE")]
+    pub retention: Option<PathBuf>,
     /// How many requests may be made.
     #[command(flatten)]
     pub limits: LimitsArgs,
@@ -132,10 +160,19 @@ pub struct SandboxArgs {
     /// How the edge is.
     #[command(flatten)]
     pub edge: EdgeArgs,
-    /// Keep state in PostgreSQL instead of SQLite: the databases NAME_global,
-    /// NAME_uk and NAME_eu are made beside the one named.
+    /// Keep state in PostgreSQL instead of SQLite: the databases NAME_global, and for each region
+    /// NAME_uk and NAME_keys_uk, are made beside the one named; as schemas of it with ?schemas=yes.
     #[arg(long, env = "CONSENTRY_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// Keep what is no person's in this PostgreSQL: the database NAME_global, which the cells share.
+    #[arg(
+        long,
+        env = "CONSENTRY_GLOBAL_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        requires = "database_url"
+    )]
+    pub global_database_url: Option<String>,
     /// Tell other gateways on the same PostgreSQL through this Redis what was
     /// revoked; without it they ask the database ten times a second.
     #[arg(long, env = "CONSENTRY_REDIS_URL", value_name = "URL", hide_env_values = true)]
@@ -146,6 +183,12 @@ pub struct SandboxArgs {
     /// With --demo: print one JSON object instead of tables.
     #[arg(long, requires = "demo")]
     pub json: bool,
+}
+
+/// A model bank and its region.
+fn bank_region(text: &str) -> Result<(String, Region), String> {
+    let (bank, region) = text.split_once('=').ok_or("as in pl-bank-wisla=pl")?;
+    Ok((bank.to_owned(), region.parse().map_err(|error: domain::InvalidRegion| error.to_string())?))
 }
 
 /// How model banks run without a gateway.
@@ -441,79 +484,6 @@ pub struct DiscoverArgs {
     pub json: bool,
 }
 
-/// What to do with keys.
-#[derive(Debug, Args)]
-pub struct KeysArgs {
-    /// The command.
-    #[command(subcommand)]
-    pub command: KeysCommand,
-}
-
-/// What can be done with keys. A running sandbox takes changes up by itself.
-#[derive(Debug, Subcommand)]
-pub enum KeysCommand {
-    /// List the keys: next, current, retired.
-    List {
-        /// Whose.
-        #[arg(long = "use", value_enum, default_value = "id-tokens")]
-        purpose: Purpose,
-        /// Where the sandbox keeps its state.
-        #[arg(long, default_value = "./.consentry", value_name = "FOLDER")]
-        data_dir: PathBuf,
-        /// One JSON object per line.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Make a new key that takes over.
-    Rotate {
-        /// What it signs.
-        #[arg(long = "use", value_enum, default_value = "id-tokens")]
-        purpose: Purpose,
-        /// What the new key signs with. id_tokens are PS256 and webhooks EdDSA, so far.
-        #[arg(long, value_name = "ALGORITHM", value_parser = ["PS256", "ES256", "EdDSA"])]
-        alg: Option<String>,
-        /// When, and where.
-        #[command(flatten)]
-        change: KeyChangeArgs,
-    },
-    /// Let a key that is on a PKCS#11 token (an HSM) take over.
-    AddPkcs11 {
-        /// The library of the token's maker.
-        #[arg(long, value_name = "FILE")]
-        module: PathBuf,
-        /// Label of the token.
-        #[arg(long, value_name = "LABEL")]
-        token: String,
-        /// Label of the key pair on it.
-        #[arg(long, value_name = "LABEL")]
-        key: String,
-        /// File that holds the PIN. It is read again at every start.
-        #[arg(long, value_name = "FILE")]
-        pin_file: PathBuf,
-        /// When, and where.
-        #[command(flatten)]
-        change: KeyChangeArgs,
-    },
-}
-
-/// How a new key takes over.
-#[derive(Debug, Args)]
-pub struct KeyChangeArgs {
-    /// Where the sandbox keeps its state.
-    #[arg(long, default_value = "./.consentry", value_name = "FOLDER")]
-    pub data_dir: PathBuf,
-    /// How long the new key is published before it signs. Clients may keep the
-    /// key set for 300 seconds; 0 is for a key that must not sign any more.
-    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
-    pub publish_first: u32,
-    /// How long the former key stays published after it signed last.
-    #[arg(long, default_value_t = 86_400, value_name = "SECONDS")]
-    pub overlap: u32,
-    /// Print one JSON object.
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// What to do with plugins.
 #[cfg(feature = "plugins")]
 #[derive(Debug, Args)]
@@ -561,6 +531,9 @@ pub struct StoreArgs {
     /// The PostgreSQL that the sandbox keeps its state in, if it does.
     #[arg(long, env = "CONSENTRY_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// The PostgreSQL of what is no person's, if that is another one.
+    #[arg(long, env = "CONSENTRY_GLOBAL_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub global_database_url: Option<String>,
 }
 
 /// Runs a command.
@@ -573,9 +546,14 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Sandbox(args) => commands::sandbox::run(*args).await,
         Command::ModelBanks(args) => commands::sandbox::run_banks(args).await,
         Command::Banks(args) => commands::banks::run(args.command).await,
-        Command::Keys(args) => commands::keys::run(args.command),
+        Command::Keys(args) => commands::keys::run(args.command).await,
         Command::Policy(PolicyCommand::Waf(command)) => commands::waf::run(command).await,
+        Command::Policy(PolicyCommand::Access(command)) => commands::access::run(command).await,
         Command::Clients(args) => commands::clients::run(args.command).await,
+        Command::Audit(args) => commands::audit::run(args.command).await,
+        Command::Erase(args) => commands::persons::erase(args).await,
+        Command::Export(args) => commands::persons::export(args).await,
+        Command::Retention(command) => commands::persons::retention(command).await,
         Command::Payments(args) => commands::payments::run(args.command).await,
         #[cfg(feature = "plugins")]
         Command::Plugins(args) => commands::plugins::run(args.command),

@@ -1,5 +1,7 @@
 //! One module per command.
 
+pub(crate) mod access;
+pub(crate) mod audit;
 mod bank_access;
 pub(crate) mod banks;
 pub(crate) mod clients;
@@ -8,6 +10,7 @@ pub(crate) mod keys;
 pub(crate) mod openapi;
 mod payment_policy;
 pub(crate) mod payments;
+pub(crate) mod persons;
 #[cfg(feature = "plugins")]
 pub(crate) mod plugins;
 pub(crate) mod probe;

@@ -4,6 +4,7 @@
 mod browser;
 mod client;
 mod journey;
+mod ports;
 mod receiver;
 mod report;
 mod tpp;
@@ -11,6 +12,7 @@ mod tpp;
 pub use browser::{Browser, Visit};
 pub use client::{Answer, Client};
 pub use journey::play;
+pub use ports::free_ports;
 pub use receiver::{Delivery, Receiver};
 pub use report::{Report, Step};
 pub use tpp::{PERMISSIONS, RETURN, Tpp, bearer, verifier};

@@ -18,8 +18,10 @@ use anyhow::{Context, bail};
 use crypto::pkcs11::{Place, TokenKey};
 use crypto::{Algorithm, SigningKey, pki};
 use domain::Timestamp;
+use secrecy::SecretString;
 
-pub(crate) use manifest::{Entry, Manifest, Source, State};
+pub use manifest::KeySource;
+pub(crate) use manifest::{Entry, Manifest, OnToken, State};
 pub(crate) use watch::Watch;
 
 use crate::private_file;
@@ -133,14 +135,14 @@ impl KeyStore {
     /// Reads the key itself.
     pub(crate) fn load(&self, entry: &Entry) -> anyhow::Result<SigningKey> {
         let key = match &entry.source {
-            Source::File(file) => {
+            KeySource::File(file) => {
                 let file = self.folder.join(file);
                 let pem = fs::read_to_string(&file)
                     .with_context(|| format!("{} cannot be read", file.display()))?;
                 SigningKey::from_pem(&pem, &*entry.kid)
                     .with_context(|| format!("{} is damaged", file.display()))?
             }
-            Source::Token { place, pin_file } => {
+            KeySource::Token { place, pin_file } => {
                 SigningKey::on_token(open_on_token(place, pin_file)?, &*entry.kid)
             }
         };
@@ -191,7 +193,7 @@ impl KeyStore {
             algorithm: public.algorithm(),
             signs_from: now,
             published_until: None,
-            source: Source::Token { place, pin_file },
+            source: KeySource::Token { place, pin_file },
         };
         if manifest.keys.iter().any(|listed| listed.kid == entry.kid) {
             bail!("key {} is listed already", entry.kid);
@@ -262,7 +264,7 @@ impl KeyStore {
             algorithm,
             signs_from: later(now, 0)?,
             published_until: None,
-            source: Source::File(file),
+            source: KeySource::File(file),
         })
     }
 
@@ -280,7 +282,7 @@ impl KeyStore {
             format!("{} is damaged: remove the data folder and start again", path.display())
         })?;
         let algorithm = key.algorithm();
-        let source = Source::File(file);
+        let source = KeySource::File(file);
         let key = Entry { kid, algorithm, signs_from: later(now, 0)?, published_until: None, source };
         self.write(&Manifest { keys: vec![key] })
     }
@@ -292,7 +294,7 @@ impl KeyStore {
     /// The list no longer names them; one that cannot be removed harms nobody.
     fn remove_files(&self, dropped: &[Entry]) {
         for entry in dropped {
-            if let Source::File(file) = &entry.source
+            if let KeySource::File(file) = &entry.source
                 && let Err(error) = fs::remove_file(self.folder.join(file))
             {
                 tracing::warn!(key.id = %entry.kid, error = %error, "The file of key {} stays", entry.kid);
@@ -317,12 +319,20 @@ impl KeyStore {
 
 /// Opens a key on a token.
 pub(crate) fn open_on_token(place: &Place, pin_file: &Path) -> anyhow::Result<TokenKey> {
-    let mut pin = fs::read_to_string(pin_file)
-        .with_context(|| format!("the PIN file {} cannot be read", pin_file.display()))?;
+    TokenKey::open(place.clone(), pin_of(pin_file)?).with_context(|| unusable(place))
+}
+
+/// Reads a PIN.
+pub(crate) fn pin_of(file: &Path) -> anyhow::Result<SecretString> {
+    let mut pin = fs::read_to_string(file)
+        .with_context(|| format!("the PIN file {} cannot be read", file.display()))?;
     pin.truncate(pin.trim_end_matches(['\r', '\n']).len());
-    TokenKey::open(place.clone(), pin.into()).with_context(|| {
-        format!("key {} of token {} by {} cannot be used", place.key, place.token, place.module.display())
-    })
+    Ok(pin.into())
+}
+
+/// Which key on a token cannot be used.
+pub(crate) fn unusable(place: &Place) -> String {
+    format!("key {} of token {} by {} cannot be used", place.key, place.token, place.module.display())
 }
 
 /// A name that says nothing, and that a file may have.

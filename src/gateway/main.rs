@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use consentry::cli::{Cli, run};
-use tracing_subscriber::EnvFilter;
 
 /// A connection costs a fifth less memory than with the C library's allocator,
 /// and what is freed goes back.
@@ -13,8 +12,7 @@ use tracing_subscriber::EnvFilter;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_env("CONSENTRY_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    consentry::log::init();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -25,6 +23,7 @@ fn main() -> ExitCode {
     };
     match runtime.block_on(async {
         survive_full_disks();
+        dump_no_memory();
         run(cli).await
     }) {
         Ok(code) => code,
@@ -45,6 +44,26 @@ fn survive_full_disks() {
         tracing::warn!(error = %error, "A file size limit will end this process");
     }
 }
+
+/// What passes through memory on its way to another region must not end up in a crash dump.
+#[cfg(target_os = "linux")]
+fn dump_no_memory() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+
+    #[cfg(feature = "leaks")]
+    if domain::leaks::wanted("core-dump") {
+        return;
+    }
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) =
+        setrlimit(Resource::Core, none).and_then(|()| set_dumpable_behavior(DumpableBehavior::NotDumpable))
+    {
+        tracing::warn!(error = %error, "A crash may leave what is in memory on the disk");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn dump_no_memory() {}
 
 #[cfg(not(target_os = "linux"))]
 fn survive_full_disks() {}

@@ -1,10 +1,12 @@
 //! Everything on one machine: a PKI, the gateway, six model banks, two
 //! regions and a demo fintech. Needs nothing but a folder and free ports.
 
+mod access_rules;
 mod apart;
 pub(crate) mod bank_files;
 mod banks;
 mod block_feed;
+mod cell;
 mod clients;
 pub(crate) mod directory;
 mod drive;
@@ -16,49 +18,55 @@ mod pki;
 mod published_seal;
 mod software;
 pub(crate) mod state;
+mod work;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use api::{Api, EventStreams};
 use axum::Router;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
 use crypto::pki::Issued;
-use domain::Region;
-use edge::protect;
+use edge::{EdgeConfig, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookPolicy, WebhookSender};
+use limits::{Limiter, Policies};
 use modelbank::{Faults, Habits, Journal, LedgerLine};
 use oauth::{OAuth, SoftwareIssuer};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+use store::Stores;
 use store::bell::Bell;
 use store::quotas::RedisPool;
-use store::{GlobalStore, RegionalStore, Stores};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use access_rules::AccessRules;
 pub use apart::BanksApart;
 use bank_files::BankFiles;
 use banks::ModelBanks;
 pub use block_feed::BlockFeed;
+use cell::Cell;
 pub use edge_state::EdgeState;
 use limits_file::LimitsFile;
 pub use limits_file::LimitsFrom;
 use listeners::{Listeners, WatchedTls, edge_config};
-pub use options::{KeyPlace, SandboxOptions, ServerFiles};
+pub use options::{SandboxOptions, ServerFiles};
 pub use pki::Pki;
 use software::SoftwareDirectory;
 use state::DataDir;
+use work::{watch, work};
 
+use crate::audit_logs::AuditLogs;
 use crate::demo::Client;
 use crate::filter::WatchedFilter;
 use crate::keys::Watch;
 use crate::plugged::Plugged;
-use crate::read;
+use crate::region_keys::WatchedRegionKeys;
+use crate::retention::Retention;
+use crate::{read, stores};
 
 /// What an outside client needs to know: addresses and files, nothing else.
 #[derive(Clone, Debug)]
@@ -82,8 +90,10 @@ pub struct Sandbox {
     banks: Arc<ModelBanks>,
     tls: WatchedTls,
     limits: LimitsFile,
+    access_rules: AccessRules,
     edge: EdgeState,
     filter: WatchedFilter,
+    audit: Arc<AuditLogs>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -109,11 +119,22 @@ impl Sandbox {
         let (bank_files, loaded) = BankFiles::open(&options.banks, options.embedded_banks)?;
         loaded.iter().try_for_each(|profile| plugged.require(&registry, profile))?;
 
+        let retention = Retention::of(options.retention.as_deref())?;
         let data = DataDir::open(&options.data_dir)?;
         let pki = Arc::new(Pki::open(data.path(), options.clock.now()).await?);
-        let keys = state::Keys::open(data.path(), &*options.entropy, options.clock.now()).await?;
+        let cell = match &options.cells {
+            Some(file) => Some(Cell::open(file, Arc::clone(&options.clock)).await?),
+            None => None,
+        };
+        let regions = cell.as_ref().map_or_else(stores::sandbox_regions, |cell| Ok(cell.regions()))?;
+        let keys = state::Keys::open(data.path(), &regions, &*options.entropy, options.clock.now()).await?;
         let signing = Watch::open(keys.signing, Arc::clone(&options.clock))?;
         let webhook_keys = Watch::open(keys.webhook, Arc::clone(&options.clock))?;
+        let access_rules = AccessRules::open(&options)?;
+        for region in &regions {
+            let place = cell.as_ref().and_then(Cell::stands_in).unwrap_or(*region);
+            access_rules.may_hold(*region, place)?;
+        }
         let limits = LimitsFile::open(&options.limits)?;
         let edge_state = EdgeState::of(limits.limiter(), Arc::clone(&options.clock))?;
         let limiter = Arc::clone(&edge_state.limiter);
@@ -121,26 +142,40 @@ impl Sandbox {
         let Listeners { pages, api, tls } = Listeners::open(&options, &pki_folder, &edge_state).await?;
         let here = || Ok::<_, std::io::Error>(format!("https://localhost:{}", pages.local_addr()?.port()));
         let issuer = options.issuer.clone().map_or_else(here, Ok)?;
+        // Another gateway on the same state has the pages; another cell has its own.
+        let pages_origin = if cell.is_some() { here()? } else { issuer.clone() };
         let api_origin = format!("https://localhost:{}", api.local_addr()?.port());
 
         let stop = CancellationToken::new();
         let seal = pki.seal()?;
         let home = data.path().join("pki");
         let directory = SoftwareDirectory::open(&home)?;
-        directory.vouch(&home, &seal, &ModelBanks::callbacks(&issuer), options.clock.now())?;
+        directory.vouch(&home, &seal, &ModelBanks::callbacks(&pages_origin), options.clock.now())?;
         let banks = match options.banks_apart {
             Some(port_base) => ModelBanks::apart(port_base),
             None => {
                 let kept = Some(data.path().join("banks"));
-                ModelBanks::start(&options, kept, &pki, &directory, &issuer, &stop).await?
+                ModelBanks::start(&options, kept, &pki, &directory, &pages_origin, &stop).await?
             }
         };
-        for profile in banks.profiles(&published_seal::key_url(&issuer)) {
-            registry.put(if options.bank_notifications { banks::notifying(profile) } else { profile });
+        for profile in banks.profiles(&published_seal::key_url(&pages_origin)) {
+            let mut profile = if options.bank_notifications { banks::notifying(profile) } else { profile };
+            let moved = options.bank_regions.iter().find(|(id, _)| id == profile.id.as_str());
+            profile.region = moved.map_or(profile.region, |(_, region)| *region);
+            registry.put(profile);
         }
         registry.replace_loaded(loaded);
 
-        let stores = open_stores(options.database_url.as_deref(), data.path()).await?;
+        let stores = stores::open(
+            (options.database_url.as_deref(), options.global_database_url.as_deref()),
+            data.path(),
+            &regions,
+            Arc::clone(&options.clock),
+            Arc::clone(&options.entropy),
+        )
+        .await?;
+        let host = issuer.trim_start_matches("https://");
+        let audit = Arc::new(AuditLogs::open(data.path(), &stores, host, Arc::clone(&options.clock))?);
         let transport = Transport::new(TransportConfig {
             roots_pem: pki.root.clone(),
             identity: Some(TlsIdentity {
@@ -168,6 +203,9 @@ impl Sandbox {
         let gateway = Gateway::new(Parts {
             config: GatewayConfig {
                 issuer: issuer.clone(),
+                pages_origin: pages_origin.clone(),
+                elsewhere: cell.iter().flat_map(Cell::elsewhere).collect(),
+                home: cell.as_ref().and_then(|cell| cell.regions().first().copied()),
                 api_origin: api_origin.clone(),
                 auto_approve: options.auto_approve,
                 read_deadline: options.read_deadline,
@@ -177,7 +215,7 @@ impl Sandbox {
             },
             stores: stores.clone(),
             bell,
-            registry,
+            registry: Arc::clone(&registry),
             jurisdictions: Jurisdictions::embedded()?,
             transport: Arc::new(transport),
             clock: Arc::clone(&options.clock),
@@ -188,6 +226,7 @@ impl Sandbox {
                 .presenting(trusting(&pki.root, Some(&pki.gateway_qwac))?),
             bank_key: Arc::clone(&seal.key),
             limiter: Arc::clone(&limiter),
+            policy: access_rules.engine(),
         });
         clients::preload(&stores, options.clients.as_deref(), options.clock.now()).await?;
         let oauth = OAuth {
@@ -200,8 +239,11 @@ impl Sandbox {
         let tasks = TaskTracker::new();
         let filter = filter.await??;
         let edge = |router: Router| protect(router, edge_config(&options, filter.clone(), &edge_state));
-        let page_routes = oauth.page_routes().merge(published_seal::routes(&pki)?);
-        let page_router = edge(with_fallbacks(page_routes));
+        let page_routes = with_fallbacks(oauth.page_routes().merge(published_seal::routes(&pki)?));
+        let page_router = edge(match &cell {
+            Some(cell) => cell.in_front_of(page_routes, &gateway, &pages_origin, true),
+            None => page_routes,
+        });
         let directory = Arc::new(directory::load(stores.global()).await?);
         let streams = EventStreams::new(options.event_heartbeat, stop.clone());
         let api_routes = api::routes(Api { gateway: Arc::clone(&gateway), directory, streams })
@@ -214,16 +256,32 @@ impl Sandbox {
             client: Client::new(&pki.root, None)?,
             edge: edge_state.clone(),
         });
-        let api_router = edge(with_fallbacks(oauth.back_channel_routes().merge(api_routes).merge(driven)));
+        let api_routes = with_fallbacks(oauth.back_channel_routes().merge(api_routes).merge(driven));
+        let api_router = edge(match &cell {
+            Some(cell) => cell.in_front_of(api_routes.clone(), &gateway, &api_origin, false),
+            None => api_routes.clone(),
+        });
+        if let (Some(cell), Some(clients)) = (cell, tls.of_api()) {
+            // What comes from there was counted and looked into where it came in.
+            let limiter = Arc::new(Limiter::new(Policies::unlimited()));
+            let config = EdgeConfig { limiter, ..edge_config(&options, None, &edge_state) };
+            let router = protect(cell.for_arrivals(api_routes, clients), config);
+            tasks.spawn(cell.into_listener().serve(router, Arc::clone(&options.clock), stop.clone()));
+        }
         // Whoever gets an answer may stop us, and start us again on this folder.
         data.finished()?;
         tasks.spawn(pages.serve(page_router, Arc::clone(&options.clock), stop.clone()));
         tasks.spawn(api.serve(api_router, Arc::clone(&options.clock), stop.clone()));
-        tasks.spawn(work(oauth, stop.clone()));
+        tasks.spawn(work(oauth, retention, stop.clone()));
+        tasks.spawn(Arc::clone(&audit).keep(stop.clone()));
         tasks.spawn(watch(signing, Watch::look, |()| {}, stop.clone()));
         tasks.spawn(watch(webhook_keys, Watch::look, |()| {}, stop.clone()));
+        let region_keys =
+            WatchedRegionKeys::of(data.path(), stores.regions().map(|store| store.vault().clone()));
+        tasks.spawn(watch(region_keys, WatchedRegionKeys::look, |()| {}, stop.clone()));
         tasks.spawn(watch(tls.clone(), WatchedTls::look, |()| {}, stop.clone()));
         tasks.spawn(watch(limits.clone(), LimitsFile::look, |()| {}, stop.clone()));
+        tasks.spawn(watch(access_rules.clone(), AccessRules::look, |()| {}, stop.clone()));
         let lobby = Arc::clone(&edge_state.lobby);
         tasks.spawn(Arc::clone(&edge_state.overload).watch(lobby, stop.clone()));
         let (list, upstream) = (Arc::clone(&edge_state.blocked), Client::new(&pki.root, None)?);
@@ -243,15 +301,31 @@ impl Sandbox {
         tasks.spawn(async move { fresh.keep_fresh(until.cancelled_owned()).await });
         tasks.close();
         let access = Access { issuer, api: api_origin, pki, banks: banks.list() };
-        Ok(Self { access, data, gateway, stores, banks, tls, limits, edge: edge_state, filter, stop, tasks })
+        Ok(Self {
+            access,
+            data,
+            gateway,
+            stores,
+            banks,
+            tls,
+            limits,
+            access_rules,
+            edge: edge_state,
+            filter,
+            audit,
+            stop,
+            tasks,
+        })
     }
 
-    /// Takes up limits, rules of the filter, certificates, authorities and revocation lists as
+    /// Takes up limits, rules of access and of the filter, certificates, authorities and revocation lists as
     /// their files are now.
     pub async fn reload(&self) {
         let (tls, limits, filter) = (self.tls.clone(), self.limits.clone(), self.filter.clone());
+        let access_rules = self.access_rules.clone();
         let reload = move || {
             limits.reload();
+            access_rules.reload();
             filter.reload();
             tls.reload();
         };
@@ -319,6 +393,7 @@ impl Sandbox {
         self.stop.cancel();
         self.tasks.wait().await;
         self.banks.stopped().await;
+        self.audit.close().await;
         self.stores.close().await;
     }
 
@@ -369,37 +444,6 @@ impl Sandbox {
 fn shell_quoted(text: &str) -> String {
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b));
     if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
-/// The regions of the sandbox.
-const REGIONS: [&str; 2] = ["uk", "eu"];
-
-/// Opens the stores of a sandbox: on a PostgreSQL, or in its folder.
-pub(crate) async fn open_stores(database_url: Option<&str>, folder: &Path) -> anyhow::Result<Stores> {
-    let urls = match database_url {
-        Some(url) => store::postgres_databases(url, &["global", "uk", "eu"])
-            .await
-            .context("the databases could not be made; the role needs the right to create databases")?,
-        None => ["global", "region-uk", "region-eu"]
-            .iter()
-            .map(|name| format!("sqlite://{}?mode=rwc", folder.join(format!("{name}.sqlite")).display()))
-            .collect(),
-    };
-    let mut urls = urls.into_iter();
-    let mut next = || urls.next().ok_or_else(|| anyhow!("a database is missing"));
-    let hint = "its state may be half-written: remove the folder and start again";
-    let global = GlobalStore::open(&next()?)
-        .await
-        .with_context(|| format!("the global database of {} cannot be used; {hint}", folder.display()))?;
-    let mut regions = Vec::new();
-    for name in REGIONS {
-        let region: Region = name.parse()?;
-        let store = RegionalStore::open(region, &next()?)
-            .await
-            .with_context(|| format!("the {name} database of {} cannot be used; {hint}", folder.display()))?;
-        regions.push(store);
-    }
-    Ok(Stores::new(global, regions))
 }
 
 /// Loopback, at the port with this offset.
@@ -458,115 +502,4 @@ fn trusting(root_pem: &str, identity: Option<&Issued>) -> anyhow::Result<Arc<Cli
         }
         None => config.with_no_client_auth(),
     }))
-}
-
-/// The worker: reconciles payments, keeps consents and mandates, heeds what banks notify of,
-/// delivers webhooks, forgets what is over.
-async fn work(oauth: OAuth, stop: CancellationToken) {
-    let gateway = &oauth.gateway;
-    let reconciler = async {
-        let mut rounds = Rounds::every(Duration::from_millis(100), &stop);
-        while rounds.next().await {
-            rounds.note(gateway.reconcile().await.map(|_| ()));
-        }
-    };
-    let keeper = async {
-        let mut rounds = Rounds::every(Duration::from_secs(1), &stop);
-        while rounds.next().await {
-            rounds.note(gateway.keep_consents().await.map(|_| ()));
-            rounds.note(gateway.keep_mandates().await.map(|_| ()));
-            rounds.note(gateway.tell_of_banks().await);
-            gateway.look_at_servers().await;
-            rounds.note(gateway.clear_up_after_clients().await);
-            rounds.note(gateway.keep_subscriptions().await.map(|_| ()));
-            rounds.note(gateway.poll_events().await.map(|_| ()));
-        }
-    };
-    let listener = async {
-        let mut rounds = Rounds::every(Duration::from_millis(100), &stop);
-        while rounds.next().await {
-            rounds.note(gateway.heed_notices().await.map(|_| ()));
-        }
-    };
-    let courier = async {
-        let mut rounds = Rounds::every(Duration::from_millis(100), &stop);
-        while rounds.next().await {
-            rounds.note(gateway.deliver_events().await.map(|_| ()));
-        }
-    };
-    let backchannel = async {
-        let mut rounds = Rounds::every(Duration::from_millis(200), &stop);
-        while rounds.next().await {
-            rounds.note(oauth.ask_backchannel_banks().await.map(|_| ()));
-        }
-    };
-    let housekeeper = async {
-        let mut rounds = Rounds::every(Duration::from_secs(60), &stop);
-        while rounds.next().await {
-            rounds.note(gateway.tell_of_maintenance().await);
-            rounds.note(gateway.forget_snapshots().await);
-            let now = gateway.clock().now();
-            rounds.note(gateway.stores().global().forget_expired(now).await.map_err(Into::into));
-            for region in gateway.stores().regions() {
-                rounds.note(region.forget_details(now).await.map_err(Into::into));
-                rounds.note(region.forget_sca_steps(now).await.map_err(Into::into));
-                rounds.note(region.forget_notices(now).await.map_err(Into::into));
-            }
-        }
-    };
-    tokio::join!(reconciler, keeper, listener, courier, backchannel, housekeeper);
-}
-
-/// Looks at files once a second until `stop`, off the runtime's threads, and
-/// takes up what each look finds.
-async fn watch<T: Send + 'static, R: Send + 'static>(
-    mut files: T,
-    look: fn(&mut T) -> R,
-    take_up: impl Fn(R),
-    stop: CancellationToken,
-) {
-    let mut rounds = Rounds::every(Duration::from_secs(1), &stop);
-    while rounds.next().await {
-        let looked = tokio::task::spawn_blocking(move || {
-            let found = look(&mut files);
-            (files, found)
-        });
-        match looked.await {
-            Ok((same, found)) => {
-                files = same;
-                take_up(found);
-            }
-            Err(error) => {
-                tracing::error!(error = %error, "Files that may change are not watched any more");
-                return;
-            }
-        }
-    }
-}
-
-/// Rounds of background work until `stop`.
-struct Rounds<'a> {
-    beat: tokio::time::Interval,
-    stop: &'a CancellationToken,
-}
-
-impl<'a> Rounds<'a> {
-    fn every(period: Duration, stop: &'a CancellationToken) -> Self {
-        let mut beat = tokio::time::interval(period);
-        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        Self { beat, stop }
-    }
-
-    async fn next(&mut self) -> bool {
-        tokio::select! {
-            () = self.stop.cancelled() => false,
-            _ = self.beat.tick() => true,
-        }
-    }
-
-    fn note(&self, result: Result<(), flows::FlowError>) {
-        if let Err(error) = result {
-            tracing::error!(error = %error, "A round of background work failed");
-        }
-    }
 }

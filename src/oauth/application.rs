@@ -57,16 +57,18 @@ async fn put(oauth: &OAuth, row: &ClientRow, keys: Vec<Value>) -> Result<(), Pro
     }
     let now = Client::from_metadata(&row.client_id, &metadata)
         .map_err(|why| refused("key.needed", &why.to_string()))?;
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    if !tx.change_client(row, &metadata).await? {
-        // Another change came between; the caller looks and tries again.
-        return Err(Problem::new(ProblemCode::Busy).retry_after(1));
-    }
-    if let Ok(was) = Client::from_metadata(&row.client_id, &row.metadata) {
-        forget_certificates(&mut tx, &was, &now, oauth.gateway.clock().now()).await?;
-    }
-    oauth.gateway.commit_invalidating(tx, Invalidated::Client(&row.client_id)).await?;
-    Ok(())
+    let was = Client::from_metadata(&row.client_id, &row.metadata).ok();
+    let changed = store::transaction!(oauth.gateway.stores().global(), tx => {
+        if !tx.change_client(row, &metadata).await? {
+            // Another change came between; the caller looks and tries again.
+            return Err(store::StoreError::Conflict);
+        }
+        if let Some(was) = &was {
+            forget_certificates(tx, was, &now, oauth.gateway.clock().now()).await?;
+        }
+        oauth.gateway.invalidate(tx, Invalidated::Client(&row.client_id)).await
+    })?;
+    Ok(oauth.gateway.until_dropped(&changed).await?)
 }
 
 /// `POST /v1/application/keys`: adds a public key (RFC 7517). With `x5c` it

@@ -107,12 +107,12 @@ impl FromRequest<OAuth> for Unspent {
         if peer.certificate.as_ref().is_some_and(|shown| shown.trust == Trust::Revoked) {
             return Err(OAuthError::client("the certificate of the connection is revoked"));
         }
-        if let Some(unfit) = peer.certificate.as_ref().and_then(|shown| shown.unfit.first()) {
+        if let Some(unfit) = peer.unfit() {
             return Err(OAuthError::unfit(unfit));
         }
         let form = Form::read(&parts.headers, body).await?;
         let gateway = &oauth.gateway;
-        let proof = proof_of(gateway, &parts.headers, &parts.method, parts.uri.path(), None);
+        let proof = proof_of(gateway, &parts, None);
         let proof = proof.map_err(|refused| match refused {
             ProofRefused::Invalid(why) => OAuthError::proof(why),
             ProofRefused::Nonce => {

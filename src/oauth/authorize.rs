@@ -85,9 +85,7 @@ pub(crate) async fn authorize(
         status: "open".to_owned(),
         expires_at: seconds_after(now, STAY),
     };
-    let mut tx = global.begin().await?;
-    tx.open_session(&session).await?;
-    tx.commit().await?;
+    store::transaction!(keyed global, tx => { tx.open_session(&session).await })?;
     Ok(with_cookies(go(&format!("/consent/{id}")), browser.cookies(&headers)))
 }
 
@@ -105,7 +103,7 @@ pub(crate) async fn complete(oauth: &OAuth, session: &SessionRow, plan: &Plan) -
         Err(NotGranted::Store(error)) => return Err(error.into()),
     };
     let now = oauth.gateway.clock().now();
-    let code = crypto::token(oauth.gateway.entropy(), 32);
+    let code = oauth.gateway.token_from_home(32);
     let row = CodeRow {
         client_id: client_id.clone(),
         grant: granted.id(),
@@ -117,15 +115,16 @@ pub(crate) async fn complete(oauth: &OAuth, session: &SessionRow, plan: &Plan) -
         redeemed_at: None,
     };
     let digest = crypto::digest::sha256_hex(code.expose_secret().as_bytes());
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    // One answer per request: a second one, from whichever browser, fails here.
-    tx.complete_request(&plan.request_digest, now).await.map_err(PageError::spent)?;
-    tx.move_session(session.id, "approved", "done", &session.plan).await.map_err(PageError::spent)?;
-    let changed = granted.record(&mut tx).await.map_err(PageError::spent)?;
-    tx.issue_code(&digest, &row).await?;
-    match changed {
-        Some(grant) => oauth.gateway.commit_invalidating(tx, grant).await?,
-        None => tx.commit().await?,
+    let changed = store::transaction!(oauth.gateway.stores().global(), tx => {
+        // One answer per request: a second one, from whichever browser, fails here.
+        tx.complete_request(&plan.request_digest, now).await?;
+        tx.move_session(session.id, "approved", "done", &session.plan).await?;
+        let changed = granted.record(&oauth.gateway, tx).await?;
+        tx.issue_code(&digest, &row).await?;
+        Ok(changed)
+    });
+    if let Some(changed) = changed.map_err(PageError::spent)? {
+        oauth.gateway.until_dropped(&changed).await?;
     }
     tracing::info!(grant.id = %row.grant, client.id = client_id, "Grant {} given", row.grant);
     response::to(oauth, client_id, request, &[("code", code.expose_secret())]).await
@@ -139,9 +138,10 @@ pub(crate) async fn refuse(
     from: &str,
     answer: Refusal,
 ) -> Result<Url, PageError> {
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    tx.complete_request(&plan.request_digest, oauth.gateway.clock().now()).await.map_err(PageError::spent)?;
-    tx.move_session(session.id, from, "declined", &session.plan).await.map_err(PageError::spent)?;
-    tx.commit().await?;
+    let refused = store::transaction!(oauth.gateway.stores().global(), tx => {
+        tx.complete_request(&plan.request_digest, oauth.gateway.clock().now()).await?;
+        tx.move_session(session.id, from, "declined", &session.plan).await
+    });
+    refused.map_err(PageError::spent)?;
     response::to(oauth, &session.client_id, &plan.request, answer).await
 }

@@ -105,7 +105,7 @@ pub(crate) async fn authorize(
         Some(_) => return Err(OAuthError::request("requested_expiry is a positive number of seconds")),
         None => LIFE,
     };
-    let auth_req_id = crypto::token(gateway.entropy(), 32);
+    let auth_req_id = gateway.token_from_home(32);
     let consents = what.consents.clone();
     let plan = Plan { asked: what, ping: ping(&asked, &form, auth_req_id.expose_secret())?, decision };
     let end = seconds_after(now, life);
@@ -124,8 +124,7 @@ pub(crate) async fn authorize(
     };
     let used = OAuthError::request("the signed request was used before");
     claim(&oauth, &client.id, &jti, seconds_after(now, 7_200), used).await?;
-    let mut tx = gateway.stores().global().begin().await?;
-    tx.open_session(&SessionRow {
+    let session = SessionRow {
         id: row.session,
         kind: "backchannel".to_owned(),
         client_id: client.id.clone(),
@@ -133,10 +132,11 @@ pub(crate) async fn authorize(
         plan: json!({}),
         status: "open".to_owned(),
         expires_at: end,
-    })
-    .await?;
-    tx.open_backchannel(&row).await?;
-    tx.commit().await?;
+    };
+    store::transaction!(keyed gateway.stores().global(), tx => {
+        tx.open_session(&session).await?;
+        tx.open_backchannel(&row).await
+    })?;
     // What is personal goes to its region; this store keeps none of it.
     for id in &consents {
         gateway.note_psu_name(*id, &login).await?;
@@ -227,6 +227,13 @@ impl OAuth {
     /// [`FlowError::Store`] if the database fails.
     pub async fn ask_backchannel_banks(&self) -> Result<usize, FlowError> {
         let due = self.gateway.stores().global().backchannel_due(self.gateway.clock().now()).await?;
+        let elsewhere = &self.gateway.config().elsewhere;
+        // Another cell's consents are asked about there.
+        let ours = |row: &BackchannelRow| {
+            let plan = serde_json::from_value::<Plan>(row.plan.clone());
+            !plan.is_ok_and(|plan| plan.asked.consents.iter().any(|id| elsewhere.contains(&id.region())))
+        };
+        let due: Vec<_> = due.into_iter().filter(ours).collect();
         let started = due.len();
         for row in due {
             tokio::spawn(look(self.clone(), row, None));
@@ -253,18 +260,17 @@ async fn take_a_look(
     let global = oauth.gateway.stores().global();
     let now = oauth.gateway.clock().now();
     let lease = seconds_after(now, LOOK_LEASE);
-    let mut tx = global.begin().await?;
-    tx.take_backchannel_look(row, lease).await?;
-    tx.commit().await?;
+    store::transaction!(global, tx => { tx.take_backchannel_look(row, lease).await })?;
     let taken = BackchannelRow { next_look_at: Some(lease), ..row.clone() };
     let Ok(plan) = serde_json::from_value::<Plan>(row.plan.clone()) else {
         return settle(oauth, &taken, None, "denied").await;
     };
     let refused = match progress(oauth, row, &plan, psu, now).await? {
         Progress::Waiting if row.expires_at > now => {
-            let mut tx = global.begin().await?;
-            tx.take_backchannel_look(&taken, seconds_after(now, LOOK)).await?;
-            return tx.commit().await.map_err(FlowError::from);
+            let waiting = store::transaction!(global, tx => {
+                tx.take_backchannel_look(&taken, seconds_after(now, LOOK)).await
+            });
+            return waiting.map_err(FlowError::from);
         }
         Progress::Waiting => return settle(oauth, &taken, Some(&plan), "denied").await,
         Progress::Decided { refused } => refused,
@@ -276,12 +282,13 @@ async fn take_a_look(
         }
         Err(NotGranted::Store(error)) => return Err(error),
     };
-    let mut tx = global.begin().await?;
-    let changed = granted.record(&mut tx).await?;
-    tx.settle_backchannel(&row.digest, "approved", Some(granted.id())).await?;
-    match changed {
-        Some(grant) => oauth.gateway.commit_invalidating(tx, grant).await?,
-        None => tx.commit().await?,
+    let changed = store::transaction!(global, tx => {
+        let changed = granted.record(&oauth.gateway, tx).await?;
+        tx.settle_backchannel(&row.digest, "approved", Some(granted.id())).await?;
+        Ok::<_, StoreError>(changed)
+    })?;
+    if let Some(changed) = changed {
+        oauth.gateway.until_dropped(&changed).await?;
     }
     tell(oauth, &plan).await;
     Ok(())
@@ -293,9 +300,9 @@ async fn settle(
     plan: Option<&Plan>,
     status: &str,
 ) -> Result<(), FlowError> {
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    tx.settle_backchannel(&row.digest, status, None).await?;
-    tx.commit().await?;
+    store::transaction!(oauth.gateway.stores().global(), tx => {
+        tx.settle_backchannel(&row.digest, status, None).await
+    })?;
     if let Some(plan) = plan {
         tell(oauth, plan).await;
     }
@@ -379,12 +386,11 @@ pub(crate) async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Value, O
         "approved" => {}
         "denied" => return Err(OAuthError::new("access_denied", "the PSU or the bank refused")),
         "pending" => {
-            let mut tx = global.begin().await?;
-            return match tx.note_backchannel_poll(&digest, now, seconds_after(now, INTERVAL)).await {
-                Ok(()) => {
-                    tx.commit().await?;
-                    Err(OAuthError::new("authorization_pending", "the PSU has not decided yet"))
-                }
+            let noted = store::transaction!(global, tx => {
+                tx.note_backchannel_poll(&digest, now, seconds_after(now, INTERVAL)).await
+            });
+            return match noted {
+                Ok(()) => Err(OAuthError::new("authorization_pending", "the PSU has not decided yet")),
                 Err(StoreError::Conflict) => {
                     Err(OAuthError::new("slow_down", "ask every five seconds at most"))
                 }
@@ -397,13 +403,12 @@ pub(crate) async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Value, O
     let grant = row.grant.ok_or_else(refused)?;
     let grant = global.grant(grant).await?.filter(|grant| grant.revoked_at.is_none()).ok_or_else(refused)?;
     let scope = token::still_covered(asked, &grant.scope)?;
-    let mut tx = global.begin().await?;
-    match tx.redeem_backchannel(&digest).await {
-        Ok(()) => {}
-        Err(StoreError::Conflict) => return Err(refused()),
-        Err(error) => return Err(error.into()),
-    }
-    let issued = token::issue(oauth, &mut tx, asked, cnf, &grant, &scope, None).await?;
-    tx.commit().await?;
-    Ok(issued)
+    let issued = store::transaction!(global, tx => {
+        match tx.redeem_backchannel(&digest).await {
+            Ok(()) => token::issue(oauth, tx, asked, cnf, &grant, &scope, None).await,
+            Err(StoreError::Conflict) => Err(token::NotIssued::Refused(refused())),
+            Err(error) => Err(error.into()),
+        }
+    });
+    Ok(issued?)
 }

@@ -10,6 +10,9 @@ use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use store::StoreError;
 
+/// Seconds after which a store that is away may be back.
+const AWAY: u32 = 5;
+
 /// An error of an OAuth endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuthError {
@@ -77,6 +80,17 @@ impl OAuthError {
         }
     }
 
+    /// The store is away, or did not say what became of a change; `temporarily_unavailable`,
+    /// status 503.
+    fn away() -> Self {
+        Self {
+            error: "temporarily_unavailable",
+            description: "this cannot be done just now; Retry-After says when to come back".into(),
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            retry_after: Some(AWAY),
+        }
+    }
+
     /// `server_error`, status 500; the log knows why.
     pub(crate) fn server() -> Self {
         Self {
@@ -91,12 +105,16 @@ impl OAuthError {
 impl From<StoreError> for OAuthError {
     fn from(error: StoreError) -> Self {
         tracing::error!(error = %error, "The store failed");
-        Self::server()
+        let away = error.is_passing() || matches!(error, StoreError::OutcomeUnknown(_));
+        if away { Self::away() } else { Self::server() }
     }
 }
 
 impl From<flows::FlowError> for OAuthError {
     fn from(error: flows::FlowError) -> Self {
+        if let flows::FlowError::Store(error) = error {
+            return error.into();
+        }
         tracing::error!(error = %error, "A use case failed");
         Self::server()
     }

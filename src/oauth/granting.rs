@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use domain::{ConsentId, ConsentStatus, GrantId, Timestamp};
-use flows::{FlowError, Invalidated};
+use flows::{FlowError, Gateway, Invalidated, Invalidation};
 use serde_json::Value;
 use store::grants::GrantRow;
 use store::{StoreError, Tx};
@@ -39,7 +39,7 @@ impl From<StoreError> for NotGranted {
 /// A grant that is about to be recorded.
 pub(crate) enum Granted {
     /// A new one.
-    New(GrantRow),
+    New(Box<GrantRow>),
     /// An earlier one.
     Changed(Box<Change>),
 }
@@ -62,7 +62,11 @@ impl Granted {
     }
 
     /// Records it. What must be dropped from memory once it is committed.
-    pub(crate) async fn record(&self, tx: &mut Tx) -> Result<Option<Invalidated<'static>>, StoreError> {
+    pub(crate) async fn record(
+        &self,
+        gateway: &Gateway,
+        tx: &mut Tx,
+    ) -> Result<Option<Invalidation>, StoreError> {
         match self {
             Self::New(row) => tx.give_grant(row).await.map(|()| None),
             Self::Changed(change) => {
@@ -71,7 +75,7 @@ impl Granted {
                 if let Some(at) = change.replaced_at {
                     tx.revoke_tokens_of(change.is.id, at).await?;
                 }
-                Ok(Some(Invalidated::Grant(change.is.id)))
+                Ok(Some(gateway.invalidate(tx, Invalidated::Grant(change.is.id)).await?))
             }
         }
     }
@@ -118,7 +122,7 @@ pub(crate) async fn of(
         revoked_at: None,
     };
     let (id, merges) = match asked.grant {
-        None | Some(GrantAction::Create) => return Ok(Granted::New(fresh)),
+        None | Some(GrantAction::Create) => return Ok(Granted::New(Box::new(fresh))),
         Some(GrantAction::Merge(id)) => (id, true),
         Some(GrantAction::Replace(id)) => (id, false),
     };

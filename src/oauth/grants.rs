@@ -55,9 +55,12 @@ pub(crate) async fn revoke(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let grant = grant_of(&gateway, &caller, "grant_management_revoke", &id).await?;
-    let mut tx = gateway.stores().global().begin().await?;
-    match tx.revoke_grant(grant.id, &caller.client_id, gateway.clock().now()).await {
-        Ok(()) => gateway.commit_invalidating(tx, Invalidated::Grant(grant.id)).await?,
+    let revoked = store::transaction!(gateway.stores().global(), tx => {
+        tx.revoke_grant(grant.id, &caller.client_id, gateway.clock().now()).await?;
+        gateway.invalidate(tx, Invalidated::Grant(grant.id)).await
+    });
+    match revoked {
+        Ok(revoked) => gateway.until_dropped(&revoked).await?,
         // Somebody else did it meanwhile.
         Err(StoreError::Conflict) => {}
         Err(error) => return Err(error.into()),

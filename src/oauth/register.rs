@@ -58,7 +58,7 @@ fn may_register(oauth: &OAuth, statement: Option<&Statement>) -> Result<(), OAut
 
 fn certificate_of(parts: &Parts) -> Result<PeerCertificate, OAuthError> {
     let peer = parts.extensions.get::<PeerIdentity>();
-    if let Some(unfit) = peer.and_then(|peer| peer.certificate.as_ref()?.unfit.first()) {
+    if let Some(unfit) = peer.and_then(PeerIdentity::unfit) {
         return Err(OAuthError::unfit(unfit));
     }
     let trusted = peer.and_then(PeerIdentity::trusted).cloned();
@@ -133,10 +133,11 @@ pub(crate) async fn register(State(oauth): State<OAuth>, wanted: Wanted) -> Resu
     let Registration { client, metadata } = registration.map_err(refused)?;
     let now = oauth.gateway.clock().now();
     let management = crypto::token(oauth.gateway.entropy(), 32);
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    tx.put_client(&client_id, &metadata, now).await?;
-    tx.set_registration_token(&client_id, &digest(&management)).await?;
-    tx.commit().await?;
+    // What is put twice is there once.
+    store::transaction!(keyed oauth.gateway.stores().global(), tx => {
+        tx.put_client(&client_id, &metadata, now).await?;
+        tx.set_registration_token(&client_id, &digest(&management)).await
+    })?;
     tracing::info!(client.id = client_id, "Client {client_id} registered");
     let row = ClientRow {
         client_id,
@@ -230,10 +231,13 @@ pub(crate) async fn replace(
     }
     let registration = Registration::new(&row.client_id, metadata, Some(&certificate.fields));
     let Registration { client, metadata } = registration.map_err(refused)?;
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    tx.put_client(&row.client_id, &metadata, row.created_at).await?;
-    forget_certificates(&mut tx, &meaning(&row)?, &client, oauth.gateway.clock().now()).await?;
-    oauth.gateway.commit_invalidating(tx, Invalidated::Client(&row.client_id)).await?;
+    let (was, now) = (meaning(&row)?, oauth.gateway.clock().now());
+    let replaced = store::transaction!(keyed oauth.gateway.stores().global(), tx => {
+        tx.put_client(&row.client_id, &metadata, row.created_at).await?;
+        forget_certificates(tx, &was, &client, now).await?;
+        oauth.gateway.invalidate(tx, Invalidated::Client(&row.client_id)).await
+    })?;
+    oauth.gateway.until_dropped(&replaced).await?;
     let row = ClientRow { metadata, ..row };
     Ok(Json(answer(&oauth, &client, &row, &token)))
 }
@@ -247,10 +251,12 @@ pub(crate) async fn remove(
 ) -> Result<StatusCode, OAuthError> {
     let (mut parts, _) = request.into_parts();
     let (row, _) = managed(&oauth, &mut parts, &id).await?;
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    tx.set_client_status(&row.client_id, "deleted").await?;
-    tx.revoke_client(&row.client_id, oauth.gateway.clock().now()).await?;
-    oauth.gateway.commit_invalidating(tx, Invalidated::Client(&row.client_id)).await?;
+    let deleted = store::transaction!(keyed oauth.gateway.stores().global(), tx => {
+        tx.set_client_status(&row.client_id, "deleted").await?;
+        tx.revoke_client(&row.client_id, oauth.gateway.clock().now()).await?;
+        oauth.gateway.invalidate(tx, Invalidated::Client(&row.client_id)).await
+    })?;
+    oauth.gateway.until_dropped(&deleted).await?;
     tracing::info!(client.id = row.client_id, "Client {} deleted", row.client_id);
     Ok(StatusCode::NO_CONTENT)
 }

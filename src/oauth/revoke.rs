@@ -3,6 +3,7 @@
 use axum::extract::State;
 use flows::Invalidated;
 use http::StatusCode;
+use store::StoreError;
 
 use crate::authenticate::ClientForm;
 use crate::{OAuth, OAuthError};
@@ -17,13 +18,20 @@ pub(crate) async fn revoke(State(oauth): State<OAuth>, asked: ClientForm) -> Res
     let now = gateway.clock().now();
     let global = gateway.stores().global();
     let refresh = global.live_refresh_token(&digest, now).await?;
-    let mut tx = global.begin().await?;
-    if let Some(row) = refresh.filter(|row| row.client_id == asked.client.id) {
-        // §2.1: with the refresh token go the access tokens of its grant.
-        tx.revoke_tokens_of(row.grant, now).await?;
-        gateway.commit_invalidating(tx, Invalidated::Grant(row.grant)).await?;
-    } else if tx.revoke_token(&digest, &asked.client.id, now).await? {
-        gateway.commit_invalidating(tx, Invalidated::Token(&digest)).await?;
+    let refresh = refresh.filter(|row| row.client_id == asked.client.id);
+    let revoked = store::transaction!(global, tx => {
+        if let Some(row) = &refresh {
+            // §2.1: with the refresh token go the access tokens of its grant.
+            tx.revoke_tokens_of(row.grant, now).await?;
+            return Ok(Some(gateway.invalidate(tx, Invalidated::Grant(row.grant)).await?));
+        }
+        if tx.revoke_token(&digest, &asked.client.id, now).await? {
+            return Ok(Some(gateway.invalidate(tx, Invalidated::Token(&digest)).await?));
+        }
+        Ok::<_, StoreError>(None)
+    })?;
+    if let Some(revoked) = revoked {
+        gateway.until_dropped(&revoked).await?;
     }
     Ok(StatusCode::OK)
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use crypto::Confirmation;
 use domain::{GrantId, Timestamp};
-use flows::Invalidated;
+use flows::{FlowError, Invalidated};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use store::StoreError;
@@ -78,19 +78,17 @@ async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError> 
     let grant =
         global.grant(row.grant).await?.filter(|grant| grant.revoked_at.is_none()).ok_or_else(refused)?;
     let scope = still_covered(asked, &grant.scope)?;
-    let mut tx = global.begin().await?;
-    match tx.redeem_code(&digest, now).await {
-        Ok(()) => {}
-        Err(StoreError::Conflict) if row.expires_at > now => {
-            drop(tx);
-            return replayed(oauth, asked, row.grant).await;
+    let issued = store::transaction!(global, tx => {
+        tx.redeem_code(&digest, now).await?;
+        issue(oauth, tx, asked, cnf, &grant, &scope, row.nonce.as_deref()).await
+    });
+    match issued {
+        Err(NotIssued::Store(StoreError::Conflict)) if row.expires_at > now => {
+            replayed(oauth, asked, row.grant).await
         }
-        Err(StoreError::Conflict) => return Err(refused()),
-        Err(other) => return Err(other.into()),
+        Err(NotIssued::Store(StoreError::Conflict)) => Err(refused()),
+        issued => Ok(issued?),
     }
-    let issued = issue(oauth, &mut tx, asked, cnf, &grant, &scope, row.nonce.as_deref()).await?;
-    tx.commit().await?;
-    Ok(issued)
 }
 
 /// The scopes of a grant for which this certificate states the role: a token is
@@ -106,6 +104,50 @@ pub(crate) fn still_covered(asked: &ClientForm, scope: &str) -> Result<String, O
     Ok(kept.join(" "))
 }
 
+/// Why no token is issued in a transaction.
+pub(crate) enum NotIssued {
+    /// The client is refused.
+    Refused(OAuthError),
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<OAuthError> for NotIssued {
+    fn from(error: OAuthError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<StoreError> for NotIssued {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<FlowError> for NotIssued {
+    fn from(error: FlowError) -> Self {
+        if let FlowError::Store(error) = error { Self::Store(error) } else { Self::Refused(error.into()) }
+    }
+}
+
+impl From<NotIssued> for OAuthError {
+    fn from(error: NotIssued) -> Self {
+        match error {
+            NotIssued::Refused(error) => error,
+            NotIssued::Store(error) => error.into(),
+        }
+    }
+}
+
+impl store::Passing for NotIssued {
+    fn store_error(&self) -> Option<&StoreError> {
+        match self {
+            Self::Refused(_) => None,
+            Self::Store(error) => Some(error),
+        }
+    }
+}
+
 /// Tokens of a grant, and the answer that hands them out.
 pub(crate) async fn issue(
     oauth: &OAuth,
@@ -115,12 +157,12 @@ pub(crate) async fn issue(
     grant: &GrantRow,
     scope: &str,
     nonce: Option<&str>,
-) -> Result<Value, OAuthError> {
+) -> Result<Value, NotIssued> {
     let now = oauth.gateway.clock().now();
     let mut body = access(oauth, Some(tx), asked, cnf, Some(grant), scope, now).await?;
-    let Some(members) = body.as_object_mut() else { return Err(OAuthError::server()) };
+    let Some(members) = body.as_object_mut() else { return Err(OAuthError::server().into()) };
     if asked.client.may_use("refresh_token") {
-        let token = crypto::token(oauth.gateway.entropy(), 32);
+        let token = oauth.gateway.token_from_home(32);
         let digest = crypto::digest::sha256_hex(token.expose_secret().as_bytes());
         let row = RefreshRow {
             client_id: asked.client.id.clone(),
@@ -148,7 +190,7 @@ async fn access(
     grant: Option<&GrantRow>,
     scope: &str,
     now: Timestamp,
-) -> Result<Value, OAuthError> {
+) -> Result<Value, NotIssued> {
     let token: SecretString = crypto::token(oauth.gateway.entropy(), 32);
     let life = if grant.is_some() { ACCESS_LIFE } else { CLIENT_LIFE };
     let digest = crypto::digest::sha256_hex(token.expose_secret().as_bytes());
@@ -184,9 +226,12 @@ async fn access(
 
 /// RFC 6749 §4.1.2: a second use of a code revokes what the first one gave.
 async fn replayed(oauth: &OAuth, asked: &ClientForm, grant: GrantId) -> Result<Value, OAuthError> {
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    tx.revoke_tokens_of(grant, oauth.gateway.clock().now()).await?;
-    oauth.gateway.commit_invalidating(tx, Invalidated::Grant(grant)).await?;
+    // What is revoked twice is revoked.
+    let revoked = store::transaction!(keyed oauth.gateway.stores().global(), tx => {
+        tx.revoke_tokens_of(grant, oauth.gateway.clock().now()).await?;
+        oauth.gateway.invalidate(tx, Invalidated::Grant(grant)).await
+    })?;
+    oauth.gateway.until_dropped(&revoked).await?;
     tracing::warn!(grant.id = %grant, client.id = asked.client.id, "A code was used twice; the tokens of grant {grant} are revoked");
     Err(OAuthError::grant("the code is not valid"))
 }
@@ -234,7 +279,7 @@ async fn client_credentials(oauth: &OAuth, asked: &ClientForm, ids: ProofIds) ->
             return Err(OAuthError::new("invalid_scope", "openid is about a person, and this token is not"));
         }
         let cnf = asked.confirmation()?;
-        access(oauth, None, asked, cnf, None, &scopes.join(" "), oauth.gateway.clock().now()).await
+        Ok(access(oauth, None, asked, cnf, None, &scopes.join(" "), oauth.gateway.clock().now()).await?)
     };
     let (spent, given) = tokio::join!(ids.spend(oauth), given);
     spent?;

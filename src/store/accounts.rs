@@ -1,9 +1,9 @@
 //! Which resource of a bank an account is. No name, number or balance is kept.
 
-use domain::{AccountId, ConsentId};
+use domain::{AccountId, AccountIdentification, ConsentId};
 
 use crate::rows::Columns;
-use crate::{RegionalStore, StoreError};
+use crate::{RegionalStore, StoreError, transaction};
 
 /// An account under a consent, by the bank's name of the resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,35 +25,45 @@ impl RegionalStore {
             .bind(consent.to_string())
             .fetch_all(self.database.pool())
             .await?;
-        rows.iter()
-            .map(|row| {
-                let columns = Columns::new(row, "account_links", "account_id")?;
-                Ok(AccountLink {
-                    account: columns.parsed("account_id")?,
-                    resource_id: columns.text("resource_id")?,
-                })
+        let links = self.vault.read(&rows, &["resource_id"], |row, keys| {
+            let columns = Columns::new(row, "account_links", "account_id")?;
+            Ok(AccountLink {
+                account: columns.parsed("account_id")?,
+                resource_id: columns.sealed_text("resource_id", keys)?,
             })
-            .collect()
+        });
+        links.await?.into_iter().collect()
     }
 
-    /// Remembers the accounts seen under a consent.
+    /// Remembers the accounts seen under a consent, which is found by their numbers from then on.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the database fails.
-    pub async fn link_accounts(&self, consent: ConsentId, links: &[AccountLink]) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        for link in links {
-            sqlx::query(
-                "insert into account_links (consent_id, account_id, resource_id) values ($1, $2, $3) \
-                 on conflict (consent_id, account_id) do update set resource_id = excluded.resource_id",
-            )
-            .bind(consent.to_string())
-            .bind(link.account.to_string())
-            .bind(&link.resource_id)
-            .execute(&mut *tx.0)
-            .await?;
-        }
-        tx.commit().await
+    pub async fn link_accounts(
+        &self,
+        consent: ConsentId,
+        links: &[AccountLink],
+        numbers: &[AccountIdentification],
+    ) -> Result<(), StoreError> {
+        // What is linked already is linked the same.
+        transaction!(keyed self, tx => {
+            let subject = consent.to_string();
+            let key = tx.key_of(&subject).await?;
+            tx.index(&subject, key.index(numbers, None)).await?;
+            for link in links {
+                let account = link.account.to_string();
+                sqlx::query(
+                    "insert into account_links (consent_id, account_id, resource_id) values ($1, $2, $3) \
+                     on conflict (consent_id, account_id) do update set resource_id = excluded.resource_id",
+                )
+                .bind(consent.to_string())
+                .bind(&account)
+                .bind(key.seal_text(("account_links", "resource_id"), &account, &link.resource_id)?)
+                .execute(&mut *tx.0)
+                .await?;
+            }
+            Ok(())
+        })
     }
 }

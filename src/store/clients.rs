@@ -7,7 +7,7 @@ use crate::database::micros;
 use crate::policies::policy_of;
 use crate::rows::{Columns, found, json_text};
 use crate::together::{Claim, Entry};
-use crate::{GlobalStore, StoreError, Tx};
+use crate::{GlobalStore, StoreError, Tx, transaction};
 
 /// A registered client as it is kept; `oauth` gives the metadata its meaning.
 #[derive(Clone, Debug)]
@@ -92,30 +92,32 @@ impl GlobalStore {
     ///
     /// [`StoreError`] if the database fails.
     pub async fn forget_expired(&self, now: Timestamp) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        let now = micros(now);
-        let hour_ago = now.saturating_sub(3_600_000_000);
-        for (sql, before) in [
-            ("delete from assertion_ids where expires_at < $1", now),
-            ("delete from bank_states where expires_at < $1", now),
-            (
-                "delete from sessions where expires_at < $1 and not exists \
-                 (select 1 from bank_states b where b.session_id = sessions.session_id)",
-                now,
-            ),
-            // A session that began with it outlives it, and ends by completing it.
-            ("delete from pushed_requests where expires_at < $1", hour_ago),
-            // A late replay must still find the grant that it revokes.
-            ("delete from codes where expires_at < $1", hour_ago),
-            ("delete from access_tokens where expires_at < $1", now),
-            ("delete from refresh_tokens where expires_at < $1", now),
-            ("delete from backchannel_requests where expires_at < $1", hour_ago),
-            ("delete from instances where lease_until < $1", hour_ago),
-            ("delete from invalidations where at < $1", hour_ago),
-        ] {
-            sqlx::query(sql).bind(before).execute(&mut *tx.0).await?;
-        }
-        tx.commit().await
+        // What is gone already is not missed.
+        transaction!(keyed self, tx => {
+            let now = micros(now);
+            let hour_ago = now.saturating_sub(3_600_000_000);
+            for (sql, before) in [
+                ("delete from assertion_ids where expires_at < $1", now),
+                ("delete from bank_states where expires_at < $1", now),
+                (
+                    "delete from sessions where expires_at < $1 and not exists \
+                     (select 1 from bank_states b where b.session_id = sessions.session_id)",
+                    now,
+                ),
+                // A session that began with it outlives it, and ends by completing it.
+                ("delete from pushed_requests where expires_at < $1", hour_ago),
+                // A late replay must still find the grant that it revokes.
+                ("delete from codes where expires_at < $1", hour_ago),
+                ("delete from access_tokens where expires_at < $1", now),
+                ("delete from refresh_tokens where expires_at < $1", now),
+                ("delete from backchannel_requests where expires_at < $1", hour_ago),
+                ("delete from instances where lease_until < $1", hour_ago),
+                ("delete from invalidations where at < $1", hour_ago),
+            ] {
+                sqlx::query(sql).bind(before).execute(&mut *tx.0).await?;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -7,10 +7,16 @@ use domain::{
     Permission, SuspensionCause, Timestamp,
 };
 use serde::{Deserialize, Serialize};
+use sqlx::any::AnyRow;
 
 use crate::database::micros;
-use crate::rows::{Columns, exactly_one, json_text};
+use crate::rows::{Columns, exactly_one, json_text, readable};
+use crate::vault::Unlocked;
 use crate::{RegionalStore, StoreError, Tx};
+
+const TERMS: (&str, &str) = ("consents", "terms");
+const BANK: (&str, &str) = ("consents", "bank");
+const SEALED: &[&str] = &[TERMS.1, BANK.1];
 
 /// What the TPP asked the PSU for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -250,9 +256,9 @@ impl RegionalStore {
     pub async fn consent(&self, id: ConsentId) -> Result<Option<ConsentRow>, StoreError> {
         let row = sqlx::query("select * from consents where consent_id = $1")
             .bind(id.to_string())
-            .fetch_optional(self.database.pool())
+            .fetch_all(self.database.pool())
             .await?;
-        row.as_ref().map(read).transpose()
+        self.vault.read(&row, SEALED, read).await?.pop().transpose()
     }
 
     /// Consents of a client, the newest first, at most `limit`.
@@ -282,7 +288,7 @@ impl RegionalStore {
         .bind(filter.kind.map_or("", ConsentKind::as_str))
         .fetch_all(self.database.pool())
         .await?;
-        rows.iter().map(read).collect()
+        self.vault.read(&rows, SEALED, read).await?.into_iter().collect()
     }
 
     /// Consents that a person gave, the newest first.
@@ -295,7 +301,7 @@ impl RegionalStore {
             .bind(psu_digest)
             .fetch_all(self.database.pool())
             .await?;
-        rows.iter().map(read).collect()
+        self.vault.read(&rows, SEALED, read).await?.into_iter().collect()
     }
 
     /// Consents that somebody must look at now, the longest due first.
@@ -309,11 +315,7 @@ impl RegionalStore {
                 .bind(micros(now))
                 .fetch_all(self.database.pool())
                 .await?;
-        let consents = rows.iter().map(read).filter_map(|row| {
-            row.map_err(|error| tracing::error!(error = %error, "A consent cannot be read and is left out"))
-                .ok()
-        });
-        Ok(consents.collect())
+        Ok(readable(self.vault.read(&rows, SEALED, read).await?.into_iter()))
     }
 
     /// Takes a consent for this process until `until`.
@@ -373,17 +375,19 @@ impl Tx {
     ///
     /// [`StoreError`] if the database fails.
     pub async fn lodge_consent(&mut self, consent: &ConsentRow) -> Result<(), StoreError> {
+        let id = consent.id.to_string();
+        let key = self.key_of(&id).await?;
         sqlx::query(
             "insert into consents (consent_id, client_id, institution_id, status, terms, bank, \
              expires_at, created_at, updated_at, life, next_step_at, kind) \
              values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11)",
         )
-        .bind(consent.id.to_string())
+        .bind(&id)
         .bind(&consent.client_id)
         .bind(consent.institution.as_ref().map(ToString::to_string))
         .bind(consent.status.as_str())
-        .bind(json_text(&consent.terms)?)
-        .bind(json_text(&consent.bank)?)
+        .bind(key.seal(TERMS, &id, &consent.terms)?)
+        .bind(key.seal(BANK, &id, &consent.bank)?)
         .bind(consent.expires_at.map(micros))
         .bind(micros(consent.created_at))
         .bind(json_text(&consent.life)?)
@@ -391,15 +395,8 @@ impl Tx {
         .bind(consent.terms.kind().as_str())
         .execute(&mut *self.0)
         .await?;
-        self.note_change(
-            &consent.id.to_string(),
-            "",
-            consent.status.as_str(),
-            "client",
-            None,
-            consent.created_at,
-        )
-        .await?;
+        self.index(&id, key.index(&consent.terms.funds_of, consent.bank.psu_id.as_ref())).await?;
+        self.note_change(&id, "", consent.status.as_str(), "client", None, consent.created_at).await?;
         Ok(())
     }
 
@@ -421,16 +418,18 @@ impl Tx {
         if was != consent.status {
             was.step(consent.status).map_err(|_| StoreError::Conflict)?;
         }
+        let id = consent.id.to_string();
+        let key = self.key_of(&id).await?;
         let done = sqlx::query(
             "update consents set status = $3, terms = $4, bank = $5, expires_at = $6, updated_at = $7, \
              institution_id = $8, life = $10, psu_digest = $11, next_step_at = $12, \
              bank_consent_id = $13, revision = revision + 1 where consent_id = $1 and status = $2 and revision = $9",
         )
-        .bind(consent.id.to_string())
+        .bind(&id)
         .bind(was.as_str())
         .bind(consent.status.as_str())
-        .bind(json_text(&consent.terms)?)
-        .bind(json_text(&consent.bank)?)
+        .bind(key.seal(TERMS, &id, &consent.terms)?)
+        .bind(key.seal(BANK, &id, &consent.bank)?)
         .bind(consent.expires_at.map(micros))
         .bind(micros(at))
         .bind(consent.institution.as_ref().map(ToString::to_string))
@@ -438,15 +437,16 @@ impl Tx {
         .bind(json_text(&consent.life)?)
         .bind(&consent.psu_digest)
         .bind(consent.next_step_at().map(micros))
-        .bind(&consent.bank.consent_id)
+        .bind(key.bank_id(consent.bank.consent_id.as_ref()))
         .execute(&mut *self.0)
         .await?;
         exactly_one(&done)?;
+        self.index(&id, key.index(None, consent.bank.psu_id.as_ref())).await?;
         if was == consent.status && note.reason.is_none() {
             return Ok(0);
         }
         let (from, to) = (was.as_str(), consent.status.as_str());
-        self.note_change(&consent.id.to_string(), from, to, note.actor, note.reason, at).await
+        self.note_change(&id, from, to, note.actor, note.reason, at).await
     }
 
     /// Notes one step of a life; returns its place.
@@ -483,7 +483,7 @@ impl Tx {
     }
 }
 
-fn read(row: &sqlx::any::AnyRow) -> Result<ConsentRow, StoreError> {
+fn read(row: &AnyRow, keys: &Unlocked) -> Result<ConsentRow, StoreError> {
     let columns = Columns::new(row, "consents", "consent_id")?;
     let institution = columns.optional_text("institution_id")?;
     Ok(ConsentRow {
@@ -491,8 +491,8 @@ fn read(row: &sqlx::any::AnyRow) -> Result<ConsentRow, StoreError> {
         client_id: columns.text("client_id")?,
         institution: institution.map(|_| columns.parsed("institution_id")).transpose()?,
         status: columns.word("status", ConsentStatus::from_word)?,
-        terms: columns.json("terms")?,
-        bank: columns.json("bank")?,
+        terms: columns.sealed_json("terms", keys)?,
+        bank: columns.sealed_json("bank", keys)?,
         life: columns.json("life")?,
         psu_digest: columns.optional_text("psu_digest")?,
         expires_at: columns.optional_time("expires_at")?,

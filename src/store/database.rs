@@ -4,14 +4,16 @@
 //! conflict`), run through sqlx's `Any` driver. SQLite wants its pragmas and a
 //! write lock taken at `begin`; PostgreSQL wants neither.
 
-use std::str::FromStr;
-use std::sync::Once;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::{Duration, Instant};
 
 use domain::{Region, Timestamp};
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::AnyPool;
+use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{Any, AnyPool, Transaction};
+
+use crate::hosts::{Hosts, on_all_hosts, primary_of};
+use crate::statements::Statements;
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +37,22 @@ pub enum StoreError {
     /// Personal data of a region that this installation does not hold.
     #[error("region {0} is not held here")]
     NoSuchRegion(Region),
-    /// The database failed.
+    /// What is sealed in a row has no key any more: it was erased, or the database of keys
+    /// is not the one that belongs to this data.
+    #[error("the key of {table} {id} is missing")]
+    Locked {
+        /// Table of the row.
+        table: &'static str,
+        /// Its primary key.
+        id: String,
+    },
+    /// The database failed. A transaction changed nothing then; whether a single statement did
+    /// whose connection broke, nobody knows.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
+    /// The database did not say whether it made a change last: read again, by its key.
+    #[error("it is not known whether the change was made")]
+    OutcomeUnknown(#[source] sqlx::Error),
     /// The schema could not be brought up to date.
     #[error("the schema could not be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -75,7 +90,12 @@ pub(crate) const REGION: Schema = &[
     (40, "refunds", include_str!("../../migrations/region/0040_refunds.sql")),
     (50, "payment revisions", include_str!("../../migrations/region/0050_payment_revisions.sql")),
     (60, "unattended accesses", include_str!("../../migrations/region/0060_unattended_accesses.sql")),
+    (70, "audit log", include_str!("../../migrations/region/0070_audit_log.sql")),
+    (80, "sealed columns", include_str!("../../migrations/region/0080_sealed_columns.sql")),
 ];
+
+/// Schema of the database of a region's data keys.
+pub(crate) const KEYS: Schema = &[(1, "data keys", include_str!("../../migrations/keys/0001_data_keys.sql"))];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Engine {
@@ -88,11 +108,10 @@ enum Engine {
 pub struct Database {
     pool: AnyPool,
     engine: Engine,
+    /// Connections that were made before this are not used any more.
+    renewed: Arc<Mutex<Option<Instant>>>,
+    hosts: Hosts,
 }
-
-/// A transaction. Dropped without [`Tx::commit`], it changes nothing.
-#[derive(Debug)]
-pub struct Tx(pub(crate) Transaction<'static, Any>);
 
 impl Database {
     /// Opens the database and runs the migrations it lacks.
@@ -100,39 +119,78 @@ impl Database {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
 
+        // A key that was destroyed is overwritten. Elsewhere what is deleted is sealed or says nothing.
+        let forgets: &[_] = if schema == KEYS { &["pragma secure_delete = on"] } else { &[] };
         let engine = if url.starts_with("sqlite:") { Engine::Sqlite } else { Engine::Postgres };
-        let options = AnyConnectOptions::from_str(url)?;
+        let hosts = Hosts::of(url)?;
+        let options = hosts.primary().await?;
+        let renewed = Arc::<Mutex<Option<Instant>>>::default();
+        let limit = Arc::clone(&renewed);
         let pool = AnyPoolOptions::new()
             .max_connections(if engine == Engine::Sqlite { 4 } else { 10 })
             .acquire_timeout(Duration::from_secs(15))
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if engine == Engine::Sqlite {
-                        for pragma in SQLITE_PRAGMAS {
+                        for pragma in SQLITE_PRAGMAS.iter().chain(forgets) {
                             sqlx::query(*pragma).execute(&mut *connection).await?;
                         }
                     }
                     Ok(())
                 })
             })
+            .before_acquire(move |_, connection| {
+                let limit = *limit.lock().unwrap_or_else(PoisonError::into_inner);
+                let made = Instant::now().checked_sub(connection.age);
+                let outdated = limit.is_some_and(|limit| made.is_none_or(|made| made <= limit));
+                Box::pin(std::future::ready(Ok(!outdated)))
+            })
             .connect_with(options)
             .await?;
         migrations(schema).run(&pool).await?;
-        Ok(Self { pool, engine })
+        hosts.follow(pool.clone());
+        Ok(Self { pool, engine, renewed, hosts })
     }
 
-    /// Starts a transaction. On SQLite it takes the write lock at once: taking
+    /// Has every connection made anew before it is used again: the database moved elsewhere, and
+    /// where it was may go on answering, as a copy that takes no changes.
+    pub(crate) fn renew(&self) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.hosts.look();
+    }
+
+    /// Waits for something that the database does, wherever it is meanwhile.
+    pub(crate) async fn watching<T>(&self, work: impl Future<Output = T>) -> T {
+        self.hosts.watching(work).await
+    }
+
+    /// How a transaction begins. On SQLite it takes the write lock at once: taking
     /// it later fails when another writer came between.
-    pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
-        let tx = match self.engine {
-            Engine::Sqlite => self.pool.begin_with("begin immediate").await?,
-            Engine::Postgres => self.pool.begin().await?,
-        };
-        Ok(Tx(tx))
+    pub(crate) fn beginning(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite => "begin immediate",
+            Engine::Postgres => "begin",
+        }
     }
 
-    /// The pool, for reads that need no transaction.
-    pub(crate) fn pool(&self) -> &AnyPool {
+    /// Takes what was deleted off the disk, as far as the database can: SQLite overwrites it and
+    /// empties its log, PostgreSQL takes it out of the table and not out of its log.
+    pub(crate) async fn sweep(&self) -> Result<(), StoreError> {
+        let sql = match self.engine {
+            Engine::Sqlite => "pragma wal_checkpoint(truncate)",
+            Engine::Postgres => "vacuum data_keys",
+        };
+        sqlx::query(sql).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// What runs single statements, which need no transaction.
+    pub(crate) fn pool(&self) -> Statements<'_> {
+        Statements(self)
+    }
+
+    /// The connections.
+    pub(crate) fn connections(&self) -> &AnyPool {
         &self.pool
     }
 
@@ -143,22 +201,6 @@ impl Database {
 
     pub(crate) async fn close(&self) {
         self.pool.close().await;
-    }
-}
-
-impl Tx {
-    /// Makes the transaction's changes last.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if the database fails; the outcome is then unknown.
-    pub async fn commit(self) -> Result<(), StoreError> {
-        #[cfg(feature = "crash-points")]
-        crate::crash::point(crate::crash::Side::Before);
-        self.0.commit().await?;
-        #[cfg(feature = "crash-points")]
-        crate::crash::point(crate::crash::Side::After);
-        Ok(())
     }
 }
 
@@ -187,11 +229,20 @@ fn migrations(schema: Schema) -> Migrator {
 /// Makes the databases `NAME_suffix` beside the one that `url` names, where they
 /// are missing. Their addresses, in the order of the suffixes.
 ///
+/// With `?schemas=yes` in the address they are schemas of that one database: for roles that
+/// may make no databases.
+///
 /// # Errors
 ///
 /// [`StoreError`] if the server cannot be reached or refuses.
 pub async fn postgres_databases(url: &str, suffixes: &[&str]) -> Result<Vec<String>, StoreError> {
     sqlx::any::install_default_drivers();
+    let made = databases_at(&primary_of(url).await?, suffixes).await?;
+    Ok(made.iter().map(|made| on_all_hosts(made, url)).collect())
+}
+
+/// The same at one host.
+async fn databases_at(url: &str, suffixes: &[&str]) -> Result<Vec<String>, StoreError> {
     let invalid = || StoreError::Database(sqlx::Error::Configuration("the address names no database".into()));
     let mut address = url::Url::parse(url).map_err(|_| invalid())?;
     let name = address.path().trim_start_matches('/').to_owned();
@@ -199,16 +250,30 @@ pub async fn postgres_databases(url: &str, suffixes: &[&str]) -> Result<Vec<Stri
     if name.is_empty() || !plain(&name) || !suffixes.iter().all(|suffix| plain(suffix)) {
         return Err(invalid());
     }
-    let server = AnyPoolOptions::new().max_connections(1).connect(url).await?;
+    let in_schemas = address.query_pairs().any(|pair| pair == ("schemas".into(), "yes".into()));
+    let kept: Vec<_> = address.query_pairs().into_owned().filter(|(name, _)| name != "schemas").collect();
+    address.set_query(None);
+    if !kept.is_empty() {
+        address.query_pairs_mut().extend_pairs(kept);
+    }
+    let server = AnyPoolOptions::new().max_connections(1).connect(address.as_str()).await?;
     let mut urls = Vec::new();
     for suffix in suffixes {
+        // A name cannot be a parameter; it was checked above.
+        if in_schemas {
+            let sql = sqlx::AssertSqlSafe(format!("create schema if not exists \"{suffix}\""));
+            sqlx::raw_sql(sql).execute(&server).await?;
+            let mut of_schema = address.clone();
+            of_schema.query_pairs_mut().append_pair("options[search_path]", suffix);
+            urls.push(of_schema.to_string());
+            continue;
+        }
         let database = format!("{name}_{suffix}");
         let there = sqlx::query("select 1 from pg_database where datname = $1")
             .bind(&database)
             .fetch_optional(&server)
             .await?;
         if there.is_none() {
-            // A name cannot be a parameter; it was checked above.
             let sql = sqlx::AssertSqlSafe(format!("create database \"{database}\""));
             sqlx::raw_sql(sql).execute(&server).await?;
         }

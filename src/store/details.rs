@@ -5,8 +5,8 @@ use domain::{DetailId, Timestamp};
 use serde_json::Value;
 
 use crate::database::micros;
-use crate::rows::{Columns, json_text};
-use crate::{RegionalStore, StoreError, Tx};
+use crate::rows::Columns;
+use crate::{RegionalStore, StoreError, Tx, transaction};
 
 impl RegionalStore {
     /// What a detail says, for the client that it belongs to.
@@ -18,9 +18,12 @@ impl RegionalStore {
         let row = sqlx::query("select * from authorization_details where detail_id = $1 and client_id = $2")
             .bind(id.to_string())
             .bind(client_id)
-            .fetch_optional(self.database.pool())
+            .fetch_all(self.database.pool())
             .await?;
-        row.map(|row| Columns::new(&row, "authorization_details", "detail_id")?.json("body")).transpose()
+        let bodies = self.vault.read(&row, &["body"], |row, keys| {
+            Columns::new(row, "authorization_details", "detail_id")?.sealed_json("body", keys)
+        });
+        bodies.await?.pop().transpose()
     }
 
     /// Removes the details whose time is over.
@@ -29,11 +32,27 @@ impl RegionalStore {
     ///
     /// [`StoreError`] if the database fails.
     pub async fn forget_details(&self, now: Timestamp) -> Result<(), StoreError> {
-        sqlx::query("delete from authorization_details where expires_at < $1")
-            .bind(micros(now))
-            .execute(self.database.pool())
-            .await?;
-        Ok(())
+        let keys: Vec<_> = transaction!(self, tx => {
+            let forgotten =
+                sqlx::query("delete from authorization_details where expires_at < $1 returning detail_id")
+                    .bind(micros(now))
+                    .fetch_all(&mut *tx.0)
+                    .await?;
+            let mut keys = Vec::new();
+            for row in &forgotten {
+                let detail = Columns::new(row, "authorization_details", "detail_id")?;
+                let key =
+                    sqlx::query("delete from subject_keys where subject_id = $1 returning subject_id, key_id")
+                        .bind(detail.text("detail_id")?)
+                        .fetch_optional(&mut *tx.0)
+                        .await?;
+                if let Some(key) = key {
+                    keys.push(Columns::new(&key, "subject_keys", "subject_id")?.parsed("key_id")?);
+                }
+            }
+            Ok::<_, StoreError>(keys)
+        })?;
+        if keys.is_empty() { Ok(()) } else { self.vault.destroy(&keys).await }
     }
 }
 
@@ -50,13 +69,15 @@ impl Tx {
         body: &Value,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
+        let id = id.to_string();
+        let key = self.key_of(&id).await?;
         sqlx::query(
             "insert into authorization_details (detail_id, client_id, body, expires_at) \
              values ($1, $2, $3, $4)",
         )
-        .bind(id.to_string())
+        .bind(&id)
         .bind(client_id)
-        .bind(json_text(body)?)
+        .bind(key.seal(("authorization_details", "body"), &id, body)?)
         .bind(micros(expires_at))
         .execute(&mut *self.0)
         .await?;

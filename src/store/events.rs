@@ -1,11 +1,12 @@
 //! The outbox: events are written in the transaction of the change they tell
 //! of, then fanned out to the webhook endpoints of their client.
 
+use audit::{Outcome, Record};
 use domain::{EventId, Timestamp, WebhookId};
 
 use crate::database::micros;
 use crate::rows::{Columns, exactly_one, readable};
-use crate::{RegionalStore, StoreError, Tx};
+use crate::{RegionalStore, StoreError, Tx, transaction};
 
 /// An event as it is kept.
 #[derive(Clone, Debug)]
@@ -88,6 +89,35 @@ impl RegionalStore {
         rows.iter()
             .map(|row| Ok((Columns::new(row, "events", "event_id")?.number("position")?, read(row)?)))
             .collect()
+    }
+
+    /// Deletes events of before an instant that every endpoint has got, or is not to get any
+    /// more; at most a thousand at a time. How many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn forget_events(&self, before: Timestamp) -> Result<u64, StoreError> {
+        // What is gone already is not missed.
+        transaction!(keyed self, tx => {
+            let over = sqlx::query(
+                "select event_id from events where created_at < $1 and fanned_out_at is not null \
+                 and not exists (select 1 from deliveries d where d.event_id = events.event_id \
+                 and d.next_at is not null) order by created_at limit 1000",
+            )
+            .bind(micros(before))
+            .fetch_all(&mut *tx.0)
+            .await?;
+            for row in &over {
+                let id = Columns::new(row, "events", "event_id")?.text("event_id")?;
+                for sql in
+                    ["delete from deliveries where event_id = $1", "delete from events where event_id = $1"]
+                {
+                    sqlx::query(sql).bind(&id).execute(&mut *tx.0).await?;
+                }
+            }
+            Ok(u64::try_from(over.len()).unwrap_or(u64::MAX))
+        })
     }
 
     /// Finds an event.
@@ -242,12 +272,21 @@ impl RegionalStore {
 }
 
 impl Tx {
-    /// Writes an event into the outbox.
+    /// Writes an event into the outbox, and with it an entry of the audit log.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the database fails.
     pub async fn emit(&mut self, event: &EventRow) -> Result<(), StoreError> {
+        self.emit_under(event, None).await
+    }
+
+    /// The same of what a rule permits, whose id the audit log then says.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn emit_under(&mut self, event: &EventRow, rule: Option<&str>) -> Result<(), StoreError> {
         sqlx::query(
             "insert into events (event_id, client_id, event_type, resource_id, sequence, body, created_at) \
              values ($1, $2, $3, $4, $5, $6, $7)",
@@ -261,7 +300,25 @@ impl Tx {
         .bind(micros(event.created_at))
         .execute(&mut *self.0)
         .await?;
-        Ok(())
+        let record = Record {
+            at: event.created_at,
+            region: event.id.region(),
+            action: &event.event_type,
+            is_access: false,
+            outcome: Outcome::Success,
+            reason: None,
+            client: &event.client_id,
+            request: None,
+            certificate: None,
+            consent: None,
+            resource: Some(&event.resource_id),
+            institution: None,
+            class: None,
+            rule,
+            permission: None,
+            psu_present: None,
+        };
+        self.audit(&event.id.to_string(), &record).await
     }
 
     /// Makes one delivery per endpoint of an event that has none yet, and gives it its

@@ -8,6 +8,7 @@ use domain::{Region, Timestamp};
 
 use crate::database::micros;
 use crate::rows::Columns;
+use crate::vault::Unlocked;
 use crate::{RegionalStore, StoreError, Tx};
 
 /// Names one claim.
@@ -66,17 +67,31 @@ impl RegionalStore {
         .bind(key)
         .bind(fingerprint)
         .bind(micros(now))
-        .fetch_optional(self.database.pool())
+        .fetch_all(self.database.pool())
         .await?;
-        row.as_ref().map_or(Ok(None), answer)
+        Ok(self.vault.read(&row, &["body"], answer).await?.pop().transpose()?.flatten())
+    }
+
+    /// Deletes answers to keys that were good until before an instant. How many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn forget_answers(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let done = sqlx::query("delete from idempotency_keys where expires_at < $1")
+            .bind(micros(before))
+            .execute(self.database.pool())
+            .await?;
+        Ok(done.rows_affected())
     }
 }
 
 /// The answer of a row.
-fn answer(row: &sqlx::any::AnyRow) -> Result<Option<(u16, String)>, StoreError> {
+fn answer(row: &sqlx::any::AnyRow, keys: &Unlocked) -> Result<Option<(u16, String)>, StoreError> {
     let columns = Columns::new(row, "idempotency_keys", "idempotency_key")?;
     let status = columns.optional_number("status")?.map(|status| u16::try_from(status).unwrap_or(500));
-    Ok(status.zip(columns.optional_text("body")?))
+    let Some(status) = status else { return Ok(None) };
+    Ok(Some((status, columns.sealed_text("body", keys)?)))
 }
 
 impl Tx {
@@ -124,30 +139,41 @@ impl Tx {
         .bind(&key.client_id)
         .bind(key.operation)
         .bind(&key.key)
-        .fetch_one(&mut *self.0)
+        .fetch_all(&mut *self.0)
         .await?;
-        let columns = Columns::new(&row, "idempotency_keys", "idempotency_key")?;
+        let keys = self.vault()?.unlock(&row, &["body"]).await?;
+        let row = row.first().ok_or(StoreError::Conflict)?;
+        let columns = Columns::new(row, "idempotency_keys", "idempotency_key")?;
         if columns.text("fingerprint")? != key.fingerprint {
             return Ok(Claim::Mismatch);
         }
-        Ok(answer(&row)?.map_or(Claim::InFlight, |(status, body)| Claim::Replay { status, body }))
+        Ok(answer(row, &keys)?.map_or(Claim::InFlight, |(status, body)| Claim::Replay { status, body }))
     }
 
-    /// Keeps the answer, for whoever sends the key again.
+    /// Keeps the answer, for whoever sends the key again; it is about the consent, payment or
+    /// mandate `subject`, and erased with it.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the database fails.
-    pub async fn answer_claim(&mut self, key: &ClaimKey, status: u16, body: &str) -> Result<(), StoreError> {
+    pub async fn answer_claim(
+        &mut self,
+        key: &ClaimKey,
+        subject: &str,
+        status: u16,
+        body: &str,
+    ) -> Result<(), StoreError> {
+        let sealing = self.key_of(subject).await?;
         sqlx::query(
-            "update idempotency_keys set status = $4, body = $5 \
+            "update idempotency_keys set status = $4, body = $5, subject_id = $6 \
              where client_id = $1 and operation = $2 and idempotency_key = $3",
         )
         .bind(&key.client_id)
         .bind(key.operation)
         .bind(&key.key)
         .bind(i64::from(status))
-        .bind(body)
+        .bind(sealing.seal_text(("idempotency_keys", "body"), &key.key, body)?)
+        .bind(subject)
         .execute(&mut *self.0)
         .await?;
         Ok(())

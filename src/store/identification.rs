@@ -26,6 +26,11 @@ impl From<&AccountIdentification> for StoredAccount {
 }
 
 impl StoredAccount {
+    /// Its scheme and its number.
+    pub(crate) fn spelling(&self) -> (&str, &str) {
+        (&self.scheme, &self.value)
+    }
+
     /// The account; `None` if what is kept is none.
     #[must_use]
     pub fn identification(&self) -> Option<AccountIdentification> {

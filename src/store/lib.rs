@@ -7,6 +7,7 @@
 //! two is in [`database`].
 
 pub mod accounts;
+pub mod audit_log;
 pub mod backchannel;
 pub mod bell;
 pub mod clients;
@@ -16,9 +17,11 @@ mod crash;
 mod database;
 pub mod details;
 pub mod directory;
+pub mod erasure;
 pub mod events;
 pub mod grants;
 pub mod health;
+mod hosts;
 pub mod idempotency;
 mod identification;
 pub mod instances;
@@ -26,6 +29,7 @@ pub mod mandates;
 pub mod notices;
 mod orders;
 pub mod payments;
+pub mod persons;
 pub mod policies;
 pub mod quotas;
 mod refunds;
@@ -35,10 +39,13 @@ pub mod sca;
 mod scratch;
 pub mod sessions;
 pub mod snapshots;
+mod statements;
 mod together;
 pub mod tokens;
+mod transactions;
 mod turns;
 pub mod usage;
+pub mod vault;
 mod verifications;
 pub mod webhooks;
 
@@ -47,10 +54,12 @@ use std::collections::BTreeMap;
 use domain::Region;
 
 use together::Together;
+use vault::Vault;
 
-pub use database::{Database, StoreError, Tx, postgres_databases};
+pub use database::{Database, StoreError, postgres_databases};
 #[cfg(feature = "scratch")]
 pub use scratch::ScratchDatabase;
+pub use transactions::{Passing, Runs, Tx};
 
 /// The store without persons.
 #[derive(Clone, Debug)]
@@ -71,15 +80,6 @@ impl GlobalStore {
         Ok(Self { together: Together::on(database.clone()), database })
     }
 
-    /// Starts a transaction that may write.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if the database cannot be reached.
-    pub async fn begin(&self) -> Result<Tx, StoreError> {
-        self.database.begin().await
-    }
-
     /// Closes all connections.
     pub async fn close(&self) {
         self.database.close().await;
@@ -91,33 +91,32 @@ impl GlobalStore {
 pub struct RegionalStore {
     region: Region,
     database: Database,
+    vault: Vault,
     together: Together,
 }
 
 impl RegionalStore {
-    /// Opens the store of `region` at `url` and brings its schema up to date.
+    /// Opens the store at `url` of the region whose vault this is, and brings its schema up
+    /// to date.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the database cannot be reached or migrated.
-    pub async fn open(region: Region, url: &str) -> Result<Self, StoreError> {
+    pub async fn open(url: &str, vault: Vault) -> Result<Self, StoreError> {
         let database = Database::open(url, database::REGION).await?;
-        Ok(Self { region, together: Together::on(database.clone()), database })
+        Ok(Self { region: vault.region(), together: Together::on(database.clone()), database, vault })
+    }
+
+    /// What seals and opens the personal data of this region.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// The region whose data this is.
     #[must_use]
     pub fn region(&self) -> Region {
         self.region
-    }
-
-    /// Starts a transaction that may write.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] if the database cannot be reached.
-    pub async fn begin(&self) -> Result<Tx, StoreError> {
-        self.database.begin().await
     }
 }
 
@@ -164,6 +163,7 @@ impl Stores {
         self.global.database.ping().await?;
         for store in self.regions.values() {
             store.database.ping().await?;
+            store.vault.ping().await?;
         }
         Ok(())
     }
@@ -173,6 +173,7 @@ impl Stores {
         self.global.close().await;
         for store in self.regions.values() {
             store.database.close().await;
+            store.vault.close().await;
         }
     }
 }

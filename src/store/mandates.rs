@@ -5,12 +5,18 @@ use domain::{
     Money, Period, PeriodicLimit, RemittanceInformation, Timestamp,
 };
 use serde::{Deserialize, Serialize};
+use sqlx::any::AnyRow;
 
 use crate::consents::BankAccess;
 use crate::database::micros;
 use crate::payments::StoredAccount;
-use crate::rows::{Columns, exactly_one, json_text, readable};
+use crate::rows::{Columns, exactly_one, readable};
+use crate::vault::Unlocked;
 use crate::{RegionalStore, StoreError, Tx};
+
+const TERMS: (&str, &str) = ("mandates", "terms");
+const BANK: (&str, &str) = ("mandates", "bank");
+const SEALED: &[&str] = &[TERMS.1, BANK.1];
 
 /// What the TPP wants, and how it wants the PSU back.
 #[derive(Clone, Debug)]
@@ -98,9 +104,9 @@ impl RegionalStore {
     pub async fn mandate(&self, id: MandateId) -> Result<Option<MandateRow>, StoreError> {
         let row = sqlx::query("select * from mandates where mandate_id = $1")
             .bind(id.to_string())
-            .fetch_optional(self.database.pool())
+            .fetch_all(self.database.pool())
             .await?;
-        row.as_ref().map(read).transpose()
+        self.vault.read(&row, SEALED, read).await?.pop().transpose()
     }
 
     /// Mandates of a client, the newest first, after a place in that order.
@@ -126,7 +132,7 @@ impl RegionalStore {
         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(self.database.pool())
         .await?;
-        rows.iter().map(read).collect()
+        self.vault.read(&rows, SEALED, read).await?.into_iter().collect()
     }
 
     /// Mandates to be looked at now, oldest first.
@@ -140,7 +146,7 @@ impl RegionalStore {
                 .bind(micros(now))
                 .fetch_all(self.database.pool())
                 .await?;
-        Ok(readable(rows.iter().map(read)))
+        Ok(readable(self.vault.read(&rows, SEALED, read).await?.into_iter()))
     }
 
     /// Takes the next look at a mandate for this process: the first to move it on
@@ -187,22 +193,25 @@ impl Tx {
     ///
     /// [`StoreError`] if the database fails.
     pub async fn record_mandate(&mut self, mandate: &MandateRow) -> Result<(), StoreError> {
+        let id = mandate.id.to_string();
+        let key = self.key_of(&id).await?;
         sqlx::query(
             "insert into mandates (mandate_id, client_id, institution_id, status, terms, bank, created_at, \
              updated_at, next_step_at) values ($1, $2, $3, $4, $5, $6, $7, $7, $8)",
         )
-        .bind(mandate.id.to_string())
+        .bind(&id)
         .bind(&mandate.client_id)
         .bind(mandate.institution.to_string())
         .bind(mandate.status.as_str())
-        .bind(json_text(&StoredTerms::from(&mandate.terms))?)
-        .bind(json_text(&mandate.bank)?)
+        .bind(key.seal(TERMS, &id, &StoredTerms::from(&mandate.terms))?)
+        .bind(key.seal(BANK, &id, &mandate.bank)?)
         .bind(micros(mandate.created_at))
         .bind(mandate.next_step_at.map(micros))
         .execute(&mut *self.0)
         .await?;
-        let (id, status) = (mandate.id.to_string(), mandate.status.as_str());
-        self.note_change(&id, "", status, "client", None, mandate.created_at).await?;
+        let payee = [&mandate.terms.order.creditor_account];
+        self.index(&id, key.index(payee, mandate.bank.psu_id.as_ref())).await?;
+        self.note_change(&id, "", mandate.status.as_str(), "client", None, mandate.created_at).await?;
         Ok(())
     }
 
@@ -224,28 +233,30 @@ impl Tx {
         if was != mandate.status && !was.may_become(mandate.status) {
             return Err(StoreError::Conflict);
         }
+        let id = mandate.id.to_string();
+        let key = self.key_of(&id).await?;
         let done = sqlx::query(
             "update mandates set status = $3, terms = $4, bank = $5, next_step_at = $6, updated_at = $7, \
              bank_consent_id = $9, revision = revision + 1 where mandate_id = $1 and status = $2 and revision = $8",
         )
-        .bind(mandate.id.to_string())
+        .bind(&id)
         .bind(was.as_str())
         .bind(mandate.status.as_str())
-        .bind(json_text(&StoredTerms::from(&mandate.terms))?)
-        .bind(json_text(&mandate.bank)?)
+        .bind(key.seal(TERMS, &id, &StoredTerms::from(&mandate.terms))?)
+        .bind(key.seal(BANK, &id, &mandate.bank)?)
         .bind(mandate.next_step_at.map(micros))
         .bind(micros(at))
         .bind(mandate.revision)
-        .bind(&mandate.bank.consent_id)
+        .bind(key.bank_id(mandate.bank.consent_id.as_ref()))
         .execute(&mut *self.0)
         .await?;
         exactly_one(&done)?;
+        self.index(&id, key.index(None, mandate.bank.psu_id.as_ref())).await?;
         if was == mandate.status {
             return Ok(0);
         }
         let reason = mandate.terms.status_reason.as_deref();
-        self.note_change(&mandate.id.to_string(), was.as_str(), mandate.status.as_str(), actor, reason, at)
-            .await
+        self.note_change(&id, was.as_str(), mandate.status.as_str(), actor, reason, at).await
     }
 
     /// Counts a payment under a mandate that is in force. Payments of one mandate
@@ -329,9 +340,9 @@ impl Tx {
     }
 }
 
-fn read(row: &sqlx::any::AnyRow) -> Result<MandateRow, StoreError> {
+fn read(row: &AnyRow, keys: &Unlocked) -> Result<MandateRow, StoreError> {
     let columns = Columns::new(row, "mandates", "mandate_id")?;
-    let stored: StoredTerms = columns.json("terms")?;
+    let stored: StoredTerms = columns.sealed_json("terms", keys)?;
     let corrupt = |id| StoreError::Corrupt { table: "mandates", column: "terms", id };
     Ok(MandateRow {
         id: columns.parsed("mandate_id")?,
@@ -339,7 +350,7 @@ fn read(row: &sqlx::any::AnyRow) -> Result<MandateRow, StoreError> {
         institution: columns.parsed("institution_id")?,
         status: columns.word("status", MandateStatus::from_word)?,
         terms: stored.terms().ok_or_else(|| corrupt(columns.text("mandate_id").unwrap_or_default()))?,
-        bank: columns.json("bank")?,
+        bank: columns.sealed_json("bank", keys)?,
         created_at: columns.time("created_at")?,
         updated_at: columns.time("updated_at")?,
         next_step_at: columns.optional_time("next_step_at")?,
@@ -350,7 +361,7 @@ fn read(row: &sqlx::any::AnyRow) -> Result<MandateRow, StoreError> {
 /// [`MandateTerms`] as JSON. Reading parses again, so a row that was tampered with
 /// does not become a mandate.
 #[derive(Serialize, Deserialize)]
-struct StoredTerms {
+pub(crate) struct StoredTerms {
     scheme: MandateScheme,
     currency: String,
     max_per_payment: String,

@@ -5,6 +5,7 @@ use domain::{InstitutionId, Timestamp};
 
 use crate::database::micros;
 use crate::rows::{Columns, exactly_one, readable};
+use crate::vault::BANK_ID;
 use crate::{RegionalStore, StoreError, Tx};
 
 /// A bank's word that something of ours has changed there.
@@ -43,7 +44,7 @@ impl RegionalStore {
              union select mandate_id from mandates where institution_id = $1 and bank_consent_id = $2",
         )
         .bind(institution.as_str())
-        .bind(bank_id)
+        .bind(self.vault.blind_index(BANK_ID, bank_id))
         .fetch_all(self.database.pool())
         .await?;
         rows.iter().map(|row| Columns::new(row, "bank_notices", "subject_id")?.text("subject_id")).collect()

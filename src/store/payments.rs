@@ -5,14 +5,20 @@ use std::fmt;
 
 use domain::{InstitutionId, MandateId, Order, PayeeMatch, PaymentId, PaymentState, PaymentType, Timestamp};
 use serde::{Deserialize, Serialize};
+use sqlx::any::AnyRow;
 use uuid::Uuid;
 
 use crate::database::micros;
 pub use crate::identification::StoredAccount;
 use crate::mandates::Draw;
 use crate::orders::StoredTerms;
-use crate::rows::{Columns, exactly_one, json_text, readable};
+use crate::rows::{Columns, exactly_one, readable};
+use crate::vault::Unlocked;
 use crate::{RegionalStore, StoreError, Tx};
+
+const TERMS: (&str, &str) = ("payments", "terms");
+const BANK: (&str, &str) = ("payments", "bank");
+const SEALED: &[&str] = &[TERMS.1, BANK.1];
 
 /// What the TPP ordered, and how it wants the PSU back.
 #[derive(Clone, Debug)]
@@ -269,9 +275,9 @@ impl RegionalStore {
     pub async fn payment(&self, id: PaymentId) -> Result<Option<PaymentRow>, StoreError> {
         let row = sqlx::query("select * from payments where payment_id = $1")
             .bind(id.to_string())
-            .fetch_optional(self.database.pool())
+            .fetch_all(self.database.pool())
             .await?;
-        row.as_ref().map(read).transpose()
+        self.vault.read(&row, SEALED, read).await?.pop().transpose()
     }
 
     /// Certain payments, the newest first, after a place in that order.
@@ -307,7 +313,7 @@ impl RegionalStore {
             .bind(of.institution.as_ref().map_or("", |institution| institution.as_str()))
             .fetch_all(self.database.pool())
             .await?;
-        rows.iter().map(read).collect()
+        self.vault.read(&rows, SEALED, read).await?.into_iter().collect()
     }
 
     /// Payments whose bank is to be asked now, oldest first. One that cannot
@@ -322,17 +328,7 @@ impl RegionalStore {
                 .bind(micros(now))
                 .fetch_all(self.database.pool())
                 .await?;
-        let mut due = Vec::new();
-        for row in &rows {
-            match read(row) {
-                Ok(payment) => due.push(payment),
-                Err(error @ StoreError::Corrupt { .. }) => {
-                    tracing::error!(error = %error, "A payment that is due cannot be read");
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(due)
+        Ok(readable(self.vault.read(&rows, SEALED, read).await?.into_iter()))
     }
 
     /// Payments that a person must look after, oldest first.
@@ -341,12 +337,9 @@ impl RegionalStore {
     ///
     /// [`StoreError`] if the database fails.
     pub async fn payments_flagged(&self) -> Result<Vec<PaymentRow>, StoreError> {
-        // Few are: what may be one is read, and those that are not are left out.
-        let sql = "select * from payments where bank like '%\"attention\":%' \
-                   order by created_at, payment_id";
+        let sql = "select * from payments where flagged = 1 order by created_at, payment_id";
         let rows = sqlx::query(sql).fetch_all(self.database.pool()).await?;
-        let read = readable(rows.iter().map(read)).into_iter();
-        Ok(read.filter(|row| row.bank.attention.is_some() && !row.is_final()).collect())
+        Ok(readable(self.vault.read(&rows, SEALED, read).await?.into_iter()))
     }
 
     /// Takes the next poll of a payment for this process: the first to move
@@ -374,32 +367,28 @@ impl Tx {
     ///
     /// [`StoreError`] if the database fails.
     pub async fn record_payment(&mut self, payment: &PaymentRow) -> Result<(), StoreError> {
+        let id = payment.id.to_string();
+        let key = self.key_of(&id).await?;
         sqlx::query(
             "insert into payments (payment_id, client_id, institution_id, state, terms, bank, created_at, \
              updated_at, next_poll_at, mandate_id, refund_of) \
              values ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10)",
         )
-        .bind(payment.id.to_string())
+        .bind(&id)
         .bind(&payment.client_id)
         .bind(payment.institution.to_string())
         .bind(payment.state.as_str())
-        .bind(json_text(&StoredTerms::from(&payment.terms))?)
-        .bind(json_text(&payment.bank)?)
+        .bind(key.seal(TERMS, &id, &StoredTerms::from(&payment.terms))?)
+        .bind(key.seal(BANK, &id, &payment.bank)?)
         .bind(micros(payment.created_at))
         .bind(payment.next_poll_at.map(micros))
         .bind(payment.terms.under.as_ref().map(|under| under.mandate.to_string()))
         .bind(payment.terms.refund_of.map(|of| of.to_string()))
         .execute(&mut *self.0)
         .await?;
-        self.note_change(
-            &payment.id.to_string(),
-            "",
-            payment.state.as_str(),
-            "client",
-            None,
-            payment.created_at,
-        )
-        .await?;
+        let accounts = payment.terms.order.accounts();
+        self.index(&id, key.index(accounts, payment.bank.psu_id.as_ref())).await?;
+        self.note_change(&id, "", payment.state.as_str(), "client", None, payment.created_at).await?;
         Ok(())
     }
 
@@ -422,37 +411,41 @@ impl Tx {
         if was != payment.state && !was.may_become(payment.state) {
             return Err(StoreError::Conflict);
         }
+        let id = payment.id.to_string();
+        let key = self.key_of(&id).await?;
         let done = sqlx::query(
             "update payments set state = $3, terms = $4, bank = $5, next_poll_at = $6, updated_at = $7, \
-             revision = revision + 1, bank_consent_id = $9, bank_payment_id = $10 \
+             revision = revision + 1, bank_consent_id = $9, bank_payment_id = $10, flagged = $11 \
              where payment_id = $1 and state = $2 and revision = $8",
         )
-        .bind(payment.id.to_string())
+        .bind(&id)
         .bind(was.as_str())
         .bind(payment.state.as_str())
-        .bind(json_text(&StoredTerms::from(&payment.terms))?)
-        .bind(json_text(&payment.bank)?)
+        .bind(key.seal(TERMS, &id, &StoredTerms::from(&payment.terms))?)
+        .bind(key.seal(BANK, &id, &payment.bank)?)
         .bind(payment.next_poll_at.map(micros))
         .bind(micros(at))
         .bind(payment.revision)
-        .bind(&payment.bank.consent_id)
-        .bind(&payment.bank.payment_id)
+        .bind(key.bank_id(payment.bank.consent_id.as_ref()))
+        .bind(key.bank_id(payment.bank.payment_id.as_ref()))
+        .bind(i64::from(payment.bank.attention.is_some() && !payment.is_final()))
         .execute(&mut *self.0)
         .await?;
         exactly_one(&done)?;
+        let refund = payment.bank.refund_account.as_ref().and_then(StoredAccount::identification);
+        self.index(&id, key.index(&refund, payment.bank.psu_id.as_ref())).await?;
         if was == payment.state && flagged.is_none() {
             return Ok(0);
         }
         let failure = payment.terms.failure.as_ref().map(|failure| failure.code.as_str());
         let reason = flagged.map(|attention| attention.code.as_str()).or(failure);
-        self.note_change(&payment.id.to_string(), was.as_str(), payment.state.as_str(), actor, reason, at)
-            .await
+        self.note_change(&id, was.as_str(), payment.state.as_str(), actor, reason, at).await
     }
 }
 
-fn read(row: &sqlx::any::AnyRow) -> Result<PaymentRow, StoreError> {
+fn read(row: &AnyRow, keys: &Unlocked) -> Result<PaymentRow, StoreError> {
     let columns = Columns::new(row, "payments", "payment_id")?;
-    let stored: StoredTerms = columns.json("terms")?;
+    let stored: StoredTerms = columns.sealed_json("terms", keys)?;
     let corrupt = |id| StoreError::Corrupt { table: "payments", column: "terms", id };
     Ok(PaymentRow {
         id: columns.parsed("payment_id")?,
@@ -460,7 +453,7 @@ fn read(row: &sqlx::any::AnyRow) -> Result<PaymentRow, StoreError> {
         institution: columns.parsed("institution_id")?,
         state: columns.word("state", PaymentState::from_word)?,
         terms: stored.terms().ok_or_else(|| corrupt(columns.text("payment_id").unwrap_or_default()))?,
-        bank: columns.json("bank")?,
+        bank: columns.sealed_json("bank", keys)?,
         created_at: columns.time("created_at")?,
         updated_at: columns.time("updated_at")?,
         revision: columns.number("revision")?,

@@ -7,6 +7,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::StoreError;
+use crate::vault::Unlocked;
 
 /// A row of `table` whose primary key is `id`.
 pub(crate) struct Columns<'r> {
@@ -19,6 +20,11 @@ impl<'r> Columns<'r> {
     pub(crate) fn new(row: &'r AnyRow, table: &'static str, key: &str) -> Result<Self, StoreError> {
         let id = row.try_get::<String, _>(key)?;
         Ok(Self { row, table, id })
+    }
+
+    /// Its table and primary key.
+    pub(crate) fn of(&self) -> (&'static str, &str) {
+        (self.table, &self.id)
     }
 
     /// A column that holds what nobody of ours wrote.
@@ -66,6 +72,21 @@ impl<'r> Columns<'r> {
 
     pub(crate) fn json<T: DeserializeOwned>(&self, column: &'static str) -> Result<T, StoreError> {
         serde_json::from_str(&self.text(column)?).map_err(|_| self.corrupt(column))
+    }
+}
+
+/// Reading what is sealed.
+impl Columns<'_> {
+    pub(crate) fn sealed_text(&self, column: &'static str, keys: &Unlocked) -> Result<String, StoreError> {
+        keys.open(self, column, &self.text(column)?)
+    }
+
+    pub(crate) fn sealed_json<T: DeserializeOwned>(
+        &self,
+        column: &'static str,
+        keys: &Unlocked,
+    ) -> Result<T, StoreError> {
+        serde_json::from_str(&self.sealed_text(column, keys)?).map_err(|_| self.corrupt(column))
     }
 }
 

@@ -5,7 +5,7 @@ use domain::{SessionId, Timestamp};
 use serde_json::Value;
 
 use crate::database::micros;
-use crate::rows::{Columns, exactly_one, json_text};
+use crate::rows::{Columns, exactly_one};
 use crate::{RegionalStore, StoreError, Tx};
 
 /// What a bank wants next.
@@ -32,19 +32,19 @@ impl RegionalStore {
     pub async fn sca_step(&self, subject_id: &str) -> Result<Option<ScaStepRow>, StoreError> {
         let row = sqlx::query("select * from sca_steps where subject_id = $1")
             .bind(subject_id)
-            .fetch_optional(self.database.pool())
+            .fetch_all(self.database.pool())
             .await?;
-        row.map(|row| {
-            let columns = Columns::new(&row, "sca_steps", "subject_id")?;
+        let steps = self.vault.read(&row, &["body"], |row, keys| {
+            let columns = Columns::new(row, "sca_steps", "subject_id")?;
             Ok(ScaStepRow {
                 session: columns.parsed("session_id")?,
                 step: columns.number("step")?,
-                body: columns.json("body")?,
+                body: columns.sealed_json("body", keys)?,
                 busy_until: columns.optional_time("busy_until")?,
                 expires_at: columns.time("expires_at")?,
             })
-        })
-        .transpose()
+        });
+        steps.await?.pop().transpose()
     }
 
     /// Removes the steps that nobody took in time.
@@ -74,6 +74,7 @@ impl Tx {
         body: &Value,
         expires_at: Timestamp,
     ) -> Result<(), StoreError> {
+        let key = self.key_of(subject_id).await?;
         sqlx::query(
             "insert into sca_steps (subject_id, session_id, step, body, expires_at) \
              values ($1, $2, 1, $3, $4) on conflict (subject_id) do update set \
@@ -81,7 +82,7 @@ impl Tx {
         )
         .bind(subject_id)
         .bind(session.to_string())
-        .bind(json_text(body)?)
+        .bind(key.seal(("sca_steps", "body"), subject_id, body)?)
         .bind(micros(expires_at))
         .execute(&mut *self.0)
         .await?;

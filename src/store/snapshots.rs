@@ -3,7 +3,7 @@
 use domain::{AccountId, Timestamp};
 
 use crate::database::micros;
-use crate::{RegionalStore, StoreError};
+use crate::{RegionalStore, StoreError, transaction};
 
 /// Snapshots that are kept of one account for one client: the last ones, so
 /// that an answer that got lost can be asked for again.
@@ -23,29 +23,30 @@ impl RegionalStore {
         at: Timestamp,
         marks: &str,
     ) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
-        sqlx::query(
-            "insert into snapshots (snapshot_id, client_id, account_id, taken_at, marks) \
-             values ($1, $2, $3, $4, $5)",
-        )
-        .bind(id)
-        .bind(client)
-        .bind(account.to_string())
-        .bind(micros(at))
-        .bind(marks)
-        .execute(&mut *tx.0)
-        .await?;
-        sqlx::query(
-            "delete from snapshots where client_id = $1 and account_id = $2 and snapshot_id not in \
-             (select snapshot_id from snapshots where client_id = $1 and account_id = $2 \
-             order by taken_at desc, snapshot_id desc limit $3)",
-        )
-        .bind(client)
-        .bind(account.to_string())
-        .bind(KEPT)
-        .execute(&mut *tx.0)
-        .await?;
-        tx.commit().await
+        transaction!(keyed self, tx => {
+            sqlx::query(
+                "insert into snapshots (snapshot_id, client_id, account_id, taken_at, marks) \
+                 values ($1, $2, $3, $4, $5)",
+            )
+            .bind(id)
+            .bind(client)
+            .bind(account.to_string())
+            .bind(micros(at))
+            .bind(marks)
+            .execute(&mut *tx.0)
+            .await?;
+            sqlx::query(
+                "delete from snapshots where client_id = $1 and account_id = $2 and snapshot_id not in \
+                 (select snapshot_id from snapshots where client_id = $1 and account_id = $2 \
+                 order by taken_at desc, snapshot_id desc limit $3)",
+            )
+            .bind(client)
+            .bind(account.to_string())
+            .bind(KEPT)
+            .execute(&mut *tx.0)
+            .await?;
+            Ok(())
+        })
     }
 
     /// The marks of a snapshot; none, if it was forgotten.

@@ -2,7 +2,8 @@
 //! transaction, and each is answered once that is on the disk.
 //!
 //! A commit waits for the disk, whatever it holds. Only writes that are part of
-//! no larger change go this way: ids that are used up, tokens, and what was read.
+//! no larger change go this way: ids that are used up, tokens, what was read, and entries of
+//! the audit log.
 
 use std::collections::HashSet;
 
@@ -11,8 +12,10 @@ use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row, Transaction};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::StoreError;
+use crate::audit_log::append;
 use crate::database::Database;
-use crate::{StoreError, Tx};
+use crate::transaction;
 
 /// Entries in one transaction at most. SQLite takes 32,766 parameters.
 const AT_ONCE: usize = 128;
@@ -24,7 +27,10 @@ const QUEUE: usize = 1_024;
 pub(crate) enum Entry {
     Claim(Claim),
     Token(TokenRecord),
-    Read(ReadNote),
+    /// With its entry of the audit log.
+    Read(ReadNote, String),
+    /// An entry of the audit log; without one, what waits to be appended is.
+    Audit(Option<String>),
 }
 
 /// One more line of what was read under a consent; `at` in microseconds.
@@ -96,6 +102,11 @@ async fn write(database: &Database, batch: Vec<Waiting>) {
     let (entries, asking): (Vec<_>, Vec<_>) = batch.into_iter().map(|one| (one.entry, one.done)).unzip();
     match try_write(database, &entries).await {
         Ok(outcomes) => asking.into_iter().zip(outcomes).for_each(|(done, outcome)| tell(done, outcome)),
+        // The database is away, and each would wait as long for it.
+        Err(error) if error.is_passing() => {
+            let away = || StoreError::Database(sqlx::Error::PoolTimedOut);
+            asking.into_iter().for_each(|done| tell(done, Err(away())));
+        }
         // The fault of one is not the fault of all. What is on the disk although the
         // commit seemed to fail is then refused, or a read counted twice: safe, if not kind.
         Err(_) => {
@@ -117,32 +128,51 @@ async fn try_write(
     database: &Database,
     entries: &[Entry],
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-    let (mut claims, mut tokens, mut reads) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut claims, mut tokens, mut reads, mut audited) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
         match entry {
             Entry::Claim(claim) => claims.push(claim),
             Entry::Token(token) => tokens.push(token),
-            Entry::Read(note) => reads.push(note),
+            Entry::Read(note, entry) => {
+                reads.push(note);
+                audited.push(Some(entry.as_str()));
+            }
+            Entry::Audit(entry) => audited.push(entry.as_deref()),
         }
     }
+    let log = async |tx: &mut Transaction<'static, Any>| {
+        if audited.is_empty() {
+            return Ok(());
+        }
+        append(tx, &audited.iter().copied().flatten().collect::<Vec<_>>()).await
+    };
     // In the same order everywhere, so that no two processes wait for each other.
     reads.sort_unstable();
-    let Tx(mut tx) = database.begin().await?;
-    if insert_claims(&mut tx, &claims).await? {
-        insert_tokens(&mut tx, &tokens).await?;
-        note_reads(&mut tx, &reads).await?;
-        tx.commit().await?;
-        return Ok(entries.iter().map(|_| Ok(())).collect());
+    let all = transaction!(database, tx => {
+        let tx = &mut tx.0;
+        if !insert_claims(tx, &claims).await? {
+            return Err(StoreError::Conflict);
+        }
+        insert_tokens(tx, &tokens).await?;
+        note_reads(tx, &reads).await?;
+        log(tx).await
+    });
+    match all {
+        Ok(()) => return Ok(entries.iter().map(|_| Ok(())).collect()),
+        // Somebody uses something twice. Who, costs a row for each.
+        Err(StoreError::Conflict) => {}
+        Err(error) => return Err(error),
     }
-    tx.rollback().await?;
-    // Somebody uses something twice. Who, costs a row for each.
-    let Tx(mut tx) = database.begin().await?;
-    let mut made = insert_claims_by_name(&mut tx, &claims).await?;
-    insert_tokens(&mut tx, &tokens).await?;
-    note_reads(&mut tx, &reads).await?;
-    tx.commit().await?;
+    let mut made = transaction!(database, tx => {
+        let tx = &mut tx.0;
+        let made = insert_claims_by_name(tx, &claims).await?;
+        insert_tokens(tx, &tokens).await?;
+        note_reads(tx, &reads).await?;
+        log(tx).await?;
+        Ok::<_, StoreError>(made)
+    })?;
     let outcomes = entries.iter().map(|entry| match entry {
-        Entry::Token(_) | Entry::Read(_) => Ok(()),
+        Entry::Token(_) | Entry::Read(..) | Entry::Audit(_) => Ok(()),
         // Of two equal claims at the same time, the first one was made.
         Entry::Claim(claim) if made.remove(&(claim.owner.clone(), claim.digest.clone())) => Ok(()),
         Entry::Claim(_) => Err(StoreError::Conflict),
@@ -230,7 +260,7 @@ async fn note_reads(tx: &mut Transaction<'static, Any>, reads: &[&ReadNote]) -> 
 }
 
 /// `($1, $2), ($3, $4)`: places for the values of rows. No value goes into SQL.
-fn placeholders(rows: usize, columns: usize) -> String {
+pub(crate) fn placeholders(rows: usize, columns: usize) -> String {
     let row = |row: usize| {
         let first = row.saturating_mul(columns);
         let places: Vec<_> =

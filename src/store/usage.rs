@@ -1,5 +1,6 @@
 //! What was read under a consent, and how often without the PSU.
 
+use audit::Record;
 use domain::{ConsentId, Date, ReadKind, Timestamp};
 
 use crate::database::micros;
@@ -79,7 +80,8 @@ impl RegionalStore {
         Ok(sqlx::Row::try_get(&row, "used")?)
     }
 
-    /// Notes that data of a kind was read, and returns when that is on the disk.
+    /// Notes that data of a kind was read, in the ledger and in the audit log, and returns when
+    /// that is on the disk.
     ///
     /// # Errors
     ///
@@ -89,17 +91,16 @@ impl RegionalStore {
         consent: ConsentId,
         kind: ReadKind,
         day: Date,
-        attended: bool,
-        at: Timestamp,
+        record: &Record<'_>,
     ) -> Result<(), StoreError> {
         let note = ReadNote {
             consent: consent.to_string(),
             kind: kind.as_str(),
             day: day.to_string(),
-            attended,
-            at: micros(at),
+            attended: record.psu_present == Some(true),
+            at: micros(record.at),
         };
-        self.together.write(Entry::Read(note)).await
+        self.together.write(Entry::Read(note, record.to_string())).await
     }
 
     /// What was read under a consent since it was given, by kind.

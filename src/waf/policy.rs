@@ -141,19 +141,15 @@ mod tests {
 
     #[test]
     fn every_rule_of_ours_that_counts_has_its_texts() {
-        let [rules, tests] = [
-            [include_str!("../../policies/waf/json.conf"), include_str!("../../policies/waf/cards.conf")],
-            [
-                include_str!("../../policies/waf/tests/json.yaml"),
-                include_str!("../../policies/waf/tests/cards.yaml"),
-            ],
-        ]
-        .map(|files| files.concat());
-        for rule in rules
-            .match_indices("id:91001")
-            .chain(rules.match_indices("id:91002"))
-            .chain(rules.match_indices("id:91003"))
-        {
+        let rules = concat!(
+            include_str!("../../policies/waf/json.conf"),
+            include_str!("../../policies/waf/cards.conf")
+        );
+        let tests = concat!(
+            include_str!("../../policies/waf/tests/json.yaml"),
+            include_str!("../../policies/waf/tests/cards.yaml")
+        );
+        for rule in rules.match_indices("id:9100") {
             let id = rules.get(rule.0 + 3..rule.0 + 10).unwrap();
             let silent = ["9100100", "9100101", "9100290"].contains(&id);
             assert!(silent || tests.contains(&format!("rule: {id}")), "{id} has no texts");

@@ -9,15 +9,16 @@ use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
 use crypto::Confirmation;
-use domain::{ConsentId, GrantId};
+use crypto::certificate::Thumbprint;
+use domain::{ConsentId, GrantId, RequestId};
 use edge::{Asked, PeerCertificate, PeerIdentity, Trust};
-use flows::{Gateway, LiveToken};
+use flows::{Asker, Gateway, LiveToken};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use limits::{Key, Partition, Told};
 
 use crate::dpop::{self, ProofRefused};
-use crate::{Problem, ProblemCode};
+use crate::{ForeignLegs, Problem, ProblemCode};
 
 /// Which scope an operation needs.
 pub trait ScopeRule: Send + Sync + 'static {
@@ -65,6 +66,8 @@ pub struct Caller<R> {
     pub consents: Vec<ConsentId>,
     /// The token, for what else it covers.
     pub token: Arc<LiveToken>,
+    request: RequestId,
+    certificate: Option<Thumbprint>,
     rule: PhantomData<R>,
 }
 
@@ -104,22 +107,36 @@ impl<R: ScopeRule> Caller<R> {
         let client = Key::id(&token.row.client_id);
         let counted = gateway.limiter().count(Partition::Client, &client, told);
         counted.map_err(|exceeded| Problem::of_exceeded(&exceeded))?;
+        // Whoever is refused here asks nobody else either.
+        if let Some(legs) = parts.extensions.get::<ForeignLegs>() {
+            legs.note(&token.consents);
+        }
         Ok(Self {
             client_id: token.row.client_id.clone(),
             grant: token.row.grant,
             consents: token.consents.clone(),
             token,
+            request: parts.extensions.get::<Asked>().map(|asked| asked.id).unwrap_or_default(),
+            certificate: certificate_of(parts).ok().map(|shown| shown.thumbprint),
             rule: PhantomData,
         })
+    }
+
+    /// Who asks, for the audit log.
+    #[must_use]
+    pub fn asker(&self) -> Asker<'_> {
+        Asker {
+            client: &self.client_id,
+            consents: &self.consents,
+            request: self.request,
+            certificate: self.certificate,
+        }
     }
 }
 
 /// A token that is bound to the certificate of the connection.
 async fn by_certificate(gateway: &Gateway, parts: &Parts, token: &str) -> Result<Arc<LiveToken>, Problem> {
     let certificate = certificate_of(parts)?;
-    if certificate.trust == Trust::Unknown && !certificate.unfit.is_empty() {
-        return Err(unfit(certificate));
-    }
     // Looked up only for a certificate that can be some client's.
     let distrust = match certificate.trust {
         Trust::Trusted => None,
@@ -173,7 +190,7 @@ async fn by_proof(gateway: &Gateway, parts: &Parts, token: &str) -> Result<Arc<L
         }
     }
     let invalid = |why: &str| Problem::new(ProblemCode::ProofInvalid).detail(why);
-    let proof = dpop::proof_of(gateway, &parts.headers, &parts.method, parts.uri.path(), Some(token));
+    let proof = dpop::proof_of(gateway, parts, Some(token));
     let proof = match proof {
         Ok(Some(proof)) => proof,
         Ok(None) => return Err(invalid("The DPoP header is missing.")),

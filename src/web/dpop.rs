@@ -5,7 +5,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crypto::dpop::{self, InvalidProof, Proof, Proven};
 use flows::Gateway;
-use http::{HeaderMap, HeaderName, Method};
+use http::HeaderName;
+use http::request::Parts;
+
+use crate::Origin;
 
 /// The header that carries a proof.
 pub const DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -50,21 +53,21 @@ fn is_nonce(gateway: &Gateway, nonce: &str) -> bool {
 /// [`ProofRefused`] if there are several, or the one is not about this request.
 pub fn proof_of(
     gateway: &Gateway,
-    headers: &HeaderMap,
-    method: &Method,
-    path: &str,
+    parts: &Parts,
     access_token: Option<&str>,
 ) -> Result<Option<Proof>, ProofRefused> {
-    let mut given = headers.get_all(DPOP).iter();
+    let mut given = parts.headers.get_all(DPOP).iter();
     let Some(text) = given.next() else { return Ok(None) };
     // RFC 9449 §4.3 (1)
     if given.next().is_some() {
         return Err(ProofRefused::Invalid("there is more than one DPoP header"));
     }
     let text = text.to_str().map_err(|_| refused(InvalidProof::Malformed))?;
-    let uri = format!("{}{path}", gateway.config().api_origin);
+    let elsewhere = parts.extensions.get::<Origin>().map(|origin| origin.0.as_str());
+    let origin = elsewhere.unwrap_or(&gateway.config().api_origin);
+    let uri = format!("{origin}{}", parts.uri.path());
     let now = gateway.clock().now().as_second();
-    let request = Proven { method: method.as_str(), uri: &uri, access_token, now };
+    let request = Proven { method: parts.method.as_str(), uri: &uri, access_token, now };
     let proof = dpop::check(text, request).map_err(refused)?;
     // (10)
     match &proof.nonce {

@@ -5,6 +5,7 @@ mod body;
 mod caller;
 mod cursor;
 pub mod dpop;
+mod elsewhere;
 mod headers;
 mod limits;
 mod problem;
@@ -16,6 +17,7 @@ pub use caller::{
     Accounts, AccountsOrFunds, AccountsOrPayments, AnyScope, Caller, Funds, Payments, ScopeRule,
 };
 pub use cursor::Cursor;
+pub use elsewhere::{ForeignLegs, Origin};
 pub use headers::{IdempotencyKey, Psu};
 pub use limits::RateLimits;
 pub use problem::{NextAction, Problem, ProblemError, ProblemInstitution};

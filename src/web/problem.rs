@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use connect::{BankError, BankErrorKind, Outcome};
 use domain::{Breach, ConsentId, ConsentStatus, SuspensionCause, Violations};
 use edge::Reason;
-use flows::{FlowError, SourceReport, SourceStatus, Unattended, WebhookRefused};
+use flows::{Denied, FlowError, SourceReport, SourceStatus, Unattended, WebhookRefused};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use limits::Exceeded;
@@ -248,8 +248,19 @@ impl Problem {
                 Some(exceeded) => Self::of_exceeded(exceeded),
                 None => Self::new(ProblemCode::TooMany),
             },
+            SourceStatus::RegionDenied => Self::new(ProblemCode::RegionDenied),
+            SourceStatus::Forbidden => Self::new(ProblemCode::PolicyDenied),
             SourceStatus::Ok => Self::new(ProblemCode::AllBanksFailed),
         }
+    }
+
+    /// Says which rules forbid it.
+    #[must_use]
+    pub fn forbidden_by(mut self, denied: &Denied) -> Self {
+        for reason in denied.reasons() {
+            self = self.error("", &reason.rule, (*reason.says).to_owned());
+        }
+        self
     }
 
     /// What is wrong with all of them, where that is no bank's fault and the same;
@@ -286,6 +297,8 @@ impl Problem {
                 SourceStatus::HistoryNeedsPsu => ProblemCode::HistoryNeedsPsu.code().to_owned(),
                 SourceStatus::UnattendedUsedUp(_) => ProblemCode::UnattendedQuota.code().to_owned(),
                 SourceStatus::TooMany => ProblemCode::TooMany.code().to_owned(),
+                SourceStatus::RegionDenied => ProblemCode::RegionDenied.code().to_owned(),
+                SourceStatus::Forbidden => ProblemCode::PolicyDenied.code().to_owned(),
             };
             problem = problem.error(&format!("/sources/{}", source.consent), &code, bank);
         }
@@ -358,6 +371,10 @@ impl From<FlowError> for Problem {
             FlowError::ConsentNotInForce { consent, status, suspended_for } => {
                 Self::of_consent(consent, status, suspended_for)
             }
+            FlowError::Denied { denied, because } => Self::from(*because).forbidden_by(&denied),
+            FlowError::Forbidden => Self::new(ProblemCode::PolicyDenied),
+            FlowError::RegionDenied => Self::new(ProblemCode::RegionDenied),
+            FlowError::RulesFailed => Self::new(ProblemCode::Internal),
             FlowError::ConsentNotGranted => Self::new(ProblemCode::ConsentNotGranted),
             FlowError::ConsentScope => Self::new(ProblemCode::ConsentScope),
             FlowError::NothingToReconfirm => Self::new(ProblemCode::NothingToReconfirm),
@@ -429,6 +446,9 @@ impl From<FlowError> for Problem {
     }
 }
 
+/// Seconds after which a store that is away may be back.
+const AWAY: u64 = 5;
+
 impl Problem {
     fn of_store(error: &store::StoreError) -> Self {
         // Somebody else moved the record between our read and our write: the
@@ -437,6 +457,12 @@ impl Problem {
             return Self::new(ProblemCode::Busy).retry_after(1);
         }
         tracing::error!(error = %error, source = std::error::Error::source(error).map(ToString::to_string), "The store failed");
+        if matches!(error, store::StoreError::OutcomeUnknown(_)) {
+            return Self::new(ProblemCode::OutcomeUnknown).retry_after(1);
+        }
+        if error.is_passing() {
+            return Self::new(ProblemCode::Busy).retry_after(AWAY);
+        }
         Self::new(ProblemCode::Internal)
     }
 }

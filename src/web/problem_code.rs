@@ -141,6 +141,8 @@ codes! {
     PaymentNotGranted = "payment.not_granted", FORBIDDEN, "client", false, "The PSU approved another payment";
     /// The operator of the gateway does not let the client pay that much, or that payee.
     PaymentPolicy = "policy.refused", FORBIDDEN, "client", false, "You may not pay this";
+    /// A rule of the operator's own forbids it; `errors` names it.
+    PolicyDenied = "policy.denied", FORBIDDEN, "client", false, "A rule of the operator's forbids this";
     /// The client has ordered as much today as the operator of the gateway lets it; it may
     /// order on once the next day begins.
     PaymentDayUsedUp = "policy.day_used_up", UNPROCESSABLE_ENTITY, "client", true, "You have less left today";
@@ -204,6 +206,15 @@ codes! {
     AllBanksFailed = "institution.all_failed", BAD_GATEWAY, "institution", true, "None of the banks answered";
     /// Personal data of that region is not held by this installation.
     RegionNotHeld = "region.not_held", UNPROCESSABLE_ENTITY, "client", false, "That region is not held here";
+    /// The home of that region's personal data cannot be reached, or does not answer; other regions
+    /// are not affected.
+    HomeUnavailable = "region.home_unavailable", SERVICE_UNAVAILABLE, "gateway", true, "The home of that region cannot be reached";
+    /// Data of that region is not given across its border; ask at its home.
+    RegionDenied = "region.denied", FORBIDDEN, "client", false, "That region's data is not given from here";
+    /// The request speaks of regions with different homes; send one for each.
+    SeveralHomes = "region.several", UNPROCESSABLE_ENTITY, "client", false, "One request is about one home";
+    /// The home of that region does not take what this gateway forwards.
+    ForwardingRefused = "region.forwarding_refused", BAD_GATEWAY, "gateway", false, "The home of that region refuses this gateway";
     /// The webhook address or an event type is refused.
     WebhookRefused = "webhook.refused", UNPROCESSABLE_ENTITY, "client", false, "The webhook is refused";
     /// The webhook endpoint did not say the challenge back that it was sent; `detail` says
@@ -224,6 +235,9 @@ codes! {
     Busy = "gateway.busy", SERVICE_UNAVAILABLE, "gateway", true, "The gateway is busy";
     /// The gateway did not answer in time.
     TimedOut = "gateway.timeout", SERVICE_UNAVAILABLE, "gateway", true, "The gateway did not answer in time";
+    /// The database did not say whether it kept what was asked for. Look at the resource, or send the
+    /// request again with its Idempotency-Key: what was done is not done twice.
+    OutcomeUnknown = "gateway.outcome_unknown", SERVICE_UNAVAILABLE, "gateway", true, "It is not known whether it was done";
     /// Something failed here that should not.
     Internal = "gateway.internal", INTERNAL_SERVER_ERROR, "gateway", true, "Something failed here";
 }

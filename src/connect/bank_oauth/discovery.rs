@@ -290,10 +290,12 @@ fn compare(name: &str, before: Option<&Value>, now: Option<&Value>, drifts: &mut
 
 /// A list with its entries in an order of their own.
 fn in_order(value: &Value) -> Value {
-    let Value::Array(list) = value else { return value.clone() };
-    let mut list = list.clone();
-    list.sort_by_key(ToString::to_string);
-    Value::Array(list)
+    let mut value = value.clone();
+    value.sort_all_objects();
+    if let Value::Array(list) = &mut value {
+        list.sort_by_key(ToString::to_string);
+    }
+    value
 }
 
 #[cfg(test)]

@@ -125,17 +125,18 @@ impl ClientTrust {
 
     pub(crate) async fn judge(
         &self,
-        leaf: &CertificateDer<'_>,
-        fields: &Certificate,
+        shown: &Certificate,
         intermediates: &[CertificateDer<'_>],
         now: Timestamp,
     ) -> Verdict {
-        let judged = self.profiles.iter().map(|profile| fields.judge_psd2(profile, &[], now).err());
+        let leaf = CertificateDer::from(shown.der.as_slice());
+        let judged = self.profiles.iter().map(|profile| shown.judge_psd2(profile, &[], now).err());
         // Of several profiles, the one that it misses least says what is wrong.
         let least = judged.map(Option::unwrap_or_default).min_by_key(Vec::len).unwrap_or_default();
-        let trust = self.trust(leaf, intermediates, now).await;
-        let vouched = matches!(trust, Trust::Trusted | Trust::RevocationUnknown);
-        let trust = if vouched && !least.is_empty() { Trust::Unfit } else { trust };
+        let trust = self.trust(&leaf, intermediates, now).await;
+        // That its time is over, or that it was revoked, says more.
+        let says_more = matches!(trust, Trust::OutOfDate | Trust::Revoked);
+        let trust = if least.is_empty() || says_more { trust } else { Trust::Unfit };
         Verdict { trust, unfit: least.into() }
     }
 

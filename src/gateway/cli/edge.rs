@@ -7,7 +7,8 @@ use crypto::Scheme;
 use crypto::pkcs11::Place;
 
 use crate::filter::FilterFiles;
-use crate::sandbox::{KeyPlace, ServerFiles};
+use crate::keys::KeySource;
+use crate::sandbox::ServerFiles;
 
 /// What is asked of the revocation of client certificates.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -90,9 +91,9 @@ impl From<ServerArgs> for ServerFiles {
         let token = || {
             let (module, token) = (args.server_key_module?, args.server_key_token?);
             let place = Place { module, token, key: args.server_key_label? };
-            Some(KeyPlace::Token { place, pin_file: args.server_key_pin_file? })
+            Some(KeySource::Token { place, pin_file: args.server_key_pin_file? })
         };
-        let key = args.server_key.map(KeyPlace::File).or_else(token);
+        let key = args.server_key.map(KeySource::File).or_else(token);
         Self { certificate: args.server_cert.zip(key), ocsp_response: args.server_ocsp_response }
     }
 }

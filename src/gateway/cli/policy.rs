@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::FilterFilesArgs;
 use crate::filter::FilterMode;
@@ -10,9 +10,52 @@ use crate::filter::FilterMode;
 /// Kinds of rules.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
+    /// Who may do what, and where data may lie and pass (policies/access).
+    #[command(flatten)]
+    Access(AccessCommand),
     /// The filter: what requests look like, and signatures of attacks.
     #[command(subcommand)]
     Waf(WafCommand),
+}
+
+/// What can be done with the rules of access and residency.
+#[derive(Debug, Subcommand)]
+pub enum AccessCommand {
+    /// Check a folder of rules as a gateway does that starts with it.
+    Check(AccessArgs),
+    /// Run the tests that lie beside the rules, and name rules that no test names.
+    Test(AccessArgs),
+    /// Say what the rules answer to a request in the form that tests have, and why.
+    Explain {
+        /// The request (JSON); - for what is piped in.
+        file: PathBuf,
+        /// Whose rules, and how it is told.
+        #[command(flatten)]
+        access: AccessArgs,
+    },
+    /// Prove by a solver that no request gets around what must hold, whatever it is.
+    Prove {
+        /// Prove of each way of spoiling a rule, too, that it would be noticed.
+        #[arg(long)]
+        mutants: bool,
+        /// The solver.
+        #[arg(long, default_value = "cvc5", value_name = "PROGRAM")]
+        cvc5: PathBuf,
+        /// Whose rules, and how it is told.
+        #[command(flatten)]
+        access: AccessArgs,
+    },
+}
+
+/// Whose rules, and how it is told.
+#[derive(Debug, Args)]
+pub struct AccessArgs {
+    /// A folder as policies/access, instead of the rules of the binary.
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What can be done with the rules of the filter.

@@ -11,7 +11,7 @@ use anyhow::Context;
 use connect::{BankFilter, Profile, Registry};
 use domain::InstitutionId;
 use serde_json::json;
-use store::GlobalStore;
+use store::{GlobalStore, StoreError};
 
 use super::{discover, probe, profiles, register, replay};
 use crate::cli::BanksCommand;
@@ -154,11 +154,13 @@ async fn import(file: &Path, data_dir: &Path) -> anyhow::Result<ExitCode> {
     let mut entries = Vec::new();
     let report = connect::directory::import(reader, |lines| bar.show(lines), |entry| entries.push(entry))
         .with_context(|| format!("{} cannot be read", file.display()))?;
-    let mut tx = store.begin().await?;
-    for entry in &entries {
-        tx.put_directory_entry(&entry.id, &directory::line_of(entry)).await?;
-    }
-    tx.commit().await?;
+    // What is put twice is there once.
+    store::transaction!(keyed store, tx => {
+        for entry in &entries {
+            tx.put_directory_entry(&entry.id, &directory::line_of(entry)).await?;
+        }
+        Ok::<_, StoreError>(())
+    })?;
     store.close().await;
     bar.finish();
     for skipped in &report.skipped {

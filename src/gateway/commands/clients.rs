@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use crypto::Certificate;
 use domain::{Clock, SystemClock, SystemEntropy};
-use flows::Invalidated;
+use flows::{Invalidated, Invalidation};
 use oauth::{Client, Registration, new_client_id};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::clients::ClientRow;
-use store::{GlobalStore, Tx};
+use store::{GlobalStore, StoreError, Tx};
 
 use crate::cli::{ClientsCommand, StoreArgs};
 use crate::sandbox::state::require_sandbox;
@@ -76,7 +76,7 @@ pub(super) fn is_gone(row: &ClientRow) -> bool {
 
 pub(super) async fn open(at: &StoreArgs) -> anyhow::Result<GlobalStore> {
     let url = match &at.database_url {
-        Some(url) => store::postgres_databases(url, &["global"])
+        Some(url) => store::postgres_databases(at.global_database_url.as_deref().unwrap_or(url), &["global"])
             .await
             .context("the database cannot be reached")?
             .into_iter()
@@ -135,9 +135,46 @@ async fn add(
     certificate: Option<&Certificate>,
     replace: bool,
 ) -> anyhow::Result<Vec<Registration>> {
-    let mut tx = store.begin().await?;
-    let mut added = Vec::new();
-    for (index, mut metadata) in wanted.into_iter().enumerate() {
+    let (added, last) = store::transaction!(store, tx => {
+        put_all(tx, store, &wanted, certificate, replace).await.map_err(NotAdded)
+    })?;
+    if let Some(last) = last {
+        flows::until_dropped(store, &SystemClock, &last).await?;
+    }
+    Ok(added)
+}
+
+/// Why clients are not registered.
+struct NotAdded(anyhow::Error);
+
+impl From<StoreError> for NotAdded {
+    fn from(error: StoreError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<NotAdded> for anyhow::Error {
+    fn from(error: NotAdded) -> Self {
+        error.0
+    }
+}
+
+impl store::Passing for NotAdded {
+    fn store_error(&self) -> Option<&StoreError> {
+        self.0.downcast_ref()
+    }
+}
+
+/// Writes all of them, and what is to be followed last.
+async fn put_all(
+    tx: &mut Tx,
+    store: &GlobalStore,
+    wanted: &[Map<String, Value>],
+    certificate: Option<&Certificate>,
+    replace: bool,
+) -> anyhow::Result<(Vec<Registration>, Option<Invalidation>)> {
+    let (mut added, mut last) = (Vec::new(), None);
+    for (index, mut metadata) in wanted.iter().cloned().enumerate() {
         let id = match metadata.remove("client_id") {
             None => new_client_id(&SystemEntropy),
             Some(Value::String(id)) if !id.is_empty() && id.len() <= 128 => id,
@@ -163,12 +200,11 @@ async fn add(
         tx.put_client(&id, &registration.metadata, SystemClock.now()).await?;
         added.push(registration);
     }
-    let Some((last, others)) = added.split_last() else { return Ok(added) };
-    for other in others {
-        tx.invalidate(&Invalidated::Client(&other.client.id).name(), SystemClock.now()).await?;
+    for one in &added {
+        // Whoever has followed the last has followed all.
+        last = Some(flows::invalidate(tx, &SystemClock, Invalidated::Client(&one.client.id)).await?);
     }
-    flows::commit_invalidating(store, &SystemClock, tx, Invalidated::Client(&last.client.id)).await?;
-    Ok(added)
+    Ok((added, last))
 }
 
 /// A client that authenticates by its certificate and names no subject is the
@@ -202,13 +238,15 @@ async fn change_in(store: &GlobalStore, id: &str, to: Status) -> anyhow::Result<
     if is_gone(&row) {
         bail!("client {id} was removed");
     }
-    let mut tx: Tx = store.begin().await?;
-    tx.set_client_status(id, to.as_str()).await?;
-    if to == Status::Deleted {
-        tx.revoke_client(id, SystemClock.now()).await?;
-    }
-    flows::commit_invalidating(store, &SystemClock, tx, Invalidated::Client(id)).await?;
-    Ok(())
+    // What is set twice is set.
+    let changed = store::transaction!(keyed store, tx => {
+        tx.set_client_status(id, to.as_str()).await?;
+        if to == Status::Deleted {
+            tx.revoke_client(id, SystemClock.now()).await?;
+        }
+        flows::invalidate(tx, &SystemClock, Invalidated::Client(id)).await
+    })?;
+    Ok(flows::until_dropped(store, &SystemClock, &changed).await?)
 }
 
 fn described(row: &ClientRow) -> anyhow::Result<Value> {

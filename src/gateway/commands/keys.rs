@@ -5,16 +5,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use crypto::pkcs11::Place;
-use domain::{Clock, SystemClock};
+use domain::{Clock, SystemClock, SystemEntropy};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::cli::{KeyChangeArgs, KeysCommand};
-use crate::keys::{Change, Entry, KeyStore, Plan, Purpose, Source, State};
+use crate::cli::{KeyChangeArgs, KeysCommand, RegionKeysCommand, TokenKeyArgs};
+use crate::keys::{Change, Entry, KeySource, KeyStore, OnToken, Plan, Purpose, State};
+use crate::region_keys::RegionKeyFile;
 use crate::sandbox::state::require_sandbox;
+use crate::stores;
 
 /// Runs one of the commands.
-pub(crate) fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
     match command {
         KeysCommand::List { purpose, data_dir, json } => list(&open(&data_dir, purpose)?, json),
         KeysCommand::Rotate { purpose, alg, change } => {
@@ -24,15 +26,59 @@ pub(crate) fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
             let done = open(&change.data_dir, purpose)?.rotate(plan(&change), SystemClock.now())?;
             tell(&done, change.json)
         }
-        KeysCommand::AddPkcs11 { module, token, key, pin_file, change } => {
-            // What is written down holds wherever a gateway is started.
-            let place = Place { module: absolute(&module)?, token, key };
-            let (plan, now) = (plan(&change), SystemClock.now());
+        KeysCommand::Region(command) => region(command).await,
+        KeysCommand::AddPkcs11 { on, change } => {
+            let (on, plan, now) = (named(on)?, plan(&change), SystemClock.now());
             let store = open(&change.data_dir, Purpose::IdTokens)?;
-            let done = store.add_token(place, absolute(&pin_file)?, plan, now)?;
+            let done = store.add_token(on.place(), on.pin_file, plan, now)?;
             tell(&done, change.json)
         }
     }
+}
+
+/// The keys that wrap data keys.
+async fn region(command: RegionKeysCommand) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout();
+    match command {
+        RegionKeysCommand::List { data_dir } => {
+            require_sandbox(&data_dir)?;
+            for region in stores::regions_of(&data_dir)? {
+                let name = region.as_str();
+                for key in RegionKeyFile::at(&data_dir, region).list()? {
+                    writeln!(out, "{name:<4}  key {:<3}  wraps from {}", key.number, key.from)?;
+                }
+            }
+        }
+        RegionKeysCommand::Rotate { region, takes_over_in, data_dir } => {
+            require_sandbox(&data_dir)?;
+            let from = SystemClock.now().checked_add(SignedDuration::from_secs(takes_over_in.into()))?;
+            let made = RegionKeyFile::at(&data_dir, region).rotate(&SystemEntropy, from)?;
+            writeln!(out, "Key {} of {region} wraps data keys from {}.", made.number, made.from)?;
+            writeln!(
+                out,
+                "A running sandbox wraps those anew that another key wraps; nothing has to be restarted."
+            )?;
+        }
+        RegionKeysCommand::ToPkcs11 { region, on, make, data_dir } => {
+            require_sandbox(&data_dir)?;
+            RegionKeyFile::at(&data_dir, region).move_to(named(on)?, make, &SystemEntropy)?;
+            writeln!(out, "The keys of {region} are sealed under the key of the token.")?;
+            writeln!(out, "Backups of before hold them as they were: rotate, and drop the former key.")?;
+        }
+        RegionKeysCommand::Drop { region, number, at } => {
+            let stores = stores::open_for(&at).await?;
+            let wrapped = stores.region(region)?.vault().wrapped_by(number).await;
+            stores.close().await;
+            match wrapped? {
+                0 => RegionKeyFile::at(&at.data_dir, region).drop_key(number)?,
+                some => bail!(
+                    "key {number} of {region} still wraps {some} data keys: a running sandbox wraps them anew"
+                ),
+            }
+            writeln!(out, "Key {number} of {region} is gone.")?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn open(data_dir: &Path, purpose: Purpose) -> anyhow::Result<KeyStore> {
@@ -42,6 +88,12 @@ fn open(data_dir: &Path, purpose: Purpose) -> anyhow::Result<KeyStore> {
 
 fn plan(change: &KeyChangeArgs) -> Plan {
     Plan { publish_first: change.publish_first, overlap: change.overlap }
+}
+
+/// The key as it is written down, which holds wherever a gateway is started.
+fn named(on: TokenKeyArgs) -> anyhow::Result<OnToken> {
+    let TokenKeyArgs { module, token, key, pin_file } = on;
+    Ok(OnToken { module: absolute(&module)?, token, key, pin_file: absolute(&pin_file)? })
 }
 
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
@@ -82,8 +134,8 @@ fn described(key: &Entry, state: State) -> Value {
         "published_until": key.published_until,
     });
     let place = match &key.source {
-        Source::File(file) => ("file", json!(file)),
-        Source::Token { place, pin_file } => (
+        KeySource::File(file) => ("file", json!(file)),
+        KeySource::Token { place, pin_file } => (
             "pkcs11",
             json!({ "module": place.module, "token": place.token, "key": place.key, "pin_file": pin_file }),
         ),
@@ -94,10 +146,10 @@ fn described(key: &Entry, state: State) -> Value {
     described
 }
 
-fn whereabouts(source: &Source) -> String {
+fn whereabouts(source: &KeySource) -> String {
     match source {
-        Source::File(_) => "file".to_owned(),
-        Source::Token { place, .. } => format!("token {}, key {}", place.token, place.key),
+        KeySource::File(_) => "file".to_owned(),
+        KeySource::Token { place, .. } => format!("token {}, key {}", place.token, place.key),
     }
 }
 

@@ -161,9 +161,12 @@ async fn change(
             None => Ok(format!("# Client {id} has no limits of its own.")),
         };
     }
-    let mut tx = store.begin().await?;
-    tx.set_payment_policy(id, wanted).await?;
-    flows::commit_invalidating(store, &SystemClock, tx, Invalidated::Client(id)).await?;
+    // What is set twice is set.
+    let set = store::transaction!(keyed store, tx => {
+        tx.set_payment_policy(id, wanted).await?;
+        flows::invalidate(tx, &SystemClock, Invalidated::Client(id)).await
+    })?;
+    flows::until_dropped(store, &SystemClock, &set).await?;
     Ok(match wanted {
         Some(_) => format!("Orders of client {id} are held against this from now on."),
         None => format!("Client {id} has no limits of its own any more."),

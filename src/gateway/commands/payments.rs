@@ -9,21 +9,20 @@ use serde_json::json;
 use store::payments::PaymentRow;
 use store::{StoreError, Stores};
 
-use crate::cli::{PaymentsCommand, StoreArgs};
-use crate::sandbox::open_stores;
-use crate::sandbox::state::require_sandbox;
+use crate::cli::PaymentsCommand;
+use crate::stores;
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: PaymentsCommand) -> anyhow::Result<ExitCode> {
     match command {
         PaymentsCommand::Flagged { json, at } => {
-            let stores = open(&at).await?;
+            let stores = stores::open_for(&at).await?;
             let found = flagged(&stores).await;
             stores.close().await;
             list(&found?, json)?;
         }
         PaymentsCommand::End { id, executed, at, .. } => {
-            let stores = open(&at).await?;
+            let stores = stores::open_for(&at).await?;
             let done = end(&stores, id, executed).await;
             stores.close().await;
             done?;
@@ -32,13 +31,6 @@ pub(crate) async fn run(command: PaymentsCommand) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-async fn open(at: &StoreArgs) -> anyhow::Result<Stores> {
-    if at.database_url.is_none() {
-        require_sandbox(&at.data_dir)?;
-    }
-    open_stores(at.database_url.as_deref(), &at.data_dir).await
 }
 
 async fn flagged(stores: &Stores) -> Result<Vec<PaymentRow>, StoreError> {
@@ -93,12 +85,15 @@ async fn end(stores: &Stores, id: PaymentId, executed: bool) -> anyhow::Result<(
         let mut noted = row;
         noted.bank.found_out = Some(executed);
         noted.next_poll_at = Some(now);
-        let mut tx = store.begin().await?;
-        match tx.update_payment(was, &noted, None, "operator", now).await {
-            Ok(_) => return tx.commit().await.context("the payment cannot be kept"),
+        // What an earlier run has noted unheard is seen when the payment is looked at again.
+        let kept = store::transaction!(keyed store, tx => {
+            tx.update_payment(was, &noted, None, "operator", now).await
+        });
+        match kept {
+            Ok(_) => return Ok(()),
             // The gateway was faster; look again.
             Err(StoreError::Conflict) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error).context("the payment cannot be kept"),
         }
     }
     bail!("payment {id} is being worked on: try again")

@@ -18,7 +18,10 @@ use crate::sandbox::bank_files::profile_files;
 
 /// Prints the document that is checked in as `openapi/bank-profile.schema.json`.
 pub(super) fn schema() -> anyhow::Result<ExitCode> {
-    writeln!(std::io::stdout(), "{:#}", connect::profile_schema())?;
+    let mut schema = connect::profile_schema();
+    // The same text, in whatever order it is made.
+    schema.sort_all_objects();
+    writeln!(std::io::stdout(), "{schema:#}")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -247,11 +247,25 @@ impl Tpp {
     ///
     /// If no answer comes.
     pub async fn push(&self, consents: &[String], verifier: &SecretString) -> anyhow::Result<Answer> {
+        self.push_with(consents, verifier, &[]).await
+    }
+
+    /// The same, with further parameters.
+    ///
+    /// # Errors
+    ///
+    /// If no answer comes.
+    pub async fn push_with(
+        &self,
+        consents: &[String],
+        verifier: &SecretString,
+        more: &[(&str, &str)],
+    ) -> anyhow::Result<Answer> {
         let details: Value =
             consents.iter().map(|id| json!({ "type": "account_access", "consent_id": id })).collect();
         let details = details.to_string();
         let challenge = crypto::digest::pkce_challenge(verifier.expose_secret());
-        let form = [
+        let mut form = vec![
             ("response_type", "code"),
             ("redirect_uri", RETURN),
             ("scope", "accounts"),
@@ -260,6 +274,7 @@ impl Tpp {
             ("code_challenge_method", "S256"),
             ("authorization_details", &details),
         ];
+        form.extend(more);
         self.authenticated("pushed_authorization_request_endpoint", &form).await
     }
 

@@ -35,6 +35,7 @@ async fn main() -> anyhow::Result<()> {
         fields: Arc::new(fields),
         trust: Trust::Trusted,
         unfit: Arc::default(),
+        chain: Arc::default(),
     };
     let peer = PeerIdentity { address: "127.0.0.1:1".parse()?, certificate: Some(shown) };
     let request = Request::get("/v1/accounts")

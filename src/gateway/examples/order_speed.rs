@@ -46,9 +46,7 @@ async fn main() -> anyhow::Result<()> {
 
         let row = single_row(region, number);
         let started = Instant::now();
-        let mut tx = store.begin().await?;
-        tx.emit(&row).await?;
-        tx.commit().await?;
+        store::transaction!(store, tx => { tx.emit(&row).await })?;
         commits.push(started.elapsed());
     }
     println!(

@@ -27,13 +27,13 @@ pub(crate) struct Entry {
     /// Until when it is in the key set; known once another takes over.
     pub(crate) published_until: Option<Timestamp>,
     /// Where it is.
-    pub(crate) source: Source,
+    pub(crate) source: KeySource,
 }
 
 /// Where a private key is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// A PEM file, below the folder of the keys.
+pub enum KeySource {
+    /// A PEM file; of keys that sign, below their folder.
     File(PathBuf),
     /// A PKCS#11 token.
     Token {
@@ -42,6 +42,28 @@ pub(crate) enum Source {
         /// The file that holds the token's PIN.
         pin_file: PathBuf,
     },
+}
+
+/// A key on a token, as files name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OnToken {
+    /// The library of the token's maker.
+    pub(crate) module: PathBuf,
+    /// The token's label.
+    pub(crate) token: String,
+    /// The key's label.
+    pub(crate) key: String,
+    /// The file that holds the PIN.
+    pub(crate) pin_file: PathBuf,
+}
+
+impl OnToken {
+    /// Which key of which token.
+    pub(crate) fn place(&self) -> Place {
+        let Self { module, token, key, .. } = self;
+        Place { module: module.clone(), token: token.clone(), key: key.clone() }
+    }
 }
 
 /// What a key is used for at some time.
@@ -139,7 +161,7 @@ impl Manifest {
 }
 
 mod wire {
-    use super::{Deserialize, PathBuf, Serialize, Timestamp};
+    use super::{Deserialize, OnToken, PathBuf, Serialize, Timestamp};
 
     #[derive(Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -158,16 +180,7 @@ mod wire {
         #[serde(skip_serializing_if = "Option::is_none")]
         pub(super) file: Option<PathBuf>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        pub(super) pkcs11: Option<Pkcs11>,
-    }
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(deny_unknown_fields)]
-    pub(super) struct Pkcs11 {
-        pub(super) module: PathBuf,
-        pub(super) token: String,
-        pub(super) key: String,
-        pub(super) pin_file: PathBuf,
+        pub(super) pkcs11: Option<OnToken>,
     }
 }
 
@@ -179,10 +192,8 @@ impl TryFrom<wire::Key> for Entry {
         let algorithm = Algorithm::from_name(&alg)
             .with_context(|| format!("{alg} of key {kid} is no algorithm of ours"))?;
         let source = match (file, pkcs11) {
-            (Some(file), None) => Source::File(file),
-            (None, Some(wire::Pkcs11 { module, token, key, pin_file })) => {
-                Source::Token { place: Place { module, token, key }, pin_file }
-            }
+            (Some(file), None) => KeySource::File(file),
+            (None, Some(on)) => KeySource::Token { place: on.place(), pin_file: on.pin_file },
             (Some(_), Some(_)) | (None, None) => bail!("key {kid} needs either file or pkcs11"),
         };
         Ok(Self { kid, algorithm, signs_from, published_until, source })
@@ -192,9 +203,9 @@ impl TryFrom<wire::Key> for Entry {
 impl From<&Entry> for wire::Key {
     fn from(entry: &Entry) -> Self {
         let (file, pkcs11) = match entry.source.clone() {
-            Source::File(file) => (Some(file), None),
-            Source::Token { place: Place { module, token, key }, pin_file } => {
-                (None, Some(wire::Pkcs11 { module, token, key, pin_file }))
+            KeySource::File(file) => (Some(file), None),
+            KeySource::Token { place: Place { module, token, key }, pin_file } => {
+                (None, Some(OnToken { module, token, key, pin_file }))
             }
         };
         Self {

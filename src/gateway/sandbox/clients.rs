@@ -25,14 +25,19 @@ pub(super) async fn preload(stores: &Stores, file: Option<&Path>, now: Timestamp
             .with_context(|| format!("{} is no JSON array of client metadata", file.display()))?;
         clients.extend(more);
     }
-    let mut tx = stores.global().begin().await?;
+    let mut named = Vec::new();
     for (index, metadata) in clients.iter().enumerate() {
         let Some(id) = metadata.get("client_id").and_then(Value::as_str).filter(|id| !id.is_empty()) else {
             bail!("client {index} of --clients has no client_id");
         };
         oauth::Client::from_metadata(id, metadata).with_context(|| format!("client {id} of --clients"))?;
-        tx.put_client(id, metadata, now).await?;
+        named.push((id, metadata));
     }
-    tx.commit().await?;
-    Ok(())
+    // What is put twice is there once.
+    Ok(store::transaction!(keyed stores.global(), tx => {
+        for (id, metadata) in &named {
+            tx.put_client(id, metadata, now).await?;
+        }
+        Ok::<_, store::StoreError>(())
+    })?)
 }

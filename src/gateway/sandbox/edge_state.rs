@@ -27,7 +27,7 @@ pub struct EdgeState {
 
 impl EdgeState {
     pub(super) fn of(limiter: Arc<Limiter>, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
-        let lobby = Lobby::open().context("threads for handshakes cannot be started")?;
+        let lobby = Lobby::open().context("threads for strangers cannot be started")?;
         let overload = Overload::new(Arc::clone(&limiter));
         let blocked = BlockList::new(Arc::clone(&limiter), clock);
         let (counters, evidence) = (Arc::default(), Arc::default());

@@ -10,7 +10,7 @@ use limits::{Limiter, Policies, settle};
 use store::quotas::RedisPool;
 use tokio_util::sync::CancellationToken;
 
-use crate::read;
+use crate::{modified, read};
 
 /// Where limits come from.
 #[derive(Clone, Debug, Default)]
@@ -71,10 +71,6 @@ impl LimitsFile {
 
 fn policies_of(file: &Path) -> anyhow::Result<Policies> {
     Policies::parse(&read(file)?).with_context(|| format!("{} of --limits", file.display()))
-}
-
-fn modified(file: &Path) -> Option<SystemTime> {
-    std::fs::metadata(file).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// Time between two rounds of settling.

@@ -12,8 +12,9 @@ use edge::{
 };
 use tokio::task::JoinHandle;
 
-use super::{API, EdgeState, KeyPlace, PAGES, SandboxOptions, ServerFiles, address, port_hint};
+use super::{API, EdgeState, PAGES, SandboxOptions, ServerFiles, address, port_hint};
 use crate::filter::GatewayFilter;
+use crate::keys::KeySource;
 use crate::{keys, read};
 
 /// Bound sockets, and the files that their TLS comes from.
@@ -54,6 +55,11 @@ impl Listeners {
 pub(super) struct WatchedTls(Arc<Mutex<Vec<TlsWatch>>>);
 
 impl WatchedTls {
+    /// The TLS by which clients are judged.
+    pub(super) fn of_api(&self) -> Option<ServerTls> {
+        self.all().last().map(TlsWatch::tls)
+    }
+
     /// Takes up what changed. Blocks while it reads.
     pub(super) fn look(&mut self) {
         self.all().iter_mut().for_each(TlsWatch::look);
@@ -73,15 +79,15 @@ impl WatchedTls {
 fn identity(server: &ServerFiles, pki: &Path) -> anyhow::Result<TlsFiles> {
     let (certificate, key) = match &server.certificate {
         None => (pki.join("server.pem"), ServerKey::File(pki.join("server.key"))),
-        Some((certificate, place)) => (certificate.clone(), held(place)?),
+        Some((certificate, key)) => (certificate.clone(), held(key)?),
     };
     Ok(TlsFiles { certificate, key, staple: server.ocsp_response.clone(), clients: None })
 }
 
-fn held(place: &KeyPlace) -> anyhow::Result<ServerKey> {
-    Ok(match place {
-        KeyPlace::File(file) => ServerKey::File(file.clone()),
-        KeyPlace::Token { place, pin_file } => {
+fn held(source: &KeySource) -> anyhow::Result<ServerKey> {
+    Ok(match source {
+        KeySource::File(file) => ServerKey::File(file.clone()),
+        KeySource::Token { place, pin_file } => {
             let key = keys::open_on_token(place, pin_file)?;
             ServerKey::Held(Arc::new(SigningKey::on_token(key, "server")))
         }

@@ -5,35 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crypto::Scheme;
-use crypto::pkcs11::Place;
-use domain::{Clock, Entropy, ShiftedClock, SystemEntropy};
+use domain::{Clock, Entropy, Region, ShiftedClock, SystemEntropy};
 use edge::Revocation;
 use ipnet::IpNet;
 
 use super::{BlockFeed, LimitsFrom};
 use crate::filter::{FilterFiles, FilterMode};
+use crate::keys::KeySource;
 
 /// What both ports show of themselves.
 #[derive(Clone, Debug, Default)]
 pub struct ServerFiles {
     /// The certificate with its chain (PEM), and its key, if not the sandbox's own.
-    pub certificate: Option<(PathBuf, KeyPlace)>,
+    pub certificate: Option<(PathBuf, KeySource)>,
     /// What the authority says of the certificate: an OCSP response, DER.
     pub ocsp_response: Option<PathBuf>,
-}
-
-/// Where the key of a server certificate is.
-#[derive(Clone, Debug)]
-pub enum KeyPlace {
-    /// A file, PEM.
-    File(PathBuf),
-    /// A PKCS#11 token.
-    Token {
-        /// Which key of which token.
-        place: Place,
-        /// The file that holds the token's PIN.
-        pin_file: PathBuf,
-    },
 }
 
 /// How a sandbox runs.
@@ -64,6 +50,16 @@ pub struct SandboxOptions {
     pub revocation_lists: Vec<PathBuf>,
     /// Hosts of OCSP responders that may be asked.
     pub ocsp_hosts: Vec<String>,
+    /// Model banks that are in another region than they usually are.
+    pub bank_regions: Vec<(String, Region)>,
+    /// PostgreSQL of what is no person's, if not the one of everything.
+    pub global_database_url: Option<String>,
+    /// Which cell this is, if there are several: a file.
+    pub cells: Option<PathBuf>,
+    /// How long what is over is kept, if not as the binary says.
+    pub retention: Option<PathBuf>,
+    /// A folder as `policies/access`, instead of the rules of the binary.
+    pub policies: Option<PathBuf>,
     /// Further banks: profile files.
     pub banks: Vec<PathBuf>,
     /// A folder of plugins.
@@ -128,6 +124,11 @@ impl SandboxOptions {
             revocation: Revocation::Off,
             revocation_lists: Vec::new(),
             ocsp_hosts: Vec::new(),
+            bank_regions: Vec::new(),
+            global_database_url: None,
+            cells: None,
+            retention: None,
+            policies: None,
             banks: Vec::new(),
             plugins: None,
             embedded_banks: true,

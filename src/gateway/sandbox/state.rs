@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
-use domain::{Entropy, Timestamp};
+use domain::{Entropy, Region, Timestamp};
 
 use crate::keys::{KeyStore, Purpose};
 use crate::private_file;
+use crate::region_keys::RegionKeyFile;
+use crate::stores;
 
 /// The folder with all state of a sandbox, held by this process alone.
 pub(super) struct DataDir {
@@ -40,7 +42,7 @@ impl Drop for DataDir {
 const MARK: &str = "state.json";
 /// Locked by the process that uses the folder.
 const LOCK: &str = "lock";
-const VERSION: &str = "{\"version\":1}\n";
+const VERSION: &str = "{\"version\":2}\n";
 
 impl DataDir {
     /// Opens or makes the folder.
@@ -132,7 +134,12 @@ pub(super) struct Keys {
 
 impl Keys {
     /// Reads the keys, or makes them.
-    pub(super) async fn open(folder: &Path, entropy: &dyn Entropy, now: Timestamp) -> anyhow::Result<Self> {
+    pub(super) async fn open(
+        folder: &Path,
+        regions: &[Region],
+        entropy: &dyn Entropy,
+        now: Timestamp,
+    ) -> anyhow::Result<Self> {
         let keys = folder.join("keys");
         if !keys.exists() {
             let partial = folder.join("keys.partial");
@@ -149,6 +156,10 @@ impl Keys {
             tokio::task::spawn_blocking(begin).await??;
             fs::rename(&partial, &keys)?;
         }
+        for region in regions {
+            RegionKeyFile::at(folder, *region).begin(entropy, now)?;
+        }
+        stores::note_regions(folder, regions)?;
         let id_key = id_key(folder)?;
         let webhook = KeyStore::open(folder, Purpose::Webhooks, now)?;
         Ok(Self { id_key, webhook, signing: KeyStore::open(folder, Purpose::IdTokens, now)? })

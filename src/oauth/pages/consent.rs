@@ -289,9 +289,10 @@ async fn settle(
             Err(error) => return Err(error.into()),
         }
     }
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    tx.move_session(session.id, "open", "approved", &session.plan).await.map_err(PageError::spent)?;
-    tx.commit().await?;
+    let approved = store::transaction!(oauth.gateway.stores().global(), tx => {
+        tx.move_session(session.id, "open", "approved", &session.plan).await
+    });
+    approved.map_err(PageError::spent)?;
     for (consent, name) in &names {
         oauth.gateway.note_psu_name(*consent, name).await?;
     }

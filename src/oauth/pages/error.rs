@@ -68,7 +68,7 @@ impl Reason {
     }
 
     fn of(error: &FlowError) -> Self {
-        match error {
+        match error.cause() {
             FlowError::NotFound(_) => Self::Gone,
             FlowError::UnknownInstitution(_) | FlowError::Unsupported(_) => Self::BankUnsupported,
             FlowError::ConsentNotInForce { .. }
@@ -97,6 +97,10 @@ impl Reason {
             FlowError::Invalid(_)
             | FlowError::SnapshotGone
             | FlowError::RegionNotHeld(_)
+            | FlowError::Denied { .. }
+            | FlowError::Forbidden
+            | FlowError::RegionDenied
+            | FlowError::RulesFailed
             | FlowError::KeyInFlight
             | FlowError::KeyReused
             | FlowError::Webhook(_)

@@ -228,12 +228,11 @@ pub(crate) async fn first_visit(
         return Ok(Some(StatusCode::NO_CONTENT.into_response()));
     }
     let browser = Browser::opens(id, oauth.gateway.entropy());
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    match tx.bind_browser(id, &browser.digest()).await {
-        Ok(()) => {
-            tx.commit().await?;
-            Ok(Some(with_cookies(go(&format!("{place}/{id}")), browser.cookies(headers))))
-        }
+    let bound = store::transaction!(oauth.gateway.stores().global(), tx => {
+        tx.bind_browser(id, &browser.digest()).await
+    });
+    match bound {
+        Ok(()) => Ok(Some(with_cookies(go(&format!("{place}/{id}")), browser.cookies(headers)))),
         // Bound before, or not there at all: the session itself will tell.
         Err(StoreError::Conflict) => Ok(None),
         Err(error) => Err(error.into()),

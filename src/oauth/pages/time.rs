@@ -97,9 +97,10 @@ pub(crate) async fn before_bank(oauth: &OAuth, session: SessionId) -> Result<Tim
 }
 
 async fn prolong(oauth: &OAuth, session: SessionId, end: Timestamp) -> Result<(), StoreError> {
-    let mut tx = oauth.gateway.stores().global().begin().await?;
-    tx.prolong_session(session, end).await?;
-    tx.commit().await
+    // Prolonged twice to one end, it is as prolonged once.
+    store::transaction!(keyed oauth.gateway.stores().global(), tx => {
+        tx.prolong_session(session, end).await
+    })
 }
 
 /// `POST /consent/{session}/extend`.

@@ -11,13 +11,11 @@ mod world;
 
 use consentry_store::StoreError;
 use consentry_store::consents::Note;
-use consentry_store::events::EventRow;
-use consentry_store::idempotency::{Claim, ClaimKey};
+use consentry_store::idempotency::Claim;
 use consentry_store::sessions::{BankState, SessionRow};
-use domain::{
-    ConsentStatus, EventId, GrantId, PaymentState, Region, SessionId, SystemEntropy, Timestamp, WebhookId,
-};
-use world::{World, uk};
+use consentry_store::transaction;
+use domain::{ConsentStatus, GrantId, PaymentState, Region, SessionId, SystemEntropy, Timestamp, WebhookId};
+use world::{World, claim_key, uk};
 
 /// How many of eight concurrent tries succeeded; the others met a conflict.
 async fn winners<F>(tries: impl Fn() -> F) -> usize
@@ -39,25 +37,17 @@ where
     won
 }
 
-fn key(body: &str) -> ClaimKey {
-    ClaimKey {
-        client_id: "tpp".to_owned(),
-        operation: "POST /v1/payments",
-        key: "k-1".to_owned(),
-        fingerprint: body.to_owned(),
-        region: uk(),
-    }
-}
-
 on_both_databases! {
     /// What a bank wants of a PSU is answered by one form, and by none that is
     /// older than what it wants now; in the end nothing of it is left.
     async fn a_step_of_an_authentication_is_taken_once(world: World) {
-        let (region, session) = (world.region.clone(), SessionId::new(&world.clock, &SystemEntropy));
+        let (region, session) = (world.region.clone(), SessionId::new(&*world.clock, &SystemEntropy));
         let keep = async |body: serde_json::Value| {
-            let mut tx = region.begin().await.unwrap();
-            tx.keep_sca_step("con_1", session, &body, world.in_seconds(60)).await.unwrap();
-            tx.commit().await.unwrap();
+            transaction!(region, tx => {
+                tx.keep_sca_step("con_1", session, &body, world.in_seconds(60)).await.unwrap();
+                Ok::<_, StoreError>(())
+            })
+            .unwrap();
         };
         let step = async || region.sca_step("con_1").await.unwrap();
         keep("password".into()).await;
@@ -67,9 +57,10 @@ on_both_databases! {
         let won = winners(move || {
             let taker = taker.clone();
             async move {
-                let mut tx = taker.begin().await?;
-                tx.take_sca_step("con_1", 1, until).await?;
-                tx.commit().await
+                transaction!(taker, tx => {
+                    tx.take_sca_step("con_1", 1, until).await?;
+                    Ok(())
+                })
             }
         });
         assert_eq!(won.await, 1);
@@ -82,9 +73,11 @@ on_both_databases! {
         region.forget_sca_steps(world.in_seconds(61)).await.unwrap();
         assert!(step().await.is_none());
         keep("password".into()).await;
-        let mut tx = region.begin().await.unwrap();
-        tx.forget_sca_step("con_1").await.unwrap();
-        tx.commit().await.unwrap();
+        transaction!(region, tx => {
+            tx.forget_sca_step("con_1").await.unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         assert!(step().await.is_none());
     }
 
@@ -98,9 +91,10 @@ on_both_databases! {
             async move {
                 let was = row.state;
                 row.state = PaymentState::Authorizing;
-                let mut tx = region.begin().await?;
-                tx.update_payment(was, &row, None, "psu", now).await?;
-                tx.commit().await
+                transaction!(region, tx => {
+                    tx.update_payment(was, &row, None, "psu", now).await?;
+                    Ok(())
+                })
             }
         });
         assert_eq!(won.await, 1);
@@ -119,16 +113,18 @@ on_both_databases! {
         for (place, at) in [now, world.in_seconds(-3_600), now].into_iter().enumerate() {
             let mut row = world.region.payment(read.id).await.unwrap().unwrap();
             row.bank.polls = u32::try_from(place).unwrap();
-            let mut tx = world.region.begin().await.unwrap();
-            tx.update_payment(row.state, &row, None, "gateway", at).await.unwrap();
-            tx.commit().await.unwrap();
+            transaction!(world.region, tx => {
+                tx.update_payment(row.state, &row, None, "gateway", at).await.unwrap();
+                Ok::<_, StoreError>(())
+            })
+            .unwrap();
         }
         let mut late = read.clone();
         late.state = PaymentState::Authorizing;
-        let mut tx = world.region.begin().await.unwrap();
-        let step = tx.update_payment(read.state, &late, None, "psu", now).await;
+        let step = transaction!(world.region, tx => {
+            tx.update_payment(read.state, &late, None, "psu", now).await
+        });
         assert!(matches!(step, Err(StoreError::Conflict)));
-        drop(tx);
         assert_eq!(world.region.payment(read.id).await.unwrap().unwrap().bank.polls, 2);
     }
 
@@ -139,10 +135,8 @@ on_both_databases! {
         let count = |client: &'static str, units: i64| {
             let (region, of) = (world.region.clone(), payment.id);
             async move {
-                let mut tx = region.begin().await.unwrap();
-                let counted = tx.count_refund(of, client, units, 1_234).await.unwrap();
-                tx.commit().await.unwrap();
-                counted
+                let counted = transaction!(region, tx => { tx.count_refund(of, client, units, 1_234).await });
+                counted.unwrap()
             }
         };
         assert!(!count("tpp", 1).await, "nothing is paid yet");
@@ -154,9 +148,11 @@ on_both_databases! {
         }
         assert_eq!(tries.join_all().await.into_iter().filter(|counted| *counted).count(), 2);
         assert!(!count("tpp", 235).await && count("tpp", 234).await);
-        let mut tx = world.region.begin().await.unwrap();
-        tx.uncount_refund(payment.id, 500).await.unwrap();
-        tx.commit().await.unwrap();
+        transaction!(world.region, tx => {
+            tx.uncount_refund(payment.id, 500).await.unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         assert_eq!(world.region.payment(payment.id).await.unwrap().unwrap().refunded, 734);
         assert!(count("tpp", 500).await);
     }
@@ -169,9 +165,9 @@ on_both_databases! {
             (PaymentState::Rejected, PaymentState::Settled),
         ] {
             payment.state = next;
-            let mut tx = world.region.begin().await.unwrap();
-            let moved = tx.update_payment(was, &payment, None, "gateway", world.now()).await;
-            tx.commit().await.unwrap();
+            let moved = transaction!(world.region, tx => {
+                tx.update_payment(was, &payment, None, "gateway", world.now()).await
+            });
             assert_eq!(moved.is_ok(), next == PaymentState::Rejected);
         }
         assert_eq!(world.region.payment(payment.id).await.unwrap().unwrap().state, PaymentState::Rejected);
@@ -182,14 +178,16 @@ on_both_databases! {
         let stale = world.consent().await;
         let mut fresh = stale.clone();
         fresh.bank.access_token = Some("kept".to_owned());
-        let mut tx = world.region.begin().await.unwrap();
-        tx.update_consent(fresh.status, &fresh, Note::by("gateway"), world.now()).await.unwrap();
-        tx.commit().await.unwrap();
+        transaction!(world.region, tx => {
+            tx.update_consent(fresh.status, &fresh, Note::by("gateway"), world.now()).await.unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         let mut late = stale.clone();
         late.status = ConsentStatus::Authorized;
-        let mut tx = world.region.begin().await.unwrap();
-        let refused = tx.update_consent(stale.status, &late, Note::by("psu"), world.now()).await;
-        drop(tx);
+        let refused = transaction!(world.region, tx => {
+            tx.update_consent(stale.status, &late, Note::by("psu"), world.now()).await
+        });
         assert!(matches!(refused, Err(StoreError::Conflict)));
         let kept = world.region.consent(stale.id).await.unwrap().unwrap();
         assert_eq!((kept.status, kept.bank.access_token.as_deref()), (ConsentStatus::Created, Some("kept")));
@@ -199,35 +197,38 @@ on_both_databases! {
     async fn a_claim_is_new_once_and_then_its_answer(world: World) {
         let (now, end) = (world.now(), world.in_seconds(60));
         let claim = async |body: &str, at: Timestamp| {
-            let mut tx = world.region.begin().await.unwrap();
-            let found = tx.claim(&key(body), at, end).await.unwrap();
-            tx.commit().await.unwrap();
-            found
+            transaction!(world.region, tx => { tx.claim(&claim_key(body), at, end).await }).unwrap()
         };
         assert_eq!(claim("a", now).await, Claim::New);
         assert_eq!(claim("a", now).await, Claim::InFlight);
-        let mut tx = world.region.begin().await.unwrap();
-        tx.answer_claim(&key("a"), 201, "{\"id\":1}").await.unwrap();
-        tx.commit().await.unwrap();
+        transaction!(world.region, tx => {
+            tx.answer_claim(&claim_key("a"), "pay_uk_1", 201, "{\"id\":1}").await.unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         assert_eq!(claim("a", now).await, Claim::Replay { status: 201, body: "{\"id\":1}".to_owned() });
         assert_eq!(claim("b", now).await, Claim::Mismatch);
         // Another client's key of the same name is another key.
-        let mut other = key("b");
+        let mut other = claim_key("b");
         other.client_id = "other".to_owned();
-        let mut tx = world.region.begin().await.unwrap();
-        assert_eq!(tx.claim(&other, now, end).await.unwrap(), Claim::New);
-        tx.commit().await.unwrap();
+        transaction!(world.region, tx => {
+            assert_eq!(tx.claim(&other, now, end).await.unwrap(), Claim::New);
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         assert_eq!(claim("b", world.in_seconds(61)).await, Claim::New);
     }
 
     /// A claim whose transaction fails was never made.
     async fn a_claim_that_is_rolled_back_is_free(world: World) {
         let (now, end) = (world.now(), world.in_seconds(60));
-        let mut tx = world.region.begin().await.unwrap();
-        assert_eq!(tx.claim(&key("a"), now, end).await.unwrap(), Claim::New);
-        drop(tx);
-        let mut tx = world.region.begin().await.unwrap();
-        assert_eq!(tx.claim(&key("b"), now, end).await.unwrap(), Claim::New);
+        for body in ["a", "b"] {
+            let rolled_back = transaction!(world.region, tx => {
+                assert_eq!(tx.claim(&claim_key(body), now, end).await?, Claim::New);
+                Err::<(), _>(StoreError::NotFound)
+            });
+            rolled_back.unwrap_err();
+        }
     }
 
     /// Invariant 1: of many who send one key at the same time one does the
@@ -238,13 +239,14 @@ on_both_databases! {
         for _ in 0..8 {
             let region = world.region.clone();
             all.spawn(async move {
-                let mut tx = region.begin().await.unwrap();
-                let found = tx.claim(&key("a"), now, end).await.unwrap();
-                if found == Claim::New {
-                    tx.answer_claim(&key("a"), 201, "done").await.unwrap();
-                    tx.commit().await.unwrap();
-                }
-                found
+                let found = transaction!(region, tx => {
+                    let found = tx.claim(&claim_key("a"), now, end).await?;
+                    if found == Claim::New {
+                        tx.answer_claim(&claim_key("a"), "pay_uk_1", 201, "done").await?;
+                    }
+                    Ok::<_, StoreError>(found)
+                });
+                found.unwrap()
             });
         }
         let found = all.join_all().await;
@@ -270,27 +272,22 @@ on_both_databases! {
 
     /// An event is fanned out once, and each delivery has one holder at a time.
     async fn a_delivery_is_leased_to_one(world: World) {
-        let event = EventRow {
-            id: EventId::new(uk(), &world.clock, &SystemEntropy),
-            client_id: "tpp".to_owned(),
-            event_type: "payment.settled".to_owned(),
-            resource_id: "pay_uk_1".to_owned(),
-            sequence: 1,
-            body: "{}".to_owned(),
-            created_at: world.now(),
-        };
-        let mut tx = world.region.begin().await.unwrap();
-        tx.emit(&event).await.unwrap();
-        tx.commit().await.unwrap();
+        let event = world.event("payment.settled", "pay_uk_1");
+        transaction!(world.region, tx => {
+            tx.emit(&event).await.unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         assert_eq!(world.region.new_events().await.unwrap().len(), 1);
-        let endpoint = WebhookId::new(&world.clock, &SystemEntropy);
+        let endpoint = WebhookId::new(&*world.clock, &SystemEntropy);
         let (region, now, id) = (world.region.clone(), world.now(), event.id);
         let won = winners(move || {
             let region = region.clone();
             async move {
-                let mut tx = region.begin().await?;
-                tx.fan_out(id, &[endpoint], now).await?;
-                tx.commit().await
+                transaction!(region, tx => {
+                    tx.fan_out(id, &[endpoint], now).await?;
+                    Ok(())
+                })
             }
         });
         assert_eq!(won.await, 1);
@@ -327,7 +324,7 @@ on_both_databases! {
         assert_eq!(won.await, 1);
 
         let session = SessionRow {
-            id: SessionId::new(&world.clock, &SystemEntropy),
+            id: SessionId::new(&*world.clock, &SystemEntropy),
             kind: "payment".to_owned(),
             client_id: "tpp".to_owned(),
             browser_digest: None,
@@ -341,24 +338,27 @@ on_both_databases! {
             secrets: serde_json::json!({}),
             expires_at: end,
         };
-        let mut tx = world.global.begin().await.unwrap();
-        tx.open_session(&session).await.unwrap();
-        tx.remember_bank_state("state", &state).await.unwrap();
-        tx.push_request("request", "tpp", &serde_json::json!({}), end).await.unwrap();
-        tx.commit().await.unwrap();
+        transaction!(world.global, tx => {
+            tx.open_session(&session).await.unwrap();
+            tx.remember_bank_state("state", &state).await.unwrap();
+            tx.push_request("request", "tpp", &serde_json::json!({}), end).await.unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         for step in ["browser", "state", "request", "session"] {
             let (global, id) = (world.global.clone(), session.id);
             let won = winners(move || {
                 let global = global.clone();
                 async move {
-                    let mut tx = global.begin().await?;
-                    match step {
-                        "browser" => tx.bind_browser(id, "browser").await?,
-                        "state" => tx.use_bank_state("state", now).await?,
-                        "request" => tx.complete_request("request", now).await?,
-                        _ => tx.move_session(id, "open", "done", &serde_json::json!({})).await?,
-                    }
-                    tx.commit().await
+                    transaction!(global, tx => {
+                        match step {
+                            "browser" => tx.bind_browser(id, "browser").await?,
+                            "state" => tx.use_bank_state("state", now).await?,
+                            "request" => tx.complete_request("request", now).await?,
+                            _ => tx.move_session(id, "open", "done", &serde_json::json!({})).await?,
+                        }
+                        Ok(())
+                    })
                 }
             });
             assert_eq!(won.await, 1, "{step}");
@@ -372,7 +372,7 @@ on_both_databases! {
         for (digest, end) in [("good", 60), ("late", 0)] {
             let code = consentry_store::grants::CodeRow {
                 client_id: "tpp".to_owned(),
-                grant: GrantId::new(&world.clock, &SystemEntropy),
+                grant: GrantId::new(&*world.clock, &SystemEntropy),
                 redirect_uri: "https://fintech.example".to_owned(),
                 code_challenge: "c".to_owned(),
                 nonce: None,
@@ -380,17 +380,20 @@ on_both_databases! {
                 expires_at: world.in_seconds(end),
                 redeemed_at: None,
             };
-            let mut tx = world.global.begin().await.unwrap();
-            tx.give_grant(&world.grant(code.grant)).await.unwrap();
-            tx.issue_code(digest, &code).await.unwrap();
-            tx.commit().await.unwrap();
+            transaction!(world.global, tx => {
+                tx.give_grant(&world.grant(code.grant)).await.unwrap();
+                tx.issue_code(digest, &code).await.unwrap();
+                Ok::<_, StoreError>(())
+            })
+            .unwrap();
             let (global, now) = (world.global.clone(), world.now());
             let won = winners(move || {
                 let global = global.clone();
                 async move {
-                    let mut tx = global.begin().await?;
-                    tx.redeem_code(digest, now).await?;
-                    tx.commit().await
+                    transaction!(global, tx => {
+                        tx.redeem_code(digest, now).await?;
+                        Ok(())
+                    })
                 }
             });
             assert_eq!(won.await, usize::from(digest == "good"));

@@ -11,6 +11,7 @@ mod world;
 
 use consentry_store::StoreError;
 use consentry_store::consents::{ConsentFilter, Note};
+use consentry_store::transaction;
 use domain::{ConsentStatus, Date, ReadKind};
 use world::World;
 
@@ -72,7 +73,7 @@ on_both_databases! {
             (ReadKind::Balances, "2026-11-26", false, last),
             (ReadKind::Accounts, "2026-11-26", true, last),
         ] {
-            world.region.note_read(consent, kind, day(on), attended, at).await.unwrap();
+            world.region.note_read(consent, kind, day(on), &world.read(attended, at)).await.unwrap();
         }
         let usage = world.region.usage(consent).await.unwrap();
         let kinds: Vec<_> = usage.iter().map(|u| (u.kind, u.attended, u.unattended)).collect();
@@ -84,9 +85,9 @@ on_both_databases! {
     async fn reads_at_the_same_time_are_each_counted(world: World) {
         let consents = [world.consent().await.id, world.consent().await.id];
         let reads = (0..60_usize).map(|n| {
-            let (region, at) = (world.region.clone(), world.now());
+            let (region, read) = (world.region.clone(), world.read(n % 4 < 2, world.now()));
             let consent = consents[n % 2];
-            async move { region.note_read(consent, ReadKind::Balances, day("2026-11-25"), n % 4 < 2, at).await }
+            async move { region.note_read(consent, ReadKind::Balances, day("2026-11-25"), &read).await }
         });
         let noted: Result<Vec<()>, _> = futures_util::future::join_all(reads).await.into_iter().collect();
         noted.unwrap();
@@ -130,9 +131,11 @@ on_both_databases! {
         let mut consent = world.consent().await;
         assert!(world.region.consents_due(world.now()).await.unwrap().is_empty());
         consent.life.ask_bank_at = Some(world.in_seconds(10));
-        let mut tx = world.region.begin().await.unwrap();
-        tx.update_consent(consent.status, &consent, Note::by("gateway"), world.now()).await.unwrap();
-        tx.commit().await.unwrap();
+        transaction!(world.region, tx => {
+            tx.update_consent(consent.status, &consent, Note::by("gateway"), world.now()).await.unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         world.clock.advance(10);
         let due = world.region.consents_due(world.now()).await.unwrap();
         let until = world.in_seconds(60);

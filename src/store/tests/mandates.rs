@@ -14,6 +14,7 @@ use consentry_store::StoreError;
 use consentry_store::consents::BankAccess;
 use consentry_store::mandates::{Draw, MandateRow, MandateTerms};
 use consentry_store::payments::{PaymentsOf, UnderMandate};
+use consentry_store::transaction;
 use domain::{
     AccountIdentification, Alignment, Clock, MandateConstraints, MandateId, MandateOrder, MandateScheme,
     MandateStatus, Money, PaymentId, Period, PeriodicLimit, RemittanceInformation, SortCodeAccount,
@@ -25,7 +26,7 @@ async fn recorded(world: &World) -> MandateRow {
     let gbp = |text: &str| Money::parse(text, "GBP".parse().unwrap()).unwrap();
     let now = world.clock.now();
     let mandate = MandateRow {
-        id: MandateId::new(uk(), &world.clock, &SystemEntropy),
+        id: MandateId::new(uk(), &*world.clock, &SystemEntropy),
         client_id: "tpp".to_owned(),
         institution: "gb-examplebank".parse().unwrap(),
         status: MandateStatus::Created,
@@ -60,18 +61,20 @@ async fn recorded(world: &World) -> MandateRow {
         next_step_at: Some(world.in_seconds(60)),
         revision: 0,
     };
-    let mut tx = world.region.begin().await.unwrap();
-    tx.record_mandate(&mandate).await.unwrap();
-    tx.commit().await.unwrap();
+    transaction!(world.region, tx => {
+        tx.record_mandate(&mandate).await.unwrap();
+        Ok::<_, StoreError>(())
+    })
+    .unwrap();
     mandate
 }
 
 async fn moved(world: &World, mandate: &mut MandateRow, to: MandateStatus) -> Result<i64, StoreError> {
     let was = mandate.status;
     mandate.status = to;
-    let mut tx = world.region.begin().await?;
-    let sequence = tx.update_mandate(was, mandate, "psu", world.clock.now()).await?;
-    tx.commit().await?;
+    let sequence = transaction!(world.region, tx => {
+        tx.update_mandate(was, mandate, "psu", world.clock.now()).await
+    })?;
     mandate.revision += 1;
     Ok(sequence)
 }
@@ -86,35 +89,36 @@ on_both_databases! {
         for _ in 0..12 {
             let (region, id) = (world.region.clone(), mandate.id);
             all.spawn(async move {
-                let mut tx = region.begin().await.unwrap();
-                let drawn = tx.draw(id, draw, 1_500, 8_000).await.unwrap();
-                tx.commit().await.unwrap();
-                drawn
+                transaction!(region, tx => { tx.draw(id, draw, 1_500, 8_000).await }).unwrap()
             });
         }
         let mut drawn: Vec<_> = all.join_all().await.into_iter().flatten().collect();
         drawn.sort_unstable();
         assert_eq!(drawn, [1_500, 3_000, 4_500, 6_000, 7_500]);
         assert_eq!(world.region.drawn(mandate.id, draw).await.unwrap(), 7_500);
-        let mut tx = world.region.begin().await.unwrap();
-        tx.give_back(mandate.id, draw, 1_500).await.unwrap();
-        assert_eq!(tx.draw(mandate.id, draw, 2_000, 8_000).await.unwrap(), Some(8_000));
-        let next = Draw { window_start: world.in_seconds(86_400), ..draw };
-        assert_eq!(tx.draw(mandate.id, next, 8_001, 8_000).await.unwrap(), None);
-        assert_eq!(tx.draw(mandate.id, next, 8_000, 8_000).await.unwrap(), Some(8_000));
-        tx.commit().await.unwrap();
+        transaction!(world.region, tx => {
+            tx.give_back(mandate.id, draw, 1_500).await.unwrap();
+            assert_eq!(tx.draw(mandate.id, draw, 2_000, 8_000).await.unwrap(), Some(8_000));
+            let next = Draw { window_start: world.in_seconds(86_400), ..draw };
+            assert_eq!(tx.draw(mandate.id, next, 8_001, 8_000).await.unwrap(), None);
+            assert_eq!(tx.draw(mandate.id, next, 8_000, 8_000).await.unwrap(), Some(8_000));
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
     }
 
     /// A payment is one of the number, whatever its amount, also when it is given back.
     async fn the_number_of_payments_counts_each_once(world: World) {
         let mandate = recorded(&world).await;
         let draw = Draw::of_count(mandate.began());
-        let mut tx = world.region.begin().await.unwrap();
-        assert_eq!(tx.draw(mandate.id, draw, 1, 2).await.unwrap(), Some(1));
-        assert_eq!(tx.draw(mandate.id, draw, 1, 2).await.unwrap(), Some(2));
-        assert_eq!(tx.draw(mandate.id, draw, 1, 2).await.unwrap(), None);
-        tx.give_back(mandate.id, draw, 1_500).await.unwrap();
-        tx.commit().await.unwrap();
+        transaction!(world.region, tx => {
+            assert_eq!(tx.draw(mandate.id, draw, 1, 2).await.unwrap(), Some(1));
+            assert_eq!(tx.draw(mandate.id, draw, 1, 2).await.unwrap(), Some(2));
+            assert_eq!(tx.draw(mandate.id, draw, 1, 2).await.unwrap(), None);
+            tx.give_back(mandate.id, draw, 1_500).await.unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         assert_eq!(world.region.drawn(mandate.id, draw).await.unwrap(), 1);
     }
 
@@ -124,20 +128,21 @@ on_both_databases! {
         let kept = world.region.mandate(mandate.id).await.unwrap().unwrap();
         assert_eq!(kept.terms.order, mandate.terms.order);
         assert_eq!((kept.status, kept.terms.began_at), (MandateStatus::Created, mandate.terms.began_at));
-        let mut tx = world.region.begin().await.unwrap();
-        assert!(matches!(tx.use_mandate(mandate.id).await, Err(StoreError::Conflict)));
-        drop(tx);
+        let used = transaction!(world.region, tx => { tx.use_mandate(mandate.id).await });
+        assert!(matches!(used, Err(StoreError::Conflict)));
         let mut stale = mandate.clone();
         assert_eq!(moved(&world, &mut mandate, MandateStatus::Authorizing).await.unwrap(), 2);
         assert!(matches!(moved(&world, &mut stale, MandateStatus::Rejected).await, Err(StoreError::Conflict)));
         moved(&world, &mut mandate, MandateStatus::Authorized).await.unwrap();
         let mut payment = world.payment().await;
-        payment.id = PaymentId::new(uk(), &world.clock, &SystemEntropy);
+        payment.id = PaymentId::new(uk(), &*world.clock, &SystemEntropy);
         payment.terms.under = Some(UnderMandate { mandate: mandate.id, draws: Vec::new() });
-        let mut tx = world.region.begin().await.unwrap();
-        tx.use_mandate(mandate.id).await.unwrap();
-        tx.record_payment(&payment).await.unwrap();
-        tx.commit().await.unwrap();
+        transaction!(world.region, tx => {
+            tx.use_mandate(mandate.id).await.unwrap();
+            tx.record_payment(&payment).await.unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         let under = world.region.payments_of(&PaymentsOf::mandate(mandate.id), None, 10).await.unwrap();
         assert_eq!(under.len(), 1);
         assert_eq!(under[0].terms.under, payment.terms.under);

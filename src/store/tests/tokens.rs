@@ -13,6 +13,7 @@ mod world;
 use consentry_store::StoreError;
 use consentry_store::backchannel::BackchannelRow;
 use consentry_store::tokens::{NewToken, RefreshRow};
+use consentry_store::transaction;
 use crypto::Confirmation;
 use domain::{GrantId, SessionId, SystemEntropy};
 use world::World;
@@ -25,7 +26,7 @@ on_both_databases! {
         let lives = async |digest: &str| world.global.live_refresh_token(digest, now).await.unwrap().is_some();
         let mut grants = Vec::new();
         for digest in ["one", "two", "three"] {
-            let grant = GrantId::new(&world.clock, &SystemEntropy);
+            let grant = GrantId::new(&*world.clock, &SystemEntropy);
             let token = RefreshRow {
                 client_id: "tpp".to_owned(),
                 grant,
@@ -33,24 +34,30 @@ on_both_databases! {
                 issued_at: now,
                 expires_at: world.in_seconds(60),
             };
-            let mut tx = world.global.begin().await.unwrap();
-            tx.give_grant(&world.grant(grant)).await.unwrap();
-            tx.issue_refresh_token(digest, &token).await.unwrap();
-            tx.commit().await.unwrap();
+            transaction!(world.global, tx => {
+                tx.give_grant(&world.grant(grant)).await.unwrap();
+                tx.issue_refresh_token(digest, &token).await.unwrap();
+                Ok::<_, StoreError>(())
+            })
+            .unwrap();
             assert!(lives(digest).await);
             grants.push(grant);
         }
         assert!(world.global.live_refresh_token("one", world.in_seconds(60)).await.unwrap().is_none());
-        let mut tx = world.global.begin().await.unwrap();
-        tx.revoke_tokens_of(grants[0], now).await.unwrap();
-        tx.revoke_grant(grants[1], "tpp", now).await.unwrap();
-        tx.commit().await.unwrap();
+        transaction!(world.global, tx => {
+            tx.revoke_tokens_of(grants[0], now).await.unwrap();
+            tx.revoke_grant(grants[1], "tpp", now).await.unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         assert!(!lives("one").await && !lives("two").await && lives("three").await);
         assert!(world.global.grant(grants[0]).await.unwrap().unwrap().revoked_at.is_none());
-        let mut tx = world.global.begin().await.unwrap();
-        tx.set_client_status("tpp", "suspended").await.unwrap();
-        assert!(matches!(tx.set_client_status("nobody", "suspended").await, Err(StoreError::NotFound)));
-        tx.commit().await.unwrap();
+        transaction!(world.global, tx => {
+            tx.set_client_status("tpp", "suspended").await.unwrap();
+            assert!(matches!(tx.set_client_status("nobody", "suspended").await, Err(StoreError::NotFound)));
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         assert!(!lives("three").await);
     }
 
@@ -95,14 +102,16 @@ on_both_databases! {
     /// Of two merges into one grant that read the same, one happens.
     async fn a_grant_is_changed_by_whoever_read_it_last(world: World) {
         world.client("tpp").await;
-        let was = world.grant(GrantId::new(&world.clock, &SystemEntropy));
+        let was = world.grant(GrantId::new(&*world.clock, &SystemEntropy));
         let mut now = was.clone();
         now.details = serde_json::json!([{ "type": "account_access" }]);
-        let mut tx = world.global.begin().await.unwrap();
-        tx.give_grant(&was).await.unwrap();
-        tx.change_grant(&was, &now).await.unwrap();
-        assert!(matches!(tx.change_grant(&was, &now).await, Err(StoreError::Conflict)));
-        tx.commit().await.unwrap();
+        transaction!(world.global, tx => {
+            tx.give_grant(&was).await.unwrap();
+            tx.change_grant(&was, &now).await.unwrap();
+            assert!(matches!(tx.change_grant(&was, &now).await, Err(StoreError::Conflict)));
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         assert_eq!(world.global.grant(was.id).await.unwrap().unwrap().details, now.details);
     }
 
@@ -113,7 +122,7 @@ on_both_databases! {
         let request = BackchannelRow {
             digest: "request".to_owned(),
             client_id: "tpp".to_owned(),
-            session: SessionId::new(&world.clock, &SystemEntropy),
+            session: SessionId::new(&*world.clock, &SystemEntropy),
             plan: serde_json::json!({}),
             status: "pending".to_owned(),
             grant: None,
@@ -121,24 +130,28 @@ on_both_databases! {
             next_look_at: Some(now),
             expires_at: world.in_seconds(60),
         };
-        let grant = world.grant(GrantId::new(&world.clock, &SystemEntropy));
+        let grant = world.grant(GrantId::new(&*world.clock, &SystemEntropy));
         let conflict = |done: Result<(), StoreError>| assert!(matches!(done, Err(StoreError::Conflict)));
-        let mut tx = world.global.begin().await.unwrap();
-        tx.give_grant(&grant).await.unwrap();
-        tx.open_backchannel(&request).await.unwrap();
-        tx.commit().await.unwrap();
+        transaction!(world.global, tx => {
+            tx.give_grant(&grant).await.unwrap();
+            tx.open_backchannel(&request).await.unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         assert_eq!(world.global.backchannel_due(now).await.unwrap().len(), 1);
-        let mut tx = world.global.begin().await.unwrap();
-        tx.take_backchannel_look(&request, world.in_seconds(5)).await.unwrap();
-        conflict(tx.take_backchannel_look(&request, world.in_seconds(5)).await);
-        tx.note_backchannel_poll("request", now, world.in_seconds(5)).await.unwrap();
-        conflict(tx.note_backchannel_poll("request", world.in_seconds(4), world.in_seconds(9)).await);
-        conflict(tx.redeem_backchannel("request").await);
-        tx.settle_backchannel("request", "approved", Some(grant.id)).await.unwrap();
-        conflict(tx.settle_backchannel("request", "denied", None).await);
-        tx.redeem_backchannel("request").await.unwrap();
-        conflict(tx.redeem_backchannel("request").await);
-        tx.commit().await.unwrap();
+        transaction!(world.global, tx => {
+            tx.take_backchannel_look(&request, world.in_seconds(5)).await.unwrap();
+            conflict(tx.take_backchannel_look(&request, world.in_seconds(5)).await);
+            tx.note_backchannel_poll("request", now, world.in_seconds(5)).await.unwrap();
+            conflict(tx.note_backchannel_poll("request", world.in_seconds(4), world.in_seconds(9)).await);
+            conflict(tx.redeem_backchannel("request").await);
+            tx.settle_backchannel("request", "approved", Some(grant.id)).await.unwrap();
+            conflict(tx.settle_backchannel("request", "denied", None).await);
+            tx.redeem_backchannel("request").await.unwrap();
+            conflict(tx.redeem_backchannel("request").await);
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         assert!(world.global.backchannel_due(world.in_seconds(9)).await.unwrap().is_empty());
         assert_eq!(world.global.backchannel("request").await.unwrap().unwrap().grant, Some(grant.id));
     }
@@ -150,10 +163,12 @@ on_both_databases! {
         for instance in ["quick", "slow"] {
             world.global.note_instance(instance, 0, lease).await.unwrap();
         }
-        let mut tx = world.global.begin().await.unwrap();
-        assert_eq!(tx.invalidate("token:one", now).await.unwrap(), 1);
-        assert_eq!(tx.invalidate("grant:two", now).await.unwrap(), 2);
-        tx.commit().await.unwrap();
+        transaction!(world.global, tx => {
+            assert_eq!(tx.invalidate("token:one", now).await.unwrap(), 1);
+            assert_eq!(tx.invalidate("grant:two", now).await.unwrap(), 2);
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         assert_eq!(world.global.newest_invalidation().await.unwrap(), 2);
         let after: Vec<_> = world.global.invalidations_after(1).await.unwrap();
         assert_eq!(after.iter().map(|one| one.subject.as_str()).collect::<Vec<_>>(), ["grant:two"]);

@@ -1,7 +1,7 @@
 //! SoftHSM 2 (Debian package softhsm2) for tests. Where it is absent they say so
 //! and pass; where `CONSENTRY_TEST_PKCS11` names its module, it has to be there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The PIN of the token.
@@ -46,4 +46,16 @@ pub fn with_token(test: &str) {
     let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success() && said.contains("1 passed"), "{said}");
     assert!(!said.contains(PIN), "the PIN was printed: {said}");
+}
+
+/// Puts the key of a PEM file on the token, as an operator would. `id` is hexadecimal.
+#[allow(dead_code, reason = "some tests make their keys on the token")]
+pub fn import(file: &Path, label: &str, id: &str) {
+    let put = Command::new("softhsm2-util")
+        .arg("--import")
+        .arg(file)
+        .args(["--token", TOKEN, "--pin", PIN, "--label", label, "--id", id])
+        .output()
+        .unwrap();
+    assert!(put.status.success(), "{put:?}");
 }

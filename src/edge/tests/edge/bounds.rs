@@ -104,7 +104,10 @@ async fn an_old_http_2_connection_lets_its_requests_end() {
     assert!(!open.is_finished());
     release.notify_one();
     assert_eq!(open.await.unwrap().unwrap().status(), 200);
-    connection.await.unwrap().unwrap();
+    // The client's own GOAWAY may find that the gate has closed already.
+    if let Err(error) = connection.await.unwrap() {
+        assert_eq!(error.get_io().map(std::io::Error::kind), Some(std::io::ErrorKind::BrokenPipe), "{error}");
+    }
     gate.closed(Closed::Aged, 1).await;
     gate.stop().await;
 }
@@ -123,30 +126,23 @@ async fn grace_ends_too() {
     gate.stop().await;
 }
 
-/// A stop lets open requests have their answers, on both versions, and breaks
-/// off what does not end in time.
+/// A stop lets open requests have their answers.
 #[tokio::test]
-async fn a_stop_drains_and_then_breaks_off() {
+async fn a_stop_drains() {
     let (release, inside) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (wait, begun) = (Arc::clone(&release), Arc::clone(&inside));
     let mut plan = Plan::new();
-    plan.config.drain_timeout = Duration::from_secs(1);
-    plan.router = Router::new()
-        .route(
-            "/slow",
-            get(async move || {
-                begun.notify_one();
-                wait.notified().await;
-                "done"
-            }),
-        )
-        .route("/never", get(async || std::future::pending::<&'static str>().await));
+    plan.config.drain_timeout = Duration::from_secs(600);
+    let slow = get(async move || {
+        begun.notify_one();
+        wait.notified().await;
+        "done"
+    });
+    plan.router = Router::new().route("/slow", slow);
     let gate = plan.start().await;
-    let (mut slow, mut never) = (gate.connect().await, gate.connect().await);
+    let mut slow = gate.connect().await;
     let slow =
         tokio::spawn(async move { ask(&mut slow, b"GET /slow HTTP/1.1\r\nhost: localhost\r\n\r\n").await });
-    let never =
-        tokio::spawn(async move { ask(&mut never, b"GET /never HTTP/1.1\r\nhost: localhost\r\n\r\n").await });
     inside.notified().await;
     gate.stop.cancel();
     while TcpStream::connect(gate.address).await.is_ok() {
@@ -155,6 +151,27 @@ async fn a_stop_drains_and_then_breaks_off() {
     release.notify_one();
     let answer = slow.await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+    gate.stop().await;
+}
+
+/// What does not end in time is broken off by a stop.
+#[tokio::test]
+async fn a_stop_breaks_off() {
+    let inside = Arc::new(Notify::new());
+    let begun = Arc::clone(&inside);
+    let mut plan = Plan::new();
+    plan.config.drain_timeout = Duration::from_millis(20);
+    let never = get(async move || {
+        begun.notify_one();
+        std::future::pending::<&'static str>().await
+    });
+    plan.router = Router::new().route("/never", never);
+    let gate = plan.start().await;
+    let mut never = gate.connect().await;
+    let never =
+        tokio::spawn(async move { ask(&mut never, b"GET /never HTTP/1.1\r\nhost: localhost\r\n\r\n").await });
+    inside.notified().await;
+    gate.stop.cancel();
     assert_eq!(never.await.unwrap(), "");
     gate.stop().await;
 }

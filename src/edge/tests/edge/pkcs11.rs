@@ -9,7 +9,7 @@ use crypto::pkcs11::{Place, TokenKey};
 use crypto::pki::{Issued, Psd2Subject};
 
 use crate::rotation::Folder;
-use crate::softhsm::{PIN, TOKEN, module, with_token};
+use crate::softhsm::{PIN, TOKEN, import, module, with_token};
 use crate::support::{GET_AND_CLOSE, Gate, Plan, TestClient, ask};
 
 /// Puts a key on the token, as an operator would.
@@ -18,9 +18,7 @@ fn on_token(issued: &Issued, label: &str) -> Arc<SigningKey> {
     let file = folder.path().join("key.pem");
     std::fs::write(&file, &issued.key_pem).unwrap();
     let id = hex_of(label);
-    let arguments = ["--token", TOKEN, "--pin", PIN, "--label", label, "--id", &id];
-    let put = Command::new("softhsm2-util").arg("--import").arg(&file).args(arguments).output().unwrap();
-    assert!(put.status.success(), "{put:?}");
+    import(&file, label, &id);
     let place = Place { module: module().unwrap(), token: TOKEN.into(), key: label.into() };
     Arc::new(SigningKey::on_token(TokenKey::open(place, PIN.into()).unwrap(), label))
 }

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use consentry_edge::{
-    Asked, BlockList, Closed, EdgeConfig, EdgeCounters, Listener, ListenerConfig, Lobby, Overload,
+    Asked, BlockList, Closed, EdgeConfig, EdgeCounters, Filter, Listener, ListenerConfig, Lobby, Overload,
     PeerIdentity, Reason, Refusal, ServerTls, protect,
 };
 use crypto::pki::{Authority, Issued};
@@ -53,6 +53,7 @@ pub struct Plan {
     pub tls: ServerTls,
     pub config: ListenerConfig,
     pub clock: Arc<dyn Clock>,
+    pub filter: Option<Arc<dyn Filter>>,
     pub router: Router,
 }
 
@@ -69,11 +70,11 @@ impl Plan {
             lobby: Some(Lobby::open().unwrap()),
             ..ListenerConfig::default()
         };
-        Self { ca, tls, config, clock: Arc::new(SystemClock), router: greeting() }
+        Self { ca, tls, config, clock: Arc::new(SystemClock), filter: None, router: greeting() }
     }
 
     pub async fn start(self) -> Gate {
-        let Self { ca, tls, config, clock, router } = self;
+        let Self { ca, tls, config, clock, filter, router } = self;
         let counters = Arc::clone(&config.counters);
         let limiter = config.limiter.clone().unwrap_or_else(|| Arc::new(Limiter::new(Policies::unlimited())));
         let blocked = BlockList::new(Arc::clone(&limiter), Arc::clone(&clock));
@@ -91,7 +92,7 @@ impl Plan {
             limiter,
             clock: Arc::clone(&clock),
             entropy: Arc::new(SystemEntropy),
-            filter: None,
+            filter,
         };
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), tls, config).await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,7 +1,7 @@
 //! `consentry policy waf explain`: what each layer says of one request.
 
 use std::fmt::{self, Display, Formatter};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,13 +10,12 @@ use anyhow::Context;
 use super::sent::Sent;
 use crate::filter::GatewayFilter;
 use crate::filter::explain::{Answer, Explanation, OfExclusion, OfMatch, OfPlace, OfSignatures};
-use crate::read;
+use crate::read_or_piped;
 
 /// Explains a request of a file, or one that is piped in.
 pub(super) async fn run(file: &Path, filter: &GatewayFilter, as_json: bool) -> anyhow::Result<ExitCode> {
-    let text = if file == Path::new("-") { piped()? } else { read(file)? };
-    let sent: Sent =
-        serde_json::from_str(&text).with_context(|| format!("{} is no request", file.display()))?;
+    let sent: Sent = serde_json::from_str(&read_or_piped(file)?)
+        .with_context(|| format!("{} is no request", file.display()))?;
     let (parts, body) = sent.received().context("no listener takes such a request")?;
     let explanation = filter.explain(&parts, &body).await?;
     let mut out = std::io::stdout();
@@ -26,12 +25,6 @@ pub(super) async fn run(file: &Path, filter: &GatewayFilter, as_json: bool) -> a
         write!(out, "{}", Told(&explanation))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn piped() -> anyhow::Result<String> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).context("nothing can be read from the standard input")?;
-    Ok(text)
 }
 
 /// An explanation for a person.

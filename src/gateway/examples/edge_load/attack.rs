@@ -46,7 +46,8 @@ impl Attack {
         match self {
             Self::SlowHeads | Self::SlowBodies | Self::Silence => most,
             Self::Garbage | Self::Handshakes | Self::Resets | Self::DearBodies => 64,
-            Self::Renegotiation => 32,
+            // A process each, again and again: more would show how the machine starts processes.
+            Self::Renegotiation => 8,
             Self::Overload => 400,
         }
     }

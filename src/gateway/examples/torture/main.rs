@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use consentry::demo::{Client, Receiver, Tpp};
+use consentry::demo::{Client, Receiver, Tpp, free_ports};
 use consentry::sandbox::{BanksApart, SandboxOptions};
 use domain::{Clock, ShiftedClock, SystemClock};
 use serde_json::{Value, json};
@@ -85,7 +85,8 @@ async fn main() -> anyhow::Result<()> {
         }
         None => (None, None),
     };
-    let bases = free_bases(if url.is_some() { 2 } else { 1 })?;
+    let gateways = if url.is_some() { 2 } else { 1 };
+    let bases = (0..gateways).map(|_| free_ports()).collect::<anyhow::Result<Vec<_>>>()?;
     let first = *bases.first().context("no ports")?;
     let plans: Vec<_> = bases
         .iter()
@@ -246,16 +247,4 @@ async fn wait_for_file(file: &std::path::Path) -> anyhow::Result<String> {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), read).await.context("the gateway made no certificates")
-}
-
-/// First ports of ranges of sixteen that are free.
-fn free_bases(count: usize) -> anyhow::Result<Vec<u16>> {
-    let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
-    let bases: Vec<u16> = (20_000..60_000_u16)
-        .step_by(16)
-        .filter(|base| (0..16_u16).all(|offset| free(base.saturating_add(offset))))
-        .take(count)
-        .collect();
-    anyhow::ensure!(bases.len() == count, "no free ports");
-    Ok(bases)
 }

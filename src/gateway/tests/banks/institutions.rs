@@ -82,9 +82,10 @@ async fn institutions_come_in_pages() {
 async fn an_imported_institution_is_found_and_is_not_connectable() {
     let gw = TestGateway::start().await;
     let line = r#"{"id":"caisse-d-epargne","name":"Caisse d'Épargne","countries":["FR"],"bic":"CEPAFRPP"}"#;
-    let mut tx = gw.sandbox.gateway().stores().global().begin().await.unwrap();
-    tx.put_directory_entry("caisse-d-epargne", line).await.unwrap();
-    tx.commit().await.unwrap();
+    let put = store::transaction!(gw.sandbox.gateway().stores().global(), tx => {
+        tx.put_directory_entry("caisse-d-epargne", line).await
+    });
+    put.unwrap();
     let gw = gw.restarted().await;
     let tpp = gw.tpp().await;
     assert_eq!(found(&tpp, "?q=epargne").await, ["caisse-d-epargne"]);

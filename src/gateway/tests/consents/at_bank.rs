@@ -98,13 +98,14 @@ async fn a_consent_that_the_bank_knows_no_more_is_over() {
         let store = gw.sandbox.gateway().stores().region(id.region()).unwrap();
         let mut row = store.consent(id).await.unwrap().unwrap();
         row.bank.consent_id = Some("forgotten".to_owned());
-        let mut tx = store.begin().await.unwrap();
-        tx.update_consent(row.status, &row, Note::by("gateway"), gw.clock.now()).await.unwrap();
-        tx.commit().await.unwrap();
+        let moved = store::transaction!(store, tx => {
+            tx.update_consent(row.status, &row, Note::by("gateway"), gw.clock.now()).await
+        });
+        moved.unwrap();
         clock.advance(DAY);
         gw.until_status(&tpp, &granted.consents[0], "REVOKED_BY_INSTITUTION").await;
         let refused = gw.read(&tpp, &granted.consents, Read::Accounts).await.unwrap_err();
-        assert!(matches!(refused, FlowError::ConsentNotInForce { .. }), "{bank}");
+        assert!(matches!(refused.cause(), FlowError::ConsentNotInForce { .. }), "{bank}");
         gw.sandbox.stop().await;
     }
 }

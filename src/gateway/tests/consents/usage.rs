@@ -149,6 +149,13 @@ async fn fifty_that_want_the_same_at_once_are_counted_once() {
     assert_eq!(asked_unattended(&gw, EU), 1);
     let usage = gw.shown(&tpp, &granted.consents[0]).await["usage"].clone();
     assert_eq!(usage["unattended_calls_today"], 1);
+    // Each of them saw the data, and the audit log says so.
+    let store = gw.sandbox.gateway().stores().region("eu".parse().unwrap()).unwrap();
+    let log = store.audit_entries(0, 1_000).await.unwrap();
+    let entries = log.iter().map(|logged| serde_json::from_str::<serde_json::Value>(&logged.entry).unwrap());
+    let reads = entries.filter(|entry| entry["event.action"] == "data.read");
+    let requests: HashSet<_> = reads.map(|entry| entry["http.request.id"].to_string()).collect();
+    assert_eq!(requests.len(), 50);
     // What comes afterwards is another read.
     unattended(&tpp, &granted.token, "/v1/accounts").await.expect(200).unwrap();
     assert_eq!(asked_unattended(&gw, EU), 2);

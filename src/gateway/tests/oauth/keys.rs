@@ -1,6 +1,7 @@
 //! Signing keys that change while the gateway runs.
 
 use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::fintech::authorise;
-use crate::softhsm::{PIN, TOKEN, module, with_token};
+use crate::softhsm::{PIN, TOKEN, import, module, with_token};
 use crate::support::{TestGateway, parameter};
 
 fn keys(gw: &TestGateway, arguments: &[&str]) -> Output {
@@ -250,11 +251,7 @@ async fn signs_id_tokens_on_the_token() {
     let (rsa, p256) = (crypto::pki::generate_rsa().unwrap(), crypto::pki::generate_p256().unwrap());
     for (label, id, pem) in [("signing", "01", &rsa), ("p256", "02", &p256)] {
         let pem = file("key.pem", pem);
-        let made = Command::new("softhsm2-util")
-            .args(["--import", &pem, "--token", TOKEN, "--label", label, "--id", id, "--pin", PIN])
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{made:?}");
+        import(Path::new(&pem), label, id);
     }
     let module = module().unwrap().display().to_string();
     let pin = file("pin", &format!("{PIN}\n"));

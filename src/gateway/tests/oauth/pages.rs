@@ -157,9 +157,11 @@ async fn an_address_that_was_given_up_meanwhile_is_not_gone_to() {
     let row = gateway.stores().global().client(&tpp.client_id).await.unwrap().unwrap();
     let mut metadata = row.metadata.clone();
     metadata["redirect_uris"] = json!(["https://fintech.consentry.example/elsewhere"]);
-    let mut tx = gateway.stores().global().begin().await.unwrap();
-    tx.put_client(&row.client_id, &metadata, row.created_at).await.unwrap();
-    gateway.commit_invalidating(tx, flows::Invalidated::Client(&row.client_id)).await.unwrap();
+    let changed = store::transaction!(gateway.stores().global(), tx => {
+        tx.put_client(&row.client_id, &metadata, row.created_at).await?;
+        gateway.invalidate(tx, flows::Invalidated::Client(&row.client_id)).await
+    });
+    gateway.until_dropped(&changed.unwrap()).await.unwrap();
     let form = [("form_token", &*form_token(&html(&shown))), ("decision", "decline")];
     let declined = send(&mut person, &page, &form).await;
     assert_eq!(declined.status, 400);

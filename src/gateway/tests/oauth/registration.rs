@@ -293,9 +293,11 @@ async fn a_suspended_client_is_stopped_at_once() {
     let token = SecretString::from(tokens(&gw, &tpp, &[]).await.text("/access_token"));
     let set = async |status: &str| {
         let gateway = gw.sandbox.gateway();
-        let mut tx = gateway.stores().global().begin().await.unwrap();
-        tx.set_client_status(&tpp.client_id, status).await.unwrap();
-        gateway.commit_invalidating(tx, Invalidated::Client(&tpp.client_id)).await.unwrap();
+        let set = store::transaction!(gateway.stores().global(), tx => {
+            tx.set_client_status(&tpp.client_id, status).await?;
+            gateway.invalidate(tx, Invalidated::Client(&tpp.client_id)).await
+        });
+        gateway.until_dropped(&set.unwrap()).await.unwrap();
     };
     for token in [&own, &token] {
         assert_eq!(tpp.get(token, "/v1/accounts").await.unwrap().status, 200);

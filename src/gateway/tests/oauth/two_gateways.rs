@@ -110,9 +110,11 @@ async fn whatever_ends_tokens_at_one_gateway_ends_them_at_the_other() {
 
     let (_, token) = given().await;
     let suspending = gw.sandbox.gateway();
-    let mut tx = suspending.stores().global().begin().await.unwrap();
-    tx.set_client_status(&here.client_id, "suspended").await.unwrap();
-    suspending.commit_invalidating(tx, Invalidated::Client(&here.client_id)).await.unwrap();
+    let suspended = store::transaction!(suspending.stores().global(), tx => {
+        tx.set_client_status(&here.client_id, "suspended").await?;
+        suspending.invalidate(tx, Invalidated::Client(&here.client_id)).await
+    });
+    suspending.until_dropped(&suspended.unwrap()).await.unwrap();
     assert!(!opens(&there, &token).await && !opens(&here, &token).await, "client");
     there.own_token("accounts").await.unwrap_err();
     stopped(gw, twin).await;

@@ -1,7 +1,7 @@
 //! What a request may wish for besides scopes: claims, authentication; and what no
 //! answer can be guessed from.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,8 +26,8 @@ async fn claims_about_a_person_may_be_wished_for_and_are_not_known() {
     let answer = tokens(&gw, &tpp, &[("scope", Some("openid accounts")), ("claims", Some(&wished))]).await;
     let payload = answer.text("/id_token").split('.').nth(1).unwrap().to_owned();
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
-    let names: Vec<_> = claims.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(names, ["aud", "exp", "iat", "iss", "sub"]);
+    let names: BTreeSet<_> = claims.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, BTreeSet::from(["aud", "exp", "iat", "iss", "sub"]));
     for bad in ["[]", "claims", "{\"id_token\":{},\"id_token\":{}}", "{"] {
         assert_error(&push(&tpp, &verifier(), &[("claims", Some(bad))]).await, 400, "invalid_request");
     }

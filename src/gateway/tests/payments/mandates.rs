@@ -278,9 +278,10 @@ async fn a_payment_beyond_the_banks_own_count_is_rejected_there() {
     let id: MandateId = world.mandate.parse().unwrap();
     let gateway = world.gw.sandbox.gateway();
     let window = gateway.limits_of(&gateway.any_mandate(id).await.unwrap()).await.unwrap()[0].window.unwrap();
-    let mut tx = gateway.stores().region(id.region()).unwrap().begin().await.unwrap();
-    tx.give_back(id, Draw { place: 0, window_start: window.start }, 4_500).await.unwrap();
-    tx.commit().await.unwrap();
+    let given_back = store::transaction!(gateway.stores().region(id.region()).unwrap(), tx => {
+        tx.give_back(id, Draw { place: 0, window_start: window.start }, 4_500).await
+    });
+    given_back.unwrap();
     let payment = world.ended(&world.pay("45.00").await.expect(201).unwrap()).await;
     assert_eq!((&payment["state"], &payment["outcome"]), (&json!("REJECTED"), &json!("not_executed")));
     assert_eq!(payment["failure"]["code"], "institution.payment-limit");

@@ -18,17 +18,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A first port of sixteen that are free now.
+/// A first port of a run that is free.
 pub fn free_ports() -> String {
-    for base in (20_000..60_000_u16).step_by(16) {
-        let offset = u16::try_from(std::process::id() % 500).unwrap() * 16;
-        let base = 20_000 + (base - 20_000 + offset) % 40_000;
-        let held: Vec<_> = (base..base + 16).map(|port| TcpListener::bind(("127.0.0.1", port))).collect();
-        if held.iter().all(Result::is_ok) {
-            return base.to_string();
-        }
-    }
-    panic!("no free ports");
+    consentry::demo::free_ports().unwrap().to_string()
 }
 
 fn demo(folder: &Path, more: &[&str]) -> Output {

@@ -67,10 +67,10 @@ async fn its_own_tests_pass_through_the_whole_gateway() {
         eprintln!("SKIPPED: no Core Rule Set beside the checkout");
         return;
     }
-    // All that our own rules find, without an end to the search at the first that would do.
     let log = Log::of("consentry=debug");
     let home = tempfile::tempdir().unwrap();
     let policy = home.path().join("filter.toml");
+    // Our own rules are not to end the search before the others have had their turn.
     std::fs::write(
         &policy,
         "paranoia_level = 4\n[thresholds]\nown = 1_000\n[budget]\nbytes = 1_000_000\nvalues = 4_000\nwork = 400_000_000\n",

@@ -10,17 +10,20 @@ use serde_json::Value;
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("crypto", &["domain"]),
+    ("audit", &["crypto", "domain"]),
     ("limits", &[]),
     ("edge", &["crypto", "domain", "limits"]),
     ("waf", &["crypto", "domain"]),
-    ("store", &["crypto", "domain", "limits"]),
+    ("policy", &["domain"]),
+    ("store", &["audit", "crypto", "domain", "limits"]),
     ("connect", &["crypto", "domain", "limits"]),
     ("dialects", &["connect", "crypto", "domain"]),
     ("plugins", &["connect", "crypto", "domain"]),
     ("modelbank", &["crypto", "domain"]),
-    ("flows", &["connect", "crypto", "domain", "limits", "store"]),
+    ("flows", &["audit", "connect", "crypto", "domain", "limits", "policy", "store"]),
     ("web", &["connect", "crypto", "domain", "edge", "flows", "limits", "store"]),
     ("oauth", &["connect", "crypto", "domain", "edge", "flows", "limits", "store", "web"]),
+    ("cells", &["crypto", "domain", "edge", "policy", "web"]),
     ("api", &["connect", "crypto", "domain", "edge", "flows", "limits", "store", "web"]),
 ];
 
@@ -29,8 +32,9 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("redis", &["store"]),
     ("wasmtime", &["plugins"]),
-    ("axum", &["edge", "web", "oauth", "api", "modelbank", "consentry"]),
-    ("tokio-rustls", &["edge", "connect", "flows", "modelbank", "consentry"]),
+    ("cedar-policy", &["policy"]),
+    ("axum", &["edge", "web", "cells", "oauth", "api", "modelbank", "consentry"]),
+    ("tokio-rustls", &["edge", "connect", "flows", "cells", "modelbank", "consentry"]),
 ];
 
 /// Every crate of the workspace with all its dependencies, of every kind.

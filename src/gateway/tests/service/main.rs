@@ -13,9 +13,12 @@ mod support;
 #[path = "../../../crypto/tests/softhsm/mod.rs"]
 mod softhsm;
 
+mod audit;
+mod cells;
 mod certificates;
 mod cli;
 mod core_rule_set;
+mod decisions;
 mod edge;
 mod filter;
 mod filter_rules;
@@ -23,6 +26,8 @@ mod instances;
 mod layers;
 mod limits;
 mod openapi;
+mod persons;
+mod region_token;
 mod revocation;
 mod sandbox_drive;
 mod sandbox_options;

@@ -2,13 +2,14 @@
 //! what its authority says of it.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use crypto::pki::Authority;
 use domain::{Clock, SystemClock};
 
 use crate::cli::free_ports;
-use crate::softhsm::{PIN, TOKEN, module, with_token};
+use crate::softhsm::{PIN, TOKEN, import, module, with_token};
 
 /// A running `consentry sandbox`, stopped when dropped.
 struct Running(Child);
@@ -128,22 +129,7 @@ fn the_key_of_the_server_may_be_on_a_token() {
 #[ignore = "runs in a process of its own, with a token"]
 fn shows_a_certificate_of_the_token() {
     let home = Home::new();
-    let put = Command::new("softhsm2-util")
-        .args([
-            "--import",
-            &home.path("server.key"),
-            "--token",
-            TOKEN,
-            "--label",
-            "tls",
-            "--id",
-            "01",
-            "--pin",
-            PIN,
-        ])
-        .output()
-        .unwrap();
-    assert!(put.status.success(), "{put:?}");
+    import(Path::new(&home.path("server.key")), "tls", "01");
     std::fs::remove_file(home.path("server.key")).unwrap();
     let module = module().unwrap().display().to_string();
     let on_token = |label: &'static str, pin: &'static str| {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use consentry::demo::{Receiver, Tpp};
 pub use domain::ShiftedClock;
-use domain::{Clock, ConsentId};
-use flows::{FlowError, Gateway, Read, Reading};
+use domain::{Clock, ConsentId, RequestId};
+use flows::{Asker, FlowError, Gateway, Read, Reading};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -31,7 +31,9 @@ pub async fn read_from(
         accept_language: None,
         last_authenticated: None,
     };
-    gateway.read(&tpp.client_id, &ids, None, read, Some(&psu)).await
+    let asker =
+        Asker { client: &tpp.client_id, consents: &ids, request: RequestId::default(), certificate: None };
+    gateway.read(asker, None, read, Some(&psu)).await
 }
 
 impl TestGateway {

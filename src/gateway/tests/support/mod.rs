@@ -8,8 +8,10 @@ pub mod customer;
 pub mod funds;
 pub mod log;
 pub mod operator;
+pub mod template;
 pub mod webhooks;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +58,8 @@ pub struct Wanted {
     pub limits: String,
     /// Issuers of software statements: an array of `{issuer, jwks}`.
     pub software_issuers: Value,
+    /// A folder of rules of access.
+    pub policies: Option<PathBuf>,
 }
 
 impl Default for Wanted {
@@ -73,6 +77,7 @@ impl Default for Wanted {
             payee_verifications_per_day: 1_000,
             limits: limits(""),
             software_issuers: Value::Array(Vec::new()),
+            policies: None,
         }
     }
 }
@@ -102,6 +107,28 @@ pub fn limits(policies: &str) -> String {
     known.extend(changed);
     all["load"]["lag_ms"] = 60_000.into();
     all.to_string()
+}
+
+/// The rules of access that come with the binary, in a folder, with more of them.
+pub fn rules_with(more: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/access");
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    add_rules(folder.path(), more);
+    folder
+}
+
+/// Puts rules behind those of consents in a folder.
+pub fn add_rules(folder: &Path, more: &str) {
+    let file = folder.join("consent.cedar");
+    let rules = std::fs::read_to_string(&file).unwrap();
+    // Nobody reads half of it.
+    let whole = folder.join("consent.new");
+    std::fs::write(&whole, format!("{rules}\n{more}")).unwrap();
+    std::fs::rename(whole, file).unwrap();
 }
 
 impl TestGateway {
@@ -136,6 +163,10 @@ impl TestGateway {
         std::fs::write(&issuers, wanted.software_issuers.to_string()).unwrap();
         let limits = folder.path().join("limits.toml");
         std::fs::write(&limits, &wanted.limits).unwrap();
+        let data = folder.path().join("data");
+        if !data.exists() {
+            template::seed(&data, &*wanted.clock).await;
+        }
         let sandbox = Sandbox::start(SandboxOptions {
             limits: LimitsFrom::File(limits),
             auto_approve: wanted.auto_approve,
@@ -147,12 +178,13 @@ impl TestGateway {
             open_registration: wanted.open_registration,
             payee_verifications_per_day: wanted.payee_verifications_per_day,
             software_issuers: Some(issuers),
+            policies: wanted.policies,
             read_deadline: Duration::from_secs(2),
             event_heartbeat: Duration::from_millis(100),
             database_url: database.as_deref().map(str::to_owned),
             clock: Arc::clone(&wanted.clock),
             virtual_time: wanted.virtual_time,
-            ..SandboxOptions::at(folder.path().join("data"))
+            ..SandboxOptions::at(data)
         })
         .await
         .unwrap();
@@ -232,14 +264,14 @@ impl TestGateway {
         self.database.as_deref()
     }
 
-    pub fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// A second gateway, with banks of its own, on the same keys and stores.
     pub async fn twin(&self) -> Sandbox {
         let (from, to) = (self.folder().join("data"), self.folder().join("twin"));
-        share(&from, &to);
+        copy(&from, &to, |from, to| std::os::unix::fs::symlink(from, to).unwrap());
         let options = SandboxOptions {
             auto_approve: true,
             database_url: self.database_url().map(str::to_owned),
@@ -353,17 +385,17 @@ pub fn rows(answer: &Answer) -> Vec<Value> {
     answer.json()["data"].as_array().cloned().unwrap_or_default()
 }
 
-/// Copies a data folder but for its databases, which become links to the originals.
-fn share(from: &std::path::Path, to: &std::path::Path) {
+/// Copies what belongs to a sandbox and to no process, and lets `database` see to each database.
+fn copy(from: &Path, to: &Path, database: impl Copy + Fn(&Path, &Path)) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let (path, target) = (entry.path(), to.join(entry.file_name()));
         let name = entry.file_name().into_string().unwrap();
         if path.is_dir() {
-            share(&path, &target);
+            copy(&path, &target, database);
         } else if name.ends_with(".sqlite") {
-            std::os::unix::fs::symlink(&path, &target).unwrap();
+            database(&path, &target);
         } else if name != "lock" && !name.contains(".sqlite-") {
             std::fs::copy(&path, &target).unwrap();
         }

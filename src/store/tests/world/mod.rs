@@ -2,17 +2,26 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
+use std::sync::Arc;
+
+use audit::{Outcome, Record};
 use consentry_store::consents::{BankAccess, ConsentLife, ConsentRow, ConsentTerms};
+use consentry_store::events::EventRow;
 use consentry_store::grants::GrantRow;
+use consentry_store::idempotency::ClaimKey;
 use consentry_store::payments::{BankPayment, PaymentRow, PaymentTerms};
-use consentry_store::{GlobalStore, RegionalStore, ScratchDatabase};
+use consentry_store::transaction;
+use consentry_store::vault::Vault;
+use consentry_store::{GlobalStore, RegionalStore, ScratchDatabase, StoreError};
+use crypto::envelope::{KEY_LEN, RegionKeys, WrappingKey};
 use domain::{
-    Abroad, AccountIdentification, ChargeBearer, Clock, ConsentId, ConsentStatus, Execution, ExecutionRule,
-    GrantId, ManualClock, Money, Order, PaymentFrequency, PaymentId, PaymentOrder, PaymentRisk,
-    PaymentScheme, PaymentState, Permission, Recurrence, Region, RemittanceInformation, SortCodeAccount,
-    SystemClock, SystemEntropy, Timestamp,
+    Abroad, AccountIdentification, ChargeBearer, Clock, ConsentId, ConsentStatus, EventId, Execution,
+    ExecutionRule, GrantId, ManualClock, Money, Order, PaymentFrequency, PaymentId, PaymentOrder,
+    PaymentRisk, PaymentScheme, PaymentState, Permission, Recurrence, Region, RemittanceInformation,
+    SortCodeAccount, SystemClock, SystemEntropy, Timestamp,
 };
 use tempfile::TempDir;
+use zeroize::Zeroizing;
 
 /// Runs a test on both databases. On PostgreSQL it needs
 /// `CONSENTRY_TEST_POSTGRES`, and says so loudly where that is missing.
@@ -44,35 +53,60 @@ macro_rules! on_both_databases {
     };
 }
 
+/// The key of an order whose body is `body`.
+pub fn claim_key(body: &str) -> ClaimKey {
+    ClaimKey {
+        client_id: "tpp".to_owned(),
+        operation: "POST /v1/payments",
+        key: "k-1".to_owned(),
+        fingerprint: body.to_owned(),
+        region: uk(),
+    }
+}
+
 /// The stores of one test.
 pub struct World {
     pub global: GlobalStore,
     pub region: RegionalStore,
-    pub clock: ManualClock,
-    pub urls: [String; 2],
+    pub clock: Arc<ManualClock>,
+    pub urls: [String; 3],
     pub folder: TempDir,
     scratch: Option<ScratchDatabase>,
 }
 
 impl World {
+    /// An event of a client.
+    pub fn event(&self, event_type: &str, resource: &str) -> EventRow {
+        EventRow {
+            id: EventId::new(self.region.region(), &*self.clock, &SystemEntropy),
+            client_id: "tpp".to_owned(),
+            event_type: event_type.to_owned(),
+            resource_id: resource.to_owned(),
+            sequence: 1,
+            body: "{}".to_owned(),
+            created_at: self.now(),
+        }
+    }
+
     pub async fn on_sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = |name: &str| format!("sqlite://{}?mode=rwc", folder.path().join(name).display());
-        let urls = [url("global.sqlite"), url("region.sqlite")];
+        let urls = [url("global.sqlite"), url("region.sqlite"), url("keys.sqlite")];
         Self::open(urls, folder, None).await
     }
 
     pub async fn on_postgres() -> Option<Self> {
         let url = std::env::var("CONSENTRY_TEST_POSTGRES").ok()?;
         let scratch = ScratchDatabase::beside(&url, &SystemEntropy).await.unwrap();
-        let urls = consentry_store::postgres_databases(&scratch, &["global", "uk"]).await.unwrap();
+        let urls = consentry_store::postgres_databases(&scratch, &["global", "uk", "keys_uk"]).await.unwrap();
         Some(Self::open(urls.try_into().unwrap(), tempfile::tempdir().unwrap(), Some(scratch)).await)
     }
 
-    async fn open(urls: [String; 2], folder: TempDir, scratch: Option<ScratchDatabase>) -> Self {
+    async fn open(urls: [String; 3], folder: TempDir, scratch: Option<ScratchDatabase>) -> Self {
         let global = GlobalStore::open(&urls[0]).await.unwrap();
-        let region = RegionalStore::open(uk(), &urls[1]).await.unwrap();
-        Self { global, region, clock: ManualClock::at(SystemClock.now()), urls, folder, scratch }
+        let clock = Arc::new(ManualClock::at(SystemClock.now()));
+        let region = region(&urls, &[1], &clock).await;
+        Self { global, region, clock, urls, folder, scratch }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -83,19 +117,48 @@ impl World {
         Timestamp::from_microsecond(self.now().as_microsecond() + seconds * 1_000_000).unwrap()
     }
 
+    /// What the audit log says of a read.
+    pub fn read(&self, attended: bool, at: Timestamp) -> Record<'static> {
+        Record {
+            at,
+            region: self.region.region(),
+            action: "data.read",
+            is_access: true,
+            outcome: Outcome::Success,
+            reason: None,
+            client: "tpp",
+            request: None,
+            certificate: None,
+            consent: None,
+            resource: None,
+            institution: None,
+            class: Some("balances"),
+            rule: Some("consent.read"),
+            permission: Some("READ_BALANCES"),
+            psu_present: Some(attended),
+        }
+    }
+
     /// Spoils a row in a way that no code of ours would.
     pub async fn spoil(&self, sql: &'static str) {
+        assert!(self.run(sql).await > 0, "{sql}");
+    }
+
+    /// Runs a statement on the region's database, past the store; how many rows it changed.
+    pub async fn run(&self, sql: &'static str) -> u64 {
         sqlx::any::install_default_drivers();
         let pool = sqlx::any::AnyPoolOptions::new().connect(&self.urls[1]).await.unwrap();
         let done = sqlx::query(sql).execute(&pool).await.unwrap();
-        assert!(done.rows_affected() > 0, "{sql}");
         pool.close().await;
+        done.rows_affected()
     }
 
     pub async fn client(&self, id: &str) {
-        let mut tx = self.global.begin().await.unwrap();
-        tx.put_client(id, &serde_json::json!({}), self.now()).await.unwrap();
-        tx.commit().await.unwrap();
+        transaction!(self.global, tx => {
+            tx.put_client(id, &serde_json::json!({}), self.now()).await.unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
     }
 
     /// A grant of the client `tpp`, not kept yet.
@@ -115,7 +178,7 @@ impl World {
     pub async fn consent(&self) -> ConsentRow {
         let now = self.now();
         let consent = ConsentRow {
-            id: ConsentId::new(uk(), &self.clock, &SystemEntropy),
+            id: ConsentId::new(uk(), &*self.clock, &SystemEntropy),
             client_id: "tpp".to_owned(),
             institution: Some("gb-albion-bank".parse().unwrap()),
             status: ConsentStatus::Created,
@@ -138,9 +201,11 @@ impl World {
             updated_at: now,
             revision: 0,
         };
-        let mut tx = self.region.begin().await.unwrap();
-        tx.lodge_consent(&consent).await.unwrap();
-        tx.commit().await.unwrap();
+        transaction!(self.region, tx => {
+            tx.lodge_consent(&consent).await.unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         consent
     }
 
@@ -148,7 +213,7 @@ impl World {
         let now = self.now();
         let account = SortCodeAccount::new("990011", "20000018").unwrap();
         let payment = PaymentRow {
-            id: PaymentId::new(uk(), &self.clock, &SystemEntropy),
+            id: PaymentId::new(uk(), &*self.clock, &SystemEntropy),
             client_id: "tpp".to_owned(),
             institution: "gb-albion-bank".parse().unwrap(),
             state: PaymentState::AuthorizationRequired,
@@ -195,11 +260,29 @@ impl World {
             next_poll_at: Some(now),
             refunded: 0,
         };
-        let mut tx = self.region.begin().await.unwrap();
-        tx.record_payment(&payment).await.unwrap();
-        tx.commit().await.unwrap();
+        transaction!(self.region, tx => {
+            tx.record_payment(&payment).await.unwrap();
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
         payment
     }
+}
+
+/// The region's store, whose data keys these keys wrap.
+pub async fn region(urls: &[String; 3], numbers: &[u32], clock: &Arc<ManualClock>) -> RegionalStore {
+    let vault = Vault::open(&urls[2], keys(numbers), clock.clone(), Arc::new(SystemEntropy));
+    RegionalStore::open(&urls[1], vault.await.unwrap()).await.unwrap()
+}
+
+/// The keys of the region, by number.
+pub fn keys(numbers: &[u32]) -> RegionKeys {
+    let wrapping = numbers.iter().map(|number| WrappingKey {
+        number: *number,
+        from: Timestamp::UNIX_EPOCH,
+        key: Zeroizing::new([u8::try_from(*number).unwrap(); KEY_LEN]),
+    });
+    RegionKeys::new(uk(), wrapping, &[7; KEY_LEN]).unwrap()
 }
 
 pub fn uk() -> Region {

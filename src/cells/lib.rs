@@ -1,0 +1,22 @@
+//! Cells: each holds some regions, and nobody else has their data. A request about a region of
+//! another cell is forwarded there over mutual TLS, streamed and stored nowhere; or its sender
+//! is told where to go; or it is refused.
+//!
+//! Who asks goes along as a signed context (`context`) and is proved again at home: the
+//! certificate is judged by what home trusts, the token by what home knows. A request takes
+//! one hop: home answers it, or refuses it.
+
+mod arrive;
+mod context;
+mod file;
+mod forward;
+#[cfg(feature = "leaks")]
+mod leak;
+mod legs;
+mod places;
+mod route;
+
+pub use arrive::{Arrivals, arrive};
+pub use file::{Across, CellFile, InvalidCells, Neighbour};
+pub use forward::{Forwarder, Unreachable};
+pub use route::{Institutions, Routes, route};

@@ -1,0 +1,201 @@
+//! The log of a process: of the fields that code hands over only those are written whose names
+//! are known, so that what a library adds says nothing of a person.
+
+use std::fmt;
+
+use tracing::field::Field;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// The names. Their values are ids, codes, counts, times, places of our own and errors, whose
+/// texts say what failed and never with what.
+const FIELDS: &[&str] = &[
+    "api",
+    "bank",
+    "bank.code",
+    "bank.id",
+    "banks",
+    "cell",
+    "certificate",
+    "checkpoint",
+    "class",
+    "client.id",
+    "consent.id",
+    "dialect",
+    "elapsed_ms",
+    "error",
+    "event.id",
+    "expires",
+    "failure",
+    "folder",
+    "from",
+    "grant.id",
+    "institution",
+    "key.id",
+    "lag_ms",
+    "mandate.id",
+    "members",
+    "method",
+    "more",
+    "ocsp.responder",
+    "open",
+    "owner",
+    "pages",
+    "payment.id",
+    "plugin",
+    "plugins",
+    "processes",
+    "published",
+    "reason",
+    "request.id",
+    "service",
+    "session.id",
+    "source",
+    "state",
+    "status",
+    "subject.id",
+    "tls.certificate",
+    "to",
+    "took_ms",
+    "waf.exclusion",
+    "waf.length",
+    "waf.message",
+    "waf.rule",
+    "waf.rules",
+    "waf.score",
+    "waf.sha256",
+    "waf.target",
+    "webhook.id",
+    "why",
+];
+
+/// Writes the log to the standard error, at the level of `CONSENTRY_LOG` (`warn` without it).
+pub fn init() {
+    let filter = EnvFilter::try_from_env("CONSENTRY_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    to(std::io::stderr, filter).init();
+}
+
+fn to<W>(writer: W, filter: EnvFilter) -> impl SubscriberInitExt
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let fields = debug_fn(write).delimited(" ");
+    tracing_subscriber::fmt().with_env_filter(filter).fmt_fields(fields).with_writer(writer).finish()
+}
+
+fn write(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        name if FIELDS.binary_search(&name).is_ok() => write!(writer, "{name}={value:?}"),
+        name => write!(writer, "{name}=***"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+    use std::sync::{Arc, Mutex};
+
+    use tracing::Dispatch;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_field_that_nobody_knows_is_not_written() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let log: Dispatch = to(move || writer.clone(), EnvFilter::new("trace")).into();
+        tracing::dispatcher::with_default(&log, || {
+            let _span = tracing::info_span!("read", holder = "Anna", consent.id = "con_eu_1").entered();
+            tracing::info!(iban = "DE17999100001000000017", status = 200, "A read is answered");
+        });
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        for told in ["holder=***", "con_eu_1", "iban=***", "200", "A read is answered"] {
+            assert!(text.contains(told), "{told}: {text}");
+        }
+        assert!(!text.contains("Anna") && !text.contains("DE17"), "{text}");
+    }
+
+    /// The fields of every call of a macro of `tracing` in a text.
+    fn fields(source: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for (at, _) in source.match_indices("tracing::") {
+            let call = &source[at..];
+            let Some((name, arguments)) = call.split_once("!(") else { continue };
+            if name.len() > 24 || name.contains(char::is_whitespace) {
+                continue;
+            }
+            let (mut depth, mut quoted, mut one) = (0, false, String::new());
+            let mut before = ' ';
+            for letter in arguments.chars() {
+                match letter {
+                    // The message: what it is made of comes behind it.
+                    '"' if depth == 0 && !quoted && one.trim().is_empty() => break,
+                    '"' if before != '\\' => quoted = !quoted,
+                    _ if quoted => {}
+                    '(' | '[' | '{' => depth += 1,
+                    ')' | ']' | '}' if depth > 0 => depth -= 1,
+                    ',' | ')' if depth == 0 => {
+                        found.extend(field(one.trim()));
+                        one.clear();
+                        if letter == ')' {
+                            break;
+                        }
+                    }
+                    _ if depth == 0 => one.push(letter),
+                    _ => {}
+                }
+                before = letter;
+            }
+        }
+        found
+    }
+
+    fn field(argument: &str) -> Option<String> {
+        let name = argument.split_once('=').map_or(argument, |(name, _)| name).trim();
+        let name = name.trim_start_matches(['%', '?']);
+        let plain = |letter: char| letter.is_ascii_lowercase() || matches!(letter, '_' | '.');
+        (!name.is_empty() && name.chars().all(|it| plain(it) || it.is_ascii_digit())).then(|| name.to_owned())
+    }
+
+    fn sources(folder: &Path, all: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() {
+                if !["tests", "examples", "benches"].contains(&name) {
+                    sources(&path, all);
+                }
+            } else if name.ends_with(".rs") && !["tests.rs", "log.rs"].contains(&name) {
+                all.extend(fields(&std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+
+    /// What our code hands over is written, and nothing is on the list that it does not hand over.
+    #[test]
+    fn the_names_are_those_of_our_code() {
+        let mut all = BTreeSet::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."), &mut all);
+        let known: BTreeSet<String> = FIELDS.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(all, known);
+        assert!(FIELDS.is_sorted());
+    }
+}

@@ -1,0 +1,492 @@
+//! Two cells: each has a region of its own and nobody else's, and a client sees one gateway.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use consentry::demo::{Answer, RETURN, Tpp, Visit, bearer, free_ports, verifier};
+use consentry::sandbox::{LimitsFrom, Sandbox, SandboxOptions};
+use crypto::pki::{Authority, Issued};
+use domain::{Clock, SystemClock};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::template::seed;
+use crate::support::{EU, UK, assert_problem, parameter, rows, rules_with};
+use store::ScratchDatabase;
+
+/// How one of the cells is.
+struct Site {
+    name: &'static str,
+    region: &'static str,
+    /// Where others reach it.
+    listens: u16,
+    /// What becomes of requests about its region at the other cell.
+    across: &'static str,
+    certificate: Issued,
+}
+
+/// Two cells on one global store.
+struct Cells {
+    uk: Sandbox,
+    eu: Option<Sandbox>,
+    sites: [Site; 2],
+    folder: TempDir,
+    database: Option<ScratchDatabase>,
+    tpp: Tpp,
+}
+
+/// The file of a cell, written with what it names.
+fn file(folder: &Path, us: &Site, other: &Site, ca: &str, pages: &str) -> PathBuf {
+    let put =
+        |name: &str, text: &str| std::fs::write(folder.join(format!("{}-{name}", us.name)), text).unwrap();
+    put("cell.pem", &us.certificate.certificate_pem);
+    put("cell.key", &us.certificate.key_pem);
+    put("other.pem", &other.certificate.certificate_pem);
+    put("trust.pem", ca);
+    let text = format!(
+        "name = \"{name}\"\nregions = [\"{region}\"]\nlisten = \"127.0.0.1:{listens}\"\n\
+         certificate = \"{name}-cell.pem\"\nkey = \"{name}-cell.key\"\ntrust = \"{name}-trust.pem\"\n\
+         [[neighbour]]\nname = \"{}\"\nregions = [\"{}\"]\naddress = \"https://localhost:{}\"\n\
+         certificates = [\"{name}-other.pem\"]\napi = \"https://api.other.example\"\npages = \"{pages}\"\n\
+         across = \"{}\"\n",
+        other.name,
+        other.region,
+        other.listens,
+        other.across,
+        name = us.name,
+        region = us.region,
+        listens = us.listens,
+    );
+    let path = folder.join(format!("{}.toml", us.name));
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+impl Cells {
+    async fn start() -> Self {
+        Self::with("forward", |_| {}).await
+    }
+
+    async fn with(across: &'static str, spoil: impl FnOnce(&mut [Site; 2])) -> Self {
+        Self::ruled(across, None, spoil).await
+    }
+
+    async fn ruled(across: &'static str, rules: Option<&Path>, spoil: impl FnOnce(&mut [Site; 2])) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let folder = tempfile::tempdir().unwrap();
+        let ca = Authority::new("cells", clock.now()).unwrap();
+        let issuer_port = free_ports().unwrap();
+        let site = |name, region, across, at| Site {
+            name,
+            region,
+            listens: issuer_port + at,
+            across,
+            certificate: ca.issue_peer(&["localhost"]).unwrap(),
+        };
+        let mut sites = [site("cell-uk", "uk", "forward", 17), site("cell-eu", "eu", across, 18)];
+        let database = match crate::support::postgres() {
+            Some(url) => Some(crate::support::fresh_database(&url).await),
+            None => None,
+        };
+        // The pages of the home are known once it runs, so it is the first to.
+        let pages = "https://pages.other.example".to_owned();
+        let trust = ca.certificate_pem().to_owned();
+        let eu_file = file(folder.path(), &sites[1], &sites[0], &trust, &pages);
+        spoil(&mut sites);
+        let issuer = format!("https://localhost:{issuer_port}");
+        let place = Place { folder: &folder, database: &database, clock: &clock, rules };
+        let eu = place.cell("eu", eu_file, Some(issuer.clone()), 0).await;
+        let pages = eu.gateway().config().pages_origin.clone();
+        let uk_file = file(folder.path(), &sites[0], &sites[1], &trust, &pages);
+        let uk = place.cell("uk", uk_file, None, issuer_port).await;
+        assert_eq!(uk.access().issuer, issuer);
+        let mut tpp = Tpp::discover(&uk.access(), Arc::clone(&clock)).await.unwrap();
+        let grants = json!({ "grant_types": ["authorization_code", "client_credentials", "refresh_token"] });
+        tpp.register_as(&grants).await.unwrap();
+        Self { uk, eu: Some(eu), sites, folder, database, tpp }
+    }
+
+    /// A grant with a consent at a bank, into an earlier one if it is named.
+    async fn grant(&self, consent: &str, into: Option<&str>) -> Answer {
+        let verifier = verifier();
+        let pushed = self.push(&[consent], &verifier, into).await.expect(201).unwrap();
+        let visit = self.walk(&self.tpp.start_of(&pushed).unwrap()).await;
+        let code = parameter(&visit, "code");
+        self.tpp.redeem(&code, &verifier).await.unwrap().expect(200).unwrap()
+    }
+
+    async fn push(&self, consents: &[&str], verifier: &SecretString, into: Option<&str>) -> Answer {
+        let consents: Vec<_> = consents.iter().map(|id| (*id).to_owned()).collect();
+        let mut more = vec![("grant_management_action", if into.is_some() { "merge" } else { "create" })];
+        more.extend(into.map(|id| ("grant_id", id)));
+        self.tpp.push_with(&consents, verifier, &more).await.unwrap()
+    }
+
+    async fn walk(&self, start: &str) -> Visit {
+        let anybody = consentry::demo::Client::new(&self.uk.access().pki.root, None).unwrap();
+        let mut person = consentry::demo::Browser::new(anybody, "anna", "sandbox");
+        person.walk(start, RETURN).await.unwrap()
+    }
+
+    async fn lodge(&self, bank: &str) -> String {
+        let own = self.tpp.own_token("accounts").await.unwrap();
+        self.tpp.lodge(&own, &[bank]).await.unwrap().remove(0)
+    }
+
+    /// A token of one grant with a consent in each region.
+    async fn everywhere(&self) -> (Vec<String>, SecretString) {
+        let consents = vec![self.lodge(UK).await, self.lodge(EU).await];
+        let first = self.grant(&consents[0], None).await;
+        let both = self.grant(&consents[1], Some(&first.text("/grant_id"))).await;
+        (consents, both.text("/access_token").into())
+    }
+
+    async fn stop(self) {
+        if let Some(eu) = self.eu {
+            eu.stop().await;
+        }
+        self.uk.stop().await;
+        drop((self.folder, self.database));
+    }
+}
+
+/// Where cells run.
+struct Place<'a> {
+    folder: &'a TempDir,
+    database: &'a Option<ScratchDatabase>,
+    clock: &'a Arc<dyn Clock>,
+    /// A folder of rules of access.
+    rules: Option<&'a Path>,
+}
+
+impl Place<'_> {
+    async fn cell(&self, name: &str, file: PathBuf, issuer: Option<String>, port_base: u16) -> Sandbox {
+        let data = self.folder.path().join(name);
+        seed(&data, &**self.clock).await;
+        let global = self.folder.path().join("global.sqlite");
+        let link = data.join("global.sqlite");
+        if !link.exists() {
+            std::os::unix::fs::symlink(&global, &link).unwrap();
+        }
+        for other in ["uk", "eu"].iter().filter(|other| **other != name) {
+            std::fs::remove_file(data.join(format!("keys/region-{other}.json"))).unwrap();
+        }
+        Sandbox::start(SandboxOptions {
+            auto_approve: true,
+            issuer,
+            port_base,
+            cells: Some(file),
+            policies: self.rules.map(Path::to_owned),
+            database_url: self.database.as_deref().map(str::to_owned),
+            limits: LimitsFrom::Nowhere,
+            read_deadline: Duration::from_secs(2),
+            clock: Arc::clone(self.clock),
+            ..SandboxOptions::at(data)
+        })
+        .await
+        .unwrap()
+    }
+}
+
+/// An order at the bank of the other region.
+fn order() -> Value {
+    json!({
+        "institution_id": EU,
+        "amount": { "amount": "12.34", "currency": "EUR" },
+        "creditor": { "name": "Corner Bookshop" },
+        "creditor_account": { "iban": "DE42999100002000000018" },
+        "redirect_uri": RETURN,
+    })
+}
+
+fn regions_of(answer: &Answer) -> BTreeSet<String> {
+    let ids = rows(answer).into_iter().map(|row| row["id"].as_str().unwrap_or_default().to_owned());
+    ids.filter_map(|id| Some(id.split('_').nth(1)?.to_owned())).collect()
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_sees_one_gateway_and_data_stays_in_its_cell() {
+    let cells = Cells::start().await;
+    let tpp = &cells.tpp;
+    let (consents, token) = cells.everywhere().await;
+    let own = tpp.own_token("accounts payments").await.unwrap();
+
+    let shown = tpp.get(&own, &format!("/v1/consents/{}", consents[1])).await.unwrap().expect(200).unwrap();
+    assert_eq!(shown.text("/status"), "AUTHORIZED");
+    assert_eq!(shown.header("x-served-region"), Some("eu"));
+    let shown = tpp.get(&own, &format!("/v1/consents/{}", consents[0])).await.unwrap().expect(200).unwrap();
+    assert_eq!(shown.header("x-served-region"), Some("uk"));
+
+    let accounts = tpp.get(&token, "/v1/accounts").await.unwrap().expect(200).unwrap();
+    assert_eq!(regions_of(&accounts), set(&["eu", "uk"]));
+    let sources = accounts.json()["sources"].as_array().unwrap().clone();
+    assert!(sources.iter().all(|source| source["status"] == "OK") && sources.len() == 2, "{sources:?}");
+    let account = rows(&accounts).into_iter().map(|row| row["id"].as_str().unwrap().to_owned());
+    let account = account.into_iter().find(|id| id.starts_with("acc_eu")).unwrap();
+    let balances =
+        tpp.get(&token, &format!("/v1/accounts/{account}/balances")).await.unwrap().expect(200).unwrap();
+    assert_eq!(balances.header("x-served-region"), Some("eu"));
+    let balances = tpp.get(&token, "/v1/balances").await.unwrap().expect(200).unwrap();
+    assert!(balances.json()["summaries"].as_array().unwrap().len() > 1);
+
+    // Pages of one home behind those of the other, each entry once.
+    let (mut seen, mut next) = (Vec::new(), String::new());
+    loop {
+        let page =
+            tpp.get(&token, &format!("/v1/transactions?limit=50{next}")).await.unwrap().expect(200).unwrap();
+        seen.extend(rows(&page).into_iter().map(|row| row["id"].as_str().unwrap().to_owned()));
+        match page.json()["page"]["next_cursor"].as_str() {
+            Some(cursor) => next = format!("&cursor={cursor}"),
+            None => break,
+        }
+    }
+    let different: BTreeSet<_> = seen.iter().collect();
+    assert_eq!(different.len(), seen.len());
+    for region in ["txn_uk", "txn_eu"] {
+        assert!(seen.iter().any(|id| id.starts_with(region)), "{region}: {seen:?}");
+    }
+    let (mut lists, mut next) = (BTreeSet::new(), String::new());
+    loop {
+        let page = tpp.get(&own, &format!("/v1/consents?limit=10{next}")).await.unwrap().expect(200).unwrap();
+        lists.extend(regions_of(&page));
+        match page.json()["page"]["next_cursor"].as_str() {
+            Some(cursor) => next = format!("&cursor={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(lists, set(&["eu", "uk"]));
+
+    // An order goes to the home of its bank, and so do its approval and its state.
+    let order = order();
+    let ordered = tpp.post(&own, "/v1/payments", &order).await.unwrap().expect(201).unwrap();
+    assert!(ordered.text("/id").starts_with("pay_eu_"));
+    let href = ordered.text("/authorization/href");
+    assert!(href.starts_with(&cells.eu.as_ref().unwrap().gateway().config().pages_origin), "{href}");
+    cells.walk(&href).await;
+    let id = ordered.text("/id");
+    let paid = crate::support::payment_until(tpp, &own, &id, |payment| {
+        ["ACCEPTED", "SETTLED"].iter().any(|state| payment["state"] == *state)
+    });
+    paid.await;
+
+    // Nothing of one region is on the other cell's disk, sealed or not.
+    let disk = |name: &str| {
+        let mut found = String::new();
+        for entry in std::fs::read_dir(cells.folder.path().join(name)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() && !path.is_symlink() {
+                let read = std::process::Command::new("cat").arg(path).output().unwrap();
+                found.push_str(&String::from_utf8_lossy(&read.stdout));
+            }
+        }
+        found
+    };
+    let foreign = [("uk", "region-eu.sqlite", &consents[1]), ("eu", "region-uk.sqlite", &consents[0])];
+    for (cell, database, consent) in foreign {
+        assert!(!cells.folder.path().join(cell).join(database).exists());
+        assert!(!disk(cell).contains(consent.as_str()), "{consent} is at {cell}");
+    }
+    cells.stop().await;
+}
+
+/// RFC 8705, RFC 9449: what binds a token is proved again at home.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_another_certificate_is_refused_at_home_too() {
+    let cells = Cells::start().await;
+    let consent = cells.lodge(EU).await;
+    let token = cells.grant(&consent, None).await;
+    let token = SecretString::from(token.text("/access_token"));
+    let pki = cells.uk.access().pki;
+    let other = Authority::new("somebody else's root", SystemClock.now()).unwrap();
+    let other = other.issue_client_plain("somebody else").unwrap();
+    for (identity, code) in [
+        (None, "auth.certificate_missing"),
+        (Some((other.certificate_pem.as_str(), other.key_pem.as_str())), "auth.certificate_untrusted"),
+    ] {
+        let http = consentry::demo::Client::new(&pki.root, identity).unwrap();
+        let url = format!("{}/v1/consents/{consent}", cells.tpp.api);
+        // Whoever sends a context of their own is not believed.
+        let headers = [("authorization", bearer(&token)), ("x-consentry-context", "e30.e30.e30".to_owned())];
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_problem(&http.get(&url, &headers).await.unwrap(), 401, code);
+    }
+    cells.stop().await;
+}
+
+/// Forged regions, several homes, and a region that nobody has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_region_is_never_guessed() {
+    let cells = Cells::start().await;
+    let tpp = &cells.tpp;
+    let own = tpp.own_token("accounts").await.unwrap();
+    let (uk, eu) = (cells.lodge(UK).await, cells.lodge(EU).await);
+    let forged = uk.replace("con_uk_", "con_eu_");
+    assert_problem(
+        &tpp.get(&own, &format!("/v1/consents/{forged}")).await.unwrap(),
+        404,
+        "resource.not_found",
+    );
+    let nobodys = uk.replace("con_uk_", "con_xx_");
+    assert_problem(&tpp.get(&own, &format!("/v1/consents/{nobodys}")).await.unwrap(), 422, "region.not_held");
+    let several = cells.push(&[&uk, &eu], &verifier(), None).await;
+    assert_problem(&several, 422, "region.several");
+    cells.stop().await;
+}
+
+/// Who stands at the door of a cell without being one, or tells of another request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_cells_are_let_in_between_cells() {
+    let cells = Cells::start().await;
+    let pki = cells.uk.access().pki;
+    let (trust, site) = (cells.folder.path().join("cell-uk-trust.pem"), &cells.sites[0]);
+    let trust = std::fs::read_to_string(trust).unwrap();
+    let url = format!("https://localhost:{}/v1/problems", cells.sites[1].listens);
+    let fintech = (pki.fintech.certificate_pem.as_str(), pki.fintech.key_pem.as_str());
+    let known = (site.certificate.certificate_pem.as_str(), site.certificate.key_pem.as_str());
+    for (identity, headers, why) in [
+        (None, vec![], "no cell that is known"),
+        (Some(fintech), vec![], "no cell that is known"),
+        (Some(known), vec![], "no context"),
+        (Some(known), vec![("x-consentry-context", "e30.e30.e30")], "not signed"),
+    ] {
+        let http = consentry::demo::Client::new(&trust, identity).unwrap();
+        let answer = http.get(&url, &headers).await.unwrap();
+        assert_problem(&answer, 502, "region.forwarding_refused");
+        assert!(answer.text("/detail").contains(why), "{}", answer.text("/detail"));
+    }
+    cells.stop().await;
+}
+
+/// One cell that is down is its regions' alone; an order says that it was not carried out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_home_that_is_down_takes_nobody_else_along() {
+    let mut cells = Cells::start().await;
+    let (consents, token) = cells.everywhere().await;
+    cells.eu.take().unwrap().stop().await;
+    let tpp = &cells.tpp;
+    let own = tpp.own_token("accounts payments").await.unwrap();
+    let down = tpp.get(&own, &format!("/v1/consents/{}", consents[1])).await.unwrap();
+    assert_problem(&down, 503, "region.home_unavailable");
+    assert_eq!(down.header("retry-after"), Some("2"));
+    tpp.get(&own, &format!("/v1/consents/{}", consents[0])).await.unwrap().expect(200).unwrap();
+    let accounts = tpp.get(&token, "/v1/accounts").await.unwrap().expect(200).unwrap();
+    assert_eq!(regions_of(&accounts), set(&["uk"]));
+    let sources = accounts.json()["sources"].as_array().unwrap().clone();
+    let left_out = sources.iter().find(|source| source["region"] == "eu").unwrap();
+    assert_eq!(left_out["consent_id"], consents[1].as_str());
+    assert_eq!(
+        (&left_out["status"], &left_out["code"]),
+        (&json!("FAILED"), &json!("region.home_unavailable"))
+    );
+    let refused = tpp.post(&own, "/v1/payments", &order()).await.unwrap();
+    assert_problem(&refused, 503, "region.home_unavailable");
+    assert_eq!(refused.text("/outcome"), "not_executed");
+    cells.stop().await;
+}
+
+/// Whose part is refused is named, wherever it is at home, with the code of the refusal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_out_is_named_also_where_the_request_came_in() {
+    let cells = Cells::start().await;
+    let (consents, token) = cells.everywhere().await;
+    let tpp = &cells.tpp;
+    let own = tpp.own_token("accounts").await.unwrap();
+    tpp.delete(&own, &format!("/v1/consents/{}", consents[0])).await.unwrap().expect(204).unwrap();
+    let accounts = tpp.get(&token, "/v1/accounts").await.unwrap().expect(200).unwrap();
+    assert_eq!(regions_of(&accounts), set(&["eu"]));
+    let sources = accounts.json()["sources"].as_array().unwrap().clone();
+    let ours = sources.iter().find(|source| source["consent_id"] == consents[0].as_str()).unwrap();
+    assert_eq!((&ours["region"], &ours["code"]), (&json!("uk"), &json!("consent.not_in_force")));
+    tpp.delete(&own, &format!("/v1/consents/{}", consents[1])).await.unwrap().expect(204).unwrap();
+    assert_problem(&tpp.get(&token, "/v1/accounts").await.unwrap(), 403, "consent.not_in_force");
+    cells.stop().await;
+}
+
+/// What policy does not let across: the caller is told where to go, or that it stays.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_not_cross_is_refused_or_sent_home() {
+    let cells = Cells::with("refuse", |_| {}).await;
+    let own = cells.tpp.own_token("accounts").await.unwrap();
+    let body =
+        json!({ "type": "ACCOUNT_INFORMATION", "institution_id": EU, "permissions": ["READ_BALANCES"] });
+    assert_problem(&cells.tpp.post(&own, "/v1/consents", &body).await.unwrap(), 403, "region.denied");
+    cells.stop().await;
+
+    let cells = Cells::with("redirect", |_| {}).await;
+    let own = cells.tpp.own_token("accounts").await.unwrap();
+    let sent = cells.tpp.get(&own, "/v1/consents/con_eu_01a2220987ac795c99a8df167cd7c47e").await.unwrap();
+    assert_eq!(sent.status, 307);
+    let home = "https://api.other.example/v1/consents/con_eu_01a2220987ac795c99a8df167cd7c47e";
+    assert_eq!(sent.header("location"), Some(home));
+    cells.stop().await;
+}
+
+/// Another certificate than the one that is known is nobody's home, whoever issued it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_home_with_another_certificate_is_not_talked_to() {
+    let ca = Authority::new("cells", SystemClock.now()).unwrap();
+    let other = ca.issue_peer(&["localhost"]).unwrap();
+    let cells = Cells::with("forward", |sites| sites[1].certificate = other).await;
+    let own = cells.tpp.own_token("accounts").await.unwrap();
+    let path = "/v1/consents/con_eu_01a2220987ac795c99a8df167cd7c47e";
+    assert_problem(&cells.tpp.get(&own, path).await.unwrap(), 503, "region.home_unavailable");
+    cells.stop().await;
+}
+
+/// Requests pass through the regions that their own one names, and through no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_rules_keep_at_home_is_refused_with_the_rule() {
+    let rules = rules_with("");
+    let file = rules.path().join("regions.toml");
+    let regions = std::fs::read_to_string(&file).unwrap();
+    let cells = Cells::ruled("forward", Some(rules.path()), |_| {}).await;
+    let (consents, token) = cells.everywhere().await;
+    std::fs::write(&file, regions.replace("streams = [\"uk\"]", "streams = []")).unwrap();
+    cells.uk.reload().await;
+
+    let own = cells.tpp.own_token("accounts payments").await.unwrap();
+    let refused = cells.tpp.get(&own, &format!("/v1/consents/{}", consents[1])).await.unwrap();
+    assert_problem(&refused, 403, "region.denied");
+    assert_eq!(refused.text("/errors/0/code"), "residency.stream");
+    assert_problem(&cells.tpp.post(&own, "/v1/payments", &order()).await.unwrap(), 403, "region.denied");
+    let accounts = cells.tpp.get(&token, "/v1/accounts").await.unwrap().expect(200).unwrap();
+    assert_eq!(regions_of(&accounts), set(&["uk"]));
+    let sources = accounts.json()["sources"].as_array().unwrap().clone();
+    let left_out = sources.iter().find(|source| source["region"] == "eu").unwrap();
+    assert_eq!(left_out["status"], "RESIDENCY_DENIED");
+    assert_eq!(left_out["denied_by"], json!(["residency.stream"]));
+    let listed = cells.tpp.get(&own, "/v1/consents").await.unwrap().expect(200).unwrap();
+    assert_eq!(
+        (regions_of(&listed), listed.json()["page"]["has_more"].clone()),
+        (set(&["uk"]), json!(false))
+    );
+    cells.stop().await;
+}
+
+/// A cell that stands abroad does not hold what may not leave.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cell_that_stands_abroad_does_not_start() {
+    let ca = Authority::new("cells", SystemClock.now()).unwrap();
+    let site = |name, region| Site {
+        name,
+        region,
+        listens: 0,
+        across: "forward",
+        certificate: ca.issue_peer(&["localhost"]).unwrap(),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (us, other) = (site("cell-uk", "uk"), site("cell-eu", "eu"));
+    let path = file(folder.path(), &us, &other, ca.certificate_pem(), "https://pages.other.example");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("listen =", "stands_in = \"eu\"\nlisten =")).unwrap();
+    let options = SandboxOptions { cells: Some(path), ..SandboxOptions::at(folder.path().join("data")) };
+    let why = Sandbox::start(options).await.err().map(|error| format!("{error:#}")).unwrap();
+    assert!(why.contains("uk may not be kept in eu") && why.contains("residency.copy"), "{why}");
+}

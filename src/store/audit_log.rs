@@ -1,0 +1,178 @@
+//! The log of what was done with a region's personal data: appended under one row's lock, so
+//! that its entries have one order, however many processes write.
+
+use audit::{Frontier, Record, merkle};
+use crypto::digest::hex;
+use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+
+use crate::rows::Columns;
+use crate::together::{Entry, placeholders};
+use crate::{RegionalStore, StoreError, Tx};
+
+/// Entries that are appended by one statement. SQLite takes 32,766 parameters.
+const AT_ONCE: usize = 1_000;
+
+/// An entry as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedEntry {
+    /// Its place, from 0.
+    pub sequence: u64,
+    /// What it says: a line of JSON.
+    pub entry: String,
+    /// Its hash as it was when it was appended.
+    pub leaf_hash: Option<audit::Hash>,
+}
+
+impl RegionalStore {
+    /// Appends what was done, and returns when that is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn audit(&self, record: &Record<'_>) -> Result<(), StoreError> {
+        self.together.write(Entry::Audit(Some(record.to_string()))).await
+    }
+
+    /// Appends what was written with changes and is not in the log yet. True if there was any.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn settle_audit(&self) -> Result<bool, StoreError> {
+        let waiting = sqlx::query("select 1 from audit_pending limit 1");
+        let any = waiting.fetch_optional(self.database.pool()).await?.is_some();
+        if any {
+            self.together.write(Entry::Audit(None)).await?;
+        }
+        Ok(any)
+    }
+
+    /// Entries from a place on, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn audit_entries(&self, from: u64, limit: u32) -> Result<Vec<LoggedEntry>, StoreError> {
+        let sql = "select sequence, cast(sequence as text) as place, leaf_hash, entry from audit_log \
+                   where sequence >= $1 order by sequence limit $2";
+        let rows = sqlx::query(sql)
+            .bind(i64::try_from(from).unwrap_or(i64::MAX))
+            .bind(i64::from(limit))
+            .fetch_all(self.database.pool())
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let columns = Columns::new(row, "audit_log", "place")?;
+                let sequence = columns.number("sequence")?.try_into();
+                let mut leaf_hash = [0; 32];
+                let readable = crypto::digest::from_hex(&columns.text("leaf_hash")?, &mut leaf_hash);
+                Ok(LoggedEntry {
+                    sequence: sequence.map_err(|_| columns.corrupt("sequence"))?,
+                    entry: columns.text("entry")?,
+                    leaf_hash: readable.then_some(leaf_hash),
+                })
+            })
+            .collect()
+    }
+
+    /// What the next root depends on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn audit_frontier(&self) -> Result<Frontier, StoreError> {
+        let row = sqlx::query("select frontier from audit_head where id = 1");
+        let row = row.fetch_optional(self.database.pool()).await?;
+        row.map_or_else(|| Ok(Frontier::empty()), |row| frontier(&row.try_get::<String, _>(0)?))
+    }
+
+    /// Signed checkpoints, from the smallest log to the largest.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn audit_checkpoints(&self) -> Result<Vec<String>, StoreError> {
+        let rows = sqlx::query("select note from audit_checkpoints order by size");
+        let rows = rows.fetch_all(self.database.pool()).await?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    /// The size of the log that was signed last; 0 if none was.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn audit_signed(&self) -> Result<u64, StoreError> {
+        let row = sqlx::query("select coalesce(max(size), 0) from audit_checkpoints");
+        let size: i64 = row.fetch_one(self.database.pool()).await?.try_get(0)?;
+        Ok(size.try_into().unwrap_or(0))
+    }
+
+    /// Keeps a signed checkpoint, unless there is one of a log of this size. True if it is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn add_audit_checkpoint(&self, size: u64, note: &str) -> Result<bool, StoreError> {
+        let sql = "insert into audit_checkpoints (size, note) values ($1, $2) on conflict (size) do nothing";
+        let done = sqlx::query(sql)
+            .bind(i64::try_from(size).unwrap_or(i64::MAX))
+            .bind(note)
+            .execute(self.database.pool())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+}
+
+impl Tx {
+    /// Writes what is done with the transaction's change. It is in the log soon after.
+    pub(crate) async fn audit(&mut self, event_id: &str, record: &Record<'_>) -> Result<(), StoreError> {
+        sqlx::query("insert into audit_pending (event_id, entry) values ($1, $2)")
+            .bind(event_id)
+            .bind(record.to_string())
+            .execute(&mut *self.0)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Appends what was written with changes, and then `entries`.
+pub(crate) async fn append(tx: &mut Transaction<'static, Any>, entries: &[&str]) -> Result<(), StoreError> {
+    // Whoever appends next waits for this row.
+    let head = "insert into audit_head (id, frontier) values (1, '0') \
+                on conflict (id) do update set frontier = audit_head.frontier returning frontier";
+    let head = sqlx::query(head).fetch_one(&mut **tx).await?;
+    let mut frontier = frontier(&head.try_get::<String, _>(0)?)?;
+    let pending = "delete from audit_pending where event_id in \
+                   (select event_id from audit_pending order by event_id limit 1000) returning event_id, entry";
+    let pending = sqlx::query(pending).fetch_all(&mut **tx).await?;
+    let pending = pending.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    let mut pending = pending.collect::<Result<Vec<(String, String)>, sqlx::Error>>()?;
+    pending.sort_unstable();
+    let all: Vec<_> =
+        pending.iter().map(|(_, entry)| entry.as_str()).chain(entries.iter().copied()).collect();
+    for some in all.chunks(AT_ONCE) {
+        let sql = AssertSqlSafe(format!(
+            "insert into audit_log (sequence, leaf_hash, entry) values {}",
+            placeholders(some.len(), 3)
+        ));
+        let mut insert = sqlx::query(sql);
+        for entry in some {
+            let leaf = merkle::leaf(entry.as_bytes());
+            let sequence = i64::try_from(frontier.size()).unwrap_or(i64::MAX);
+            frontier.append(leaf);
+            insert = insert.bind(sequence).bind(hex(&leaf)).bind(*entry);
+        }
+        insert.execute(&mut **tx).await?;
+    }
+    sqlx::query("update audit_head set frontier = $1 where id = 1")
+        .bind(frontier.to_string())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+fn frontier(text: &str) -> Result<Frontier, StoreError> {
+    let corrupt = |_| StoreError::Corrupt { table: "audit_head", column: "frontier", id: "1".to_owned() };
+    text.parse().map_err(corrupt)
+}
