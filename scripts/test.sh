@@ -40,12 +40,16 @@ softhsm_module() {
   done
 }
 
+# Debian has it where only root looks for programs.
+pgbouncer_bin() { PATH="$PATH:/usr/sbin" command -v pgbouncer || true; }
+
 missing=()
 if [ -z "${DATABASE_URL:-}" ] && [ -z "$(postgres_bin)" ]; then missing+=(postgresql-15); fi
 if [ -z "${REDIS_URL:-}" ] && ! has redis-server; then missing+=(redis-server); fi
 if [ -z "$(chromium_bin)" ]; then missing+=(chromium); fi
 if [ -z "$(softhsm_module)" ] || ! has softhsm2-util; then missing+=(softhsm2); fi
 if ! has cvc5; then missing+=(cvc5); fi
+if [ -z "$(pgbouncer_bin)" ]; then missing+=(pgbouncer); fi
 if ! has openssl; then missing+=(openssl); fi
 if ! has cc || ! has c++; then missing+=(build-essential); fi
 if ! has node; then missing+=(nodejs); fi
@@ -150,7 +154,8 @@ fi
 # Named, so that its tests fail without it instead of being skipped.
 CONSENTRY_TEST_PKCS11=$(softhsm_module)
 CONSENTRY_TEST_CVC5=$(command -v cvc5)
-export CONSENTRY_TEST_PKCS11 CONSENTRY_TEST_CVC5
+CONSENTRY_TEST_PGBOUNCER=$(pgbouncer_bin)
+export CONSENTRY_TEST_PKCS11 CONSENTRY_TEST_CVC5 CONSENTRY_TEST_PGBOUNCER
 
 failed=0
 if cargo nextest --version >/dev/null 2>&1; then runner=(nextest run); else runner=(test); fi

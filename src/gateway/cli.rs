@@ -162,6 +162,7 @@ pub struct SandboxArgs {
     pub edge: EdgeArgs,
     /// Keep state in PostgreSQL instead of SQLite: the databases NAME_global, and for each region
     /// NAME_uk and NAME_keys_uk, are made beside the one named; as schemas of it with ?schemas=yes.
+    /// Behind PgBouncer in transaction mode with ?pooler=transaction.
     #[arg(long, env = "CONSENTRY_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// Keep what is no person's in this PostgreSQL: the database NAME_global, which the cells share.
@@ -174,7 +175,8 @@ pub struct SandboxArgs {
     )]
     pub global_database_url: Option<String>,
     /// Tell other gateways on the same PostgreSQL through this Redis what was
-    /// revoked; without it they ask the database ten times a second.
+    /// revoked; without it they ask the database ten times a second. With sentinels:
+    /// redis+sentinel://one:26379,two:26379/SERVICE.
     #[arg(long, env = "CONSENTRY_REDIS_URL", value_name = "URL", hide_env_values = true)]
     pub redis_url: Option<String>,
     /// Play the whole journey through the public interface, then stop.

@@ -60,7 +60,7 @@ impl RegionalStore {
                 .bind(consent.to_string())
                 .bind(&account)
                 .bind(key.seal_text(("account_links", "resource_id"), &account, &link.resource_id)?)
-                .execute(&mut *tx.0)
+                .execute(&mut tx.0)
                 .await?;
             }
             Ok(())

@@ -3,9 +3,10 @@
 
 use audit::{Frontier, Record, merkle};
 use crypto::digest::hex;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{AssertSqlSafe, Row};
 
 use crate::rows::Columns;
+use crate::statements::Begun;
 use crate::together::{Entry, placeholders};
 use crate::{RegionalStore, StoreError, Tx};
 
@@ -130,22 +131,22 @@ impl Tx {
         sqlx::query("insert into audit_pending (event_id, entry) values ($1, $2)")
             .bind(event_id)
             .bind(record.to_string())
-            .execute(&mut *self.0)
+            .execute(&mut self.0)
             .await?;
         Ok(())
     }
 }
 
 /// Appends what was written with changes, and then `entries`.
-pub(crate) async fn append(tx: &mut Transaction<'static, Any>, entries: &[&str]) -> Result<(), StoreError> {
+pub(crate) async fn append(tx: &mut Begun, entries: &[&str]) -> Result<(), StoreError> {
     // Whoever appends next waits for this row.
     let head = "insert into audit_head (id, frontier) values (1, '0') \
                 on conflict (id) do update set frontier = audit_head.frontier returning frontier";
-    let head = sqlx::query(head).fetch_one(&mut **tx).await?;
+    let head = sqlx::query(head).fetch_one(&mut *tx).await?;
     let mut frontier = frontier(&head.try_get::<String, _>(0)?)?;
     let pending = "delete from audit_pending where event_id in \
                    (select event_id from audit_pending order by event_id limit 1000) returning event_id, entry";
-    let pending = sqlx::query(pending).fetch_all(&mut **tx).await?;
+    let pending = sqlx::query(pending).fetch_all(&mut *tx).await?;
     let pending = pending.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
     let mut pending = pending.collect::<Result<Vec<(String, String)>, sqlx::Error>>()?;
     pending.sort_unstable();
@@ -163,11 +164,11 @@ pub(crate) async fn append(tx: &mut Transaction<'static, Any>, entries: &[&str])
             frontier.append(leaf);
             insert = insert.bind(sequence).bind(hex(&leaf)).bind(*entry);
         }
-        insert.execute(&mut **tx).await?;
+        insert.execute(&mut *tx).await?;
     }
     sqlx::query("update audit_head set frontier = $1 where id = 1")
         .bind(frontier.to_string())
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     Ok(())
 }

@@ -96,7 +96,7 @@ impl Tx {
         .bind(micros(request.poll_after))
         .bind(request.next_look_at.map(micros))
         .bind(micros(request.expires_at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Tx {
         .bind(&request.digest)
         .bind(request.next_look_at.map(micros))
         .bind(micros(next))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         exactly_one(&done)
     }
@@ -142,7 +142,7 @@ impl Tx {
         .bind(digest)
         .bind(status)
         .bind(grant.map(|grant| grant.to_string()))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         exactly_one(&done)
     }
@@ -165,7 +165,7 @@ impl Tx {
         .bind(digest)
         .bind(micros(at))
         .bind(micros(next))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         exactly_one(&done)
     }
@@ -181,7 +181,7 @@ impl Tx {
              where request_digest = $1 and status = 'approved'",
         )
         .bind(digest)
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         exactly_one(&done)
     }

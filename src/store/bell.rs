@@ -3,17 +3,12 @@
 //! being heard: whoever misses it looks a little later.
 
 use std::fmt;
-use std::time::Duration;
 
-use futures_util::StreamExt;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{AsyncCommands, Client};
+use crate::servers::Servers;
 
 /// Where it is rung. Installations that share a Redis hear each other, which
 /// costs a look.
 const CHANNEL: &str = "consentry:invalidations";
-/// Longest wait for Redis.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why the bell does not ring.
 #[derive(Debug, thiserror::Error)]
@@ -31,10 +26,7 @@ pub enum Heard {
 
 /// A bell that every process with the same Redis hears.
 #[derive(Clone)]
-pub struct Bell {
-    client: Client,
-    ringer: ConnectionManager,
-}
+pub struct Bell(Servers);
 
 impl fmt::Debug for Bell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,20 +35,14 @@ impl fmt::Debug for Bell {
 }
 
 impl Bell {
-    /// A bell at `url` (`redis://…` or `rediss://…`). Connects when it is first
-    /// needed, and again when the connection is lost.
+    /// A bell at `url` (`redis://…`, `rediss://…`, or `redis+sentinel://…` with the sentinels and
+    /// what they watch). Connects when it is first needed, and again when the connection is lost.
     ///
     /// # Errors
     ///
     /// [`BellError`] if `url` is no address of a Redis.
     pub fn at(url: &str) -> Result<Self, BellError> {
-        let client = Client::open(url)?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE))
-            .set_number_of_retries(1);
-        let ringer = client.get_connection_manager_lazy(config)?;
-        Ok(Self { client, ringer })
+        Ok(Self(Servers::at(url, 1)?))
     }
 
     /// Rings.
@@ -65,7 +51,7 @@ impl Bell {
     ///
     /// [`BellError`] if Redis does not answer.
     pub async fn ring(&self) -> Result<(), BellError> {
-        self.ringer.clone().publish::<_, _, ()>(CHANNEL, "").await?;
+        self.0.ask::<()>(redis::cmd("PUBLISH").arg(CHANNEL).arg("")).await?;
         Ok(())
     }
 
@@ -75,13 +61,7 @@ impl Bell {
     ///
     /// [`BellError`] if Redis does not answer.
     pub async fn listen(&self, heard: impl Fn(Heard)) -> Result<(), BellError> {
-        let mut listener = self.client.get_async_pubsub().await?;
-        listener.subscribe(CHANNEL).await?;
-        heard(Heard::Listening);
-        let mut rings = listener.into_on_message();
-        while rings.next().await.is_some() {
-            heard(Heard::Ring);
-        }
+        self.0.listen(CHANNEL, || heard(Heard::Listening), || heard(Heard::Ring)).await?;
         Ok(())
     }
 }

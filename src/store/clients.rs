@@ -114,7 +114,7 @@ impl GlobalStore {
                 ("delete from instances where lease_until < $1", hour_ago),
                 ("delete from invalidations where at < $1", hour_ago),
             ] {
-                sqlx::query(sql).bind(before).execute(&mut *tx.0).await?;
+                sqlx::query(sql).bind(before).execute(&mut tx.0).await?;
             }
             Ok(())
         })
@@ -140,7 +140,7 @@ impl Tx {
         .bind(client_id)
         .bind(json_text(metadata)?)
         .bind(micros(at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }
@@ -155,7 +155,7 @@ impl Tx {
             .bind(&was.client_id)
             .bind(json_text(metadata)?)
             .bind(json_text(&was.metadata)?)
-            .execute(&mut *self.0)
+            .execute(&mut self.0)
             .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -169,7 +169,7 @@ impl Tx {
         let done = sqlx::query("update clients set registration_digest = $2 where client_id = $1")
             .bind(client_id)
             .bind(digest)
-            .execute(&mut *self.0)
+            .execute(&mut self.0)
             .await?;
         found(&done)
     }
@@ -184,7 +184,7 @@ impl Tx {
         let done = sqlx::query("update clients set status = $2 where client_id = $1")
             .bind(client_id)
             .bind(status)
-            .execute(&mut *self.0)
+            .execute(&mut self.0)
             .await?;
         found(&done)
     }
@@ -200,7 +200,7 @@ impl Tx {
             "update access_tokens set revoked_at = $2 where client_id = $1 and revoked_at is null",
             "update refresh_tokens set revoked_at = $2 where client_id = $1 and revoked_at is null",
         ] {
-            sqlx::query(sql).bind(client_id).bind(micros(at)).execute(&mut *self.0).await?;
+            sqlx::query(sql).bind(client_id).bind(micros(at)).execute(&mut self.0).await?;
         }
         Ok(())
     }

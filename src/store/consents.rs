@@ -393,7 +393,7 @@ impl Tx {
         .bind(json_text(&consent.life)?)
         .bind(consent.next_step_at().map(micros))
         .bind(consent.terms.kind().as_str())
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         self.index(&id, key.index(&consent.terms.funds_of, consent.bank.psu_id.as_ref())).await?;
         self.note_change(&id, "", consent.status.as_str(), "client", None, consent.created_at).await?;
@@ -438,7 +438,7 @@ impl Tx {
         .bind(&consent.psu_digest)
         .bind(consent.next_step_at().map(micros))
         .bind(key.bank_id(consent.bank.consent_id.as_ref()))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         exactly_one(&done)?;
         self.index(&id, key.index(None, consent.bank.psu_id.as_ref())).await?;
@@ -463,7 +463,7 @@ impl Tx {
             "select coalesce(max(sequence), 0) + 1 as next_sequence from changes where subject_id = $1",
         )
         .bind(subject_id)
-        .fetch_one(&mut *self.0)
+        .fetch_one(&mut self.0)
         .await?;
         let sequence: i64 = sqlx::Row::try_get(&row, "next_sequence")?;
         sqlx::query(
@@ -477,7 +477,7 @@ impl Tx {
         .bind(to)
         .bind(actor)
         .bind(reason)
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(sequence)
     }

@@ -13,7 +13,9 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use crate::hosts::{Hosts, on_all_hosts, primary_of};
+use crate::pooler;
 use crate::statements::Statements;
+use crate::transactions::code_of;
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +113,7 @@ pub struct Database {
     /// Connections that were made before this are not used any more.
     renewed: Arc<Mutex<Option<Instant>>>,
     hosts: Hosts,
+    behind_pooler: bool,
 }
 
 impl Database {
@@ -122,8 +125,12 @@ impl Database {
         // A key that was destroyed is overwritten. Elsewhere what is deleted is sealed or says nothing.
         let forgets: &[_] = if schema == KEYS { &["pragma secure_delete = on"] } else { &[] };
         let engine = if url.starts_with("sqlite:") { Engine::Sqlite } else { Engine::Postgres };
-        let hosts = Hosts::of(url)?;
+        let (url, behind_pooler) = pooler::recognised(url)?;
+        let hosts = Hosts::of(&url)?;
         let options = hosts.primary().await?;
+        if behind_pooler {
+            pooler::migrate(&options, migrations(schema)).await?;
+        }
         let renewed = Arc::<Mutex<Option<Instant>>>::default();
         let limit = Arc::clone(&renewed);
         let pool = AnyPoolOptions::new()
@@ -147,9 +154,16 @@ impl Database {
             })
             .connect_with(options)
             .await?;
-        migrations(schema).run(&pool).await?;
+        if !behind_pooler {
+            migrations(schema).run(&pool).await?;
+        }
         hosts.follow(pool.clone());
-        Ok(Self { pool, engine, renewed, hosts })
+        Ok(Self { pool, engine, renewed, hosts, behind_pooler })
+    }
+
+    /// Whether a pooler hands out connections for a transaction at a time.
+    pub(crate) fn behind_pooler(&self) -> bool {
+        self.behind_pooler
     }
 
     /// Has every connection made anew before it is used again: the database moved elsewhere, and
@@ -180,7 +194,7 @@ impl Database {
             Engine::Sqlite => "pragma wal_checkpoint(truncate)",
             Engine::Postgres => "vacuum data_keys",
         };
-        sqlx::query(sql).execute(&self.pool).await?;
+        sqlx::raw_sql(sql).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -195,7 +209,7 @@ impl Database {
     }
 
     pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query("select 1").execute(&self.pool).await?;
+        sqlx::raw_sql("select 1").execute(&self.pool).await?;
         Ok(())
     }
 
@@ -256,32 +270,42 @@ async fn databases_at(url: &str, suffixes: &[&str]) -> Result<Vec<String>, Store
     if !kept.is_empty() {
         address.query_pairs_mut().extend_pairs(kept);
     }
-    let server = AnyPoolOptions::new().max_connections(1).connect(address.as_str()).await?;
+    let (plain_address, _) = pooler::recognised(address.as_str())?;
+    let server = AnyPoolOptions::new().max_connections(1).connect(&plain_address).await?;
     let mut urls = Vec::new();
     for suffix in suffixes {
         // A name cannot be a parameter; it was checked above.
         if in_schemas {
-            let sql = sqlx::AssertSqlSafe(format!("create schema if not exists \"{suffix}\""));
-            sqlx::raw_sql(sql).execute(&server).await?;
+            made(&server, format!("create schema if not exists \"{suffix}\"")).await?;
             let mut of_schema = address.clone();
             of_schema.query_pairs_mut().append_pair("options[search_path]", suffix);
             urls.push(of_schema.to_string());
             continue;
         }
         let database = format!("{name}_{suffix}");
-        let there = sqlx::query("select 1 from pg_database where datname = $1")
-            .bind(&database)
-            .fetch_optional(&server)
-            .await?;
+        let sql = format!("select 1 from pg_database where datname = '{database}'");
+        let there = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).fetch_optional(&server).await?;
         if there.is_none() {
-            let sql = sqlx::AssertSqlSafe(format!("create database \"{database}\""));
-            sqlx::raw_sql(sql).execute(&server).await?;
+            made(&server, format!("create database \"{database}\"")).await?;
         }
         address.set_path(&database);
         urls.push(address.to_string());
     }
     server.close().await;
     Ok(urls)
+}
+
+/// Makes something, unless somebody else is making it at the same time.
+async fn made(server: &AnyPool, sql: String) -> Result<(), StoreError> {
+    let done = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(server).await;
+    // A name that is taken, of a database or a schema; or it was while it was being written.
+    let there = |error: &sqlx::Error| {
+        code_of(error).is_some_and(|code| matches!(code.as_str(), "42P04" | "42P06" | "23505"))
+    };
+    match done {
+        Err(error) if !there(&error) => Err(error.into()),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// An instant as the databases keep it: microseconds since 1970, UTC.

@@ -36,7 +36,7 @@ impl RegionalStore {
             let forgotten =
                 sqlx::query("delete from authorization_details where expires_at < $1 returning detail_id")
                     .bind(micros(now))
-                    .fetch_all(&mut *tx.0)
+                    .fetch_all(&mut tx.0)
                     .await?;
             let mut keys = Vec::new();
             for row in &forgotten {
@@ -44,7 +44,7 @@ impl RegionalStore {
                 let key =
                     sqlx::query("delete from subject_keys where subject_id = $1 returning subject_id, key_id")
                         .bind(detail.text("detail_id")?)
-                        .fetch_optional(&mut *tx.0)
+                        .fetch_optional(&mut tx.0)
                         .await?;
                 if let Some(key) = key {
                     keys.push(Columns::new(&key, "subject_keys", "subject_id")?.parsed("key_id")?);
@@ -79,7 +79,7 @@ impl Tx {
         .bind(client_id)
         .bind(key.seal(("authorization_details", "body"), &id, body)?)
         .bind(micros(expires_at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }
@@ -93,7 +93,7 @@ impl Tx {
         sqlx::query("update authorization_details set expires_at = $2 where detail_id = $1")
             .bind(id.to_string())
             .bind(micros(expires_at))
-            .execute(&mut *self.0)
+            .execute(&mut self.0)
             .await?;
         Ok(())
     }

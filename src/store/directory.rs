@@ -31,7 +31,7 @@ impl Tx {
         )
         .bind(id)
         .bind(entry)
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }

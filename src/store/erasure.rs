@@ -198,7 +198,7 @@ impl RegionalStore {
         let (table, key, state, own) = subject.kind().place();
         transaction!(self, tx => {
             let sql = format!("select client_id, {key}, {state} from {table} where {key} = $1");
-            let row = sqlx::query(AssertSqlSafe(sql)).bind(&id).fetch_optional(&mut *tx.0).await?;
+            let row = sqlx::query(AssertSqlSafe(sql)).bind(&id).fetch_optional(&mut tx.0).await?;
             let Some(row) = row else { return Ok(Erased::Unknown) };
             if let Some(hold) = tx.hold_of(&id).await? {
                 return Ok(Erased::Held(hold.reason));
@@ -209,7 +209,7 @@ impl RegionalStore {
                 return Ok(Erased::NotOver(stands));
             }
             let sealed = sqlx::query("select * from subject_keys where subject_id = $1");
-            if let Some(row) = sealed.bind(&id).fetch_optional(&mut *tx.0).await? {
+            if let Some(row) = sealed.bind(&id).fetch_optional(&mut tx.0).await? {
                 let columns = Columns::new(&row, "subject_keys", "subject_id")?;
                 sqlx::query(
                     "insert into erasures (subject_id, key_id, reason, erased_at) values ($1, $2, $3, $4) \
@@ -220,13 +220,13 @@ impl RegionalStore {
                 .bind(columns.text("key_id")?)
                 .bind(reason)
                 .bind(micros(now))
-                .execute(&mut *tx.0)
+                .execute(&mut tx.0)
                 .await?;
             }
             let own = own.iter().map(|table| (*table, key));
             for (table, column) in OF_ALL.iter().copied().chain(own).chain([(table, key)]) {
                 let sql = format!("delete from {table} where {column} = $1");
-                sqlx::query(AssertSqlSafe(sql)).bind(&id).execute(&mut *tx.0).await?;
+                sqlx::query(AssertSqlSafe(sql)).bind(&id).execute(&mut tx.0).await?;
             }
             let record = Record {
                 at: now,
@@ -304,7 +304,7 @@ impl RegionalStore {
         let (table, key, _, _) = subject.kind().place();
         transaction!(self, tx => {
             let sql = format!("select {key} from {table} where {key} = $1");
-            let there = sqlx::query(AssertSqlSafe(sql)).bind(&id).fetch_optional(&mut *tx.0).await?;
+            let there = sqlx::query(AssertSqlSafe(sql)).bind(&id).fetch_optional(&mut tx.0).await?;
             there.ok_or(StoreError::NotFound)?;
             let done = sqlx::query(
                 "insert into legal_holds (subject_id, reason, held_since) values ($1, $2, $3) \
@@ -313,7 +313,7 @@ impl RegionalStore {
             .bind(&id)
             .bind(reason)
             .bind(micros(now))
-            .execute(&mut *tx.0)
+            .execute(&mut tx.0)
             .await?;
             crate::rows::exactly_one(&done)?;
             Ok(())
@@ -386,7 +386,7 @@ impl Tx {
     async fn hold_of(&mut self, subject: &str) -> Result<Option<LegalHold>, StoreError> {
         let row = sqlx::query("select * from legal_holds where subject_id = $1")
             .bind(subject)
-            .fetch_optional(&mut *self.0)
+            .fetch_optional(&mut self.0)
             .await?;
         row.as_ref().map(hold).transpose()
     }

@@ -106,14 +106,14 @@ impl RegionalStore {
                  and d.next_at is not null) order by created_at limit 1000",
             )
             .bind(micros(before))
-            .fetch_all(&mut *tx.0)
+            .fetch_all(&mut tx.0)
             .await?;
             for row in &over {
                 let id = Columns::new(row, "events", "event_id")?.text("event_id")?;
                 for sql in
                     ["delete from deliveries where event_id = $1", "delete from events where event_id = $1"]
                 {
-                    sqlx::query(sql).bind(&id).execute(&mut *tx.0).await?;
+                    sqlx::query(sql).bind(&id).execute(&mut tx.0).await?;
                 }
             }
             Ok(u64::try_from(over.len()).unwrap_or(u64::MAX))
@@ -298,7 +298,7 @@ impl Tx {
         .bind(event.sequence)
         .bind(&event.body)
         .bind(micros(event.created_at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         let record = Record {
             at: event.created_at,
@@ -341,7 +341,7 @@ impl Tx {
         )
         .bind(event.to_string())
         .bind(micros(at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await
         .map_err(|error| {
             let given = error.as_database_error().is_some_and(|found| found.is_unique_violation());
@@ -364,7 +364,7 @@ impl Tx {
         self.emit(event).await?;
         sqlx::query("update events set fanned_out_at = created_at where event_id = $1")
             .bind(event.id.to_string())
-            .execute(&mut *self.0)
+            .execute(&mut self.0)
             .await?;
         self.add_delivery(event.id, endpoint, event.created_at).await
     }
@@ -381,7 +381,7 @@ impl Tx {
         .bind(event.to_string())
         .bind(endpoint.to_string())
         .bind(micros(at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }

@@ -124,7 +124,7 @@ impl Tx {
         .bind(&grant.acr)
         .bind(grant.authenticated_at.map(micros))
         .bind(micros(grant.created_at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }
@@ -147,7 +147,7 @@ impl Tx {
         .bind(now.authenticated_at.map(micros))
         .bind(&was.scope)
         .bind(json_text(&was.details)?)
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         exactly_one(&done)
     }
@@ -170,7 +170,7 @@ impl Tx {
         .bind(&code.nonce)
         .bind(code.dpop_key.map(|key| key.to_string()))
         .bind(micros(code.expires_at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Tx {
         )
         .bind(digest)
         .bind(micros(at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         exactly_one(&done)
     }
@@ -211,7 +211,7 @@ impl Tx {
         .bind(id.to_string())
         .bind(client_id)
         .bind(micros(at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         exactly_one(&done)
     }

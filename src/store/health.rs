@@ -28,7 +28,7 @@ impl Tx {
         .bind(service)
         .bind(what)
         .bind(micros(at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(done.rows_affected() == 1)
     }

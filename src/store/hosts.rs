@@ -14,6 +14,8 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, AnyPool, Connection, Error, Row};
 use tokio::sync::Notify;
 
+use crate::pooler::recognised;
+
 /// How long a host may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The pause between two times that all hosts are asked.
@@ -33,14 +35,14 @@ pub(crate) struct Hosts {
 }
 
 /// Scheme, authority and rest of an address of a server.
-fn parts(url: &str) -> Option<(&str, &str, &str)> {
+pub(crate) fn parts(url: &str) -> Option<(&str, &str, &str)> {
     let (scheme, rest) = url.split_once("://").filter(|(scheme, _)| *scheme != "sqlite")?;
     let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     Some((scheme, authority, rest))
 }
 
 /// The addresses of each host that an address names.
-fn addresses(url: &str) -> Vec<String> {
+pub(crate) fn addresses(url: &str) -> Vec<String> {
     let Some((scheme, authority, rest)) = parts(url) else { return vec![url.to_owned()] };
     let (who, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
     let at = if who.is_empty() { "" } else { "@" };
@@ -49,7 +51,7 @@ fn addresses(url: &str) -> Vec<String> {
 
 /// The address of the host that takes changes.
 pub(crate) async fn primary_of(url: &str) -> Result<String, Error> {
-    let hosts = Hosts::of(url)?;
+    let hosts = Hosts::of(&recognised(url)?.0)?;
     hosts.primary().await?;
     Ok(addresses(url).into_iter().nth(hosts.place()).unwrap_or_else(|| url.to_owned()))
 }
@@ -150,7 +152,7 @@ impl Hosts {
 async fn takes_changes(host: &AnyConnectOptions) -> bool {
     let ask = async {
         let mut connection = AnyConnection::connect_with(host).await?;
-        let copy = sqlx::query("select pg_is_in_recovery()").fetch_one(&mut connection).await?;
+        let copy = sqlx::raw_sql("select pg_is_in_recovery()").fetch_one(&mut connection).await?;
         connection.close().await?;
         copy.try_get::<bool, _>(0)
     };

@@ -114,7 +114,7 @@ impl Tx {
         .bind(key.operation)
         .bind(&key.key)
         .bind(micros(now))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         let done = sqlx::query(
             "insert into idempotency_keys (client_id, operation, idempotency_key, fingerprint, \
@@ -127,7 +127,7 @@ impl Tx {
         .bind(&key.fingerprint)
         .bind(micros(now))
         .bind(micros(expires_at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         if done.rows_affected() == 1 {
             return Ok(Claim::New);
@@ -139,7 +139,7 @@ impl Tx {
         .bind(&key.client_id)
         .bind(key.operation)
         .bind(&key.key)
-        .fetch_all(&mut *self.0)
+        .fetch_all(&mut self.0)
         .await?;
         let keys = self.vault()?.unlock(&row, &["body"]).await?;
         let row = row.first().ok_or(StoreError::Conflict)?;
@@ -174,7 +174,7 @@ impl Tx {
         .bind(i64::from(status))
         .bind(sealing.seal_text(("idempotency_keys", "body"), &key.key, body)?)
         .bind(subject)
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }

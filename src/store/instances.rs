@@ -123,17 +123,17 @@ impl Tx {
     /// [`StoreError`] if the database fails.
     pub async fn invalidate(&mut self, subject: &str, at: Timestamp) -> Result<i64, StoreError> {
         sqlx::query("update counters set value = value + 1 where name = 'invalidations'")
-            .execute(&mut *self.0)
+            .execute(&mut self.0)
             .await?;
         let row = sqlx::query("select name, value from counters where name = 'invalidations'")
-            .fetch_one(&mut *self.0)
+            .fetch_one(&mut self.0)
             .await?;
         let sequence = Columns::new(&row, "counters", "name")?.number("value")?;
         sqlx::query("insert into invalidations (sequence, subject, at) values ($1, $2, $3)")
             .bind(sequence)
             .bind(subject)
             .bind(micros(at))
-            .execute(&mut *self.0)
+            .execute(&mut self.0)
             .await?;
         Ok(sequence)
     }

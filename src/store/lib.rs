@@ -31,12 +31,14 @@ mod orders;
 pub mod payments;
 pub mod persons;
 pub mod policies;
+mod pooler;
 pub mod quotas;
 mod refunds;
 mod rows;
 pub mod sca;
 #[cfg(feature = "scratch")]
 mod scratch;
+mod servers;
 pub mod sessions;
 pub mod snapshots;
 mod statements;

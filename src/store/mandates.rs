@@ -207,7 +207,7 @@ impl Tx {
         .bind(key.seal(BANK, &id, &mandate.bank)?)
         .bind(micros(mandate.created_at))
         .bind(mandate.next_step_at.map(micros))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         let payee = [&mandate.terms.order.creditor_account];
         self.index(&id, key.index(payee, mandate.bank.psu_id.as_ref())).await?;
@@ -248,7 +248,7 @@ impl Tx {
         .bind(micros(at))
         .bind(mandate.revision)
         .bind(key.bank_id(mandate.bank.consent_id.as_ref()))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         exactly_one(&done)?;
         self.index(&id, key.index(None, mandate.bank.psu_id.as_ref())).await?;
@@ -270,7 +270,7 @@ impl Tx {
             sqlx::query("update mandates set payments = payments + 1 where mandate_id = $1 and status = $2")
                 .bind(id.to_string())
                 .bind(MandateStatus::Authorized.as_str())
-                .execute(&mut *self.0)
+                .execute(&mut self.0)
                 .await?;
         exactly_one(&done)
     }
@@ -304,7 +304,7 @@ impl Tx {
         .bind(micros(draw.window_start))
         .bind(units)
         .bind(most)
-        .fetch_optional(&mut *self.0)
+        .fetch_optional(&mut self.0)
         .await?;
         row.map(|row| Columns::new(&row, "mandate_usage", "mandate_id")?.number("used")).transpose()
     }
@@ -334,7 +334,7 @@ impl Tx {
         .bind(draw.place)
         .bind(micros(draw.window_start))
         .bind(draw.units(units))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }

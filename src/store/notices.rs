@@ -155,7 +155,7 @@ impl Tx {
             .bind(notice.due_at.map(micros))
             .bind(notice.attempts)
             .bind(micros(notice.expires_at))
-            .execute(&mut *self.0)
+            .execute(&mut self.0)
             .await?;
         Ok(done.rows_affected() == 1)
     }

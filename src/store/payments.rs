@@ -384,7 +384,7 @@ impl Tx {
         .bind(payment.next_poll_at.map(micros))
         .bind(payment.terms.under.as_ref().map(|under| under.mandate.to_string()))
         .bind(payment.terms.refund_of.map(|of| of.to_string()))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         let accounts = payment.terms.order.accounts();
         self.index(&id, key.index(accounts, payment.bank.psu_id.as_ref())).await?;
@@ -429,7 +429,7 @@ impl Tx {
         .bind(key.bank_id(payment.bank.consent_id.as_ref()))
         .bind(key.bank_id(payment.bank.payment_id.as_ref()))
         .bind(i64::from(payment.bank.attention.is_some() && !payment.is_final()))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         exactly_one(&done)?;
         let refund = payment.bank.refund_account.as_ref().and_then(StoredAccount::identification);

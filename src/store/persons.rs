@@ -61,7 +61,7 @@ impl Tx {
             let insert = some
                 .iter()
                 .fold(sqlx::query(AssertSqlSafe(sql)), |insert, value| insert.bind(value).bind(subject));
-            insert.execute(&mut *self.0).await?;
+            insert.execute(&mut self.0).await?;
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ impl Tx {
         let done = sqlx::query("update clients set payment_policy = $2 where client_id = $1")
             .bind(client_id)
             .bind(stored)
-            .execute(&mut *self.0)
+            .execute(&mut self.0)
             .await?;
         found(&done)
     }
@@ -94,7 +94,7 @@ impl Tx {
         .bind(of.kind())
         .bind(units)
         .bind(most)
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -117,7 +117,7 @@ impl Tx {
             .bind(micros(day))
             .bind(of.kind())
             .bind(units)
-            .execute(&mut *self.0)
+            .execute(&mut self.0)
             .await?;
         Ok(())
     }

@@ -5,13 +5,10 @@ use std::fmt;
 use std::time::Duration;
 
 use limits::{Ahead, Key, Pool, PoolLost, Spent};
-use redis::Client;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
 use crate::bell::BellError;
+use crate::servers::Servers;
 
-/// Longest wait for Redis.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// Keys in one call: Redis does nothing else meanwhile.
 const AT_ONCE: usize = 500;
 /// Where processes say that they are there.
@@ -38,7 +35,7 @@ return answer
 /// A Redis in which processes settle quotas.
 #[derive(Clone)]
 pub struct RedisPool {
-    connection: ConnectionManager,
+    servers: Servers,
     process: String,
 }
 
@@ -49,17 +46,13 @@ impl fmt::Debug for RedisPool {
 }
 
 impl RedisPool {
-    /// A pool at `url` (`redis://…` or `rediss://…`) for the process of this name.
+    /// A pool at `url`, as [`Bell::at`](crate::bell::Bell::at) takes it, for the process of this name.
     ///
     /// # Errors
     ///
     /// [`BellError`] if `url` is no address of a Redis.
     pub fn at(url: &str, process: String) -> Result<Self, BellError> {
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE))
-            .set_number_of_retries(0);
-        Ok(Self { connection: Client::open(url)?.get_connection_manager_lazy(config)?, process })
+        Ok(Self { servers: Servers::at(url, 0)?, process })
     }
 
     async fn ask(&self, spent: &[Spent]) -> Result<(Vec<Ahead>, u32), PoolLost> {
@@ -72,7 +65,7 @@ impl RedisPool {
         for spent in spent {
             command.arg(u64::try_from(spent.part.as_micros()).unwrap_or(u64::MAX));
         }
-        let answer: Vec<u64> = command.query_async(&mut self.connection.clone()).await.map_err(lost)?;
+        let answer: Vec<u64> = self.servers.ask(&command).await.map_err(lost)?;
         let (processes, ahead) = answer.split_first().ok_or(PoolLost)?;
         let ahead = ahead.iter().map(|micros| Duration::from_micros(*micros)).collect();
         Ok((ahead, u32::try_from(*processes).unwrap_or(1)))

@@ -27,7 +27,7 @@ impl Tx {
         .bind(client_id)
         .bind(units)
         .bind(most.saturating_sub(units))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -41,7 +41,7 @@ impl Tx {
         sqlx::query("update payments set refunded = refunded - $2 where payment_id = $1")
             .bind(of.to_string())
             .bind(units)
-            .execute(&mut *self.0)
+            .execute(&mut self.0)
             .await?;
         Ok(())
     }

@@ -84,7 +84,7 @@ impl Tx {
         .bind(session.to_string())
         .bind(key.seal(("sca_steps", "body"), subject_id, body)?)
         .bind(micros(expires_at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }
@@ -106,7 +106,7 @@ impl Tx {
         .bind(subject_id)
         .bind(step)
         .bind(micros(busy_until))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         exactly_one(&done)
     }
@@ -119,7 +119,7 @@ impl Tx {
     pub async fn forget_sca_step(&mut self, subject_id: &str) -> Result<(), StoreError> {
         sqlx::query("delete from sca_steps where subject_id = $1")
             .bind(subject_id)
-            .execute(&mut *self.0)
+            .execute(&mut self.0)
             .await?;
         Ok(())
     }

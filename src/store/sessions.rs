@@ -158,7 +158,7 @@ impl Tx {
         .bind(client_id)
         .bind(json_text(params)?)
         .bind(micros(expires_at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }
@@ -175,7 +175,7 @@ impl Tx {
         )
         .bind(digest)
         .bind(micros(at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         exactly_one(&done)
     }
@@ -197,7 +197,7 @@ impl Tx {
         .bind(json_text(&session.plan)?)
         .bind(&session.status)
         .bind(micros(session.expires_at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }
@@ -213,7 +213,7 @@ impl Tx {
         )
         .bind(id.to_string())
         .bind(browser_digest)
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         exactly_one(&done)
     }
@@ -236,7 +236,7 @@ impl Tx {
                 .bind(from)
                 .bind(to)
                 .bind(json_text(plan)?)
-                .execute(&mut *self.0)
+                .execute(&mut self.0)
                 .await?;
         exactly_one(&done)
     }
@@ -253,7 +253,7 @@ impl Tx {
         )
         .bind(id.to_string())
         .bind(micros(expires_at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }
@@ -277,7 +277,7 @@ impl Tx {
         .bind(&state.subject_id)
         .bind(json_text(&state.secrets)?)
         .bind(micros(state.expires_at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }
@@ -292,7 +292,7 @@ impl Tx {
             sqlx::query("update bank_states set used_at = $2 where state_digest = $1 and used_at is null")
                 .bind(state_digest)
                 .bind(micros(at))
-                .execute(&mut *self.0)
+                .execute(&mut self.0)
                 .await?;
         exactly_one(&done)
     }

@@ -33,7 +33,7 @@ impl RegionalStore {
             .bind(account.to_string())
             .bind(micros(at))
             .bind(marks)
-            .execute(&mut *tx.0)
+            .execute(&mut tx.0)
             .await?;
             sqlx::query(
                 "delete from snapshots where client_id = $1 and account_id = $2 and snapshot_id not in \
@@ -43,7 +43,7 @@ impl RegionalStore {
             .bind(client)
             .bind(account.to_string())
             .bind(KEPT)
-            .execute(&mut *tx.0)
+            .execute(&mut tx.0)
             .await?;
             Ok(())
         })

@@ -1,4 +1,4 @@
-//! Single statements, and when they are run again.
+//! Statements, alone and in a transaction, and when single ones are run again.
 //!
 //! A statement that only reads may be run again after whatever passes. One that writes is run again
 //! where the database has said that it did not do it; whether it did when a connection broke, nobody
@@ -8,32 +8,29 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
-use sqlx::{Any, AnyPool, Either, Error, Execute, Executor, SqlStr};
+use sqlx::{Any, Either, Error, Execute, Executor, SqlStr, Transaction};
 
 use crate::database::Database;
 use crate::transactions::{Pace, code_of, lost, passing, refusal};
+
+/// What a statement gives, in the order in which it comes.
+type Given = Vec<Either<AnyQueryResult, AnyRow>>;
 
 /// Runs statements on any connection of a database.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Statements<'d>(pub(crate) &'d Database);
 
-impl<'d> Statements<'d> {
+impl Statements<'_> {
     /// Runs a statement until it is done, or fails in a way that does not pass.
-    async fn run<'q, T, F>(
-        self,
-        mut query: impl Execute<'q, Any>,
-        run: impl Fn(&'d AnyPool, Statement) -> F + Send,
-    ) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, Error>> + Send,
-    {
+    async fn run<'q>(self, mut query: impl Execute<'q, Any>) -> Result<Given, Error> {
         let arguments = query.take_arguments().map_err(Error::Encode)?;
         let sql = query.sql();
         let mut pace = Pace::new();
         loop {
-            let statement = Statement { sql: sql.clone(), arguments: arguments.as_ref().map(copy) };
-            let error = match self.0.watching(run(self.0.connections(), statement)).await {
-                Ok(done) => return Ok(done),
+            let named = !self.0.behind_pooler();
+            let statement = Statement { sql: sql.clone(), arguments: arguments.as_ref().map(copy), named };
+            let error = match self.0.watching(self.once(statement)).await {
+                Ok(given) => return Ok(given),
                 Err(error) => error,
             };
             if lost(&error) {
@@ -45,12 +42,26 @@ impl<'d> Statements<'d> {
             }
         }
     }
+
+    /// Runs a statement. A pooler may give each half of it, the one that names it and the one that
+    /// executes it, to another server, unless a transaction holds them together.
+    async fn once(self, statement: Statement) -> Result<Given, Error> {
+        if statement.named {
+            return self.0.connections().fetch_many(statement).try_collect().await;
+        }
+        let mut begun = self.0.begin().await?;
+        let given = begun.fetch_many(statement).try_collect().await?;
+        begun.commit().await?;
+        Ok(given)
+    }
 }
 
 /// A statement with its arguments.
 struct Statement {
     sql: SqlStr,
     arguments: Option<AnyArguments>,
+    /// Whether the server keeps it under a name, to be used again on the same connection.
+    named: bool,
 }
 
 impl Execute<'_, Any> for Statement {
@@ -67,7 +78,78 @@ impl Execute<'_, Any> for Statement {
     }
 
     fn persistent(&self) -> bool {
-        true
+        self.named
+    }
+}
+
+/// A transaction that has begun, and what runs statements in it.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    transaction: Transaction<'static, Any>,
+    named: bool,
+}
+
+impl Database {
+    /// Begins a transaction on any connection.
+    pub(crate) async fn begin(&self) -> Result<Begun, Error> {
+        let transaction = self.connections().begin_with(self.beginning()).await?;
+        Ok(Begun { transaction, named: !self.behind_pooler() })
+    }
+}
+
+impl Begun {
+    pub(crate) async fn commit(self) -> Result<(), Error> {
+        self.transaction.commit().await
+    }
+
+    pub(crate) async fn rollback(self) -> Result<(), Error> {
+        self.transaction.rollback().await
+    }
+
+    /// The statement of a query, as it may be run here.
+    fn statement<'q>(&self, mut query: impl Execute<'q, Any>) -> Result<Statement, Error> {
+        let arguments = query.take_arguments().map_err(Error::Encode)?;
+        Ok(Statement { sql: query.sql(), arguments, named: self.named })
+    }
+}
+
+impl<'t> Executor<'t> for &'t mut Begun {
+    type Database = Any;
+
+    fn fetch_many<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxStream<'e, Result<Either<AnyQueryResult, AnyRow>, Error>>
+    where
+        't: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        match self.statement(query) {
+            Ok(statement) => self.transaction.fetch_many(statement),
+            Err(error) => stream::once(std::future::ready(Err(error))).boxed(),
+        }
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<AnyRow>, Error>>
+    where
+        't: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        match self.statement(query) {
+            Ok(statement) => self.transaction.fetch_optional(statement),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [AnyTypeInfo],
+    ) -> BoxFuture<'e, Result<AnyStatement, Error>>
+    where
+        't: 'e,
+    {
+        self.transaction.prepare_with(sql, parameters)
     }
 }
 
@@ -100,7 +182,7 @@ impl<'d> Executor<'d> for Statements<'d> {
         'd: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        let all = self.run(query, |pool, statement| pool.fetch_many(statement).try_collect::<Vec<_>>());
+        let all = self.run(query);
         stream::once(all).map_ok(|all| stream::iter(all.into_iter().map(Ok))).try_flatten().boxed()
     }
 
@@ -109,7 +191,7 @@ impl<'d> Executor<'d> for Statements<'d> {
         'd: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        Box::pin(self.run(query, |pool, statement| pool.fetch_optional(statement)))
+        Box::pin(async move { Ok(self.run(query).await?.into_iter().find_map(Either::right)) })
     }
 
     fn prepare_with<'e>(

@@ -9,12 +9,13 @@ use std::collections::HashSet;
 
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
-use sqlx::{Any, AssertSqlSafe, Row, Transaction};
+use sqlx::{Any, AssertSqlSafe, Row};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::StoreError;
 use crate::audit_log::append;
 use crate::database::Database;
+use crate::statements::Begun;
 use crate::transaction;
 
 /// Entries in one transaction at most. SQLite takes 32,766 parameters.
@@ -140,7 +141,7 @@ async fn try_write(
             Entry::Audit(entry) => audited.push(entry.as_deref()),
         }
     }
-    let log = async |tx: &mut Transaction<'static, Any>| {
+    let log = async |tx: &mut Begun| {
         if audited.is_empty() {
             return Ok(());
         }
@@ -190,31 +191,28 @@ fn bound<'q>(sql: String, claims: &[&'q Claim]) -> Query<'q, Any, AnyArguments> 
 }
 
 /// Whether all of the claims could be made.
-async fn insert_claims(tx: &mut Transaction<'static, Any>, claims: &[&Claim]) -> Result<bool, StoreError> {
+async fn insert_claims(tx: &mut Begun, claims: &[&Claim]) -> Result<bool, StoreError> {
     if claims.is_empty() {
         return Ok(true);
     }
     let sql = format!("{INSERT_CLAIMS} {} {UNLESS_MADE}", placeholders(claims.len(), 3));
-    let done = bound(sql, claims).execute(&mut **tx).await?;
+    let done = bound(sql, claims).execute(&mut *tx).await?;
     Ok(usize::try_from(done.rows_affected()) == Ok(claims.len()))
 }
 
 /// Makes the claims that were not made before; which ones those are.
 async fn insert_claims_by_name(
-    tx: &mut Transaction<'static, Any>,
+    tx: &mut Begun,
     claims: &[&Claim],
 ) -> Result<HashSet<(String, String)>, StoreError> {
     let places = placeholders(claims.len(), 3);
     let sql = format!("{INSERT_CLAIMS} {places} {UNLESS_MADE} returning client_id, jti_digest");
-    let rows = bound(sql, claims).fetch_all(&mut **tx).await?;
+    let rows = bound(sql, claims).fetch_all(&mut *tx).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 /// Records access tokens.
-pub(crate) async fn insert_tokens(
-    tx: &mut Transaction<'static, Any>,
-    tokens: &[&TokenRecord],
-) -> Result<(), StoreError> {
+pub(crate) async fn insert_tokens(tx: &mut Begun, tokens: &[&TokenRecord]) -> Result<(), StoreError> {
     if tokens.is_empty() {
         return Ok(());
     }
@@ -234,12 +232,12 @@ pub(crate) async fn insert_tokens(
             .bind(token.issued_at)
             .bind(token.expires_at);
     }
-    query.execute(&mut **tx).await?;
+    query.execute(&mut *tx).await?;
     Ok(())
 }
 
 /// Counts reads. A consent may be among them several times, so each is a statement.
-async fn note_reads(tx: &mut Transaction<'static, Any>, reads: &[&ReadNote]) -> Result<(), StoreError> {
+async fn note_reads(tx: &mut Begun, reads: &[&ReadNote]) -> Result<(), StoreError> {
     for note in reads {
         sqlx::query(
             "insert into consent_usage (consent_id, kind, day, attended, unattended, first_at, last_at) \
@@ -253,7 +251,7 @@ async fn note_reads(tx: &mut Transaction<'static, Any>, reads: &[&ReadNote]) -> 
         .bind(i64::from(note.attended))
         .bind(i64::from(!note.attended))
         .bind(note.at)
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
     }
     Ok(())

@@ -182,7 +182,7 @@ impl Tx {
         .bind(&token.scope)
         .bind(micros(token.issued_at))
         .bind(micros(token.expires_at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }
@@ -205,7 +205,7 @@ impl Tx {
         .bind(digest)
         .bind(client_id)
         .bind(micros(at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(done.rows_affected() == 1)
     }
@@ -228,7 +228,7 @@ impl Tx {
         .bind(client_id)
         .bind(cnf.to_string())
         .bind(micros(at))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }
@@ -243,7 +243,7 @@ impl Tx {
             "update access_tokens set revoked_at = $2 where grant_id = $1 and revoked_at is null",
             "update refresh_tokens set revoked_at = $2 where grant_id = $1 and revoked_at is null",
         ] {
-            sqlx::query(sql).bind(grant.to_string()).bind(micros(at)).execute(&mut *self.0).await?;
+            sqlx::query(sql).bind(grant.to_string()).bind(micros(at)).execute(&mut self.0).await?;
         }
         Ok(())
     }

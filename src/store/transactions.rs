@@ -10,10 +10,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sqlx::{Any, Transaction};
 use tokio::time::Instant;
 
 use crate::database::Database;
+use crate::statements::Begun;
 use crate::vault::Vault;
 use crate::{GlobalStore, RegionalStore, StoreError};
 
@@ -67,7 +67,7 @@ macro_rules! transaction {
 
 /// A transaction. Dropped without a commit, it changes nothing.
 #[derive(Debug)]
-pub struct Tx(pub(crate) Transaction<'static, Any>, pub(crate) Option<Vault>);
+pub struct Tx(pub(crate) Begun, pub(crate) Option<Vault>);
 
 impl Tx {
     /// What seals in this transaction. The store without persons has nothing to seal with.
@@ -173,10 +173,6 @@ impl Database {
 
     fn runs_with(&self, vault: Option<Vault>, keyed: bool) -> Runs {
         Runs { database: self.clone(), vault, keyed, pace: Pace::new(), unknown: None }
-    }
-
-    async fn begin(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
-        self.connections().begin_with(self.beginning()).await
     }
 }
 

@@ -315,7 +315,7 @@ impl Vault {
                 .bind(&old.text)
                 .bind(i64::from(new.by))
                 .bind(&new.text)
-                .execute(&mut *tx.0)
+                .execute(&mut tx.0)
                 .await?;
             }
             Ok(rows.len())
@@ -339,7 +339,7 @@ impl Tx {
         let vault = self.vault()?.clone();
         let row = sqlx::query("select * from subject_keys where subject_id = $1")
             .bind(subject)
-            .fetch_optional(&mut *self.0)
+            .fetch_optional(&mut self.0)
             .await?;
         let key = match row {
             Some(row) => {
@@ -351,7 +351,7 @@ impl Tx {
                 sqlx::query("insert into subject_keys (subject_id, key_id) values ($1, $2)")
                     .bind(subject)
                     .bind(key.id().to_string())
-                    .execute(&mut *self.0)
+                    .execute(&mut self.0)
                     .await?;
                 key
             }

@@ -146,7 +146,7 @@ impl Tx {
         .bind(micros(webhook.created_at))
         .bind(webhook.secret.map(|secret| secret.number))
         .bind(i64::from(webhook.client_certificate))
-        .execute(&mut *self.0)
+        .execute(&mut self.0)
         .await?;
         Ok(())
     }
@@ -160,7 +160,7 @@ impl Tx {
         let done = sqlx::query("delete from webhook_endpoints where webhook_id = $1 and client_id = $2")
             .bind(id.to_string())
             .bind(client_id)
-            .execute(&mut *self.0)
+            .execute(&mut self.0)
             .await?;
         if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotFound) }
     }

@@ -64,6 +64,17 @@ pub fn claim_key(body: &str) -> ClaimKey {
     }
 }
 
+/// A database for one test, where `CONSENTRY_TEST_POSTGRES` says where.
+pub async fn scratch() -> Option<ScratchDatabase> {
+    let url = std::env::var("CONSENTRY_TEST_POSTGRES").ok()?;
+    Some(ScratchDatabase::beside(&url, &SystemEntropy).await.unwrap())
+}
+
+/// The name of a database.
+pub fn name_of(scratch: &ScratchDatabase) -> String {
+    url::Url::parse(scratch).unwrap().path().trim_start_matches('/').to_owned()
+}
+
 /// The stores of one test.
 pub struct World {
     pub global: GlobalStore,
@@ -96,10 +107,15 @@ impl World {
     }
 
     pub async fn on_postgres() -> Option<Self> {
-        let url = std::env::var("CONSENTRY_TEST_POSTGRES").ok()?;
-        let scratch = ScratchDatabase::beside(&url, &SystemEntropy).await.unwrap();
+        let scratch = scratch().await?;
         let urls = consentry_store::postgres_databases(&scratch, &["global", "uk", "keys_uk"]).await.unwrap();
         Some(Self::open(urls.try_into().unwrap(), tempfile::tempdir().unwrap(), Some(scratch)).await)
+    }
+
+    /// On databases beside the one of an address, which go with it.
+    pub async fn at(address: &str) -> Self {
+        let urls = consentry_store::postgres_databases(address, &["global", "uk", "keys_uk"]).await.unwrap();
+        Self::open(urls.try_into().unwrap(), tempfile::tempdir().unwrap(), None).await
     }
 
     async fn open(urls: [String; 3], folder: TempDir, scratch: Option<ScratchDatabase>) -> Self {
