@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use domain::{AccountResource, Occurrence, Payee, ResourceEntry};
+use domain::{AccountResource, Occurrence, Payee, Pii, ResourceEntry};
 use flows::{AccountData, Gateway, Read};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -24,17 +24,21 @@ struct PartyView {
     bank_party_id: Option<String>,
     /// Name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    #[schema(value_type = Option<String>)]
+    name: Option<Pii<String>>,
     /// Full legal name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    legal_name: Option<String>,
+    #[schema(value_type = Option<String>)]
+    legal_name: Option<Pii<String>>,
     /// What the party is to the account, in the bank's words.
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<String>,
     /// Addresses of e-mail.
-    emails: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    emails: Vec<Pii<String>>,
     /// Numbers of telephones.
-    phones: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    phones: Vec<Pii<String>>,
     /// Postal addresses.
     addresses: Vec<Address>,
     /// Where it comes from.
@@ -46,7 +50,8 @@ struct PartyView {
 struct PayeeView {
     /// Name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    #[schema(value_type = Option<String>)]
+    name: Option<Pii<String>>,
     /// Account.
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<AccountName>,
@@ -77,7 +82,8 @@ struct BeneficiaryView {
     creditor: PayeeView,
     /// Reference that is stored with it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reference: Option<String>,
+    #[schema(value_type = Option<String>)]
+    reference: Option<Pii<String>>,
     /// Whether payments to it need no authentication (RTS Art. 13).
     #[serde(skip_serializing_if = "Option::is_none")]
     trusted: Option<bool>,
@@ -146,7 +152,8 @@ struct StandingOrderView {
     creditor: PayeeView,
     /// What the payee is told.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reference: Option<String>,
+    #[schema(value_type = Option<String>)]
+    reference: Option<Pii<String>>,
     /// Where it comes from.
     source: Provenance,
 }
@@ -166,7 +173,8 @@ struct DirectDebitView {
     status: &'static str,
     /// Who collects.
     #[serde(skip_serializing_if = "Option::is_none")]
-    creditor_name: Option<String>,
+    #[schema(value_type = Option<String>)]
+    creditor_name: Option<Pii<String>>,
     /// How often.
     frequency: FrequencyView,
     /// What was collected last.
@@ -194,7 +202,8 @@ struct ScheduledPaymentView {
     creditor: PayeeView,
     /// What the payee is told.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reference: Option<String>,
+    #[schema(value_type = Option<String>)]
+    reference: Option<Pii<String>>,
     /// Where it comes from.
     source: Provenance,
 }

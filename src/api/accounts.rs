@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use domain::{AccountId, AccountStatus, AccountUsage, Balance, BalanceSummary, BalanceType, CreditDebit};
+use domain::{
+    AccountId, AccountStatus, AccountUsage, Balance, BalanceSummary, BalanceType, CreditDebit, Pii,
+};
 use flows::{AccountData, Gateway, Read, Reading};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -24,7 +26,8 @@ struct Servicer {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct PartyName {
     /// Name.
-    pub(crate) name: String,
+    #[schema(value_type = String)]
+    pub(crate) name: Pii<String>,
 }
 
 /// A payment account.
@@ -48,7 +51,8 @@ pub(crate) struct AccountView {
     holders: Vec<PartyName>,
     /// Name the holder or the bank gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    display_name: Option<String>,
+    #[schema(value_type = Option<String>)]
+    display_name: Option<Pii<String>>,
     /// The bank's product name.
     #[serde(skip_serializing_if = "Option::is_none")]
     product: Option<String>,

@@ -1,6 +1,6 @@
 //! Postal addresses, given and shown.
 
-use domain::{Country, PostalAddress, Violations};
+use domain::{Country, Pii, PostalAddress, Violations};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -10,31 +10,32 @@ use utoipa::ToSchema;
 pub(crate) struct Address {
     /// Lines, where there are no parts; at most seven of 70 characters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(max_items = 7)]
-    address_lines: Vec<String>,
+    #[schema(value_type = Vec<String>, max_items = 7)]
+    address_lines: Vec<Pii<String>>,
     /// Street.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 70)]
-    street_name: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 70)]
+    street_name: Option<Pii<String>>,
     /// Number of the building.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 16)]
-    building_number: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 16)]
+    building_number: Option<Pii<String>>,
     /// Post code.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 16)]
-    post_code: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 16)]
+    post_code: Option<Pii<String>>,
     /// Town.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 35)]
-    town_name: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 35)]
+    town_name: Option<Pii<String>>,
     /// State, county, canton.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 35)]
-    country_sub_division: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 35)]
+    country_sub_division: Option<Pii<String>>,
     /// ISO 3166-1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    country: Option<String>,
+    #[schema(value_type = Option<String>)]
+    country: Option<Pii<String>>,
 }
 
 impl From<&PostalAddress> for Address {
@@ -94,7 +95,7 @@ impl Address {
             post_code: self.post_code.clone(),
             town_name: self.town_name.clone(),
             country_sub_division: self.country_sub_division.clone(),
-            country: country.map(|country| country.to_string()),
+            country: country.map(|country| country.to_string()).map(Pii::from),
         }
     }
 }

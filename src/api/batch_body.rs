@@ -2,7 +2,7 @@
 //! `CustomerCreditTransferInitiation`, versions 03 to 09) of one `PmtInf`.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use domain::{Decimal, Violations};
+use domain::{Decimal, Pii, Violations};
 use flows::FlowError;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
@@ -262,11 +262,16 @@ impl Account {
         // A UK account: six digits of its branch, eight of its own.
         let uk = other.as_deref().filter(|id| id.len() == 14 && id.bytes().all(|b| b.is_ascii_digit()));
         let uk = uk.and_then(|id| id.split_at_checked(6)).map(|(sort_code, account_number)| SortCode {
-            sort_code: sort_code.to_owned(),
-            account_number: account_number.to_owned(),
+            sort_code: sort_code.to_owned().into(),
+            account_number: account_number.to_owned().into(),
         });
         let bban = other.filter(|_| uk.is_none());
-        AccountName { iban: self.id.iban, sort_code_account_number: uk, bban, ..AccountName::default() }
+        AccountName {
+            iban: self.id.iban.map(Pii::from),
+            sort_code_account_number: uk,
+            bban: bban.map(Pii::from),
+            ..AccountName::default()
+        }
     }
 }
 
@@ -278,13 +283,13 @@ impl Transfer {
         let value = self.amount.value;
         TransferCreate {
             amount: Amount { amount: value.text, currency: value.currency },
-            creditor: Creditor::named(self.creditor.name, None),
+            creditor: Creditor::named(self.creditor.name.into(), None),
             creditor_account: self.account.name(),
             creditor_agent: agent.as_deref().map(Agent::of),
             // SLEV is what a message says where nothing else is meant.
             charge_bearer: self.charge_bearer.filter(|bearer| bearer != "SLEV"),
             remittance: Remittance::lines(told.plain, references.collect()),
-            end_to_end_id: Some(self.names.end_to_end).filter(|id| id != NOT_PROVIDED),
+            end_to_end_id: Some(self.names.end_to_end).filter(|id| id != NOT_PROVIDED).map(Pii::from),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use domain::{BatchOrder, InstitutionId, Order, PaymentId, PaymentOrder, Violations};
+use domain::{BatchOrder, InstitutionId, Order, PaymentId, PaymentOrder, Pii, Violations};
 use flows::{FlowError, Gateway, PaymentRequest};
 use serde::{Deserialize, Serialize};
 use store::payments::{PaymentRow, TransferState};
@@ -100,7 +100,8 @@ pub(crate) struct TransferView {
     /// Its place in the batch, the first is 0.
     index: usize,
     /// Travels to the creditor.
-    end_to_end_id: String,
+    #[schema(value_type = String)]
+    end_to_end_id: Pii<String>,
     /// Between us and the bank.
     instruction_id: String,
     /// How much.

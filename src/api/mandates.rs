@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::{
     Alignment, Date, InstitutionId, MandateConstraints, MandateId, MandateOrder, MandateScheme, Period,
-    PeriodicLimit, SessionId, Timestamp, Violations, utc_day, utc_midnight,
+    PeriodicLimit, Pii, SessionId, Timestamp, Violations, utc_day, utc_midnight,
 };
 use flows::{FlowError, Gateway, LimitUse, MandatePaymentRequest, MandateRequest};
 use http::StatusCode;
@@ -109,8 +109,8 @@ pub(crate) struct MandatePaymentCreate {
     remittance: Remittance,
     /// Travels to the creditor, at most 35 characters; ours if absent.
     #[serde(default)]
-    #[schema(max_length = 35)]
-    end_to_end_id: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 35)]
+    end_to_end_id: Option<Pii<String>>,
     /// Your own name for it, at most 64 characters.
     #[serde(default)]
     #[schema(max_length = 64)]
@@ -358,7 +358,13 @@ impl MandateCreate {
             (Some(institution), Some(scheme), Some(constraints), Some(creditor_account), true) => {
                 Ok(MandateRequest {
                     institution,
-                    order: MandateOrder { scheme, constraints, creditor_name, creditor_account, remittance },
+                    order: MandateOrder {
+                        scheme,
+                        constraints,
+                        creditor_name: creditor_name.into(),
+                        creditor_account,
+                        remittance,
+                    },
                     redirect_uri: self.redirect_uri,
                     state: self.state,
                     client_reference: self.client_reference,
@@ -375,7 +381,7 @@ impl MandatePaymentCreate {
         let v = &mut violations;
         let amount = above_zero(&self.amount, "/amount", v);
         let remittance = self.remittance.parse(v);
-        check_names(v, self.end_to_end_id.as_ref(), None, self.client_reference.as_ref());
+        check_names(v, self.end_to_end_id.as_deref(), None, self.client_reference.as_ref());
         match (amount, violations.is_empty()) {
             (Some(amount), true) => Ok(MandatePaymentRequest {
                 amount,

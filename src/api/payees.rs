@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use domain::{InstitutionId, PayeeMatch, Timestamp, Violations};
+use domain::{InstitutionId, PayeeMatch, Pii, Timestamp, Violations};
 use flows::{FlowError, Gateway, PayeeRequest, PayeeVerified};
 use serde::{Deserialize, Serialize};
 use store::payments::PayeeCheck;
@@ -35,8 +35,8 @@ pub(crate) struct PayeeResult {
     result: &'static str,
     /// The name that the institution gives, of a close match.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "Anna Lindner")]
-    matched_name: Option<String>,
+    #[schema(value_type = Option<String>, example = "Anna Lindner")]
+    matched_name: Option<Pii<String>>,
     /// Why it is not possible: `INSTITUTION_UNKNOWN`, `NOT_OFFERED`, `UNAVAILABLE`, `TIMED_OUT`,
     /// `ACCOUNT_UNKNOWN`, `ACCOUNT_MOVED`, `ACCOUNT_NOT_COVERED`, `REFERENCE_NEEDED`,
     /// `UNEXPLAINED` or `LIMIT`. Accept unknown values.
@@ -50,7 +50,7 @@ impl PayeeResult {
     fn new(result: &PayeeMatch, at: Timestamp) -> Self {
         Self {
             result: result.as_str(),
-            matched_name: result.name().map(str::to_owned),
+            matched_name: result.name().map(str::to_owned).map(Pii::from),
             reason: result.reason().map(|reason| reason.as_str()),
             checked_at: at.to_string(),
         }

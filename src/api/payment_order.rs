@@ -2,7 +2,7 @@
 
 use domain::{
     Abroad, AccountIdentification, ChargeBearer, Date, Execution, ExecutionRule, InstitutionId, Order,
-    PaymentContext, PaymentFrequency, PaymentOrder, PaymentRisk, PaymentScheme, Recurrence,
+    PaymentContext, PaymentFrequency, PaymentOrder, PaymentRisk, PaymentScheme, Pii, Recurrence,
     RemittanceInformation, Violations,
 };
 use flows::{FlowError, Gateway, PaymentRequest, SchemeWish};
@@ -18,8 +18,8 @@ use crate::view::{AccountName, Amount};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Creditor {
     /// Name, at most 140 characters.
-    #[schema(max_length = 140)]
-    name: String,
+    #[schema(value_type = String, max_length = 140)]
+    name: Pii<String>,
     /// Where the creditor lives; many banks want it of payments abroad.
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<Address>,
@@ -68,8 +68,8 @@ pub(crate) struct Risk {
     merchant_category: Option<String>,
     /// What the merchant calls the customer, at most 70 characters.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 70)]
-    merchant_customer: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 70)]
+    merchant_customer: Option<Pii<String>>,
     /// Where goods go.
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery_address: Option<Address>,
@@ -80,8 +80,8 @@ pub(crate) struct Risk {
 #[serde(deny_unknown_fields)]
 pub(crate) struct StructuredReference {
     /// At most 35 SEPA characters.
-    #[schema(max_length = 35, pattern = "^[A-Za-z0-9/?:().,'+ -]{1,35}$")]
-    reference: String,
+    #[schema(value_type = String, max_length = 35, pattern = "^[A-Za-z0-9/?:().,'+ -]{1,35}$")]
+    reference: Pii<String>,
 }
 
 /// What the creditor is told.
@@ -90,8 +90,8 @@ pub(crate) struct StructuredReference {
 pub(crate) struct Remittance {
     /// Free text, one line of at most 140 characters.
     #[serde(default)]
-    #[schema(max_items = 1)]
-    unstructured: Vec<String>,
+    #[schema(value_type = Vec<String>, max_items = 1)]
+    unstructured: Vec<Pii<String>>,
     /// Creditor reference, at most one.
     #[serde(default)]
     #[schema(max_items = 1)]
@@ -143,8 +143,8 @@ pub(crate) struct PaymentCreate {
     verify_payee: bool,
     /// Travels to the creditor, at most 35 characters; ours if absent.
     #[serde(default)]
-    #[schema(max_length = 35)]
-    end_to_end_id: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 35)]
+    end_to_end_id: Option<Pii<String>>,
     /// Where the PSU's browser goes in the end; one of the client's `redirect_uris`.
     redirect_uri: String,
     /// Opaque value returned with it, at most 1024 bytes.
@@ -169,8 +169,12 @@ impl Remittance {
 
     /// So many lines and references, which [`Remittance::parse`] judges.
     pub(crate) fn lines(unstructured: Vec<String>, references: Vec<String>) -> Self {
-        let structured = references.into_iter().map(|reference| StructuredReference { reference });
-        Self { unstructured, structured: structured.collect() }
+        let structured =
+            references.into_iter().map(|reference| StructuredReference { reference: reference.into() });
+        Self {
+            unstructured: unstructured.into_iter().map(Pii::from).collect(),
+            structured: structured.collect(),
+        }
     }
 
     /// One line and one reference at most.
@@ -190,7 +194,7 @@ impl Remittance {
 /// Names that a client gives: within what everybody takes.
 pub(crate) fn check_names(
     v: &mut Violations,
-    end_to_end_id: Option<&String>,
+    end_to_end_id: Option<&str>,
     state: Option<&String>,
     client_reference: Option<&String>,
 ) {
@@ -206,7 +210,7 @@ pub(crate) fn check_names(
 }
 
 impl Creditor {
-    pub(crate) fn named(name: String, address: Option<Address>) -> Self {
+    pub(crate) fn named(name: Pii<String>, address: Option<Address>) -> Self {
         Self { name, address }
     }
 
@@ -223,7 +227,7 @@ impl Creditor {
         if !is_line(&self.name, most) {
             v.add("/creditor/name", "text.invalid", format!("1 to {most} printable characters"));
         }
-        self.name.clone()
+        self.name.clone().into_inner()
     }
 }
 
@@ -402,8 +406,8 @@ pub(crate) struct TransferCreate {
     pub(crate) remittance: Remittance,
     /// Travels to the creditor, at most 35 characters; ours if absent.
     #[serde(default)]
-    #[schema(max_length = 35)]
-    pub(crate) end_to_end_id: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 35)]
+    pub(crate) end_to_end_id: Option<Pii<String>>,
 }
 
 impl TransferCreate {
@@ -420,13 +424,13 @@ impl TransferCreate {
             Some(_) | None => self.creditor_account.parse("/creditor_account", v),
         };
         let remittance = self.remittance.parse(v);
-        check_names(v, self.end_to_end_id.as_ref(), None, None);
+        check_names(v, self.end_to_end_id.as_deref(), None, None);
         Some(PaymentOrder {
             end_to_end_id: self.end_to_end_id.unwrap_or_default(),
             instruction_id: String::new(),
             amount: amount?,
             debtor_account: None,
-            creditor_name,
+            creditor_name: creditor_name.into(),
             creditor_account: creditor_account?,
             remittance,
             // Settled when the institution is known.

@@ -1,6 +1,6 @@
 //! Payments as clients see them.
 
-use domain::{Execution, PaymentState};
+use domain::{Execution, PaymentState, Pii};
 use flows::Gateway;
 use serde::Serialize;
 use store::payments::PaymentRow;
@@ -179,7 +179,8 @@ pub(crate) struct PaymentView {
     #[serde(skip_serializing_if = "Option::is_none")]
     risk: Option<Risk>,
     /// Travels to the creditor.
-    end_to_end_id: String,
+    #[schema(value_type = String)]
+    end_to_end_id: Pii<String>,
     /// Between us and the bank.
     instruction_id: String,
     /// What the creditor's bank says of the creditor's name, once it was asked (`verify_payee`).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use domain::{Money, PaymentState};
+use domain::{Money, PaymentState, Pii};
 use flows::{FlowError, Gateway, PaymentChange, PaymentRequest, Refundable, refundable};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -40,8 +40,8 @@ pub(crate) struct RefundCreate {
     remittance: Remittance,
     /// Travels to the customer, at most 35 characters; ours if absent.
     #[serde(default)]
-    #[schema(max_length = 35)]
-    end_to_end_id: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 35)]
+    end_to_end_id: Option<Pii<String>>,
     /// Where the browser of whoever approves goes in the end; one of the client's `redirect_uris`.
     redirect_uri: String,
     /// Opaque value returned with it, at most 1024 bytes.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use domain::{AccountId, Date, Transaction, TransactionId};
+use domain::{AccountId, Date, Pii, Transaction, TransactionId};
 use flows::{AccountData, Gateway, Read, Replaced, TransactionProvenance, TransactionWindow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -17,7 +17,8 @@ use crate::view::{AccountName, Amount, Page, Provenance, Shared, Source, limit_o
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 struct RemittanceView {
     /// Free text, in the bank's order.
-    unstructured: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    unstructured: Vec<Pii<String>>,
     /// Creditor references.
     structured: Vec<StructuredRemittance>,
 }
@@ -26,7 +27,8 @@ struct RemittanceView {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct StructuredRemittance {
     /// The reference.
-    reference: String,
+    #[schema(value_type = String)]
+    reference: Pii<String>,
 }
 
 /// A bank transaction code.
@@ -81,7 +83,8 @@ pub struct TransactionView {
     entry_reference: Option<String>,
     /// End-to-end id of the payment.
     #[serde(skip_serializing_if = "Option::is_none")]
-    end_to_end_id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    end_to_end_id: Option<Pii<String>>,
     /// Mandate of a direct debit.
     #[serde(skip_serializing_if = "Option::is_none")]
     mandate_id: Option<String>,
@@ -148,7 +151,8 @@ impl Viewer {
         entry: Transaction,
     ) -> TransactionView {
         let text = |date: Option<Date>| date.map(|date| date.to_string());
-        let party = |name: Option<String>| name.filter(|_| self.detail).map(|name| PartyName { name });
+        let party =
+            |name: Option<String>| name.filter(|_| self.detail).map(|name| PartyName { name: name.into() });
         let counterpart = |known: &Option<domain::AccountIdentification>| {
             known.as_ref().filter(|_| self.detail).map(AccountName::from)
         };
@@ -169,9 +173,9 @@ impl Viewer {
             entry_reference: entry.entry_reference,
             end_to_end_id: entry.end_to_end_id,
             mandate_id: entry.mandate_id,
-            creditor: party(entry.creditor_name),
+            creditor: party(entry.creditor_name.map(Pii::into_inner)),
             creditor_account: counterpart(&entry.creditor_account),
-            debtor: party(entry.debtor_name),
+            debtor: party(entry.debtor_name.map(Pii::into_inner)),
             debtor_account: counterpart(&entry.debtor_account),
             remittance: self.detail.then(|| RemittanceView {
                 unstructured: entry.remittance,

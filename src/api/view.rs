@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{AccountIdentification, Currency, Iban, Money, SortCodeAccount, Timestamp, Violations};
+use domain::{AccountIdentification, Currency, Iban, Money, Pii, SortCodeAccount, Timestamp, Violations};
 use flows::{SourceReport, SourceStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -40,11 +40,11 @@ impl Amount {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SortCode {
     /// Six digits.
-    #[schema(example = "200000")]
-    pub(crate) sort_code: String,
+    #[schema(value_type = String, example = "200000")]
+    pub(crate) sort_code: Pii<String>,
     /// Eight digits.
-    #[schema(example = "55779911")]
-    pub(crate) account_number: String,
+    #[schema(value_type = String, example = "55779911")]
+    pub(crate) account_number: Pii<String>,
 }
 
 /// An identification of another scheme.
@@ -52,7 +52,8 @@ pub(crate) struct SortCode {
 #[serde(deny_unknown_fields)]
 pub(crate) struct OtherIdentification {
     /// The identification.
-    pub(crate) identification: String,
+    #[schema(value_type = String)]
+    pub(crate) identification: Pii<String>,
     /// Name of the scheme.
     pub(crate) scheme_name: String,
 }
@@ -63,17 +64,19 @@ pub(crate) struct OtherIdentification {
 pub(crate) struct AccountName {
     /// ISO 13616.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "DE89370400440532013000")]
-    pub(crate) iban: Option<String>,
+    #[schema(value_type = Option<String>, example = "DE89370400440532013000")]
+    pub(crate) iban: Option<Pii<String>>,
     /// UK.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sort_code_account_number: Option<SortCode>,
     /// National number.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) bban: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub(crate) bban: Option<Pii<String>>,
     /// Card number, its middle hidden.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) masked_pan: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub(crate) masked_pan: Option<Pii<String>>,
     /// Any other scheme.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) other: Option<OtherIdentification>,
@@ -83,18 +86,18 @@ impl From<&AccountIdentification> for AccountName {
     fn from(identification: &AccountIdentification) -> Self {
         let mut name = Self::default();
         match identification {
-            AccountIdentification::Iban(iban) => name.iban = Some(iban.as_str().to_owned()),
+            AccountIdentification::Iban(iban) => name.iban = Some(iban.as_str().to_owned().into()),
             AccountIdentification::SortCode(account) => {
                 name.sort_code_account_number = Some(SortCode {
-                    sort_code: account.sort_code().to_owned(),
-                    account_number: account.account_number().to_owned(),
+                    sort_code: account.sort_code().to_owned().into(),
+                    account_number: account.account_number().to_owned().into(),
                 });
             }
-            AccountIdentification::Bban(text) => name.bban = Some(text.clone()),
-            AccountIdentification::MaskedPan(text) => name.masked_pan = Some(text.clone()),
+            AccountIdentification::Bban(text) => name.bban = Some(text.clone().into()),
+            AccountIdentification::MaskedPan(text) => name.masked_pan = Some(text.clone().into()),
             AccountIdentification::Other { identification, scheme_name } => {
                 name.other = Some(OtherIdentification {
-                    identification: identification.clone(),
+                    identification: identification.clone().into(),
                     scheme_name: scheme_name.clone(),
                 });
             }

@@ -43,7 +43,8 @@ pub struct Record<'a> {
     pub outcome: Outcome,
     /// The code of the reason why it was not done (`event.reason`).
     pub reason: Option<&'a str>,
-    /// Client that did it, or whom it is about (`organization.id`).
+    /// Client that did it, or whom it is about (`organization.id`); empty where nobody has looked yet who
+    /// it is.
     pub client: &'a str,
     /// Request in which it was done (`http.request.id`).
     pub request: Option<RequestId>,
@@ -75,7 +76,7 @@ impl fmt::Display for Record<'_> {
             ("event.type", Some(kind.into())),
             ("event.outcome", Some(self.outcome.as_str().into())),
             ("event.reason", self.reason.map(Value::from)),
-            ("organization.id", Some(self.client.into())),
+            ("organization.id", Some(self.client).filter(|client| !client.is_empty()).map(Value::from)),
             ("http.request.id", self.request.map(|id| id.to_string().into())),
             (
                 "tls.client.hash.sha256",

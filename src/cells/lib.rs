@@ -19,4 +19,5 @@ mod route;
 pub use arrive::{Arrivals, arrive};
 pub use file::{Across, CellFile, InvalidCells, Neighbour};
 pub use forward::{Forwarder, Unreachable};
-pub use route::{Institutions, Routes, route};
+pub use places::regions_in;
+pub use route::{Institutions, NotPassed, Note, Routes, route};

@@ -8,7 +8,8 @@ use domain::Region;
 const PREFIXES: [&str; 7] = ["con", "pay", "man", "acc", "txn", "adt", "evt"];
 
 /// The regions of the ids in a text. What only looks like an id names no region.
-pub(crate) fn regions_in(text: &str) -> BTreeSet<Region> {
+#[must_use]
+pub fn regions_in(text: &str) -> BTreeSet<Region> {
     let mut found = BTreeSet::new();
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let words = text.split(|it: char| !u8::try_from(it).is_ok_and(word));

@@ -9,11 +9,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use bytes::Bytes;
 use crypto::SigningKey;
-use domain::{Clock, ConsentId, Region, Timestamp};
+use crypto::certificate::Thumbprint;
+use domain::{Clock, ConsentId, Region, RequestId, Timestamp};
 use edge::{Asked, PeerIdentity};
+use futures_util::future::BoxFuture;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderName, Method, Uri};
+use http::{Extensions, HeaderName, Method, Uri};
 use http_body_util::{BodyExt, Collected, Limited};
 use policy::{Denied, Engine, Forward};
 use serde_json::{Map, Value};
@@ -35,6 +37,22 @@ const PUT_TOGETHER: [&str; 2] = ["/v1/accounts", "/v1/balances"];
 /// Lists in pages: those of one home behind those of another.
 const IN_PAGES: [&str; 4] = ["/v1/transactions", "/v1/consents", "/v1/payments", "/v1/mandates"];
 
+/// A request that the rules do not let pass here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotPassed {
+    /// The home of what it is about.
+    pub of: Region,
+    /// The rules that forbid it, between spaces.
+    pub rules: String,
+    /// The request.
+    pub request: Option<RequestId>,
+    /// The certificate of its connection, if one was shown.
+    pub certificate: Option<Thumbprint>,
+}
+
+/// Writes down what did not pass, and returns when that is kept.
+pub type Note = Arc<dyn Fn(NotPassed) -> BoxFuture<'static, ()> + Send + Sync>;
+
 /// Tells the region of an institution.
 pub type Institutions = Arc<dyn Fn(&str) -> Option<Region> + Send + Sync>;
 
@@ -48,6 +66,8 @@ pub struct Routes {
     pub through: BTreeSet<Region>,
     /// Decides what may pass.
     pub policy: Arc<Engine>,
+    /// Writes down what did not.
+    pub note: Note,
     /// The other cells, and the ways to them.
     pub neighbours: Vec<(Neighbour, Forwarder)>,
     /// The region of an institution.
@@ -184,7 +204,7 @@ impl Routes {
             };
         }
         match cell.across {
-            Across::Forward => match self.may_pass(regions) {
+            Across::Forward => match self.may_pass(regions, request.extensions()).await {
                 Ok(()) => self.forward(cell, way, request).await,
                 Err(refused) => refused,
             },
@@ -194,18 +214,26 @@ impl Routes {
         }
     }
 
-    /// Whether the rules let requests about other regions pass here; the refusal, if they do not.
-    fn may_pass(&self, regions: &BTreeSet<Region>) -> Result<(), Response> {
-        self.decide(regions).map_err(|denied| {
-            tracing::warn!(reason = %denied, "A request about another region may not pass");
-            Problem::new(ProblemCode::RegionDenied).forbidden_by(&denied).into_response()
-        })
+    /// Whether the rules let a request about other regions pass here; the refusal, if they do not.
+    async fn may_pass(&self, regions: &BTreeSet<Region>, request: &Extensions) -> Result<(), Response> {
+        let Err((of, denied)) = self.decide(regions) else { return Ok(()) };
+        tracing::warn!(reason = %denied, "A request about another region may not pass");
+        let peer = request.get::<PeerIdentity>().and_then(|peer| peer.certificate.as_ref());
+        let not_passed = NotPassed {
+            of,
+            rules: denied.rules().collect::<Vec<_>>().join(" "),
+            request: request.get::<Asked>().map(|asked| asked.id),
+            certificate: peer.map(|shown| shown.thumbprint),
+        };
+        (self.note)(not_passed).await;
+        Err(Problem::new(ProblemCode::RegionDenied).forbidden_by(&denied).into_response())
     }
 
-    fn decide(&self, regions: &BTreeSet<Region>) -> Result<(), Denied> {
+    fn decide(&self, regions: &BTreeSet<Region>) -> Result<(), (Region, Denied)> {
         for of in regions.iter().copied() {
             for through in self.through.iter().copied() {
-                drop(self.policy.decide(&Forward { of, through })?);
+                let decided = self.policy.decide(&Forward { of, through });
+                drop(decided.map_err(|denied| (of, denied))?);
             }
         }
         Ok(())
@@ -292,7 +320,7 @@ impl Routes {
             let regions = theirs.iter().map(ConsentId::region).collect();
             async move {
                 let may = match cell.across {
-                    Across::Forward => self.may_pass(&regions),
+                    Across::Forward => self.may_pass(&regions, request.extensions()).await,
                     Across::Redirect | Across::Refuse => Err(denied()),
                 };
                 match may {
@@ -333,7 +361,7 @@ impl Routes {
                 if cell.across != Across::Forward {
                     return denied();
                 }
-                if let Err(refused) = self.may_pass(&cell.regions) {
+                if let Err(refused) = self.may_pass(&cell.regions, request.extensions()).await {
                     return refused;
                 }
                 let Some(request) = with_cursor(request, &query, &inner) else {

@@ -4,7 +4,7 @@
 use connect::BankError;
 use domain::{
     AccountIdentification, BookingStatus, CreditDebit, Currency, Decimal, InstitutionId, IsoPaymentStatus,
-    Money, Transaction, plain_decimal,
+    Money, Pii, Transaction, plain_decimal,
 };
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -236,7 +236,7 @@ fn transaction(
     Ok(Transaction {
         bank_transaction_id: identifier(entry, "AcctSvcrRef").or_else(|| reference("Refs/AcctSvcrRef")),
         entry_reference: identifier(entry, "NtryRef"),
-        end_to_end_id: reference("Refs/EndToEndId"),
+        end_to_end_id: reference("Refs/EndToEndId").map(Pii::from),
         mandate_id: reference("Refs/MndtId"),
         status,
         amount,
@@ -244,12 +244,12 @@ fn transaction(
         booking_date: day("BookgDt")?,
         value_date: day("ValDt")?,
         booked_at: None,
-        creditor_name: party("Cdtr"),
+        creditor_name: party("Cdtr").map(Pii::from),
         creditor_account: account("CdtrAcct"),
-        debtor_name: party("Dbtr"),
+        debtor_name: party("Dbtr").map(Pii::from),
         debtor_account: account("DbtrAcct"),
-        remittance,
-        references,
+        remittance: remittance.into_iter().map(Pii::from).collect(),
+        references: references.into_iter().map(Pii::from).collect(),
         bank_transaction_code: domain_code(entry).or_else(|| domain_code(details)),
         proprietary_code: proprietary.map(str::to_owned),
         merchant_category_code: None,

@@ -4,7 +4,7 @@
 
 use connect::BankError;
 use domain::{
-    AccountIdentification, BookingStatus, CreditDebit, Currency, Date, Decimal, InstitutionId, Money,
+    AccountIdentification, BookingStatus, CreditDebit, Currency, Date, Decimal, InstitutionId, Money, Pii,
     Transaction, plain_decimal,
 };
 
@@ -176,21 +176,22 @@ fn describe(entry: &mut Transaction, text: &str) {
         }
     }
     if !structured {
-        entry.remittance.push(head.trim().to_owned());
+        entry.remittance.push(head.trim().to_owned().into());
         entry.remittance.retain(|line| !line.is_empty());
         return;
     }
     purpose.retain(|line| !line.is_empty());
     for line in &purpose {
         if let Some(reference) = line.strip_prefix("EREF+") {
-            entry.end_to_end_id = Some(reference.trim().to_owned()).filter(|text| is_identifier(text));
+            entry.end_to_end_id =
+                Some(reference.trim().to_owned()).filter(|text| is_identifier(text)).map(Pii::from);
         }
         if let Some(reference) = line.strip_prefix("MREF+") {
             entry.mandate_id = Some(reference.trim().to_owned()).filter(|text| is_identifier(text));
         }
     }
-    entry.remittance = purpose;
-    let name = Some(name).filter(|name| !name.is_empty());
+    entry.remittance = purpose.into_iter().map(Pii::from).collect();
+    let name = Some(name).filter(|name| !name.is_empty()).map(Pii::from);
     let starts_with_country = account.bytes().take(2).all(|b| b.is_ascii_uppercase());
     let account = Some(account).filter(|text| is_identifier(text)).map(|text| {
         if starts_with_country { iban_or_other(text) } else { AccountIdentification::Bban(text) }

@@ -15,7 +15,7 @@ fn batch(scheme: PaymentScheme, currency: &str) -> BatchOrder {
     let transfer = |number: u8, amount: &str| PaymentOrder {
         scheme,
         amount: Money::parse(amount, currency.parse().unwrap()).unwrap(),
-        end_to_end_id: format!("E2E-{number}"),
+        end_to_end_id: format!("E2E-{number}").into(),
         instruction_id: format!("I-{number}"),
         ..order()
     };

@@ -147,7 +147,7 @@ fn a_standing_order_of_three_is_in_the_words_of_three() {
 #[test]
 fn a_reference_that_is_too_long_for_a_standing_order_is_not_cut() {
     let mut order = periodic(PaymentScheme::FasterPayments, "GBP");
-    order.remittance.unstructured = Some("x".repeat(36));
+    order.remittance.unstructured = Some("x".repeat(36).into());
     let profile = profile(&UkOpenBanking, "3.1");
     let refused = UkOpenBanking.payments().unwrap().lodge(&context(&profile), &order, &redirects());
     let refused = refused.unwrap_err();

@@ -1,7 +1,7 @@
 //! Accounts, balances and transactions as the gateway understands them,
 //! whatever the bank's standard. Names follow ISO 20022.
 
-use crate::{AccountIdentification, Currency, Date, Decimal, Money, Timestamp};
+use crate::{AccountIdentification, Currency, Date, Decimal, Money, Pii, Timestamp};
 
 /// Whether money came or went, from the account holder's view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,11 +65,11 @@ pub struct Account {
     /// Currency of the account, if it has one.
     pub currency: Option<Currency>,
     /// Name the PSU or the bank gave the account.
-    pub display_name: Option<String>,
+    pub display_name: Option<Pii<String>>,
     /// The bank's product name.
     pub product: Option<String>,
     /// Names of the account holders.
-    pub holders: Vec<String>,
+    pub holders: Vec<Pii<String>>,
     /// ISO 20022 cash account type: CACC, SVGS, CARD, LOAN, …
     pub cash_account_type: Option<String>,
     /// Private or business.
@@ -209,7 +209,7 @@ pub struct Transaction {
     /// Entry reference (position in the account statement).
     pub entry_reference: Option<String>,
     /// End-to-end identification of the payment.
-    pub end_to_end_id: Option<String>,
+    pub end_to_end_id: Option<Pii<String>>,
     /// Mandate of a direct debit.
     pub mandate_id: Option<String>,
     /// How far it has come.
@@ -225,17 +225,17 @@ pub struct Transaction {
     /// Instant of booking, where the bank gives one with a zone.
     pub booked_at: Option<Timestamp>,
     /// Name of who was paid.
-    pub creditor_name: Option<String>,
+    pub creditor_name: Option<Pii<String>>,
     /// Account that was paid.
     pub creditor_account: Option<AccountIdentification>,
     /// Name of who paid.
-    pub debtor_name: Option<String>,
+    pub debtor_name: Option<Pii<String>>,
     /// Account that paid.
     pub debtor_account: Option<AccountIdentification>,
     /// Free remittance text, in the bank's order.
-    pub remittance: Vec<String>,
+    pub remittance: Vec<Pii<String>>,
     /// Structured creditor references.
-    pub references: Vec<String>,
+    pub references: Vec<Pii<String>>,
     /// ISO bank transaction code `DOMN-FMLY-SUBF`, where given.
     pub bank_transaction_code: Option<String>,
     /// The bank's own transaction code.
@@ -251,7 +251,7 @@ impl Transaction {
     /// Identifiers, day, status and amount stay those of the list.
     #[must_use]
     pub fn completed_by(self, told: Self) -> Self {
-        let some = |told: Vec<String>, listed| if told.is_empty() { listed } else { told };
+        let some = |told: Vec<Pii<String>>, listed| if told.is_empty() { listed } else { told };
         Self {
             bank_transaction_id: self.bank_transaction_id,
             entry_reference: self.entry_reference,
@@ -267,8 +267,8 @@ impl Transaction {
             creditor_account: told.creditor_account.or(self.creditor_account),
             debtor_name: told.debtor_name.or(self.debtor_name),
             debtor_account: told.debtor_account.or(self.debtor_account),
-            remittance: some(told.remittance, self.remittance),
-            references: some(told.references, self.references),
+            remittance: some(told.remittance, self.remittance).into_iter().collect(),
+            references: some(told.references, self.references).into_iter().collect(),
             bank_transaction_code: told.bank_transaction_code.or(self.bank_transaction_code),
             proprietary_code: told.proprietary_code.or(self.proprietary_code),
             merchant_category_code: told.merchant_category_code.or(self.merchant_category_code),

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::institution::words;
-use crate::{AccountIdentification, Date, Money, Permission, ReadKind, Timestamp};
+use crate::{AccountIdentification, Date, Money, Permission, Pii, ReadKind, Timestamp};
 
 words!(
     /// A kind of further information on an account.
@@ -66,19 +66,19 @@ words!(
 #[serde(default)]
 pub struct PostalAddress {
     /// Lines, where the bank gives no parts.
-    pub lines: Vec<String>,
+    pub lines: Vec<Pii<String>>,
     /// Street.
-    pub street_name: Option<String>,
+    pub street_name: Option<Pii<String>>,
     /// Number of the building.
-    pub building_number: Option<String>,
+    pub building_number: Option<Pii<String>>,
     /// Post code.
-    pub post_code: Option<String>,
+    pub post_code: Option<Pii<String>>,
     /// Town.
-    pub town_name: Option<String>,
+    pub town_name: Option<Pii<String>>,
     /// State, county, canton.
-    pub country_sub_division: Option<String>,
+    pub country_sub_division: Option<Pii<String>>,
     /// ISO 3166-1.
-    pub country: Option<String>,
+    pub country: Option<Pii<String>>,
 }
 
 /// Who holds an account or may act for it.
@@ -87,15 +87,15 @@ pub struct Party {
     /// The bank's identifier.
     pub bank_id: Option<String>,
     /// Name.
-    pub name: Option<String>,
+    pub name: Option<Pii<String>>,
     /// Full legal name.
-    pub legal_name: Option<String>,
+    pub legal_name: Option<Pii<String>>,
     /// What the party is to the account, in the bank's words (`Sole`, `Joint`, …).
     pub role: Option<String>,
     /// Addresses of e-mail.
-    pub emails: Vec<String>,
+    pub emails: Vec<Pii<String>>,
     /// Numbers of telephones.
-    pub phones: Vec<String>,
+    pub phones: Vec<Pii<String>>,
     /// Postal addresses.
     pub addresses: Vec<PostalAddress>,
 }
@@ -104,7 +104,7 @@ pub struct Party {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Payee {
     /// Name.
-    pub name: Option<String>,
+    pub name: Option<Pii<String>>,
     /// Account.
     pub account: Option<AccountIdentification>,
     /// BIC of the bank that holds it.
@@ -119,7 +119,7 @@ pub struct Beneficiary {
     /// Who.
     pub payee: Payee,
     /// Reference the PSU stored with it.
-    pub reference: Option<String>,
+    pub reference: Option<Pii<String>>,
     /// Whether payments to it need no authentication (RTS Art. 13).
     pub trusted: Option<bool>,
 }
@@ -157,7 +157,7 @@ pub struct StandingOrder {
     /// Who is paid.
     pub payee: Payee,
     /// What the payee is told.
-    pub reference: Option<String>,
+    pub reference: Option<Pii<String>>,
 }
 
 /// A mandate under which somebody collects.
@@ -170,7 +170,7 @@ pub struct DirectDebit {
     /// In use or not.
     pub status: OrderStatus,
     /// Who collects.
-    pub creditor_name: Option<String>,
+    pub creditor_name: Option<Pii<String>>,
     /// How often.
     pub frequency: Frequency,
     /// What was collected last.
@@ -191,7 +191,7 @@ pub struct ScheduledPayment {
     /// Who is paid.
     pub payee: Payee,
     /// What the payee is told.
-    pub reference: Option<String>,
+    pub reference: Option<Pii<String>>,
 }
 
 /// A period for which the bank wrote a statement.

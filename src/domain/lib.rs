@@ -23,6 +23,7 @@ mod payment;
 mod payment_order;
 mod payment_policy;
 mod period;
+mod pii;
 mod region;
 mod violation;
 mod words;
@@ -58,6 +59,7 @@ pub use payment_order::{
 };
 pub use payment_policy::{Others, PayeePolicy, PaymentPolicy};
 pub use period::{Alignment, FortnightOfCalendar, Period, PeriodicLimit, Window, utc_day, utc_midnight};
+pub use pii::Pii;
 pub use region::{InvalidRegion, Region};
 pub use violation::{Violation, Violations};
 

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::institution::words;
-use crate::{AccountIdentification, Money, PeriodicLimit, RemittanceInformation, Timestamp};
+use crate::{AccountIdentification, Money, PeriodicLimit, Pii, RemittanceInformation, Timestamp};
 
 words!(
     /// Where a mandate stands.
@@ -127,7 +127,7 @@ pub struct MandateOrder {
     /// Its limits.
     pub constraints: MandateConstraints,
     /// Who is paid, at most 70 characters.
-    pub creditor_name: String,
+    pub creditor_name: Pii<String>,
     /// Account that is paid.
     pub creditor_account: AccountIdentification,
     /// Purpose of every payment.

@@ -6,7 +6,7 @@ use jiff::ToSpan;
 use serde::{Deserialize, Serialize};
 
 use crate::institution::words;
-use crate::{AccountIdentification, Country, Date, Money, PostalAddress};
+use crate::{AccountIdentification, Country, Date, Money, Pii, PostalAddress};
 
 words!(
     /// Rail a payment runs on.
@@ -159,9 +159,9 @@ words!(
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RemittanceInformation {
     /// Free text, at most 140 characters.
-    pub unstructured: Option<String>,
+    pub unstructured: Option<Pii<String>>,
     /// Creditor reference, at most 35 characters.
-    pub reference: Option<String>,
+    pub reference: Option<Pii<String>>,
 }
 
 /// When an order is carried out.
@@ -240,7 +240,7 @@ pub struct PaymentRisk {
     /// Trade of the merchant, four digits (ISO 18245).
     pub merchant_category: Option<String>,
     /// What the merchant calls the customer, at most 70 characters.
-    pub merchant_customer: Option<String>,
+    pub merchant_customer: Option<Pii<String>>,
     /// Where goods go.
     pub delivery_address: Option<PostalAddress>,
 }
@@ -249,7 +249,7 @@ pub struct PaymentRisk {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentOrder {
     /// Identification that travels to the creditor, at most 35 characters.
-    pub end_to_end_id: String,
+    pub end_to_end_id: Pii<String>,
     /// Identification between us and the bank, at most 35 characters.
     pub instruction_id: String,
     /// How much.
@@ -257,7 +257,7 @@ pub struct PaymentOrder {
     /// Account to pay from, if the TPP knows it; otherwise the PSU chooses at the bank.
     pub debtor_account: Option<AccountIdentification>,
     /// Who is paid, at most 140 characters.
-    pub creditor_name: String,
+    pub creditor_name: Pii<String>,
     /// Account that is paid.
     pub creditor_account: AccountIdentification,
     /// Purpose.

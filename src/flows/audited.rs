@@ -4,10 +4,10 @@
 use audit::{Outcome, Record};
 use connect::PsuPresence;
 use crypto::certificate::Thumbprint;
-use domain::{ConsentId, InstitutionId, Permission, ReadKind, RequestId, Timestamp};
+use domain::{ConsentId, InstitutionId, Permission, ReadKind, Region, RequestId, Timestamp};
 use policy::{Decision, Permit};
 
-use crate::FlowError;
+use crate::{FlowError, Gateway};
 
 /// Who asks, and in which request.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +74,41 @@ impl<'a> Access<'a> {
             class: Some(self.kind.as_str()),
             rule: None,
             psu_present: Some(self.psu.is_some()),
+        }
+    }
+}
+
+impl Gateway {
+    /// Writes down, in a log of this cell, that a request about another region was not passed on to
+    /// its home. Who asked is not known here: that is looked at there.
+    pub async fn not_passed(
+        &self,
+        of: Region,
+        rules: &str,
+        request: Option<RequestId>,
+        certificate: Option<Thumbprint>,
+    ) {
+        let Some(store) = self.parts.stores.regions().next() else { return };
+        let refused = Record {
+            at: self.now(),
+            region: of,
+            action: "request.forwarded",
+            is_access: true,
+            outcome: Outcome::Failure,
+            reason: Some("region.denied"),
+            permission: None,
+            client: "",
+            request,
+            certificate,
+            consent: None,
+            resource: None,
+            institution: None,
+            class: None,
+            rule: Some(rules),
+            psu_present: None,
+        };
+        if let Err(error) = store.audit(&refused).await {
+            tracing::error!(error = %error, "The audit log does not have a request that was not passed on");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use connect::{BankConsentStatus, BankError, BankErrorKind, Profile, TokenKind};
 use domain::{ConsentId, ConsentStatus};
+use policy::Step;
 use store::StoreError;
 use store::consents::{Authorisations, ConsentRow, Note};
 
@@ -133,6 +134,8 @@ impl Gateway {
         if consent.status == ConsentStatus::Authorized || consent.status.is_final() {
             return Ok((consent, None));
         }
+        // The bank has said so, or the PSU on our page where it is not asked.
+        self.may_step_consent(&consent.client_id, &consent, Step::Give, true)?;
         let store = self.parts.stores.region(id.region())?;
         let old = match consent.life.renews {
             Some(old) => store.consent(old).await?.filter(|old| old.life.superseded_by.is_none()),

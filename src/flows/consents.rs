@@ -10,6 +10,7 @@ use domain::{
 };
 use jiff::ToSpan;
 use jiff::tz::TimeZone;
+use policy::Step;
 use store::StoreError;
 use store::consents::{BankAccess, ConsentLife, ConsentRow, ConsentTerms, Note};
 use store::idempotency::{Claim, ClaimKey};
@@ -165,6 +166,7 @@ impl Gateway {
     where
         F: FnOnce(&ConsentRow) -> String,
     {
+        self.may_step_consent(&consent.client_id, consent, Step::Lodge, false)?;
         let now = consent.created_at;
         let mine = answer(consent);
         let mut refused = refused;
@@ -196,7 +198,8 @@ impl Gateway {
     /// [`FlowError::NotFound`] if the client has no such consent.
     pub async fn consent(&self, client_id: &str, id: ConsentId) -> Result<ConsentRow, FlowError> {
         let consent = self.any_consent(id).await?;
-        if consent.client_id == client_id { Ok(consent) } else { Err(FlowError::NotFound("consent")) }
+        self.may_step_consent(client_id, &consent, Step::See, false)?;
+        Ok(consent)
     }
 
     /// A consent, whoever's it is, as it stands now: one past its end, or that
@@ -472,7 +475,8 @@ impl Gateway {
     /// [`FlowError::NotFound`] if the client has no such consent. A bank that
     /// cannot be told is no error: nothing is read under the consent any more.
     pub async fn revoke_consent(&self, client_id: &str, id: ConsentId) -> Result<(), FlowError> {
-        let consent = self.consent(client_id, id).await?;
+        let consent = self.any_consent(id).await?;
+        self.may_step_consent(client_id, &consent, Step::End, false)?;
         self.withdraw(consent, ConsentStatus::RevokedByClient, Note::by("client")).await
     }
 

@@ -4,8 +4,8 @@
 use connect::PsuPresence;
 use domain::{ConsentKind, MandateStatus, PaymentState, Permission, Region};
 use policy::{
-    ChangePayment, ConfirmFunds, ConsentFacts, Denied, MandateFacts, OrderPayment, PaymentChange,
-    PaymentFacts, Permit, ReadData, Service,
+    Agree, AgreementFacts, ChangePayment, ConfirmFunds, ConsentFacts, Denied, MandateFacts, OrderPayment,
+    PaymentChange, PaymentFacts, Permit, ReadData, Service, Step,
 };
 use store::consents::ConsentRow;
 use store::mandates::MandateRow;
@@ -131,6 +131,53 @@ impl Gateway {
             told(denied, because)
         })
     }
+
+    /// Whether a step may be taken with a consent on behalf of a client.
+    pub(crate) fn may_step_consent(
+        &self,
+        client: &str,
+        consent: &ConsentRow,
+        step: Step,
+        approved: bool,
+    ) -> Result<(), FlowError> {
+        let agreement = AgreementFacts { client: &consent.client_id, region: consent.id.region() };
+        self.may_step(client, agreement, step, approved).map_err(|denied| of_agreement(denied, "consent"))
+    }
+
+    /// The same with a mandate.
+    pub(crate) fn may_step_mandate(
+        &self,
+        client: &str,
+        mandate: &MandateRow,
+        step: Step,
+        approved: bool,
+    ) -> Result<(), FlowError> {
+        let agreement = AgreementFacts { client: &mandate.client_id, region: mandate.id.region() };
+        self.may_step(client, agreement, step, approved).map_err(|denied| of_agreement(denied, "mandate"))
+    }
+
+    fn may_step(
+        &self,
+        client: &str,
+        agreement: AgreementFacts<'_>,
+        step: Step,
+        approved: bool,
+    ) -> Result<(), Denied> {
+        // The store that it lies in, or will.
+        let cell =
+            self.parts.stores.region(agreement.region).map_or(agreement.region, |store| store.region());
+        self.parts.policy.decide(&Agree { client, agreement, step, approved, cell }).map(drop)
+    }
+}
+
+/// What a refused step of a consent or a mandate comes to.
+fn of_agreement(denied: Denied, what: &'static str) -> FlowError {
+    let because = if forbids(&denied, "agreement.of-another-client") {
+        FlowError::NotFound(what)
+    } else {
+        other(&denied)
+    };
+    told(denied, because)
 }
 
 fn of_consent(denied: Denied, consent: &ConsentRow) -> FlowError {

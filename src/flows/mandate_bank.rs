@@ -7,6 +7,7 @@ use connect::{
     BankConsentStatus, BankError, BankErrorKind, Dialect, Operation, Profile, PsuPresence, RecurringPayments,
 };
 use domain::{MandateId, MandateStatus, SessionId};
+use policy::Step;
 use store::mandates::MandateRow;
 
 use crate::accounts::chain;
@@ -154,6 +155,7 @@ impl Gateway {
                 return self.move_mandate(mandate, "gateway", |row| row.next_step_at = Some(next)).await;
             }
             B::Authorised => {
+                self.may_step_mandate(&mandate.client_id, &mandate, Step::Give, true)?;
                 let next = self.next_look(&mandate);
                 let id = mandate.id;
                 tracing::info!(mandate.id = %id, "Mandate {id} is authorized");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use domain::{
     Breach, EventType, Execution, MandateId, Money, Order, PaymentId, PaymentOrder, PaymentRisk,
-    PaymentScheme, PaymentState, RemittanceInformation,
+    PaymentScheme, PaymentState, Pii, RemittanceInformation,
 };
 use store::idempotency::ClaimKey;
 use store::mandates::{Draw, MandateRow};
@@ -29,7 +29,7 @@ pub struct MandatePaymentRequest {
     /// Purpose; the mandate's where it is empty.
     pub remittance: RemittanceInformation,
     /// Identification that travels to the creditor; ours if empty.
-    pub end_to_end_id: String,
+    pub end_to_end_id: Pii<String>,
     /// The TPP's own name for the payment.
     pub client_reference: Option<String>,
 }
@@ -173,7 +173,7 @@ impl Gateway {
         let told = request.remittance;
         let silent = told == RemittanceInformation::default();
         let end_to_end_id =
-            if request.end_to_end_id.is_empty() { plain.clone() } else { request.end_to_end_id };
+            if request.end_to_end_id.is_empty() { plain.clone() } else { request.end_to_end_id.into_inner() };
         PaymentRow {
             id,
             client_id: mandate.client_id.clone(),
@@ -181,7 +181,7 @@ impl Gateway {
             state: PaymentState::Authorized,
             terms: PaymentTerms {
                 order: Order::Transfer(PaymentOrder {
-                    end_to_end_id,
+                    end_to_end_id: end_to_end_id.into(),
                     instruction_id: plain,
                     amount: request.amount,
                     debtor_account: None,

@@ -10,6 +10,7 @@ use domain::{
     Capability, EventType, InstitutionId, MandateId, MandateOrder, MandateStatus, Money, PeriodicLimit,
     Region, SessionId, Timestamp, Window,
 };
+use policy::Step;
 use store::StoreError;
 use store::consents::BankAccess;
 use store::idempotency::ClaimKey;
@@ -107,6 +108,7 @@ impl Gateway {
             next_step_at: Some(end),
             revision: 0,
         };
+        self.may_step_mandate(client_id, &mandate, Step::Lodge, false)?;
         let session = self.approval_session("mandate", client_id, &id.to_string(), end);
         let claim = claim(region);
         let body = answer(&mandate, session.id);
@@ -138,7 +140,8 @@ impl Gateway {
     /// [`FlowError::NotFound`] if the client has no such mandate.
     pub async fn mandate(&self, client_id: &str, id: MandateId) -> Result<MandateRow, FlowError> {
         let mandate = self.any_mandate(id).await?;
-        if mandate.client_id == client_id { Ok(mandate) } else { Err(FlowError::NotFound("mandate")) }
+        self.may_step_mandate(client_id, &mandate, Step::See, false)?;
+        Ok(mandate)
     }
 
     /// A mandate, whoever's it is: for the page that asks the PSU.
@@ -246,7 +249,7 @@ impl Gateway {
     ///
     /// [`FlowError::NotFound`] if the client has no such mandate.
     pub async fn revoke_mandate(self: &Arc<Self>, client_id: &str, id: MandateId) -> Result<(), FlowError> {
-        self.mandate(client_id, id).await?;
+        self.may_step_mandate(client_id, &self.any_mandate(id).await?, Step::End, false)?;
         self.end_mandate(id, MandateStatus::Revoked, "client", "client.revoked").await.map(|_| ())
     }
 

@@ -377,7 +377,7 @@ fn name(order: &mut Order, plain: &str) {
     match order {
         Order::Transfer(order) => {
             if order.end_to_end_id.is_empty() {
-                plain.clone_into(&mut order.end_to_end_id);
+                order.end_to_end_id = plain.into();
             }
             plain.clone_into(&mut order.instruction_id);
         }
@@ -387,7 +387,7 @@ fn name(order: &mut Order, plain: &str) {
             for (number, transfer) in (1_u32..).zip(&mut batch.transfers) {
                 transfer.instruction_id = format!("{stem}{number:03}");
                 if transfer.end_to_end_id.is_empty() {
-                    transfer.end_to_end_id.clone_from(&transfer.instruction_id);
+                    transfer.end_to_end_id = transfer.instruction_id.clone().into();
                 }
             }
         }

@@ -188,7 +188,7 @@ mod tests {
 
     fn order(amount: &str, currency: &str, iban: &str) -> PaymentOrder {
         PaymentOrder {
-            end_to_end_id: String::new(),
+            end_to_end_id: String::new().into(),
             instruction_id: String::new(),
             amount: Money::parse(amount, currency.parse().unwrap()).unwrap(),
             debtor_account: None,

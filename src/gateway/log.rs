@@ -1,8 +1,13 @@
 //! The log of a process: of the fields that code hands over only those are written whose names
 //! are known, so that what a library adds says nothing of a person.
 
-use std::fmt;
+mod files;
 
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use files::Files;
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
@@ -72,10 +77,19 @@ const FIELDS: &[&str] = &[
     "why",
 ];
 
-/// Writes the log to the standard error, at the level of `CONSENTRY_LOG` (`warn` without it).
-pub fn init() {
+/// Writes the log to the standard error, at the level of `CONSENTRY_LOG` (`warn` without it); or to files of
+/// the folder `CONSENTRY_LOG_FOLDER`, one for each region.
+///
+/// # Errors
+///
+/// If the folder cannot be written to.
+pub fn init() -> std::io::Result<()> {
     let filter = EnvFilter::try_from_env("CONSENTRY_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    to(std::io::stderr, filter).init();
+    match std::env::var_os("CONSENTRY_LOG_FOLDER").filter(|folder| !folder.is_empty()) {
+        Some(folder) => to(Arc::new(Files::below(Path::new(&folder))?), filter).init(),
+        None => to(std::io::stderr, filter).init(),
+    }
+    Ok(())
 }
 
 fn to<W>(writer: W, filter: EnvFilter) -> impl SubscriberInitExt
@@ -97,8 +111,7 @@ fn write(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt:
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::Path;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use tracing::Dispatch;
 

@@ -12,7 +12,10 @@ use consentry::cli::{Cli, run};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    consentry::log::init();
+    if let Err(error) = consentry::log::init() {
+        eprintln!("consentry: CONSENTRY_LOG_FOLDER cannot be written to: {error}");
+        return ExitCode::FAILURE;
+    }
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

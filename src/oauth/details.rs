@@ -3,7 +3,7 @@
 //! Each type is a closed struct; its JSON Schema is made of it and published,
 //! so that what is written there is what is taken.
 
-use domain::{AccountIdentification, ConsentId, ConsentKind, Date, Iban, Money, SortCodeAccount};
+use domain::{AccountIdentification, ConsentId, ConsentKind, Date, Iban, Money, Pii, SortCodeAccount};
 use flows::FlowError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -45,13 +45,16 @@ impl Amount {
 pub(crate) struct AccountName {
     /// ISO 13616.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    iban: Option<String>,
+    #[schema(value_type = Option<String>)]
+    iban: Option<Pii<String>>,
     /// Six digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sort_code: Option<String>,
+    #[schema(value_type = Option<String>)]
+    sort_code: Option<Pii<String>>,
     /// Eight digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    account_number: Option<String>,
+    #[schema(value_type = Option<String>)]
+    account_number: Option<Pii<String>>,
 }
 
 impl AccountName {
@@ -89,19 +92,19 @@ pub(crate) struct PaymentInitiation {
     pub(crate) creditor_account: AccountName,
     /// To whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 140)]
-    pub(crate) creditor_name: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 140)]
+    pub(crate) creditor_name: Option<Pii<String>>,
     /// From which account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     debtor_account: Option<AccountName>,
     /// Text for the payee.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 140)]
-    remittance_information_unstructured: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 140)]
+    remittance_information_unstructured: Option<Pii<String>>,
     /// The payer's reference, carried to the payee.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 35)]
-    end_to_end_identification: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 35)]
+    end_to_end_identification: Option<Pii<String>>,
     /// RFC 9396 §2.2: `initiate`, `status`, `cancel`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     actions: Option<Vec<String>>,
@@ -129,8 +132,8 @@ pub(crate) struct Vrp {
     /// To which account.
     creditor_account: AccountName,
     /// To whom.
-    #[schema(max_length = 140)]
-    creditor_name: String,
+    #[schema(value_type = String, max_length = 140)]
+    creditor_name: Pii<String>,
     /// Most in one payment.
     maximum_individual_amount: Amount,
     /// Most per period.
@@ -206,15 +209,15 @@ impl Detail {
             Self::AccountAccess(_) | Self::FundsConfirmation(_) => None,
             Self::PaymentInitiation(payment) => Some(Shown {
                 kind: ShownKind::Payment(payment.instructed_amount.money().ok()?),
-                payee: payment.creditor_name.clone(),
+                payee: payment.creditor_name.clone().map(Pii::into_inner),
                 account: account(&payment.creditor_account),
                 limits: Vec::new(),
-                purpose: payment.remittance_information_unstructured.clone(),
+                purpose: payment.remittance_information_unstructured.clone().map(Pii::into_inner),
                 until: None,
             }),
             Self::Vrp(vrp) => Some(Shown {
                 kind: ShownKind::Recurring(vrp.maximum_individual_amount.money().ok()?),
-                payee: Some(vrp.creditor_name.clone()),
+                payee: Some(vrp.creditor_name.clone().into_inner()),
                 account: account(&vrp.creditor_account),
                 limits: vrp
                     .periodic_limits
@@ -228,11 +231,11 @@ impl Detail {
     }
 
     fn check(&self) -> Result<(), &'static str> {
-        let line = |text: &Option<String>, most: usize| {
-            let fits = |text: &String| {
+        let line = |text: &Option<Pii<String>>, most: usize| {
+            let fits = |text: &str| {
                 (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control)
             };
-            text.as_ref().is_none_or(fits).then_some(()).ok_or("a text is empty, too long or not printable")
+            text.as_deref().is_none_or(fits).then_some(()).ok_or("a text is empty, too long or not printable")
         };
         let day = |text: &Option<String>| {
             let is_day = |text: &String| text.parse::<domain::Date>().is_ok();
@@ -255,7 +258,7 @@ impl Detail {
             }
             Self::Vrp(vrp) => {
                 vrp.creditor_account.identification()?;
-                line(&Some(vrp.creditor_name.clone()), 140)?;
+                line(&Some(vrp.creditor_name.clone().into_inner().into()), 140)?;
                 vrp.maximum_individual_amount.money()?;
                 for limit in &vrp.periodic_limits {
                     limit.amount.money()?;

@@ -3,7 +3,7 @@
 use connect::{ApiBase, CallContext, ConsentOrder, RedirectUris, TransactionQuery, TransactionSelection};
 use domain::{
     Abroad, AccountIdentification, ChargeBearer, Execution, ExecutionRule, PaymentFrequency, PaymentOrder,
-    PaymentScheme, Permission, PostalAddress, Recurrence,
+    PaymentScheme, Permission, Pii, PostalAddress, Recurrence,
 };
 
 use crate::wit;
@@ -98,15 +98,15 @@ pub(crate) fn held(order: &PaymentOrder, lodged: &str, payment: Option<&str>) ->
 
 fn payment_order(order: &PaymentOrder) -> paying::Order {
     paying::Order {
-        end_to_end_id: order.end_to_end_id.clone(),
+        end_to_end_id: order.end_to_end_id.clone().into_inner(),
         instruction_id: order.instruction_id.clone(),
         amount: order.amount.amount_text(),
         currency: order.amount.currency().code().to_owned(),
         debtor_account: order.debtor_account.as_ref().map(account_number),
-        creditor_name: order.creditor_name.clone(),
+        creditor_name: order.creditor_name.clone().into_inner(),
         creditor_account: account_number(&order.creditor_account),
-        remittance: order.remittance.unstructured.clone(),
-        reference: order.remittance.reference.clone(),
+        remittance: order.remittance.unstructured.clone().map(Pii::into_inner),
+        reference: order.remittance.reference.clone().map(Pii::into_inner),
         scheme: match order.scheme {
             PaymentScheme::SepaCreditTransfer => paying::Scheme::SepaCreditTransfer,
             PaymentScheme::SepaInstant => paying::Scheme::SepaInstant,
@@ -147,13 +147,13 @@ fn recurrence(series: &Recurrence) -> paying::Series {
 
 fn abroad(abroad: &Abroad) -> paying::Abroad {
     let address = |address: &PostalAddress| paying::Address {
-        lines: address.lines.clone(),
-        street_name: address.street_name.clone(),
-        building_number: address.building_number.clone(),
-        post_code: address.post_code.clone(),
-        town_name: address.town_name.clone(),
-        country_sub_division: address.country_sub_division.clone(),
-        country: address.country.clone(),
+        lines: address.lines.clone().into_iter().map(Pii::into_inner).collect(),
+        street_name: address.street_name.clone().map(Pii::into_inner),
+        building_number: address.building_number.clone().map(Pii::into_inner),
+        post_code: address.post_code.clone().map(Pii::into_inner),
+        town_name: address.town_name.clone().map(Pii::into_inner),
+        country_sub_division: address.country_sub_division.clone().map(Pii::into_inner),
+        country: address.country.clone().map(Pii::into_inner),
     };
     paying::Abroad {
         creditor_agent: abroad.creditor_agent.clone(),

@@ -4,7 +4,7 @@
 use connect::{ApiBase, BankConsentStatus, BankError, CallContext, LodgedConsent, ScaStart};
 use domain::{
     Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BalanceType, BookingStatus,
-    CreditDebit, Currency, Date, Money, SortCodeAccount, Timestamp, Transaction, plain_decimal,
+    CreditDebit, Currency, Date, Money, Pii, SortCodeAccount, Timestamp, Transaction, plain_decimal,
 };
 use url::Url;
 
@@ -100,9 +100,9 @@ impl<'a> Reading<'a> {
                 .currency
                 .map(|code| self.currency(&code, &format!("{place}.currency")))
                 .transpose()?,
-            display_name: text(given.display_name),
+            display_name: text(given.display_name).map(Pii::from),
             product: text(given.product),
-            holders: texts(given.holders),
+            holders: texts(given.holders).into_iter().map(Pii::from).collect(),
             cash_account_type: text(given.cash_account_type),
             usage: match given.usage {
                 wit::Usage::Personal => AccountUsage::Private,
@@ -150,7 +150,7 @@ impl<'a> Reading<'a> {
         Ok(Transaction {
             bank_transaction_id: text(given.transaction_id),
             entry_reference: text(given.entry_reference),
-            end_to_end_id: text(given.end_to_end_id),
+            end_to_end_id: text(given.end_to_end_id).map(Pii::from),
             mandate_id: text(given.mandate_id),
             status: match given.status {
                 wit::BookingStatus::Booked => BookingStatus::Booked,
@@ -163,12 +163,12 @@ impl<'a> Reading<'a> {
             booking_date: self.day(given.booking_date, &at("booking-date"))?,
             value_date: self.day(given.value_date, &at("value-date"))?,
             booked_at: self.instant(given.booked_at, &at("booked-at"))?,
-            creditor_name: text(given.creditor_name),
+            creditor_name: text(given.creditor_name).map(Pii::from),
             creditor_account: account(given.creditor_account, "creditor-account")?,
-            debtor_name: text(given.debtor_name),
+            debtor_name: text(given.debtor_name).map(Pii::from),
             debtor_account: account(given.debtor_account, "debtor-account")?,
-            remittance: texts(given.remittance),
-            references: texts(given.references),
+            remittance: texts(given.remittance).into_iter().map(Pii::from).collect(),
+            references: texts(given.references).into_iter().map(Pii::from).collect(),
             bank_transaction_code: text(given.bank_transaction_code),
             proprietary_code: text(given.proprietary_code),
             merchant_category_code: text(given.merchant_category_code),

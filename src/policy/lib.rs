@@ -24,8 +24,8 @@ pub use invalid::{Finding, InvalidPolicies};
 pub use prove::{Broken, Half, Held, Mutants, ProveFailed, Proved, Survivor, prove};
 pub use report::{Checked, Explained, InvalidRequest, Tested, check, explain, test};
 pub use requests::{
-    ChangePayment, ConfirmFunds, ConsentFacts, Forward, Keep, Keeping, MandateFacts, OrderPayment,
-    PaymentChange, PaymentFacts, ReadData, Service,
+    Agree, AgreementFacts, ChangePayment, ConfirmFunds, ConsentFacts, Forward, Keep, Keeping, MandateFacts,
+    OrderPayment, PaymentChange, PaymentFacts, ReadData, Service, Step,
 };
 pub use schema::schema;
 pub use trial::{Answer, Outcome, Run};

@@ -35,6 +35,20 @@ choice! {
 }
 
 choice! {
+    /// What is done with a consent or a mandate itself.
+    pub enum Step {
+        /// A client asks for it.
+        Lodge = "lodge",
+        /// A client looks at it.
+        See = "see",
+        /// It comes into force.
+        Give = "give",
+        /// A client ends it.
+        End = "end",
+    }
+}
+
+choice! {
     /// How data is kept.
     pub enum Keeping {
         /// In the store.
@@ -187,6 +201,41 @@ request! {
     }
 }
 
+record! {
+    /// What is known of a consent or a mandate itself.
+    pub struct AgreementFacts('a)[<'a>] {
+        scope {}
+        context {
+            /// The client it is for.
+            client: &'a str as Client,
+            /// Its home.
+            region: Region as Place,
+        }
+    }
+}
+
+request! {
+    /// Something is done with a consent or a mandate itself, on behalf of a client.
+    pub struct Agree('a)[<'a>][<'static>] asks "agree" {
+        scope {
+            /// The client.
+            client: &'a str as Client,
+        }
+        context {
+            /// The consent or the mandate.
+            agreement: AgreementFacts<'a> as Record,
+            /// What is done.
+            step: Step as OneOf,
+            /// Its PSU has been authenticated and has said yes, at the bank or to us.
+            approved: bool as Flag,
+            /// The region of the process that answers.
+            cell: Region as Place,
+        }
+        principal(asked) { Client: asked.client }
+        resource(asked) { Place: asked.agreement.region }
+    }
+}
+
 request! {
     /// We keep data.
     pub struct Keep('a)[][] asks "keep" {
@@ -230,6 +279,7 @@ macro_rules! for_each_request {
             $of!(ConfirmFunds),
             $of!(OrderPayment),
             $of!(ChangePayment),
+            $of!(Agree),
             $of!(Keep),
             $of!(Forward),
         ]
@@ -242,7 +292,7 @@ pub(crate) fn choices() -> Vec<(&'static str, Vec<&'static str>)> {
     fn names<C: crate::ask::Choice>() -> (&'static str, Vec<&'static str>) {
         (C::TYPE, C::ALL.iter().map(|choice| choice.name()).collect())
     }
-    vec![names::<Service>(), names::<PaymentChange>(), names::<Keeping>()]
+    vec![names::<Service>(), names::<PaymentChange>(), names::<Step>(), names::<Keeping>()]
 }
 
 /// Any request, in its readable form.
@@ -252,6 +302,7 @@ pub(crate) enum Request<'v> {
     ConfirmFunds(ConfirmFunds<'v>),
     OrderPayment(OrderPayment<'v>),
     ChangePayment(ChangePayment<'v>),
+    Agree(Agree<'v>),
     Keep(Keep),
     Forward(Forward),
 }
@@ -264,6 +315,7 @@ macro_rules! whatever {
             $crate::requests::Request::ConfirmFunds($asked) => $then,
             $crate::requests::Request::OrderPayment($asked) => $then,
             $crate::requests::Request::ChangePayment($asked) => $then,
+            $crate::requests::Request::Agree($asked) => $then,
             $crate::requests::Request::Keep($asked) => $then,
             $crate::requests::Request::Forward($asked) => $then,
         }

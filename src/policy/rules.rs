@@ -171,7 +171,7 @@ pub(crate) const UNKNOWN_REGION: Own =
 
 /// The names of the actions.
 pub(crate) fn action_names() -> impl Iterator<Item = &'static str> {
-    use requests::{ChangePayment, ConfirmFunds, Forward, Keep, OrderPayment, ReadData};
+    use requests::{Agree, ChangePayment, ConfirmFunds, Forward, Keep, OrderPayment, ReadData};
     macro_rules! action {
         ($type:ident) => {
             $type::ACTION

@@ -3,7 +3,7 @@
 use crate::ask::{Ask, Client, Entity as _, Facts, Place};
 use crate::regions::Described;
 use crate::requests::{
-    ChangePayment, ConfirmFunds, Forward, Keep, OrderPayment, ReadData, choices, for_each_request,
+    Agree, ChangePayment, ConfirmFunds, Forward, Keep, OrderPayment, ReadData, choices, for_each_request,
 };
 
 /// The schema that rules are held against, in Cedar's own form.

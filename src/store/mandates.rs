@@ -2,7 +2,7 @@
 
 use domain::{
     Alignment, InstitutionId, MandateConstraints, MandateId, MandateOrder, MandateScheme, MandateStatus,
-    Money, Period, PeriodicLimit, RemittanceInformation, Timestamp,
+    Money, Period, PeriodicLimit, Pii, RemittanceInformation, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
@@ -405,10 +405,10 @@ impl From<&MandateTerms> for StoredTerms {
             max_count: constraints.max_count,
             valid_from: constraints.valid_from,
             valid_to: constraints.valid_to,
-            creditor_name: order.creditor_name.clone(),
+            creditor_name: order.creditor_name.clone().into_inner(),
             creditor_account: StoredAccount::from(&order.creditor_account),
-            unstructured: order.remittance.unstructured.clone(),
-            reference: order.remittance.reference.clone(),
+            unstructured: order.remittance.unstructured.clone().map(Pii::into_inner),
+            reference: order.remittance.reference.clone().map(Pii::into_inner),
             redirect_uri: terms.redirect_uri.clone(),
             state: terms.state.clone(),
             client_reference: terms.client_reference.clone(),
@@ -435,9 +435,12 @@ impl StoredTerms {
                 periodic_limits: limits.collect::<Option<_>>()?,
                 max_count: self.max_count,
             },
-            creditor_name: self.creditor_name,
+            creditor_name: self.creditor_name.into(),
             creditor_account: self.creditor_account.identification()?,
-            remittance: RemittanceInformation { unstructured: self.unstructured, reference: self.reference },
+            remittance: RemittanceInformation {
+                unstructured: self.unstructured.map(Pii::from),
+                reference: self.reference.map(Pii::from),
+            },
         };
         Some(MandateTerms {
             order,

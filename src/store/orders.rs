@@ -2,7 +2,7 @@
 //! was tampered with does not become an order.
 
 use domain::{
-    Abroad, BatchOrder, Execution, Money, Order, PaymentId, PaymentOrder, PaymentRisk, PaymentScheme,
+    Abroad, BatchOrder, Execution, Money, Order, PaymentId, PaymentOrder, PaymentRisk, PaymentScheme, Pii,
     RemittanceInformation, Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -111,15 +111,15 @@ impl From<&Order> for StoredOrder {
 impl From<&PaymentOrder> for StoredTransfer {
     fn from(order: &PaymentOrder) -> Self {
         Self {
-            end_to_end_id: order.end_to_end_id.clone(),
+            end_to_end_id: order.end_to_end_id.clone().into_inner(),
             instruction_id: order.instruction_id.clone(),
             amount: order.amount.amount_text(),
             currency: order.amount.currency().to_string(),
             debtor_account: order.debtor_account.as_ref().map(StoredAccount::from),
-            creditor_name: order.creditor_name.clone(),
+            creditor_name: order.creditor_name.clone().into_inner(),
             creditor_account: StoredAccount::from(&order.creditor_account),
-            unstructured: order.remittance.unstructured.clone(),
-            reference: order.remittance.reference.clone(),
+            unstructured: order.remittance.unstructured.clone().map(Pii::into_inner),
+            reference: order.remittance.reference.clone().map(Pii::into_inner),
             scheme: order.scheme.as_str().to_owned(),
             execution: order.execution.clone(),
             abroad: order.abroad.clone(),
@@ -170,13 +170,16 @@ impl StoredTransfer {
             None => None,
         };
         Some(PaymentOrder {
-            end_to_end_id: self.end_to_end_id,
+            end_to_end_id: self.end_to_end_id.into(),
             instruction_id: self.instruction_id,
             amount: Money::parse(&self.amount, self.currency.parse().ok()?).ok()?,
             debtor_account,
-            creditor_name: self.creditor_name,
+            creditor_name: self.creditor_name.into(),
             creditor_account: self.creditor_account.identification()?,
-            remittance: RemittanceInformation { unstructured: self.unstructured, reference: self.reference },
+            remittance: RemittanceInformation {
+                unstructured: self.unstructured.map(Pii::from),
+                reference: self.reference.map(Pii::from),
+            },
             scheme: PaymentScheme::from_word(&self.scheme)?,
             execution: self.execution,
             abroad: self.abroad,

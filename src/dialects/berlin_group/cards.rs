@@ -2,7 +2,7 @@
 //! accounts, their entries in words of their own.
 
 use connect::{BankError, MapTarget, NextPage, Profile};
-use domain::{Account, BookingStatus, Transaction};
+use domain::{Account, BookingStatus, Pii, Transaction};
 
 use super::reading::{Debits, details, signed};
 use crate::mapped::{Mapped, Rules, booking_status};
@@ -74,11 +74,15 @@ pub(super) fn transaction(
             told => told,
         },
         booked_at: None,
-        creditor_name: text_of("creditor_name", "creditorName")?,
+        creditor_name: text_of("creditor_name", "creditorName")?.map(Pii::from),
         creditor_account: None,
-        debtor_name: text_of("debtor_name", "debtorName")?,
+        debtor_name: text_of("debtor_name", "debtorName")?.map(Pii::from),
         debtor_account: None,
-        remittance: mapped.read("remittance", text, |node| node.texts("reference"))?,
+        remittance: mapped
+            .read("remittance", text, |node| node.texts("reference"))?
+            .into_iter()
+            .map(Pii::from)
+            .collect(),
         references: Vec::new(),
         bank_transaction_code: text_of("bank_transaction_code", "bankTransactionCode")?,
         proprietary_code: text_of("proprietary_code", "proprietaryBankTransactionCode")?,

@@ -3,7 +3,7 @@
 use connect::{BankError, MapTarget};
 use domain::{
     Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BalanceType, CreditDebit, Decimal,
-    Money,
+    Money, Pii,
 };
 
 use crate::mapped::{Mapped, Rules, direction};
@@ -63,14 +63,13 @@ pub(super) fn details(rules: &Rules<'_>, node: &Node<'_>, debits: Debits) -> Res
         resource_id: mapped.read("resource_id", node.get("resourceId"), |node| node.required_id())?,
         identifications: identifications(node)?,
         currency: mapped.read("currency", node.get("currency"), account_currency)?,
-        display_name: mapped.text("display_name", display)?,
+        display_name: mapped.text("display_name", display)?.map(Pii::from),
         product: mapped.text("product", node.get("product"))?,
-        holders: mapped.read_or(
-            "holders",
-            &node.get("ownerName"),
-            |node| node.texts("name"),
-            || holders(node),
-        )?,
+        holders: mapped
+            .read_or("holders", &node.get("ownerName"), |node| node.texts("name"), || holders(node))?
+            .into_iter()
+            .map(Pii::from)
+            .collect(),
         cash_account_type: mapped.text("cash_account_type", node.get("cashAccountType"))?,
         usage,
         status,

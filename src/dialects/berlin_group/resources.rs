@@ -4,7 +4,7 @@
 
 use connect::{AccountResources, BankError, BankRequest, BankResponse, CallContext, Effect, Page, Profile};
 use domain::{
-    AccountResource, Beneficiary, Frequency, Occurrence, OrderStatus, Party, Payee, ResourceEntry,
+    AccountResource, Beneficiary, Frequency, Occurrence, OrderStatus, Party, Payee, Pii, ResourceEntry,
     StandingOrder,
 };
 use http::Method;
@@ -103,14 +103,14 @@ fn beneficiary(node: &Node<'_>) -> Result<ResourceEntry, BankError> {
     Ok(ResourceEntry::Beneficiary(Beneficiary {
         bank_id: node.get("trustedBeneficiaryId").text()?,
         payee: payee(node)?,
-        reference: node.get("creditorAlias").text()?,
+        reference: node.get("creditorAlias").text()?.map(Pii::from),
         trusted: Some(true),
     }))
 }
 
 fn payee(node: &Node<'_>) -> Result<Payee, BankError> {
     Ok(Payee {
-        name: node.get("creditorName").text()?,
+        name: node.get("creditorName").text()?.map(Pii::from),
         account: identifications(&node.get("creditorAccount"))?.into_iter().next(),
         bic: node.get("creditorAgent").text()?,
     })
@@ -134,7 +134,7 @@ fn standing_order(node: &Node<'_>) -> Result<ResourceEntry, BankError> {
         last: details.get("endDate").date()?.map(on),
         remaining: None,
         payee: payee(node)?,
-        reference: node.get("remittanceInformationUnstructured").text()?,
+        reference: node.get("remittanceInformationUnstructured").text()?.map(Pii::from),
     }))
 }
 

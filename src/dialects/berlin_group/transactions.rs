@@ -2,7 +2,7 @@
 //! camt.05x and MT940.
 
 use connect::{BankError, BankErrorKind, BankResponse, MapTarget, Page, Profile};
-use domain::{BookingStatus, CreditDebit, Transaction};
+use domain::{BookingStatus, CreditDebit, Pii, Transaction};
 
 use super::cards;
 use super::reading::{Debits, counterparty, signed};
@@ -86,7 +86,7 @@ pub(super) fn transaction(
     Ok(Transaction {
         bank_transaction_id: id("bank_transaction_id", "transactionId")?,
         entry_reference: id("entry_reference", "entryReference")?,
-        end_to_end_id: id("end_to_end_id", "endToEndId")?,
+        end_to_end_id: id("end_to_end_id", "endToEndId")?.map(Pii::from),
         mandate_id: id("mandate_id", "mandateId")?,
         status: mapped.ruled("status", &node.get("status"), booking_status)?.unwrap_or(status),
         amount,
@@ -94,22 +94,20 @@ pub(super) fn transaction(
         booking_date: date("booking_date", "bookingDate")?,
         value_date: date("value_date", "valueDate")?,
         booked_at: mapped.read("booked_at", node.get("bookingDateTime"), |node| node.instant())?,
-        creditor_name: text_of("creditor_name", "creditorName")?,
+        creditor_name: text_of("creditor_name", "creditorName")?.map(Pii::from),
         creditor_account: account("creditor_account", "creditorAccount")?,
-        debtor_name: text_of("debtor_name", "debtorName")?,
+        debtor_name: text_of("debtor_name", "debtorName")?.map(Pii::from),
         debtor_account: account("debtor_account", "debtorAccount")?,
-        remittance: mapped.read_or(
-            "remittance",
-            &text,
-            |node| node.texts("reference"),
-            || remittance(node),
-        )?,
-        references: mapped.read_or(
-            "references",
-            &reference,
-            |node| node.texts("reference"),
-            || references(node),
-        )?,
+        remittance: mapped
+            .read_or("remittance", &text, |node| node.texts("reference"), || remittance(node))?
+            .into_iter()
+            .map(Pii::from)
+            .collect(),
+        references: mapped
+            .read_or("references", &reference, |node| node.texts("reference"), || references(node))?
+            .into_iter()
+            .map(Pii::from)
+            .collect(),
         bank_transaction_code: text_of("bank_transaction_code", "bankTransactionCode")?,
         proprietary_code: text_of("proprietary_code", "proprietaryBankTransactionCode")?,
         merchant_category_code: text_of("merchant_category_code", "merchantCategoryCode")?,

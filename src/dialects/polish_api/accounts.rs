@@ -8,7 +8,7 @@ use connect::{
 };
 use domain::{
     Account, AccountIdentification, AccountResource, AccountStatus, AccountUsage, Balance, BalanceType,
-    BookingStatus, CreditDebit, Permission, Transaction,
+    BookingStatus, CreditDebit, Permission, Pii, Transaction,
 };
 use serde_json::{Map, Value, json};
 
@@ -336,9 +336,14 @@ fn account(rules: &Rules<'_>, node: &Node<'_>) -> Result<Account, BankError> {
         identifications: vec![identified(&number)],
         resource_id: named.unwrap_or(number),
         currency: mapped.ruled("currency", &untold, |node| node.currency())?.flatten(),
-        display_name: mapped.text("display_name", node.get("accountTypeName"))?,
+        display_name: mapped.text("display_name", node.get("accountTypeName"))?.map(Pii::from),
         product: mapped.text("product", node.get("accountTypeName"))?,
-        holders: mapped.ruled("holders", &untold, |node| node.texts("name"))?.unwrap_or_default(),
+        holders: mapped
+            .ruled("holders", &untold, |node| node.texts("name"))?
+            .unwrap_or_default()
+            .into_iter()
+            .map(Pii::from)
+            .collect(),
         cash_account_type: mapped.ruled("cash_account_type", &kind, |node| node.text())?.unwrap_or(code),
         usage: AccountUsage::Unknown,
         status: AccountStatus::Unknown,
@@ -392,7 +397,7 @@ fn transaction(rules: &Rules<'_>, node: &Node<'_>, status: BookingStatus) -> Res
     Ok(Transaction {
         bank_transaction_id: mapped.text("bank_transaction_id", node.get("itemId"))?,
         entry_reference: text("entry_reference")?,
-        end_to_end_id: text("end_to_end_id")?,
+        end_to_end_id: text("end_to_end_id")?.map(Pii::from),
         mandate_id: text("mandate_id")?,
         status: mapped.ruled("status", &untold, booking_status)?.unwrap_or(status),
         amount,
@@ -400,12 +405,21 @@ fn transaction(rules: &Rules<'_>, node: &Node<'_>, status: BookingStatus) -> Res
         booking_date: mapped.read("booking_date", booked(), |node| node.date())?,
         value_date: mapped.read("value_date", node.get("tradeDate"), |node| node.date())?,
         booked_at: mapped.read("booked_at", booked(), |node| node.instant())?,
-        creditor_name: name("creditor_name", creditor_name)?,
+        creditor_name: name("creditor_name", creditor_name)?.map(Pii::from),
         creditor_account: number("creditor_account", creditor_account)?,
-        debtor_name: name("debtor_name", debtor_name)?,
+        debtor_name: name("debtor_name", debtor_name)?.map(Pii::from),
         debtor_account: number("debtor_account", debtor_account)?,
-        remittance: mapped.read("remittance", node.get("description"), |node| node.texts("value"))?,
-        references: mapped.ruled("references", &untold, |node| node.texts("value"))?.unwrap_or_default(),
+        remittance: mapped
+            .read("remittance", node.get("description"), |node| node.texts("value"))?
+            .into_iter()
+            .map(Pii::from)
+            .collect(),
+        references: mapped
+            .ruled("references", &untold, |node| node.texts("value"))?
+            .unwrap_or_default()
+            .into_iter()
+            .map(Pii::from)
+            .collect(),
         bank_transaction_code: text("bank_transaction_code")?,
         proprietary_code: mapped.text("proprietary_code", node.get("transactionType"))?,
         merchant_category_code: mapped.text("merchant_category_code", node.get("mcc"))?,

@@ -2,7 +2,7 @@
 //! account), and payments to come.
 
 use connect::{AccountResources, BankError, BankRequest, BankResponse, CallContext, Effect, Page, Profile};
-use domain::{AccountResource, Party, Payee, PostalAddress, ResourceEntry, ScheduledPayment};
+use domain::{AccountResource, Party, Payee, Pii, PostalAddress, ResourceEntry, ScheduledPayment};
 
 use super::accounts::{ask, further, lines, of_account, party};
 use super::{PolishApi, success};
@@ -78,9 +78,12 @@ fn holder(account: &Node<'_>) -> Result<Party, BankError> {
     let mut told = lines(account)?.into_iter();
     let name = told.next();
     let lines: Vec<_> = told.collect();
-    let addresses =
-        if lines.is_empty() { Vec::new() } else { vec![PostalAddress { lines, ..PostalAddress::default() }] };
-    Ok(Party { name, addresses, ..Party::default() })
+    let addresses = if lines.is_empty() {
+        Vec::new()
+    } else {
+        vec![PostalAddress { lines: lines.into_iter().map(Pii::from).collect(), ..PostalAddress::default() }]
+    };
+    Ok(Party { name: name.map(Pii::from), addresses, ..Party::default() })
 }
 
 /// `TransactionScheduledInfo`; its `tradeDate` is the day on which it is made.
@@ -93,7 +96,11 @@ fn scheduled(node: &Node<'_>) -> Result<ScheduledPayment, BankError> {
         date: day.date()?.ok_or_else(|| day.malformed())?,
         arrives: false,
         amount: node.signed_money("amount", "currency")?.0,
-        payee: Payee { name, account, bic: recipient.get("bank").get("bicOrSwift").text()? },
-        reference: node.get("description").text()?,
+        payee: Payee {
+            name: name.map(Pii::from),
+            account,
+            bic: recipient.get("bank").get("bicOrSwift").text()?,
+        },
+        reference: node.get("description").text()?.map(Pii::from),
     })
 }

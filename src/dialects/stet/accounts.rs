@@ -5,7 +5,7 @@ use connect::{
     ConsentByAuthorization, ConsentInquiry, ConsentOrder, ConsentRevocation, Consents, Effect, ExplicitStart,
     LodgedConsent, MapTarget, NextPage, Page, TransactionQuery,
 };
-use domain::{Account, AccountIdentification, AccountStatus, AccountUsage, Balance, Transaction};
+use domain::{Account, AccountIdentification, AccountStatus, AccountUsage, Balance, Pii, Transaction};
 use http::Method;
 use jiff::ToSpan;
 use serde_json::{Value, json};
@@ -177,9 +177,14 @@ fn account(rules: &Rules<'_>, node: &Node<'_>) -> Result<Account, BankError> {
         resource_id: mapped.read("resource_id", node.get("resourceId"), |node| node.required_id())?,
         identifications: identification(&id)?.into_iter().collect(),
         currency: currency.or(id.get("currency").currency()?),
-        display_name: mapped.text("display_name", node.get("name"))?,
+        display_name: mapped.text("display_name", node.get("name"))?.map(Pii::from),
         product: mapped.text("product", node.get("product"))?,
-        holders: mapped.ruled("holders", &node.get(UNTOLD), |node| node.texts("name"))?.unwrap_or_default(),
+        holders: mapped
+            .ruled("holders", &node.get(UNTOLD), |node| node.texts("name"))?
+            .unwrap_or_default()
+            .into_iter()
+            .map(Pii::from)
+            .collect(),
         cash_account_type: mapped.text("cash_account_type", node.get("cashAccountType"))?,
         usage,
         status: AccountStatus::Unknown,
@@ -207,7 +212,7 @@ fn transaction(rules: &Rules<'_>, node: &Node<'_>) -> Result<Transaction, BankEr
     Ok(Transaction {
         bank_transaction_id: id("bank_transaction_id", "resourceId")?,
         entry_reference: id("entry_reference", "entryReference")?,
-        end_to_end_id: id("end_to_end_id", "endToEndId")?,
+        end_to_end_id: id("end_to_end_id", "endToEndId")?.map(Pii::from),
         mandate_id: text("mandate_id")?,
         status: mapped.read("status", node.get("status"), booking_status)?,
         amount,
@@ -215,12 +220,22 @@ fn transaction(rules: &Rules<'_>, node: &Node<'_>) -> Result<Transaction, BankEr
         booking_date: date("booking_date", "bookingDate")?,
         value_date: date("value_date", "valueDate")?,
         booked_at: mapped.ruled("booked_at", &untold, |node| node.instant())?.flatten(),
-        creditor_name: text("creditor_name")?,
+        creditor_name: text("creditor_name")?.map(Pii::from),
         creditor_account: party("creditor_account")?,
-        debtor_name: text("debtor_name")?,
+        debtor_name: text("debtor_name")?.map(Pii::from),
         debtor_account: party("debtor_account")?,
-        remittance: mapped.ruled("remittance", &told, |node| node.texts("reference"))?.unwrap_or(remittance),
-        references: mapped.ruled("references", &told, |node| node.texts("reference"))?.unwrap_or(references),
+        remittance: mapped
+            .ruled("remittance", &told, |node| node.texts("reference"))?
+            .unwrap_or(remittance)
+            .into_iter()
+            .map(Pii::from)
+            .collect(),
+        references: mapped
+            .ruled("references", &told, |node| node.texts("reference"))?
+            .unwrap_or(references)
+            .into_iter()
+            .map(Pii::from)
+            .collect(),
         bank_transaction_code: mapped
             .ruled("bank_transaction_code", &code, |node| node.text())?
             .unwrap_or(iso),

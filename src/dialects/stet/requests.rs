@@ -4,7 +4,7 @@
 use connect::{BankError, CallContext, RedirectUris, ScaFlow};
 use domain::{
     Abroad, AccountIdentification, ChargeBearer, Date, Execution, ExecutionRule, PaymentFrequency,
-    PaymentOrder, PaymentScheme, Recurrence,
+    PaymentOrder, PaymentScheme, Pii, Recurrence,
 };
 use serde_json::{Map, Value, json};
 
@@ -150,11 +150,11 @@ fn add_abroad(beneficiary: &mut Value, abroad: &Abroad) {
     if let (Some(address), Some(creditor)) = (&abroad.creditor_address, creditor) {
         let street = [&address.building_number, &address.street_name];
         let town = [&address.post_code, &address.town_name];
-        let line = |parts: [&Option<String>; 2]| {
-            let parts: Vec<_> = parts.into_iter().flatten().map(String::as_str).collect();
+        let line = |parts: [&Option<Pii<String>>; 2]| {
+            let parts: Vec<_> = parts.into_iter().flatten().map(Pii::as_str).collect();
             parts.join(" ")
         };
-        let lines = address.lines.iter().cloned().chain([line(street), line(town)]);
+        let lines = address.lines.iter().cloned().chain([line(street), line(town)].map(Pii::from));
         let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
         let mut written = json!({ "addressLine": lines });
         if let (Some(country), Some(written)) = (&address.country, written.as_object_mut()) {

@@ -2,7 +2,7 @@
 //! Both belong to the PSU: every account of hers has the same.
 
 use connect::{AccountResources, BankError, BankRequest, BankResponse, CallContext, Effect, Page, Profile};
-use domain::{AccountResource, Beneficiary, Party, Payee, ResourceEntry};
+use domain::{AccountResource, Beneficiary, Party, Payee, Pii, ResourceEntry};
 use http::Method;
 
 use super::accounts::{identification, page};
@@ -51,7 +51,7 @@ impl AccountResources for Stet {
                 let told = success(cx, response, Effect::Read)?;
                 let name = told.map(|body| Node::root(&cx.profile.id, &body).get("connectedPsu").text());
                 let party = |name| ResourceEntry::Party(Party { name: Some(name), ..Party::default() });
-                let items = name.transpose()?.flatten().map(party).into_iter().collect();
+                let items = name.transpose()?.flatten().map(Pii::from).map(party).into_iter().collect();
                 Ok(Page { items, next: None })
             }
             AccountResource::Beneficiaries => page(cx, response, "beneficiaries", beneficiary),
@@ -68,7 +68,7 @@ fn beneficiary(node: &Node<'_>) -> Result<ResourceEntry, BankError> {
     Ok(ResourceEntry::Beneficiary(Beneficiary {
         bank_id: node.get("id").text()?,
         payee: Payee {
-            name: node.get("creditor").get("name").text()?,
+            name: node.get("creditor").get("name").text()?.map(Pii::from),
             account: identification(&node.get("creditorAccount"))?,
             bic: node.get("creditorAgent").get("bicFi").text()?,
         },

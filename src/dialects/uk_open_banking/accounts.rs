@@ -7,7 +7,7 @@ use connect::{
 };
 use domain::{
     Account, AccountIdentification, AccountStatus, AccountUsage, Balance, BalanceType, Currency, Money,
-    Permission, Transaction,
+    Permission, Pii, Transaction,
 };
 use http::Method;
 use jiff::ToSpan;
@@ -304,9 +304,14 @@ fn account(rules: &Rules<'_>, node: &Node<'_>) -> Result<Account, BankError> {
         resource_id: mapped.read("resource_id", node.get("AccountId"), |node| node.required_id())?,
         identifications,
         currency: mapped.read("currency", node.get("Currency"), |node| node.currency())?,
-        display_name: mapped.text("display_name", display)?,
+        display_name: mapped.text("display_name", display)?.map(Pii::from),
         product: mapped.text("product", node.get("Description"))?,
-        holders: mapped.ruled("holders", &node.get("Account"), |node| node.texts("Name"))?.unwrap_or(holders),
+        holders: mapped
+            .ruled("holders", &node.get("Account"), |node| node.texts("Name"))?
+            .unwrap_or(holders)
+            .into_iter()
+            .map(Pii::from)
+            .collect(),
         cash_account_type: mapped
             .ruled("cash_account_type", &node.get("AccountTypeCode"), |node| node.text())?
             .unwrap_or_else(|| code.or_else(|| subtype.map(str::to_owned))),
@@ -396,7 +401,7 @@ fn transaction(rules: &Rules<'_>, node: &Node<'_>) -> Result<Transaction, BankEr
     Ok(Transaction {
         bank_transaction_id: id("bank_transaction_id", "TransactionId")?,
         entry_reference: id("entry_reference", "TransactionReference")?,
-        end_to_end_id: mapped.ruled("end_to_end_id", &absent(), |node| node.text())?.flatten(),
+        end_to_end_id: mapped.ruled("end_to_end_id", &absent(), |node| node.text())?.flatten().map(Pii::from),
         mandate_id: mapped.ruled("mandate_id", &absent(), |node| node.text())?.flatten(),
         status: mapped.read("status", node.get("Status"), booking_status)?,
         amount: mapped_amount(&mapped, &node.get("Amount"))?,
@@ -412,13 +417,21 @@ fn transaction(rules: &Rules<'_>, node: &Node<'_>) -> Result<Transaction, BankEr
             "BookingDateTime",
             mapped.read("booked_at", booked(), |node| node.instant()),
         )?,
-        creditor_name: mapped.text("creditor_name", payee)?,
+        creditor_name: mapped.text("creditor_name", payee)?.map(Pii::from),
         creditor_account: mapped.read("creditor_account", creditor, counterparty)?,
-        debtor_name: mapped.text("debtor_name", debtor.get("Name"))?,
+        debtor_name: mapped.text("debtor_name", debtor.get("Name"))?.map(Pii::from),
         debtor_account: mapped.read("debtor_account", debtor, counterparty)?,
         remittance: mapped
-            .read("remittance", node.get("TransactionInformation"), |node| node.texts("Name"))?,
-        references: mapped.ruled("references", &absent(), |node| node.texts("Name"))?.unwrap_or_default(),
+            .read("remittance", node.get("TransactionInformation"), |node| node.texts("Name"))?
+            .into_iter()
+            .map(Pii::from)
+            .collect(),
+        references: mapped
+            .ruled("references", &absent(), |node| node.texts("Name"))?
+            .unwrap_or_default()
+            .into_iter()
+            .map(Pii::from)
+            .collect(),
         bank_transaction_code: mapped
             .ruled("bank_transaction_code", &code, |node| node.text())?
             .unwrap_or(bank_transaction_code),

@@ -272,8 +272,8 @@ fn risk_of(cx: &CallContext<'_>, step: &str, known: &PaymentRisk) -> Value {
     };
     let mut risk = risk(cx, step, context);
     let words = [
-        ("MerchantCategoryCode", &known.merchant_category),
-        ("MerchantCustomerIdentification", &known.merchant_customer),
+        ("MerchantCategoryCode", known.merchant_category.as_deref()),
+        ("MerchantCustomerIdentification", known.merchant_customer.as_deref()),
     ];
     for (name, word) in words {
         if let Some(word) = word {

@@ -3,7 +3,7 @@
 
 use connect::{AccountResources, BankError, BankRequest, BankResponse, CallContext, Effect, Page, Profile};
 use domain::{
-    AccountResource, Beneficiary, Date, DirectDebit, Frequency, Occurrence, OrderStatus, Party, Payee,
+    AccountResource, Beneficiary, Date, DirectDebit, Frequency, Occurrence, OrderStatus, Party, Payee, Pii,
     PostalAddress, ResourceEntry, ScheduledPayment, StandingOrder, Statement,
 };
 use http::Method;
@@ -73,7 +73,7 @@ fn entry(profile: &Profile, node: &Node<'_>, resource: AccountResource) -> Resul
         AccountResource::Beneficiaries => ResourceEntry::Beneficiary(Beneficiary {
             bank_id: node.get("BeneficiaryId").text()?,
             payee: payee(node)?,
-            reference: node.get("Reference").text()?,
+            reference: node.get("Reference").text()?.map(Pii::from),
             trusted: node.get("BeneficiaryType").text()?.map(|kind| kind == "Trusted"),
         }),
         AccountResource::StandingOrders => ResourceEntry::StandingOrder(standing_order(node)?),
@@ -86,7 +86,7 @@ fn entry(profile: &Profile, node: &Node<'_>, resource: AccountResource) -> Resul
                 arrives: node.get("ScheduledType").text()?.as_deref() == Some("Arrival"),
                 amount: amount(&node.get("InstructedAmount"))?,
                 payee: payee(node)?,
-                reference: node.get("Reference").text()?,
+                reference: node.get("Reference").text()?.map(Pii::from),
             })
         }
         AccountResource::Statements => ResourceEntry::Statement(Statement {
@@ -110,11 +110,11 @@ fn party(node: &Node<'_>) -> Result<Party, BankError> {
     let role = node.get("PartyType").text()?;
     Ok(Party {
         bank_id: node.get("PartyId").text()?,
-        name: node.get("Name").text()?,
-        legal_name: node.get("FullLegalName").text()?,
+        name: node.get("Name").text()?.map(Pii::from),
+        legal_name: node.get("FullLegalName").text()?.map(Pii::from),
         role: if role.is_some() { role } else { node.get("AccountRole").text()? },
-        emails: node.get("EmailAddress").text()?.into_iter().collect(),
-        phones,
+        emails: node.get("EmailAddress").text()?.into_iter().map(Pii::from).collect(),
+        phones: phones.into_iter().map(Pii::from).collect(),
         addresses,
     })
 }
@@ -125,13 +125,13 @@ fn address(node: &Node<'_>) -> Result<PostalAddress, BankError> {
         lines.extend(line.text()?);
     }
     Ok(PostalAddress {
-        lines,
-        street_name: node.get("StreetName").text()?,
-        building_number: node.get("BuildingNumber").text()?,
-        post_code: node.get("PostCode").text()?,
-        town_name: node.get("TownName").text()?,
-        country_sub_division: node.get("CountrySubDivision").text()?,
-        country: node.get("Country").text()?,
+        lines: lines.into_iter().map(Pii::from).collect(),
+        street_name: node.get("StreetName").text()?.map(Pii::from),
+        building_number: node.get("BuildingNumber").text()?.map(Pii::from),
+        post_code: node.get("PostCode").text()?.map(Pii::from),
+        town_name: node.get("TownName").text()?.map(Pii::from),
+        country_sub_division: node.get("CountrySubDivision").text()?.map(Pii::from),
+        country: node.get("Country").text()?.map(Pii::from),
     })
 }
 
@@ -146,7 +146,7 @@ fn payee(node: &Node<'_>) -> Result<Payee, BankError> {
     };
     let name = account.get("Name").text()?;
     Ok(Payee {
-        name: if name.is_some() { name } else { agent.get("Name").text()? },
+        name: if name.is_some() { name.map(Pii::from) } else { agent.get("Name").text()?.map(Pii::from) },
         account: identification(&account)?,
         bic,
     })
@@ -191,7 +191,7 @@ fn standing_order(node: &Node<'_>) -> Result<StandingOrder, BankError> {
         last: occurrence(moved("FinalPaymentDateTime")?, &node.get("FinalPaymentAmount"))?,
         remaining: remaining.and_then(|number| number.parse().ok()),
         payee: payee(node)?,
-        reference: if reference.is_some() { reference } else { first_line },
+        reference: if reference.is_some() { reference.map(Pii::from) } else { first_line.map(Pii::from) },
     })
 }
 
@@ -203,7 +203,7 @@ fn direct_debit(profile: &Profile, node: &Node<'_>) -> Result<DirectDebit, BankE
         bank_id: node.get("DirectDebitId").text()?,
         mandate_id: if moved.is_some() { moved } else { node.get("MandateIdentification").text()? },
         status: status(&node.get("DirectDebitStatusCode"))?,
-        creditor_name: node.get("Name").text()?,
+        creditor_name: node.get("Name").text()?.map(Pii::from),
         frequency: frequency(node, &mandate)?.0,
         previous: occurrence(
             date_or_none(profile, "aisp.direct_debits", PREVIOUS, node.get(PREVIOUS).date())?,

@@ -290,7 +290,7 @@ fn accounts_balances_and_transactions_are_read_in_both_versions() {
         let account = &page.items[0];
         assert_eq!(
             (account.resource_id.as_str(), account.holders.as_slice()),
-            ("22289", &["Mr K".to_owned()][..])
+            ("22289", &["Mr K".into()][..])
         );
         assert_eq!(account.cash_account_type.as_deref(), Some("CACC"));
         assert_eq!(account.identifications.len(), 1, "a card number in clear is not kept");

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use domain::{BookingStatus, Region, Transaction, TransactionId};
+use domain::{BookingStatus, Pii, Region, Transaction, TransactionId};
 use uuid::Uuid;
 
 use crate::ids::{IdKey, content};
@@ -66,7 +66,7 @@ impl Mark {
             let digest = key.digest(&["mark", what, text]);
             digest.first_chunk().copied().unwrap_or(NOTHING)
         };
-        let name = |name: &Option<String>| name.as_deref().unwrap_or_default().to_lowercase();
+        let name = |name: &Option<Pii<String>>| name.as_deref().unwrap_or_default().to_lowercase();
         let party = format!("{}{}", name(&entry.creditor_name), name(&entry.debtor_name));
         let reference = entry.end_to_end_id.as_deref().or(entry.entry_reference.as_deref());
         let day = entry.booking_date.or(entry.value_date);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use cells::{Arrivals, CellFile, Forwarder, Neighbour, Routes};
+use cells::{Arrivals, CellFile, Forwarder, Neighbour, NotPassed, Routes};
 use crypto::pki::Issued;
 use crypto::{Certificate, SigningKey};
 use domain::{Clock, Region};
@@ -85,12 +85,19 @@ impl Cell {
             let known = known.iter().map(|certificate| certificate.thumbprint).collect();
             (cell.clone(), Forwarder::to(cell.address.clone(), Arc::clone(&self.client), known))
         });
-        let of = Arc::clone(gateway);
+        let (of, keeper) = (Arc::clone(gateway), Arc::clone(gateway));
         let routes = Routes {
             name: self.file.name.clone(),
             here: self.file.regions.clone(),
             through: self.file.places(),
             policy: gateway.policy(),
+            note: Arc::new(move |not_passed| {
+                let keeper = Arc::clone(&keeper);
+                Box::pin(async move {
+                    let NotPassed { of, rules, request, certificate } = not_passed;
+                    keeper.not_passed(of, &rules, request, certificate).await;
+                })
+            }),
             neighbours: neighbours.collect(),
             institution: Arc::new(move |id| Some(of.registry().profile(&id.parse().ok()?)?.region)),
             key: Arc::clone(&self.key),

@@ -34,7 +34,7 @@ pub(crate) fn title(frame: &Frame, payment: &PaymentRow) -> String {
     match &payment.terms.order {
         Order::Transfer(order) => {
             let amount = frame.t.format.amount(&order.amount);
-            t.cancel_title.fill(&[("amount", &amount), ("payee", &order.creditor_name)])
+            t.cancel_title.fill(&[("amount", &amount), ("payee", &order.creditor_name.as_str())])
         }
         Order::Batch(batch) => {
             let count = batch.transfers.len();

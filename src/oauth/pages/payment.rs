@@ -193,11 +193,11 @@ fn when(t: &Texts, execution: &Execution) -> Option<String> {
 /// nothing, where it is the account's holder, or nobody asked.
 fn payee_warning(t: &Texts, payment: &PaymentRow) -> Option<String> {
     let Some(PayeeCheck::Done { result, .. }) = &payment.terms.payee else { return None };
-    let payee = &payment.terms.order.transfer()?.creditor_name;
+    let payee = payment.terms.order.transfer()?.creditor_name.as_str();
     match result {
         PayeeMatch::Match => None,
         PayeeMatch::CloseMatch { name } => {
-            Some(t.payment.payee_close.fill(&[("name", name), ("payee", payee)]))
+            Some(t.payment.payee_close.fill(&[("name", name), ("payee", &payee)]))
         }
         PayeeMatch::NoMatch => Some(t.payment.payee_other.with("payee", payee)),
         PayeeMatch::NotPossible { .. } => Some(t.payment.payee_unverified.with("payee", payee)),
@@ -341,7 +341,7 @@ pub(crate) fn title(frame: &Frame, payment: &PaymentRow) -> String {
     match &payment.terms.order {
         Order::Transfer(order) => {
             let amount = frame.t.format.amount(&order.amount);
-            t.title.fill(&[("amount", &amount), ("payee", &order.creditor_name)])
+            t.title.fill(&[("amount", &amount), ("payee", &order.creditor_name.as_str())])
         }
         Order::Batch(batch) => {
             let count = batch.transfers.len();

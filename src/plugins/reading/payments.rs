@@ -74,10 +74,10 @@ impl Reading<'_> {
         let at = format!("{place}.debtor-account");
         self.account_echo(echo.debtor_account, order.debtor_account.as_ref(), &at)?;
         for (found, ordered, field) in [
-            (echo.end_to_end_id, &order.end_to_end_id, "end-to-end-id"),
-            (echo.instruction_id, &order.instruction_id, "instruction-id"),
+            (echo.end_to_end_id, order.end_to_end_id.as_str(), "end-to-end-id"),
+            (echo.instruction_id, order.instruction_id.as_str(), "instruction-id"),
         ] {
-            if found.is_some_and(|found| found != *ordered) {
+            if found.is_some_and(|found| found != ordered) {
                 return Err(self.mismatch(&format!("{place}.{field}")));
             }
         }

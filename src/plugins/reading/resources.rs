@@ -1,7 +1,7 @@
 //! What a plugin says of an account beside balances and transactions.
 
 use domain::{
-    AccountResource, Beneficiary, DirectDebit, Frequency, Occurrence, OrderStatus, Party, Payee,
+    AccountResource, Beneficiary, DirectDebit, Frequency, Occurrence, OrderStatus, Party, Payee, Pii,
     PostalAddress, ResourceEntry, ScheduledPayment, StandingOrder, Statement,
 };
 
@@ -67,7 +67,7 @@ impl Reading<'_> {
         Ok(Beneficiary {
             bank_id: text(given.bank_id),
             payee: self.payee(given.payee, place)?,
-            reference: text(given.reference),
+            reference: text(given.reference).map(Pii::from),
             trusted: given.trusted,
         })
     }
@@ -89,7 +89,7 @@ impl Reading<'_> {
             last: part(given.last, "last")?,
             remaining: given.remaining,
             payee: self.payee(given.payee, place)?,
-            reference: text(given.reference),
+            reference: text(given.reference).map(Pii::from),
         })
     }
 
@@ -98,7 +98,7 @@ impl Reading<'_> {
             bank_id: text(given.bank_id),
             mandate_id: text(given.mandate_id),
             status: order_status(given.status),
-            creditor_name: text(given.creditor_name),
+            creditor_name: text(given.creditor_name).map(Pii::from),
             frequency: frequency(given.frequency),
             previous: self.occurrence(given.previous, &format!("{place}.previous"))?,
         })
@@ -112,7 +112,7 @@ impl Reading<'_> {
             arrives: given.arrives,
             amount: self.money(&given.amount, &format!("{place}.amount"))?,
             payee: self.payee(given.payee, place)?,
-            reference: text(given.reference),
+            reference: text(given.reference).map(Pii::from),
         })
     }
 
@@ -130,7 +130,7 @@ impl Reading<'_> {
     fn payee(&self, given: told::Payee, place: &str) -> Read<Payee> {
         let account = |number| self.number(number, &format!("{place}.payee.account"));
         Ok(Payee {
-            name: text(given.name),
+            name: text(given.name).map(Pii::from),
             account: given.account.map(account).transpose()?,
             bic: text(given.bic),
         })
@@ -154,24 +154,24 @@ impl Reading<'_> {
 fn party(given: told::Party) -> Party {
     Party {
         bank_id: text(given.bank_id),
-        name: text(given.name),
-        legal_name: text(given.legal_name),
+        name: text(given.name).map(Pii::from),
+        legal_name: text(given.legal_name).map(Pii::from),
         role: text(given.role),
-        emails: texts(given.emails),
-        phones: texts(given.phones),
+        emails: texts(given.emails).into_iter().map(Pii::from).collect(),
+        phones: texts(given.phones).into_iter().map(Pii::from).collect(),
         addresses: given.addresses.into_iter().map(address).collect(),
     }
 }
 
 fn address(given: told::Address) -> PostalAddress {
     PostalAddress {
-        lines: texts(given.lines),
-        street_name: text(given.street_name),
-        building_number: text(given.building_number),
-        post_code: text(given.post_code),
-        town_name: text(given.town_name),
-        country_sub_division: text(given.country_sub_division),
-        country: text(given.country),
+        lines: texts(given.lines).into_iter().map(Pii::from).collect(),
+        street_name: text(given.street_name).map(Pii::from),
+        building_number: text(given.building_number).map(Pii::from),
+        post_code: text(given.post_code).map(Pii::from),
+        town_name: text(given.town_name).map(Pii::from),
+        country_sub_division: text(given.country_sub_division).map(Pii::from),
+        country: text(given.country).map(Pii::from),
     }
 }
 

@@ -70,7 +70,7 @@ fn an_entry_is_read_into_what_we_know() {
     let entry = transactions(entry()).unwrap();
     assert_eq!((entry.amount.amount_text().as_str(), entry.direction), ("12.30", CreditDebit::Debit));
     assert_eq!(entry.bank_transaction_id.as_deref(), Some("t-1"));
-    assert_eq!((entry.end_to_end_id, entry.remittance), (None, vec!["Rent".to_owned()]));
+    assert_eq!((entry.end_to_end_id, entry.remittance), (None, vec!["Rent".into()]));
     assert_eq!(entry.booked_at.unwrap().to_string(), "2026-01-02T02:04:05Z");
     let (after, direction) = entry.balance_after.unwrap();
     assert_eq!((after.amount_text().as_str(), direction), ("0.01", CreditDebit::Debit));

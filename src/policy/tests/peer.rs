@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use domain::Region;
 use policy::{
-    ChangePayment, ConfirmFunds, ConsentFacts, Decision, Engine, Forward, Keep, Keeping, MandateFacts,
-    OrderPayment, PaymentChange, PaymentFacts, ReadData, Service,
+    Agree, AgreementFacts, ChangePayment, ConfirmFunds, ConsentFacts, Decision, Engine, Forward, Keep,
+    Keeping, MandateFacts, OrderPayment, PaymentChange, PaymentFacts, ReadData, Service, Step,
 };
 
 const CLIENTS: [&str; 2] = ["tpp-1", "tpp-2"];
@@ -15,6 +15,7 @@ const BOTH: [bool; 2] = [false, true];
 const SERVICES: [Service; 2] = [Service::Accounts, Service::Funds];
 const CHANGES: [PaymentChange; 4] =
     [PaymentChange::Read, PaymentChange::Submit, PaymentChange::Cancel, PaymentChange::Refund];
+const STEPS: [Step; 4] = [Step::Lodge, Step::See, Step::Give, Step::End];
 const KEEPINGS: [Keeping; 5] =
     [Keeping::Store, Keeping::Log, Keeping::Replicate, Keeping::Cache, Keeping::BackUp];
 
@@ -136,6 +137,25 @@ fn every_change_of_a_payment_is_decided_as_it_is_here() {
                     (change == PaymentChange::Submit && !authorised, "payment.not-authorised"),
                 ];
                 compare(&engine, &asked, "payment.change", &reasons);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_step_of_an_agreement_is_decided_as_it_is_here() {
+    let engine = Engine::open(None).unwrap();
+    for (step, approved) in STEPS.into_iter().flat_map(|step| BOTH.map(|by| (step, by))) {
+        for client in CLIENTS {
+            for (region, cell) in regions().into_iter().flat_map(|one| regions().map(|other| (one, other))) {
+                let agreement = AgreementFacts { client: "tpp-1", region };
+                let asked = Agree { client, agreement, step, approved, cell };
+                let reasons = [
+                    (client != "tpp-1", "agreement.of-another-client"),
+                    (step == Step::Give && !approved, "agreement.not-approved"),
+                    (region != cell, "agreement.elsewhere"),
+                ];
+                compare(&engine, &asked, "agreement.step", &reasons);
             }
         }
     }

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use cedar_policy::ffi::{FormattingAnswer, FormattingCall, format};
 use policy::{
-    ChangePayment, ConfirmFunds, ConsentFacts, Decision, Engine, Forward, Keep, Keeping, MandateFacts,
-    OrderPayment, PaymentChange, PaymentFacts, ReadData, Service, check, explain, test,
+    Agree, AgreementFacts, ChangePayment, ConfirmFunds, ConsentFacts, Decision, Engine, Forward, Keep,
+    Keeping, MandateFacts, OrderPayment, PaymentChange, PaymentFacts, ReadData, Service, Step, check,
+    explain, test,
 };
 use serde_json::json;
 
@@ -82,6 +83,9 @@ fn every_kind_of_request_is_permitted_if_it_is_proper() {
     let submit = PaymentChange::Submit;
     let change = ChangePayment { client: "tpp-1", payment, change: submit, authorised: true, cell };
     assert_eq!(permits(&engine, &change), ["payment.change"]);
+    let agreement = AgreementFacts { client: "tpp-1", region: cell };
+    let give = Agree { client: "tpp-1", agreement, step: Step::Give, approved: true, cell };
+    assert_eq!(permits(&engine, &give), ["agreement.step"]);
     let keep = Keep { kind: Keeping::Store, of: cell, at: cell, personal: true };
     assert_eq!(permits(&engine, &keep), ["residency.keep"]);
     let forward = Forward { of: cell, through: region("eu") };
@@ -167,7 +171,7 @@ fn a_request_is_explained_in_the_form_that_tests_have() {
     );
     assert_eq!(
         wrong("ask", json!("open")),
-        "this is no request: ask: is one of read, funds, order, change, keep, forward"
+        "this is no request: ask: is one of read, funds, order, change, agree, keep, forward"
     );
     assert_eq!(wrong("colour", json!("red")), "this is no request: it has no field colour");
     assert_eq!(wrong("personal", json!("yes")), "this is no request: personal: is true or false");

@@ -42,11 +42,14 @@ async fn recorded(world: &World) -> MandateRow {
                         PeriodicLimit::new(Period::HalfYear, Alignment::Calendar, gbp("80.00")).unwrap(),
                     ],
                 },
-                creditor_name: "Merchant".to_owned(),
+                creditor_name: "Merchant".to_owned().into(),
                 creditor_account: AccountIdentification::SortCode(
                     SortCodeAccount::new("990011", "20000018").unwrap(),
                 ),
-                remittance: RemittanceInformation { unstructured: None, reference: Some("R7".to_owned()) },
+                remittance: RemittanceInformation {
+                    unstructured: None,
+                    reference: Some("R7".to_owned().into()),
+                },
             },
             redirect_uri: "https://tpp.example/back".to_owned(),
             state: None,

@@ -55,7 +55,7 @@ impl Site {
 /// A running cell, with model banks of its own.
 pub struct Cell {
     pub site: Site,
-    child: Child,
+    pub child: Child,
     banks: Option<BanksApart>,
 }
 
@@ -67,6 +67,8 @@ pub struct Starter {
     pub global: Option<String>,
     /// The rules of access.
     pub policies: PathBuf,
+    /// What is logged.
+    pub log: &'static str,
 }
 
 impl Starter {
@@ -86,7 +88,7 @@ impl Starter {
             .arg("--policies")
             .arg(&self.policies)
             .current_dir(&site.folder)
-            .env("CONSENTRY_LOG", "trace,h2=info,hyper=info,rustls=info,mio=info,tower=info")
+            .env("CONSENTRY_LOG", self.log)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -162,6 +164,71 @@ impl Cell {
     }
 }
 
+/// Starts a cell at each of these sites, which know each other: with the rules of three regions, and a
+/// global database that all have (where that is not on PostgreSQL, in a file of `run`).
+pub async fn start_all(
+    run: &Path,
+    sites: &[Site],
+    mut starter: Starter,
+    recorded: bool,
+) -> anyhow::Result<(Vec<Cell>, Starter)> {
+    introduce(sites, recorded).await?;
+    let first = sites.first().context("no cell")?;
+    starter.issuer = format!("https://localhost:{}", first.base);
+    starter.policies = rules_of_three(run)?;
+    let global = run.join("global");
+    std::fs::create_dir_all(&global)?;
+    let mut cells = Vec::new();
+    for site in sites {
+        std::fs::create_dir_all(site.data())?;
+        if let Some(Cell { site: one, .. }) = cells.first() {
+            share(&one.data(), &site.data())?;
+            if site.database.is_none() {
+                std::os::unix::fs::symlink(global.join("global.sqlite"), site.data().join("global.sqlite"))?;
+            }
+        } else {
+            first_start(&starter, site, &global).await?;
+        }
+        cells.push(starter.start(site, true).await?);
+    }
+    Ok((cells, starter))
+}
+
+/// The first cell makes keys and certificates, and then its global database goes where all have it.
+async fn first_start(starter: &Starter, site: &Site, global: &Path) -> anyhow::Result<()> {
+    std::fs::remove_dir(site.data())?;
+    let mut once = starter.start(site, false).await?;
+    once.kill().await;
+    if site.database.is_none() {
+        for suffix in ["", "-wal", "-shm"] {
+            let from = site.data().join(format!("global.sqlite{suffix}"));
+            if from.exists() {
+                std::fs::rename(&from, global.join(format!("global.sqlite{suffix}")))?;
+            }
+        }
+        std::os::unix::fs::symlink(global.join("global.sqlite"), site.data().join("global.sqlite"))?;
+    }
+    Ok(())
+}
+
+/// The rules of the binary, in a folder of `run`, for the region that they do not know, too.
+fn rules_of_three(run: &Path) -> anyhow::Result<PathBuf> {
+    let (from, folder) =
+        (Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/access"), run.join("policies"));
+    std::fs::create_dir_all(&folder)?;
+    for file in std::fs::read_dir(&from).with_context(|| format!("{} is missing", from.display()))? {
+        let file = file?;
+        std::fs::copy(file.path(), folder.join(file.file_name()))?;
+    }
+    let regions = folder.join("regions.toml");
+    let text = std::fs::read_to_string(&regions)?;
+    let text = text.replace("streams = [\"eu\"]", "streams = [\"eu\", \"pl\"]");
+    let text = text.replace("streams = [\"uk\"]", "streams = [\"uk\", \"pl\"]");
+    let third = "[pl]\njurisdiction = \"Poland\"\nbasis = \"For the proof.\"\ncopies = []\nstreams = [\"uk\", \"eu\"]\n";
+    std::fs::write(&regions, format!("{text}\n{third}"))?;
+    std::path::absolute(folder).map_err(Into::into)
+}
+
 async fn wait(child: &mut Child, done: impl Fn() -> bool) -> anyhow::Result<()> {
     let mut beat = tokio::time::interval(Duration::from_millis(20));
     let look = async {
@@ -176,8 +243,9 @@ async fn wait(child: &mut Child, done: impl Fn() -> bool) -> anyhow::Result<()> 
     tokio::time::timeout(READY, look).await.context("a cell does not start")?
 }
 
-/// Writes the file of each cell; each reaches the others through a recorder of its own.
-pub async fn introduce(sites: &[Site]) -> anyhow::Result<()> {
+/// Writes the file of each cell; each reaches the others through a recorder of its own, where what goes
+/// over their sockets is to be `recorded`.
+async fn introduce(sites: &[Site], recorded: bool) -> anyhow::Result<()> {
     let ca = Authority::new("cells", domain::Clock::now(&SystemClock))?;
     let shown: Vec<Issued> = sites.iter().map(|_| ca.issue_peer(&["localhost"])).collect::<Result<_, _>>()?;
     for (site, own) in sites.iter().zip(&shown) {
@@ -194,7 +262,11 @@ pub async fn introduce(sites: &[Site]) -> anyhow::Result<()> {
         for (other, theirs) in sites.iter().zip(&shown).filter(|(other, _)| other.region != site.region) {
             put(&format!("{}.pem", other.region), &theirs.certificate_pem)?;
             let file = site.folder.join(format!("socket-to-{}", other.region));
-            let way = record(format!("127.0.0.1:{}", other.inner), file).await?;
+            let way = if recorded {
+                record(format!("127.0.0.1:{}", other.inner), file).await?
+            } else {
+                other.inner
+            };
             text.push_str(&format!(
                 "[[neighbour]]\nname = \"cell-{region}\"\nregions = [\"{region}\"]\n\
                  address = \"https://localhost:{way}\"\ncertificates = [\"{region}.pem\"]\n\
@@ -210,7 +282,7 @@ pub async fn introduce(sites: &[Site]) -> anyhow::Result<()> {
 }
 
 /// Gives other cells the keys and certificates that all have.
-pub fn share(from: &Path, to: &Path) -> anyhow::Result<()> {
+fn share(from: &Path, to: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;

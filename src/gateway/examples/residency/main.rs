@@ -22,7 +22,7 @@ use domain::SystemClock;
 use serde_json::json;
 use tokio::process::Command;
 
-use cell::{Cell, Site, Starter, introduce, record, share};
+use cell::{Cell, Site, Starter, record, start_all};
 use traffic::{BANKS, Fintech};
 
 /// How it is run.
@@ -50,24 +50,6 @@ fn named<'a>(list: &'a [String], name: &str) -> Option<&'a str> {
     list.iter().find_map(|one| one.split_once('=').filter(|(it, _)| *it == name).map(|(_, value)| value))
 }
 
-/// The rules of the binary, in a folder of `run`, for the region that they do not know, too.
-fn rules_of_three(run: &Path) -> anyhow::Result<PathBuf> {
-    let (from, folder) =
-        (Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/access"), run.join("policies"));
-    std::fs::create_dir_all(&folder)?;
-    for file in std::fs::read_dir(&from).with_context(|| format!("{} is missing", from.display()))? {
-        let file = file?;
-        std::fs::copy(file.path(), folder.join(file.file_name()))?;
-    }
-    let regions = folder.join("regions.toml");
-    let text = std::fs::read_to_string(&regions)?;
-    let text = text.replace("streams = [\"eu\"]", "streams = [\"eu\", \"pl\"]");
-    let text = text.replace("streams = [\"uk\"]", "streams = [\"uk\", \"pl\"]");
-    let third = "[pl]\njurisdiction = \"Poland\"\nbasis = \"For the proof.\"\ncopies = []\nstreams = [\"uk\", \"eu\"]\n";
-    std::fs::write(&regions, format!("{text}\n{third}"))?;
-    std::path::absolute(folder).map_err(Into::into)
-}
-
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
@@ -89,49 +71,17 @@ async fn main() -> anyhow::Result<ExitCode> {
         };
         sites.push(Site { region, base, inner: base.saturating_add(17), folder, database, redis });
     }
-    introduce(&sites).await?;
-    let first = sites.first().context("no cell")?;
     let starter = Starter {
         binary: std::path::absolute(&options.binary)?,
         leak: options.leak.clone(),
-        issuer: format!("https://localhost:{}", first.base),
+        issuer: String::new(),
         global: named(&options.postgres, "global").map(str::to_owned),
-        policies: rules_of_three(&options.run)?,
+        policies: PathBuf::new(),
+        log: "trace,h2=info,hyper=info,rustls=info,mio=info,tower=info",
     };
-    let global = options.run.join("global");
-    std::fs::create_dir_all(&global)?;
-    let mut cells = Vec::new();
-    for site in &sites {
-        std::fs::create_dir_all(site.data())?;
-        if let Some(Cell { site: one, .. }) = cells.first() {
-            share(&one.data(), &site.data())?;
-            if site.database.is_none() {
-                std::os::unix::fs::symlink(global.join("global.sqlite"), site.data().join("global.sqlite"))?;
-            }
-        } else {
-            first_start(&starter, site, &global).await?;
-        }
-        cells.push(starter.start(site, true).await?);
-    }
+    let (mut cells, starter) = start_all(&options.run, &sites, starter, true).await?;
     let canaries = play(&mut cells, &starter, &options).await?;
     report(&options, &canaries)
-}
-
-/// The first cell makes keys and certificates, and then its global database goes where all have it.
-async fn first_start(starter: &Starter, site: &Site, global: &Path) -> anyhow::Result<()> {
-    std::fs::remove_dir(site.data())?;
-    let mut once = starter.start(site, false).await?;
-    once.kill().await;
-    if site.database.is_none() {
-        for suffix in ["", "-wal", "-shm"] {
-            let from = site.data().join(format!("global.sqlite{suffix}"));
-            if from.exists() {
-                std::fs::rename(&from, global.join(format!("global.sqlite{suffix}")))?;
-            }
-        }
-        std::os::unix::fs::symlink(global.join("global.sqlite"), site.data().join("global.sqlite"))?;
-    }
-    Ok(())
 }
 
 /// The address of a database through a recorder of what goes to it.

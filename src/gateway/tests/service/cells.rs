@@ -8,7 +8,7 @@ use std::time::Duration;
 use consentry::demo::{Answer, RETURN, Tpp, Visit, bearer, free_ports, verifier};
 use consentry::sandbox::{LimitsFrom, Sandbox, SandboxOptions};
 use crypto::pki::{Authority, Issued};
-use domain::{Clock, SystemClock};
+use domain::{Clock, ShiftedClock, SystemClock};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -25,7 +25,20 @@ struct Site {
     listens: u16,
     /// What becomes of requests about its region at the other cell.
     across: &'static str,
+    /// Another region that the other cell takes it to hold.
+    taken_for: Option<&'static str>,
     certificate: Issued,
+}
+
+/// What is not as usual.
+#[derive(Default)]
+struct Unusual<'a> {
+    /// A folder of rules of access.
+    rules: Option<&'a Path>,
+    /// When the certificates of cells were made.
+    issued_days_ago: i64,
+    /// How the second cell's clock is.
+    eu_clock: Option<Arc<ShiftedClock>>,
 }
 
 /// Two cells on one global store.
@@ -46,14 +59,16 @@ fn file(folder: &Path, us: &Site, other: &Site, ca: &str, pages: &str) -> PathBu
     put("cell.key", &us.certificate.key_pem);
     put("other.pem", &other.certificate.certificate_pem);
     put("trust.pem", ca);
+    let mut theirs = vec![other.region];
+    theirs.extend(other.taken_for);
     let text = format!(
         "name = \"{name}\"\nregions = [\"{region}\"]\nlisten = \"127.0.0.1:{listens}\"\n\
          certificate = \"{name}-cell.pem\"\nkey = \"{name}-cell.key\"\ntrust = \"{name}-trust.pem\"\n\
-         [[neighbour]]\nname = \"{}\"\nregions = [\"{}\"]\naddress = \"https://localhost:{}\"\n\
+         [[neighbour]]\nname = \"{}\"\nregions = {:?}\naddress = \"https://localhost:{}\"\n\
          certificates = [\"{name}-other.pem\"]\napi = \"https://api.other.example\"\npages = \"{pages}\"\n\
          across = \"{}\"\n",
         other.name,
-        other.region,
+        theirs,
         other.listens,
         other.across,
         name = us.name,
@@ -71,19 +86,21 @@ impl Cells {
     }
 
     async fn with(across: &'static str, spoil: impl FnOnce(&mut [Site; 2])) -> Self {
-        Self::ruled(across, None, spoil).await
+        Self::made(across, Unusual::default(), spoil).await
     }
 
-    async fn ruled(across: &'static str, rules: Option<&Path>, spoil: impl FnOnce(&mut [Site; 2])) -> Self {
+    async fn made(across: &'static str, unusual: Unusual<'_>, spoil: impl FnOnce(&mut [Site; 2])) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let folder = tempfile::tempdir().unwrap();
-        let ca = Authority::new("cells", clock.now()).unwrap();
+        let age = jiff::SignedDuration::from_hours(24 * unusual.issued_days_ago);
+        let ca = Authority::new("cells", clock.now() - age).unwrap();
         let issuer_port = free_ports().unwrap();
         let site = |name, region, across, at| Site {
             name,
             region,
             listens: issuer_port + at,
             across,
+            taken_for: unusual.rules.and(Some("pl")),
             certificate: ca.issue_peer(&["localhost"]).unwrap(),
         };
         let mut sites = [site("cell-uk", "uk", "forward", 17), site("cell-eu", "eu", across, 18)];
@@ -97,8 +114,14 @@ impl Cells {
         let eu_file = file(folder.path(), &sites[1], &sites[0], &trust, &pages);
         spoil(&mut sites);
         let issuer = format!("https://localhost:{issuer_port}");
+        let rules = unusual.rules;
         let place = Place { folder: &folder, database: &database, clock: &clock, rules };
-        let eu = place.cell("eu", eu_file, Some(issuer.clone()), 0).await;
+        let other: Arc<dyn Clock> = match unusual.eu_clock {
+            Some(shifted) => shifted,
+            None => Arc::clone(&clock),
+        };
+        let elsewhere = Place { clock: &other, ..place };
+        let eu = elsewhere.cell("eu", eu_file, Some(issuer.clone()), 0).await;
         let pages = eu.gateway().config().pages_origin.clone();
         let uk_file = file(folder.path(), &sites[0], &sites[1], &trust, &pages);
         let uk = place.cell("uk", uk_file, None, issuer_port).await;
@@ -154,6 +177,7 @@ impl Cells {
 }
 
 /// Where cells run.
+#[derive(Clone, Copy)]
 struct Place<'a> {
     folder: &'a TempDir,
     database: &'a Option<ScratchDatabase>,
@@ -440,13 +464,68 @@ async fn a_home_with_another_certificate_is_not_talked_to() {
     cells.stop().await;
 }
 
+/// A certificate of a cell that has expired opens nothing, although it is the one that is known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_of_a_cell_that_has_expired_is_of_no_use() {
+    let unusual = Unusual { issued_days_ago: 1_000, ..Unusual::default() };
+    let cells = Cells::made("forward", unusual, |_| {}).await;
+    let own = cells.tpp.own_token("accounts").await.unwrap();
+    let path = "/v1/consents/con_eu_01a2220987ac795c99a8df167cd7c47e";
+    assert_problem(&cells.tpp.get(&own, path).await.unwrap(), 503, "region.home_unavailable");
+    // What is at home where it is asked needs no other cell.
+    cells.lodge(UK).await;
+    cells.stop().await;
+}
+
+/// Clocks of cells may differ by some seconds, and the caller is told to come again where they differ by more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clocks_of_cells_may_differ_a_little() {
+    for seconds in [-1, 1] {
+        let clock = Arc::new(ShiftedClock::default());
+        let unusual = Unusual { eu_clock: Some(Arc::clone(&clock)), ..Unusual::default() };
+        let cells = Cells::made("forward", unusual, |_| {}).await;
+        let consent = cells.lodge(EU).await;
+        let own = cells.tpp.own_token("accounts").await.unwrap();
+        let path = format!("/v1/consents/{consent}");
+        clock.advance(4 * seconds);
+        cells.tpp.get(&own, &path).await.unwrap().expect(200).unwrap();
+        clock.advance(60 * seconds);
+        let refused = cells.tpp.get(&own, &path).await.unwrap();
+        assert_problem(&refused, 503, "region.home_unavailable");
+        assert!(refused.text("/detail").contains("home"), "{}", refused.json());
+        cells.lodge(UK).await;
+        cells.stop().await;
+    }
+}
+
+/// Each of two cells takes the other for the home of a region: a request goes one way, and not back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_does_not_go_round() {
+    let rules = rules_with("");
+    let file = rules.path().join("regions.toml");
+    let regions = std::fs::read_to_string(&file).unwrap();
+    let third =
+        "[pl]\njurisdiction = \"Poland\"\nbasis = \"A test\"\ncopies = []\nstreams = [\"uk\", \"eu\"]\n";
+    std::fs::write(&file, format!("{regions}\n{third}")).unwrap();
+    let unusual = Unusual { rules: Some(rules.path()), ..Unusual::default() };
+    let cells = Cells::made("forward", unusual, |_| {}).await;
+    let own = cells.tpp.own_token("accounts").await.unwrap();
+    let path = "/v1/consents/con_pl_01a2220987ac795c99a8df167cd7c47e";
+    let refused = cells.tpp.get(&own, path).await.unwrap();
+    assert_problem(&refused, 422, "region.not_held");
+    // The other cell said so.
+    assert_eq!(refused.header("x-served-region"), Some("pl"));
+    cells.stop().await;
+}
+
 /// Requests pass through the regions that their own one names, and through no other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_rules_keep_at_home_is_refused_with_the_rule() {
     let rules = rules_with("");
     let file = rules.path().join("regions.toml");
     let regions = std::fs::read_to_string(&file).unwrap();
-    let cells = Cells::ruled("forward", Some(rules.path()), |_| {}).await;
+    let unusual = Unusual { rules: Some(rules.path()), ..Unusual::default() };
+    let cells = Cells::made("forward", unusual, |_| {}).await;
     let (consents, token) = cells.everywhere().await;
     std::fs::write(&file, regions.replace("streams = [\"uk\"]", "streams = []")).unwrap();
     cells.uk.reload().await;
@@ -467,6 +546,20 @@ async fn what_the_rules_keep_at_home_is_refused_with_the_rule() {
         (regions_of(&listed), listed.json()["page"]["has_more"].clone()),
         (set(&["uk"]), json!(false))
     );
+    // The cell that did not pass them on has it in its log: a consent, an order, a part of a read.
+    let log = cells.uk.gateway().stores().region("uk".parse().unwrap()).unwrap();
+    let log = log.audit_entries(0, 1_000).await.unwrap();
+    let entries = log.iter().map(|logged| serde_json::from_str::<Value>(&logged.entry).unwrap());
+    let not_passed: Vec<_> = entries.filter(|entry| entry["event.action"] == "request.forwarded").collect();
+    assert_eq!(not_passed.len(), 3, "{not_passed:?}");
+    for entry in &not_passed {
+        assert_eq!(
+            (&entry["event.outcome"], &entry["rule.id"], &entry["consentry.region"]),
+            (&json!("failure"), &json!("residency.stream"), &json!("eu"))
+        );
+        assert!(entry["http.request.id"].is_string() && entry["tls.client.hash.sha256"].is_string());
+        assert!(entry.get("organization.id").is_none(), "{entry}");
+    }
     cells.stop().await;
 }
 
@@ -479,6 +572,7 @@ async fn a_cell_that_stands_abroad_does_not_start() {
         region,
         listens: 0,
         across: "forward",
+        taken_for: None,
         certificate: ca.issue_peer(&["localhost"]).unwrap(),
     };
     let folder = tempfile::tempdir().unwrap();

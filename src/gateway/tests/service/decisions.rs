@@ -138,6 +138,63 @@ async fn a_payment_that_may_not_be_submitted_reaches_no_bank() {
     assert!(ledger.iter().all(|line| line.asked == 0 && line.executed_at.is_none()), "{failed}");
 }
 
+/// A step of consents that the rules forbid, such as while a client is looked into.
+fn no_step(step: &str) -> String {
+    format!(
+        "@id(\"operator.no-{step}\")\n@says(\"Not for now.\")\n\
+         forbid (principal, action == Action::\"agree\", resource) when {{ context.step == Step::\"{step}\" }};\n"
+    )
+}
+
+/// Consents and mandates themselves: who may ask for one, see it and end it, and that it comes into force.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rules_decide_on_consents_themselves() {
+    let (gateway, rules) = ruled_by("").await;
+    let tpp = gateway.tpp().await;
+    let own = tpp.own_token("accounts payments").await.unwrap();
+    let consent = tpp.lodge(&own, &[EU]).await.unwrap().remove(0);
+    let path = format!("/v1/consents/{consent}");
+
+    for step in ["give", "lodge", "end"] {
+        add_rules(rules.path(), &no_step(step));
+    }
+    gateway.sandbox.reload().await;
+    // They have tests, which say otherwise: rules that are wrong by them are not taken up.
+    tpp.get(&own, &path).await.unwrap().expect(200).unwrap();
+    let tests = rules.path().join("tests.toml");
+    let text = std::fs::read_to_string(&tests).unwrap();
+    let (head, _) = text.split_once("# Consents and mandates themselves.").unwrap();
+    std::fs::write(&tests, head).unwrap();
+    gateway.sandbox.reload().await;
+
+    let permissions = ["READ_BALANCES"];
+    let body = json!({ "type": "ACCOUNT_INFORMATION", "institution_id": EU, "permissions": permissions });
+    for (refused, rule) in [
+        (tpp.post(&own, "/v1/consents", &body).await, "operator.no-lodge"),
+        (tpp.delete(&own, &path).await, "operator.no-end"),
+    ] {
+        let refused = refused.unwrap();
+        assert_problem(&refused, 403, "policy.denied");
+        assert_eq!(rules_of(&refused), [rule]);
+    }
+    // What the PSU says at the bank does not bring it into force.
+    let verifier = consentry::demo::verifier();
+    let pushed = tpp.push(std::slice::from_ref(&consent), &verifier).await.unwrap().expect(201).unwrap();
+    let person = gateway.person().walk(&tpp.start_of(&pushed).unwrap(), consentry::demo::RETURN).await;
+    let visit = person.unwrap();
+    assert!(visit.url.query_pairs().any(|(name, _)| name == "error"), "{}", visit.url);
+    let stores = gateway.sandbox.gateway().stores();
+    let kept = stores.region("eu".parse().unwrap()).unwrap().consent(consent.parse().unwrap()).await;
+    assert_ne!(kept.unwrap().unwrap().status, domain::ConsentStatus::Authorized);
+
+    tpp.get(&own, &path).await.unwrap().expect(200).unwrap();
+    add_rules(rules.path(), &no_step("see"));
+    gateway.sandbox.reload().await;
+    let refused = tpp.get(&own, &path).await.unwrap();
+    assert_problem(&refused, 403, "policy.denied");
+    assert_eq!(rules_of(&refused), ["operator.no-see"]);
+}
+
 /// A region that nothing is said of is held by nobody.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_region_that_is_not_described_is_not_held() {

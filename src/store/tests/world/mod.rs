@@ -235,11 +235,11 @@ impl World {
             state: PaymentState::AuthorizationRequired,
             terms: PaymentTerms {
                 order: Order::Transfer(PaymentOrder {
-                    end_to_end_id: "e2e".to_owned(),
+                    end_to_end_id: "e2e".to_owned().into(),
                     instruction_id: "instr".to_owned(),
                     amount: Money::parse("12.34", "GBP".parse().unwrap()).unwrap(),
                     debtor_account: None,
-                    creditor_name: "Corner Bookshop".to_owned(),
+                    creditor_name: "Corner Bookshop".to_owned().into(),
                     creditor_account: AccountIdentification::SortCode(account),
                     remittance: RemittanceInformation::default(),
                     scheme: PaymentScheme::CrossBorder,
