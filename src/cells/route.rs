@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -13,12 +14,12 @@ use crypto::certificate::Thumbprint;
 use domain::{Clock, ConsentId, Region, RequestId, Timestamp};
 use edge::{Asked, PeerIdentity};
 use futures_util::future::BoxFuture;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HOST, RETRY_AFTER, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{Extensions, HeaderName, Method, Uri};
+use http::{Extensions, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Collected, Limited};
 use policy::{Denied, Engine, Forward};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use web::{ForeignLegs, Problem, ProblemCode};
 
 use crate::arrive::served;
@@ -104,7 +105,7 @@ pub async fn route(State(routes): State<Arc<Routes>>, mut request: Request, next
     }
     let (request, regions) = match routes.regions_of(request).await {
         Ok(found) => found,
-        Err(problem) => return problem.into_response(),
+        Err(problem) => return refused(&path, problem),
     };
     match routes.home_of(&regions) {
         Ok(None) => {
@@ -113,8 +114,27 @@ pub async fn route(State(routes): State<Arc<Routes>>, mut request: Request, next
             response
         }
         Ok(Some(home)) => routes.across(home, request, &regions).await,
-        Err(problem) => problem.into_response(),
+        Err(problem) => refused(&path, problem),
     }
+}
+
+/// A refusal. Those of the authorization server's addresses have the form of RFC 6749 §5.2.
+fn refused(path: &str, problem: Problem) -> Response {
+    if !path.starts_with("/oauth/") {
+        return problem.into_response();
+    }
+    let passes = problem.status == StatusCode::SERVICE_UNAVAILABLE.as_u16();
+    let (status, error) = if passes {
+        (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
+    } else {
+        (StatusCode::BAD_REQUEST, "invalid_request")
+    };
+    let told = json!({ "error": error, "error_description": problem.title });
+    let mut response = (status, [(CACHE_CONTROL, "no-store")], Json(told)).into_response();
+    if passes {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
+    }
+    response
 }
 
 impl Routes {
@@ -206,7 +226,7 @@ impl Routes {
         match cell.across {
             Across::Forward => match self.may_pass(regions, request.extensions()).await {
                 Ok(()) => self.forward(cell, way, request).await,
-                Err(refused) => refused,
+                Err(problem) => refused(request.uri().path(), problem),
             },
             Across::Redirect => to(&cell.api, request.uri())
                 .map_or_else(denied, |it| Redirect::temporary(&it).into_response()),
@@ -215,7 +235,7 @@ impl Routes {
     }
 
     /// Whether the rules let a request about other regions pass here; the refusal, if they do not.
-    async fn may_pass(&self, regions: &BTreeSet<Region>, request: &Extensions) -> Result<(), Response> {
+    async fn may_pass(&self, regions: &BTreeSet<Region>, request: &Extensions) -> Result<(), Problem> {
         let Err((of, denied)) = self.decide(regions) else { return Ok(()) };
         tracing::warn!(reason = %denied, "A request about another region may not pass");
         let peer = request.get::<PeerIdentity>().and_then(|peer| peer.certificate.as_ref());
@@ -226,7 +246,9 @@ impl Routes {
             certificate: peer.map(|shown| shown.thumbprint),
         };
         (self.note)(not_passed).await;
-        Err(Problem::new(ProblemCode::RegionDenied).forbidden_by(&denied).into_response())
+        let problem = Problem::new(ProblemCode::RegionDenied).forbidden_by(&denied);
+        let moves_money = request.get::<Asked>().is_some_and(|asked| asked.moves_money);
+        Err(if moves_money { problem.outcome("not_executed") } else { problem })
     }
 
     fn decide(&self, regions: &BTreeSet<Region>) -> Result<(), (Region, Denied)> {
@@ -241,6 +263,7 @@ impl Routes {
 
     async fn forward(&self, cell: &Neighbour, way: &Forwarder, request: Request) -> Response {
         let moves_money = request.extensions().get::<Asked>().is_some_and(|asked| asked.moves_money);
+        let path = request.uri().path().to_owned();
         let (parts, body) = request.into_parts();
         let outcome = match self.envelope(cell, &parts) {
             Some(head) => way.send(Request::from_parts(head, body)).await,
@@ -264,7 +287,7 @@ impl Routes {
                     Unreachable::NoConnection | Unreachable::Stranger => "not_executed",
                     Unreachable::NoAnswer => "unknown",
                 };
-                if moves_money { problem.outcome(outcome) } else { problem }.into_response()
+                refused(&path, if moves_money { problem.outcome(outcome) } else { problem })
             }
         }
     }
@@ -320,7 +343,10 @@ impl Routes {
             let regions = theirs.iter().map(ConsentId::region).collect();
             async move {
                 let may = match cell.across {
-                    Across::Forward => self.may_pass(&regions, request.extensions()).await,
+                    Across::Forward => {
+                        let may = self.may_pass(&regions, request.extensions()).await;
+                        may.map_err(IntoResponse::into_response)
+                    }
                     Across::Redirect | Across::Refuse => Err(denied()),
                 };
                 match may {
@@ -361,8 +387,8 @@ impl Routes {
                 if cell.across != Across::Forward {
                     return denied();
                 }
-                if let Err(refused) = self.may_pass(&cell.regions, request.extensions()).await {
-                    return refused;
+                if let Err(problem) = self.may_pass(&cell.regions, request.extensions()).await {
+                    return problem.into_response();
                 }
                 let Some(request) = with_cursor(request, &query, &inner) else {
                     return Problem::new(ProblemCode::CursorInvalid).into_response();

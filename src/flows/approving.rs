@@ -8,6 +8,7 @@ use connect::bank_oauth::BankTokens;
 use domain::{PaymentId, PaymentState};
 use store::payments::PaymentRow;
 
+use crate::to_its_end::to_its_end;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -39,9 +40,7 @@ impl Gateway {
             })
             .await?;
         let gateway = Arc::clone(self);
-        tokio::spawn(async move { gateway.submit_payment(payment).await })
-            .await
-            .unwrap_or(Err(FlowError::Busy))
+        to_its_end(async move { gateway.submit_payment(payment).await }).await
     }
 
     /// Asks how far an approval is that the PSU gives apart from the browser, and submits the

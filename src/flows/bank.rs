@@ -22,6 +22,7 @@ use url::Url;
 
 use crate::accounts::chain;
 use crate::consents::NextStep;
+use crate::to_its_end::to_its_end;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -341,7 +342,7 @@ impl Gateway {
         })?;
         let gateway = Arc::clone(self);
         let work = async move { gateway.take_in(returned).await };
-        tokio::spawn(work).await.unwrap_or(Err(FlowError::Busy))
+        to_its_end(work).await
     }
 
     async fn take_in(self: &Arc<Self>, returned: BankReturn) -> Result<(), FlowError> {

@@ -7,7 +7,7 @@ use connect::{BankError, BankErrorKind, Profile, TokenKind};
 use domain::{ConsentKind, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use store::StoreError;
-use store::consents::{BankAccess, ConsentRow};
+use store::consents::{BankAccess, ConsentRow, Note};
 use store::mandates::MandateRow;
 use store::payments::PaymentRow;
 
@@ -171,7 +171,7 @@ impl Gateway {
             // As with a payment: what the bank gave once is kept.
             for _ in 0..TRIES {
                 let keep = |row: &mut MandateRow| gateway.keep_tokens(&mut row.bank, &tokens);
-                match gateway.move_mandate(row, "gateway", keep).await {
+                match gateway.move_mandate(row, Note::by("gateway"), keep).await {
                     Err(FlowError::Store(StoreError::Conflict)) => row = gateway.any_mandate(id).await?,
                     Ok(_) => return Ok(Some(tokens.access_token)),
                     Err(other) => return Err(other),

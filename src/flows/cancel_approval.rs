@@ -16,6 +16,7 @@ use crate::accounts::chain;
 use crate::bank::{BankLeg, LegSubject};
 use crate::consents::{NextStep, TRIES};
 use crate::payments::{APPROVAL_TIME, open_path};
+use crate::to_its_end::to_its_end;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -97,7 +98,7 @@ impl Gateway {
         // From here the work goes on even if the PSU's browser goes away.
         let (gateway, psu) = (Arc::clone(self), psu.clone());
         let work = async move { gateway.begin_cancellation(session, payment, &link, &psu).await };
-        tokio::spawn(work).await.unwrap_or(Err(FlowError::Busy))
+        to_its_end(work).await
     }
 
     async fn begin_cancellation(

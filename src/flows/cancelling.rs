@@ -9,6 +9,7 @@ use store::StoreError;
 use store::payments::PaymentRow;
 
 use crate::consents::TRIES;
+use crate::to_its_end::to_its_end;
 use crate::{FlowError, Gateway};
 
 impl Gateway {
@@ -72,7 +73,7 @@ impl Gateway {
                 // The bank's answer is heeded even if the client goes away.
                 let gateway = Arc::clone(self);
                 let work = async move { gateway.cancel_at_bank(payment).await };
-                tokio::spawn(work).await.unwrap_or(Err(FlowError::Busy))?;
+                to_its_end(work).await?;
                 return self.payment(client_id, id).await;
             }
             if !payment.can_cancel() {

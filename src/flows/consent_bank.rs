@@ -135,14 +135,14 @@ impl Gateway {
             return Ok((consent, None));
         }
         // The bank has said so, or the PSU on our page where it is not asked.
-        self.may_step_consent(&consent.client_id, &consent, Step::Give, true)?;
+        let permit = self.may_step_consent(&consent.client_id, &consent, Step::Give, true)?;
         let store = self.parts.stores.region(id.region())?;
         let old = match consent.life.renews {
             Some(old) => store.consent(old).await?.filter(|old| old.life.superseded_by.is_none()),
             None => None,
         };
         let relaxed = self.bank_of(&consent)?.checks_relaxed(role_of(consent.terms.kind()));
-        let given = Note::by("psu");
+        let given = Note::by("psu").under(permit.rule());
         let changed = self.changed(consent, given, None, |row| {
             row.status = ConsentStatus::Authorized;
             row.life.checks_relaxed = relaxed.into_iter().map(str::to_owned).collect();

@@ -65,7 +65,8 @@ impl Gateway {
         let sequence = tx.update_consent(*was, row, note, *at).await?;
         if let Some(told) = told {
             let subject = Subject::Consent(row.id, row.status, *told);
-            tx.emit(&self.event(&row.client_id, &subject, sequence, *at)).await?;
+            let event = self.event(&row.client_id, &subject, sequence, *at);
+            tx.emit_under(&event, note.rule).await?;
         }
         Ok(())
     }

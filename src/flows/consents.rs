@@ -166,7 +166,7 @@ impl Gateway {
     where
         F: FnOnce(&ConsentRow) -> String,
     {
-        self.may_step_consent(&consent.client_id, consent, Step::Lodge, false)?;
+        let permit = self.may_step_consent(&consent.client_id, consent, Step::Lodge, false)?;
         let now = consent.created_at;
         let mine = answer(consent);
         let mut refused = refused;
@@ -182,7 +182,7 @@ impl Gateway {
             }
             tx.lodge_consent(consent).await?;
             let subject = Subject::Consent(consent.id, consent.status, EventType::ConsentCreated);
-            tx.emit(&self.event(&consent.client_id, &subject, 1, now)).await?;
+            tx.emit_under(&self.event(&consent.client_id, &subject, 1, now), permit.rule()).await?;
             tx.answer_claim(claim, &consent.id.to_string(), 201, &mine).await?;
             Ok((201, mine.clone()))
         })?;
@@ -198,7 +198,7 @@ impl Gateway {
     /// [`FlowError::NotFound`] if the client has no such consent.
     pub async fn consent(&self, client_id: &str, id: ConsentId) -> Result<ConsentRow, FlowError> {
         let consent = self.any_consent(id).await?;
-        self.may_step_consent(client_id, &consent, Step::See, false)?;
+        drop(self.may_step_consent(client_id, &consent, Step::See, false)?);
         Ok(consent)
     }
 
@@ -476,8 +476,9 @@ impl Gateway {
     /// cannot be told is no error: nothing is read under the consent any more.
     pub async fn revoke_consent(&self, client_id: &str, id: ConsentId) -> Result<(), FlowError> {
         let consent = self.any_consent(id).await?;
-        self.may_step_consent(client_id, &consent, Step::End, false)?;
-        self.withdraw(consent, ConsentStatus::RevokedByClient, Note::by("client")).await
+        let permit = self.may_step_consent(client_id, &consent, Step::End, false)?;
+        let note = Note::by("client").under(permit.rule());
+        self.withdraw(consent, ConsentStatus::RevokedByClient, note).await
     }
 
     /// Ends a consent at once here, then at the bank.

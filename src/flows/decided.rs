@@ -139,7 +139,7 @@ impl Gateway {
         consent: &ConsentRow,
         step: Step,
         approved: bool,
-    ) -> Result<(), FlowError> {
+    ) -> Result<Permit<Agree<'static>>, FlowError> {
         let agreement = AgreementFacts { client: &consent.client_id, region: consent.id.region() };
         self.may_step(client, agreement, step, approved).map_err(|denied| of_agreement(denied, "consent"))
     }
@@ -151,7 +151,7 @@ impl Gateway {
         mandate: &MandateRow,
         step: Step,
         approved: bool,
-    ) -> Result<(), FlowError> {
+    ) -> Result<Permit<Agree<'static>>, FlowError> {
         let agreement = AgreementFacts { client: &mandate.client_id, region: mandate.id.region() };
         self.may_step(client, agreement, step, approved).map_err(|denied| of_agreement(denied, "mandate"))
     }
@@ -162,11 +162,11 @@ impl Gateway {
         agreement: AgreementFacts<'_>,
         step: Step,
         approved: bool,
-    ) -> Result<(), Denied> {
+    ) -> Result<Permit<Agree<'static>>, Denied> {
         // The store that it lies in, or will.
         let cell =
             self.parts.stores.region(agreement.region).map_or(agreement.region, |store| store.region());
-        self.parts.policy.decide(&Agree { client, agreement, step, approved, cell }).map(drop)
+        self.parts.policy.decide(&Agree { client, agreement, step, approved, cell }).map(Permit::lasting)
     }
 }
 

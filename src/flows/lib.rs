@@ -53,6 +53,7 @@ mod servers;
 mod settling;
 mod sources;
 mod sync;
+mod to_its_end;
 mod turns;
 mod unattended;
 mod webhook_challenge;

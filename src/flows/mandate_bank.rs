@@ -8,11 +8,13 @@ use connect::{
 };
 use domain::{MandateId, MandateStatus, SessionId};
 use policy::Step;
+use store::consents::Note;
 use store::mandates::MandateRow;
 
 use crate::accounts::chain;
 use crate::bank::{BankLeg, LEG_TIME, LegSubject};
 use crate::consents::NextStep;
+use crate::to_its_end::to_its_end;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -37,7 +39,7 @@ impl Gateway {
         let profile = self.bank(&mandate.institution)?;
         let end = later(self.now(), LEG_TIME);
         let mandate = self
-            .move_mandate(mandate, "psu", |row| {
+            .move_mandate(mandate, Note::by("psu"), |row| {
                 row.status = MandateStatus::Authorizing;
                 row.bank.psu_id = psu_id;
                 row.next_step_at = Some(end);
@@ -46,7 +48,7 @@ impl Gateway {
         // From here the work goes on even if the PSU's browser goes away.
         let (gateway, psu) = (Arc::clone(self), psu.clone());
         let work = async move { gateway.lodge_mandate(&profile, session, mandate, &psu).await };
-        tokio::spawn(work).await.unwrap_or(Err(FlowError::Busy))
+        to_its_end(work).await
     }
 
     async fn lodge_mandate(
@@ -63,7 +65,7 @@ impl Gateway {
             if decoupled {
                 // Nobody comes back with a code: the bank is asked.
                 let soon = later(self.now(), 1);
-                self.move_mandate(mandate, "gateway", |row| row.next_step_at = Some(soon)).await?;
+                self.move_mandate(mandate, Note::by("gateway"), |row| row.next_step_at = Some(soon)).await?;
             }
             Ok(match leg {
                 BankLeg::Redirect(url) => NextStep::Redirect(url),
@@ -78,7 +80,7 @@ impl Gateway {
                 tracing::warn!(mandate.id = %id, error = %chain(&error), "Mandate {id} could not be lodged");
                 let bank = if let FlowError::Bank(error) = &error { Some(error.kind.code()) } else { None };
                 let reason = bank.map_or("gateway.failed".to_owned(), |code| format!("institution.{code}"));
-                self.end_mandate(id, MandateStatus::Rejected, "gateway", &reason).await?;
+                self.end_mandate(id, MandateStatus::Rejected, Note::because("gateway", &reason)).await?;
                 Err(error)
             }
         }
@@ -104,7 +106,7 @@ impl Gateway {
         pending.bank_id = Some(lodged.bank_id.clone());
         let began = lodged.created_at.unwrap_or(cx.now);
         let mandate = self
-            .move_mandate(mandate, "gateway", |row| {
+            .move_mandate(mandate, Note::by("gateway"), |row| {
                 row.bank.consent_id = Some(lodged.bank_id);
                 row.terms.began_at = Some(began);
             })
@@ -127,7 +129,7 @@ impl Gateway {
         // Asked right below; if this process ends before, by the next.
         let soon = later(self.now(), 5);
         let mandate = self
-            .move_mandate(mandate, "psu", |row| {
+            .move_mandate(mandate, Note::by("psu"), |row| {
                 row.next_step_at = Some(soon);
                 if let Some(tokens) = tokens {
                     self.keep_tokens(&mut row.bank, tokens);
@@ -152,15 +154,17 @@ impl Gateway {
         let (status, actor, reason) = match at_bank {
             B::Authorised if given => {
                 let next = self.next_look(&mandate);
-                return self.move_mandate(mandate, "gateway", |row| row.next_step_at = Some(next)).await;
+                return self
+                    .move_mandate(mandate, Note::by("gateway"), |row| row.next_step_at = Some(next))
+                    .await;
             }
             B::Authorised => {
-                self.may_step_mandate(&mandate.client_id, &mandate, Step::Give, true)?;
+                let permit = self.may_step_mandate(&mandate.client_id, &mandate, Step::Give, true)?;
                 let next = self.next_look(&mandate);
                 let id = mandate.id;
                 tracing::info!(mandate.id = %id, "Mandate {id} is authorized");
                 return self
-                    .move_mandate(mandate, "psu", |row| {
+                    .move_mandate(mandate, Note::by("psu").under(permit.rule()), |row| {
                         row.status = MandateStatus::Authorized;
                         row.terms.authorized_at = Some(now);
                         row.next_step_at = Some(next);
@@ -169,7 +173,9 @@ impl Gateway {
             }
             B::AwaitingAuthorisation | B::PartiallyAuthorised => {
                 let soon = later(now, 5);
-                return self.move_mandate(mandate, "gateway", |row| row.next_step_at = Some(soon)).await;
+                return self
+                    .move_mandate(mandate, Note::by("gateway"), |row| row.next_step_at = Some(soon))
+                    .await;
             }
             B::Rejected if given => (MandateStatus::Revoked, "institution", "revoked-at-bank"),
             B::Rejected => (MandateStatus::Rejected, "institution", "institution.rejected"),
@@ -177,7 +183,7 @@ impl Gateway {
             B::TerminatedByTpp => (MandateStatus::Revoked, "institution", "client.revoked"),
             B::Expired | B::Consumed => (MandateStatus::Expired, "institution", "expired"),
         };
-        self.end_mandate(mandate.id, status, actor, reason).await
+        self.end_mandate(mandate.id, status, Note::because(actor, reason)).await
     }
 
     async fn mandate_at_bank(&self, mandate: &MandateRow) -> Result<BankConsentStatus, FlowError> {

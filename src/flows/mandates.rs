@@ -12,7 +12,7 @@ use domain::{
 };
 use policy::Step;
 use store::StoreError;
-use store::consents::BankAccess;
+use store::consents::{BankAccess, Note};
 use store::idempotency::ClaimKey;
 use store::mandates::{Draw, MandateRow, MandateTerms};
 
@@ -108,7 +108,7 @@ impl Gateway {
             next_step_at: Some(end),
             revision: 0,
         };
-        self.may_step_mandate(client_id, &mandate, Step::Lodge, false)?;
+        drop(self.may_step_mandate(client_id, &mandate, Step::Lodge, false)?);
         let session = self.approval_session("mandate", client_id, &id.to_string(), end);
         let claim = claim(region);
         let body = answer(&mandate, session.id);
@@ -140,7 +140,7 @@ impl Gateway {
     /// [`FlowError::NotFound`] if the client has no such mandate.
     pub async fn mandate(&self, client_id: &str, id: MandateId) -> Result<MandateRow, FlowError> {
         let mandate = self.any_mandate(id).await?;
-        self.may_step_mandate(client_id, &mandate, Step::See, false)?;
+        drop(self.may_step_mandate(client_id, &mandate, Step::See, false)?);
         Ok(mandate)
     }
 
@@ -219,7 +219,7 @@ impl Gateway {
     ) -> Result<(), FlowError> {
         let sooner = mandate.next_step_at.is_none_or(|end| end < until);
         if mandate.status == MandateStatus::Created && sooner {
-            self.move_mandate(mandate, "psu", |row| row.next_step_at = Some(until)).await?;
+            self.move_mandate(mandate, Note::by("psu"), |row| row.next_step_at = Some(until)).await?;
         }
         Ok(())
     }
@@ -232,9 +232,10 @@ impl Gateway {
     pub async fn decline_mandate(self: &Arc<Self>, id: MandateId) -> Result<(), FlowError> {
         let mandate = self.any_mandate(id).await?;
         match mandate.status {
-            MandateStatus::Created | MandateStatus::Authorizing => {
-                self.end_mandate(id, MandateStatus::Rejected, "psu", "psu.declined").await.map(|_| ())
-            }
+            MandateStatus::Created | MandateStatus::Authorizing => self
+                .end_mandate(id, MandateStatus::Rejected, Note::because("psu", "psu.declined"))
+                .await
+                .map(|_| ()),
             MandateStatus::Authorized
             | MandateStatus::Revoked
             | MandateStatus::Expired
@@ -249,8 +250,9 @@ impl Gateway {
     ///
     /// [`FlowError::NotFound`] if the client has no such mandate.
     pub async fn revoke_mandate(self: &Arc<Self>, client_id: &str, id: MandateId) -> Result<(), FlowError> {
-        self.may_step_mandate(client_id, &self.any_mandate(id).await?, Step::End, false)?;
-        self.end_mandate(id, MandateStatus::Revoked, "client", "client.revoked").await.map(|_| ())
+        let permit = self.may_step_mandate(client_id, &self.any_mandate(id).await?, Step::End, false)?;
+        let note = Note::because("client", "client.revoked").under(permit.rule());
+        self.end_mandate(id, MandateStatus::Revoked, note).await.map(|_| ())
     }
 
     /// Ends a mandate, unless it is over, and tells the bank.
@@ -258,8 +260,7 @@ impl Gateway {
         self: &Arc<Self>,
         id: MandateId,
         status: MandateStatus,
-        actor: &str,
-        reason: &str,
+        note: Note<'_>,
     ) -> Result<MandateRow, FlowError> {
         let mut tries = 0;
         let (was, ended) = loop {
@@ -270,9 +271,9 @@ impl Gateway {
             // As it was: its end takes what opens the bank.
             let was = mandate.clone();
             let ended = self
-                .move_mandate(mandate, actor, |row| {
+                .move_mandate(mandate, note, |row| {
                     row.status = status;
-                    row.terms.status_reason = Some(reason.to_owned());
+                    row.terms.status_reason = note.reason.map(str::to_owned);
                     row.next_step_at = None;
                     row.bank.access_token = None;
                     row.bank.refresh_token = None;
@@ -284,7 +285,7 @@ impl Gateway {
             }
         };
         tracing::info!(mandate.id = %id, status = %status, "Mandate {id} is {status}");
-        if actor != "institution" {
+        if note.actor != "institution" {
             let gateway = Arc::clone(self);
             tokio::spawn(async move { gateway.tell_bank_of_mandates_end(&was).await });
         }
@@ -295,7 +296,7 @@ impl Gateway {
     pub(crate) async fn move_mandate(
         &self,
         mut mandate: MandateRow,
-        actor: &str,
+        note: Note<'_>,
         change: impl FnOnce(&mut MandateRow),
     ) -> Result<MandateRow, FlowError> {
         let was = mandate.status;
@@ -304,10 +305,10 @@ impl Gateway {
         // Where an earlier run was committed unheard this is a conflict, and whoever meets one reads
         // again.
         store::transaction!(keyed self.parts.stores.region(mandate.id.region())?, tx => {
-            let sequence = tx.update_mandate(was, &mandate, actor, now).await?;
+            let sequence = tx.update_mandate(was, &mandate, note.actor, now).await?;
             if let Some(told) = news(mandate.status).filter(|_| sequence > 0) {
                 let subject = Subject::Mandate(mandate.id, mandate.status, told);
-                tx.emit(&self.event(&mandate.client_id, &subject, sequence, now)).await?;
+                tx.emit_under(&self.event(&mandate.client_id, &subject, sequence, now), note.rule).await?;
             }
             Ok::<_, StoreError>(())
         })?;
@@ -367,7 +368,7 @@ impl Gateway {
             MandateStatus::Revoked | MandateStatus::Expired | MandateStatus::Rejected => return Ok(()),
         };
         if over {
-            self.end_mandate(mandate.id, MandateStatus::Expired, "gateway", "expired").await?;
+            self.end_mandate(mandate.id, MandateStatus::Expired, Note::because("gateway", "expired")).await?;
         } else {
             self.follow_mandate(mandate).await?;
         }

@@ -22,6 +22,7 @@ use crate::cancel_approval::next_look;
 use crate::consents::{DAY, NextStep};
 use crate::rail::Rail;
 use crate::sources::refusal;
+use crate::to_its_end::to_its_end;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -70,7 +71,7 @@ impl Gateway {
         // From here the work goes on even if the PSU's browser goes away.
         let (gateway, psu) = (Arc::clone(self), psu.clone());
         let work = async move { gateway.lodge_payment(&profile, session, payment, &psu).await };
-        tokio::spawn(work).await.unwrap_or(Err(FlowError::Busy))
+        to_its_end(work).await
     }
 
     async fn lodge_payment(

@@ -17,6 +17,7 @@ use store::{RegionalStore, StoreError};
 use crate::accounts::chain;
 use crate::bank::{BankLeg, LegSubject, PendingLeg};
 use crate::consents::NextStep;
+use crate::to_its_end::to_its_end;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway, LEG_TIME};
 
@@ -118,7 +119,7 @@ impl Gateway {
         }
         let (gateway, psu) = (Arc::clone(self), psu.clone());
         let work = async move { gateway.ask_bank(session, subject, kept, &input, &psu).await };
-        tokio::spawn(work).await.unwrap_or(Err(FlowError::Busy))
+        to_its_end(work).await
     }
 
     async fn ask_bank(
@@ -290,7 +291,8 @@ impl Gateway {
             }
             LegSubject::Mandate(id) => {
                 let mandate = self.any_mandate(id).await?;
-                self.move_mandate(mandate, "psu", |row| row.bank.psu_id = Some(name.to_owned())).await?;
+                self.move_mandate(mandate, Note::by("psu"), |row| row.bank.psu_id = Some(name.to_owned()))
+                    .await?;
             }
         }
         Ok(())
@@ -312,7 +314,7 @@ impl Gateway {
             }
             LegSubject::Mandate(id) => {
                 let (mandate, soon) = (self.any_mandate(id).await?, later(self.now(), 1));
-                self.move_mandate(mandate, "psu", |row| row.next_step_at = Some(soon)).await?;
+                self.move_mandate(mandate, Note::by("psu"), |row| row.next_step_at = Some(soon)).await?;
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::accounts::chain;
 use crate::reconcile::LEASE;
+use crate::to_its_end::to_its_end;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
@@ -61,6 +62,6 @@ impl Gateway {
             }
             done
         };
-        tokio::spawn(alone).await.unwrap_or(Err(FlowError::Busy))
+        to_its_end(alone).await
     }
 }

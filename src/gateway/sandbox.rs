@@ -27,6 +27,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use api::{Api, EventStreams};
 use axum::Router;
+use axum::middleware::from_fn;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
 use crypto::pki::Issued;
 use edge::{EdgeConfig, protect};
@@ -239,7 +240,7 @@ impl Sandbox {
         let tasks = TaskTracker::new();
         let filter = filter.await??;
         let edge = |router: Router| protect(router, edge_config(&options, filter.clone(), &edge_state));
-        let page_routes = with_fallbacks(oauth.page_routes().merge(published_seal::routes(&pki)?));
+        let page_routes = answering(oauth.page_routes().merge(published_seal::routes(&pki)?));
         let page_router = edge(match &cell {
             Some(cell) => cell.in_front_of(page_routes, &gateway, &pages_origin, true),
             None => page_routes,
@@ -256,7 +257,7 @@ impl Sandbox {
             client: Client::new(&pki.root, None)?,
             edge: edge_state.clone(),
         });
-        let api_routes = with_fallbacks(oauth.back_channel_routes().merge(api_routes).merge(driven));
+        let api_routes = answering(oauth.back_channel_routes().merge(api_routes).merge(driven));
         let api_router = edge(match &cell {
             Some(cell) => cell.in_front_of(api_routes.clone(), &gateway, &api_origin, false),
             None => api_routes.clone(),
@@ -480,8 +481,10 @@ fn software_issuers(file: Option<&Path>) -> anyhow::Result<Arc<[SoftwareIssuer]>
     issuers.collect()
 }
 
-fn with_fallbacks(router: Router) -> Router {
-    router.fallback(web::no_such_path).method_not_allowed_fallback(web::no_such_method)
+/// Routes with what answers elsewhere, each request in its occasion.
+fn answering(router: Router) -> Router {
+    let router = router.fallback(web::no_such_path).method_not_allowed_fallback(web::no_such_method);
+    router.layer(from_fn(web::in_its_occasion))
 }
 
 /// TLS as a client that trusts one root, and shows a certificate, if it has one.

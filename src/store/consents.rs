@@ -201,19 +201,27 @@ pub struct Note<'a> {
     pub actor: &'a str,
     /// Why. A change with a reason is noted even where the status stays.
     pub reason: Option<&'a str>,
+    /// The rule that permits it, for the audit log.
+    pub rule: Option<&'a str>,
 }
 
 impl<'a> Note<'a> {
     /// A change that explains itself.
     #[must_use]
     pub fn by(actor: &'a str) -> Self {
-        Self { actor, reason: None }
+        Self { actor, reason: None, rule: None }
     }
 
     /// A change that needs saying why.
     #[must_use]
     pub fn because(actor: &'a str, reason: &'a str) -> Self {
-        Self { actor, reason: Some(reason) }
+        Self { actor, reason: Some(reason), rule: None }
+    }
+
+    /// The same, as a rule permits.
+    #[must_use]
+    pub fn under(self, rule: Option<&'a str>) -> Self {
+        Self { rule, ..self }
     }
 }
 

@@ -14,7 +14,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use crate::hosts::{Hosts, on_all_hosts, primary_of};
 use crate::pooler;
-use crate::statements::Statements;
+use crate::statements::{Statements, Unheard};
 use crate::transactions::code_of;
 
 /// Why the store did not do what it was asked.
@@ -48,16 +48,25 @@ pub enum StoreError {
         /// Its primary key.
         id: String,
     },
-    /// The database failed. A transaction changed nothing then; whether a single statement did
-    /// whose connection broke, nobody knows.
+    /// The database failed, and changed nothing.
     #[error("the database failed")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
     /// The database did not say whether it made a change last: read again, by its key.
     #[error("it is not known whether the change was made")]
     OutcomeUnknown(#[source] sqlx::Error),
     /// The schema could not be brought up to date.
     #[error("the schema could not be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let sqlx::Error::AnyDriverError(of_driver) = error else { return Self::Database(error) };
+        match of_driver.downcast::<Unheard>() {
+            Ok(unheard) => Self::OutcomeUnknown(unheard.0),
+            Err(of_driver) => Self::Database(sqlx::Error::AnyDriverError(of_driver)),
+        }
+    }
 }
 
 /// Migrations of one kind of store: version, name, SQL.

@@ -5,6 +5,7 @@ use audit::{Outcome, Record};
 use domain::{EventId, Timestamp, WebhookId};
 
 use crate::database::micros;
+use crate::occasion::Occasion;
 use crate::rows::{Columns, exactly_one, readable};
 use crate::{RegionalStore, StoreError, Tx, transaction};
 
@@ -300,6 +301,7 @@ impl Tx {
         .bind(micros(event.created_at))
         .execute(&mut self.0)
         .await?;
+        let occasion = Occasion::now();
         let record = Record {
             at: event.created_at,
             region: event.id.region(),
@@ -308,8 +310,8 @@ impl Tx {
             outcome: Outcome::Success,
             reason: None,
             client: &event.client_id,
-            request: None,
-            certificate: None,
+            request: occasion.map(|occasion| occasion.request),
+            certificate: occasion.and_then(|occasion| occasion.certificate),
             consent: None,
             resource: Some(&event.resource_id),
             institution: None,

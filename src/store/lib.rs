@@ -27,6 +27,7 @@ mod identification;
 pub mod instances;
 pub mod mandates;
 pub mod notices;
+pub mod occasion;
 mod orders;
 pub mod payments;
 pub mod persons;

@@ -38,7 +38,8 @@ impl Statements<'_> {
             }
             let not_done = if reads(sql.as_str()) { passing(&error) } else { was_refused(&error) };
             if !(not_done && pace.pause().await) {
-                return Err(error);
+                let unheard = !not_done && !reads(sql.as_str()) && lost(&error);
+                return Err(if unheard { Error::AnyDriverError(Box::new(Unheard(error))) } else { error });
             }
         }
     }
@@ -55,6 +56,11 @@ impl Statements<'_> {
         Ok(given)
     }
 }
+
+/// Why it is not known whether a statement was run that changes something.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection broke, and nobody knows what was done")]
+pub(crate) struct Unheard(#[source] pub(crate) Error);
 
 /// A statement with its arguments.
 struct Statement {

@@ -93,9 +93,17 @@ async fn who_saw_what_is_in_a_log_that_shows_when_it_was_changed() {
         reads.collect::<Vec<_>>(),
         [("ACCOUNTS", "READ_ACCOUNTS_DETAIL"), ("BALANCES", "READ_BALANCES")]
     );
-    let changed =
-        |entry: &Value| entry["event.type"] == "change" && entry["consentry.resource.id"] == consent.as_str();
-    assert!(entries.iter().any(changed), "{entries:?}");
+    // Lodged by the client with its certificate, brought into force by the PSU's browser, which has none.
+    let changed = |entry: &&Value| {
+        entry["event.type"] == "change" && entry["consentry.resource.id"] == consent.as_str()
+    };
+    let changes: Vec<_> = entries.iter().filter(changed).collect();
+    let of = |action: &str| *changes.iter().find(|entry| entry["event.action"] == action).expect(action);
+    for (entry, certificates) in [(of("consent.created"), 1), (of("consent.authorized"), 0)] {
+        assert_eq!(entry["rule.id"], "agreement.step", "{entry}");
+        assert_eq!(entry.get("tls.client.hash.sha256").is_some(), certificates == 1, "{entry}");
+    }
+    assert!(changes.iter().all(|entry| entry["http.request.id"].is_string()), "{changes:?}");
     for personal in [iban.as_str(), "Anna", "anna"] {
         assert!(!exported.contains(personal), "{personal}");
     }

@@ -360,7 +360,9 @@ async fn a_region_is_never_guessed() {
     let nobodys = uk.replace("con_uk_", "con_xx_");
     assert_problem(&tpp.get(&own, &format!("/v1/consents/{nobodys}")).await.unwrap(), 422, "region.not_held");
     let several = cells.push(&[&uk, &eu], &verifier(), None).await;
-    assert_problem(&several, 422, "region.several");
+    assert_eq!((several.status.as_u16(), several.text("/error").as_str()), (400, "invalid_request"));
+    let both = json!({ "institution_id": UK, "refund_of": "pay_eu_01a2220987ac795c99a8df167cd7c47e" });
+    assert_problem(&tpp.post(&own, "/v1/payments", &both).await.unwrap(), 422, "region.several");
     cells.stop().await;
 }
 
@@ -534,7 +536,9 @@ async fn what_the_rules_keep_at_home_is_refused_with_the_rule() {
     let refused = cells.tpp.get(&own, &format!("/v1/consents/{}", consents[1])).await.unwrap();
     assert_problem(&refused, 403, "region.denied");
     assert_eq!(refused.text("/errors/0/code"), "residency.stream");
-    assert_problem(&cells.tpp.post(&own, "/v1/payments", &order()).await.unwrap(), 403, "region.denied");
+    let refused = cells.tpp.post(&own, "/v1/payments", &order()).await.unwrap();
+    assert_problem(&refused, 403, "region.denied");
+    assert_eq!(refused.text("/outcome"), "not_executed");
     let accounts = cells.tpp.get(&token, "/v1/accounts").await.unwrap().expect(200).unwrap();
     assert_eq!(regions_of(&accounts), set(&["uk"]));
     let sources = accounts.json()["sources"].as_array().unwrap().clone();

@@ -1,0 +1,13 @@
+//! Work that goes on although its caller goes away.
+
+use store::occasion::carried;
+
+use crate::FlowError;
+
+/// Does work to its end, as a part of the same request: a bank's answer is heeded even if the browser or
+/// the client that it was asked for hangs up.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, FlowError>> + Send + 'static,
+) -> Result<T, FlowError> {
+    tokio::spawn(carried(work)).await.unwrap_or(Err(FlowError::Busy))
+}
