@@ -85,6 +85,20 @@ pub(crate) struct EventList {
     next_cursor: String,
     /// Whether there is more now.
     has_more: bool,
+    /// Regions whose events could not be had, which come when they can; none, if all could.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sources: Vec<EventSource>,
+}
+
+/// A region whose events are left out.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct EventSource {
+    /// The region.
+    region: String,
+    /// `FAILED`, or `RESIDENCY_DENIED` where nothing may cross. Accept unknown values.
+    status: String,
+    /// Code of the problem.
+    code: String,
 }
 
 /// List events.
@@ -106,7 +120,12 @@ pub(crate) async fn list(
         params.cursor.as_deref().map(|cursor| cursors.read(cursor)).transpose()?;
     let page = gateway.events_after(&caller.client_id, &places.unwrap_or_default(), limit).await?;
     let data = page.events.iter().map(|(event, _)| Event::of(event)).collect::<Result<_, _>>()?;
-    Ok(Json(EventList { data, next_cursor: cursors.write(&page.places), has_more: page.has_more }))
+    Ok(Json(EventList {
+        data,
+        next_cursor: cursors.write(&page.places),
+        has_more: page.has_more,
+        sources: Vec::new(),
+    }))
 }
 
 /// Show an event.

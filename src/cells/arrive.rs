@@ -7,13 +7,12 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use crypto::Certificate;
-use crypto::certificate::Thumbprint;
 use domain::{Clock, Region};
 use edge::{Asked, PeerIdentity, ServerTls};
 use http::HeaderValue;
 use web::{Origin, Problem, ProblemCode};
 
+use crate::Known;
 use crate::context::CONTEXT;
 use crate::context::{Context, ContextRefused};
 use crate::places::regions_in;
@@ -25,8 +24,8 @@ pub struct Arrivals {
     pub name: String,
     /// The regions that are at home here.
     pub here: BTreeSet<Region>,
-    /// Certificates of other cells, each with the name of its cell.
-    pub cells: Vec<(Certificate, String)>,
+    /// The other cells.
+    pub peers: Known,
     /// How clients' certificates are judged.
     pub clients: ServerTls,
     /// Time.
@@ -68,7 +67,8 @@ impl Arrivals {
     async fn admit(&self, mut request: Request) -> Result<Request, ContextRefused> {
         let cell = request.extensions().get::<PeerIdentity>().and_then(PeerIdentity::trusted);
         let shown = cell.ok_or(ContextRefused::Stranger)?.thumbprint;
-        let (certificate, from) = self.cell(&shown).ok_or(ContextRefused::Stranger)?;
+        let peers = self.peers.load_full();
+        let (certificate, from) = peers.with(&shown).ok_or(ContextRefused::Stranger)?;
         let mut given = request.headers().get_all(CONTEXT).iter();
         let (Some(token), None) = (given.next(), given.next()) else { return Err(ContextRefused::Missing) };
         let token = token.to_str().map_err(|_| ContextRefused::Missing)?;
@@ -86,10 +86,5 @@ impl Arrivals {
         extensions.insert(Asked { id, moves_money });
         extensions.insert(Origin(context.origin));
         Ok(request)
-    }
-
-    fn cell(&self, shown: &Thumbprint) -> Option<(&Certificate, &str)> {
-        let known = self.cells.iter().find(|(certificate, _)| certificate.thumbprint == *shown)?;
-        Some((&known.0, &known.1))
     }
 }

@@ -6,18 +6,22 @@
 //! certificate is judged by what home trusts, the token by what home knows. A request takes
 //! one hop: home answers it, or refuses it.
 
+mod answers;
 mod arrive;
 mod context;
+mod events;
 mod file;
 mod forward;
 #[cfg(feature = "leaks")]
 mod leak;
 mod legs;
+mod peers;
 mod places;
 mod route;
 
 pub use arrive::{Arrivals, arrive};
 pub use file::{Across, CellFile, InvalidCells, Neighbour};
 pub use forward::{Forwarder, Unreachable};
+pub use peers::{Known, Peers};
 pub use places::regions_in;
 pub use route::{Institutions, NotPassed, Note, Routes, route};

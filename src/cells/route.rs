@@ -17,18 +17,18 @@ use futures_util::future::BoxFuture;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HOST, RETRY_AFTER, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Extensions, HeaderName, HeaderValue, Method, StatusCode, Uri};
-use http_body_util::{BodyExt, Collected, Limited};
+use http_body_util::{BodyExt, Limited};
 use policy::{Denied, Engine, Forward};
 use serde_json::{Map, Value, json};
 use web::{ForeignLegs, Problem, ProblemCode};
 
+use crate::answers::{assemble, reason_of, whole, with};
 use crate::arrive::served;
 use crate::context::CONTEXT;
 use crate::context::Context;
 use crate::forward::Unreachable;
-use crate::legs::LeftOut;
 use crate::places::regions_in;
-use crate::{Across, Forwarder, Neighbour, legs};
+use crate::{Across, Forwarder, Known, Neighbour, Peers, legs};
 
 /// The region that an answer comes from.
 pub(crate) const SERVED: HeaderName = HeaderName::from_static("x-served-region");
@@ -54,6 +54,9 @@ pub struct NotPassed {
 /// Writes down what did not pass, and returns when that is kept.
 pub type Note = Arc<dyn Fn(NotPassed) -> BoxFuture<'static, ()> + Send + Sync>;
 
+/// What has happened: of every home, behind a place at each.
+const EVENTS: &str = "/v1/events";
+
 /// Tells the region of an institution.
 pub type Institutions = Arc<dyn Fn(&str) -> Option<Region> + Send + Sync>;
 
@@ -69,12 +72,10 @@ pub struct Routes {
     pub policy: Arc<Engine>,
     /// Writes down what did not.
     pub note: Note,
-    /// The other cells, and the ways to them.
-    pub neighbours: Vec<(Neighbour, Forwarder)>,
+    /// The other cells.
+    pub peers: Known,
     /// The region of an institution.
     pub institution: Institutions,
-    /// What signs contexts.
-    pub key: Arc<SigningKey>,
     /// The origin at which requests come in.
     pub origin: String,
     /// Largest request body in bytes.
@@ -86,7 +87,7 @@ pub struct Routes {
 }
 
 /// Another cell, and the way to it.
-type Home = (Neighbour, Forwarder);
+pub(crate) type Home = (Neighbour, Forwarder);
 
 /// Sends a request where the regions that it speaks of are at home.
 pub async fn route(State(routes): State<Arc<Routes>>, mut request: Request, next: Next) -> Response {
@@ -99,6 +100,9 @@ pub async fn route(State(routes): State<Arc<Routes>>, mut request: Request, next
         if PUT_TOGETHER.contains(&path.as_str()) {
             return routes.put_together(request, next).await;
         }
+        if path == EVENTS {
+            return routes.events(request, next).await;
+        }
         if IN_PAGES.contains(&path.as_str()) {
             return routes.in_pages(request, next).await;
         }
@@ -107,13 +111,14 @@ pub async fn route(State(routes): State<Arc<Routes>>, mut request: Request, next
         Ok(found) => found,
         Err(problem) => return refused(&path, problem),
     };
-    match routes.home_of(&regions) {
+    let peers = routes.peers.load_full();
+    match routes.home_of(&peers, &regions) {
         Ok(None) => {
             let mut response = next.run(request).await;
             served(&mut response, regions.first());
             response
         }
-        Ok(Some(home)) => routes.across(home, request, &regions).await,
+        Ok(Some(home)) => routes.across((home, &peers.key), request, &regions).await,
         Err(problem) => refused(&path, problem),
     }
 }
@@ -139,8 +144,8 @@ fn refused(path: &str, problem: Problem) -> Response {
 
 impl Routes {
     /// The other cell whose regions these are; none, if they are ours or nobody's.
-    fn home_of(&self, regions: &BTreeSet<Region>) -> Result<Option<&Home>, Problem> {
-        let mut homes = self.neighbours.iter().filter(|(cell, _)| !cell.regions.is_disjoint(regions));
+    fn home_of<'p>(&self, peers: &'p Peers, regions: &BTreeSet<Region>) -> Result<Option<&'p Home>, Problem> {
+        let mut homes = peers.neighbours.iter().filter(|(cell, _)| !cell.regions.is_disjoint(regions));
         let Some(home) = homes.next() else { return Ok(None) };
         if homes.next().is_some() || !self.here.is_disjoint(regions) {
             return Err(Problem::new(ProblemCode::SeveralHomes));
@@ -213,8 +218,13 @@ impl Routes {
     }
 
     /// A request about another cell's regions.
-    async fn across(&self, home: &Home, request: Request, regions: &BTreeSet<Region>) -> Response {
-        let (cell, way) = home;
+    async fn across(
+        &self,
+        (home, key): (&Home, &SigningKey),
+        request: Request,
+        regions: &BTreeSet<Region>,
+    ) -> Response {
+        let (cell, _) = home;
         if self.pages {
             return match request.method() {
                 &Method::GET => {
@@ -225,7 +235,7 @@ impl Routes {
         }
         match cell.across {
             Across::Forward => match self.may_pass(regions, request.extensions()).await {
-                Ok(()) => self.forward(cell, way, request).await,
+                Ok(()) => self.forward((home, key), request).await,
                 Err(problem) => refused(request.uri().path(), problem),
             },
             Across::Redirect => to(&cell.api, request.uri())
@@ -235,7 +245,11 @@ impl Routes {
     }
 
     /// Whether the rules let a request about other regions pass here; the refusal, if they do not.
-    async fn may_pass(&self, regions: &BTreeSet<Region>, request: &Extensions) -> Result<(), Problem> {
+    pub(crate) async fn may_pass(
+        &self,
+        regions: &BTreeSet<Region>,
+        request: &Extensions,
+    ) -> Result<(), Problem> {
         let Err((of, denied)) = self.decide(regions) else { return Ok(()) };
         tracing::warn!(reason = %denied, "A request about another region may not pass");
         let peer = request.get::<PeerIdentity>().and_then(|peer| peer.certificate.as_ref());
@@ -261,11 +275,12 @@ impl Routes {
         Ok(())
     }
 
-    async fn forward(&self, cell: &Neighbour, way: &Forwarder, request: Request) -> Response {
+    pub(crate) async fn forward(&self, (home, key): (&Home, &SigningKey), request: Request) -> Response {
+        let (cell, way) = home;
         let moves_money = request.extensions().get::<Asked>().is_some_and(|asked| asked.moves_money);
         let path = request.uri().path().to_owned();
         let (parts, body) = request.into_parts();
-        let outcome = match self.envelope(cell, &parts) {
+        let outcome = match self.envelope(cell, key, &parts) {
             Some(head) => way.send(Request::from_parts(head, body)).await,
             None => Err(Unreachable::NoConnection),
         };
@@ -293,7 +308,7 @@ impl Routes {
     }
 
     /// The head of a request as it goes to another cell, with the context of who asks.
-    fn envelope(&self, cell: &Neighbour, parts: &Parts) -> Option<Parts> {
+    fn envelope(&self, cell: &Neighbour, key: &SigningKey, parts: &Parts) -> Option<Parts> {
         let peer = parts.extensions.get::<PeerIdentity>()?;
         let target = parts.uri.path_and_query()?.as_str();
         let shown = peer.certificate.as_ref().map(|shown| Arc::clone(&shown.chain));
@@ -317,12 +332,13 @@ impl Routes {
         for name in [HOST, CONNECTION, TRANSFER_ENCODING, CONTENT_LENGTH] {
             head.headers.remove(name);
         }
-        head.headers.insert(CONTEXT, context.sign(&self.key)?.parse().ok()?);
+        head.headers.insert(CONTEXT, context.sign(key)?.parse().ok()?);
         Some(head)
     }
 
     /// A read of all consents: ours, and of every other home of a consent of the token.
     async fn put_together(&self, mut request: Request, next: Next) -> Response {
+        let peers = self.peers.load_full();
         let noted = ForeignLegs::default();
         request.extensions_mut().insert(noted.clone());
         let (parts, body) = request.into_parts();
@@ -333,12 +349,13 @@ impl Routes {
             let theirs = consents.iter().filter(|consent| regions.contains(&consent.region()));
             theirs.copied().collect::<Vec<_>>()
         };
-        let homes = self.neighbours.iter().map(|home| (home, of(&home.0.regions)));
+        let homes = peers.neighbours.iter().map(|home| (home, of(&home.0.regions)));
         let homes: Vec<_> = homes.filter(|(_, theirs)| !theirs.is_empty()).collect();
         if homes.is_empty() {
             return ours;
         }
-        let asked = homes.into_iter().map(|((cell, way), theirs)| {
+        let asked = homes.into_iter().map(|(home, theirs)| {
+            let ((cell, _), key) = (home, &peers.key);
             let request = Request::from_parts(copy.clone(), Body::empty());
             let regions = theirs.iter().map(ConsentId::region).collect();
             async move {
@@ -350,7 +367,7 @@ impl Routes {
                     Across::Redirect | Across::Refuse => Err(denied()),
                 };
                 match may {
-                    Ok(()) => (theirs, "FAILED", whole(self.forward(cell, way, request).await).await),
+                    Ok(()) => (theirs, "FAILED", whole(self.forward((home, key), request).await).await),
                     Err(refused) => (theirs, "RESIDENCY_DENIED", Err(refused)),
                 }
             }
@@ -369,6 +386,7 @@ impl Routes {
     /// A list in pages: ours first, and then those of one home after the other. A cursor says
     /// whose page is next.
     async fn in_pages(&self, mut request: Request, next: Next) -> Response {
+        let peers = self.peers.load_full();
         let query = request.uri().query().unwrap_or_default().to_owned();
         let at = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "cursor").and_then(
             |(_, cursor)| cursor.split_once('~').map(|(home, inner)| (home.to_owned(), inner.to_owned())),
@@ -379,21 +397,21 @@ impl Routes {
         let (answer, from) = match at {
             None => (next.run(request).await, None),
             Some((home, inner)) => {
-                let place = self.neighbours.iter().position(|(cell, _)| label(cell) == Some(home.as_str()));
-                let Some((place, (cell, way))) = place.and_then(|at| Some((at, self.neighbours.get(at)?)))
-                else {
+                let place = peers.neighbours.iter().position(|(cell, _)| label(cell) == Some(home.as_str()));
+                let Some((place, way)) = place.and_then(|at| Some((at, peers.neighbours.get(at)?))) else {
                     return Problem::new(ProblemCode::CursorInvalid).into_response();
                 };
+                let (cell, _) = way;
                 if cell.across != Across::Forward {
                     return denied();
                 }
                 if let Err(problem) = self.may_pass(&cell.regions, request.extensions()).await {
                     return problem.into_response();
                 }
-                let Some(request) = with_cursor(request, &query, &inner) else {
+                let Some(request) = with(request, &[("cursor", &inner)]) else {
                     return Problem::new(ProblemCode::CursorInvalid).into_response();
                 };
-                (self.forward(cell, way, request).await, Some(place))
+                (self.forward((way, &peers.key), request).await, Some(place))
             }
         };
         // Of a token's consents only the homes are asked that hold one.
@@ -404,8 +422,8 @@ impl Routes {
             asked && self.decide(&cell.regions).is_ok()
         };
         let after = from.map_or(0, |place| place.saturating_add(1));
-        let following = self.neighbours.iter().skip(after).map(|(cell, _)| cell).find(|cell| wanted(cell));
-        let current = from.and_then(|place| self.neighbours.get(place)).and_then(|(cell, _)| label(cell));
+        let following = peers.neighbours.iter().skip(after).map(|(cell, _)| cell).find(|cell| wanted(cell));
+        let current = from.and_then(|place| peers.neighbours.get(place)).and_then(|(cell, _)| label(cell));
         if following.is_none() && current.is_none() {
             return answer;
         }
@@ -443,19 +461,6 @@ async fn put_in_one(legs: Vec<Leg>, now: Timestamp) -> Response {
     assemble((head, body))
 }
 
-/// Why a home's part is left out, by its problem document, which stays as it was.
-async fn reason_of(refused: Response) -> (Response, LeftOut) {
-    let (head, body) = refused.into_parts();
-    let body = Limited::new(body, MOST).collect().await.map(Collected::to_bytes).unwrap_or_default();
-    let problem = serde_json::from_slice::<Value>(&body).unwrap_or_default();
-    let code = |of: &Value| of.get("code").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let named = problem.get("errors").and_then(Value::as_array).into_iter().flatten();
-    // What is wrong with the whole of it is a rule.
-    let rules = named.filter(|error| error.get("pointer").and_then(Value::as_str) == Some(""));
-    let why = LeftOut { code: code(&problem), denied_by: rules.map(code).collect() };
-    (Response::from_parts(head, Body::from(body)), why)
-}
-
 /// Rewrites where the next page is: a page of `current`, before those of `following`.
 fn continue_at(body: &mut Map<String, Value>, current: Option<&str>, following: Option<&str>) {
     let Some(Value::Object(page)) = body.get_mut("page") else { return };
@@ -474,26 +479,8 @@ fn continue_at(body: &mut Map<String, Value>, current: Option<&str>, following: 
 }
 
 /// By what a cursor names a cell: its first region.
-fn label(cell: &Neighbour) -> Option<&str> {
+pub(crate) fn label(cell: &Neighbour) -> Option<&str> {
     cell.regions.first().map(Region::as_str)
-}
-
-/// The request with another cursor, or without.
-fn with_cursor(mut request: Request, query: &str, cursor: &str) -> Option<Request> {
-    let mut changed = url::form_urlencoded::Serializer::new(String::new());
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        if name != "cursor" {
-            changed.append_pair(&name, &value);
-        }
-    }
-    if !cursor.is_empty() {
-        changed.append_pair("cursor", cursor);
-    }
-    let changed = changed.finish();
-    let path = request.uri().path();
-    let target = if changed.is_empty() { path.to_owned() } else { format!("{path}?{changed}") };
-    *request.uri_mut() = target.parse().ok()?;
-    Some(request)
 }
 
 /// Regions by which codes, refresh tokens and pushed requests find back.
@@ -516,29 +503,8 @@ fn to(origin: &url::Url, uri: &Uri) -> Option<String> {
     Some(format!("{}{target}", origin.as_str().trim_end_matches('/')))
 }
 
-fn denied() -> Response {
+pub(crate) fn denied() -> Response {
     Problem::new(ProblemCode::RegionDenied).into_response()
-}
-
-/// Most bytes of one home's part.
-const MOST: usize = 32 * 1024 * 1024;
-
-/// The JSON object of a good answer; the answer, if it is none.
-async fn whole(answer: Response) -> Result<(http::response::Parts, Map<String, Value>), Response> {
-    if !answer.status().is_success() {
-        return Err(answer);
-    }
-    let (mut head, body) = answer.into_parts();
-    let unreadable = || Problem::new(ProblemCode::HomeUnavailable).retry_after(2).into_response();
-    let body = Limited::new(body, MOST).collect().await.map_err(|_| unreadable())?.to_bytes();
-    let object = serde_json::from_slice(&body).map_err(|_| unreadable())?;
-    head.headers.remove(CONTENT_LENGTH);
-    Ok((head, object))
-}
-
-fn assemble((mut head, body): (http::response::Parts, Map<String, Value>)) -> Response {
-    head.headers.remove(SERVED);
-    Response::from_parts(head, Body::from(Value::Object(body).to_string()))
 }
 
 #[cfg(test)]

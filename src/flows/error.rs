@@ -178,6 +178,7 @@ impl From<StoreError> for FlowError {
             StoreError::NoSuchRegion(region) => Self::RegionNotHeld(region),
             other @ (StoreError::Conflict
             | StoreError::NotFound
+            | StoreError::OtherRegion { .. }
             | StoreError::Corrupt { .. }
             | StoreError::Locked { .. }
             | StoreError::Database(_)

@@ -49,7 +49,7 @@ pub use apart::BanksApart;
 use bank_files::BankFiles;
 use banks::ModelBanks;
 pub use block_feed::BlockFeed;
-use cell::Cell;
+use cell::{Cell, WatchedCell};
 pub use edge_state::EdgeState;
 use limits_file::LimitsFile;
 pub use limits_file::LimitsFrom;
@@ -92,6 +92,7 @@ pub struct Sandbox {
     tls: WatchedTls,
     limits: LimitsFile,
     access_rules: AccessRules,
+    cell: Option<WatchedCell>,
     edge: EdgeState,
     filter: WatchedFilter,
     audit: Arc<AuditLogs>,
@@ -262,6 +263,10 @@ impl Sandbox {
             Some(cell) => cell.in_front_of(api_routes.clone(), &gateway, &api_origin, false),
             None => api_routes.clone(),
         });
+        let watched_cell = cell.as_ref().map(Cell::watched);
+        if let Some(watched) = watched_cell.clone() {
+            tasks.spawn(watch(watched, WatchedCell::look, |()| {}, stop.clone()));
+        }
         if let (Some(cell), Some(clients)) = (cell, tls.of_api()) {
             // What comes from there was counted and looked into where it came in.
             let limiter = Arc::new(Limiter::new(Policies::unlimited()));
@@ -311,6 +316,7 @@ impl Sandbox {
             tls,
             limits,
             access_rules,
+            cell: watched_cell,
             edge: edge_state,
             filter,
             audit,
@@ -323,10 +329,13 @@ impl Sandbox {
     /// their files are now.
     pub async fn reload(&self) {
         let (tls, limits, filter) = (self.tls.clone(), self.limits.clone(), self.filter.clone());
-        let access_rules = self.access_rules.clone();
+        let (access_rules, cell) = (self.access_rules.clone(), self.cell.clone());
         let reload = move || {
             limits.reload();
             access_rules.reload();
+            if let Some(cell) = cell {
+                cell.reload();
+            }
             filter.reload();
             tls.reload();
         };

@@ -39,6 +39,15 @@ pub enum StoreError {
     /// Personal data of a region that this installation does not hold.
     #[error("region {0} is not held here")]
     NoSuchRegion(Region),
+    /// A database that holds another region than it is opened for: an address or a backup of another
+    /// place.
+    #[error("this is the database of region {held}, not of {wanted}")]
+    OtherRegion {
+        /// Whose data it holds.
+        held: String,
+        /// Whose it was taken for.
+        wanted: Region,
+    },
     /// What is sealed in a row has no key any more: it was erased, or the database of keys
     /// is not the one that belongs to this data.
     #[error("the key of {table} {id} is missing")]
@@ -103,6 +112,7 @@ pub(crate) const REGION: Schema = &[
     (60, "unattended accesses", include_str!("../../migrations/region/0060_unattended_accesses.sql")),
     (70, "audit log", include_str!("../../migrations/region/0070_audit_log.sql")),
     (80, "sealed columns", include_str!("../../migrations/region/0080_sealed_columns.sql")),
+    (90, "region", include_str!("../../migrations/region/0090_region.sql")),
 ];
 
 /// Schema of the database of a region's data keys.

@@ -55,6 +55,7 @@ pub mod webhooks;
 use std::collections::BTreeMap;
 
 use domain::Region;
+use sqlx::Row;
 
 use together::Together;
 use vault::Vault;
@@ -98,15 +99,28 @@ pub struct RegionalStore {
     together: Together,
 }
 
+/// Whether a database holds this region; a new one does from now on.
+async fn is_of(database: &Database, wanted: Region) -> Result<(), StoreError> {
+    sqlx::query("insert into held_region (id, region) values (1, $1) on conflict (id) do nothing")
+        .bind(wanted.as_str())
+        .execute(database.pool())
+        .await?;
+    let held = sqlx::query("select region from held_region where id = 1").fetch_one(database.pool()).await?;
+    let held: String = held.try_get(0)?;
+    if held == wanted.as_str() { Ok(()) } else { Err(StoreError::OtherRegion { held, wanted }) }
+}
+
 impl RegionalStore {
     /// Opens the store at `url` of the region whose vault this is, and brings its schema up
     /// to date.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the database cannot be reached or migrated.
+    /// [`StoreError`] if the database cannot be reached or migrated; [`StoreError::OtherRegion`] if it is
+    /// another region's.
     pub async fn open(url: &str, vault: Vault) -> Result<Self, StoreError> {
         let database = Database::open(url, database::REGION).await?;
+        is_of(&database, vault.region()).await?;
         Ok(Self { region: vault.region(), together: Together::on(database.clone()), database, vault })
     }
 

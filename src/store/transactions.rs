@@ -122,6 +122,7 @@ impl StoreError {
             | Self::NotFound
             | Self::Corrupt { .. }
             | Self::NoSuchRegion(_)
+            | Self::OtherRegion { .. }
             | Self::Locked { .. }
             | Self::OutcomeUnknown(_)
             | Self::Migrate(_) => None,

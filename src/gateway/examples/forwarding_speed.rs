@@ -8,6 +8,9 @@
 #[allow(dead_code, reason = "the proof that cells keep persons at home needs more of it")]
 #[path = "residency/cell.rs"]
 mod cell;
+#[allow(dead_code, reason = "the load on the edge needs more of it")]
+#[path = "edge_load/wire.rs"]
+mod wire;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,10 +19,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use cell::{Cell, Site, Starter, start_all};
 use clap::Parser;
-use consentry::demo::{Browser, Client, RETURN, Tpp, bearer, free_ports, verifier};
+use consentry::demo::{Browser, Client, RETURN, Tpp, free_ports, verifier};
 use domain::SystemClock;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use wire::{Connection, What};
 
 /// Reads of each kind in a row.
 const IN_A_ROW: usize = 50;
@@ -34,6 +38,27 @@ struct Options {
     /// An empty folder.
     #[arg(long)]
     run: PathBuf,
+}
+
+/// A server that is asked, and who asks.
+pub struct Place {
+    port: u16,
+    root: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Place {
+    /// The API of a cell, for the demo's client.
+    fn of(cell: &Cell) -> Self {
+        let pki = cell.site.data().join("pki");
+        Self {
+            port: cell.site.base.saturating_add(1),
+            root: pki.join("root.pem"),
+            certificate: pki.join("fintech.pem"),
+            key: pki.join("fintech.key"),
+        }
+    }
 }
 
 /// Reads of one kind through one cell.
@@ -91,11 +116,17 @@ async fn measure(home: &Cell, way: &Cell) -> anyhow::Result<Value> {
         ("consent", format!("/v1/consents/{consent}")),
         ("balances", format!("/v1/accounts/{account}/balances")),
     ] {
-        let mut kinds = [(home.site.api(), Measured::default()), (way.site.api(), Measured::default())];
+        let mut what = What::get(&path, Some(token.expose_secret()), false);
+        for (header, value) in [("psu-ip-address", "192.0.2.10"), ("psu-user-agent", "Firefox")] {
+            what.headers.push((header.to_owned(), value.to_owned()));
+        }
+        let mut kinds = [(home, Measured::default()), (way, Measured::default())];
         for row in 0..=ROWS {
-            for (api, kind) in &mut kinds {
+            for (through, kind) in &mut kinds {
+                let site = wire::Site::of(&Place::of(through), true, false)?;
+                let mut connection = site.connect().await?;
                 let before = [ticks(home)?, ticks(way)?];
-                let times = read(&tpp, &token, &format!("{api}{path}")).await?;
+                let times = read(&mut connection, &site, &what).await?;
                 // The first row warms up.
                 if row > 0 {
                     kind.times.extend(times);
@@ -123,17 +154,12 @@ async fn granted(tpp: &Tpp, people: &Client) -> anyhow::Result<(String, SecretSt
     Ok((consent, token.into()))
 }
 
-async fn read(tpp: &Tpp, token: &SecretString, url: &str) -> anyhow::Result<Vec<Duration>> {
-    let authorization = bearer(token);
-    let headers = [
-        ("authorization", authorization.as_str()),
-        ("psu-ip-address", "192.0.2.10"),
-        ("psu-user-agent", "Firefox"),
-    ];
+async fn read(connection: &mut Connection, site: &wire::Site, what: &What) -> anyhow::Result<Vec<Duration>> {
     let mut times = Vec::with_capacity(IN_A_ROW);
     for _ in 0..IN_A_ROW {
         let started = Instant::now();
-        tpp.http.get(url, &headers).await?.expect(200)?;
+        let (status, _) = connection.ask(site.request(what)?).await?;
+        anyhow::ensure!(status == http::StatusCode::OK, "{} is answered {status}", what.path);
         times.push(started.elapsed());
     }
     Ok(times)

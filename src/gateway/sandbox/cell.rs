@@ -1,61 +1,165 @@
 //! This process as one of several cells: which regions it holds, how others reach it, and how
 //! it reaches them.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use cells::{Arrivals, CellFile, Forwarder, Neighbour, NotPassed, Routes};
+use cells::{Arrivals, CellFile, Forwarder, Known, NotPassed, Peers, Routes};
 use crypto::pki::Issued;
 use crypto::{Certificate, SigningKey};
 use domain::{Clock, Region};
-use edge::{Listener, ListenerConfig, ServerTls};
+use edge::{ClientTrust, Listener, ListenerConfig, Revocation, ServerIdentity, ServerTls};
 use flows::Gateway;
-use rustls::ClientConfig;
 use zeroize::Zeroizing;
 
 use super::trusting;
 use crate::read;
+use crate::stamp::Stamp;
 
 /// A cell, bound to the address at which others reach it.
 pub(super) struct Cell {
     file: CellFile,
-    /// Certificates of each neighbour, in their order.
-    known: Vec<Vec<Certificate>>,
-    key: Arc<SigningKey>,
-    client: Arc<ClientConfig>,
+    peers: Known,
+    watched: WatchedCell,
     listener: Listener,
     clock: Arc<dyn Clock>,
+}
+
+/// What the file of a cell and the files that it names say.
+struct Said {
+    file: CellFile,
+    peers: Peers,
+    identity: ServerIdentity,
+    trust: ClientTrust,
+}
+
+/// Files, with the state of each.
+type Stamps = Vec<(PathBuf, Option<Stamp>)>;
+
+/// The files of a cell: other certificates, keys, authorities and neighbours are taken up while the gateway
+/// runs. What cannot be used changes nothing.
+#[derive(Clone)]
+pub(super) struct WatchedCell {
+    path: PathBuf,
+    /// Its name, its regions, where its machines are and where it listens take a restart to change.
+    lasting: (String, BTreeSet<Region>, Option<Region>, SocketAddr),
+    peers: Known,
+    tls: ServerTls,
+    seen: Arc<Mutex<Stamps>>,
+}
+
+/// Reads the file of a cell, and all that it names.
+fn read_all(path: &Path) -> anyhow::Result<Said> {
+    let named = || format!("{} of --cells", path.display());
+    let file = CellFile::parse(&read(path)?).with_context(named)?;
+    let place = |file: &Path| path.parent().unwrap_or(Path::new("")).join(file);
+    let text = |file: &Path| read(&place(file));
+    let (shown, anchors) = (text(&file.certificate)?, text(&file.trust)?);
+    let key_pem = Zeroizing::new(text(&file.key)?);
+    let fields = certificate(&place(&file.certificate))?;
+    let key = SigningKey::from_pem(&key_pem, fields.public_key().thumbprint())
+        .with_context(|| format!("{} is no key of a cell: P-256, PEM", file.key.display()))?;
+    let identity = ServerIdentity::from_pem(&shown, &key_pem).with_context(named)?;
+    let mut trust = ClientTrust::new(Revocation::Off);
+    trust.add_anchors(anchors.as_bytes()).with_context(named)?;
+    let issued = Issued { certificate_pem: shown, key_pem: key_pem.to_string() };
+    let mut client = (*trusting(&anchors, Some(&issued)).with_context(named)?).clone();
+    client.alpn_protocols = vec![b"h2".to_vec()];
+    let client = Arc::new(client);
+    let (mut neighbours, mut certificates) = (Vec::new(), Vec::new());
+    for cell in &file.neighbours {
+        let known = cell.certificates.iter().map(|it| certificate(&place(it)));
+        let known = known.collect::<anyhow::Result<Vec<_>>>()?;
+        let thumbprints = known.iter().map(|certificate| certificate.thumbprint).collect();
+        neighbours
+            .push((cell.clone(), Forwarder::to(cell.address.clone(), Arc::clone(&client), thumbprints)));
+        certificates.extend(known.into_iter().map(|certificate| (certificate, cell.name.clone())));
+    }
+    Ok(Said { file, peers: Peers { neighbours, certificates, key: Arc::new(key) }, identity, trust })
+}
+
+/// Each file that a cell is told by, with its state now.
+fn stamps(path: &Path) -> Stamps {
+    let mut all = vec![path.to_owned()];
+    let file = read(path).ok().and_then(|text| CellFile::parse(&text).ok());
+    if let Some(file) = file {
+        let named = [file.certificate, file.key, file.trust];
+        let of_others = file.neighbours.into_iter().flat_map(|cell| cell.certificates);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        all.extend(named.into_iter().chain(of_others).map(|file| folder.join(file)));
+    }
+    all.into_iter().map(|path| (path.clone(), Stamp::of(&path))).collect()
+}
+
+fn lasting(file: &CellFile) -> (String, BTreeSet<Region>, Option<Region>, SocketAddr) {
+    (file.name.clone(), file.regions.clone(), file.stands_in, file.listen)
+}
+
+impl WatchedCell {
+    /// Takes up the files if one of them has changed.
+    pub(super) fn look(&mut self) {
+        let now = stamps(&self.path);
+        if *self.seen() != now {
+            *self.seen() = now;
+            self.take_up();
+        }
+    }
+
+    /// Takes up the files as they are.
+    pub(super) fn reload(&self) {
+        *self.seen() = stamps(&self.path);
+        self.take_up();
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Stamps> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_up(&self) {
+        let taken = || {
+            let said = read_all(&self.path)?;
+            anyhow::ensure!(
+                lasting(&said.file) == self.lasting,
+                "its name, its regions, where it stands and where it listens change with a restart"
+            );
+            self.tls.replace(said.identity, Some(said.trust))?;
+            self.peers.store(Arc::new(said.peers));
+            Ok(())
+        };
+        match taken() {
+            Ok(()) => tracing::info!("The files of the cell were read anew"),
+            Err(error) => tracing::error!(error = format!("{error:#}"), "The other cells stay as they were"),
+        }
+    }
 }
 
 impl Cell {
     /// Reads the file and all that it names, and binds.
     pub(super) async fn open(path: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
-        let named = || format!("{} of --cells", path.display());
-        let file = CellFile::parse(&read(path)?).with_context(named)?;
-        let folder = path.parent().map(Path::to_owned).unwrap_or_default();
-        let text = |file: &Path| read(&folder.join(file));
-        let (shown, trust) = (text(&file.certificate)?, text(&file.trust)?);
-        let key_pem = Zeroizing::new(text(&file.key)?);
-        let fields = certificate(&folder.join(&file.certificate))?;
-        let key = SigningKey::from_pem(&key_pem, fields.public_key().thumbprint())
-            .with_context(|| format!("{} is no key of a cell: P-256, PEM", file.key.display()))?;
-        let tls =
-            ServerTls::for_clients(&shown, &key_pem, std::slice::from_ref(&trust)).with_context(named)?;
-        let identity = Issued { certificate_pem: shown, key_pem: key_pem.to_string() };
-        let mut client = (*trusting(&trust, Some(&identity)).with_context(named)?).clone();
-        client.alpn_protocols = vec![b"h2".to_vec()];
-        let known =
-            |cell: &Neighbour| cell.certificates.iter().map(|it| certificate(&folder.join(it))).collect();
-        let known = file.neighbours.iter().map(known).collect::<anyhow::Result<_>>()?;
+        // Reading twice between two changes is harmless, missing one is not.
+        let seen = Arc::new(Mutex::new(stamps(path)));
+        let Said { file, peers, identity, trust } = read_all(path)?;
+        let tls = ServerTls::new(identity, Some(trust))?;
         let config = ListenerConfig { max_streams: 1_024, ..ListenerConfig::default() };
         let config = ListenerConfig { max_per_address: config.max_connections, ..config };
-        let listener = Listener::bind(file.listen, tls, config)
+        let listener = Listener::bind(file.listen, tls.clone(), config)
             .await
             .with_context(|| format!("{} cannot be listened at for other cells", file.listen))?;
-        Ok(Self { file, known, key: Arc::new(key), client: Arc::new(client), listener, clock })
+        let peers = Arc::new(ArcSwap::from_pointee(peers));
+        let lasting = lasting(&file);
+        let watched = WatchedCell { path: path.to_owned(), lasting, peers: Arc::clone(&peers), tls, seen };
+        Ok(Self { file, peers, watched, listener, clock })
+    }
+
+    /// Its files, to be looked at again and again.
+    pub(super) fn watched(&self) -> WatchedCell {
+        self.watched.clone()
     }
 
     /// The region that its machines stand in, if that is said.
@@ -81,10 +185,6 @@ impl Cell {
         origin: &str,
         pages: bool,
     ) -> Router {
-        let neighbours = self.file.neighbours.iter().zip(&self.known).map(|(cell, known)| {
-            let known = known.iter().map(|certificate| certificate.thumbprint).collect();
-            (cell.clone(), Forwarder::to(cell.address.clone(), Arc::clone(&self.client), known))
-        });
         let (of, keeper) = (Arc::clone(gateway), Arc::clone(gateway));
         let routes = Routes {
             name: self.file.name.clone(),
@@ -98,9 +198,8 @@ impl Cell {
                     keeper.not_passed(of, &rules, request, certificate).await;
                 })
             }),
-            neighbours: neighbours.collect(),
+            peers: Arc::clone(&self.peers),
             institution: Arc::new(move |id| Some(of.registry().profile(&id.parse().ok()?)?.region)),
-            key: Arc::clone(&self.key),
             origin: origin.to_owned(),
             max_body: web::MAX_BODY,
             pages,
@@ -111,12 +210,10 @@ impl Cell {
 
     /// What answers to other cells: `router`, to the clients in whose names they ask.
     pub(super) fn for_arrivals(&self, router: Router, clients: ServerTls) -> Router {
-        let known = self.file.neighbours.iter().zip(&self.known);
-        let known = known.flat_map(|(cell, known)| known.iter().map(|it| (it.clone(), cell.name.clone())));
         let arrivals = Arrivals {
             name: self.file.name.clone(),
             here: self.file.regions.clone(),
-            cells: known.collect(),
+            peers: Arc::clone(&self.peers),
             clients,
             clock: Arc::clone(&self.clock),
         };

@@ -50,6 +50,20 @@ async fn main() {
         each(before, TIMES)
     };
     let (alone, together) = (audit(1).await, audit(32).await);
+    // The peer: another row that is committed the same way.
+    let claim = async |at_once| {
+        let before = taken();
+        let claims = stream::iter(0..TIMES).map(|number| {
+            let world = Arc::clone(&world);
+            async move {
+                let digest = format!("{at_once} {number}");
+                world.global.claim_id("tpp", &digest, world.in_seconds(60)).await.unwrap();
+            }
+        });
+        claims.buffer_unordered(at_once).for_each(|()| async {}).await;
+        each(before, TIMES)
+    };
+    let (claim_alone, claim_together) = (claim(1).await, claim(32).await);
     let [sealed, opened] = cipher();
     let [stored, read] = reads(&world).await;
     let told = json!({
@@ -59,6 +73,8 @@ async fn main() {
         "row_read_opened_and_parsed_ns": stored,
         "audit_entry_alone_ns": alone,
         "audit_entry_among_32_ns": together,
+        "claim_alone_ns": claim_alone,
+        "claim_among_32_ns": claim_together,
     });
     println!("{told:#}");
 }

@@ -11,16 +11,17 @@ mod world;
 
 use std::sync::Arc;
 
-use consentry_store::StoreError;
 use consentry_store::accounts::AccountLink;
 use consentry_store::erasure::{Erased, Subject, SubjectKind};
 use consentry_store::persons::Known;
 use consentry_store::transaction;
+use consentry_store::vault::Vault;
+use consentry_store::{RegionalStore, StoreError};
 use domain::{
     AccountId, AccountIdentification, ConsentStatus, DetailId, PaymentState, SortCodeAccount, SystemEntropy,
 };
 use sqlx::Row;
-use world::{World, claim_key, keys, uk};
+use world::{World, claim_key, keys, keys_of, uk};
 
 /// Every text of a store, table by table, in one text.
 async fn all_text(url: &str) -> String {
@@ -211,6 +212,17 @@ on_both_databases! {
         assert_eq!(new_only.payment(payment.id).await.unwrap().unwrap().terms.order, payment.terms.order);
         let old_only = world::region(&world.urls, &[1], &world.clock).await;
         assert!(old_only.payment(payment.id).await.is_err());
+    }
+
+    /// The address of another region's database, or a backup that was restored in the wrong place.
+    async fn a_database_is_of_one_region(world: World) {
+        let (clock, entropy) = (world.clock.clone(), Arc::new(SystemEntropy));
+        let keys = keys_of("eu".parse().unwrap(), &[1]);
+        let vault = Vault::open(&world.urls[2], keys, clock, entropy).await.unwrap();
+        let wrong = RegionalStore::open(&world.urls[1], vault).await;
+        let why = wrong.map(drop).unwrap_err().to_string();
+        assert_eq!(why, "this is the database of region uk, not of eu");
+        drop(world::region(&world.urls, &[1], &world.clock).await);
     }
 
     /// The keys of another installation, or of none, open nothing and lose nothing.

@@ -181,5 +181,8 @@ pub async fn token(site: &Site) -> anyhow::Result<String> {
     let answer = sender.send_request(site.request(&what)?).await?;
     let body = answer.into_body().collect().await?.to_bytes();
     let told: serde_json::Value = serde_json::from_slice(&body)?;
-    told["access_token"].as_str().map(str::to_owned).with_context(|| format!("no token: {told}"))
+    told.get("access_token")
+        .and_then(serde_json::Value::as_str)
+        .map(str::to_owned)
+        .with_context(|| format!("no token: {told}"))
 }

@@ -1,219 +1,20 @@
 //! Two cells: each has a region of its own and nobody else's, and a client sees one gateway.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+mod world;
 
-use consentry::demo::{Answer, RETURN, Tpp, Visit, bearer, free_ports, verifier};
-use consentry::sandbox::{LimitsFrom, Sandbox, SandboxOptions};
-use crypto::pki::{Authority, Issued};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use consentry::demo::{Answer, RETURN, bearer, verifier};
+use consentry::sandbox::{Sandbox, SandboxOptions};
+use crypto::pki::Authority;
 use domain::{Clock, ShiftedClock, SystemClock};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use world::{Cells, Site, Unusual, file};
 
-use crate::support::template::seed;
-use crate::support::{EU, UK, assert_problem, parameter, rows, rules_with};
-use store::ScratchDatabase;
-
-/// How one of the cells is.
-struct Site {
-    name: &'static str,
-    region: &'static str,
-    /// Where others reach it.
-    listens: u16,
-    /// What becomes of requests about its region at the other cell.
-    across: &'static str,
-    /// Another region that the other cell takes it to hold.
-    taken_for: Option<&'static str>,
-    certificate: Issued,
-}
-
-/// What is not as usual.
-#[derive(Default)]
-struct Unusual<'a> {
-    /// A folder of rules of access.
-    rules: Option<&'a Path>,
-    /// When the certificates of cells were made.
-    issued_days_ago: i64,
-    /// How the second cell's clock is.
-    eu_clock: Option<Arc<ShiftedClock>>,
-}
-
-/// Two cells on one global store.
-struct Cells {
-    uk: Sandbox,
-    eu: Option<Sandbox>,
-    sites: [Site; 2],
-    folder: TempDir,
-    database: Option<ScratchDatabase>,
-    tpp: Tpp,
-}
-
-/// The file of a cell, written with what it names.
-fn file(folder: &Path, us: &Site, other: &Site, ca: &str, pages: &str) -> PathBuf {
-    let put =
-        |name: &str, text: &str| std::fs::write(folder.join(format!("{}-{name}", us.name)), text).unwrap();
-    put("cell.pem", &us.certificate.certificate_pem);
-    put("cell.key", &us.certificate.key_pem);
-    put("other.pem", &other.certificate.certificate_pem);
-    put("trust.pem", ca);
-    let mut theirs = vec![other.region];
-    theirs.extend(other.taken_for);
-    let text = format!(
-        "name = \"{name}\"\nregions = [\"{region}\"]\nlisten = \"127.0.0.1:{listens}\"\n\
-         certificate = \"{name}-cell.pem\"\nkey = \"{name}-cell.key\"\ntrust = \"{name}-trust.pem\"\n\
-         [[neighbour]]\nname = \"{}\"\nregions = {:?}\naddress = \"https://localhost:{}\"\n\
-         certificates = [\"{name}-other.pem\"]\napi = \"https://api.other.example\"\npages = \"{pages}\"\n\
-         across = \"{}\"\n",
-        other.name,
-        theirs,
-        other.listens,
-        other.across,
-        name = us.name,
-        region = us.region,
-        listens = us.listens,
-    );
-    let path = folder.join(format!("{}.toml", us.name));
-    std::fs::write(&path, text).unwrap();
-    path
-}
-
-impl Cells {
-    async fn start() -> Self {
-        Self::with("forward", |_| {}).await
-    }
-
-    async fn with(across: &'static str, spoil: impl FnOnce(&mut [Site; 2])) -> Self {
-        Self::made(across, Unusual::default(), spoil).await
-    }
-
-    async fn made(across: &'static str, unusual: Unusual<'_>, spoil: impl FnOnce(&mut [Site; 2])) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let folder = tempfile::tempdir().unwrap();
-        let age = jiff::SignedDuration::from_hours(24 * unusual.issued_days_ago);
-        let ca = Authority::new("cells", clock.now() - age).unwrap();
-        let issuer_port = free_ports().unwrap();
-        let site = |name, region, across, at| Site {
-            name,
-            region,
-            listens: issuer_port + at,
-            across,
-            taken_for: unusual.rules.and(Some("pl")),
-            certificate: ca.issue_peer(&["localhost"]).unwrap(),
-        };
-        let mut sites = [site("cell-uk", "uk", "forward", 17), site("cell-eu", "eu", across, 18)];
-        let database = match crate::support::postgres() {
-            Some(url) => Some(crate::support::fresh_database(&url).await),
-            None => None,
-        };
-        // The pages of the home are known once it runs, so it is the first to.
-        let pages = "https://pages.other.example".to_owned();
-        let trust = ca.certificate_pem().to_owned();
-        let eu_file = file(folder.path(), &sites[1], &sites[0], &trust, &pages);
-        spoil(&mut sites);
-        let issuer = format!("https://localhost:{issuer_port}");
-        let rules = unusual.rules;
-        let place = Place { folder: &folder, database: &database, clock: &clock, rules };
-        let other: Arc<dyn Clock> = match unusual.eu_clock {
-            Some(shifted) => shifted,
-            None => Arc::clone(&clock),
-        };
-        let elsewhere = Place { clock: &other, ..place };
-        let eu = elsewhere.cell("eu", eu_file, Some(issuer.clone()), 0).await;
-        let pages = eu.gateway().config().pages_origin.clone();
-        let uk_file = file(folder.path(), &sites[0], &sites[1], &trust, &pages);
-        let uk = place.cell("uk", uk_file, None, issuer_port).await;
-        assert_eq!(uk.access().issuer, issuer);
-        let mut tpp = Tpp::discover(&uk.access(), Arc::clone(&clock)).await.unwrap();
-        let grants = json!({ "grant_types": ["authorization_code", "client_credentials", "refresh_token"] });
-        tpp.register_as(&grants).await.unwrap();
-        Self { uk, eu: Some(eu), sites, folder, database, tpp }
-    }
-
-    /// A grant with a consent at a bank, into an earlier one if it is named.
-    async fn grant(&self, consent: &str, into: Option<&str>) -> Answer {
-        let verifier = verifier();
-        let pushed = self.push(&[consent], &verifier, into).await.expect(201).unwrap();
-        let visit = self.walk(&self.tpp.start_of(&pushed).unwrap()).await;
-        let code = parameter(&visit, "code");
-        self.tpp.redeem(&code, &verifier).await.unwrap().expect(200).unwrap()
-    }
-
-    async fn push(&self, consents: &[&str], verifier: &SecretString, into: Option<&str>) -> Answer {
-        let consents: Vec<_> = consents.iter().map(|id| (*id).to_owned()).collect();
-        let mut more = vec![("grant_management_action", if into.is_some() { "merge" } else { "create" })];
-        more.extend(into.map(|id| ("grant_id", id)));
-        self.tpp.push_with(&consents, verifier, &more).await.unwrap()
-    }
-
-    async fn walk(&self, start: &str) -> Visit {
-        let anybody = consentry::demo::Client::new(&self.uk.access().pki.root, None).unwrap();
-        let mut person = consentry::demo::Browser::new(anybody, "anna", "sandbox");
-        person.walk(start, RETURN).await.unwrap()
-    }
-
-    async fn lodge(&self, bank: &str) -> String {
-        let own = self.tpp.own_token("accounts").await.unwrap();
-        self.tpp.lodge(&own, &[bank]).await.unwrap().remove(0)
-    }
-
-    /// A token of one grant with a consent in each region.
-    async fn everywhere(&self) -> (Vec<String>, SecretString) {
-        let consents = vec![self.lodge(UK).await, self.lodge(EU).await];
-        let first = self.grant(&consents[0], None).await;
-        let both = self.grant(&consents[1], Some(&first.text("/grant_id"))).await;
-        (consents, both.text("/access_token").into())
-    }
-
-    async fn stop(self) {
-        if let Some(eu) = self.eu {
-            eu.stop().await;
-        }
-        self.uk.stop().await;
-        drop((self.folder, self.database));
-    }
-}
-
-/// Where cells run.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    folder: &'a TempDir,
-    database: &'a Option<ScratchDatabase>,
-    clock: &'a Arc<dyn Clock>,
-    /// A folder of rules of access.
-    rules: Option<&'a Path>,
-}
-
-impl Place<'_> {
-    async fn cell(&self, name: &str, file: PathBuf, issuer: Option<String>, port_base: u16) -> Sandbox {
-        let data = self.folder.path().join(name);
-        seed(&data, &**self.clock).await;
-        let global = self.folder.path().join("global.sqlite");
-        let link = data.join("global.sqlite");
-        if !link.exists() {
-            std::os::unix::fs::symlink(&global, &link).unwrap();
-        }
-        for other in ["uk", "eu"].iter().filter(|other| **other != name) {
-            std::fs::remove_file(data.join(format!("keys/region-{other}.json"))).unwrap();
-        }
-        Sandbox::start(SandboxOptions {
-            auto_approve: true,
-            issuer,
-            port_base,
-            cells: Some(file),
-            policies: self.rules.map(Path::to_owned),
-            database_url: self.database.as_deref().map(str::to_owned),
-            limits: LimitsFrom::Nowhere,
-            read_deadline: Duration::from_secs(2),
-            clock: Arc::clone(self.clock),
-            ..SandboxOptions::at(data)
-        })
-        .await
-        .unwrap()
-    }
-}
+use crate::support::webhooks::until;
+use crate::support::{EU, UK, assert_problem, rows, rules_with};
 
 /// An order at the bank of the other region.
 fn order() -> Value {
@@ -476,6 +277,112 @@ async fn a_certificate_of_a_cell_that_has_expired_is_of_no_use() {
     assert_problem(&cells.tpp.get(&own, path).await.unwrap(), 503, "region.home_unavailable");
     // What is at home where it is asked needs no other cell.
     cells.lodge(UK).await;
+    cells.stop().await;
+}
+
+/// Events of every home come in pages, each once, and what a home that is down would have told comes later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_are_those_of_every_home() {
+    let mut cells = Cells::start().await;
+    let (consents, _) = cells.everywhere().await;
+    let own = cells.tpp.own_token("accounts").await.unwrap();
+    let page = async |query: &str| {
+        let answer = cells.tpp.get(&own, &format!("/v1/events?{query}")).await.unwrap();
+        answer.expect(200).unwrap().json()
+    };
+    let ids = |page: &Value| {
+        let events = page["data"].as_array().unwrap().iter();
+        events.map(|event| event["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // Two consents, each lodged, sent to its bank and given.
+    let whole = until("six events", async || Some(page("").await).filter(|page| ids(page).len() == 6)).await;
+    let all = ids(&whole);
+    assert_eq!(whole["has_more"], json!(false));
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let next = page(&format!("limit=2&cursor={cursor}")).await;
+        let some = ids(&next);
+        assert!(some.len() <= 2, "{next}");
+        found.extend(some);
+        cursor = next["next_cursor"].as_str().unwrap().to_owned();
+        if next["has_more"] == json!(false) {
+            break;
+        }
+    }
+    assert_eq!(found, all);
+    assert!(ids(&page(&format!("cursor={cursor}")).await).is_empty());
+    let forged = cells.tpp.get(&own, &format!("/v1/events?cursor={cursor}~xx:1")).await.unwrap();
+    assert_problem(&forged, 400, "request.cursor");
+
+    for consent in &consents {
+        cells.tpp.delete(&own, &format!("/v1/consents/{consent}")).await.unwrap().expect(204).unwrap();
+    }
+    cells.eu.take().unwrap().stop().await;
+    let answer = until("the end of ours", async || {
+        let answer = cells.tpp.get(&own, &format!("/v1/events?cursor={cursor}")).await.unwrap();
+        Some(answer.expect(200).unwrap().json()).filter(|answer| !ids(answer).is_empty())
+    });
+    let answer = answer.await;
+    assert_eq!(ids(&answer).len(), 1, "{answer}");
+    assert_eq!(
+        answer["sources"],
+        json!([{ "region": "eu", "status": "FAILED", "code": "region.home_unavailable" }])
+    );
+    let place = |cursor: &str| cursor.split_once('~').unwrap().1.to_owned();
+    assert_eq!(place(answer["next_cursor"].as_str().unwrap()), place(&cursor), "nothing of it is missed");
+    cells.stop().await;
+}
+
+/// A cell gets another certificate while both run: the others know it beforehand, and the old one until
+/// nobody shows it any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn certificates_of_cells_change_while_they_run() {
+    let cells = Cells::start().await;
+    let (consents, _) = cells.everywhere().await;
+    let own = cells.tpp.own_token("accounts").await.unwrap();
+    let mut elsewhere = cells.tpp.clone();
+    elsewhere.api = cells.eu.as_ref().unwrap().access().api;
+    // Each asks for what is at home at the other.
+    let both = async |step: &str| {
+        for (tpp, consent) in [(&cells.tpp, &consents[1]), (&elsewhere, &consents[0])] {
+            let answer = tpp.get(&own, &format!("/v1/consents/{consent}")).await.unwrap();
+            assert_eq!(answer.status, 200, "{step}: {}", answer.json());
+        }
+    };
+    both("as they were").await;
+
+    let at = |name: &str| cells.folder.path().join(name);
+    let put = |name: &str, text: &str| std::fs::write(at(name), text).unwrap();
+    let text = std::fs::read_to_string(at("cell-uk.toml")).unwrap();
+    let knows = |files: &str| text.replace("[\"cell-uk-other.pem\"]", files);
+    let next = cells.ca.issue_peer(&["localhost"]).unwrap();
+    put("cell-uk-next.pem", &next.certificate_pem);
+    put("cell-uk.toml", &knows("[\"cell-uk-other.pem\", \"cell-uk-next.pem\"]"));
+    cells.uk.reload().await;
+    both("the next one is known").await;
+
+    put("cell-eu-cell.pem", &next.certificate_pem);
+    put("cell-eu-cell.key", &next.key_pem);
+    cells.eu.as_ref().unwrap().reload().await;
+    both("the next one is shown").await;
+    put("cell-uk.toml", &knows("[\"cell-uk-next.pem\"]"));
+    cells.uk.reload().await;
+    both("the old one is forgotten").await;
+
+    // What cannot be used, and what needs a restart, changes nothing.
+    for spoilt in [
+        "name = ".to_owned(),
+        text.replace("cell-uk-trust.pem", "cell-uk-cell.key"),
+        text.replace("name = \"cell-uk\"", "name = \"uk\""),
+    ] {
+        put("cell-uk.toml", &spoilt);
+        cells.uk.reload().await;
+        both("nothing has changed").await;
+    }
+    put("cell-uk.toml", &text);
+    cells.uk.reload().await;
+    let refused = cells.tpp.get(&own, &format!("/v1/consents/{}", consents[1])).await.unwrap();
+    assert_problem(&refused, 503, "region.home_unavailable");
     cells.stop().await;
 }
 

@@ -293,12 +293,17 @@ pub async fn region(urls: &[String; 3], numbers: &[u32], clock: &Arc<ManualClock
 
 /// The keys of the region, by number.
 pub fn keys(numbers: &[u32]) -> RegionKeys {
+    keys_of(uk(), numbers)
+}
+
+/// The keys of a region, by number.
+pub fn keys_of(region: Region, numbers: &[u32]) -> RegionKeys {
     let wrapping = numbers.iter().map(|number| WrappingKey {
         number: *number,
         from: Timestamp::UNIX_EPOCH,
         key: Zeroizing::new([u8::try_from(*number).unwrap(); KEY_LEN]),
     });
-    RegionKeys::new(uk(), wrapping, &[7; KEY_LEN]).unwrap()
+    RegionKeys::new(region, wrapping, &[7; KEY_LEN]).unwrap()
 }
 
 pub fn uk() -> Region {
