@@ -149,12 +149,9 @@ impl SignedCheckpoint {
         if signed { Ok(self.claimed.clone()) } else { Err(CheckpointError::Unsigned) }
     }
 
-    /// The text with one signature more: of a new key beside the old one, or of a witness.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Checkpoint::sign`].
-    pub fn countersign(&self, key: &SigningKey, name: &str) -> Result<String, SignError> {
+    /// The text with one signature more, as a witness adds it.
+    #[cfg(test)]
+    fn countersign(&self, key: &SigningKey, name: &str) -> Result<String, SignError> {
         Ok(format!("{}{}", self.text, signature_line(&self.claimed.to_string(), key, name)?))
     }
 

@@ -36,10 +36,14 @@ pub enum AuditCommand {
         #[command(flatten)]
         at: StoreArgs,
     },
-    /// Prove to somebody who has not the log that an entry is in it, as JSON.
+    /// Prove to somebody who has not the log that an entry is in it, or that it has only grown, as JSON.
     Prove {
         /// Which entry, from 0.
-        sequence: u64,
+        #[arg(required_unless_present = "since")]
+        sequence: Option<u64>,
+        /// A checkpoint that somebody kept: the log still begins with all that it had then.
+        #[arg(long, value_name = "FILE", conflicts_with = "sequence")]
+        since: Option<PathBuf>,
         /// Of which region's log.
         #[arg(long)]
         region: Region,

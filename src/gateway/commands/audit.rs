@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use audit::{Checkpoints, Hash, InclusionProof, LogKey, Report, SignedCheckpoint, Tree, Verifier, merkle};
+use audit::{
+    Checkpoints, ConsistencyProof, Hash, InclusionProof, LogKey, Report, SignedCheckpoint, Tree, Verifier,
+    merkle,
+};
 use crypto::digest::{from_hex, hex};
 use serde::{Deserialize, Serialize};
 use store::RegionalStore;
@@ -41,11 +44,16 @@ pub(crate) async fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
             stores.close().await;
             Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        AuditCommand::Prove { sequence, region, at } => {
+        AuditCommand::Prove { sequence, since, region, at } => {
+            let since = since.as_deref().map(crate::read).transpose()?;
             let stores = stores::open_for(&at).await?;
-            let proof = prove(stores.region(region)?, sequence).await;
+            let store = stores.region(region)?;
+            let proof = match since {
+                Some(since) => prove_growth(store, &since).await.and_then(|proof| json(&proof)),
+                None => prove(store, sequence.unwrap_or_default()).await.and_then(|proof| json(&proof)),
+            };
             stores.close().await;
-            writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&proof?)?)?;
+            writeln!(std::io::stdout(), "{}", proof?)?;
             Ok(ExitCode::SUCCESS)
         }
         AuditCommand::Export { region, at } => {
@@ -93,11 +101,32 @@ fn add_files(checkpoints: &mut Checkpoints, files: &[PathBuf]) -> anyhow::Result
     Ok(())
 }
 
-async fn prove(store: &RegionalStore, sequence: u64) -> anyhow::Result<InclusionProof> {
+fn json(proof: &impl Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(proof)?)
+}
+
+/// What was signed last.
+async fn signed(store: &RegionalStore) -> anyhow::Result<SignedCheckpoint> {
     let notes = store.audit_checkpoints().await?;
     let note =
         notes.last().context("nothing of the log is signed yet: a running gateway does it every minute")?;
-    let checkpoint = SignedCheckpoint::parse(note)?;
+    Ok(SignedCheckpoint::parse(note)?)
+}
+
+async fn prove_growth(store: &RegionalStore, since: &str) -> anyhow::Result<ConsistencyProof> {
+    let from = SignedCheckpoint::parse(since).context("--since is no checkpoint")?;
+    let to = signed(store).await?;
+    let mut tree = Tree::default();
+    each(store, |logged| {
+        tree.append(merkle::leaf(logged.entry.as_bytes()));
+        Ok(())
+    })
+    .await?;
+    Ok(ConsistencyProof::make(&tree, &from, &to)?)
+}
+
+async fn prove(store: &RegionalStore, sequence: u64) -> anyhow::Result<InclusionProof> {
+    let checkpoint = signed(store).await?;
     let (mut tree, mut wanted) = (Tree::default(), None);
     each(store, |logged| {
         tree.append(merkle::leaf(logged.entry.as_bytes()));
@@ -141,6 +170,24 @@ async fn export(store: &RegionalStore, origin: String) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
+/// What a proof in a file proves.
+fn verified_proof(file: &Path, keys: &[LogKey], origin: &str) -> anyhow::Result<String> {
+    let text = crate::read(file)?;
+    if let Ok(proof) = serde_json::from_str::<ConsistencyProof>(&text) {
+        let verified = proof.verify(keys, origin)?;
+        let (from, to) = (verified.from(), verified.to());
+        return Ok(format!(
+            "The {} entries of {origin} signed at {} begin with the {} signed at {}.",
+            to.size, to.at, from.size, from.at
+        ));
+    }
+    let proof: InclusionProof = serde_json::from_str(&text)
+        .with_context(|| format!("{} is neither an exported log nor a proof", file.display()))?;
+    let verified = proof.verify(keys, origin)?;
+    let at = verified.checkpoint().at;
+    Ok(format!("Entry {} of {origin}, as signed at {at}:\n{}", verified.sequence(), verified.entry()))
+}
+
 /// Holds an exported log, or a proof, against keys that somebody trusts.
 fn verify_file(file: &Path, keys: &[LogKey], elsewhere: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let origin = keys.first().map(|key| key.name().to_owned()).unwrap_or_default();
@@ -148,12 +195,7 @@ fn verify_file(file: &Path, keys: &[LogKey], elsewhere: &[PathBuf]) -> anyhow::R
     let mut lines = BufReader::new(File::open(file).with_context(unreadable)?).lines();
     let first = lines.next().transpose().with_context(unreadable)?.unwrap_or_default();
     let Ok(Line::Log { origin: told }) = serde_json::from_str(&first) else {
-        let proof: InclusionProof = serde_json::from_str(&crate::read(file)?)
-            .with_context(|| format!("{} is neither an exported log nor a proof", file.display()))?;
-        let verified = proof.verify(keys, &origin)?;
-        let at = verified.checkpoint().at;
-        writeln!(std::io::stdout(), "Entry {} of {origin}, as signed at {at}:", verified.sequence())?;
-        writeln!(std::io::stdout(), "{}", verified.entry())?;
+        writeln!(std::io::stdout(), "{}", verified_proof(file, keys, &origin)?)?;
         return Ok(ExitCode::SUCCESS);
     };
     if told != origin {

@@ -126,6 +126,19 @@ async fn who_saw_what_is_in_a_log_that_shows_when_it_was_changed() {
         assert!(!sound && told.contains(finding), "{finding}: {told}");
     }
 
+    // Somebody kept the first checkpoint.
+    let first = lines.iter().find_map(|line| {
+        let line = serde_json::from_str::<Value>(line).unwrap();
+        Some(line.get("checkpoint")?.as_str()?.to_owned())
+    });
+    let kept = gateway.folder().join("kept.txt");
+    std::fs::write(&kept, first.unwrap()).unwrap();
+    let growth = auditor.told(&["prove", "--since", kept.to_str().unwrap(), "--region", "eu"]);
+    let (sound, told) = auditor.verdict(&file, &growth);
+    assert!(sound && told.contains("begin with the"), "{told}");
+    // Another region's log does not.
+    assert!(!auditor.run(&["prove", "--since", kept.to_str().unwrap(), "--region", "uk"]).status.success());
+
     let proof = auditor.told(&["prove", "1", "--region", "eu"]);
     let (sound, told) = auditor.verdict(&file, &proof);
     assert!(sound && told.contains("Entry 1 of"), "{told}");
