@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine;
@@ -16,6 +17,7 @@ use domain::{Entropy, Region, Timestamp};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::digest::MacKey;
+use crate::pkcs11::{TokenError, TokenSecret};
 
 /// Length of every key here, in bytes.
 pub const KEY_LEN: usize = 32;
@@ -178,7 +180,67 @@ pub struct RegionKeys {
 
 struct Wrapping {
     from: Timestamp,
-    cipher: Cipher,
+    by: Wrapper,
+}
+
+/// What wraps, in use.
+enum Wrapper {
+    Memory(Cipher),
+    Token {
+        open: OpenToken,
+        /// None before the token is asked first, and after it has failed.
+        secret: Mutex<Option<TokenSecret>>,
+    },
+}
+
+/// Opens a key on a token, also again after the token was away.
+pub type OpenToken = Box<dyn Fn() -> Result<TokenSecret, TokenError> + Send + Sync>;
+
+/// What wraps data keys.
+pub enum WrapsBy {
+    /// A key in memory.
+    Memory(Zeroizing<[u8; KEY_LEN]>),
+    /// A key that never leaves its token, which is asked for each data key.
+    Token(OpenToken),
+}
+
+impl Wrapper {
+    fn new(by: WrapsBy) -> Result<Self, Unopened> {
+        match by {
+            WrapsBy::Memory(key) => Cipher::new(&key).map(Self::Memory),
+            WrapsBy::Token(open) => Ok(Self::Token { open, secret: Mutex::default() }),
+        }
+    }
+
+    fn seal(&self, about: Vec<u8>, plain: &[u8], entropy: &dyn Entropy) -> Result<Vec<u8>, Unopened> {
+        match self {
+            Self::Memory(cipher) => cipher.seal(Aad::from(about), plain, entropy),
+            Self::Token { .. } => self.asked(|secret| secret.seal(&about, plain, entropy)),
+        }
+    }
+
+    fn open(&self, about: Vec<u8>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopened> {
+        match self {
+            Self::Memory(cipher) => cipher.open(Aad::from(about), sealed),
+            Self::Token { .. } => self.asked(|secret| secret.unseal(&about, sealed)),
+        }
+    }
+
+    /// Asks the token, and once more over a session of its own where that has failed.
+    fn asked<T>(&self, ask: impl Fn(&TokenSecret) -> Result<T, TokenError>) -> Result<T, Unopened> {
+        let Self::Token { open, secret } = self else { return Err(Unopened) };
+        let mut secret = secret.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = secret.as_ref()
+            && let Ok(answer) = ask(open)
+        {
+            return Ok(answer);
+        }
+        *secret = None;
+        let opened = open().map_err(|_| Unopened)?;
+        let answer = ask(&opened).map_err(|_| Unopened)?;
+        *secret = Some(opened);
+        Ok(answer)
+    }
 }
 
 /// A key that wraps data keys.
@@ -188,7 +250,7 @@ pub struct WrappingKey {
     /// When it takes over: late enough for every process to know it then.
     pub from: Timestamp,
     /// The key.
-    pub key: Zeroizing<[u8; KEY_LEN]>,
+    pub by: WrapsBy,
 }
 
 /// A data key as it is kept.
@@ -211,10 +273,10 @@ impl RegionKeys {
         wrapping: impl IntoIterator<Item = WrappingKey>,
         index: &[u8; KEY_LEN],
     ) -> Result<Self, Unopened> {
-        let ciphers = wrapping.into_iter().map(|WrappingKey { number, from, key }| {
-            Ok((number, Wrapping { from, cipher: Cipher::new(&key)? }))
-        });
-        let wrapping: BTreeMap<_, _> = ciphers.collect::<Result<_, _>>()?;
+        let wrapping = wrapping
+            .into_iter()
+            .map(|WrappingKey { number, from, by }| Ok((number, Wrapping { from, by: Wrapper::new(by)? })));
+        let wrapping: BTreeMap<_, _> = wrapping.collect::<Result<_, _>>()?;
         if wrapping.is_empty() {
             return Err(Unopened);
         }
@@ -289,20 +351,20 @@ impl RegionKeys {
         entropy: &dyn Entropy,
     ) -> Result<Wrapped, Unopened> {
         let by = self.current(now);
-        let cipher = &self.wrapping.get(&by).ok_or(Unopened)?.cipher;
-        let text = cipher.seal(self.authenticated(id, by), key, entropy)?;
+        let wrapper = &self.wrapping.get(&by).ok_or(Unopened)?.by;
+        let text = wrapper.seal(self.authenticated(id, by), key, entropy)?;
         Ok(Wrapped { by, text: URL_SAFE_NO_PAD.encode(text) })
     }
 
     fn plain(&self, id: DataKeyId, wrapped: &Wrapped) -> Result<Zeroizing<[u8; KEY_LEN]>, Unopened> {
-        let cipher = &self.wrapping.get(&wrapped.by).ok_or(Unopened)?.cipher;
+        let wrapper = &self.wrapping.get(&wrapped.by).ok_or(Unopened)?.by;
         let text = URL_SAFE_NO_PAD.decode(&wrapped.text).map_err(|_| Unopened)?;
-        let plain = cipher.open(self.authenticated(id, wrapped.by), &text)?;
+        let plain = wrapper.open(self.authenticated(id, wrapped.by), &text)?;
         plain.as_slice().try_into().map(Zeroizing::new).map_err(|_| Unopened)
     }
 
-    fn authenticated(&self, id: DataKeyId, by: u32) -> Aad<Vec<u8>> {
-        Aad::from(format!("{}|data key|{by}|{id}", self.region).into_bytes())
+    fn authenticated(&self, id: DataKeyId, by: u32) -> Vec<u8> {
+        format!("{}|data key|{by}|{id}", self.region).into_bytes()
     }
 }
 
@@ -322,7 +384,7 @@ mod tests {
         let wrapping = numbers.iter().map(|number| WrappingKey {
             number: *number,
             from: at(i64::from(*number)),
-            key: Zeroizing::new([u8::try_from(*number).unwrap(); KEY_LEN]),
+            by: WrapsBy::Memory(Zeroizing::new([u8::try_from(*number).unwrap(); KEY_LEN])),
         });
         RegionKeys::new(region.parse().unwrap(), wrapping, &[u8::try_from(region.len()).unwrap(); KEY_LEN])
             .unwrap()

@@ -2,7 +2,8 @@
 //! keys, and the one of its blind indexes.
 //!
 //! On the disk they are as they are, or sealed under a key that a PKCS#11 token keeps; then they
-//! are opened once, at the start and when they change.
+//! are opened once, at the start and when they change. Or a token keeps those that wrap, and is asked
+//! for each data key.
 //!
 //! When a new key wraps is written down beforehand and decided by the clock, as for the keys
 //! that sign: every process that reads the file changes at the same instant.
@@ -12,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
-use crypto::envelope::{KEY_LEN, RegionKeys, WrappingKey};
-use crypto::pkcs11::TokenSecret;
+use crypto::envelope::{KEY_LEN, RegionKeys, WrappingKey, WrapsBy};
+use crypto::pkcs11::{Place, TokenSecret};
 use domain::{Entropy, Region, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::vault::Vault;
@@ -44,12 +45,25 @@ fn open(token: &OnToken) -> anyhow::Result<TokenSecret> {
     TokenSecret::open(&place, &pin_of(&token.pin_file)?).with_context(|| unusable(&place))
 }
 
+/// A key that the token keeps and wraps by itself. It has to be there now.
+fn held_by(token: &OnToken, label: &str) -> anyhow::Result<WrapsBy> {
+    let place = Place { key: label.to_owned(), ..token.place() };
+    let pin = pin_of(&token.pin_file)?;
+    TokenSecret::open(&place, &pin).with_context(|| unusable(&place))?;
+    Ok(WrapsBy::Token(Box::new(move || TokenSecret::open(&place, &pin))))
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct KeptKey {
     number: u32,
     from: Timestamp,
+    /// Empty where the token keeps it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     key: String,
+    /// Its label on the token, if that keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held: Option<String>,
 }
 
 impl Drop for Kept {
@@ -90,7 +104,7 @@ impl RegionKeyFile {
         if self.path.exists() {
             return Ok(());
         }
-        let first = KeptKey { number: 1, from: now, key: random(entropy) };
+        let first = KeptKey { number: 1, from: now, key: random(entropy), held: None };
         self.put(&Kept { token: None, index_key: random(entropy), wrapping: vec![first] })
     }
 
@@ -156,26 +170,46 @@ impl RegionKeyFile {
         };
         let index = bytes("index", &kept.index_key)?;
         let mut wrapping = Vec::new();
-        for KeptKey { number, from, key } in &kept.wrapping {
-            let key = bytes(&format!("key {number}"), key)?;
-            wrapping.push(WrappingKey { number: *number, from: *from, key });
+        for kept_key in &kept.wrapping {
+            let by = match (&kept_key.held, &kept.token) {
+                (Some(label), Some(token)) => held_by(token, label)?,
+                (Some(_), None) => return Err(self.damaged()),
+                (None, _) => WrapsBy::Memory(bytes(&format!("key {}", kept_key.number), &kept_key.key)?),
+            };
+            wrapping.push(WrappingKey { number: kept_key.number, from: kept_key.from, by });
         }
         RegionKeys::new(self.region, wrapping, &index).context(self.damaged())
     }
 
-    /// Adds a key that takes over at `from`.
-    pub(crate) fn rotate(&self, entropy: &dyn Entropy, from: Timestamp) -> anyhow::Result<Listed> {
+    /// Adds a key that takes over at `from`; one that is made on the token and never leaves it, if `held`.
+    pub(crate) fn rotate(
+        &self,
+        entropy: &dyn Entropy,
+        from: Timestamp,
+        held: bool,
+    ) -> anyhow::Result<Listed> {
         let mut kept = self.kept()?;
         if let Some(coming) = kept.wrapping.iter().find(|key| key.from > from) {
             bail!("key {} of {} takes over at {}: let it, first", coming.number, self.region, coming.from);
         }
         let number = kept.wrapping.iter().map(|key| key.number).max().unwrap_or(0).saturating_add(1);
+        if held {
+            let token = kept.token.as_ref().with_context(|| {
+                format!("the keys of {} are on no token: to-pkcs11 names one", self.region)
+            })?;
+            let label = format!("{}-{number}", token.key);
+            let place = Place { key: label.clone(), ..token.place() };
+            TokenSecret::make(&place, &pin_of(&token.pin_file)?).with_context(|| unusable(&place))?;
+            kept.wrapping.push(KeptKey { number, from, key: String::new(), held: Some(label) });
+            self.put(&kept)?;
+            return Ok(Listed { number, from });
+        }
         let mut key = random(entropy);
         if let Some(token) = &kept.token {
             let plain = Zeroizing::new(hex::decode(std::mem::take(&mut key))?);
             key = hex::encode(open(token)?.seal(&self.about(&format!("key {number}")), &plain, entropy)?);
         }
-        kept.wrapping.push(KeptKey { number, from, key });
+        kept.wrapping.push(KeptKey { number, from, key, held: None });
         self.put(&kept)?;
         Ok(Listed { number, from })
     }

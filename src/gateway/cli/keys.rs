@@ -75,6 +75,10 @@ pub enum RegionKeysCommand {
         /// In how long: every process has to have read it by then.
         #[arg(long, default_value_t = 60, value_name = "SECONDS")]
         takes_over_in: u32,
+        /// Make it on the token that to-pkcs11 has named: it never leaves that, which wraps and unwraps
+        /// each data key.
+        #[arg(long)]
+        on_token: bool,
         /// Where the sandbox keeps its state.
         #[arg(long, default_value = "./.consentry", value_name = "FOLDER")]
         data_dir: PathBuf,

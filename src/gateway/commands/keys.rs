@@ -49,10 +49,10 @@ async fn region(command: RegionKeysCommand) -> anyhow::Result<ExitCode> {
                 }
             }
         }
-        RegionKeysCommand::Rotate { region, takes_over_in, data_dir } => {
+        RegionKeysCommand::Rotate { region, takes_over_in, on_token, data_dir } => {
             require_sandbox(&data_dir)?;
             let from = SystemClock.now().checked_add(SignedDuration::from_secs(takes_over_in.into()))?;
-            let made = RegionKeyFile::at(&data_dir, region).rotate(&SystemEntropy, from)?;
+            let made = RegionKeyFile::at(&data_dir, region).rotate(&SystemEntropy, from, on_token)?;
             writeln!(out, "Key {} of {region} wraps data keys from {}.", made.number, made.from)?;
             writeln!(
                 out,

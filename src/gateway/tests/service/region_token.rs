@@ -4,12 +4,15 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+use consentry::demo::Tpp;
 use consentry::sandbox::{Sandbox, SandboxOptions};
-use domain::{Clock, SystemClock};
+use domain::{Clock, ConsentId, SystemClock};
 use serde_json::Value;
 
 use crate::softhsm::{PIN, TOKEN, module, with_token};
+use crate::support::EU;
 use crate::support::template::seed;
+use crate::support::webhooks::until;
 
 #[test]
 fn the_keys_of_a_region_may_be_under_one_of_a_token() {
@@ -41,7 +44,12 @@ async fn keys_are_moved_to_a_token() {
     seed(&data, &*clock).await;
     let start = async || Sandbox::start(SandboxOptions::at(&data)).await;
     // What is sealed under the keys as they were.
-    start().await.unwrap().stop().await;
+    let first = start().await.unwrap();
+    let mut tpp = Tpp::discover(&first.access(), Arc::clone(&clock)).await.unwrap();
+    tpp.register().await.unwrap();
+    let own = tpp.own_token("accounts").await.unwrap();
+    let consent = tpp.lodge(&own, &[EU]).await.unwrap().remove(0).parse::<ConsentId>().unwrap();
+    first.stop().await;
 
     let file = data.join("keys/region-eu.json");
     let read = || serde_json::from_slice::<Value>(&std::fs::read(&file).unwrap()).unwrap();
@@ -79,10 +87,39 @@ async fn keys_are_moved_to_a_token() {
     assert!(rotated.status.success(), "{}", said(&rotated));
     start().await.unwrap().stop().await;
 
+    // Nothing that wraps is in the file or in memory any more: the token does it.
+    let held = keys(&data, &["rotate", "--region", "eu", "--takes-over-in", "0", "--on-token"]);
+    assert!(held.status.success(), "{}", said(&held));
+    assert_eq!(
+        (&read()["wrapping"][2]["held"], read()["wrapping"][2].get("key")),
+        (&Value::from("eu-3"), None)
+    );
+    let running = start().await.unwrap();
+    let store = running.gateway().stores().region("eu".parse().unwrap()).unwrap().clone();
+    let wrapped = async |number| store.vault().wrapped_by(number).await.unwrap();
+    until("all are wrapped by the token", async || {
+        (wrapped(1).await + wrapped(2).await == 0 && wrapped(3).await > 0).then_some(())
+    })
+    .await;
+    running.stop().await;
+    for number in ["1", "2"] {
+        let gone = keys(&data, &["drop", "--region", "eu", number]);
+        assert!(gone.status.success(), "{}", said(&gone));
+    }
+    let running = start().await.unwrap();
+    let store = running.gateway().stores().region("eu".parse().unwrap()).unwrap().clone();
+    let opened = store.consent(consent).await.unwrap().unwrap();
+    assert!(!opened.terms.permissions.is_empty());
+    running.stop().await;
+    for _ in 0..2 {
+        let rotated = keys(&data, &["rotate", "--region", "eu", "--takes-over-in", "0"]);
+        assert!(rotated.status.success(), "{}", said(&rotated));
+    }
+
     // Each is sealed for its place: one in another's is no key.
     let kept = read();
     let mut swapped = kept.clone();
-    swapped["wrapping"][1]["key"] = kept["wrapping"][0]["key"].clone();
+    swapped["wrapping"][2]["key"] = kept["wrapping"][1]["key"].clone();
     std::fs::write(&file, swapped.to_string()).unwrap();
     let why = start().await.err().map(|error| format!("{error:#}")).unwrap();
     assert!(why.contains("not sealed under the key that it names"), "{why}");

@@ -13,7 +13,7 @@ use consentry_store::payments::{BankPayment, PaymentRow, PaymentTerms};
 use consentry_store::transaction;
 use consentry_store::vault::Vault;
 use consentry_store::{GlobalStore, RegionalStore, ScratchDatabase, StoreError};
-use crypto::envelope::{KEY_LEN, RegionKeys, WrappingKey};
+use crypto::envelope::{KEY_LEN, RegionKeys, WrappingKey, WrapsBy};
 use domain::{
     Abroad, AccountIdentification, ChargeBearer, Clock, ConsentId, ConsentStatus, EventId, Execution,
     ExecutionRule, GrantId, ManualClock, Money, Order, PaymentFrequency, PaymentId, PaymentOrder,
@@ -301,7 +301,7 @@ pub fn keys_of(region: Region, numbers: &[u32]) -> RegionKeys {
     let wrapping = numbers.iter().map(|number| WrappingKey {
         number: *number,
         from: Timestamp::UNIX_EPOCH,
-        key: Zeroizing::new([u8::try_from(*number).unwrap(); KEY_LEN]),
+        by: WrapsBy::Memory(Zeroizing::new([u8::try_from(*number).unwrap(); KEY_LEN])),
     });
     RegionKeys::new(region, wrapping, &[7; KEY_LEN]).unwrap()
 }
