@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 use web::{Problem, ProblemCode};
 
@@ -111,6 +112,20 @@ impl Routes {
     }
 }
 
+/// The stream tells of the regions here: of a cursor of the list it takes the place here.
+pub(crate) fn with_our_place(mut request: Request) -> Option<Request> {
+    const LAST: HeaderName = HeaderName::from_static("last-event-id");
+    let ours = |cursor: &str| cursor.split('~').next().unwrap_or_default().to_owned();
+    if let Some(last) = request.headers().get(&LAST).and_then(|last| last.to_str().ok()) {
+        let last = HeaderValue::from_str(&ours(last)).ok()?;
+        request.headers_mut().insert(LAST, last);
+    }
+    let query = request.uri().query().unwrap_or_default();
+    let cursor = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "cursor");
+    let Some(cursor) = cursor.map(|(_, cursor)| ours(&cursor)) else { return Some(request) };
+    with(request, &[("cursor", &cursor)])
+}
+
 fn is_home(peers: &Peers, name: &str) -> bool {
     peers.neighbours.iter().any(|(cell, _)| label(cell) == Some(name))
 }
@@ -174,5 +189,18 @@ mod tests {
         assert_eq!(Places::read(""), Some(Places::default()));
         assert_eq!(Places::read("a.b").map(|places| places.ours).as_deref(), Some("a.b"));
         assert_eq!(Places::read("a.b~eu"), None);
+    }
+
+    #[test]
+    fn the_stream_takes_the_place_here_of_a_cursor_of_the_list() {
+        let request = Request::get("/v1/events/stream?types=a&cursor=a.b~eu%3Ac.d")
+            .header("last-event-id", "e.f~eu:g.h")
+            .body(Body::empty())
+            .unwrap();
+        let request = with_our_place(request).unwrap();
+        assert_eq!(request.uri(), "/v1/events/stream?types=a&cursor=a.b");
+        assert_eq!(request.headers()["last-event-id"], "e.f");
+        let plain = Request::get("/v1/events/stream").body(Body::empty()).unwrap();
+        assert_eq!(with_our_place(plain).unwrap().uri(), "/v1/events/stream");
     }
 }

@@ -26,6 +26,7 @@ use crate::answers::{assemble, reason_of, whole, with};
 use crate::arrive::served;
 use crate::context::CONTEXT;
 use crate::context::Context;
+use crate::events::with_our_place;
 use crate::forward::Unreachable;
 use crate::places::regions_in;
 use crate::{Across, Forwarder, Known, Neighbour, Peers, legs};
@@ -56,6 +57,8 @@ pub type Note = Arc<dyn Fn(NotPassed) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// What has happened: of every home, behind a place at each.
 const EVENTS: &str = "/v1/events";
+/// The same as it happens: of the regions here.
+const STREAM: &str = "/v1/events/stream";
 
 /// Tells the region of an institution.
 pub type Institutions = Arc<dyn Fn(&str) -> Option<Region> + Send + Sync>;
@@ -102,6 +105,12 @@ pub async fn route(State(routes): State<Arc<Routes>>, mut request: Request, next
         }
         if path == EVENTS {
             return routes.events(request, next).await;
+        }
+        if path == STREAM {
+            return match with_our_place(request) {
+                Some(request) => next.run(request).await,
+                None => Problem::new(ProblemCode::CursorInvalid).into_response(),
+            };
         }
         if IN_PAGES.contains(&path.as_str()) {
             return routes.in_pages(request, next).await;

@@ -311,6 +311,11 @@ async fn events_are_those_of_every_home() {
     }
     assert_eq!(found, all);
     assert!(ids(&page(&format!("cursor={cursor}")).await).is_empty());
+    // The stream, which tells of the regions of its cell, goes on where the list was there.
+    let stream = format!("{}/v1/events/stream?cursor={cursor}", cells.tpp.api);
+    let bearer = bearer(&own);
+    let streaming = cells.tpp.http.open(http::Method::GET, &stream, &[("authorization", &bearer)], "").await;
+    assert_eq!(streaming.unwrap().status(), 200);
     let forged = cells.tpp.get(&own, &format!("/v1/events?cursor={cursor}~xx:1")).await.unwrap();
     assert_problem(&forged, 400, "request.cursor");
 
