@@ -14,7 +14,7 @@ use web::{Problem, ProblemCode};
 
 use crate::answers::{assemble, reason_of, whole, with};
 use crate::route::{Home, denied, label};
-use crate::{Across, Peers, Routes};
+use crate::{Peers, Routes};
 
 /// Events in a page, where the client does not say how many.
 const USUAL: usize = 100;
@@ -86,13 +86,7 @@ impl Routes {
         let name = label(cell).unwrap_or_default();
         let place = page.places.others.get(name).cloned().unwrap_or_default();
         let left = page.left.to_string();
-        let may = match cell.across {
-            Across::Forward => {
-                let may = self.may_pass(&cell.regions, request.extensions()).await;
-                may.map_err(IntoResponse::into_response)
-            }
-            Across::Redirect | Across::Refuse => Err(denied()),
-        };
+        let may = self.may_ask(cell, &cell.regions, request.extensions()).await;
         let asked = with(request, &[("cursor", &place), ("limit", &left)]);
         let (status, answer) = match (may, asked) {
             (Ok(()), Some(asked)) => ("FAILED", whole(self.forward((home, &peers.key), asked).await).await),

@@ -254,11 +254,7 @@ impl Routes {
     }
 
     /// Whether the rules let a request about other regions pass here; the refusal, if they do not.
-    pub(crate) async fn may_pass(
-        &self,
-        regions: &BTreeSet<Region>,
-        request: &Extensions,
-    ) -> Result<(), Problem> {
+    async fn may_pass(&self, regions: &BTreeSet<Region>, request: &Extensions) -> Result<(), Problem> {
         let Err((of, denied)) = self.decide(regions) else { return Ok(()) };
         tracing::warn!(reason = %denied, "A request about another region may not pass");
         let peer = request.get::<PeerIdentity>().and_then(|peer| peer.certificate.as_ref());
@@ -272,6 +268,22 @@ impl Routes {
         let problem = Problem::new(ProblemCode::RegionDenied).forbidden_by(&denied);
         let moves_money = request.get::<Asked>().is_some_and(|asked| asked.moves_money);
         Err(if moves_money { problem.outcome("not_executed") } else { problem })
+    }
+
+    /// Whether another home is asked for its part of an answer; the refusal, if it is not.
+    pub(crate) async fn may_ask(
+        &self,
+        cell: &Neighbour,
+        regions: &BTreeSet<Region>,
+        request: &Extensions,
+    ) -> Result<(), Response> {
+        match cell.across {
+            Across::Forward => {
+                let may = self.may_pass(regions, request).await;
+                may.map_err(IntoResponse::into_response)
+            }
+            Across::Redirect | Across::Refuse => Err(denied()),
+        }
     }
 
     fn decide(&self, regions: &BTreeSet<Region>) -> Result<(), (Region, Denied)> {
@@ -368,14 +380,7 @@ impl Routes {
             let request = Request::from_parts(copy.clone(), Body::empty());
             let regions = theirs.iter().map(ConsentId::region).collect();
             async move {
-                let may = match cell.across {
-                    Across::Forward => {
-                        let may = self.may_pass(&regions, request.extensions()).await;
-                        may.map_err(IntoResponse::into_response)
-                    }
-                    Across::Redirect | Across::Refuse => Err(denied()),
-                };
-                match may {
+                match self.may_ask(cell, &regions, request.extensions()).await {
                     Ok(()) => (theirs, "FAILED", whole(self.forward((home, key), request).await).await),
                     Err(refused) => (theirs, "RESIDENCY_DENIED", Err(refused)),
                 }
@@ -411,11 +416,8 @@ impl Routes {
                     return Problem::new(ProblemCode::CursorInvalid).into_response();
                 };
                 let (cell, _) = way;
-                if cell.across != Across::Forward {
-                    return denied();
-                }
-                if let Err(problem) = self.may_pass(&cell.regions, request.extensions()).await {
-                    return problem.into_response();
+                if let Err(refused) = self.may_ask(cell, &cell.regions, request.extensions()).await {
+                    return refused;
                 }
                 let Some(request) = with(request, &[("cursor", &inner)]) else {
                     return Problem::new(ProblemCode::CursorInvalid).into_response();

@@ -231,11 +231,11 @@ impl Detail {
     }
 
     fn check(&self) -> Result<(), &'static str> {
-        let line = |text: &Option<Pii<String>>, most: usize| {
+        let line = |text: Option<&str>, most: usize| {
             let fits = |text: &str| {
                 (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control)
             };
-            text.as_deref().is_none_or(fits).then_some(()).ok_or("a text is empty, too long or not printable")
+            text.is_none_or(fits).then_some(()).ok_or("a text is empty, too long or not printable")
         };
         let day = |text: &Option<String>| {
             let is_day = |text: &String| text.parse::<domain::Date>().is_ok();
@@ -247,9 +247,9 @@ impl Detail {
                 payment.instructed_amount.money()?;
                 payment.creditor_account.identification()?;
                 payment.debtor_account.as_ref().map(AccountName::identification).transpose()?;
-                line(&payment.creditor_name, 140)?;
-                line(&payment.remittance_information_unstructured, 140)?;
-                line(&payment.end_to_end_identification, 35)?;
+                line(payment.creditor_name.as_deref(), 140)?;
+                line(payment.remittance_information_unstructured.as_deref(), 140)?;
+                line(payment.end_to_end_identification.as_deref(), 35)?;
                 let known = |action: &String| ["initiate", "status", "cancel"].contains(&action.as_str());
                 if payment.actions.as_ref().is_some_and(|actions| !actions.iter().all(known)) {
                     return Err("actions are initiate, status and cancel");
@@ -258,7 +258,7 @@ impl Detail {
             }
             Self::Vrp(vrp) => {
                 vrp.creditor_account.identification()?;
-                line(&Some(vrp.creditor_name.clone().into_inner().into()), 140)?;
+                line(Some(&vrp.creditor_name), 140)?;
                 vrp.maximum_individual_amount.money()?;
                 for limit in &vrp.periodic_limits {
                     limit.amount.money()?;

@@ -53,15 +53,15 @@ struct StoredBatch {
 
 #[derive(Serialize, Deserialize)]
 struct StoredTransfer {
-    end_to_end_id: String,
+    end_to_end_id: Pii<String>,
     instruction_id: String,
     amount: String,
     currency: String,
     debtor_account: Option<StoredAccount>,
-    creditor_name: String,
+    creditor_name: Pii<String>,
     creditor_account: StoredAccount,
-    unstructured: Option<String>,
-    reference: Option<String>,
+    unstructured: Option<Pii<String>>,
+    reference: Option<Pii<String>>,
     scheme: String,
     #[serde(default, skip_serializing_if = "is_default")]
     execution: Execution,
@@ -111,15 +111,15 @@ impl From<&Order> for StoredOrder {
 impl From<&PaymentOrder> for StoredTransfer {
     fn from(order: &PaymentOrder) -> Self {
         Self {
-            end_to_end_id: order.end_to_end_id.clone().into_inner(),
+            end_to_end_id: order.end_to_end_id.clone(),
             instruction_id: order.instruction_id.clone(),
             amount: order.amount.amount_text(),
             currency: order.amount.currency().to_string(),
             debtor_account: order.debtor_account.as_ref().map(StoredAccount::from),
-            creditor_name: order.creditor_name.clone().into_inner(),
+            creditor_name: order.creditor_name.clone(),
             creditor_account: StoredAccount::from(&order.creditor_account),
-            unstructured: order.remittance.unstructured.clone().map(Pii::into_inner),
-            reference: order.remittance.reference.clone().map(Pii::into_inner),
+            unstructured: order.remittance.unstructured.clone(),
+            reference: order.remittance.reference.clone(),
             scheme: order.scheme.as_str().to_owned(),
             execution: order.execution.clone(),
             abroad: order.abroad.clone(),
@@ -170,16 +170,13 @@ impl StoredTransfer {
             None => None,
         };
         Some(PaymentOrder {
-            end_to_end_id: self.end_to_end_id.into(),
+            end_to_end_id: self.end_to_end_id,
             instruction_id: self.instruction_id,
             amount: Money::parse(&self.amount, self.currency.parse().ok()?).ok()?,
             debtor_account,
-            creditor_name: self.creditor_name.into(),
+            creditor_name: self.creditor_name,
             creditor_account: self.creditor_account.identification()?,
-            remittance: RemittanceInformation {
-                unstructured: self.unstructured.map(Pii::from),
-                reference: self.reference.map(Pii::from),
-            },
+            remittance: RemittanceInformation { unstructured: self.unstructured, reference: self.reference },
             scheme: PaymentScheme::from_word(&self.scheme)?,
             execution: self.execution,
             abroad: self.abroad,

@@ -25,6 +25,7 @@ impl Statements<'_> {
     async fn run<'q>(self, mut query: impl Execute<'q, Any>) -> Result<Given, Error> {
         let arguments = query.take_arguments().map_err(Error::Encode)?;
         let sql = query.sql();
+        let reads = reads(sql.as_str());
         let mut pace = Pace::new();
         loop {
             let named = !self.0.behind_pooler();
@@ -36,9 +37,9 @@ impl Statements<'_> {
             if lost(&error) {
                 self.0.renew();
             }
-            let not_done = if reads(sql.as_str()) { passing(&error) } else { was_refused(&error) };
+            let not_done = if reads { passing(&error) } else { was_refused(&error) };
             if !(not_done && pace.pause().await) {
-                let unheard = !not_done && !reads(sql.as_str()) && lost(&error);
+                let unheard = !not_done && !reads && lost(&error);
                 return Err(if unheard { Error::AnyDriverError(Box::new(Unheard(error))) } else { error });
             }
         }

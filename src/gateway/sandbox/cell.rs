@@ -104,10 +104,9 @@ fn lasting(file: &CellFile) -> (String, BTreeSet<Region>, Option<Region>, Socket
 impl WatchedCell {
     /// Takes up the files if one of them has changed.
     pub(super) fn look(&mut self) {
-        let now = stamps(&self.path);
-        if *self.seen() != now {
-            *self.seen() = now;
-            self.take_up();
+        let changed = self.seen().iter().any(|(path, was)| Stamp::of(path) != *was);
+        if changed {
+            self.reload();
         }
     }
 

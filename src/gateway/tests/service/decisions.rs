@@ -2,13 +2,13 @@
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use consentry::demo::{Answer, Tpp};
 use consentry::sandbox::{Sandbox, SandboxOptions};
 use serde_json::{Value, json};
 
 use crate::audit::{Auditor, entries};
+use crate::support::webhooks::until;
 use crate::support::{EU, TestGateway, UK, Wanted, add_rules, assert_problem, rules_with};
 
 /// No transactions of anybody: a rule of an operator's own.
@@ -95,7 +95,7 @@ async fn an_operators_own_rule_is_taken_up_and_told() {
 
     let whole = rules_with(NO_TRANSACTIONS);
     std::fs::copy(whole.path().join("consent.cedar"), rules.path().join("consent.cedar")).unwrap();
-    let refused = until(async || {
+    let refused = until("the rule is taken up", async || {
         let answer = tpp.get(&granted.token, "/v1/transactions").await.unwrap();
         (answer.status == 403).then_some(answer)
     })
@@ -104,19 +104,6 @@ async fn an_operators_own_rule_is_taken_up_and_told() {
     assert_eq!(rules_of(&refused), ["operator.no-transactions"]);
     assert_eq!(refused.text("/errors/0/detail"), "This gateway gives no transactions.");
     tpp.get(&granted.token, "/v1/accounts").await.unwrap().expect(200).unwrap();
-}
-
-async fn until<T>(look: impl AsyncFn() -> Option<T>) -> T {
-    let found = async {
-        let mut beat = tokio::time::interval(Duration::from_millis(50));
-        loop {
-            beat.tick().await;
-            if let Some(found) = look().await {
-                return found;
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), found).await.expect("it comes to that")
 }
 
 /// What the rules do not let out is not sent: the bank has no such payment.
