@@ -8,6 +8,8 @@ use serde_json::Value;
 
 /// Each crate with the crates of ours that it may use.
 const LAYERS: &[(&str, &[&str])] = &[
+    // Judges us, and therefore shares nothing with us.
+    ("conformance", &[]),
     ("domain", &[]),
     ("crypto", &["domain"]),
     ("audit", &["crypto", "domain"]),
@@ -34,7 +36,8 @@ const OTHERS: &[(&str, &[&str])] = &[
     ("wasmtime", &["plugins"]),
     ("cedar-policy", &["policy"]),
     ("axum", &["edge", "web", "cells", "oauth", "api", "modelbank", "consentry"]),
-    ("tokio-rustls", &["edge", "connect", "flows", "cells", "modelbank", "consentry"]),
+    ("tokio-rustls", &["edge", "connect", "flows", "cells", "modelbank", "consentry", "conformance"]),
+    ("ring", &["conformance"]),
 ];
 
 /// Every crate of the workspace with all its dependencies, of every kind.
