@@ -3,6 +3,16 @@
 //! Depends on no crate of the gateway. TLS runs on another cryptographic library and JOSE is
 //! read and written here, so that a mistake of the gateway's cannot hide by being made twice.
 
+pub mod case;
+pub mod cli;
 pub mod clock;
+pub mod http;
+pub mod jose;
 pub mod lint;
+pub mod play;
+mod private;
+pub mod report;
+pub mod setup;
+pub mod suite;
+pub mod target;
 pub mod tls;

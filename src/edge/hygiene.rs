@@ -137,6 +137,19 @@ const IDENTITY_HEADERS: &[&str] = &[
     "ssl-client-cert",
 ];
 
+/// By which a client finds its request again among its own, on every answer (FAPI 2.0 Implementation
+/// Advice). What is no UUID is not repeated.
+const INTERACTION_ID: &str = "x-fapi-interaction-id";
+
+/// Whether it has the form of a UUID (RFC 9562 §4).
+fn is_uuid(text: &[u8]) -> bool {
+    text.len() == 36
+        && text.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
 async fn identify(State(edge): State<Arc<EdgeConfig>>, mut request: Request, next: Next) -> Response {
     let id = RequestId::new(&*edge.clock, &*edge.entropy);
     for name in IDENTITY_HEADERS {
@@ -146,6 +159,8 @@ async fn identify(State(edge): State<Arc<EdgeConfig>>, mut request: Request, nex
     let moves_money = (edge.moves_money)(request.method(), request.uri().path());
     let peer = request.extensions().get::<PeerIdentity>().cloned();
     let method = request.method().clone();
+    let interaction =
+        request.headers().get(INTERACTION_ID).filter(|given| is_uuid(given.as_bytes())).cloned();
     request.extensions_mut().insert(id);
     request.extensions_mut().insert(Asked { id, moves_money });
     request.extensions_mut().insert(Arc::clone(&told));
@@ -161,6 +176,9 @@ async fn identify(State(edge): State<Arc<EdgeConfig>>, mut request: Request, nex
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
+    }
+    if let Some(interaction) = interaction {
+        headers.insert(HeaderName::from_static(INTERACTION_ID), interaction);
     }
     tell(&told, headers);
     for (name, value) in SECURITY_HEADERS {

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use conformance::cli::ConformanceArgs;
 use domain::Region;
 
 use crate::commands;
@@ -68,6 +69,8 @@ pub enum Command {
     /// Plugins: banks that no dialect fits, as WebAssembly components.
     #[cfg(feature = "plugins")]
     Plugins(PluginsArgs),
+    /// Judge a target by the standards' own words: this gateway, a bank, any other.
+    Conformance(Box<ConformanceArgs>),
     /// Print the OpenAPI document of the API.
     Openapi,
 }
@@ -559,6 +562,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Payments(args) => commands::payments::run(args.command).await,
         #[cfg(feature = "plugins")]
         Command::Plugins(args) => commands::plugins::run(args.command),
+        Command::Conformance(args) => conformance::cli::run(*args).await,
         Command::Openapi => commands::openapi::run(),
     }
 }

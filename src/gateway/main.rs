@@ -16,6 +16,9 @@ fn main() -> ExitCode {
         eprintln!("consentry: CONSENTRY_LOG_FOLDER cannot be written to: {error}");
         return ExitCode::FAILURE;
     }
+    // The crate that judges brings a second cryptographic library along, and what leaves the choice to
+    // the process (the Redis client) must not have to guess.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -66,7 +66,8 @@ async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError> 
     if asked.form.need("redirect_uri", "redirect_uri is missing")? != row.redirect_uri {
         return Err(OAuthError::grant("redirect_uri is not the one of the request"));
     }
-    let verifier = asked.form.need("code_verifier", "code_verifier is missing")?;
+    // RFC 7636 §4.6: none is as wrong as another.
+    let verifier = asked.form.get("code_verifier").unwrap_or_default();
     if !crypto::digest::pkce_matches(verifier, &row.code_challenge) {
         return Err(OAuthError::grant("code_verifier does not fit the code_challenge"));
     }

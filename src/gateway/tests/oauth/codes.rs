@@ -128,7 +128,7 @@ async fn a_code_is_bound_to_client_redirect_uri_and_verifier() {
     let grant = ("grant_type", "authorization_code");
     let secret = secrecy::ExposeSecret::expose_secret(&verifier);
     for (rest, error) in [
-        (vec![("code", code.as_str()), ("redirect_uri", RETURN)], "invalid_request"),
+        (vec![("code", code.as_str()), ("redirect_uri", RETURN)], "invalid_grant"),
         (vec![("code", code.as_str()), ("code_verifier", secret)], "invalid_request"),
         (vec![("redirect_uri", RETURN), ("code_verifier", secret)], "invalid_request"),
         (

@@ -162,6 +162,26 @@ async fn account_data_is_not_cached_and_every_answer_has_an_id_and_a_date() {
     gw.sandbox.stop().await;
 }
 
+/// FAPI 2.0 Implementation Advice (RS8): on success and on error, and nothing else is repeated.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interaction_id_comes_back_as_it_was() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let granted = gw.granted(&tpp, &[UK]).await;
+    let id = "93bac548-d2de-4546-b106-880a5018460D";
+    for (sent, back) in
+        [(id, Some(id)), ("93bac548-d2de-4546-b106", None), ("<script>alert(1)</script>", None)]
+    {
+        for token in [granted.token.expose_secret(), "nonsense"] {
+            let bearer = format!("Bearer {token}");
+            let headers = [("authorization", bearer.as_str()), ("x-fapi-interaction-id", sent)];
+            let answer = get(&tpp, PATH, &headers).await;
+            assert_eq!(answer.header("x-fapi-interaction-id"), back);
+        }
+    }
+    gw.sandbox.stop().await;
+}
+
 /// RFC 7009 §2 (R1, R2, R3): authenticated; an unknown token is no error; a
 /// client revokes its own tokens only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,9 @@
+//! Profiles: cases that belong together, and how they are run.
+
+mod baseline;
+mod catalogue;
+mod run;
+
+pub use baseline::{Baseline, Waiver};
+pub use catalogue::{Profile, profile, profiles};
+pub use run::{Options, Progress, run};

@@ -1,0 +1,98 @@
+//! The profiles that come along, and cases of the user's own.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use include_dir::{Dir, include_dir};
+use serde::Deserialize;
+
+use crate::case::Case;
+
+static CASES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/cases");
+
+/// Cases that belong together.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// What it is called.
+    pub name: String,
+    /// What it is about, in one sentence.
+    pub title: String,
+    /// It begins with the metadata of an authorization server.
+    pub metadata: bool,
+    /// Its cases, by id.
+    pub cases: Vec<Case>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct About {
+    title: String,
+    #[serde(default)]
+    includes: Vec<String>,
+    #[serde(default)]
+    metadata: bool,
+}
+
+/// The names of the profiles that come along.
+#[must_use]
+pub fn profiles() -> Vec<String> {
+    let names = CASES.dirs().filter_map(|folder| folder.path().to_str());
+    let mut names: Vec<_> = names.map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+/// A profile that comes along, with the cases of a folder (`*.toml`) beside its own.
+///
+/// # Errors
+///
+/// If there is none of the name, or a case cannot be read.
+pub fn profile(name: &str, more: Option<&Path>) -> anyhow::Result<Profile> {
+    let Some(folder) = CASES.get_dir(name) else {
+        bail!("there is no profile {name}; there are {}", profiles().join(", "));
+    };
+    let about = folder
+        .get_file(format!("{name}/profile.toml"))
+        .and_then(include_dir::File::contents_utf8)
+        .with_context(|| format!("the profile {name} says nothing about itself"))?;
+    let about: About = toml::from_str(about).with_context(|| format!("{name}/profile.toml"))?;
+    let mut cases = Vec::new();
+    for file in folder.files() {
+        if file.path().ends_with("profile.toml") {
+            continue;
+        }
+        let text = file.contents_utf8().with_context(|| format!("{} is no text", file.path().display()))?;
+        cases.push(Case::read(text).with_context(|| file.path().display().to_string())?);
+    }
+    for included in &about.includes {
+        let included = profile(included, None)?;
+        // The same case, sharper, may be in the profile that includes.
+        let known: Vec<_> = cases.iter().map(|case| case.id.clone()).collect();
+        cases.extend(included.cases.into_iter().filter(|case| !known.contains(&case.id)));
+    }
+    if let Some(folder) = more {
+        cases.extend(of_folder(folder)?);
+    }
+    cases.sort_by(|one, other| one.id.cmp(&other.id));
+    if let Some(twice) = cases.windows(2).find_map(|two| match two {
+        [one, other] if one.id == other.id => Some(one.id.clone()),
+        _ => None,
+    }) {
+        bail!("the case {twice} is there twice");
+    }
+    Ok(Profile { name: name.to_owned(), title: about.title, metadata: about.metadata, cases })
+}
+
+fn of_folder(folder: &Path) -> anyhow::Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    let entries =
+        std::fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|kind| kind == "toml") {
+            let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            cases.push(Case::read(&text).with_context(|| path.display().to_string())?);
+        }
+    }
+    Ok(cases)
+}

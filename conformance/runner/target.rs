@@ -1,0 +1,292 @@
+//! What is judged, and as whom: the configuration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use rustls::RootCertStore;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use crate::http::{Client as HttpClient, Identity, Setup};
+use crate::jose::SigningKey;
+
+/// A configuration as it is written (TOML). Paths are relative to the file.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    /// The issuer, in the place of `--target`.
+    #[serde(default)]
+    pub issuer: Option<Url>,
+    /// A protected resource that answers a GET with the token of an authorization.
+    #[serde(default)]
+    pub resource: Option<Url>,
+    /// Origin of the API.
+    #[serde(default)]
+    pub api: Option<Url>,
+    /// Certificates whose issuing is believed (PEM).
+    #[serde(default)]
+    pub roots: Vec<PathBuf>,
+    /// Certificates whose issuing is believed, in PEM, without a file.
+    #[serde(skip)]
+    pub root_pem: Vec<String>,
+    /// `"host:port" = "host:port"`: where to connect to in the place of an address's own.
+    #[serde(default)]
+    pub connect: BTreeMap<String, String>,
+    /// Seconds for one request.
+    #[serde(default = "ten")]
+    pub deadline_s: u64,
+    /// What the target can do beyond what its metadata says; cases have it as `needs`.
+    #[serde(default)]
+    pub features: BTreeSet<String>,
+    /// Values that cases name as `${…}`.
+    #[serde(default)]
+    pub values: BTreeMap<String, Value>,
+    /// Who authorizes.
+    #[serde(default)]
+    pub psu: PsuConfiguration,
+    /// How the target's time is moved on, if it can be.
+    #[serde(default)]
+    pub time: Option<TimeConfiguration>,
+    /// Client certificates by name.
+    #[serde(default)]
+    pub certificates: BTreeMap<String, CertificateConfiguration>,
+    /// Registered clients by role.
+    #[serde(default)]
+    pub clients: BTreeMap<String, ClientConfiguration>,
+}
+
+fn ten() -> u64 {
+    10
+}
+
+/// How a person's decision comes about.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "mode")]
+pub enum PsuConfiguration {
+    /// The pages decide by themselves: redirects are followed, with cookies.
+    #[default]
+    Redirects,
+    /// So they do, and decline where this header says so.
+    RedirectsOrHeader {
+        /// The header that declines.
+        deny_header: String,
+        /// Its value.
+        deny_value: String,
+    },
+    /// A program gets the address as its last argument, and writes the address at which the browser
+    /// came back to the client; with `--deny` before it, the person declines.
+    Command {
+        /// Program and arguments.
+        command: Vec<String>,
+    },
+    /// The operator opens the address, and pastes where the browser ended.
+    Operator,
+}
+
+/// A request that moves the target's time on: `{"days": …, "seconds": …}`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeConfiguration {
+    /// Where it is sent, with a token of the client's own.
+    pub url: Url,
+}
+
+/// A client certificate.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateConfiguration {
+    /// The certificate and its issuers (PEM).
+    pub chain: PathBuf,
+    /// Its key (PEM).
+    pub key: PathBuf,
+}
+
+/// How a client says who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Authentication {
+    /// By an assertion (RFC 7523).
+    PrivateKeyJwt,
+    /// By a certificate of a trusted issuer (RFC 8705 §2.1).
+    TlsClientAuth,
+    /// By a certificate that is registered itself (RFC 8705 §2.2).
+    SelfSignedTlsClientAuth,
+}
+
+/// What its tokens are bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Binding {
+    /// The certificate (RFC 8705 §3).
+    Mtls,
+    /// The key of a proof (RFC 9449).
+    Dpop,
+}
+
+/// A registered client.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientConfiguration {
+    /// Its identifier.
+    pub client_id: String,
+    /// How it says who it is.
+    pub authentication: Authentication,
+    /// What its tokens are bound to.
+    pub binding: Binding,
+    /// The name of its certificate.
+    #[serde(default)]
+    pub certificate: Option<String>,
+    /// The key that signs its assertions and request objects (PEM).
+    #[serde(default)]
+    pub key: Option<PathBuf>,
+    /// What the key is called in its key set.
+    #[serde(default)]
+    pub kid: Option<String>,
+    /// Requests must be signed, and answers are (FAPI 2.0 Message Signing).
+    #[serde(default)]
+    pub message_signing: bool,
+    /// Where the browser comes back to; the first is used, the second where a case wants another.
+    pub redirect_uris: Vec<String>,
+    /// What it asks for.
+    #[serde(default = "openid")]
+    pub scope: String,
+    /// The scope of tokens of its own.
+    #[serde(default)]
+    pub own_scope: Option<String>,
+    /// `authorization_details` of each request, where the target wants some.
+    #[serde(default)]
+    pub authorization_details: Option<Value>,
+}
+
+fn openid() -> String {
+    "openid accounts".to_owned()
+}
+
+/// A client, with its key.
+#[derive(Debug)]
+pub struct TestClient {
+    /// Its role.
+    pub role: String,
+    /// As it is configured.
+    pub is: ClientConfiguration,
+    /// Signs assertions and request objects.
+    pub key: Option<SigningKey>,
+}
+
+/// What is judged: addresses, clients, certificates, and a way to get there.
+#[derive(Debug)]
+pub struct Target {
+    /// The issuer, or another address that the profile begins with.
+    pub issuer: Url,
+    /// As it is configured.
+    pub is: Configuration,
+    /// Clients by role.
+    pub clients: BTreeMap<String, TestClient>,
+    /// The way to it.
+    pub http: HttpClient,
+}
+
+impl Target {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or names what is not there.
+    pub fn read(file: &Path) -> anyhow::Result<Configuration> {
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+        let mut is: Configuration = toml::from_str(&text)
+            .with_context(|| format!("{} is no configuration of a target", file.display()))?;
+        let folder = file.parent().unwrap_or(Path::new("."));
+        let beside = |path: &mut PathBuf| *path = folder.join(&path);
+        is.roots.iter_mut().for_each(beside);
+        for certificate in is.certificates.values_mut() {
+            beside(&mut certificate.chain);
+            beside(&mut certificate.key);
+        }
+        is.clients.values_mut().filter_map(|client| client.key.as_mut()).for_each(beside);
+        Ok(is)
+    }
+
+    /// A target as it is configured.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read, or the address is missing.
+    pub fn new(is: Configuration) -> anyhow::Result<Self> {
+        let Some(issuer) = is.issuer.clone() else {
+            bail!("there is no target: give --target, or `issuer` in the configuration");
+        };
+        let mut roots = RootCertStore::empty();
+        for file in &is.roots {
+            for certificate in CertificateDer::pem_file_iter(file)
+                .with_context(|| format!("{} cannot be read", file.display()))?
+            {
+                let certificate = certificate.with_context(|| format!("{} is no PEM", file.display()))?;
+                roots.add(certificate).with_context(|| format!("{} is no root", file.display()))?;
+            }
+        }
+        for pem in &is.root_pem {
+            roots.add(CertificateDer::from_pem_slice(pem.as_bytes())?)?;
+        }
+        let mut identities = BTreeMap::new();
+        for (name, certificate) in &is.certificates {
+            identities.insert(name.clone(), Arc::new(Identity::read(&certificate.chain, &certificate.key)?));
+        }
+        let mut clients = BTreeMap::new();
+        for (role, client) in &is.clients {
+            if let Some(name) = &client.certificate
+                && !identities.contains_key(name)
+            {
+                bail!("the client {role} has the certificate {name}, which is not configured");
+            }
+            if client.redirect_uris.is_empty() {
+                bail!("the client {role} has no redirect_uris");
+            }
+            let key = match &client.key {
+                Some(file) => Some(
+                    SigningKey::read(file)
+                        .with_context(|| format!("{}, the key of the client {role}", file.display()))?,
+                ),
+                None => None,
+            };
+            clients.insert(role.clone(), TestClient { role: role.clone(), is: client.clone(), key });
+        }
+        let http = HttpClient::new(Setup {
+            roots,
+            identities,
+            connect: is.connect.clone(),
+            deadline: Duration::from_secs(is.deadline_s),
+        })?;
+        Ok(Self { issuer, is, clients, http })
+    }
+
+    /// The client of a role.
+    #[must_use]
+    pub fn client(&self, role: &str) -> Option<&TestClient> {
+        self.clients.get(role)
+    }
+
+    /// What cases may need: what is configured, and what clients there are.
+    #[must_use]
+    pub fn has(&self, need: &str) -> bool {
+        match need {
+            "resource" => self.is.resource.is_some(),
+            "api" => self.is.api.is_some(),
+            "time" => self.is.time.is_some(),
+            "deny" => !matches!(self.is.psu, PsuConfiguration::Redirects),
+            _ => match need.split_once(':') {
+                Some(("client", role)) => self.clients.contains_key(role),
+                Some(("certificate", name)) => self.is.certificates.contains_key(name),
+                Some(("value", name)) => self.is.values.contains_key(name),
+                Some(_) | None => self.is.features.contains(need),
+            },
+        }
+    }
+}
