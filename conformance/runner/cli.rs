@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::jose::{base64url, sha256};
+use crate::mutants;
 use crate::report::{self, Report, Signer, Terminal};
 use crate::suite::{self, Baseline, Options};
 use crate::target::{Configuration, Target};
@@ -39,6 +40,9 @@ pub enum ConformanceCommand {
     },
     /// Make certificates, keys, registrations and the configuration for a target.
     Setup(SetupArgs),
+    /// Prove that the cases can fail: put a proxy that breaks it in one way after the other before
+    /// the target. Ends with 1 if a mutant is not caught by the cases that it names.
+    Mutants(MutantsArgs),
     /// Compare two runs: ends with 1 if something is worse.
     Diff {
         /// The folder of the earlier run.
@@ -100,6 +104,26 @@ pub struct RunArgs {
     pub json: bool,
 }
 
+/// Which mutants, before what.
+#[derive(Debug, Args)]
+pub struct MutantsArgs {
+    /// Who we are at the target (TOML), as `setup` writes it.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The issuer.
+    #[arg(long, value_name = "URL")]
+    pub target: Option<Url>,
+    /// Only mutants whose name is this or has this in it; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+    /// Run all cases of the profile against each mutant, and show which of them catch it.
+    #[arg(long)]
+    pub whole: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What is made for a target.
 #[derive(Debug, Args)]
 pub struct SetupArgs {
@@ -143,6 +167,7 @@ pub async fn run(args: ConformanceArgs) -> anyhow::Result<ExitCode> {
             );
             Ok(ExitCode::SUCCESS)
         }
+        ConformanceCommand::Mutants(args) => hunt(&args).await,
         ConformanceCommand::Diff { before, after, json } => {
             let changes = report::diff(&report::read(&before)?, &report::read(&after)?);
             if json {
@@ -200,6 +225,45 @@ fn list(profile: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn hunt(args: &MutantsArgs) -> anyhow::Result<ExitCode> {
+    let mut configuration = Target::read(&args.config)?;
+    if let Some(target) = &args.target {
+        configuration.issuer = Some(target.clone());
+    }
+    let clock = std::sync::Arc::new(Clock::default());
+    let wanted = |mutant: &&mutants::Mutant| {
+        args.only.is_empty() || args.only.iter().any(|part| mutant.name.contains(part.as_str()))
+    };
+    let mut found = Vec::new();
+    let mut survivors = 0_usize;
+    for mutant in mutants::mutants().iter().filter(wanted) {
+        let caught = mutants::hunt(mutant, &configuration, &clock, args.whole).await?;
+        let missed: Vec<_> = caught.missed(mutant);
+        if !missed.is_empty() {
+            survivors = survivors.saturating_add(1);
+        }
+        if !args.json {
+            if missed.is_empty() {
+                println!("caught   {:<28} {}", mutant.name, caught.by.join(", "));
+            } else {
+                println!(
+                    "SURVIVES {:<28} {}; not caught by {}",
+                    mutant.name,
+                    mutant.breaks,
+                    missed.join(", ")
+                );
+            }
+        }
+        found.push(caught);
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&found)?);
+    } else {
+        println!("{} mutants, {survivors} not caught by every case that must", found.len());
+    }
+    Ok(if survivors == 0 && !found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn run_cases(args: &RunArgs) -> anyhow::Result<bool> {

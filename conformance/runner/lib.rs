@@ -9,6 +9,7 @@ pub mod clock;
 pub mod http;
 pub mod jose;
 pub mod lint;
+pub mod mutants;
 pub mod play;
 mod private;
 pub mod report;
