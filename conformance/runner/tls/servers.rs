@@ -1,0 +1,1 @@
+//! Servers that answer wrongly on purpose.
