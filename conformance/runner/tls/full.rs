@@ -76,12 +76,43 @@ pub enum Opening {
 /// A handshake that did not end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Why, to follow "the handshake did not end:".
-    pub why: String,
+    /// How it ended instead.
+    pub end: End,
     /// The server's chain, where it came so far.
     pub chain: Vec<Vec<u8>>,
-    /// Whether the time was over before anything happened.
-    pub silent: bool,
+}
+
+/// How a handshake ended that should have gone on. It can be put after "because".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum End {
+    /// The server sent an alert.
+    #[error("the server sent the alert {0}")]
+    Alert(String),
+    /// The server closed the connection.
+    #[error("the server closed the connection")]
+    Closed,
+    /// The time was over.
+    #[error("the server said nothing until the time was over")]
+    Late,
+    /// The server said what it must not say.
+    #[error("the server did what it must not: {0}")]
+    Wrong(String),
+}
+
+impl End {
+    /// Whether the server refused in a way that a client can see.
+    #[must_use]
+    pub const fn refuses(&self) -> bool {
+        matches!(self, Self::Alert(_) | Self::Closed)
+    }
+
+    fn of(error: &std::io::Error) -> Self {
+        match (alert(error), error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())) {
+            (Some(name), _) => Self::Alert(name),
+            (None, Some(wrong)) => Self::Wrong(wrong.to_string()),
+            (None, None) => Self::Closed,
+        }
+    }
 }
 
 /// A connection whose handshake ended.
@@ -177,8 +208,8 @@ impl Client {
             }
         });
         let stream = match timeout_at(until, connecting).await {
-            Err(_) => return Ok(Opening::Refused(self.refusal("the time was over".into(), true))),
-            Ok(Err(error)) => return Ok(Opening::Refused(self.refusal(told(&error), false))),
+            Err(_) => return Ok(Opening::Refused(self.refusal(End::Late))),
+            Ok(Err(error)) => return Ok(Opening::Refused(self.refusal(End::of(&error)))),
             Ok(Ok(stream)) => stream,
         };
         let (_, connection) = stream.get_ref();
@@ -193,8 +224,8 @@ impl Client {
         })))
     }
 
-    fn refusal(&self, why: String, silent: bool) -> Refusal {
-        Refusal { why, chain: self.witness.seen(), silent }
+    fn refusal(&self, end: End) -> Refusal {
+        Refusal { end, chain: self.witness.seen() }
     }
 
     fn config(&self, manner: &Manner) -> Result<ClientConfig, Problem> {
@@ -259,10 +290,6 @@ fn alert(error: &std::io::Error) -> Option<String> {
         rustls::Error::AlertReceived(description) => Some(alert_name(u8::from(*description))),
         _ => None,
     }
-}
-
-fn told(error: &std::io::Error) -> String {
-    alert(error).map_or_else(|| error.to_string(), |name| format!("the server sent the alert {name}"))
 }
 
 /// Takes down the chain, and believes only that the server has the key of its certificate.

@@ -18,8 +18,8 @@ use tokio::time::{Instant, timeout_at};
 use super::exchange::open;
 use super::reply::End;
 use super::wire::{
-    ALERT, CERTIFICATE, CHANGE_CIPHER_SPEC, CLIENT_KEY_EXCHANGE, FINISHED, HANDSHAKE, In, MOST, Out, message,
-    records, vec8,
+    ALERT, APPLICATION_DATA, CERTIFICATE, CHANGE_CIPHER_SPEC, CLIENT_KEY_EXCHANGE, FINISHED, HANDSHAKE, In,
+    MOST, Out, message, records, vec8,
 };
 use super::{Greeting, Hello, Place, Reply, TLS12, Unreachable};
 
@@ -32,6 +32,8 @@ pub(super) enum Again {
     Refused(u8),
     /// It closed the connection.
     Closed,
+    /// It passed the greeting over and answered the request that came behind it.
+    PassedOver,
     /// It said nothing.
     Silent,
     /// It began a second handshake.
@@ -133,10 +135,14 @@ impl Inside {
     async fn greet_again(&mut self, place: &Place, link: &mut Link) -> Again {
         // RFC 5746 §3.5: a client that renegotiates says how its first handshake ended.
         let greeting = Greeting { renegotiation_info: Some(self.verify_data.clone()), ..first(place) };
-        let Some(sealed) = self.ours.seal(HANDSHAKE, &greeting.message()) else {
+        // A server may keep its alert until it has something else to say, so it is given reason to.
+        let request = format!("GET / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", place.host);
+        let greeting = self.ours.seal(HANDSHAKE, &greeting.message());
+        let request = self.ours.seal(APPLICATION_DATA, request.as_bytes());
+        let (Some(greeting), Some(request)) = (greeting, request) else {
             return Again::NotBegun("the second greeting could not be sealed".into());
         };
-        if link.send(&sealed).await.is_err() {
+        if link.send(&[greeting, request].concat()).await.is_err() {
             return Again::Closed;
         }
         while let Some((kind, record)) = link.record().await {
@@ -144,7 +150,9 @@ impl Inside {
                 return Again::NotBegun("what the server said could not be opened".into());
             };
             match (kind, plain.as_slice()) {
+                (ALERT, [_, 0, ..]) => return Again::Closed,
                 (ALERT, [_, code, ..]) => return Again::Refused(*code),
+                (APPLICATION_DATA, [_, ..]) => return Again::PassedOver,
                 // A HelloRequest (type 0) asks for what was just done.
                 (HANDSHAKE, [kind, ..]) if *kind != 0 => return Again::Agreed,
                 _ => {}

@@ -117,6 +117,7 @@ impl<'a> In<'a> {
         self.take(length)
     }
 
+    /// Numbers of two bytes, to the end.
     pub fn numbers(mut self) -> Vec<u16> {
         std::iter::from_fn(|| self.u16()).collect()
     }

@@ -35,7 +35,7 @@ pub async fn certificate(place: &Place, judge: &Judge, within: Duration) -> Resu
     let chain = match Client::new(None).connect(place, &Manner::default(), within).await? {
         Opening::Open(session) => session.chain,
         Opening::Refused(refusal) if refusal.chain.is_empty() => {
-            return Ok(vec![CHAIN.fails(format!("No certificate came: {}.", refusal.why))]);
+            return Ok(vec![CHAIN.fails(format!("No certificate came: {}.", refusal.end))]);
         }
         Opening::Refused(refusal) => refusal.chain,
     };

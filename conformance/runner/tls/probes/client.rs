@@ -56,9 +56,9 @@ pub async fn client_certificates(
     facts.push(
         match Client::new(Some(stranger.clone())).connect(place, &Manner::default(), within).await? {
             Opening::Refused(refusal) => STRANGER.check(
-                !refusal.silent,
-                format!("A certificate from nowhere ends the handshake: {}.", refusal.why),
-                "On a certificate from nowhere the server said nothing until the time was over.",
+                refusal.end.refuses(),
+                format!("A certificate from nowhere ends the handshake: {}.", refusal.end),
+                format!("A certificate from nowhere leads astray: {}.", refusal.end),
             ),
             Opening::Open(mut session) => answered(&session.get(&place.host, path, within).await),
         },

@@ -37,6 +37,7 @@ pub async fn renegotiation(place: &Place, within: Duration) -> Result<Vec<Fact>,
             AGAIN.holds(format!("A client that renegotiates is refused with the alert {}.", alert_name(code)))
         }
         Again::Closed => AGAIN.holds("On a client that renegotiates the connection is closed."),
+        Again::PassedOver => AGAIN.holds("A client that renegotiates is passed over."),
         Again::Silent => AGAIN.noted("A client that renegotiates gets no answer."),
         Again::Agreed => AGAIN.fails("A client can renegotiate, as often as it likes."),
     }])

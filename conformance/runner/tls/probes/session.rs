@@ -53,7 +53,7 @@ pub async fn early_data(place: &Place, within: Duration) -> Result<Vec<Fact>, Pr
             EARLY.noted("The server's tickets allow early data, and it did not take any.")
         }
         Opening::Open(_) => EARLY.holds("The server's tickets allow no early data."),
-        Opening::Refused(refusal) => EARLY.noted(format!("With a ticket, {}.", refusal.why)),
+        Opening::Refused(refusal) => EARLY.noted(format!("With a ticket, {}.", refusal.end)),
     }])
 }
 
@@ -164,9 +164,9 @@ pub async fn alpn(place: &Place, within: Duration) -> Result<Vec<Fact>, Problem>
             "The server agreed to a protocol that nobody knows.",
         ),
         Opening::Refused(refusal) => ALPN.check(
-            !refusal.silent && !refusal.why.contains("protocol"),
-            format!("A protocol that nobody knows ends the handshake: {}.", refusal.why),
-            format!("A protocol that nobody knows leads astray: {}.", refusal.why),
+            refusal.end.refuses(),
+            format!("A protocol that nobody knows ends the handshake: {}.", refusal.end),
+            format!("A protocol that nobody knows leads astray: {}.", refusal.end),
         ),
     });
     Ok(facts)
@@ -195,7 +195,7 @@ async fn call(
 ) -> Result<Result<(Box<Session>, Answer), String>, Problem> {
     let mut session = match client.connect(place, manner, within).await? {
         Opening::Open(session) => session,
-        Opening::Refused(refusal) => return Ok(Err(refusal.why)),
+        Opening::Refused(refusal) => return Ok(Err(refusal.end.to_string())),
     };
     match session.get(&place.host, path, within).await {
         Answer::Alert(name) => Ok(Err(format!("the server sent the alert {name}"))),

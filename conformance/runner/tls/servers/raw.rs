@@ -1,0 +1,305 @@
+//! Servers that write hellos by hand and finish no handshake.
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::super::greeting::chance;
+use super::super::reply::RETRY;
+use super::super::wire::{
+    ALERT, CERTIFICATE, HANDSHAKE, MOST, Out, SERVER_HELLO, SERVER_HELLO_DONE, SERVER_KEY_EXCHANGE,
+    extension, message, numbers, records, vec8, vec16,
+};
+use super::super::{Problem, SSL3, TLS10, TLS11, TLS12, TLS13, suites};
+use super::heard::{Heard, Progress};
+use super::{Authority, BrokenTls, HOST, Served};
+
+/// How a raw server behaves.
+#[derive(Clone, Debug)]
+pub(super) struct Manner {
+    versions: Vec<u16>,
+    suites: Vec<u16>,
+    suites13: Vec<u16>,
+    groups: Vec<u16>,
+    prime: usize,
+    renegotiation_info: bool,
+    extended_master_secret: bool,
+    compresses: bool,
+    looks_at_fallback: bool,
+    echoes_early_data: bool,
+    chooses: Option<u16>,
+    on_garbage: Trouble,
+    troubles: Vec<(When, Trouble)>,
+    chain: Vec<Vec<u8>>,
+}
+
+/// Whether a greeting meets trouble.
+type When = fn(&Heard) -> bool;
+
+/// What happens instead of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    Refuse(u8),
+    Hang,
+    Page,
+}
+
+pub(super) async fn serve(manner: Manner) -> Result<Served, Problem> {
+    let manner = Arc::new(manner);
+    super::listen(move |stream| {
+        let manner = Arc::clone(&manner);
+        async move { manner.meet(stream).await.unwrap_or_default() }
+    })
+    .await
+}
+
+impl Manner {
+    /// What a careful server would say.
+    pub fn careful(authority: &Authority) -> Result<Self, Problem> {
+        let chain = authority.sign(HOST, (-5, 5))?.chain;
+        Ok(Self {
+            versions: vec![TLS12, TLS13],
+            suites: suites::RECOMMENDED.to_vec(),
+            suites13: vec![0x1301, 0x1302],
+            groups: vec![0x001d, 0x0017],
+            prime: 256,
+            renegotiation_info: true,
+            extended_master_secret: true,
+            compresses: false,
+            looks_at_fallback: true,
+            echoes_early_data: false,
+            chooses: None,
+            on_garbage: Trouble::Refuse(DECODE_ERROR),
+            troubles: vec![
+                (|heard| heard.doubled(), Trouble::Refuse(ILLEGAL_PARAMETER)),
+                (|heard| heard.renegotiates(), Trouble::Refuse(HANDSHAKE_FAILURE)),
+                (|heard| heard.groups().is_some_and(|all| all.is_empty()), Trouble::Refuse(DECODE_ERROR)),
+            ],
+            chain: chain.iter().map(|der| der.to_vec()).collect(),
+        })
+    }
+
+    /// What a server would say that is wrong in one way. Ways that need a whole handshake change nothing.
+    pub fn broken(kind: BrokenTls, authority: &Authority) -> Result<Self, Problem> {
+        let mut manner = Self::careful(authority)?;
+        match kind {
+            BrokenTls::TakesSsl3 => manner.versions.push(SSL3),
+            BrokenTls::TakesTls10 => manner.versions.push(TLS10),
+            BrokenTls::TakesTls11 => manner.versions.push(TLS11),
+            BrokenTls::KnowsOldOnly => manner.versions = vec![TLS11],
+            BrokenTls::TakesNull => manner.suites.push(0x0002),
+            BrokenTls::TakesExport => manner.suites.push(0x0008),
+            BrokenTls::TakesAnonymous => manner.suites.push(0xc018),
+            BrokenTls::TakesRc4 => manner.suites.push(0xc011),
+            BrokenTls::TakesTripleDes => manner.suites.push(0xc012),
+            BrokenTls::TakesCbc => manner.suites.push(0xc027),
+            BrokenTls::TakesStaticRsa => manner.suites.push(0x009c),
+            BrokenTls::TakesStaticEcdh => manner.suites.push(0xc02d),
+            BrokenTls::TakesShortTag => manner.suites.push(0xc0ae),
+            BrokenTls::ChoosesUnasked => manner.chooses = Some(0x5a5a),
+            BrokenTls::TakesIntegrityOnly => manner.suites13.push(0xc0b4),
+            BrokenTls::TakesSmallCurve => manner.groups.push(0x0013),
+            BrokenTls::HasSmallDhGroup => {
+                manner.suites.push(0x009e);
+                manner.prime = 128;
+            }
+            BrokenTls::LacksRenegotiationInfo => manner.renegotiation_info = false,
+            BrokenTls::LacksExtendedMasterSecret => manner.extended_master_secret = false,
+            BrokenTls::Compresses => manner.compresses = true,
+            BrokenTls::IgnoresFallback => manner.looks_at_fallback = false,
+            BrokenTls::HangsOnGarbage => manner.on_garbage = Trouble::Hang,
+            BrokenTls::ServesPlainHttp => manner.on_garbage = Trouble::Page,
+            BrokenTls::AgreesToEarlyDataUnasked => manner.echoes_early_data = true,
+            BrokenTls::CertificateWithSmallKey => {
+                manner.versions = vec![TLS12];
+                manner.chain = authority.with_small_key()?.iter().map(|der| der.to_vec()).collect();
+            }
+            other => manner.troubles.splice(..0, trouble(other)).for_each(drop),
+        }
+        Ok(manner)
+    }
+
+    /// Hears a greeting and answers it. `None` where the connection ends.
+    async fn meet(&self, mut stream: TcpStream) -> Option<()> {
+        let mut bytes = Vec::new();
+        let heard = loop {
+            match Heard::read(&bytes) {
+                Progress::Greeting(heard) => break Ok(heard),
+                Progress::Nonsense => break Err(self.on_garbage),
+                Progress::More => {}
+            }
+            if stream.read_buf(&mut bytes).await.ok()? == 0 {
+                return None;
+            }
+        };
+        let answer = heard.and_then(|heard| {
+            let trouble = self.troubles.iter().find(|(when, _)| when(&heard));
+            trouble.map_or_else(|| self.answer(&heard), |(_, trouble)| Err(*trouble))
+        });
+        let said = match answer {
+            Ok(said) => said,
+            Err(Trouble::Refuse(code)) => alert(code),
+            Err(Trouble::Page) => b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            Err(Trouble::Hang) => {
+                while stream.read_buf(&mut bytes).await.ok()? > 0 {
+                    bytes.clear();
+                }
+                return None;
+            }
+        };
+        stream.write_all(&said).await.ok()?;
+        // Whatever follows cannot be answered: the keys were never there.
+        bytes.clear();
+        if stream.read_buf(&mut bytes).await.ok()? > 0 {
+            stream.write_all(&alert(HANDSHAKE_FAILURE)).await.ok()?;
+        }
+        stream.shutdown().await.ok()
+    }
+
+    fn answer(&self, heard: &Heard) -> Result<Vec<u8>, Trouble> {
+        let offered = heard.versions();
+        let newest = self
+            .versions
+            .iter()
+            .copied()
+            .filter(|version| match &offered {
+                Some(offered) => offered.contains(version),
+                None => *version <= heard.legacy_version.min(TLS12),
+            })
+            .max()
+            .ok_or(Trouble::Refuse(PROTOCOL_VERSION))?;
+        let known = self.versions.iter().copied().max().unwrap_or(newest);
+        if self.looks_at_fallback && newest < known && heard.suites.contains(&suites::FALLBACK_SCSV) {
+            return Err(Trouble::Refuse(INAPPROPRIATE_FALLBACK));
+        }
+        if newest == TLS13 { self.thirteen(heard) } else { self.twelve(heard, newest) }
+    }
+
+    fn thirteen(&self, heard: &Heard) -> Result<Vec<u8>, Trouble> {
+        let suite = first(&self.suites13, &heard.suites)?;
+        let shares = heard.shares();
+        let mut extensions = vec![(extension::SUPPORTED_VERSIONS, numbers(&[TLS13]))];
+        if self.echoes_early_data && heard.extension(extension::EARLY_DATA).is_some() {
+            extensions.push((extension::EARLY_DATA, Vec::new()));
+        }
+        let random = if let Ok(group) = first(&self.groups, &shares) {
+            let share = [numbers(&[group]), vec16(&chance())].concat();
+            extensions.push((extension::KEY_SHARE, share));
+            chance()
+        } else {
+            let group = first(&self.groups, &heard.groups().unwrap_or_default())?;
+            extensions.push((extension::KEY_SHARE, numbers(&[group])));
+            RETRY.to_vec()
+        };
+        let hello = hello(TLS12, &random, &heard.session_id, suite, 0, &extensions);
+        Ok(records(HANDSHAKE, TLS12, &hello, MOST))
+    }
+
+    fn twelve(&self, heard: &Heard, version: u16) -> Result<Vec<u8>, Trouble> {
+        let suite = match self.chooses {
+            Some(suite) => suite,
+            None => first(&self.suites, &heard.suites)?,
+        };
+        let mut extensions = Vec::new();
+        if self.renegotiation_info && heard.extension(extension::RENEGOTIATION_INFO).is_some() {
+            extensions.push((extension::RENEGOTIATION_INFO, vec![0]));
+        }
+        if self.extended_master_secret && heard.extension(extension::EXTENDED_MASTER_SECRET).is_some() {
+            extensions.push((extension::EXTENDED_MASTER_SECRET, Vec::new()));
+        }
+        let compression = u8::from(self.compresses && heard.compression.contains(&1));
+        let mut said = hello(version, &chance(), &[], suite, compression, &extensions);
+        let mut list = Out::default();
+        for der in &self.chain {
+            list.vec24(der);
+        }
+        let mut certificates = Out::default();
+        certificates.vec24(&list.0);
+        said.extend(message(CERTIFICATE, &certificates.0));
+        said.extend(self.key_exchange(heard, suite)?);
+        said.extend(message(SERVER_HELLO_DONE, &[]));
+        Ok(records(HANDSHAKE, version, &said, MOST))
+    }
+
+    /// Parameters that look right, under a signature that is not.
+    fn key_exchange(&self, heard: &Heard, suite: u16) -> Result<Vec<u8>, Trouble> {
+        let mut body = Out::default();
+        if suites::is_dhe(suite) {
+            let number = vec![0xa5; self.prime];
+            body.vec16(&number).vec16(&[2]).vec16(&number);
+        } else if suites::is_ecdhe(suite) {
+            let group = match heard.groups() {
+                Some(offered) => first(&self.groups, &offered)?,
+                None => self.groups.first().copied().ok_or(Trouble::Refuse(HANDSHAKE_FAILURE))?,
+            };
+            body.u8(3).u16(group).vec8(&chance());
+        } else {
+            return Ok(Vec::new());
+        }
+        body.u16(0x0403).vec16(&chance());
+        Ok(message(SERVER_KEY_EXCHANGE, &body.0))
+    }
+}
+
+/// Greetings that a broken server does not bear.
+fn trouble(kind: BrokenTls) -> Option<(When, Trouble)> {
+    let when: (When, Trouble) = match kind {
+        BrokenTls::HangsOnUnknownName => (|heard| !heard.asks_for(HOST), Trouble::Hang),
+        BrokenTls::RefusesGrease => (
+            |heard| heard.suites.iter().any(|suite| suite & 0x0f0f == 0x0a0a),
+            Trouble::Refuse(ILLEGAL_PARAMETER),
+        ),
+        BrokenTls::RefusesNewerVersions => {
+            (|heard| heard.legacy_version > TLS12, Trouble::Refuse(PROTOCOL_VERSION))
+        }
+        BrokenTls::RefusesUnknownExtensions => {
+            (|heard| heard.extension(0xfa17).is_some(), Trouble::Refuse(UNSUPPORTED_EXTENSION))
+        }
+        BrokenTls::HangsOnLargeGreetings => (|heard| heard.length >= 1 << 14, Trouble::Hang),
+        BrokenTls::HangsOnFragments => (|heard| heard.records > 1, Trouble::Hang),
+        BrokenTls::HangsOnEmptyGroups => {
+            (|heard| heard.groups().is_some_and(|all| all.is_empty()), Trouble::Hang)
+        }
+        BrokenTls::HangsOnDuplicateExtension => (|heard| heard.doubled(), Trouble::Hang),
+        BrokenTls::HangsOnFilledRenegotiationInfo => (|heard| heard.renegotiates(), Trouble::Hang),
+        _ => return None,
+    };
+    Some(when)
+}
+
+/// The server's favourite among what is offered.
+fn first(ours: &[u16], theirs: &[u16]) -> Result<u16, Trouble> {
+    ours.iter().copied().find(|code| theirs.contains(code)).ok_or(Trouble::Refuse(HANDSHAKE_FAILURE))
+}
+
+fn hello(
+    version: u16,
+    random: &[u8],
+    session: &[u8],
+    suite: u16,
+    compression: u8,
+    all: &[(u16, Vec<u8>)],
+) -> Vec<u8> {
+    let mut extensions = Out::default();
+    for (kind, data) in all {
+        extensions.u16(*kind).vec16(data);
+    }
+    let mut body = Out::default();
+    body.u16(version).bytes(random).bytes(&vec8(session)).u16(suite).u8(compression);
+    if !all.is_empty() {
+        body.vec16(&extensions.0);
+    }
+    message(SERVER_HELLO, &body.0)
+}
+
+fn alert(code: u8) -> Vec<u8> {
+    records(ALERT, TLS12, &[2, code], MOST)
+}
+
+const HANDSHAKE_FAILURE: u8 = 40;
+const ILLEGAL_PARAMETER: u8 = 47;
+const DECODE_ERROR: u8 = 50;
+const PROTOCOL_VERSION: u8 = 70;
+const INAPPROPRIATE_FALLBACK: u8 = 86;
+const UNSUPPORTED_EXTENSION: u8 = 110;
