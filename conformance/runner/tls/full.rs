@@ -286,10 +286,8 @@ fn ended(error: &std::io::Error) -> Answer {
 }
 
 fn alert(error: &std::io::Error) -> Option<String> {
-    match error.get_ref()?.downcast_ref::<rustls::Error>()? {
-        rustls::Error::AlertReceived(description) => Some(alert_name(u8::from(*description))),
-        _ => None,
-    }
+    let rustls::Error::AlertReceived(description) = error.get_ref()?.downcast_ref()? else { return None };
+    Some(alert_name(u8::from(*description)))
 }
 
 /// Takes down the chain, and believes only that the server has the key of its certificate.

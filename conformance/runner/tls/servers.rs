@@ -7,6 +7,7 @@ mod authority;
 mod full;
 mod heard;
 mod raw;
+mod ways;
 
 use std::future::Future;
 
@@ -15,7 +16,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 pub use authority::Authority;
 
-use super::{Place, Problem};
+use super::{Place, Problem, TLS12};
+use ways::Way;
 
 /// The name that the servers' certificates are for.
 pub const HOST: &str = "tls.test";
@@ -333,10 +335,17 @@ pub async fn careful(authority: &Authority) -> Result<Served, Problem> {
 ///
 /// As [`sound`].
 pub async fn broken(kind: BrokenTls, authority: &Authority) -> Result<Served, Problem> {
-    match full::Config::broken(kind, authority)? {
-        Some(config) => full::serve(config).await,
-        None => raw::serve(raw::Manner::broken(kind, authority)?).await,
+    let mut manner = raw::Manner::careful(authority)?;
+    match kind.way() {
+        Way::Ends(config) => return full::serve(config(authority)?).await,
+        Way::Says(change) => change(&mut manner),
+        Way::Meets(when, trouble) => manner.meets(when, trouble),
+        Way::Shows(chain) => {
+            manner.versions = vec![TLS12];
+            manner.chain = chain(authority)?;
+        }
     }
+    raw::serve(manner).await
 }
 
 /// Serves every connection by the same means, on a port of this machine only.

@@ -197,10 +197,11 @@ async fn call(
         Opening::Open(session) => session,
         Opening::Refused(refusal) => return Ok(Err(refusal.end.to_string())),
     };
-    match session.get(&place.host, path, within).await {
-        Answer::Alert(name) => Ok(Err(format!("the server sent the alert {name}"))),
-        answer => Ok(Ok((session, answer))),
-    }
+    let answer = session.get(&place.host, path, within).await;
+    Ok(match answer {
+        Answer::Alert(name) => Err(format!("the server sent the alert {name}")),
+        Answer::Status(_) | Answer::Closed | Answer::Silent | Answer::Other => Ok((session, answer)),
+    })
 }
 
 const RESUMED: Rule = Rule { probe: "resumption", clause: "RFC 9325 §3.4; RFC 8446 §4.6.1" };

@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::super::{Problem, suites};
 use super::authority::Signed;
-use super::{Authority, BrokenTls, HOST, Served};
+use super::{Authority, HOST, Served};
 
 /// A server, ready to be served.
 #[derive(Debug)]
@@ -56,48 +56,44 @@ async fn answer(acceptor: &TlsAcceptor, stream: TcpStream) -> Option<()> {
 impl Config {
     /// TLS 1.2 and 1.3, strict, with sessions to go on with.
     pub fn sound(authority: &Authority) -> Result<Self, Problem> {
-        Self::of(authority.sign(HOST, (-5, 5))?, WebPkiClientVerifier::no_client_auth())
+        Self::open(sign(authority)?)
+    }
+
+    /// As [`Self::sound`], with this certificate.
+    pub fn open(signed: Signed) -> Result<Self, Problem> {
+        Self::of(signed, WebPkiClientVerifier::no_client_auth())
     }
 
     /// As [`Self::sound`], for known clients only, and without sessions to go on with.
     pub fn mutual(authority: &Authority) -> Result<Self, Problem> {
-        let mut config = Self::of(authority.sign(HOST, (-5, 5))?, known(authority)?)?;
+        let mut config = Self::resuming(authority)?;
         config.0.session_storage = Arc::new(NoServerSessionStorage {});
         config.0.send_tls13_tickets = 0;
         Ok(config)
     }
 
-    /// A server that is wrong in one way, or `None` where a raw one is.
-    pub fn broken(kind: BrokenTls, authority: &Authority) -> Result<Option<Self>, Problem> {
-        let nobody = WebPkiClientVerifier::no_client_auth;
-        let signed = |name, days| authority.sign(name, days);
-        let config = match kind {
-            BrokenTls::CertificateExpired => Self::of(signed(HOST, (-4, -1))?, nobody())?,
-            BrokenTls::CertificateTooNew => Self::of(signed(HOST, (1, 4))?, nobody())?,
-            BrokenTls::CertificateOfAnother => Self::of(signed("other.test", (-5, 5))?, nobody())?,
-            BrokenTls::CertificateSelfSigned => Self::of(authority.self_signed()?, nobody())?,
-            BrokenTls::CertificateOverSha1 => Self::of(authority.over_sha1()?, nobody())?,
-            BrokenTls::CertificateAlone => {
-                let mut alone = signed(HOST, (-5, 5))?;
-                alone.chain.truncate(1);
-                Self::of(alone, nobody())?
-            }
-            BrokenTls::TakesEarlyData => {
-                let mut config = Self::sound(authority)?;
-                config.0.max_early_data_size = 1024;
-                config
-            }
-            BrokenTls::LacksHttp11 => {
-                let mut config = Self::sound(authority)?;
-                config.0.alpn_protocols = vec![b"h2".to_vec()];
-                config
-            }
-            BrokenTls::NeverAsks => Self::sound(authority)?,
-            BrokenTls::LetsStrangersIn => Self::of(signed(HOST, (-5, 5))?, Arc::new(Everybody::new()))?,
-            BrokenTls::GoesOnWithoutCertificate => Self::of(signed(HOST, (-5, 5))?, known(authority)?)?,
-            _ => return Ok(None),
-        };
-        Ok(Some(config))
+    /// For known clients only, who may come back without saying again who they are.
+    pub fn resuming(authority: &Authority) -> Result<Self, Problem> {
+        Self::of(sign(authority)?, known(authority)?)
+    }
+
+    /// For clients with any certificate.
+    pub fn trusting(authority: &Authority) -> Result<Self, Problem> {
+        Self::of(sign(authority)?, Arc::new(Everybody::new()))
+    }
+
+    /// With early data.
+    pub fn hasty(authority: &Authority) -> Result<Self, Problem> {
+        let mut config = Self::sound(authority)?;
+        config.0.max_early_data_size = 1024;
+        Ok(config)
+    }
+
+    /// With HTTP/2 only.
+    pub fn without_http11(authority: &Authority) -> Result<Self, Problem> {
+        let mut config = Self::sound(authority)?;
+        config.0.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(config)
     }
 
     fn of(signed: Signed, clients: Arc<dyn ClientCertVerifier>) -> Result<Self, Problem> {
@@ -112,6 +108,10 @@ impl Config {
         config.session_storage = ServerSessionMemoryCache::new(64);
         Ok(Self(config))
     }
+}
+
+fn sign(authority: &Authority) -> Result<Signed, Problem> {
+    authority.sign(HOST, (-5, 5))
 }
 
 fn own(error: rustls::Error) -> Problem {

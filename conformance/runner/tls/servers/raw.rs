@@ -11,35 +11,35 @@ use super::super::wire::{
     ALERT, CERTIFICATE, HANDSHAKE, MOST, Out, SERVER_HELLO, SERVER_HELLO_DONE, SERVER_KEY_EXCHANGE,
     extension, message, numbers, records, vec8, vec16,
 };
-use super::super::{Problem, SSL3, TLS10, TLS11, TLS12, TLS13, suites};
+use super::super::{Problem, TLS12, TLS13, suites};
 use super::heard::{Heard, Progress};
-use super::{Authority, BrokenTls, HOST, Served};
+use super::{Authority, HOST, Served};
 
 /// How a raw server behaves.
 #[derive(Clone, Debug)]
 pub(super) struct Manner {
-    versions: Vec<u16>,
-    suites: Vec<u16>,
-    suites13: Vec<u16>,
-    groups: Vec<u16>,
-    prime: usize,
-    renegotiation_info: bool,
-    extended_master_secret: bool,
-    compresses: bool,
-    looks_at_fallback: bool,
-    echoes_early_data: bool,
-    chooses: Option<u16>,
-    on_garbage: Trouble,
+    pub versions: Vec<u16>,
+    pub suites: Vec<u16>,
+    pub suites13: Vec<u16>,
+    pub groups: Vec<u16>,
+    pub prime: usize,
+    pub renegotiation_info: bool,
+    pub extended_master_secret: bool,
+    pub compresses: bool,
+    pub looks_at_fallback: bool,
+    pub echoes_early_data: bool,
+    pub chooses: Option<u16>,
+    pub on_garbage: Trouble,
     troubles: Vec<(When, Trouble)>,
-    chain: Vec<Vec<u8>>,
+    pub chain: Vec<Vec<u8>>,
 }
 
 /// Whether a greeting meets trouble.
-type When = fn(&Heard) -> bool;
+pub(super) type When = fn(&Heard) -> bool;
 
 /// What happens instead of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
+pub(super) enum Trouble {
     Refuse(u8),
     Hang,
     Page,
@@ -80,44 +80,9 @@ impl Manner {
         })
     }
 
-    /// What a server would say that is wrong in one way. Ways that need a whole handshake change nothing.
-    pub fn broken(kind: BrokenTls, authority: &Authority) -> Result<Self, Problem> {
-        let mut manner = Self::careful(authority)?;
-        match kind {
-            BrokenTls::TakesSsl3 => manner.versions.push(SSL3),
-            BrokenTls::TakesTls10 => manner.versions.push(TLS10),
-            BrokenTls::TakesTls11 => manner.versions.push(TLS11),
-            BrokenTls::KnowsOldOnly => manner.versions = vec![TLS11],
-            BrokenTls::TakesNull => manner.suites.push(0x0002),
-            BrokenTls::TakesExport => manner.suites.push(0x0008),
-            BrokenTls::TakesAnonymous => manner.suites.push(0xc018),
-            BrokenTls::TakesRc4 => manner.suites.push(0xc011),
-            BrokenTls::TakesTripleDes => manner.suites.push(0xc012),
-            BrokenTls::TakesCbc => manner.suites.push(0xc027),
-            BrokenTls::TakesStaticRsa => manner.suites.push(0x009c),
-            BrokenTls::TakesStaticEcdh => manner.suites.push(0xc02d),
-            BrokenTls::TakesShortTag => manner.suites.push(0xc0ae),
-            BrokenTls::ChoosesUnasked => manner.chooses = Some(0x5a5a),
-            BrokenTls::TakesIntegrityOnly => manner.suites13.push(0xc0b4),
-            BrokenTls::TakesSmallCurve => manner.groups.push(0x0013),
-            BrokenTls::HasSmallDhGroup => {
-                manner.suites.push(0x009e);
-                manner.prime = 128;
-            }
-            BrokenTls::LacksRenegotiationInfo => manner.renegotiation_info = false,
-            BrokenTls::LacksExtendedMasterSecret => manner.extended_master_secret = false,
-            BrokenTls::Compresses => manner.compresses = true,
-            BrokenTls::IgnoresFallback => manner.looks_at_fallback = false,
-            BrokenTls::HangsOnGarbage => manner.on_garbage = Trouble::Hang,
-            BrokenTls::ServesPlainHttp => manner.on_garbage = Trouble::Page,
-            BrokenTls::AgreesToEarlyDataUnasked => manner.echoes_early_data = true,
-            BrokenTls::CertificateWithSmallKey => {
-                manner.versions = vec![TLS12];
-                manner.chain = authority.with_small_key()?.iter().map(|der| der.to_vec()).collect();
-            }
-            other => manner.troubles.splice(..0, trouble(other)).for_each(drop),
-        }
-        Ok(manner)
+    /// Greetings that this server does not bear, before all others.
+    pub fn meets(&mut self, when: When, trouble: Trouble) {
+        self.troubles.insert(0, (when, trouble));
     }
 
     /// Hears a greeting and answers it. `None` where the connection ends.
@@ -242,32 +207,6 @@ impl Manner {
     }
 }
 
-/// Greetings that a broken server does not bear.
-fn trouble(kind: BrokenTls) -> Option<(When, Trouble)> {
-    let when: (When, Trouble) = match kind {
-        BrokenTls::HangsOnUnknownName => (|heard| !heard.asks_for(HOST), Trouble::Hang),
-        BrokenTls::RefusesGrease => (
-            |heard| heard.suites.iter().any(|suite| suite & 0x0f0f == 0x0a0a),
-            Trouble::Refuse(ILLEGAL_PARAMETER),
-        ),
-        BrokenTls::RefusesNewerVersions => {
-            (|heard| heard.legacy_version > TLS12, Trouble::Refuse(PROTOCOL_VERSION))
-        }
-        BrokenTls::RefusesUnknownExtensions => {
-            (|heard| heard.extension(0xfa17).is_some(), Trouble::Refuse(UNSUPPORTED_EXTENSION))
-        }
-        BrokenTls::HangsOnLargeGreetings => (|heard| heard.length >= 1 << 14, Trouble::Hang),
-        BrokenTls::HangsOnFragments => (|heard| heard.records > 1, Trouble::Hang),
-        BrokenTls::HangsOnEmptyGroups => {
-            (|heard| heard.groups().is_some_and(|all| all.is_empty()), Trouble::Hang)
-        }
-        BrokenTls::HangsOnDuplicateExtension => (|heard| heard.doubled(), Trouble::Hang),
-        BrokenTls::HangsOnFilledRenegotiationInfo => (|heard| heard.renegotiates(), Trouble::Hang),
-        _ => return None,
-    };
-    Some(when)
-}
-
 /// The server's favourite among what is offered.
 fn first(ours: &[u16], theirs: &[u16]) -> Result<u16, Trouble> {
     ours.iter().copied().find(|code| theirs.contains(code)).ok_or(Trouble::Refuse(HANDSHAKE_FAILURE))
@@ -298,8 +237,8 @@ fn alert(code: u8) -> Vec<u8> {
 }
 
 const HANDSHAKE_FAILURE: u8 = 40;
-const ILLEGAL_PARAMETER: u8 = 47;
+pub(super) const ILLEGAL_PARAMETER: u8 = 47;
 const DECODE_ERROR: u8 = 50;
-const PROTOCOL_VERSION: u8 = 70;
+pub(super) const PROTOCOL_VERSION: u8 = 70;
 const INAPPROPRIATE_FALLBACK: u8 = 86;
-const UNSUPPORTED_EXTENSION: u8 = 110;
+pub(super) const UNSUPPORTED_EXTENSION: u8 = 110;
