@@ -15,7 +15,9 @@ use std::time::Duration;
 
 pub use certificate::{Judge, certificate, unknown_name};
 pub use client::{Asked, client_certificates};
-pub use handshake::{compression, extended_master_secret, fallback, renegotiation, renegotiation_info};
+pub use handshake::{
+    compression, extended_master_secret, fallback, renegotiation, renegotiation_info, signatures,
+};
 pub use robustness::{
     duplicate_extension, early_data_unasked, empty_groups, filled_renegotiation_info, fragments, garbage,
     grease, large_hello, plain_http, unknown_extension, version_tolerance,
@@ -40,6 +42,7 @@ pub async fn all(place: &Place, within: Duration) -> Result<Vec<Fact>, Problem> 
     facts.extend(renegotiation_info(place, within).await?);
     facts.extend(renegotiation(place, within).await?);
     facts.extend(extended_master_secret(place, within).await?);
+    facts.extend(signatures(place, within).await?);
     facts.extend(compression(place, within).await?);
     facts.extend(fallback(place, within).await?);
     facts.extend(unknown_name(place, within).await?);

@@ -382,3 +382,81 @@ pub(super) const RETRY: [u8; 32] = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2,
     0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::{Out, message, records, vec8, vec16};
+    use super::*;
+
+    fn flight() -> Vec<u8> {
+        let mut hello = Out::default();
+        hello.u16(0x0303).bytes(&[1; 32]).bytes(&vec8(&[2; 32])).u16(0xc02b).u8(0);
+        hello.vec16(&[0xff, 1, 0, 1, 0, 0, 23, 0, 0]);
+        let mut exchange = Out::default();
+        exchange.u8(3).u16(0x001d).vec8(&[3; 32]).u16(0x0403).vec16(&[4; 70]);
+        let mut certificates = Out::default();
+        certificates.vec24(&{
+            let mut list = Out::default();
+            list.vec24(&[5; 300]).vec24(&[6; 200]);
+            list.0
+        });
+        let mut said = message(SERVER_HELLO, &hello.0);
+        said.extend(message(CERTIFICATE, &certificates.0));
+        said.extend(message(SERVER_KEY_EXCHANGE, &exchange.0));
+        said.extend(message(CERTIFICATE_REQUEST, &[1, 64, 0, 2, 4, 3, 0, 0]));
+        said.extend(message(SERVER_HELLO_DONE, &[]));
+        records(HANDSHAKE, 0x0303, &said, 100)
+    }
+
+    #[test]
+    fn a_flight_is_read_whole() {
+        let Some(Reply::Hello(hello)) = Reply::read(&flight(), None) else { panic!("no hello") };
+        assert!(hello.whole && hello.secure_renegotiation() && hello.extended_master_secret());
+        assert!(hello.asks_for_certificate && !hello.ticket() && hello.alpn().is_none());
+        assert_eq!((hello.suite, hello.group, hello.public.len()), (0xc02b, Some(0x001d), 32));
+        assert_eq!(hello.chain.iter().map(Vec::len).collect::<Vec<_>>(), [300, 200]);
+    }
+
+    #[test]
+    fn a_flight_cut_off_anywhere_is_not_whole() {
+        let bytes = flight();
+        for end in 0..bytes.len() {
+            let part = bytes.get(..end).unwrap();
+            assert_eq!(Reply::read(part, None), None, "after {end} bytes");
+            match Reply::read(part, Some(End::Closed)) {
+                Some(Reply::Hello(hello)) => assert!(!hello.whole, "after {end} bytes"),
+                Some(other) => assert_eq!(other, Reply::Closed, "after {end} bytes"),
+                None => panic!("no reply after {end} bytes"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_flight_with_any_byte_changed_is_read_without_harm() {
+        let bytes = flight();
+        for at in 0..bytes.len() {
+            for value in [0x00, 0x01, 0x7f, 0xff] {
+                let mut changed = bytes.clone();
+                *changed.get_mut(at).unwrap() = value;
+                assert!(Reply::read(&changed, Some(End::Late)).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn alerts_that_only_warn_are_followed_by_the_answer() {
+        let warning = records(ALERT, 0x0303, &[1, 112], 2);
+        assert_eq!(Reply::read(&warning, None), None);
+        let both = [warning, flight()].concat();
+        assert!(matches!(Reply::read(&both, None), Some(Reply::Hello(_))));
+        let fatal = records(ALERT, 0x0303, &[2, 70], 2);
+        assert_eq!(Reply::read(&fatal, None), Some(Reply::Alert(70)));
+    }
+
+    #[test]
+    fn the_size_of_a_prime_does_not_count_leading_zeros() {
+        assert_eq!(bits(&[0, 0, 0x80, 0]), 16);
+        assert_eq!(bits(&[1]), 1);
+        assert_eq!(bits(&vec16(&[])), 0);
+    }
+}

@@ -3,6 +3,7 @@
 //! [`careful`] and most of the broken ones only write hellos and can finish no handshake, which is
 //! all that most probes look at. Where a handshake has to end, rustls serves.
 
+mod again;
 mod authority;
 mod full;
 mod heard;
@@ -39,6 +40,8 @@ impl Drop for Served {
 /// What is wrong with a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BrokenTls {
+    /// Agrees to SSL 2.0.
+    TakesSsl2,
     /// Agrees to SSL 3.0.
     TakesSsl3,
     /// Agrees to TLS 1.0.
@@ -79,6 +82,10 @@ pub enum BrokenTls {
     LacksExtendedMasterSecret,
     /// Compresses.
     Compresses,
+    /// Signs over SHA-1.
+    SignsOverSha1,
+    /// Begins a second handshake where its client wants one.
+    Renegotiates,
     /// Does not look at `TLS_FALLBACK_SCSV` and does not mark downgrades.
     IgnoresFallback,
     /// Says nothing when asked for a name that it does not have.
@@ -133,7 +140,8 @@ pub enum BrokenTls {
 
 impl BrokenTls {
     /// Every way to be wrong.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 48] = [
+        Self::TakesSsl2,
         Self::TakesSsl3,
         Self::TakesTls10,
         Self::TakesTls11,
@@ -154,6 +162,8 @@ impl BrokenTls {
         Self::LacksRenegotiationInfo,
         Self::LacksExtendedMasterSecret,
         Self::Compresses,
+        Self::SignsOverSha1,
+        Self::Renegotiates,
         Self::IgnoresFallback,
         Self::HangsOnUnknownName,
         Self::RefusesGrease,
@@ -185,6 +195,7 @@ impl BrokenTls {
     #[must_use]
     pub const fn told(self) -> Told {
         let (name, description, probe, sentence) = match self {
+            Self::TakesSsl2 => ("takes-ssl2", "agrees to SSL 2.0", "versions", "SSL 2.0"),
             Self::TakesSsl3 => ("takes-ssl3", "agrees to SSL 3.0", "versions", "SSL 3.0"),
             Self::TakesTls10 => ("takes-tls10", "agrees to TLS 1.0", "versions", "TLS 1.0"),
             Self::TakesTls11 => ("takes-tls11", "agrees to TLS 1.1", "versions", "TLS 1.1"),
@@ -217,6 +228,8 @@ impl BrokenTls {
                 ("lacks-extended-master-secret", "leaves RFC 7627 away", "extended_master_secret", "away")
             }
             Self::Compresses => ("compresses", "compresses", "compression", "method 1"),
+            Self::SignsOverSha1 => ("signs-over-sha1", "signs over SHA-1", "signatures", "SHA-1"),
+            Self::Renegotiates => ("renegotiates", "lets clients start over", "renegotiation", "renegotiate"),
             Self::IgnoresFallback => {
                 ("ignores-fallback", "ignores RFC 7507", "fallback", "agreed to TLS 1.2")
             }
@@ -338,6 +351,7 @@ pub async fn broken(kind: BrokenTls, authority: &Authority) -> Result<Served, Pr
     let mut manner = raw::Manner::careful(authority)?;
     match kind.way() {
         Way::Ends(config) => return full::serve(config(authority)?).await,
+        Way::Renegotiates => return again::serve(&manner).await,
         Way::Says(change) => change(&mut manner),
         Way::Meets(when, trouble) => manner.meets(when, trouble),
         Way::Shows(chain) => {

@@ -44,7 +44,7 @@ pub(super) enum Again {
 pub(super) async fn renegotiate(place: &Place, within: Duration) -> Result<Again, Unreachable> {
     let until = Instant::now() + within;
     let stream = open(place, until).await?;
-    let mut link = Link { stream, bytes: Vec::new() };
+    let mut link = Link::new(stream);
     let mut inside = match timeout_at(until, begin(place, &mut link)).await {
         Ok(Ok(inside)) => inside,
         Ok(Err(why)) => return Ok(Again::NotBegun(why.to_owned())),
@@ -53,14 +53,18 @@ pub(super) async fn renegotiate(place: &Place, within: Duration) -> Result<Again
     Ok(timeout_at(until, inside.greet_again(place, &mut link)).await.unwrap_or(Again::Silent))
 }
 
-struct Link {
+pub(super) struct Link {
     stream: TcpStream,
     bytes: Vec<u8>,
 }
 
 impl Link {
+    pub const fn new(stream: TcpStream) -> Self {
+        Self { stream, bytes: Vec::new() }
+    }
+
     /// The next record, or `None` where the connection ends.
-    async fn record(&mut self) -> Option<(u8, Vec<u8>)> {
+    pub async fn record(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             let mut rest = In(&self.bytes);
             if let (Some(kind), Some(_), Some(payload)) = (rest.u8(), rest.u16(), rest.vec16()) {
@@ -75,13 +79,13 @@ impl Link {
         }
     }
 
-    async fn send(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
+    pub async fn send(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
         self.stream.write_all(bytes).await.map_err(|_| "the server closed the connection")
     }
 }
 
 /// One direction's key, and how many records it has sealed or opened.
-struct Half {
+pub(super) struct Half {
     key: LessSafeKey,
     salt: [u8; 4],
     count: u64,
@@ -106,7 +110,7 @@ impl Half {
         Aad::from(aad.0)
     }
 
-    fn seal(&mut self, kind: u8, plain: &[u8]) -> Option<Vec<u8>> {
+    pub fn seal(&mut self, kind: u8, plain: &[u8]) -> Option<Vec<u8>> {
         let explicit = self.count.to_be_bytes();
         let nonce = self.nonce(explicit)?;
         let aad = self.aad(kind, plain.len());
@@ -115,7 +119,7 @@ impl Half {
         Some(records(kind, TLS12, &[explicit.as_slice(), &sealed].concat(), MOST))
     }
 
-    fn open(&mut self, kind: u8, record: &[u8]) -> Option<Vec<u8>> {
+    pub fn open(&mut self, kind: u8, record: &[u8]) -> Option<Vec<u8>> {
         let (explicit, sealed) = record.split_at_checked(8)?;
         let nonce = self.nonce(explicit.try_into().ok()?)?;
         let aad = self.aad(kind, sealed.len().checked_sub(AES_128_GCM.tag_len())?);
@@ -237,6 +241,7 @@ async fn hear(link: &mut Link, said: &mut Vec<u8>) -> Result<Hello, &'static str
     }
 }
 
+/// The client's public value and the secret.
 fn agree(hello: &Hello) -> Result<(Vec<u8>, Vec<u8>), Unspecified> {
     let algorithm = if hello.group == Some(0x001d) { &X25519 } else { &ECDH_P256 };
     let ours = EphemeralPrivateKey::generate(algorithm, &SystemRandom::new())?;
@@ -247,7 +252,7 @@ fn agree(hello: &Hello) -> Result<(Vec<u8>, Vec<u8>), Unspecified> {
 }
 
 /// RFC 5246 §6.3 for AES-128-GCM: two keys and two salts, no MAC keys.
-fn halves(block: &[u8]) -> Option<(Half, Half)> {
+pub(super) fn halves(block: &[u8]) -> Option<(Half, Half)> {
     let mut block = In(block);
     let (ours, theirs) = (block.take(16)?, block.take(16)?);
     let (our_salt, their_salt) = (block.take(4)?, block.take(4)?);
@@ -255,7 +260,7 @@ fn halves(block: &[u8]) -> Option<(Half, Half)> {
 }
 
 /// The PRF of RFC 5246 §5 with SHA-256.
-fn derive(secret: &[u8], label: &[u8], seed: &[u8], length: usize) -> Vec<u8> {
+pub(super) fn derive(secret: &[u8], label: &[u8], seed: &[u8], length: usize) -> Vec<u8> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
     let seed = [label, seed].concat();
     let mut out = Vec::new();

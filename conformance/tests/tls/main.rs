@@ -49,6 +49,8 @@ async fn run(
         "dhe" => probes::dhe(place, within).await,
         "renegotiation_info" => probes::renegotiation_info(place, within).await,
         "extended_master_secret" => probes::extended_master_secret(place, within).await,
+        "renegotiation" => probes::renegotiation(place, within).await,
+        "signatures" => probes::signatures(place, within).await,
         "compression" => probes::compression(place, within).await,
         "fallback" => probes::fallback(place, within).await,
         "unknown_name" => probes::unknown_name(place, within).await,

@@ -139,6 +139,8 @@ async fn old_versions_of_openssl_are_noticed() {
     says(&facts, Verdict::Fails, "Asked for TLS 1.0 at most, the server agreed to TLS 1.0");
     says(&facts, Verdict::Fails, "Asked for TLS 1.1 at most, the server agreed to TLS 1.1");
     says(&facts, Verdict::Holds, "The server takes TLS 1.2 and TLS 1.3");
+    let facts = probes::signatures(&partner.place, PATIENT).await.unwrap();
+    says(&facts, Verdict::Fails, "SHA-1");
 }
 
 #[tokio::test]

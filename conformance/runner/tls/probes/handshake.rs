@@ -65,6 +65,21 @@ pub async fn extended_master_secret(place: &Place, within: Duration) -> Result<V
     Ok(vec![kept, bare_fact])
 }
 
+/// The server signs nothing over SHA-1, even where the client knows nothing else.
+///
+/// # Errors
+///
+/// Where the server cannot be reached.
+pub async fn signatures(place: &Place, within: Duration) -> Result<Vec<Fact>, Problem> {
+    let plain = Greeting::careful12(place);
+    if greet(place, &plain, within).await?.version() != Some(TLS12) {
+        return Ok(vec![SIGNATURES.skipped(NO_TLS12)]);
+    }
+    let reply = greet(place, &Greeting { signature_schemes: vec![0x0203, 0x0201], ..plain }, within).await?;
+    let sentence = format!("Offered signatures over SHA-1 alone, the server {}.", reply.told());
+    Ok(vec![SIGNATURES.check(reply.refuses(), sentence.clone(), sentence)])
+}
+
 /// What is sent is never compressed by TLS, because its length would tell what it says.
 ///
 /// # Errors
@@ -121,5 +136,6 @@ pub async fn fallback(place: &Place, within: Duration) -> Result<Vec<Fact>, Prob
 const INFO: Rule = Rule { probe: "renegotiation_info", clause: "RFC 5746 §3.6; RFC 9325 §3.5" };
 const AGAIN: Rule = Rule { probe: "renegotiation", clause: "RFC 9325 §3.5" };
 const EMS: Rule = Rule { probe: "extended_master_secret", clause: "RFC 7627 §5.3; RFC 9325 §3.5" };
+const SIGNATURES: Rule = Rule { probe: "signatures", clause: "RFC 9155 §4; RFC 9325 §4.5" };
 const COMPRESSION: Rule = Rule { probe: "compression", clause: "RFC 9325 §3.3" };
 const FALLBACK: Rule = Rule { probe: "fallback", clause: "RFC 7507 §3; RFC 8446 §4.1.3; RFC 9325 §3.1.3" };

@@ -81,7 +81,11 @@ pub async fn fragments(place: &Place, within: Duration) -> Result<Vec<Fact>, Pro
     let by_network = FRAGMENTS.check(writes.agrees(), sentence.clone(), sentence);
     let records = greet_cut(place, &plain, Cut::Records, within).await?;
     let sentence = format!("On a greeting in records of one byte the server {}.", records.told());
-    let by_record = FRAGMENTS.check(records.agrees() || records.refuses(), sentence.clone(), sentence);
+    let by_record = match records {
+        Reply::Hello(_) | Reply::Retry(_) => FRAGMENTS.holds(sentence),
+        Reply::Alert(_) | Reply::Closed => FRAGMENTS.noted(sentence),
+        Reply::Silent | Reply::Garbled(_) => FRAGMENTS.fails(sentence),
+    };
     Ok(vec![by_network, by_record])
 }
 

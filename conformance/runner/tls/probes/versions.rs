@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use super::super::fact::Rule;
 use super::super::{
-    Fact, Greeting, Place, Problem, Reply, SSL3, TLS10, TLS11, TLS12, TLS13, greet, version_name,
+    Fact, Greeting, Place, Problem, Reply, SSL3, TLS10, TLS11, TLS12, TLS13, greet, say, version_name,
 };
 
-/// SSL 3.0, TLS 1.0 and TLS 1.1 are refused; TLS 1.2, TLS 1.3 or both are taken.
+/// SSL 2.0 to TLS 1.1 are refused; TLS 1.2, TLS 1.3 or both are taken.
 ///
 /// # Errors
 ///
 /// Where the server cannot be reached.
 pub async fn versions(place: &Place, within: Duration) -> Result<Vec<Fact>, Problem> {
-    let mut facts = Vec::new();
+    let oldest = say(place, &ssl2_greeting(), within).await?;
+    let sentence = format!("Greeted as in SSL 2.0, the server {}.", oldest.told());
+    let mut facts = vec![SSL2.check(oldest.refuses(), sentence.clone(), sentence)];
     for old in [SSL3, TLS10, TLS11] {
         let reply = greet(place, &Greeting::legacy(place, old), within).await?;
         facts.push(refused(old, &reply));
@@ -34,6 +36,13 @@ pub async fn versions(place: &Place, within: Duration) -> Result<Vec<Fact>, Prob
     Ok(facts)
 }
 
+/// The greeting of SSL 2.0, which knows no records and no extensions.
+fn ssl2_greeting() -> Vec<u8> {
+    let suites = [1, 0, 0x80, 7, 0, 0xc0, 3, 0, 0x80, 6, 0, 0x40, 2, 0, 0x80];
+    let head = [0x80, 9 + 15 + 16, 1, 0, 2, 0, 15, 0, 0, 0, 16];
+    [head.as_slice(), &suites, &[0x5c; 16]].concat()
+}
+
 fn refused(old: u16, reply: &Reply) -> Fact {
     let sentence = format!("Asked for {} at most, the server {}.", version_name(old), reply.told());
     OLD.check(reply.refuses(), sentence.clone(), sentence)
@@ -47,6 +56,7 @@ fn taken(twelve: bool, thirteen: bool) -> &'static str {
     }
 }
 
+const SSL2: Rule = Rule { probe: "versions", clause: "RFC 6176 §3; RFC 9325 §3.1.1" };
 const OLD: Rule = Rule { probe: "versions", clause: "FAPI 2.0 SP §5.2.1; RFC 8996; RFC 9325 §3.1.1" };
 const RULE: Rule = Rule { probe: "versions", clause: "FAPI 2.0 SP §5.2.1" };
 const RULE_13: Rule = Rule { probe: "versions", clause: "RFC 9325 §3.1.1" };

@@ -5,8 +5,10 @@ use super::super::wire::{CLIENT_HELLO, HANDSHAKE, In, extension};
 /// What a client said.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
-    pub length: usize,
     pub legacy_version: u16,
+    pub random: Vec<u8>,
+    /// The message as it came.
+    pub message: Vec<u8>,
     pub session_id: Vec<u8>,
     pub suites: Vec<u16>,
     pub compression: Vec<u8>,
@@ -41,9 +43,10 @@ impl Heard {
             message.extend_from_slice(payload);
         }
         let mut whole = In(&message);
-        match (whole.u8(), whole.vec24()) {
-            (Some(CLIENT_HELLO), Some(body)) => match Self::body(body) {
-                Some(heard) => Progress::Greeting(Self { records, length: message.len(), ..heard }),
+        let read = (whole.u8(), whole.vec24().map(<[u8]>::to_vec));
+        match read {
+            (Some(CLIENT_HELLO), Some(body)) => match Self::body(&body) {
+                Some(heard) => Progress::Greeting(Self { records, message, ..heard }),
                 None => Progress::Nonsense,
             },
             (None | Some(CLIENT_HELLO), None) => Progress::More,
@@ -53,10 +56,9 @@ impl Heard {
 
     fn body(body: &[u8]) -> Option<Self> {
         let mut body = In(body);
-        let legacy_version = body.u16()?;
-        body.take(32)?;
         Some(Self {
-            legacy_version,
+            legacy_version: body.u16()?,
+            random: body.take(32)?.to_vec(),
             session_id: body.vec8()?.to_vec(),
             suites: In(body.vec16()?).numbers(),
             compression: body.vec8()?.to_vec(),
@@ -77,6 +79,12 @@ impl Heard {
     /// `supported_groups`, where they came.
     pub fn groups(&self) -> Option<Vec<u16>> {
         Some(In(In(self.extension(extension::SUPPORTED_GROUPS)?).vec16()?).numbers())
+    }
+
+    /// Whether SHA-1 is all that the client can check.
+    pub fn knows_sha1_only(&self) -> bool {
+        let schemes = self.extension(extension::SIGNATURE_ALGORITHMS).and_then(|data| In(data).vec16());
+        schemes.is_some_and(|all| In(all).numbers().iter().all(|scheme| scheme >> 8 == 2))
     }
 
     /// The groups that the client sent a share for.

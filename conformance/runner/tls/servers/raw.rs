@@ -43,6 +43,7 @@ pub(super) enum Trouble {
     Refuse(u8),
     Hang,
     Page,
+    Ssl2,
 }
 
 pub(super) async fn serve(manner: Manner) -> Result<Served, Problem> {
@@ -72,12 +73,18 @@ impl Manner {
             chooses: None,
             on_garbage: Trouble::Refuse(DECODE_ERROR),
             troubles: vec![
+                (|heard| heard.knows_sha1_only(), Trouble::Refuse(HANDSHAKE_FAILURE)),
                 (|heard| heard.doubled(), Trouble::Refuse(ILLEGAL_PARAMETER)),
                 (|heard| heard.renegotiates(), Trouble::Refuse(HANDSHAKE_FAILURE)),
                 (|heard| heard.groups().is_some_and(|all| all.is_empty()), Trouble::Refuse(DECODE_ERROR)),
             ],
             chain: chain.iter().map(|der| der.to_vec()).collect(),
         })
+    }
+
+    /// Leaves out what the careful server looks at first.
+    pub fn signs_over_sha1(&mut self) {
+        self.troubles.remove(0);
     }
 
     /// Greetings that this server does not bear, before all others.
@@ -106,6 +113,7 @@ impl Manner {
             Ok(said) => said,
             Err(Trouble::Refuse(code)) => alert(code),
             Err(Trouble::Page) => b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            Err(Trouble::Ssl2) => SSL2_HELLO.to_vec(),
             Err(Trouble::Hang) => {
                 while stream.read_buf(&mut bytes).await.ok()? > 0 {
                     bytes.clear();
@@ -175,16 +183,21 @@ impl Manner {
         }
         let compression = u8::from(self.compresses && heard.compression.contains(&1));
         let mut said = hello(version, &chance(), &[], suite, compression, &extensions);
+        said.extend(self.certificates());
+        said.extend(self.key_exchange(heard, suite)?);
+        said.extend(message(SERVER_HELLO_DONE, &[]));
+        Ok(records(HANDSHAKE, version, &said, MOST))
+    }
+
+    /// The message with the chain.
+    pub fn certificates(&self) -> Vec<u8> {
         let mut list = Out::default();
         for der in &self.chain {
             list.vec24(der);
         }
-        let mut certificates = Out::default();
-        certificates.vec24(&list.0);
-        said.extend(message(CERTIFICATE, &certificates.0));
-        said.extend(self.key_exchange(heard, suite)?);
-        said.extend(message(SERVER_HELLO_DONE, &[]));
-        Ok(records(HANDSHAKE, version, &said, MOST))
+        let mut body = Out::default();
+        body.vec24(&list.0);
+        message(CERTIFICATE, &body.0)
     }
 
     /// Parameters that look right, under a signature that is not.
@@ -212,7 +225,8 @@ fn first(ours: &[u16], theirs: &[u16]) -> Result<u16, Trouble> {
     ours.iter().copied().find(|code| theirs.contains(code)).ok_or(Trouble::Refuse(HANDSHAKE_FAILURE))
 }
 
-fn hello(
+/// A `ServerHello`.
+pub(super) fn hello(
     version: u16,
     random: &[u8],
     session: &[u8],
@@ -242,3 +256,6 @@ const DECODE_ERROR: u8 = 50;
 pub(super) const PROTOCOL_VERSION: u8 = 70;
 const INAPPROPRIATE_FALLBACK: u8 = 86;
 pub(super) const UNSUPPORTED_EXTENSION: u8 = 110;
+
+/// A hello of SSL 2.0 that agrees to RC4, without its certificate.
+const SSL2_HELLO: [u8; 16] = [0x80, 14, 4, 0, 1, 0, 2, 0, 0, 0, 3, 0, 0, 1, 0, 0x80];

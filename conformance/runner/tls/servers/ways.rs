@@ -13,6 +13,8 @@ pub(super) enum Way {
     Meets(When, Trouble),
     /// It sends another chain, without having the key.
     Shows(fn(&Authority) -> Result<Vec<Vec<u8>>, Problem>),
+    /// It lets its client start over.
+    Renegotiates,
     /// It finishes handshakes, wrongly.
     Ends(fn(&Authority) -> Result<Config, Problem>),
 }
@@ -20,6 +22,7 @@ pub(super) enum Way {
 impl BrokenTls {
     pub(super) fn way(self) -> Way {
         match self {
+            Self::TakesSsl2 => Way::Says(|server| server.on_garbage = Trouble::Ssl2),
             Self::TakesSsl3 => Way::Says(|server| server.versions.push(SSL3)),
             Self::TakesTls10 => Way::Says(|server| server.versions.push(TLS10)),
             Self::TakesTls11 => Way::Says(|server| server.versions.push(TLS11)),
@@ -43,6 +46,8 @@ impl BrokenTls {
             Self::LacksRenegotiationInfo => Way::Says(|server| server.renegotiation_info = false),
             Self::LacksExtendedMasterSecret => Way::Says(|server| server.extended_master_secret = false),
             Self::Compresses => Way::Says(|server| server.compresses = true),
+            Self::SignsOverSha1 => Way::Says(Manner::signs_over_sha1),
+            Self::Renegotiates => Way::Renegotiates,
             Self::IgnoresFallback => Way::Says(|server| server.looks_at_fallback = false),
             Self::AgreesToEarlyDataUnasked => Way::Says(|server| server.echoes_early_data = true),
             Self::HangsOnGarbage => Way::Says(|server| server.on_garbage = Trouble::Hang),
@@ -58,7 +63,7 @@ impl BrokenTls {
             Self::RefusesUnknownExtensions => {
                 Way::Meets(|heard| heard.extension(0xfa17).is_some(), Trouble::Refuse(UNSUPPORTED_EXTENSION))
             }
-            Self::HangsOnLargeGreetings => Way::Meets(|heard| heard.length >= 1 << 14, Trouble::Hang),
+            Self::HangsOnLargeGreetings => Way::Meets(|heard| heard.message.len() >= 1 << 14, Trouble::Hang),
             Self::HangsOnFragments => Way::Meets(|heard| heard.records > 2, Trouble::Hang),
             Self::HangsOnEmptyGroups => {
                 Way::Meets(|heard| heard.groups().is_some_and(|all| all.is_empty()), Trouble::Hang)
