@@ -195,10 +195,15 @@ impl BrokenTls {
     #[must_use]
     pub const fn told(self) -> Told {
         let (name, description, probe, sentence) = match self {
-            Self::TakesSsl2 => ("takes-ssl2", "agrees to SSL 2.0", "versions", "SSL 2.0"),
-            Self::TakesSsl3 => ("takes-ssl3", "agrees to SSL 3.0", "versions", "SSL 3.0"),
-            Self::TakesTls10 => ("takes-tls10", "agrees to TLS 1.0", "versions", "TLS 1.0"),
-            Self::TakesTls11 => ("takes-tls11", "agrees to TLS 1.1", "versions", "TLS 1.1"),
+            Self::TakesSsl2 => (
+                "takes-ssl2",
+                "agrees to SSL 2.0",
+                "versions",
+                "SSL 2.0, the server said something that is not TLS",
+            ),
+            Self::TakesSsl3 => ("takes-ssl3", "agrees to SSL 3.0", "versions", "agreed to SSL 3.0"),
+            Self::TakesTls10 => ("takes-tls10", "agrees to TLS 1.0", "versions", "agreed to TLS 1.0"),
+            Self::TakesTls11 => ("takes-tls11", "agrees to TLS 1.1", "versions", "agreed to TLS 1.1"),
             Self::KnowsOldOnly => ("knows-old-only", "knows TLS 1.1 at most", "versions", "neither"),
             Self::TakesNull => ("takes-null", "agrees not to encrypt", "suites12", "does not encrypt"),
             Self::TakesExport => ("takes-export", "agrees to export keys", "suites12", "for export"),
@@ -244,10 +249,10 @@ impl BrokenTls {
                 ("refuses-unknown-extensions", "refuses the unknown", "unknown_extension", "unknown")
             }
             Self::HangsOnLargeGreetings => {
-                ("hangs-on-large-greetings", "waits on large greetings", "large_hello", "16384 bytes")
+                ("hangs-on-large-greetings", "waits on large greetings", "large_hello", "said nothing")
             }
             Self::HangsOnFragments => {
-                ("hangs-on-fragments", "reads one record and waits", "fragments", "records of one byte")
+                ("hangs-on-fragments", "reads one record and waits", "fragments", "said nothing")
             }
             Self::HangsOnGarbage => ("hangs-on-garbage", "waits on garbage", "garbage", "said nothing"),
             Self::ServesPlainHttp => ("serves-plain-http", "serves without TLS", "plain_http", "200"),
@@ -351,7 +356,6 @@ pub async fn broken(kind: BrokenTls, authority: &Authority) -> Result<Served, Pr
     let mut manner = raw::Manner::careful(authority)?;
     match kind.way() {
         Way::Ends(config) => return full::serve(config(authority)?).await,
-        Way::Renegotiates => return again::serve(&manner).await,
         Way::Says(change) => change(&mut manner),
         Way::Meets(when, trouble) => manner.meets(when, trouble),
         Way::Shows(chain) => {

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use consentry_conformance::tls::Verdict;
 use consentry_conformance::tls::servers::{self, BrokenTls};
+use consentry_conformance::tls::{Verdict, probes};
 use tokio::task::JoinSet;
 
-use crate::{BRIEF, authority, run};
+use crate::{BRIEF, PATIENT, authority, run};
 
 #[tokio::test]
 async fn every_broken_server_is_noticed() {
@@ -16,7 +16,8 @@ async fn every_broken_server_is_noticed() {
             let authority = authority();
             let served = servers::broken(kind, &authority).await.unwrap();
             let told = kind.told();
-            let facts = run(told.probe, &served, &authority, BRIEF).await.unwrap();
+            let within = if told.sentence == HANGS { BRIEF } else { PATIENT };
+            let facts = run(told.probe, &served, &authority, within).await.unwrap();
             let noticed = facts.iter().any(|fact| {
                 fact.verdict == Verdict::Fails
                     && fact.probe == told.probe
@@ -34,3 +35,28 @@ fn every_broken_server_has_a_name_of_its_own() {
     let names: HashSet<&str> = BrokenTls::ALL.iter().map(|kind| kind.told().name).collect();
     assert_eq!(names.len(), BrokenTls::ALL.len());
 }
+
+/// A probe that fails on everything would notice everything, too.
+#[tokio::test]
+async fn other_probes_find_nothing_wrong_with_a_broken_server() {
+    let mut runs = JoinSet::new();
+    for kind in BrokenTls::ALL.into_iter().filter(|kind| kind.told().sentence != HANGS) {
+        runs.spawn(async move {
+            let authority = authority();
+            let served = servers::broken(kind, &authority).await.unwrap();
+            let told = kind.told();
+            let facts = probes::all(&served.place, PATIENT).await.unwrap();
+            let others: Vec<String> = facts
+                .iter()
+                .filter(|fact| fact.verdict == Verdict::Fails && fact.probe != told.probe)
+                .map(|fact| format!("{}: {}", fact.probe, fact.sentence))
+                .collect();
+            (!others.is_empty()).then(|| format!("{kind:?}: {others:#?}"))
+        });
+    }
+    let others: Vec<String> = runs.join_all().await.into_iter().flatten().collect();
+    assert!(others.is_empty(), "{}", others.join("\n"));
+}
+
+/// What probes say of servers that hang, which is the only thing that tests wait for.
+const HANGS: &str = "said nothing";

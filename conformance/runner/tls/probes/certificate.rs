@@ -219,6 +219,6 @@ const BROKEN: [(ObjectIdentifier, &str); 4] = [
 const CHAIN: Rule = Rule { probe: "certificate", clause: "FAPI 2.0 SP §5.2.1; RFC 5280 §6" };
 const NAME: Rule = Rule { probe: "certificate", clause: "FAPI 2.0 SP §5.2.1; RFC 9525 §6" };
 const DATES: Rule = Rule { probe: "certificate", clause: "RFC 5280 §4.1.2.5" };
-const SIGNATURE: Rule = Rule { probe: "certificate", clause: "RFC 9325 §4.5; RFC 9155" };
+const SIGNATURE: Rule = Rule { probe: "certificate", clause: "RFC 9325 §4.5" };
 const KEY: Rule = Rule { probe: "certificate", clause: "RFC 9325 §4.5" };
 const SNI: Rule = Rule { probe: "unknown_name", clause: "RFC 6066 §3; RFC 9325 §3.7" };

@@ -110,6 +110,9 @@ pub async fn compression(place: &Place, within: Duration) -> Result<Vec<Fact>, P
 /// Where the server cannot be reached.
 pub async fn fallback(place: &Place, within: Duration) -> Result<Vec<Fact>, Problem> {
     let taken = Taken::by(place, within).await?;
+    if !taken.tls13 && !taken.tls12 {
+        return Ok(vec![FALLBACK.skipped(NO_TLS12)]);
+    }
     let older = if taken.tls13 { TLS12 } else { TLS11 };
     let fallen = if taken.tls13 { Greeting::tls12(place) } else { Greeting::legacy(place, TLS11) };
     let alone = greet(place, &fallen, within).await?;

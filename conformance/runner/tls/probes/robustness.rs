@@ -136,6 +136,9 @@ pub async fn plain_http(place: &Place, within: Duration) -> Result<Vec<Fact>, Pr
 /// Where the server cannot be reached.
 pub async fn version_tolerance(place: &Place, within: Duration) -> Result<Vec<Fact>, Problem> {
     let taken = Taken::by(place, within).await?;
+    if !taken.tls12 && !taken.tls13 {
+        return Ok(vec![VERSIONS.skipped(NO_TLS12)]);
+    }
     let mut facts = Vec::new();
     for version in [TLS13, 0x0305, 0x03ff] {
         // RFC 8446 §4.2.1: without supported_versions it can only be TLS 1.2 or nothing.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::fact::Rule;
 use super::super::groups::{self as known, Kind};
 use super::super::suites::{self as registry, Standing};
-use super::super::{Fact, Greeting, Place, Problem, Reply, TLS12, TLS13, Unreachable, greet};
+use super::super::{Fact, Greeting, Place, Problem, TLS12, TLS13, Unreachable, greet};
 use super::{NO_TLS12, NO_TLS13};
 
 /// Every suite of TLS 1.2 that the server takes has forward secrecy and AEAD.
@@ -99,16 +99,22 @@ pub async fn dhe(place: &Place, within: Duration) -> Result<Vec<Fact>, Problem> 
     let all = Greeting::tls12(place);
     let suites = all.suites.iter().copied().filter(|code| registry::is_dhe(*code)).collect();
     let reply = greet(place, &Greeting { suites, ..all }, within).await?;
-    Ok(vec![match reply.hello().map(|hello| hello.dh_bits) {
-        Some(Some(bits)) => {
+    Ok(vec![match (reply.suite(), reply.hello().and_then(|hello| hello.dh_bits)) {
+        (_, Some(bits)) => {
             let sentence = format!("The prime of the server's Diffie-Hellman group has {bits} bits.");
             DHE.check(bits >= 2048, sentence.clone(), sentence)
         }
-        Some(None) => DHE.fails("The server agreed to DHE and did not send a group."),
-        None if reply == Reply::Silent => {
-            DHE.fails("Asked for DHE alone, the server said nothing until the time was over.")
+        (Some(suite), None) if registry::is_dhe(suite) => {
+            DHE.fails("The server agreed to Diffie-Hellman and did not send its group.")
         }
-        None => DHE.holds("The server does not take Diffie-Hellman in a finite field."),
+        (Some(suite), None) => {
+            DHE.noted(format!("Asked for DHE alone, the server chose {}.", registry::name(suite)))
+        }
+        (None, None) => DHE.check(
+            reply.refuses(),
+            "The server does not take Diffie-Hellman in a finite field.",
+            format!("Asked for DHE alone, the server {}.", reply.told()),
+        ),
     }])
 }
 

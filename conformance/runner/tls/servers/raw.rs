@@ -13,7 +13,7 @@ use super::super::wire::{
 };
 use super::super::{Problem, TLS12, TLS13, suites};
 use super::heard::{Heard, Progress};
-use super::{Authority, HOST, Served};
+use super::{Authority, HOST, Served, again};
 
 /// How a raw server behaves.
 #[derive(Clone, Debug)]
@@ -29,7 +29,8 @@ pub(super) struct Manner {
     pub looks_at_fallback: bool,
     pub echoes_early_data: bool,
     pub chooses: Option<u16>,
-    pub on_garbage: Trouble,
+    pub on_garbage: fn(&[u8]) -> Trouble,
+    pub renegotiates: bool,
     troubles: Vec<(When, Trouble)>,
     pub chain: Vec<Vec<u8>>,
 }
@@ -71,7 +72,8 @@ impl Manner {
             looks_at_fallback: true,
             echoes_early_data: false,
             chooses: None,
-            on_garbage: Trouble::Refuse(DECODE_ERROR),
+            on_garbage: |_| Trouble::Refuse(DECODE_ERROR),
+            renegotiates: false,
             troubles: vec![
                 (|heard| heard.knows_sha1_only(), Trouble::Refuse(HANDSHAKE_FAILURE)),
                 (|heard| heard.doubled(), Trouble::Refuse(ILLEGAL_PARAMETER)),
@@ -98,17 +100,21 @@ impl Manner {
         let heard = loop {
             match Heard::read(&bytes) {
                 Progress::Greeting(heard) => break Ok(heard),
-                Progress::Nonsense => break Err(self.on_garbage),
+                Progress::Nonsense => break Err((self.on_garbage)(&bytes)),
                 Progress::More => {}
             }
             if stream.read_buf(&mut bytes).await.ok()? == 0 {
                 return None;
             }
         };
-        let answer = heard.and_then(|heard| {
-            let trouble = self.troubles.iter().find(|(when, _)| when(&heard));
-            trouble.map_or_else(|| self.answer(&heard), |(_, trouble)| Err(*trouble))
-        });
+        if let Ok(heard) = &heard
+            && self.renegotiates
+            && self.trouble(heard).is_none()
+            && self.version(heard) == Ok(TLS12)
+        {
+            return again::meet(stream, heard, self).await;
+        }
+        let answer = heard.and_then(|heard| self.trouble(&heard).map_or_else(|| self.answer(&heard), Err));
         let said = match answer {
             Ok(said) => said,
             Err(Trouble::Refuse(code)) => alert(code),
@@ -130,7 +136,19 @@ impl Manner {
         stream.shutdown().await.ok()
     }
 
+    fn trouble(&self, heard: &Heard) -> Option<Trouble> {
+        self.troubles.iter().find(|(when, _)| when(heard)).map(|(_, trouble)| *trouble)
+    }
+
     fn answer(&self, heard: &Heard) -> Result<Vec<u8>, Trouble> {
+        match self.version(heard)? {
+            TLS13 => self.thirteen(heard),
+            older => Ok(records(HANDSHAKE, older, &self.turn(heard, older, &chance())?, MOST)),
+        }
+    }
+
+    /// The newest version that both know.
+    fn version(&self, heard: &Heard) -> Result<u16, Trouble> {
         let offered = heard.versions();
         let newest = self
             .versions
@@ -146,7 +164,7 @@ impl Manner {
         if self.looks_at_fallback && newest < known && heard.suites.contains(&suites::FALLBACK_SCSV) {
             return Err(Trouble::Refuse(INAPPROPRIATE_FALLBACK));
         }
-        if newest == TLS13 { self.thirteen(heard) } else { self.twelve(heard, newest) }
+        Ok(newest)
     }
 
     fn thirteen(&self, heard: &Heard) -> Result<Vec<u8>, Trouble> {
@@ -169,7 +187,8 @@ impl Manner {
         Ok(records(HANDSHAKE, TLS12, &hello, MOST))
     }
 
-    fn twelve(&self, heard: &Heard, version: u16) -> Result<Vec<u8>, Trouble> {
+    /// The server's turn up to TLS 1.2, with this public value where the group is a curve.
+    pub fn turn(&self, heard: &Heard, version: u16, public: &[u8]) -> Result<Vec<u8>, Trouble> {
         let suite = match self.chooses {
             Some(suite) => suite,
             None => first(&self.suites, &heard.suites)?,
@@ -184,13 +203,13 @@ impl Manner {
         let compression = u8::from(self.compresses && heard.compression.contains(&1));
         let mut said = hello(version, &chance(), &[], suite, compression, &extensions);
         said.extend(self.certificates());
-        said.extend(self.key_exchange(heard, suite)?);
+        said.extend(self.key_exchange(heard, suite, public)?);
         said.extend(message(SERVER_HELLO_DONE, &[]));
-        Ok(records(HANDSHAKE, version, &said, MOST))
+        Ok(said)
     }
 
     /// The message with the chain.
-    pub fn certificates(&self) -> Vec<u8> {
+    fn certificates(&self) -> Vec<u8> {
         let mut list = Out::default();
         for der in &self.chain {
             list.vec24(der);
@@ -201,7 +220,7 @@ impl Manner {
     }
 
     /// Parameters that look right, under a signature that is not.
-    fn key_exchange(&self, heard: &Heard, suite: u16) -> Result<Vec<u8>, Trouble> {
+    fn key_exchange(&self, heard: &Heard, suite: u16, public: &[u8]) -> Result<Vec<u8>, Trouble> {
         let mut body = Out::default();
         if suites::is_dhe(suite) {
             let number = vec![0xa5; self.prime];
@@ -211,7 +230,7 @@ impl Manner {
                 Some(offered) => first(&self.groups, &offered)?,
                 None => self.groups.first().copied().ok_or(Trouble::Refuse(HANDSHAKE_FAILURE))?,
             };
-            body.u8(3).u16(group).vec8(&chance());
+            body.u8(3).u16(group).vec8(public);
         } else {
             return Ok(Vec::new());
         }
@@ -226,7 +245,7 @@ fn first(ours: &[u16], theirs: &[u16]) -> Result<u16, Trouble> {
 }
 
 /// A `ServerHello`.
-pub(super) fn hello(
+fn hello(
     version: u16,
     random: &[u8],
     session: &[u8],
@@ -252,7 +271,7 @@ fn alert(code: u8) -> Vec<u8> {
 
 const HANDSHAKE_FAILURE: u8 = 40;
 pub(super) const ILLEGAL_PARAMETER: u8 = 47;
-const DECODE_ERROR: u8 = 50;
+pub(super) const DECODE_ERROR: u8 = 50;
 pub(super) const PROTOCOL_VERSION: u8 = 70;
 const INAPPROPRIATE_FALLBACK: u8 = 86;
 pub(super) const UNSUPPORTED_EXTENSION: u8 = 110;

@@ -2,7 +2,9 @@
 
 use super::super::{Problem, SSL3, TLS10, TLS11, TLS12};
 use super::full::Config;
-use super::raw::{ILLEGAL_PARAMETER, Manner, PROTOCOL_VERSION, Trouble, UNSUPPORTED_EXTENSION, When};
+use super::raw::{
+    DECODE_ERROR, ILLEGAL_PARAMETER, Manner, PROTOCOL_VERSION, Trouble, UNSUPPORTED_EXTENSION, When,
+};
 use super::{Authority, BrokenTls, HOST};
 
 /// What makes a server wrong.
@@ -13,8 +15,6 @@ pub(super) enum Way {
     Meets(When, Trouble),
     /// It sends another chain, without having the key.
     Shows(fn(&Authority) -> Result<Vec<Vec<u8>>, Problem>),
-    /// It lets its client start over.
-    Renegotiates,
     /// It finishes handshakes, wrongly.
     Ends(fn(&Authority) -> Result<Config, Problem>),
 }
@@ -22,7 +22,9 @@ pub(super) enum Way {
 impl BrokenTls {
     pub(super) fn way(self) -> Way {
         match self {
-            Self::TakesSsl2 => Way::Says(|server| server.on_garbage = Trouble::Ssl2),
+            Self::TakesSsl2 => {
+                Way::Says(|server| server.on_garbage = |bytes| greets(bytes, &[0x80], Trouble::Ssl2))
+            }
             Self::TakesSsl3 => Way::Says(|server| server.versions.push(SSL3)),
             Self::TakesTls10 => Way::Says(|server| server.versions.push(TLS10)),
             Self::TakesTls11 => Way::Says(|server| server.versions.push(TLS11)),
@@ -47,11 +49,13 @@ impl BrokenTls {
             Self::LacksExtendedMasterSecret => Way::Says(|server| server.extended_master_secret = false),
             Self::Compresses => Way::Says(|server| server.compresses = true),
             Self::SignsOverSha1 => Way::Says(Manner::signs_over_sha1),
-            Self::Renegotiates => Way::Renegotiates,
+            Self::Renegotiates => Way::Says(|server| server.renegotiates = true),
             Self::IgnoresFallback => Way::Says(|server| server.looks_at_fallback = false),
             Self::AgreesToEarlyDataUnasked => Way::Says(|server| server.echoes_early_data = true),
-            Self::HangsOnGarbage => Way::Says(|server| server.on_garbage = Trouble::Hang),
-            Self::ServesPlainHttp => Way::Says(|server| server.on_garbage = Trouble::Page),
+            Self::HangsOnGarbage => Way::Says(|server| server.on_garbage = |_| Trouble::Hang),
+            Self::ServesPlainHttp => {
+                Way::Says(|server| server.on_garbage = |bytes| greets(bytes, b"GET ", Trouble::Page))
+            }
             Self::HangsOnUnknownName => Way::Meets(|heard| !heard.asks_for(HOST), Trouble::Hang),
             Self::RefusesGrease => Way::Meets(
                 |heard| heard.suites.iter().any(|suite| suite & 0x0f0f == 0x0a0a),
@@ -88,4 +92,9 @@ impl BrokenTls {
             Self::GoesOnWithoutCertificate => Way::Ends(Config::resuming),
         }
     }
+}
+
+/// What is done with bytes that begin so; all others are refused.
+fn greets(bytes: &[u8], start: &[u8], trouble: Trouble) -> Trouble {
+    if bytes.starts_with(start) { trouble } else { Trouble::Refuse(DECODE_ERROR) }
 }
