@@ -93,7 +93,7 @@ async fn talk(place: &Place, bytes: &[u8], step: usize, within: Duration) -> Res
                 break;
             }
         }
-        std::future::pending::<Reply>().await
+        std::future::pending::<Option<Reply>>().await
     };
     let listening = async {
         loop {
@@ -111,7 +111,7 @@ async fn talk(place: &Place, bytes: &[u8], step: usize, within: Duration) -> Res
     let both = async {
         tokio::select! {
             reply = listening => reply,
-            never = speaking => Some(never),
+            never = speaking => never,
         }
     };
     let reply = timeout_at(until, both).await.ok().flatten();

@@ -5,6 +5,7 @@
 mod broken;
 mod openssl;
 mod sound;
+mod tables;
 
 use std::time::Duration;
 

@@ -44,8 +44,12 @@ async fn a_server_for_known_clients_asks_and_refuses_strangers() {
         probes::client_certificates(place, Asked::Wanted, &stranger(), "/", PATIENT).await.unwrap();
     let known = authority.client("tpp.test").unwrap();
     facts.extend(probes::client_resumption(place, &known, "/", PATIENT).await.unwrap());
-    assert_eq!(failures(&facts), Vec::<&str>::new());
+    facts.extend(probes::certificate(place, &judge(&authority), PATIENT).await.unwrap());
     assert_eq!(skipped(&facts), Vec::<&str>::new());
+    facts.extend(probes::all(place, PATIENT).await.unwrap());
+    assert_eq!(failures(&facts), Vec::<&str>::new());
+    // Who shows no certificate does not come so far that it could renegotiate.
+    assert!(skipped(&facts).iter().all(|told| told.contains("Renegotiation")), "{facts:#?}");
 }
 
 #[tokio::test]
