@@ -60,7 +60,7 @@ fn main_client() -> Vec<String> {
 }
 
 /// What a step does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Reads the metadata of the authorization server (RFC 8414).
@@ -88,13 +88,14 @@ pub enum Action {
     /// Waits, or moves the target's time on where that can be done.
     Wait,
     /// Looks at values that are there, with `values`.
+    #[default]
     Check,
     /// A check that is code: `probe`, and `with` for what it wants to know.
     Probe,
 }
 
 /// One step of a case. Which members count depends on what it does.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Step {
     /// What it does.

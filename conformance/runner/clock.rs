@@ -23,6 +23,11 @@ impl Clock {
         jiff::Timestamp::now()
     }
 
+    /// The target's time is so many seconds ahead of the machine's.
+    pub fn set_ahead(&self, seconds: i64) {
+        self.ahead_s.store(seconds, Ordering::SeqCst);
+    }
+
     /// The target's time went on.
     pub fn move_on(&self, by: Duration) {
         self.ahead_s.fetch_add(i64::try_from(by.as_secs()).unwrap_or(i64::MAX), Ordering::SeqCst);

@@ -6,7 +6,7 @@ mod browser;
 mod forms;
 mod jwts;
 mod probes;
-mod time;
+pub(crate) mod time;
 
 use std::sync::Arc;
 
@@ -100,7 +100,11 @@ impl<'t> Play<'t> {
         }
         let proof_key = SigningKey::fresh_p256()
             .ok_or_else(|| Failure::Blocked("this machine makes no P-256 key".to_owned()))?;
-        values.set("jkt", thumbprint(&proof_key.public()));
+        let public = proof_key.public();
+        values.set("jkt", thumbprint(&public));
+        for name in ["x", "y"] {
+            values.set(&format!("proof_key:{name}"), public.get(name).cloned().unwrap_or_default());
+        }
         let mut play = Self {
             target,
             clock,

@@ -300,7 +300,7 @@ fn configuration(target: &Url, api: &Url, roots: &[String]) -> String {
         "# Written by `consentry conformance setup`. What each member is, docs/conformance.md says.\n\
          issuer = \"{}\"\napi = \"{api}\"\nresource = \"{api}/v1/accounts\"\nroots = {}\n\n\
          [psu]\nmode = \"redirects-or-header\"\ndeny_header = \"x-sandbox-psu\"\ndeny_value = \"deny\"\n\n\
-         [time]\nurl = \"{api}/v1/sandbox/clock\"\n",
+         [time]\nurl = \"{api}/v1/sandbox/clock\"\nclient = \"tls\"\n",
         target.as_str().trim_end_matches('/'),
         json!(roots),
     );

@@ -93,8 +93,12 @@ pub enum PsuConfiguration {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimeConfiguration {
-    /// Where it is sent, with a token of the client's own.
+    /// Where it is sent, with a token of the client's own. A GET says `{"seconds_ahead": …}`.
     pub url: Url,
+    /// Whose token: the role of a client that authenticates without an assertion, which would have
+    /// to know what time it is.
+    #[serde(default)]
+    pub client: Option<String>,
 }
 
 /// A client certificate.

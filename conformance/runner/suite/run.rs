@@ -54,6 +54,11 @@ pub async fn run(
     progress: &dyn Progress,
 ) -> anyhow::Result<Vec<Outcome>> {
     let known = Arc::new(if profile.metadata { known(target).await? } else { Known::nothing() });
+    if profile.metadata
+        && let Err(failure) = crate::play::time::learn(target, clock, &known).await
+    {
+        anyhow::bail!("the target's time cannot be learnt: {failure:?}");
+    }
     let wanted = |case: &&Case| {
         options.only.is_empty() || options.only.iter().any(|part| case.id == *part || case.id.contains(part))
     };
