@@ -4,8 +4,10 @@
 
 mod certificate;
 mod chain;
+mod cli;
 mod der;
 mod forge;
 mod openapi;
 mod statements;
 mod subject;
+mod webhook;
