@@ -53,10 +53,29 @@ pub fn check(text: &[u8]) -> Vec<Finding> {
     let document = Document::new(&root);
     let places = Places::of(&root);
     let mut findings = Vec::new();
+    complete(&root, is_old, &mut findings);
     operations::check(&document, &mut findings);
     parameters::check(&document, &mut findings);
     components::check(&document, &places, &mut findings);
     examples::check(&document, &places, is_old, &mut findings);
     secrets::check(&places, &mut findings);
     findings
+}
+
+/// What every description has to say of itself.
+fn complete(root: &Value, is_old: bool, findings: &mut Vec<Finding>) {
+    let missing = |what: &str, at: &str| {
+        Finding::error("document-incomplete", VERSION, format!("The description has no {what}"))
+            .meant(format!("{what}, which is required"))
+            .at(at)
+    };
+    for (what, at) in [("title", "/info/title"), ("version", "/info/version")] {
+        if root.pointer(at).and_then(Value::as_str).is_none_or(|text| text.trim().is_empty()) {
+            findings.push(missing(what, at));
+        }
+    }
+    let sections: &[&str] = if is_old { &["paths"] } else { &["paths", "webhooks", "components"] };
+    if !sections.iter().any(|section| root.get(section).is_some_and(Value::is_object)) {
+        findings.push(missing("paths", "/paths"));
+    }
 }

@@ -102,7 +102,7 @@ impl Check<'_> {
         let body = json!({
             "id": id, "type": kind, "api_version": "v1", "created_at": occurred, "timestamp": occurred,
             "sequence": 1, "region": "eu",
-            "resource": {"type": "webhook_endpoint", "id": "whe_conformance", "href": "/v1/webhooks/whe_conformance"},
+            "resource": {"type": "webhook_endpoint", "id": "whe_1", "href": "/v1/webhooks/whe_1"},
             "data": {"status": "TEST", "padding": "x".repeat(padding)},
         });
         let body = Bytes::from(body.to_string());
@@ -155,7 +155,7 @@ impl Check<'_> {
                     VERIFYING,
                     format!("The receiver answers a delivery that is signed well with {}", answer.status.as_u16()),
                 )
-                .meant("the same secret at both sides, and the signature over id, timestamp and body joined by dots, with the body as it arrived")
+                .meant("the same secret at both sides, and the signature over id, timestamp and the body as it arrived")
                 .at(self.receiver.url.as_str()),
             );
         }

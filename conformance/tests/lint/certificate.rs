@@ -191,6 +191,8 @@ fn the_extended_key_usage_has_to_fit_the_kind() {
 #[test]
 fn a_qwac_names_its_hosts() {
     assert_eq!(Recipe { hosts: Vec::new(), ..Recipe::qwac() }.rules(), ["subject-alt-name-missing"]);
+    let obwac = Recipe { hosts: Vec::new(), ..Recipe::good(Kind::Obwac) };
+    assert_eq!(obwac.rules(), Vec::<&str>::new(), "the directory issues none to third party providers");
     let other = Recipe { hosts: vec!["other.example"], ..Recipe::qwac() };
     assert_eq!(other.meant("common-name-not-among-names"), "DNS:fintech.example in the subjectAltName");
 }

@@ -3,8 +3,10 @@
 use consentry_conformance::lint::certificate::{Kind, check};
 use rcgen::KeyPair;
 
-use crate::der::{oid, seq};
-use crate::forge::{Authority, INTERMEDIATE, NOW, ROOT, Recipe, authority, pem, reforged, rules};
+use crate::der::{children, content, oid, seq, tlv};
+use crate::forge::{
+    Authority, INTERMEDIATE, NOW, ROOT, Recipe, authority, authority_with, pem, reforged, rules,
+};
 
 fn of(ders: &[&[u8]]) -> Vec<&'static str> {
     let file: String = ders.iter().map(|der| pem(der)).collect();
@@ -67,4 +69,31 @@ fn a_certificate_that_issues_itself_is_a_look_alike() {
     assert_eq!(of(&[own.der()]), ["self-signed-look-alike"]);
     let tax = Recipe::qwac().set_subject("2.5.4.97", Some("VATDE-1")).params().self_signed(&key).unwrap();
     assert_eq!(of(&[tax.der()]), ["organisation-identifier-other", "self-signed"]);
+}
+
+/// RFC 4055: the two paddings of RSA, the second with its parameters.
+#[test]
+fn signatures_of_rsa_are_checked_with_either_padding() {
+    let key = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048).unwrap();
+    let signer = ring::signature::RsaKeyPair::from_pkcs8(&key.serialize_der()).unwrap();
+    let by = authority_with("RSA", Some(&ROOT), (2024, 2034), key);
+    let leaf = Recipe::qwac().params().signed_by(&KeyPair::generate().unwrap(), &by.issuer).unwrap();
+    assert_eq!(of(&[leaf.der(), &by.der]), Vec::<&str>::new());
+
+    let sha256 = seq(&[oid("2.16.840.1.101.3.4.2.1")]);
+    let mask = seq(&[oid("1.2.840.113549.1.1.8"), sha256.clone()]);
+    let salt = tlv(0x02, &[vec![32]]);
+    let parameters = seq(&[tlv(0xa0, &[sha256]), tlv(0xa1, &[mask]), tlv(0xa2, &[salt])]);
+    let algorithm = seq(&[oid("1.2.840.113549.1.1.10"), parameters]);
+    let mut signed = children(content(&children(content(leaf.der()))[0]));
+    signed[2] = algorithm.clone();
+    let signed = seq(&signed);
+    let mut signature = vec![0; signer.public().modulus_len()];
+    let random = ring::rand::SystemRandom::new();
+    signer.sign(&ring::signature::RSA_PSS_SHA256, &random, &signed, &mut signature).unwrap();
+    let whole =
+        |signature: Vec<u8>| seq(&[signed.clone(), algorithm.clone(), tlv(0x03, &[vec![0], signature])]);
+    assert_eq!(of(&[&whole(signature.clone()), &by.der]), Vec::<&str>::new());
+    signature[9] ^= 1;
+    assert_eq!(of(&[&whole(signature), &by.der]), ["chain-signature"]);
 }

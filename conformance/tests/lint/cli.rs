@@ -41,7 +41,11 @@ async fn it_ends_with_0_or_with_1_for_errors_or_with_2_for_files_that_cannot_be_
     ends_with(&["certificate", &seal, "--as", "qseal", "--at", "2099-01-01T00:00:00Z"], 1).await;
     ends_with(&["certificate", &none, &good, "--at", at], 2).await;
 
-    let description = write(folder.path(), "api.json", "{\"openapi\": \"3.1.0\"}");
+    let description = write(
+        folder.path(),
+        "api.json",
+        "{\"openapi\": \"3.1.0\", \"info\": {\"title\": \"A\", \"version\": \"1\"}, \"paths\": {}}",
+    );
     ends_with(&["openapi", &description], 0).await;
     ends_with(&["openapi", &good, "--json"], 1).await;
     ends_with(&["openapi", &none], 2).await;

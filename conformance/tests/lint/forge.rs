@@ -29,6 +29,10 @@ pub static DIRECTORY: LazyLock<Authority> =
     LazyLock::new(|| authority("OpenBanking Issuing CA", Some(&ROOT), (2024, 2034)));
 
 pub fn authority(name: &str, by: Option<&Authority>, years: (i32, i32)) -> Authority {
+    authority_with(name, by, years, KeyPair::generate().unwrap())
+}
+
+pub fn authority_with(name: &str, by: Option<&Authority>, years: (i32, i32), key: KeyPair) -> Authority {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CountryName, "DE");
@@ -38,7 +42,6 @@ pub fn authority(name: &str, by: Option<&Authority>, years: (i32, i32)) -> Autho
     params.not_before = date_time_ymd(years.0, 1, 1);
     params.not_after = date_time_ymd(years.1, 1, 1);
     params.use_authority_key_identifier_extension = by.is_some();
-    let key = KeyPair::generate().unwrap();
     let der = match by {
         Some(by) => params.signed_by(&key, &by.issuer).unwrap(),
         None => params.self_signed(&key).unwrap(),

@@ -1,7 +1,7 @@
 //! Each rule for descriptions of interfaces: a good one, spoilt in one place.
 
-use consentry_conformance::lint::Finding;
 use consentry_conformance::lint::openapi::check;
+use consentry_conformance::lint::{Finding, Severity};
 use serde_json::{Value, json};
 
 fn good() -> Value {
@@ -103,6 +103,10 @@ fn a_good_description_gives_no_finding() {
 fn what_is_no_description_is_named() {
     assert_eq!(check(b"openapi: 3.1.0")[0].rule, "document-unreadable");
     assert_eq!(with("/openapi", json!("2.0")), ["openapi-version"]);
+    assert_eq!(with("/info/version", None), ["document-incomplete"]);
+    let bare = |version| json!({"openapi": version, "info": {"title": "A", "version": "1"}, "webhooks": {}});
+    assert_eq!(rules(&bare("3.1.0")), Vec::<&str>::new());
+    assert_eq!(rules(&bare("3.0.3")), ["document-incomplete"]);
 }
 
 #[test]
@@ -281,11 +285,16 @@ fn webhooks_need_no_security_and_no_schema_of_success() {
     assert_eq!(rules(&document), Vec::<&str>::new());
 }
 
+/// What is known of our own description: a change that breaks more of it has to say so here.
 #[test]
-#[ignore = "prints what is found in the gateway's own description"]
-fn print_own() {
-    let text = std::fs::read("../openapi/consentry.json").unwrap();
-    for one in check(&text) {
-        println!("{:?} {} | {} | {}", one.severity, one.rule, one.says, one.at.unwrap_or_default());
-    }
+fn our_own_description_breaks_few_rules() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi/consentry.json");
+    let mut broken: Vec<&str> = check(&std::fs::read(file).unwrap())
+        .iter()
+        .filter(|finding| finding.severity != Severity::Note)
+        .map(|finding| finding.rule)
+        .collect();
+    broken.dedup();
+    let known = ["security-missing", "request-id-undocumented", "credential-in-example"];
+    assert!(broken.iter().all(|rule| known.contains(rule)), "{broken:?}");
 }

@@ -142,7 +142,7 @@ fn roles_are_a_sequence_of_sequences() {
 }
 
 #[test]
-fn etsi_ts_119_495_4_2_roles_are_known_and_named_right() {
+fn etsi_ts_119_495_5_2_2_roles_are_known_and_named_right() {
     assert_eq!(roles(seq(&[])).rules(), ["roles-missing"]);
     let one = |oid: &str, name: &str| roles(seq(&[role(oid, name)]));
     for (written, right) in
@@ -164,6 +164,9 @@ fn etsi_ts_119_495_4_2_roles_are_known_and_named_right() {
         );
     }
     assert_eq!(one("0.4.0.19495.1.9", "PSP_XX").rules(), ["role-unknown"]);
+    assert_eq!(one("0.4.0.19495.1.0", "Unspecified").rules(), ["role-not-of-psd2"]);
+    assert_eq!(one("0.4.0.19495.1.52", "VOP_VS").rules(), ["role-not-of-psd2"]);
+    assert_eq!(one("0.4.0.19495.1.0", "unspecified").meant("role-name-spelling"), "Unspecified");
     let nameless = roles(seq(&[seq(&[utf8("PSP_AI")])]));
     assert_eq!(nameless.meant("role-oid-missing"), "SEQUENCE { 0.4.0.19495.1.3, UTF8String PSP_AI }");
     let ai = role("0.4.0.19495.1.3", "PSP_AI");
@@ -210,4 +213,15 @@ fn an_identifier_of_an_authority_that_is_nearly_right_is_explained() {
     let other = Recipe::with_info(psd2_info(good_roles(), NAME, "DE-BUBA"))
         .set_subject("2.5.4.97", Some("PSDDE-BUBA-1"));
     assert_eq!(other.meant("authority-not-listed"), "perhaps DE-BAFIN");
+}
+
+#[test]
+fn an_international_public_authority_has_no_national_one() {
+    let with = |oid: &str, name: &str| {
+        Recipe::with_info(psd2_info(seq(&[role(oid, name)]), "NA", "NA"))
+            .set_subject("2.5.4.97", Some("VATDE-1"))
+            .rules()
+    };
+    assert_eq!(with("0.4.0.19495.1.6", "PSP_PA"), ["organisation-identifier-other", "role-not-of-psd2"]);
+    assert_eq!(with("0.4.0.19495.1.3", "PSP_AI"), ["organisation-identifier-other", "authority-id-form"]);
 }

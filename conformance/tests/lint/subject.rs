@@ -1,8 +1,12 @@
 //! Whom a certificate is of.
 
+use consentry_conformance::lint::Severity;
 use consentry_conformance::lint::certificate::{Kind, check};
 
-use crate::forge::{INTERMEDIATE, NOW, ORG_ID, Recipe, rules};
+use crate::forge::{
+    INTERMEDIATE, NOW, ORG_ID, PSD2, QC_STATEMENTS, Recipe, good_roles, psd2_info, rules, statement,
+    statements_with,
+};
 
 #[test]
 fn an_organisation_has_a_name_and_a_country() {
@@ -72,6 +76,31 @@ fn attribute(name: &str, value: &str) -> Vec<u8> {
 fn identifier_and_statement_name_the_same_authority() {
     let other = Recipe::qwac().set_subject(ORG_ID, Some("PSDDE-OTHER-100001"));
     assert_eq!(other.rules(), ["authority-differs"]);
+    assert_eq!(other.judge().findings[0].severity, Severity::Error);
+}
+
+/// The directory writes its own name into statements of providers of any authority.
+#[test]
+fn the_directory_may_stand_for_an_authority_of_the_united_kingdom() {
+    let mut obwac = Recipe::good(Kind::Obwac);
+    let info = psd2_info(good_roles(), "Open Banking", "GB-OB");
+    let psd2 = statement(PSD2, Some(info));
+    obwac.statements = Some((QC_STATEMENTS, false, statements_with(Kind::Obwac, psd2)));
+    let judged = obwac.judge();
+    assert_eq!(rules(&judged), ["authority-differs"]);
+    assert_eq!(judged.findings[0].severity, Severity::Warning);
+    let whole = obwac.set_subject(ORG_ID, Some("PSDGB-OB-Unknown0015800001041RHAAY"));
+    assert_eq!(whole.rules(), Vec::<&str>::new());
+}
+
+#[test]
+fn an_authorisation_number_may_have_any_characters() {
+    let recipe = Recipe::qwac().set_subject(ORG_ID, Some("PSDDE-BAFIN-10 00/01-ä"));
+    assert_eq!(recipe.rules(), Vec::<&str>::new());
+    assert_eq!(
+        Recipe::qwac().set_subject(ORG_ID, Some("PSDDE-BAFIN-")).rules(),
+        ["organisation-identifier-form"]
+    );
 }
 
 #[test]

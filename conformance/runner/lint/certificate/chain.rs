@@ -60,7 +60,7 @@ fn self_signed(certificate: &Certificate) -> Finding {
         Some(id) => Finding::error(
             "self-signed-look-alike",
             PATH,
-            format!("The certificate calls itself the one of {id} and is its own issuer, so anybody could have made it"),
+            format!("The certificate says that it is of {id} and is its own issuer, as anybody can make one"),
         )
         .meant("a certificate from a qualified trust service provider, or from the directory"),
         None => Finding::error("self-signed", PATH, "The certificate is its own issuer")

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// The roles of ETSI TS 119 495 §4.2: object identifier and name.
+/// The roles of PSD2 (ETSI TS 119 495 §5.2.2): object identifier and name.
 pub(super) const ROLES: [(&str, &str); 4] = [
     ("0.4.0.19495.1.1", "PSP_AS"),
     ("0.4.0.19495.1.2", "PSP_PI"),
@@ -12,8 +12,18 @@ pub(super) const ROLES: [(&str, &str); 4] = [
     ("0.4.0.19495.1.4", "PSP_IC"),
 ];
 
-/// Competent authorities, as ETSI TS 119 495 Annex D writes them.
-const AUTHORITIES: [&str; 31] = [
+/// What the same annex has for others than the providers of PSD2.
+const OTHER_ROLES: [(&str, &str); 5] = [
+    ("0.4.0.19495.1.0", "Unspecified"),
+    ("0.4.0.19495.1.5", "PSP_CB"),
+    ("0.4.0.19495.1.6", "PSP_PA"),
+    ("0.4.0.19495.1.51", "VOP_RS"),
+    ("0.4.0.19495.1.52", "VOP_VS"),
+];
+
+/// Competent authorities as their list at the European Banking Authority writes them, also
+/// where it wrote them otherwise before (ETSI TS 119 495 Annex D).
+const AUTHORITIES: [&str; 34] = [
     "AT-FMA",
     "BE-NBB",
     "BG-BNB",
@@ -27,14 +37,17 @@ const AUTHORITIES: [&str; 31] = [
     "FR-ACPR",
     "GB-FCA",
     "GR-BOG",
+    "HR-HNB",
     "HR-CNB",
     "HU-CBH",
     "IE-CBI",
+    "IS-CBI",
     "IS-FME",
     "IT-BI",
     "LI-FMA",
     "LT-BL",
     "LU-CSSF",
+    "LV-BL",
     "LV-FCMC",
     "MT-MFSA",
     "NL-DNB",
@@ -49,7 +62,17 @@ const AUTHORITIES: [&str; 31] = [
 
 /// The object identifier and the name of a role by its object identifier.
 pub(super) fn role_of_oid(oid: &str) -> Option<(&'static str, &'static str)> {
-    ROLES.into_iter().find(|(known, _)| oid == *known)
+    ROLES.into_iter().chain(OTHER_ROLES).find(|(known, _)| oid == *known)
+}
+
+/// It is one of the four roles that PSD2 knows.
+pub(super) fn is_of_psd2(oid: &str) -> bool {
+    ROLES.into_iter().any(|(known, _)| oid == known)
+}
+
+/// International central banks and public authorities, which no national authority authorises.
+pub(super) fn is_international(oid: &str) -> bool {
+    matches!(oid, "0.4.0.19495.1.5" | "0.4.0.19495.1.6")
 }
 
 /// The same by its name, or by what people write instead.
@@ -149,7 +172,7 @@ static AUTHORITY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("^[A-Z]{
 static AUTHORITY_PARTS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new("^-?([A-Z]{2})-?([A-Z]{2,8})(?:-.*)?$").ok());
 static ORGANISATION: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"^PSD([A-Z]{2})-([A-Z]{2,8})-([!-~]+)$").ok());
+    LazyLock::new(|| Regex::new(r"^PSD([A-Z]{2})-([A-Z]{2,8})-(\S.*)$").ok());
 static ORGANISATION_PARTS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new("^-?([A-Z]{2})-?([A-Z]{2,8}?)-?([0-9][0-9A-Z-]*)$").ok());
 static OTHER_SCHEME: LazyLock<Option<Regex>> = LazyLock::new(|| {

@@ -10,7 +10,12 @@ use super::subject::Organisation;
 use crate::lint::Finding;
 
 const CLAUSE: &str = "ETSI TS 119 495 §5.1";
-const ROLE_CLAUSE: &str = "ETSI TS 119 495 §4.2";
+const ROLE_CLAUSE: &str = "ETSI TS 119 495 §5.2.2";
+const AUTHORITY_CLAUSE: &str = "ETSI TS 119 495 §5.2.3";
+/// The directory of the United Kingdom, in the place of an authority.
+const DIRECTORY: &str = "GB-OB";
+/// What stands for the authority of those whom no authority authorises.
+const NOT_APPLICABLE: &str = "NA";
 const FORM: &str = "SEQUENCE { SEQUENCE { SEQUENCE { role, UTF8String } … }, UTF8String, UTF8String }";
 
 /// It looks as if it were one, whatever its name.
@@ -43,7 +48,8 @@ pub(super) fn check(
     structure(&info, findings);
     let (roles, authority) = parts(&info);
     check_roles(&roles, findings);
-    check_authority(&authority, organisation, findings);
+    let international = roles.iter().any(|role| role.oid.as_deref().is_some_and(misspelt::is_international));
+    check_authority(&authority, international, organisation, findings);
 }
 
 /// Whether lists are where lists have to be.
@@ -153,6 +159,15 @@ fn check_role(role: &Role<'_>) -> Vec<Finding> {
             format!("The role {says} has no name"),
             format!("{right} as UTF8String after it"),
         )),
+        (Some((oid, right)), _) if written == right && !misspelt::is_of_psd2(oid) => findings.push(
+            Finding::note(
+                "role-not-of-psd2",
+                ROLE_CLAUSE,
+                format!("The role {right} is known and gives no access under PSD2"),
+            )
+            .meant(format!("for a provider of PSD2 one of {}", known()))
+            .at(place.as_str()),
+        ),
         (Some((_, right)), _) if written != right => findings.push(finding(
             "role-name-spelling",
             format!("The role {right} is written {written}"),
@@ -178,12 +193,17 @@ fn check_role(role: &Role<'_>) -> Vec<Finding> {
     findings
 }
 
-fn check_authority(texts: &[Node<'_>], organisation: Option<&Organisation>, findings: &mut Vec<Finding>) {
+fn check_authority(
+    texts: &[Node<'_>],
+    international: bool,
+    organisation: Option<&Organisation>,
+    findings: &mut Vec<Finding>,
+) {
     for text in texts.iter().filter(|text| text.tag != UTF8_STRING) {
         findings.push(
             Finding::error(
                 "authority-string-type",
-                CLAUSE,
+                AUTHORITY_CLAUSE,
                 format!("{:?} is a {}", text.text().unwrap_or_default(), text.kind()),
             )
             .meant("the same text as UTF8String")
@@ -194,7 +214,7 @@ fn check_authority(texts: &[Node<'_>], organisation: Option<&Organisation>, find
     let missing = |what: &str, meant: &str| {
         Finding::error(
             "authority-missing",
-            CLAUSE,
+            AUTHORITY_CLAUSE,
             format!("The PSD2 statement does not have the authority's {what}"),
         )
         .meant(meant)
@@ -220,7 +240,7 @@ fn check_authority(texts: &[Node<'_>], organisation: Option<&Organisation>, find
         [name, id, ..] => {
             if name.trim().is_empty() {
                 findings.push(
-                    Finding::error("authority-name-empty", CLAUSE, "The authority's name is empty")
+                    Finding::error("authority-name-empty", AUTHORITY_CLAUSE, "The authority's name is empty")
                         .meant("its name in the language of the register")
                         .at(PSD2),
                 );
@@ -229,7 +249,7 @@ fn check_authority(texts: &[Node<'_>], organisation: Option<&Organisation>, find
                 findings.push(
                     Finding::error(
                         "psd2-statement-form",
-                        CLAUSE,
+                        AUTHORITY_CLAUSE,
                         "The PSD2 statement has more texts than the authority's name and identifier",
                     )
                     .meant(FORM)
@@ -240,7 +260,7 @@ fn check_authority(texts: &[Node<'_>], organisation: Option<&Organisation>, find
                 findings.push(
                     Finding::error(
                         "authority-swapped",
-                        CLAUSE,
+                        AUTHORITY_CLAUSE,
                         format!("The authority's identifier {name} stands before its name"),
                     )
                     .meant(format!("first {id:?} and then {name:?}"))
@@ -252,7 +272,9 @@ fn check_authority(texts: &[Node<'_>], organisation: Option<&Organisation>, find
             }
         }
     };
-    check_authority_id(id, organisation, findings);
+    if !(international && id == NOT_APPLICABLE) {
+        check_authority_id(id, organisation, findings);
+    }
 }
 
 fn check_authority_id(id: &str, organisation: Option<&Organisation>, findings: &mut Vec<Finding>) {
@@ -263,7 +285,7 @@ fn check_authority_id(id: &str, organisation: Option<&Organisation>, findings: &
         findings.push(
             Finding::error(
                 "authority-id-form",
-                CLAUSE,
+                AUTHORITY_CLAUSE,
                 format!("The authority's identifier is written {id:?}"),
             )
             .meant(meant)
@@ -272,7 +294,7 @@ fn check_authority_id(id: &str, organisation: Option<&Organisation>, findings: &
         return;
     }
     let country = id.split_once('-').map_or("", |(country, _)| country);
-    if !misspelt::is_listed(id) && id != "GB-OB" {
+    if !misspelt::is_listed(id) && id != DIRECTORY {
         let meant = misspelt::listed_of(country)
             .map_or_else(|| "an authority of Annex D".to_owned(), |known| format!("perhaps {known}"));
         findings.push(
@@ -288,16 +310,14 @@ fn check_authority_id(id: &str, organisation: Option<&Organisation>, findings: &
     let Some(organisation) = organisation.filter(|organisation| organisation.authority_id() != id) else {
         return;
     };
+    let named = organisation.authority_id();
+    let says = format!("The PSD2 statement names {id}, and the organizationIdentifier {named}");
+    // The directory stands for the authority in statements that it hands out.
+    let is_directory = id == DIRECTORY && organisation.country == "GB";
+    let of = if is_directory { Finding::warning } else { Finding::error };
     findings.push(
-        Finding::error(
-            "authority-differs",
-            "ETSI TS 119 495 §5.2.1",
-            format!(
-                "The PSD2 statement names {id}, and the organizationIdentifier {}",
-                organisation.authority_id()
-            ),
-        )
-        .meant("the same authority at both places")
-        .at(PSD2),
+        of("authority-differs", "ETSI TS 119 495 §5.2.1", says)
+            .meant("the same authority at both places")
+            .at(PSD2),
     );
 }

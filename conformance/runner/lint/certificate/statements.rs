@@ -54,9 +54,13 @@ pub(super) fn check(
     };
     if extension.critical {
         findings.push(
-            Finding::error("qc-statements-critical", "ETSI EN 319 412-5 §4.1", "The statements are marked critical, so software that does not know them refuses the certificate")
-                .meant("qcStatements that are not critical")
-                .at(EXTENSION),
+            Finding::error(
+                "qc-statements-critical",
+                "ETSI EN 319 412-5 §4.1",
+                "The statements are critical, so whoever does not know them refuses the certificate",
+            )
+            .meant("qcStatements that are not critical")
+            .at(EXTENSION),
         );
     }
     let statements = list(extension.extn_value.as_bytes(), findings);

@@ -88,7 +88,7 @@ pub(super) fn check(
                     organisation.country
                 ),
             )
-            .meant("the country of the competent authority in both, unless the organisation is established elsewhere")
+            .meant("the same country in both, unless the organisation is established elsewhere")
             .at(COUNTRY),
         );
     }
@@ -122,9 +122,9 @@ fn identifier(certificate: &Certificate, kind: Kind, findings: &mut Vec<Finding>
             Finding::note(
                 "organisation-identifier-other",
                 IDENTIFIER,
-                format!("The organizationIdentifier {id} is not the authorisation number of a payment service provider"),
+                format!("The organizationIdentifier {id} is not an authorisation number"),
             )
-            .meant(format!("{FORM}; other schemes are allowed since version 1.5 where a provider has no such number"))
+            .meant(format!("{FORM}; since version 1.5 another scheme where there is no such number"))
             .at(ORGANISATION_IDENTIFIER),
         );
         return None;
@@ -196,7 +196,7 @@ fn directory(certificate: &Certificate, findings: &mut Vec<Finding>) {
             Finding::note(
                 "directory-older-profile",
                 DIRECTORY,
-                "This is a certificate of the directory's older profile, whose roles only the directory knows",
+                "The certificate is of the directory's older profile and does not say its roles",
             )
             .meant("an OBWAC for connections and an OBSeal for signatures")
             .at(ORGANISATIONAL_UNIT),

@@ -25,7 +25,8 @@ pub(super) fn check(certificate: &Certificate, kind: Kind, findings: &mut Vec<Fi
     basic_constraints(certificate, findings);
     key_usage(certificate, kind, findings);
     extended(certificate, kind, findings);
-    if kind.is_for_web() {
+    // The directory issues none to third party providers.
+    if kind == Kind::Qwac {
         alternative_names(certificate, kind, findings);
     }
     status(certificate, findings);
@@ -148,7 +149,7 @@ fn extended(certificate: &Certificate, kind: Kind, findings: &mut Vec<Finding>) 
             Finding::error(
                 "client-auth-missing",
                 clause,
-                "The certificate may not be used by a client, and a third party provider is the client of a bank",
+                "The certificate may not be used by a client, which a provider is to a bank",
             )
             .meant("clientAuth (1.3.6.1.5.5.7.3.2) beside serverAuth")
             .at(EXTENDED),
@@ -233,7 +234,7 @@ fn status(certificate: &Certificate, findings: &mut Vec<Finding>) {
             Finding::warning(
                 "revocation-missing",
                 "ETSI EN 319 412-2 §4.3.11",
-                "Nobody can find out whether the certificate is revoked: it names neither a list nor a responder",
+                "The certificate names neither a list nor a responder that would know if it is revoked",
             )
             .meant("an OCSP address in authorityInformationAccess, or cRLDistributionPoints")
             .at(CRL),
