@@ -153,9 +153,9 @@ impl Check<'_> {
                 Finding::error(
                     "good-delivery-refused",
                     VERIFYING,
-                    format!("The receiver answers a delivery that is signed well with {}", answer.status.as_u16()),
+                    format!("The receiver answers a delivery signed well with {}", answer.status.as_u16()),
                 )
-                .meant("the same secret at both sides, and the signature over id, timestamp and the body as it arrived")
+                .meant("the same secret at both sides, and id, timestamp and the body as it arrived under it")
                 .at(self.receiver.url.as_str()),
             );
         }

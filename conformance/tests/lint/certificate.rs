@@ -229,3 +229,19 @@ fn severities_tell_what_is_refused_from_what_is_unusual() {
     assert_eq!(of(Recipe::qwac().set_extension(EXTENDED, None)), Severity::Error);
     assert_eq!(of(Recipe::qwac().set_extension(POLICIES, None)), Severity::Warning);
 }
+
+/// Files come from anybody. Each is judged and none ends the program.
+#[test]
+fn a_certificate_with_any_octet_changed_is_judged() {
+    let recipe = Recipe::qwac();
+    let good = recipe.der();
+    for place in 0..good.len() {
+        for change in [0x01, 0x20, 0x80, 0xff] {
+            let mut spoilt = good.clone();
+            spoilt[place] ^= change;
+            let judged = check(&spoilt, None, NOW);
+            assert!(judged.kind.is_some() || !judged.findings.is_empty());
+        }
+        assert!(!check(&good[..place], None, NOW).findings.is_empty());
+    }
+}

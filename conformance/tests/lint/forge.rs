@@ -228,7 +228,7 @@ impl Recipe {
         }
         params.not_before = date_time_ymd(self.from.0, self.from.1, self.from.2);
         params.not_after = date_time_ymd(self.to.0, self.to.1, self.to.2);
-        params.is_ca = self.is_ca.clone();
+        params.is_ca = self.is_ca;
         params.use_authority_key_identifier_extension = self.names_issuer_key;
         params
     }

@@ -7,6 +7,7 @@ mod chain;
 mod cli;
 mod der;
 mod forge;
+mod guide;
 mod openapi;
 mod statements;
 mod subject;

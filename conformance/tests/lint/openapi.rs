@@ -203,7 +203,7 @@ fn references_lead_somewhere() {
 fn a_component_that_only_unused_ones_use_is_unused() {
     let mut document = good();
     document["components"]["schemas"]["Inner"] = json!({"type": "integer", "description": "x"});
-    document["components"]["schemas"]["Outer"] = json!({"description": "x", "type": "object", "properties": {"inner": {"$ref": "#/components/schemas/Inner"}}});
+    document["components"]["schemas"]["Outer"] = json!({"description": "x", "type": "object", "properties": {"in": {"$ref": "#/components/schemas/Inner"}}});
     assert_eq!(rules(&document), ["component-unused", "component-unused"]);
     document["components"]["schemas"]["Account"]["properties"]["outer"] =
         json!({"$ref": "#/components/schemas/Outer"});

@@ -55,7 +55,7 @@ fn read_pem(text: &str, findings: &mut Vec<Finding>) -> Vec<Vec<u8>> {
         if label.ends_with("PRIVATE KEY") {
             findings.push(
                 Finding::error("private-key-in-file", "ETSI EN 319 411-1 §6.5.1", "The file holds a private key")
-                    .meant("a file without the key; if anybody else has this file, revoke the certificate and make a new key")
+                    .meant("a file without the key; if anybody else has it, revoke the certificate and make a new key")
                     .at(at),
             );
             continue;
