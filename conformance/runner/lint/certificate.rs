@@ -80,9 +80,9 @@ pub fn check(file: &[u8], kind: Option<Kind>, at: i64) -> Judged {
     let contents = file::read(file, &mut findings);
     let mut certificates = Vec::new();
     for (place, der) in contents.certificates.into_iter().enumerate() {
-        match Certificate::read(der) {
+        match Certificate::read(&der) {
             Ok(certificate) => certificates.push(certificate),
-            Err(why) => findings.push(file::unreadable(&why).at(place_name(place))),
+            Err(why) => findings.push(file::no_certificate(&der, &why, &place_name(place))),
         }
     }
     let leaf = certificates.iter().position(|one| !one.is_authority()).unwrap_or_default();

@@ -76,6 +76,26 @@ fn a_private_key_in_the_file_is_said_and_not_shown() {
 }
 
 #[test]
+fn what_is_something_else_is_named() {
+    let of = |der: &[u8]| {
+        let judged = check(der, None, NOW);
+        assert_eq!((judged.kind, judged.findings.len()), (None, 1));
+        (judged.findings[0].rule, judged.findings[0].says.clone())
+    };
+    let key = KeyPair::generate().unwrap();
+    assert_eq!(of(&key.serialize_der()).0, "private-key-in-file");
+    let sec1 = seq(&[tlv(0x02, &[vec![1]]), tlv(0x04, &[vec![0xc5; 32]])]);
+    assert_eq!(of(&sec1).0, "private-key-in-file");
+    let params = rcgen::CertificateParams::new(["fintech.example".to_owned()]).unwrap();
+    let request = params.serialize_request(&key).unwrap();
+    assert!(of(request.der()).1.ends_with("a request for a certificate"));
+    let bundle = seq(&[oid("1.2.840.113549.1.7.2"), tlv(0xa0, &[vec![0x80; 3]])]);
+    assert!(of(&bundle).1.ends_with("a bundle of PKCS#7"));
+    let data = seq(&[oid("1.2.840.113549.1.7.1"), tlv(0x04, &[vec![0x80; 3]])]);
+    assert!(of(&seq(&[tlv(0x02, &[vec![3]]), data])).1.contains("a store of PKCS#12"));
+}
+
+#[test]
 fn bytes_after_the_certificate_are_named() {
     let mut der = Recipe::qwac().der();
     der.extend([0, 0, 0]);

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::der::{Node, SEQUENCE};
+use super::der::{Node, OCTET_STRING, SEQUENCE};
 use crate::lint::Finding;
 
 const PEM: &str = "RFC 7468 §5.1";
@@ -53,11 +53,7 @@ fn read_pem(text: &str, findings: &mut Vec<Finding>) -> Vec<Vec<u8>> {
             continue;
         }
         if label.ends_with("PRIVATE KEY") {
-            findings.push(
-                Finding::error("private-key-in-file", "ETSI EN 319 411-1 §6.5.1", "The file holds a private key")
-                    .meant("a file without the key; if anybody else has it, revoke the certificate and make a new key")
-                    .at(at),
-            );
+            findings.push(private_key(&at));
             continue;
         }
         let is_certificate = label == "CERTIFICATE";
@@ -133,8 +129,41 @@ fn read_der(file: &[u8], findings: &mut Vec<Finding>) -> Vec<Vec<u8>> {
     }
 }
 
+fn private_key(at: &str) -> Finding {
+    Finding::error("private-key-in-file", "ETSI EN 319 411-1 §6.3.5", "The file holds a private key")
+        .meant("a file without the key; if anybody else has it, revoke the certificate and make a new key")
+        .at(at)
+}
+
+/// What to say of DER that the strict reader refuses: it may be something else that is in order.
+pub(super) fn no_certificate(der: &[u8], why: &str, at: &str) -> Finding {
+    let children = Node::only(der).map(|node| node.children()).unwrap_or_default();
+    let [first, second, ..] = children.as_slice() else { return unreadable(why).at(at) };
+    let is_integer = |node: &Node<'_>, value: u8| node.tag == INTEGER && node.content == [value];
+    let inner = first.children();
+    if is_integer(first, 0) || (is_integer(first, 1) && second.tag == OCTET_STRING) {
+        return private_key(at);
+    }
+    let says = if first.oid().as_deref() == Some(SIGNED_DATA) {
+        "it is a bundle of PKCS#7"
+    } else if is_integer(first, 3) && second.leaves().first().and_then(Node::oid).as_deref() == Some(DATA) {
+        "it is a store of PKCS#12, which usually holds the private key too"
+    } else if inner.len() == 4 && inner.last().is_some_and(|last| last.tag == ATTRIBUTES) {
+        "it is a request for a certificate"
+    } else {
+        return unreadable(why).at(at);
+    };
+    unreadable(says).meant("the certificate alone, in PEM or in DER, and its issuers after it").at(at)
+}
+
+const INTEGER: u8 = 0x02;
+/// The attributes of a request (RFC 2986 §4.1).
+const ATTRIBUTES: u8 = 0xa0;
+const DATA: &str = "1.2.840.113549.1.7.1";
+const SIGNED_DATA: &str = "1.2.840.113549.1.7.2";
+
 /// A certificate that is none.
-pub(super) fn unreadable(why: &str) -> Finding {
+fn unreadable(why: &str) -> Finding {
     Finding::error(
         "certificate-unreadable",
         "RFC 5280 §4.1",

@@ -23,9 +23,9 @@ pub(super) const ORGANISATIONAL_UNIT: &str = "2.5.4.11";
 pub(super) const ORGANISATION_IDENTIFIER: &str = "2.5.4.97";
 
 impl Certificate {
-    pub(super) fn read(der: Vec<u8>) -> Result<Self, String> {
-        let parsed = x509_cert::Certificate::from_der(&der).map_err(|why| why.to_string())?;
-        Ok(Self { der, parsed })
+    pub(super) fn read(der: &[u8]) -> Result<Self, String> {
+        let parsed = x509_cert::Certificate::from_der(der).map_err(|why| why.to_string())?;
+        Ok(Self { der: der.to_vec(), parsed })
     }
 
     pub(super) fn der(&self) -> &[u8] {
@@ -46,8 +46,7 @@ impl Certificate {
         self.extensions().iter().find(|extension| extension.extn_id.to_string() == oid)
     }
 
-    /// An extension of RFC 5280, and whether it is critical. One that cannot be read is absent;
-    /// [`Self::unread`] names it.
+    /// An extension of RFC 5280, and whether it is critical. One that cannot be read counts as absent.
     pub(super) fn typed<'a, T: Decode<'a> + AssociatedOid>(&'a self) -> Option<(T, bool)> {
         let found = self.extensions().iter().find(|extension| extension.extn_id == T::OID)?;
         T::from_der(found.extn_value.as_bytes()).ok().map(|value| (value, found.critical))

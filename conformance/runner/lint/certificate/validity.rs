@@ -55,7 +55,7 @@ pub(super) fn check(certificate: &Certificate, kind: Kind, at: i64, findings: &m
     let (limit, clause) = if kind.is_for_web() {
         (WEB_DAYS, "CA/Browser Forum Baseline Requirements §6.3.2")
     } else {
-        (SEAL_DAYS, "ETSI EN 319 411-1 §6.3.3")
+        (SEAL_DAYS, "custom of issuers")
     };
     // A certificate's last second belongs to it.
     let days = (to - from) / DAY;

@@ -220,7 +220,7 @@ fn request_ids(document: &Document<'_>, findings: &mut Vec<Finding>) {
         findings.push(
             Finding::warning(
                 "request-id-undocumented",
-                "FAPI 2.0 SP §5.3.3",
+                "FAPI 1.0 Baseline §6.2.1-11",
                 format!("{without} of {} operations do not say in which header a request's id is", own.len()),
             )
             .meant("the header X-Request-ID or x-fapi-interaction-id in the answers")
