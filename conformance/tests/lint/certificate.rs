@@ -28,6 +28,19 @@ fn the_same_certificate_may_come_in_der() {
 }
 
 #[test]
+fn without_a_type_the_usages_tell_the_kind() {
+    let bare = |kind| Recipe { statements: None, ..Recipe::good(kind) };
+    for kind in [Kind::Qwac, Kind::QSeal] {
+        let judged = check(bare(kind).pem().as_bytes(), None, NOW);
+        assert_eq!(judged.kind, Some(kind));
+        assert_eq!(rules(&judged), ["qc-statements-missing"]);
+    }
+    // The type goes first: a seal that may be used for connections is still a seal.
+    let seal = Recipe::good(Kind::QSeal).set_extension(EXTENDED, Some((false, extended(&[CLIENT_AUTH]))));
+    assert_eq!(check(seal.pem().as_bytes(), None, NOW).kind, Some(Kind::QSeal));
+}
+
+#[test]
 fn every_finding_has_its_clause_a_sentence_and_a_place() {
     let judged = check(Recipe::good(Kind::QSeal).pem().as_bytes(), Some(Kind::Qwac), NOW);
     assert!(judged.findings.len() > 3);

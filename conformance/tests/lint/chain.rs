@@ -40,6 +40,12 @@ fn rfc_5280_6_1_3_the_issuer_made_the_signature() {
 }
 
 #[test]
+fn among_issuers_of_one_name_the_one_with_the_key_is_taken() {
+    let namesake = authority("Test QTSP", Some(&ROOT), (2024, 2034));
+    assert_eq!(of(&[&Recipe::qwac().der(), &namesake.der, &INTERMEDIATE.der]), ["chain-stranger"]);
+}
+
+#[test]
 fn a_signature_of_an_algorithm_that_is_not_known_here_is_said_to_be_unchecked() {
     let sha512 = seq(&[oid("1.2.840.10045.4.3.4")]);
     let der = reforged(&Recipe::qwac().der(), &INTERMEDIATE, &[(2, sha512.clone())], Some(sha512));

@@ -276,6 +276,17 @@ fn examples_are_nobodys() {
 }
 
 #[test]
+fn a_path_may_be_a_component() {
+    let mut document = good();
+    let item = document["paths"]["/v1/accounts/{account_id}"].take();
+    document["paths"]["/v1/accounts/{account_id}"] = json!({"$ref": "#/components/pathItems/account"});
+    document["components"]["pathItems"] = json!({"account": item});
+    assert_eq!(rules(&document), Vec::<&str>::new());
+    document["components"]["pathItems"]["account"]["get"]["operationId"].take();
+    assert_eq!(rules(&document), ["operation-id-missing"]);
+}
+
+#[test]
 fn webhooks_need_no_security_and_no_schema_of_success() {
     let mut document = good();
     document["webhooks"] = json!({"payment.settled": {"post": {

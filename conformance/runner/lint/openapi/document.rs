@@ -34,16 +34,18 @@ pub(super) struct Document<'a> {
 
 impl<'a> Document<'a> {
     pub(super) fn new(root: &'a Value) -> Self {
-        let mut operations = Vec::new();
+        let mut document = Self { root, operations: Vec::new() };
         for (section, is_webhook) in [("paths", false), ("webhooks", true)] {
             for (path, item) in entries(root.get(section)) {
+                // A path may be a component.
+                let item = document.resolved(item);
                 for (method, body) in entries(Some(item)).filter(|(key, _)| METHODS.contains(key)) {
                     let pointer = format!("/{section}/{}/{method}", escaped(path));
-                    operations.push(Operation { path, pointer, item, body, is_webhook });
+                    document.operations.push(Operation { path, pointer, item, body, is_webhook });
                 }
             }
         }
-        Self { root, operations }
+        document
     }
 
     /// What a reference inside this document names.
