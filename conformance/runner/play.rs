@@ -7,6 +7,7 @@ mod forms;
 mod jwts;
 mod probes;
 pub(crate) mod time;
+mod tls;
 
 use std::sync::Arc;
 
@@ -56,11 +57,21 @@ pub struct Play<'t> {
     /// What is known by name.
     pub values: Values,
     exchanges: Vec<Exchange>,
+    notes: Vec<String>,
     proof_key: SigningKey,
     nonce: Option<String>,
     last_proof: Option<String>,
     last_assertion: Option<String>,
     step: String,
+}
+
+/// What a case leaves behind.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// What was asked and answered.
+    pub exchanges: Vec<Exchange>,
+    /// What else was seen, in sentences.
+    pub notes: Vec<String>,
 }
 
 /// Whether the next step is played.
@@ -112,6 +123,7 @@ impl<'t> Play<'t> {
             role: role.to_owned(),
             values,
             exchanges: Vec::new(),
+            notes: Vec::new(),
             proof_key,
             nonce: None,
             last_proof: None,
@@ -149,10 +161,10 @@ impl<'t> Play<'t> {
         Ok(())
     }
 
-    /// What was asked and answered.
+    /// What was asked and answered, and what else was seen.
     #[must_use]
-    pub fn exchanges(self) -> Vec<Exchange> {
-        self.exchanges
+    pub fn evidence(self) -> Evidence {
+        Evidence { exchanges: self.exchanges, notes: self.notes }
     }
 
     async fn one(&mut self, step: &Step) -> Result<Next, Failure> {

@@ -99,6 +99,9 @@ pub struct Outcome {
     pub waiver: Option<Waiver>,
     /// How long it took, in milliseconds.
     pub ms: u128,
+    /// What else was seen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What was asked and answered, without secrets. In files of its own.
     #[serde(skip)]
     pub exchanges: Vec<Exchange>,

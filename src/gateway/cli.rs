@@ -5,6 +5,7 @@ mod clients;
 mod edge;
 mod keys;
 mod limits;
+mod lint;
 mod payments;
 mod persons;
 mod policy;
@@ -24,6 +25,7 @@ pub use clients::{ClientsArgs, ClientsCommand};
 pub use edge::{EdgeArgs, FilterFilesArgs, RevocationCheck};
 pub use keys::{KeyChangeArgs, KeysArgs, KeysCommand, RegionKeysCommand, TokenKeyArgs};
 pub use limits::LimitsArgs;
+pub use lint::{LintArgs, LintCommand};
 pub use payments::{PaymentsArgs, PaymentsCommand};
 pub use persons::{EraseArgs, ExportArgs, RetentionCommand, SelectionArgs};
 pub use policy::{AccessCommand, PolicyCommand, WafCommand};
@@ -71,6 +73,9 @@ pub enum Command {
     Plugins(PluginsArgs),
     /// Judge a target by the standards' own words: this gateway, a bank, any other.
     Conformance(Box<ConformanceArgs>),
+    /// What is wrong with a certificate, a description of an API, a bank profile or a receiver of
+    /// webhooks, and what was probably meant.
+    Lint(LintArgs),
     /// Print the OpenAPI document of the API.
     Openapi,
 }
@@ -563,6 +568,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "plugins")]
         Command::Plugins(args) => commands::plugins::run(args.command),
         Command::Conformance(args) => conformance::cli::run(*args).await,
+        Command::Lint(args) => lint::run(args).await,
         Command::Openapi => commands::openapi::run(),
     }
 }

@@ -15,6 +15,7 @@ impl Play<'_> {
         match step.probe.as_deref().unwrap_or_default() {
             "key-set" => self.key_set().await,
             "metadata-addresses" => self.metadata_addresses(),
+            "tls" => self.tls(step).await,
             "id-token" => self.id_token(),
             "chance" => self.chance(step),
             "signed-introspection" => self.signed_introspection(),

@@ -99,10 +99,12 @@ fn row(outcome: &Outcome) -> String {
             )
         })
         .collect();
+    let notes: String = outcome.notes.iter().map(|note| format!("<li>{}</li>", escaped(note))).collect();
+    let notes = if notes.is_empty() { notes } else { format!("<ul>{notes}</ul>") };
     let says =
         if outcome.says.is_empty() { String::new() } else { format!("<p>{}</p>", escaped(&outcome.says)) };
     format!(
-        "<tr data-verdict=\"{verdict}\"><td><details><summary><code>{}</code><br>{}</summary>{says}{waiver}{evidence}</details></td>\
+        "<tr data-verdict=\"{verdict}\"><td><details><summary><code>{}</code><br>{}</summary>{says}{waiver}{notes}{evidence}</details></td>\
          <td>{}</td><td class=\"{verdict}\">{verdict}</td></tr>",
         escaped(&outcome.key()),
         escaped(&outcome.title),

@@ -12,7 +12,7 @@ use crate::case::{Action, Case, Severity};
 use crate::clock::Clock;
 use crate::http::Request;
 use crate::jose::Jwk;
-use crate::play::{Failure, Known, Play};
+use crate::play::{Evidence, Failure, Known, Play};
 use crate::report::{Outcome, Verdict};
 use crate::target::Target;
 
@@ -110,27 +110,31 @@ async fn judge(
     let waits = Duration::from_secs(waits(case));
     let really = target.is.time.is_none();
     let missing = case.needs.iter().find(|need| !known.has(need) && !target.has(need));
-    let (verdict, says, exchanges) = if let Some(why) = &case.left_out {
-        (Verdict::LeftOut, why.clone(), Vec::new())
+    let (verdict, says, evidence) = if let Some(why) = &case.left_out {
+        (Verdict::LeftOut, why.clone(), Evidence::default())
     } else if let Some(need) = missing {
-        (Verdict::NotApplicable, format!("the target or its configuration has no {need}"), Vec::new())
+        (
+            Verdict::NotApplicable,
+            format!("the target or its configuration has no {need}"),
+            Evidence::default(),
+        )
     } else if target.client(&role).is_none() && !case.clients.is_empty() {
-        (Verdict::NotApplicable, format!("no client {role} is configured"), Vec::new())
+        (Verdict::NotApplicable, format!("no client {role} is configured"), Evidence::default())
     } else if really && waits > options.longest_wait {
-        (Verdict::Skipped, format!("it would wait for {} s", waits.as_secs()), Vec::new())
+        (Verdict::Skipped, format!("it would wait for {} s", waits.as_secs()), Evidence::default())
     } else {
         match Play::new(target, clock, Arc::clone(known), &role) {
-            Err(failure) => told(failure, case.severity, Vec::new()),
+            Err(failure) => told(failure, case.severity, Evidence::default()),
             Ok(mut play) => {
                 let longest = options.longest + if really { waits } else { Duration::ZERO };
                 let played = tokio::time::timeout(longest, play.steps(case)).await;
-                let exchanges = play.exchanges();
+                let evidence = play.evidence();
                 match played {
-                    Ok(Ok(())) => (Verdict::Passed, String::new(), exchanges),
-                    Ok(Err(failure)) => told(failure, case.severity, exchanges),
+                    Ok(Ok(())) => (Verdict::Passed, String::new(), evidence),
+                    Ok(Err(failure)) => told(failure, case.severity, evidence),
                     Err(_) => {
                         let why = format!("it was not over after {} s", longest.as_secs());
-                        (Verdict::Blocked, why, exchanges)
+                        (Verdict::Blocked, why, evidence)
                     }
                 }
             }
@@ -148,24 +152,21 @@ async fn judge(
         says,
         waiver: None,
         ms: ms.unsigned_abs(),
-        exchanges,
+        notes: evidence.notes,
+        exchanges: evidence.exchanges,
     };
     outcome.waive(&options.baseline, options.today);
     outcome
 }
 
-fn told(
-    failure: Failure,
-    severity: Severity,
-    exchanges: Vec<crate::http::Exchange>,
-) -> (Verdict, String, Vec<crate::http::Exchange>) {
+fn told(failure: Failure, severity: Severity, evidence: Evidence) -> (Verdict, String, Evidence) {
     let (verdict, says) = match failure {
         Failure::Broken(says) if severity == Severity::Should => (Verdict::Warned, says),
         Failure::Broken(says) => (Verdict::Failed, says),
         Failure::Blocked(says) => (Verdict::Blocked, says),
         Failure::NotApplicable(says) => (Verdict::NotApplicable, says),
     };
-    (verdict, crate::http::redacted(&says), exchanges)
+    (verdict, crate::http::redacted(&says), evidence)
 }
 
 /// Reads what the authorization server says about itself (RFC 8414 §3, OIDC Discovery §4).
