@@ -69,6 +69,8 @@ pub enum Action {
     Push,
     /// Sends the person's browser to the authorization endpoint.
     Authorize,
+    /// Sends the person's browser to `url`, and sees where it ends.
+    Browse,
     /// `push`, `authorize` and `token` as they should be.
     Login,
     /// Redeems the code, or asks with the grant of `form`.
@@ -177,7 +179,8 @@ pub struct Step {
     /// If this comes of it, the case is over and has passed.
     #[serde(default)]
     pub or_end: Option<Expect>,
-    /// Values of the answer to keep, by JSON pointer.
+    /// Values of the answer to keep, by JSON pointer; `header:NAME` is a header, `value:NAME` a value
+    /// that is known, under another name.
     #[serde(default)]
     pub save: BTreeMap<String, String>,
 }

@@ -6,6 +6,7 @@
 pub mod case;
 pub mod cli;
 pub mod clock;
+pub mod contract;
 pub mod http;
 pub mod jose;
 pub mod lint;

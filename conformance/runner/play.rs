@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::case::{Case, Expect, Expectation, Observed, Step, Values};
 use crate::clock::Clock;
+use crate::contract::Contract;
 use crate::http::{Exchange, NoAnswer, Request, Response};
 use crate::jose::{Jwk, SigningKey, thumbprint};
 use crate::target::{Authentication, Binding, Target, TestClient};
@@ -44,6 +45,8 @@ pub struct Known {
     pub metadata: Value,
     /// Its key set.
     pub keys: Vec<Jwk>,
+    /// The API by its own description, where a profile is about that.
+    pub contract: Option<Contract>,
 }
 
 /// A case while it is played.
@@ -168,7 +171,10 @@ impl<'t> Play<'t> {
     }
 
     async fn one(&mut self, step: &Step) -> Result<Next, Failure> {
-        let Some(observed) = self.act(step).await? else { return Ok(Next::On) };
+        let Some(observed) = self.act(step).await? else {
+            self.keep(step, &Observed::Closed(String::new()))?;
+            return Ok(Next::On);
+        };
         if let Some(end) = &step.or_end
             && self.holds(end, &observed).is_ok()
         {
@@ -212,6 +218,11 @@ impl<'t> Play<'t> {
             Observed::Closed(_) => Value::Null,
         };
         for (name, pointer) in &step.save {
+            if let Some(known) = pointer.strip_prefix("value:") {
+                let value = self.values.get(known).cloned().unwrap_or_default();
+                self.values.set(name, value);
+                continue;
+            }
             let value = match (pointer.strip_prefix("header:"), observed) {
                 (Some(header), Observed::Answer(answer)) => answer.header(header).map(Value::from),
                 _ => found.pointer(pointer).cloned(),
@@ -264,6 +275,11 @@ impl<'t> Play<'t> {
         let url = alias.or_else(|| metadata.get(name)).and_then(Value::as_str);
         let url = url.ok_or_else(|| Failure::NotApplicable(format!("the metadata has no {name}")))?;
         Url::parse(url).map_err(|_| Failure::broken(format!("the {name} of the metadata is no address")))
+    }
+
+    /// Keeps a sentence about what was seen.
+    pub fn note(&mut self, says: String) {
+        self.notes.push(says);
     }
 
     /// Sends a request, and keeps it with its answer.

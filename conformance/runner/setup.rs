@@ -247,7 +247,7 @@ fn registrations(folder: &Path) -> anyhow::Result<Value> {
             "grant_types": ["authorization_code", "refresh_token", "client_credentials"],
             "id_token_signed_response_alg": "PS256",
             "require_pushed_authorization_requests": true,
-            "scope": "openid offline_access accounts payments",
+            "scope": "openid offline_access accounts payments fundsconfirmations",
         });
         if let (Some(metadata), Some(with)) = (metadata.as_object_mut(), with.as_object()) {
             metadata.extend(with.clone());

@@ -29,6 +29,12 @@ pub struct Configuration {
     /// Origin of the API.
     #[serde(default)]
     pub api: Option<Url>,
+    /// The description of the API (OpenAPI 3.1, JSON), in the place of its `/openapi.json`.
+    #[serde(default)]
+    pub openapi: Option<PathBuf>,
+    /// What is prepared before the operations of the API are asked for (TOML).
+    #[serde(default)]
+    pub preparation: Option<PathBuf>,
     /// Certificates whose issuing is believed (PEM).
     #[serde(default)]
     pub roots: Vec<PathBuf>,
@@ -209,7 +215,7 @@ impl Target {
             .with_context(|| format!("{} is no configuration of a target", file.display()))?;
         let folder = file.parent().unwrap_or(Path::new("."));
         let beside = |path: &mut PathBuf| *path = folder.join(&path);
-        is.roots.iter_mut().for_each(beside);
+        is.roots.iter_mut().chain(&mut is.openapi).chain(&mut is.preparation).for_each(beside);
         for certificate in is.certificates.values_mut() {
             beside(&mut certificate.chain);
             beside(&mut certificate.key);

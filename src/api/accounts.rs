@@ -201,6 +201,7 @@ pub(crate) async fn show(
 
 /// List balances of all accounts.
 #[utoipa::path(get, operation_id = "listBalances", path = "/v1/balances", tag = "accounts", security(("mtls_oauth" = ["accounts"])),
+    params(("PSU-IP-Address" = Option<String>, Header, description = "Address of the person, if present")),
     responses((status = 200, description = "What was asked for", body = BalanceList),
         (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn balances(
@@ -214,7 +215,8 @@ pub(crate) async fn balances(
 
 /// List balances of one account.
 #[utoipa::path(get, operation_id = "listAccountBalances", path = "/v1/accounts/{account_id}/balances", tag = "accounts",
-    security(("mtls_oauth" = ["accounts"])), params(("account_id" = String, Path)),
+    security(("mtls_oauth" = ["accounts"])), params(("account_id" = String, Path),
+        ("PSU-IP-Address" = Option<String>, Header, description = "Address of the person, if present")),
     responses((status = 200, description = "What was asked for", body = BalanceList),
         (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn account_balances(

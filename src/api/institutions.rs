@@ -254,7 +254,7 @@ pub(crate) async fn show(
 
 /// What an institution wants of one kind of payment.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-struct ConstraintsView {
+struct PaymentSchemaView {
     /// SINGLE, SCHEDULED or PERIODIC.
     #[serde(rename = "type")]
     kind: &'static str,
@@ -269,7 +269,7 @@ pub(crate) struct ConstraintsList {
     /// The institution.
     institution_id: String,
     /// By kind of payment; kinds that it does not take are absent.
-    data: Vec<ConstraintsView>,
+    data: Vec<PaymentSchemaView>,
 }
 
 /// Show what an institution wants of payments.
@@ -286,7 +286,8 @@ pub(crate) async fn constraints(
 ) -> Result<Cacheable<ConstraintsList>, Problem> {
     let missing = || Problem::new(ProblemCode::NotFound).detail("There is no such institution.");
     let id: InstitutionId = id.parse().map_err(|_| missing())?;
+    gateway.registry().profile(&id).ok_or_else(missing)?;
     let schemas = gateway.payment_schemas(&id)?;
-    let data = schemas.into_iter().map(|(kind, schema)| ConstraintsView { kind: kind.as_str(), schema });
+    let data = schemas.into_iter().map(|(kind, schema)| PaymentSchemaView { kind: kind.as_str(), schema });
     Ok(cacheable(ConstraintsList { institution_id: id.to_string(), data: data.collect() }))
 }

@@ -12,6 +12,7 @@ mod consents;
 mod event_stream;
 mod event_types;
 mod events;
+mod everywhere;
 mod funds;
 mod health;
 mod institutions;
@@ -198,6 +199,7 @@ pub fn document() -> OpenApi {
 
 fn with_forms(mut document: OpenApi) -> OpenApi {
     vocabulary::write(&mut document);
+    everywhere::write(&mut document);
     document
 }
 

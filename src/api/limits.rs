@@ -15,14 +15,14 @@ use web::{AnyScope, Caller, Problem};
 pub(crate) struct LimitsView {
     /// Every policy by which your requests are counted. Other policies hold for addresses
     /// before TLS and for what the gateway asks of institutions.
-    limits: Vec<LimitView>,
+    limits: Vec<RequestLimitView>,
     /// Calls without the PSU under each consent of the token.
     unattended: Vec<UnattendedView>,
 }
 
 /// How you stand with one policy.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-struct LimitView {
+struct RequestLimitView {
     /// Its name, as in the headers `RateLimit` and `RateLimit-Policy` and in `violated-policies`.
     #[schema(example = "client")]
     policy: String,
@@ -61,7 +61,7 @@ struct UnattendedView {
     resets_at: String,
 }
 
-impl LimitView {
+impl RequestLimitView {
     fn of(standing: Standing, consent_id: Option<String>) -> Self {
         Self {
             policy: standing.policy.to_string(),
@@ -103,12 +103,14 @@ pub(crate) async fn show(
     let limiter = gateway.limiter();
     let of_peer = told.standings().into_iter().filter(|standing| standing.partition == Partition::Peer);
     let of_client = limiter.standings(Partition::Client, &Key::id(&caller.client_id));
-    let mut limits: Vec<_> = of_peer.chain(of_client).map(|standing| LimitView::of(standing, None)).collect();
+    let mut limits: Vec<_> =
+        of_peer.chain(of_client).map(|standing| RequestLimitView::of(standing, None)).collect();
     let mut unattended = Vec::new();
     for id in &caller.consents {
         let name = id.to_string();
         let standings = limiter.standings(Partition::Consent, &Key::id(&name));
-        limits.extend(standings.into_iter().map(|standing| LimitView::of(standing, Some(name.clone()))));
+        limits
+            .extend(standings.into_iter().map(|standing| RequestLimitView::of(standing, Some(name.clone()))));
         let consent = gateway.consent(&caller.client_id, *id).await?;
         unattended.extend(gateway.unattended(&consent).await?.map(UnattendedView::from));
     }

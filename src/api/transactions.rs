@@ -233,7 +233,7 @@ pub(crate) struct TransactionParams {
 /// Newest first. A page is cut from what the banks report at the moment of
 /// the call.
 #[utoipa::path(get, operation_id = "listTransactions", path = "/v1/transactions", tag = "accounts", security(("mtls_oauth" = ["accounts"])),
-    params(TransactionParams),
+    params(("PSU-IP-Address" = Option<String>, Header, description = "Address of the person, if present"), TransactionParams),
     responses((status = 200, description = "What was asked for", body = TransactionList),
         (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn list(
@@ -247,7 +247,8 @@ pub(crate) async fn list(
 
 /// List transactions of one account.
 #[utoipa::path(get, operation_id = "listAccountTransactions", path = "/v1/accounts/{account_id}/transactions", tag = "accounts",
-    security(("mtls_oauth" = ["accounts"])), params(("account_id" = String, Path), TransactionParams),
+    security(("mtls_oauth" = ["accounts"])), params(("account_id" = String, Path), TransactionParams,
+        ("PSU-IP-Address" = Option<String>, Header, description = "Address of the person, if present")),
     responses((status = 200, description = "What was asked for", body = TransactionList),
         (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn of_account(
@@ -283,7 +284,8 @@ pub(crate) struct OneTransactionParams {
 /// is kept here, so it is looked for at the bank; its booking date as `from` and `to`
 /// makes that fast.
 #[utoipa::path(get, operation_id = "getAccountTransaction", path = "/v1/accounts/{account_id}/transactions/{transaction_id}", tag = "accounts",
-    security(("mtls_oauth" = ["accounts"])), params(("account_id" = String, Path), ("transaction_id" = String, Path), OneTransactionParams),
+    security(("mtls_oauth" = ["accounts"])), params(("account_id" = String, Path), ("transaction_id" = String, Path), OneTransactionParams,
+        ("PSU-IP-Address" = Option<String>, Header, description = "Address of the person, if present")),
     responses((status = 200, description = "The transaction", body = TransactionView),
         (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(

@@ -66,7 +66,7 @@ pub(crate) struct WebhookView {
     signature: Signature,
     /// The secret of `v1`: shown when it is new, and never again.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwqeOtpQo1GJI=")]
+    #[schema(example = "whsec_…")]
     secret: Option<String>,
     /// Until when the secret before signs, too (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]

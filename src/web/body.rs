@@ -61,6 +61,10 @@ where
         json.end().map_err(|_| {
             Problem::new(ProblemCode::MalformedJson).detail("There is more after the JSON value.")
         })?;
+        // A list of values is read like the members that they would be: no description has that.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Problem::new(ProblemCode::Invalid).error("", "field.invalid", "must be an object"));
+        }
         Ok(Self { value, bytes })
     }
 }

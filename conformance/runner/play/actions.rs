@@ -15,6 +15,13 @@ impl Play<'_> {
             Action::Metadata => self.metadata(step).await?,
             Action::Push => self.push(step).await?,
             Action::Authorize => self.authorize(step).await?,
+            Action::Browse => {
+                let place = self.values.filled(step.url.as_deref().unwrap_or_default());
+                let url = Url::parse(&place)
+                    .map_err(|_| Failure::Blocked("there is no address to go to".to_owned()))?;
+                let home = self.values.text("redirect_uri").unwrap_or_default().to_owned();
+                self.browse(url, &home, step.deny).await?
+            }
             Action::Token => self.token(step).await?,
             Action::Refresh => self.refresh(step).await?,
             Action::ClientCredentials => self.client_credentials(step).await?,
@@ -191,6 +198,12 @@ impl Play<'_> {
                     if let Some(wanted) = matching(wanted) {
                         expect.params.insert(name.to_owned(), wanted);
                     }
+                }
+            }
+            Action::Browse => {
+                expect.returned = Some(true);
+                if let Some(wanted) = matching(json!({"present": false})) {
+                    expect.params.insert("error".to_owned(), wanted);
                 }
             }
             Action::Metadata

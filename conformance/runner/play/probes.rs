@@ -16,6 +16,13 @@ impl Play<'_> {
             "key-set" => self.key_set().await,
             "metadata-addresses" => self.metadata_addresses(),
             "tls" => self.tls(step).await,
+            "contract" => {
+                let known = std::sync::Arc::clone(&self.known);
+                match &known.contract {
+                    Some(contract) => crate::contract::ask(self, contract, step).await,
+                    None => Err(Failure::Blocked("there is no description".to_owned())),
+                }
+            }
             "id-token" => self.id_token(),
             "chance" => self.chance(step),
             "signed-introspection" => self.signed_introspection(),

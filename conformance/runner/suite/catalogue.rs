@@ -19,6 +19,8 @@ pub struct Profile {
     pub title: String,
     /// It begins with the metadata of an authorization server.
     pub metadata: bool,
+    /// More cases are made from the description of the API.
+    pub openapi: bool,
     /// Its cases, by id.
     pub cases: Vec<Case>,
 }
@@ -31,6 +33,8 @@ struct About {
     includes: Vec<String>,
     #[serde(default)]
     metadata: bool,
+    #[serde(default)]
+    openapi: bool,
 }
 
 /// The names of the profiles that come along.
@@ -58,7 +62,7 @@ pub fn profile(name: &str, more: Option<&Path>) -> anyhow::Result<Profile> {
     let about: About = toml::from_str(about).with_context(|| format!("{name}/profile.toml"))?;
     let mut cases = Vec::new();
     for file in folder.files() {
-        if file.path().ends_with("profile.toml") {
+        if ["profile.toml", "preparation.toml"].iter().any(|name| file.path().ends_with(name)) {
             continue;
         }
         let text = file.contents_utf8().with_context(|| format!("{} is no text", file.path().display()))?;
@@ -80,7 +84,13 @@ pub fn profile(name: &str, more: Option<&Path>) -> anyhow::Result<Profile> {
     }) {
         bail!("the case {twice} is there twice");
     }
-    Ok(Profile { name: name.to_owned(), title: about.title, metadata: about.metadata, cases })
+    Ok(Profile {
+        name: name.to_owned(),
+        title: about.title,
+        metadata: about.metadata,
+        openapi: about.openapi,
+        cases,
+    })
 }
 
 fn of_folder(folder: &Path) -> anyhow::Result<Vec<Case>> {

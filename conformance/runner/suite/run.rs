@@ -10,6 +10,7 @@ use url::Url;
 use super::{Baseline, Profile};
 use crate::case::{Action, Case, Severity};
 use crate::clock::Clock;
+use crate::contract::Contract;
 use crate::http::Request;
 use crate::jose::Jwk;
 use crate::play::{Evidence, Failure, Known, Play};
@@ -59,11 +60,20 @@ pub async fn run(
     {
         anyhow::bail!("the target's time cannot be learnt: {failure:?}");
     }
+    let mut cases = profile.cases.clone();
+    let known = if profile.openapi {
+        let contract = Contract::prepare(target, clock, &known).await?;
+        cases.extend(contract.cases());
+        let (metadata, keys) = (known.metadata.clone(), known.keys.clone());
+        Arc::new(Known { metadata, keys, contract: Some(contract) })
+    } else {
+        known
+    };
     let wanted = |case: &&Case| {
         options.only.is_empty() || options.only.iter().any(|part| case.id == *part || case.id.contains(part))
     };
     let mut plan: Vec<(&Case, String)> = Vec::new();
-    for case in profile.cases.iter().filter(wanted) {
+    for case in cases.iter().filter(wanted) {
         let there = case.clients.iter().filter(|role| target.client(role).is_some());
         let roles: Vec<_> = there.cloned().collect();
         if roles.is_empty() {
@@ -185,7 +195,7 @@ async fn known(target: &Target) -> anyhow::Result<Known> {
                     Some(Err(_)) | None => None,
                 };
                 let keys = keys.map(|answer| Jwk::set(&answer.json())).unwrap_or_default();
-                return Ok(Known { metadata, keys });
+                return Ok(Known { metadata, keys, contract: None });
             }
             Ok(answer) => tried.push(format!("{place} answers {}", answer.status)),
             Err(error) => tried.push(format!("{place}: {error}")),
@@ -198,7 +208,7 @@ impl Known {
     /// Nothing is known, and nothing needs to be.
     #[must_use]
     pub fn nothing() -> Self {
-        Self { metadata: Value::Null, keys: Vec::new() }
+        Self { metadata: Value::Null, keys: Vec::new(), contract: None }
     }
 
     /// Whether the metadata says that the server can do something.
