@@ -4,6 +4,7 @@
 //! wrong: to whoever asks through it, the target seems to let it pass. Each mutant must be caught.
 
 mod answers;
+mod api;
 mod codes;
 mod list;
 mod proofs;
@@ -69,11 +70,13 @@ pub async fn hunt(
     let proxy = Proxy::start(mutant, configuration.clone(), Arc::clone(clock)).await?;
     let target = Target::new(proxy.through(configuration))?;
     let mut profile = suite::profile(mutant.profile, None)?;
+    let mut only = Vec::new();
     if !whole {
         profile.cases.retain(|case| mutant.caught_by.contains(&case.id.as_str()));
+        only.extend(mutant.caught_by.iter().map(|case| (*case).to_owned()));
     }
     let options = Options {
-        only: Vec::new(),
+        only,
         jobs: 4,
         longest: std::time::Duration::from_secs(30),
         longest_wait: std::time::Duration::from_secs(5),

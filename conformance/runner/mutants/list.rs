@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use super::world::{Asked, World};
-use super::{answers, codes, proofs, repair, tokens};
+use super::{answers, api, codes, proofs, repair, tokens};
 use crate::http::{NoAnswer, Response};
 
 pub(super) type Answer = Result<Response, NoAnswer>;
@@ -1195,5 +1195,124 @@ const MUTANTS: &[Mutant] = &[
             "fapi2-security-profile-final-ensure-authorization-request-with-long-nonce",
         ],
         how: How::After(answers::id_token_with_short_nonce),
+    },
+    Mutant {
+        name: "api-amount-number",
+        breaks: "writes amounts as numbers",
+        profile: "api",
+        caught_by: &["api-listBalances-answers", "api-listAccountBalances-answers"],
+        how: How::After(api::amounts_as_numbers),
+    },
+    Mutant {
+        name: "api-member-missing",
+        breaks: "leaves a member out that its description has",
+        profile: "api",
+        caught_by: &["api-listAccounts-answers"],
+        how: How::After(api::member_missing),
+    },
+    Mutant {
+        name: "api-member-null",
+        breaks: "writes null for a list",
+        profile: "api",
+        caught_by: &["api-listInstitutions-answers"],
+        how: How::After(api::member_null),
+    },
+    Mutant {
+        name: "api-media-type",
+        breaks: "answers as another media type",
+        profile: "api",
+        caught_by: &["api-listAccounts-answers"],
+        how: How::After(api::another_media_type),
+    },
+    Mutant {
+        name: "api-problems-json",
+        breaks: "answers errors as plain JSON",
+        profile: "api",
+        caught_by: &["api-showConsent-unknown"],
+        how: How::After(api::problems_as_json),
+    },
+    Mutant {
+        name: "api-problems-no-code",
+        breaks: "leaves the code of problems out",
+        profile: "api",
+        caught_by: &["api-showConsent-unknown"],
+        how: How::After(api::problems_without_code),
+    },
+    Mutant {
+        name: "api-problems-status",
+        breaks: "writes another status into problems",
+        profile: "api",
+        caught_by: &["api-showConsent-unknown"],
+        how: How::After(api::problems_of_another_status),
+    },
+    Mutant {
+        name: "api-problems-inside",
+        breaks: "tells of its inside in problems",
+        profile: "api",
+        caught_by: &["api-showConsent-unknown"],
+        how: How::After(api::problems_from_inside),
+    },
+    Mutant {
+        name: "api-server-errors",
+        breaks: "fails where something is not there",
+        profile: "api",
+        caught_by: &["api-showConsent-unknown"],
+        how: How::After(api::server_errors),
+    },
+    Mutant {
+        name: "api-403-for-401",
+        breaks: "answers 403 for 401",
+        profile: "api",
+        caught_by: &["api-listAccounts-without-token", "api-listAccounts-foreign-token"],
+        how: How::After(api::forbidden_for_unauthorized),
+    },
+    Mutant {
+        name: "api-no-request-id",
+        breaks: "gives answers no id",
+        profile: "api",
+        caught_by: &["api-listAccounts-answers"],
+        how: How::After(api::no_request_id),
+    },
+    Mutant {
+        name: "api-no-allow",
+        breaks: "does not say which methods there are",
+        profile: "api",
+        caught_by: &["api-listAccounts-other-method"],
+        how: How::After(api::no_allow),
+    },
+    Mutant {
+        name: "api-404-for-405",
+        breaks: "answers 404 for a method",
+        profile: "api",
+        caught_by: &["api-listAccounts-other-method"],
+        how: How::After(api::not_found_for_method),
+    },
+    Mutant {
+        name: "api-200-for-404",
+        breaks: "answers 200 for what is not there",
+        profile: "api",
+        caught_by: &["api-showConsent-unknown"],
+        how: How::After(api::nothing_for_unknown),
+    },
+    Mutant {
+        name: "api-any-body",
+        breaks: "takes any body",
+        profile: "api",
+        caught_by: &["api-changeWebhookEndpoint-bad-body"],
+        how: How::Before(api::any_body),
+    },
+    Mutant {
+        name: "api-any-query",
+        breaks: "ignores parameters that mean nothing",
+        profile: "api",
+        caught_by: &["api-listPayments-bad-query"],
+        how: How::Before(api::any_query),
+    },
+    Mutant {
+        name: "api-any-token",
+        breaks: "opens operations to tokens of others",
+        profile: "api",
+        caught_by: &["api-listAccounts-other-scope"],
+        how: How::Whole(api::any_token),
     },
 ];
