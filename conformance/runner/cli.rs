@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::jose::{base64url, sha256};
 use crate::mutants;
 use crate::report::{self, Report, Signer, Terminal};
+use crate::sandbox::Sandbox;
 use crate::suite::{self, Baseline, Options};
 use crate::target::{Configuration, Target};
 
@@ -73,8 +74,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "URL")]
     pub target: Option<Url>,
     /// Who we are there (TOML), as `setup` writes it.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "sandbox")]
     pub config: Option<PathBuf>,
+    /// Judge a sandbox of our own, which is started for the run and ended with it.
+    #[arg(long, conflicts_with = "target")]
+    pub sandbox: bool,
     /// Where the reports go.
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
@@ -108,8 +112,11 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct MutantsArgs {
     /// Who we are at the target (TOML), as `setup` writes it.
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "sandbox")]
+    pub config: Option<PathBuf>,
+    /// Before a sandbox of our own, which is started for the run and ended with it.
+    #[arg(long, conflicts_with_all = ["config", "target"])]
+    pub sandbox: bool,
     /// The issuer.
     #[arg(long, value_name = "URL")]
     pub target: Option<Url>,
@@ -228,7 +235,17 @@ fn list(profile: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
 }
 
 async fn hunt(args: &MutantsArgs) -> anyhow::Result<ExitCode> {
-    let mut configuration = Target::read(&args.config)?;
+    let sandbox = if args.sandbox { Some(Sandbox::start().await?) } else { None };
+    let ran = hunt_at(args, sandbox.as_ref()).await;
+    if let Some(sandbox) = sandbox {
+        sandbox.stop().await;
+    }
+    ran
+}
+
+async fn hunt_at(args: &MutantsArgs, sandbox: Option<&Sandbox>) -> anyhow::Result<ExitCode> {
+    let file = sandbox.map(Sandbox::configuration).or_else(|| args.config.clone());
+    let mut configuration = Target::read(&file.context("there is no configuration")?)?;
     if let Some(target) = &args.target {
         configuration.issuer = Some(target.clone());
     }
@@ -267,7 +284,17 @@ async fn hunt(args: &MutantsArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn run_cases(args: &RunArgs) -> anyhow::Result<bool> {
-    let (mut configuration, text) = match &args.config {
+    let sandbox = if args.sandbox { Some(Sandbox::start().await?) } else { None };
+    let ran = run_at(args, sandbox.as_ref()).await;
+    if let Some(sandbox) = sandbox {
+        sandbox.stop().await;
+    }
+    ran
+}
+
+async fn run_at(args: &RunArgs, sandbox: Option<&Sandbox>) -> anyhow::Result<bool> {
+    let file = sandbox.map(Sandbox::configuration).or_else(|| args.config.clone());
+    let (mut configuration, text) = match &file {
         Some(file) => (Target::read(file)?, std::fs::read(file)?),
         None => (Configuration { deadline_s: 10, ..Configuration::default() }, Vec::new()),
     };

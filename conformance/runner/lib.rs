@@ -14,6 +14,7 @@ pub mod mutants;
 pub mod play;
 mod private;
 pub mod report;
+pub mod sandbox;
 pub mod setup;
 pub mod suite;
 pub mod target;
