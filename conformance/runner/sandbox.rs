@@ -55,7 +55,7 @@ impl Sandbox {
             .arg("sandbox")
             .arg("--data-dir")
             .arg(folder.join("data"))
-            .args(["--port-base", &base.to_string(), "--auto-approve"])
+            .args(["--port-base", &base.to_string(), "--auto-approve", "--filter", "block"])
             .arg("--clients")
             .arg(kit.join("clients.json"))
             .arg("--trust-ca")

@@ -25,12 +25,29 @@ struct Tpp {
     authority_id: &'static str,
     country: &'static str,
     dns: &'static str,
+    roles: &'static [(u64, &'static str)],
     rsa: bool,
     expired: bool,
     self_signed: bool,
 }
 
-const TPPS: [Tpp; 4] = [
+/// PSP_PI, PSP_AI and PSP_IC (ETSI TS 119 495 §5.1), by the last arc of their identifiers.
+const EVERY_ROLE: &[(u64, &str)] = &[(2, "PSP_PI"), (3, "PSP_AI"), (4, "PSP_IC")];
+
+const TPPS: [Tpp; 5] = [
+    Tpp {
+        name: "reader",
+        organisation: "Conformance Three",
+        identifier: "PSDDE-BAFIN-900003",
+        authority: "Federal Financial Supervisory Authority",
+        authority_id: "DE-BAFIN",
+        country: "DE",
+        dns: "three.conformance.example",
+        roles: &[(3, "PSP_AI")],
+        rsa: false,
+        expired: false,
+        self_signed: false,
+    },
     Tpp {
         name: "first",
         organisation: "Conformance One",
@@ -39,6 +56,7 @@ const TPPS: [Tpp; 4] = [
         authority_id: "DE-BAFIN",
         country: "DE",
         dns: "one.conformance.example",
+        roles: EVERY_ROLE,
         rsa: false,
         expired: false,
         self_signed: false,
@@ -51,6 +69,7 @@ const TPPS: [Tpp; 4] = [
         authority_id: "FR-ACPR",
         country: "FR",
         dns: "two.conformance.example",
+        roles: EVERY_ROLE,
         rsa: true,
         expired: false,
         self_signed: false,
@@ -63,6 +82,7 @@ const TPPS: [Tpp; 4] = [
         authority_id: "DE-BAFIN",
         country: "DE",
         dns: "one.conformance.example",
+        roles: EVERY_ROLE,
         rsa: false,
         expired: true,
         self_signed: false,
@@ -75,6 +95,7 @@ const TPPS: [Tpp; 4] = [
         authority_id: "DE-BAFIN",
         country: "DE",
         dns: "one.conformance.example",
+        roles: EVERY_ROLE,
         rsa: false,
         expired: false,
         self_signed: true,
@@ -177,7 +198,7 @@ fn policies() -> Vec<u8> {
     der(0x30, &der(0x30, &policy))
 }
 
-/// The statements of a QWAC for PSD2 with the roles PSP_PI, PSP_AI and PSP_IC (ETSI EN 319 412-5;
+/// The statements of a QWAC for PSD2 with its roles (ETSI EN 319 412-5;
 /// ETSI TS 119 495 §5.1).
 fn statements(tpp: &Tpp) -> Vec<u8> {
     let compliance = der(0x30, &oid(&[0, 4, 0, 1862, 1, 1]));
@@ -186,7 +207,8 @@ fn statements(tpp: &Tpp) -> Vec<u8> {
     let role = |number: u64, name: &str| {
         der(0x30, &[oid(&[0, 4, 0, 19495, 1, number]), der(0x0c, name.as_bytes())].concat())
     };
-    let roles = der(0x30, &[role(2, "PSP_PI"), role(3, "PSP_AI"), role(4, "PSP_IC")].concat());
+    let roles: Vec<u8> = tpp.roles.iter().flat_map(|(number, name)| role(*number, name)).collect();
+    let roles = der(0x30, &roles);
     let psd2 = [roles, der(0x0c, tpp.authority.as_bytes()), der(0x0c, tpp.authority_id.as_bytes())].concat();
     let psd2 = der(0x30, &[oid(&[0, 4, 0, 19495, 2]), der(0x30, &psd2)].concat());
     der(0x30, &[compliance, kind, psd2].concat())
@@ -264,6 +286,13 @@ fn registrations(folder: &Path) -> anyhow::Result<Value> {
             })
         ),
         client(
+            "conformance-reader",
+            json!({
+                "token_endpoint_auth_method": jwt, "jwks": jwk("reader")?, "scope": "openid offline_access accounts",
+                "tls_client_certificate_bound_access_tokens": true,
+            }),
+        ),
+        client(
             "conformance-second",
             json!({
                 "token_endpoint_auth_method": jwt, "jwks": jwk("second")?,
@@ -298,7 +327,7 @@ fn configuration(target: &Url, api: &Url, roots: &[String]) -> String {
     let api = api.as_str().trim_end_matches('/');
     let mut text = format!(
         "# Written by `consentry conformance setup`. What each member is, docs/conformance.md says.\n\
-         issuer = \"{}\"\napi = \"{api}\"\nresource = \"{api}/v1/accounts\"\nroots = {}\n\n\
+         issuer = \"{}\"\napi = \"{api}\"\nfeatures = [\"filter\"]\nresource = \"{api}/v1/accounts\"\nroots = {}\n\n\
          [psu]\nmode = \"redirects-or-header\"\ndeny_header = \"x-sandbox-psu\"\ndeny_value = \"deny\"\n\n\
          [time]\nurl = \"{api}/v1/sandbox/clock\"\nclient = \"tls\"\n",
         target.as_str().trim_end_matches('/'),
@@ -312,6 +341,7 @@ fn configuration(target: &Url, api: &Url, roots: &[String]) -> String {
     }
     let clients = [
         ("main", "private_key_jwt", "mtls", "first"),
+        ("reader", "private_key_jwt", "mtls", "reader"),
         ("second", "private_key_jwt", "mtls", "second"),
         ("dpop", "private_key_jwt", "dpop", "first"),
         ("tls", "tls_client_auth", "mtls", "first"),
@@ -321,8 +351,13 @@ fn configuration(target: &Url, api: &Url, roots: &[String]) -> String {
         text.push_str(&format!(
             "\n[clients.{role}]\nclient_id = \"conformance-{role}\"\nauthentication = \"{authentication}\"\n\
              binding = \"{binding}\"\nkey = \"{certificate}.key\"\nkid = \"{certificate}\"\n\
-             redirect_uris = {}\nscope = \"openid offline_access accounts payments\"\nown_scope = \"accounts\"\n",
+             redirect_uris = {}\nscope = \"{}\"\nown_scope = \"accounts\"\n",
             json!(REDIRECT_URIS),
+            if role == "reader" {
+                "openid offline_access accounts"
+            } else {
+                "openid offline_access accounts payments"
+            },
         ));
         if role != "dpop" {
             text.push_str(&format!("certificate = \"{certificate}\"\n"));

@@ -93,9 +93,16 @@ fn hidden(value: &str) -> String {
     format!("*** ({} characters, sha-256 {}…)", value.chars().count(), digest.get(..6).unwrap_or_default())
 }
 
+fn is_word(text: &str) -> bool {
+    let small = |letter: char| letter.is_ascii_lowercase() || matches!(letter, '.' | '_');
+    text.len() <= 8 || (text.len() < 60 && text.chars().all(small) && text.contains(['.', '_']))
+}
+
 fn member(name: &str, value: &Value) -> Value {
     let small = name.to_ascii_lowercase();
     match value {
+        // The code of a problem, or of ISO 20022, is no authorization code.
+        Value::String(text) if small == "code" && is_word(text) => json!(text),
         Value::String(text) if SECRET.contains(&small.as_str()) => json!(hidden(text)),
         Value::String(text) if KNOWN.contains(&small.as_str()) => json!(redacted(text)),
         Value::String(_) | Value::Number(_) if PERSONAL.iter().any(|word| small.contains(word)) => {

@@ -23,6 +23,7 @@ impl Play<'_> {
                     None => Err(Failure::Blocked("there is no description".to_owned())),
                 }
             }
+            "region-of" => self.with_region(step),
             "id-token" => self.id_token(),
             "chance" => self.chance(step),
             "signed-introspection" => self.signed_introspection(),
@@ -140,6 +141,19 @@ impl Play<'_> {
         if of.get("active") != Some(&json!(true)) || of.get("cnf").is_none() {
             return Err(broken("token_introspection has not what a live, bound token has"));
         }
+        Ok(())
+    }
+
+    /// Makes an id with another region of one that is known: `con_uk_…` becomes `con_eu_…`.
+    fn with_region(&mut self, step: &Step) -> Result<(), Failure> {
+        let text = |name: &str| step.with.get(name).and_then(Value::as_str).unwrap_or_default();
+        let id = self.values.text(text("id")).unwrap_or_default();
+        let mut parts = id.splitn(3, '_');
+        let (Some(kind), Some(_), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(Failure::Broken(format!("the {} does not say a region", text("id"))));
+        };
+        let forged = format!("{kind}_{}_{rest}", text("region"));
+        self.values.set(text("as"), forged);
         Ok(())
     }
 
