@@ -6,8 +6,10 @@ mod browser;
 mod forms;
 mod jwts;
 mod probes;
+mod receiver;
 pub(crate) mod time;
 mod tls;
+mod webhooks;
 
 use std::sync::Arc;
 

@@ -100,7 +100,11 @@ impl Sandbox {
         std::fs::copy(folder.join("data/pki/root.pem"), kit.join("root-0.pem"))
             .context("the sandbox left no root certificate")?;
         let file = kit.join("target.toml");
-        let text = std::fs::read_to_string(&file)?.replace("roots = []", "roots = [\"root-0.pem\"]");
+        // The sandbox trusts its own root, also where it sends webhooks.
+        let text = std::fs::read_to_string(&file)?
+            .replace("roots = []", "roots = [\"root-0.pem\"]\nwebhook_receiver = \"sandbox\"");
+        let text = text
+            + "\n[certificates.sandbox]\nchain = \"../data/pki/server.pem\"\nkey = \"../data/pki/server.key\"\n";
         std::fs::write(&file, text)?;
         Ok(Self { child, folder: folder.to_owned() })
     }

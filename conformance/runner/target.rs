@@ -44,6 +44,9 @@ pub struct Configuration {
     /// `"host:port" = "host:port"`: where to connect to in the place of an address's own.
     #[serde(default)]
     pub connect: BTreeMap<String, String>,
+    /// The name of a certificate for `localhost` that the target trusts where it sends webhooks.
+    #[serde(default)]
+    pub webhook_receiver: Option<String>,
     /// Seconds for one request.
     #[serde(default = "ten")]
     pub deadline_s: u64,
@@ -290,6 +293,7 @@ impl Target {
             "resource" => self.is.resource.is_some(),
             "api" => self.is.api.is_some(),
             "time" => self.is.time.is_some(),
+            "webhook-receiver" => self.is.webhook_receiver.is_some(),
             "deny" => !matches!(self.is.psu, PsuConfiguration::Redirects),
             _ => match need.split_once(':') {
                 Some(("client", role)) => self.clients.contains_key(role),

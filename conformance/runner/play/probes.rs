@@ -16,6 +16,7 @@ impl Play<'_> {
             "key-set" => self.key_set().await,
             "metadata-addresses" => self.metadata_addresses(),
             "tls" => self.tls(step).await,
+            "webhooks" => self.webhooks(step).await,
             "contract" => {
                 let known = std::sync::Arc::clone(&self.known);
                 match &known.contract {
