@@ -13,6 +13,7 @@ pub mod mutants;
 pub mod play;
 mod private;
 pub mod report;
+pub mod rp;
 pub mod setup;
 pub mod suite;
 pub mod target;
