@@ -139,6 +139,9 @@ pub struct SetupArgs {
     /// The root that issued the target's certificate (PEM); may be given more than once.
     #[arg(long, value_name = "FILE")]
     pub root: Vec<PathBuf>,
+    /// The first of five ports at which the hostile banks of `fapi2-rp` listen while it runs.
+    #[arg(long, value_name = "PORT", default_value_t = 8480)]
+    pub bank_port: u16,
 }
 
 /// Does what the command says.
@@ -158,7 +161,7 @@ pub async fn run(args: ConformanceArgs) -> anyhow::Result<ExitCode> {
         },
         ConformanceCommand::List { profile, json } => list(profile.as_deref(), json),
         ConformanceCommand::Setup(args) => {
-            crate::setup::write(&args.out, &args.target, args.api.as_ref(), &args.root)?;
+            crate::setup::write(&args.out, &args.target, args.api.as_ref(), &args.root, args.bank_port)?;
             println!("Written to {}", args.out.display());
             println!("Register what clients.json holds at the target, let it trust ca.pem, and run");
             println!(

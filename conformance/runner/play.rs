@@ -6,6 +6,7 @@ mod browser;
 mod forms;
 mod jwts;
 mod probes;
+mod rp;
 pub(crate) mod time;
 
 use std::sync::Arc;
