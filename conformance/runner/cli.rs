@@ -168,6 +168,7 @@ pub async fn run(args: ConformanceArgs) -> anyhow::Result<ExitCode> {
                 "  consentry conformance run --profile fapi2-security --config {} --out report",
                 args.out.join("target.toml").display()
             );
+            println!("For fapi2-rp, let it know the banks of hostile-banks, and trust ca.pem for banks.");
             Ok(ExitCode::SUCCESS)
         }
         ConformanceCommand::Mutants(args) => hunt(&args).await,

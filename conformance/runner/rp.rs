@@ -4,8 +4,8 @@
 //! but for one thing. A client goes through a whole authorisation at it, and is judged by what the
 //! bank saw of it and by what it told the one it works for.
 
-pub mod careless;
 mod bank;
+pub mod careless;
 mod data;
 mod identity;
 mod judge;
@@ -22,3 +22,4 @@ pub use judge::{Judged, Told, judge};
 pub use mode::{Drive, Mode, Wants};
 pub use profiles::{Places, profiles};
 pub use seen::{Endpoint, Seen};
+pub(crate) use token::LIFE;

@@ -344,9 +344,8 @@ fn configuration(target: &Url, api: &Url, roots: &[String]) -> String {
 }
 
 fn of_banks(port: u16) -> String {
-    let mut text = format!(
-        "\n[rp]\nlisten = \"127.0.0.1:{port}\"\nclient_id = \"{AT_BANKS}\"\nroot = \"ca.pem\"\n"
-    );
+    let mut text =
+        format!("\n[rp]\nlisten = \"127.0.0.1:{port}\"\nclient_id = \"{AT_BANKS}\"\nroot = \"ca.pem\"\n");
     for (member, name) in [
         ("certificate", "bank"),
         ("expired", "bank-expired"),

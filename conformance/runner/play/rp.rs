@@ -9,7 +9,7 @@ use super::{Failure, Play};
 use crate::case::{Action, Edit, Step};
 use crate::clock::Clock;
 use crate::http::{Request, Response};
-use crate::rp::{Bank, Drive, Judged, Mode, Told, judge};
+use crate::rp::{Bank, Drive, Judged, LIFE, Mode, Told, judge};
 
 /// Redirects of one walk.
 const MOST: usize = 40;
@@ -53,7 +53,15 @@ impl<'t> Play<'t> {
                 bank.forget_seen(mode);
             }
         }
-        let told = self.journey(mode, &mut Browser::default()).await?;
+        let mut told = self.journey(mode, &mut Browser::default()).await?;
+        if mode.drive() == Drive::Later && told.data {
+            for _ in 0..2 {
+                self.wait(&Step { seconds: LIFE.saturating_add(30), ..Step::default() }).await?;
+                bank.set_ahead(self.clock.now().saturating_sub(Clock::machine().as_second()));
+                bank.end_tokens(mode);
+                self.read(&mut told).await?;
+            }
+        }
         match judge(mode, &bank.issuer(mode), &bank.seen(mode), &told) {
             Judged::Holds => Ok(()),
             Judged::Broken(why) => Err(Failure::Broken(why)),
@@ -113,8 +121,7 @@ impl<'t> Play<'t> {
         });
         let key = uuid::Uuid::new_v4().to_string();
         let request = self.api("POST", "/v1/consents", "own_token")?;
-        let request =
-            request.header("idempotency-key", key).body("application/json", body.to_string());
+        let request = request.header("idempotency-key", key).body("application/json", body.to_string());
         let answer = self.asked(&request).await?;
         let consent = answer.json().get("id").and_then(Value::as_str).map(str::to_owned);
         let consent = consent.ok_or_else(|| {
@@ -164,6 +171,11 @@ impl<'t> Play<'t> {
         let step = Step { action: Action::Token, ..Step::default() };
         let observed = self.token(&step).await?;
         self.succeeded(&step, &observed).map_err(blocked)?;
+        self.read(told).await
+    }
+
+    /// Reads accounts with the application's token.
+    async fn read(&mut self, told: &mut Told) -> Result<(), Failure> {
         for _ in 0..READS {
             let request = self.api("GET", "/v1/accounts", "access_token")?;
             let answer = self.asked(&request).await?;

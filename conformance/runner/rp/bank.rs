@@ -164,6 +164,11 @@ impl Bank {
         self.world.module(mode, |module| module.seen.clear());
     }
 
+    /// The access tokens of a mode have ended.
+    pub fn end_tokens(&self, mode: Mode) {
+        self.world.module(mode, |module| module.tokens.retain(|token, _| !token.starts_with("user-")));
+    }
+
     /// The client's time is so many seconds ahead of the machine's.
     pub fn set_ahead(&self, seconds: i64) {
         self.world.clock.set_ahead(seconds);
@@ -229,20 +234,20 @@ async fn answer(
 ) -> hyper::Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let header =
-        |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let host = header("host").unwrap_or_default();
     let path = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let Ok(url) = Url::parse(&format!("https://{host}{path}")) else {
         return whole(&Response { status: 400, ..Response::default() });
     };
-    let form = header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    let form =
+        header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
     let mut sent: Vec<_> = url.query_pairs().into_owned().collect();
     if form {
         sent.extend(url::form_urlencoded::parse(&body).into_owned());
     }
-    let bearer = header("authorization")
-        .and_then(|value| value.split_once(' ').map(|(_, token)| token.to_owned()));
+    let bearer =
+        header("authorization").and_then(|value| value.split_once(' ').map(|(_, token)| token.to_owned()));
     let asked = Asked {
         method: head.method.to_string(),
         host: url.host_str().unwrap_or_default().to_owned(),

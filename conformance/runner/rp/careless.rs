@@ -20,6 +20,7 @@ use super::mode::{Drive, Mode};
 use crate::case::random;
 use crate::http::{Client as HttpClient, Identity, Request, Response, Setup};
 use crate::jose::SigningKey;
+use requests::Tokens;
 
 pub use flaw::Flaw;
 
@@ -61,6 +62,7 @@ pub struct Client<'b> {
     flaw: Option<Flaw>,
     sessions: BTreeMap<String, Session>,
     servers: BTreeMap<Mode, Server>,
+    held: Option<(Session, Tokens)>,
 }
 
 impl<'b> Client<'b> {
@@ -94,6 +96,7 @@ impl<'b> Client<'b> {
             flaw,
             sessions: BTreeMap::new(),
             servers: BTreeMap::new(),
+            held: None,
         })
     }
 
@@ -145,22 +148,41 @@ impl<'b> Client<'b> {
         if mode.drive() == Drive::Again {
             let _ = self.callback(browser, &back).await;
         }
+        if mode.drive() == Drive::Later && first.is_ok() {
+            self.bank.end_tokens(mode);
+            self.again().await?;
+            self.bank.end_tokens(mode);
+            return self.again().await;
+        }
         first
     }
 
     /// The browser comes back.
     async fn callback(&mut self, browser: u32, back: &Url) -> Result<bool, Refused> {
         let (session, code) = self.check_answer(browser, back).await?;
+        let mut server = self.servers.get(&session.mode).cloned().ok_or("no server")?;
+        if self.has(Flaw::MixedUp) && mixed_up(back, &server.issuer) {
+            server = self.discover(Mode::Happy).await?;
+        }
+        let mut tokens = self.redeem(&server, &session, &code).await?;
+        let data = self.read(&server, &session, &mut tokens).await;
+        self.held = Some((session, tokens));
+        data
+    }
+
+    /// Reads with the tokens that it holds.
+    async fn again(&mut self) -> Result<bool, Refused> {
+        let (session, mut tokens) = self.held.take().ok_or("there is no token")?;
         let server = self.servers.get(&session.mode).cloned().ok_or("no server")?;
-        let tokens = self.redeem(&server, &session, &code).await?;
-        self.read(&server, &session, tokens).await
+        let data = self.read(&server, &session, &mut tokens).await;
+        self.held = Some((session, tokens));
+        data
     }
 
     /// Sends a request with the client's certificate; answers of status 3xx are followed by the careless.
     async fn send(&self, request: Request, follow: Option<Flaw>) -> Result<Response, Refused> {
-        let certificate = Some("own").filter(|_| {
-            !(self.has(Flaw::NoCertificate) && request.url.path().contains(super::data::AISP))
-        });
+        let certificate = Some("own")
+            .filter(|_| !(self.has(Flaw::NoCertificate) && request.url.path().contains(super::data::AISP)));
         let request = request.with(certificate);
         let answer = self.http.send(&request).await.map_err(text)?;
         let to = answer.header("location").and_then(|to| request.url.join(to).ok());
@@ -169,6 +191,11 @@ impl<'b> Client<'b> {
             None => Ok(answer),
         }
     }
+}
+
+/// The answer names another bank than the one that was asked.
+fn mixed_up(back: &Url, issuer: &str) -> bool {
+    back.query_pairs().any(|(name, value)| name == "iss" && value != issuer)
 }
 
 fn text(error: impl std::fmt::Display) -> Refused {

@@ -39,9 +39,15 @@ fn refused(status: u16, code: &str) -> Response {
     json_answer(status, &body)
 }
 
+/// The token is none, or no longer one (RFC 6750 §3.1).
+fn unauthorised() -> Response {
+    let says = "Bearer error=\"invalid_token\"".to_owned();
+    Response { status: 401, headers: vec![("www-authenticate".to_owned(), says)], ..Response::default() }
+}
+
 fn consent(world: &World, mode: Mode, asked: &Asked, id: &str) -> Response {
     if !asked.bearer.as_deref().is_some_and(|token| token.starts_with("own-")) {
-        return refused(401, "U014");
+        return unauthorised();
     }
     let view = |consent: &Value| {
         let id = consent.get("ConsentId").and_then(Value::as_str).unwrap_or_default();
@@ -79,28 +85,31 @@ fn list(world: &World, mode: Mode, asked: &Asked, path: &str) -> Response {
     let renewed = world.module(mode, |module| module.tokens.get(token).copied());
     // A token with a line break is shown as far as a header goes.
     match renewed.or((mode == Mode::TokenLineBreak && token.starts_with("user-")).then_some(0)) {
-        None => return refused(401, "U014"),
+        None => return unauthorised(),
         Some(renewed) if mode == Mode::Refresh && renewed < USEFUL => {
-            let mut answer = refused(401, "U014");
-            let says = "Bearer error=\"invalid_token\"".to_owned();
-            answer.headers.push(("www-authenticate".to_owned(), says));
-            return answer;
+            return unauthorised();
         }
         Some(_) => {}
     }
     let (name, entries) = match path {
-        "/accounts" => ("Account", json!([{
-            "AccountId": "rp-1", "Status": "Enabled", "StatusUpdateDateTime": "2026-01-31T08:00:00+00:00",
-            "Currency": "GBP", "AccountCategory": "Personal", "AccountTypeCode": "CACC", "Nickname": "Bills",
-            "Account": [{
-                "SchemeName": "UK.OBIE.SortCodeAccountNumber", "Identification": "80200110203345",
-                "Name": "Ms Example",
-            }],
-        }])),
-        "/accounts/rp-1/balances" | "/balances" => ("Balance", json!([{
-            "AccountId": "rp-1", "CreditDebitIndicator": "Credit", "Type": "ITAV",
-            "DateTime": "2026-01-31T08:00:00+00:00", "Amount": {"Amount": "1230.00", "Currency": "GBP"},
-        }])),
+        "/accounts" => (
+            "Account",
+            json!([{
+                "AccountId": "rp-1", "Status": "Enabled", "StatusUpdateDateTime": "2026-01-31T08:00:00+00:00",
+                "Currency": "GBP", "AccountCategory": "Personal", "AccountTypeCode": "CACC", "Nickname": "Bills",
+                "Account": [{
+                    "SchemeName": "UK.OBIE.SortCodeAccountNumber", "Identification": "80200110203345",
+                    "Name": "Ms Example",
+                }],
+            }]),
+        ),
+        "/accounts/rp-1/balances" | "/balances" => (
+            "Balance",
+            json!([{
+                "AccountId": "rp-1", "CreditDebitIndicator": "Credit", "Type": "ITAV",
+                "DateTime": "2026-01-31T08:00:00+00:00", "Amount": {"Amount": "1230.00", "Currency": "GBP"},
+            }]),
+        ),
         _ => return refused(404, "U011"),
     };
     let this = format!("{}{AISP}{path}", world.issuer(mode));

@@ -80,6 +80,11 @@ pub fn judge(mode: Mode, issuer: &str, seen: &[Seen], told: &Told) -> Judged {
     };
     match (reached, after) {
         (_, Some(after)) => Judged::Broken(format!("it went on: {} ({:?})", after.line, after.at)),
+        (false, None) if mode.wants() == Wants::NoRequest => Judged::NotReached(format!(
+            "nobody connected: a client that could not reach the bank before may leave it alone for a while, \
+             and is best started anew ({})",
+            told.says
+        )),
         (false, None) => Judged::NotReached(format!("the journey ended before its point: {}", how_far())),
         (true, None) => Judged::Holds,
     }
@@ -99,7 +104,7 @@ fn more(mode: Mode, issuer: &str, seen: &[Seen]) -> Result<(), String> {
         "response-again" if all(Seen::redeems).count() != 1 => {
             Err(format!("it redeemed {} codes", all(Seen::redeems).count()))
         }
-        "refresh" => {
+        "refresh" | "token-ends" => {
             let used: Vec<_> = all(Seen::refreshes).filter_map(|one| one.sent("refresh_token")).collect();
             let once: BTreeSet<_> = used.iter().collect();
             if used.len() < 2 {
@@ -220,9 +225,8 @@ fn assertions(seen: &[Seen], issuer: &str) -> Result<(), String> {
 
 /// RFC 8705 §3: the certificate that fetched a token is there where it is used.
 fn certificate(seen: &[Seen]) -> Result<(), String> {
-    let at = |one: &&Seen| {
-        matches!(one.at, Endpoint::Token | Endpoint::Push | Endpoint::Consent | Endpoint::Data)
-    };
+    let at =
+        |one: &&Seen| matches!(one.at, Endpoint::Token | Endpoint::Push | Endpoint::Consent | Endpoint::Data);
     let mut shown = BTreeSet::new();
     for one in seen.iter().filter(at) {
         let certificate = one.certificate.as_deref();

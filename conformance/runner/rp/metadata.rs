@@ -72,7 +72,8 @@ pub(super) fn keys(world: &World, mode: Mode) -> Value {
         public
     };
     let sig = || json!({"use": "sig"});
-    let mut set = vec![named(keys.main.public(), "bank", sig()), named(keys.second.public(), "bank-2", sig())];
+    let mut set =
+        vec![named(keys.main.public(), "bank", sig()), named(keys.second.public(), "bank-2", sig())];
     match mode.name() {
         "id-token-enc-key" => set.push(named(keys.other.public(), "bank-enc", json!({"use": "enc"}))),
         "id-token-published-key" => {
@@ -86,7 +87,7 @@ pub(super) fn keys(world: &World, mode: Mode) -> Value {
                 json!({"kty": "EC", "crv": "P-521", "kid": "long", "x": "AAAA", "y": "AAAA"}),
                 json!({"kty": "RSA", "kid": "broken", "n": "!", "e": "AQAB"}),
                 json!({"kty": "RSA", "use": "enc", "alg": "RSA-OAEP-256", "kid": "enc", "n": "AQAB", "e": "AQAB"}),
-                json!({"kty": "oct", "kid": "nameless", "k": "AAAA", "x5c": [], "key_ops": ["verify"]}),
+                json!({"kty": "oct", "kid": "shared", "alg": "HS256", "key_ops": ["verify"]}),
                 json!({"kid": "kindless"}),
             ];
             set.splice(0..0, decoys);

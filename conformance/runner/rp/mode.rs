@@ -30,6 +30,8 @@ pub enum Drive {
     Twice,
     /// Once, and then the browser opens the address that the bank sent it to again.
     Again,
+    /// Once; then tokens end twice, and each time it is read again.
+    Later,
     /// Another browser opens the address that the bank sent this one to.
     Stranger,
 }
@@ -127,6 +129,8 @@ modes! {
     TokenScopeWider "token-scope-wider" NothingAfterToken Once "The token is good for more than was asked for.";
     TokenNoIdToken "token-no-id-token" NothingAfterToken Once "The token answer has no id_token.";
     Refresh "refresh" Data Once "It takes no access token before the third, and each refresh token once.";
+
+    TokenEnds "token-ends" Data Later "Its access tokens end, and each refresh token is good for once.";
 
     IdTokenIss "id-token-iss" NothingAfterToken Once "The id_token names another issuer.";
     IdTokenNoIss "id-token-no-iss" NothingAfterToken Once "The id_token names no issuer.";

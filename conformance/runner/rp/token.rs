@@ -13,6 +13,8 @@ use crate::jose::{SigningKey, base64url, compact, sha256};
 
 /// The tokens before this one are of no use in the mode `refresh`.
 pub(super) const USEFUL: u32 = 2;
+/// Seconds that access tokens live in the mode `token-ends`.
+pub(crate) const LIFE: u64 = 60;
 /// A token answer that is too large.
 const HUGE: usize = 10 * 1024 * 1024;
 
@@ -58,7 +60,10 @@ pub(super) fn answer(world: &World, mode: Mode, asked: &Asked) -> Response {
             let code = asked.sent("code").unwrap_or_default();
             match world.module(mode, |module| module.grants.get(code).cloned()) {
                 Some(grant) => redeemed(world, mode, &grant),
-                None => json_answer(400, &json!({"error": "invalid_grant"})),
+                None => {
+                    world.leaked(code, mode);
+                    json_answer(400, &json!({"error": "invalid_grant"}))
+                }
             }
         }
         Some("refresh_token") => {
@@ -78,7 +83,8 @@ fn tokens(world: &World, mode: Mode, renewed: u32) -> Value {
         module.tokens.insert(access.clone(), renewed);
         module.tokens.insert(refresh.clone(), renewed);
     });
-    json!({"access_token": access, "token_type": "Bearer", "expires_in": 600, "refresh_token": refresh})
+    let life = if mode == Mode::TokenEnds { LIFE } else { 600 };
+    json!({"access_token": access, "token_type": "Bearer", "expires_in": life, "refresh_token": refresh})
 }
 
 fn redeemed(world: &World, mode: Mode, grant: &Grant) -> Response {
@@ -93,7 +99,9 @@ fn redeemed(world: &World, mode: Mode, grant: &Grant) -> Response {
         "token-type-case" => set("token_type", json!("bEARER")),
         "token-type-unknown" => set("token_type", json!("mac")),
         "token-scope-wider" => set("scope", json!(format!("{} payments", grant.scope))),
-        "token-line-break" => set("access_token", json!(format!("{access}\r\nx-fapi-customer-ip-address: 192.0.2.1"))),
+        "token-line-break" => {
+            set("access_token", json!(format!("{access}\r\nx-fapi-customer-ip-address: 192.0.2.1")))
+        }
         _ => {}
     }
     let missing = match mode.name() {
@@ -229,7 +237,9 @@ fn id_token(world: &World, mode: Mode, grant: &Grant, access: &str) -> String {
             let lure = format!("{}/elsewhere/jwks", world.issuer(mode));
             (&keys.other, "ES256", "bank-2", json!({"jku": lure, "x5u": lure}))
         }
-        "id-token-crit" => (&keys.main, "PS256", "bank", json!({"crit": ["x-only-today"], "x-only-today": true})),
+        "id-token-crit" => {
+            (&keys.main, "PS256", "bank", json!({"crit": ["x-only-today"], "x-only-today": true}))
+        }
         "id-token-enc-key" => (&keys.other, "ES256", "bank-enc", json!({})),
         "id-token-published-key" => (&keys.published, "EdDSA", "bank-published", json!({})),
         _ => (&keys.main, "PS256", "bank", json!({})),

@@ -119,6 +119,20 @@ impl World {
         }
     }
 
+    /// A code came to a bank that did not give it: where it was given, that is a way nobody must go.
+    pub(super) fn leaked(&self, code: &str, to: Mode) {
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        for module in modules.values_mut().filter(|module| module.grants.contains_key(code)) {
+            module.seen.push(Seen {
+                at: Endpoint::Elsewhere,
+                line: format!("its code came to {}", to.name()),
+                sent: Vec::new(),
+                bearer: None,
+                certificate: None,
+            });
+        }
+    }
+
     pub(super) fn answer(&self, asked: &Asked) -> Response {
         let nothing = || json_answer(404, &json!({"error": "not_found"}));
         let Some((mode, path)) = parted(&asked.path) else { return nothing() };
@@ -276,9 +290,10 @@ fn asked_of(sent: &[(String, String)]) -> Map<String, Value> {
 
 /// `openbanking_intent_id` of the parameter `claims`, which is JSON or a text of it.
 fn intent_of(parameters: &Map<String, Value>) -> Option<String> {
-    let claims = match parameters.get("claims")? {
-        Value::String(text) => serde_json::from_str(text).ok()?,
-        other => other.clone(),
+    let claims = parameters.get("claims")?;
+    let claims = match claims.as_str() {
+        Some(text) => serde_json::from_str(text).ok()?,
+        None => claims.clone(),
     };
     let intent = claims.pointer("/id_token/openbanking_intent_id/value")?;
     intent.as_str().map(str::to_owned)

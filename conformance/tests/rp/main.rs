@@ -1,5 +1,7 @@
 //! The hostile bank: a careful client passes at every one of them, and each way to be careless is noticed.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::collections::BTreeMap;
 
 use consentry_conformance::case::Case;
@@ -50,7 +52,8 @@ impl World {
 #[tokio::test]
 async fn a_careful_client_passes_at_every_bank() {
     let world = world().await;
-    let played = join_all(Mode::ALL.iter().map(|mode| async { (*mode, world.play(*mode, None).await) })).await;
+    let played =
+        join_all(Mode::ALL.iter().map(|mode| async { (*mode, world.play(*mode, None).await) })).await;
     let wrong: Vec<_> = played.into_iter().filter(|(_, judged)| *judged != Judged::Holds).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -63,7 +66,7 @@ async fn each_carelessness_is_noticed() {
         for mode in flaw.caught_by() {
             match world.play(*mode, Some(*flaw)).await {
                 Judged::Broken(_) => {}
-                other => missed.push((*flaw, *mode, other)),
+                passed @ (Judged::Holds | Judged::NotReached(_)) => missed.push((*flaw, *mode, passed)),
             }
         }
     }
@@ -114,7 +117,8 @@ fn each_bank_has_a_case_and_each_case_a_bank() {
         assert!(cases.remove(mode.name()).is_some(), "{} has no case", mode.name());
     }
     assert!(cases.is_empty(), "{cases:?}");
-    let published = profile.cases.iter().filter(|case| case.id.starts_with("fapi2-security-profile-final-client-"));
+    let published =
+        profile.cases.iter().filter(|case| case.id.starts_with("fapi2-security-profile-final-client-"));
     assert_eq!(published.count(), 32);
 }
 

@@ -14,7 +14,10 @@ impl Client<'_> {
         back: &Url,
     ) -> Result<(Session, String), Refused> {
         let values = |name: &str| -> Vec<String> {
-            back.query_pairs().filter(|(known, _)| known == name).map(|(_, value)| value.into_owned()).collect()
+            back.query_pairs()
+                .filter(|(known, _)| known == name)
+                .map(|(_, value)| value.into_owned())
+                .collect()
         };
         let careless = self.has(Flaw::FirstOfTwo);
         let once = |name: &str| -> Result<Option<String>, Refused> {
@@ -33,7 +36,7 @@ impl Client<'_> {
         }
         let issuer = self.servers.get(&session.mode).map(|server| server.issuer.clone()).unwrap_or_default();
         match iss {
-            Some(iss) if iss == issuer || self.has(Flaw::AnyIss) => {}
+            Some(iss) if iss == issuer || self.has(Flaw::AnyIss) || self.has(Flaw::MixedUp) => {}
             Some(iss) if iss.trim_end_matches('/') == issuer && self.has(Flaw::IssSlash) => {}
             None if self.has(Flaw::IssMayMiss) => {}
             Some(_) | None => return Err("iss is not the bank's".to_owned()),

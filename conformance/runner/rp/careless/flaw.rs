@@ -54,6 +54,7 @@ flaws! {
     StateMayMiss "It takes answers without a state." [ResponseNoState];
     AnyBrowser "It takes answers in any browser." [ResponseStateOfAnother ResponseInAnotherBrowser];
     StateLives "It takes an answer again." [ResponseAgain];
+    MixedUp "It redeems a code at the bank that the answer names." [ResponseIssOfAnother];
     CodeBeforeError "It takes a code though there is an error." [ResponseCodeAndError];
     EmptyCode "It redeems a code that is not there." [ResponseNoCode];
     DeniedIsGiven "It takes any answer for a yes." [ResponseError];
@@ -70,8 +71,8 @@ flaws! {
     AnyToken "It shows any token, or none." [TokenLineBreak TokenNoAccessToken];
     AnyScope "It takes tokens that are good for more than it asked for." [TokenScopeWider];
     IdTokenMayMiss "It asks for an id_token and goes on without." [TokenNoIdToken];
-    NeverRefreshes "It gives up when its token is refused." [Refresh];
-    OldRefreshToken "It keeps its first refresh token." [Refresh];
+    NeverRefreshes "It gives up when its token is refused." [Refresh TokenEnds];
+    OldRefreshToken "It keeps its first refresh token." [Refresh TokenEnds];
 
     NoSignature "It does not verify signatures." [IdTokenTampered IdTokenOtherKey IdTokenUnknownKid];
     AlgNone "It takes id_tokens without a signature." [IdTokenNone];

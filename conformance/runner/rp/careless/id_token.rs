@@ -171,7 +171,8 @@ impl Client<'_> {
             None if self.has(Flaw::IntentMayMiss) => {}
             Some(_) | None => return Err("the id_token is about another consent".to_owned()),
         }
-        if text("acr").is_none_or(|acr| !acr.starts_with("urn:openbanking:psd2:")) && !self.has(Flaw::AnyAcr) {
+        if text("acr").is_none_or(|acr| !acr.starts_with("urn:openbanking:psd2:")) && !self.has(Flaw::AnyAcr)
+        {
             return Err("the person did not authenticate as was asked for".to_owned());
         }
         Ok(())

@@ -19,6 +19,7 @@ const SCOPE: &str = "openid accounts";
 pub(super) struct Tokens {
     access: String,
     refresh: Option<String>,
+    first: Option<String>,
 }
 
 impl Client<'_> {
@@ -142,7 +143,8 @@ impl Client<'_> {
         if !sendable && !self.has(Flaw::AnyToken) {
             return Err("the access token is none".to_owned());
         }
-        Ok(Tokens { access, refresh: text("refresh_token") })
+        let refresh = text("refresh_token");
+        Ok(Tokens { access, first: refresh.clone(), refresh })
     }
 
     /// Reads accounts, refreshing where the token is refused.
@@ -150,24 +152,23 @@ impl Client<'_> {
         &self,
         server: &Server,
         session: &Session,
-        mut tokens: Tokens,
+        tokens: &mut Tokens,
     ) -> Result<bool, Refused> {
         let url = Url::parse(&format!("{}/accounts", self.bank.accounts_api(session.mode))).map_err(text)?;
-        let first = tokens.refresh.clone();
         for _ in 0..4 {
             let shown = tokens.access.lines().next().unwrap_or_default();
-            let request =
-                Request::new("GET", url.clone()).header("authorization", format!("Bearer {shown}"));
+            let request = Request::new("GET", url.clone()).header("authorization", format!("Bearer {shown}"));
             let answer = self.send(request, None).await?;
             if answer.status == 200 {
                 return Ok(answer.json().pointer("/Data/Account/0").is_some());
             }
             let refresh = tokens.refresh.clone().filter(|_| !self.has(Flaw::NeverRefreshes));
-            let refresh = if self.has(Flaw::OldRefreshToken) { first.clone() } else { refresh };
+            let refresh = if self.has(Flaw::OldRefreshToken) { tokens.first.clone() } else { refresh };
             let Some(refresh) = refresh else { break };
             let form = vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", refresh)];
             let answer = self.send(self.form(server, &server.token, form), None).await?;
-            tokens = self.tokens(&self.json(&answer)?)?;
+            let first = tokens.first.take();
+            *tokens = Tokens { first, ..self.tokens(&self.json(&answer)?)? };
         }
         Err("authorised, and the bank gives no data".to_owned())
     }
