@@ -8,7 +8,7 @@ use url::Url;
 use super::{Failure, Play};
 use crate::case::{Action, Edit, Step};
 use crate::clock::Clock;
-use crate::http::{Request, Response};
+use crate::http::{Exchange, Request, Response};
 use crate::rp::{Bank, Drive, Judged, LIFE, Mode, Told, judge};
 
 /// Redirects of one walk.
@@ -62,7 +62,12 @@ impl<'t> Play<'t> {
                 self.read(&mut told).await?;
             }
         }
-        match judge(mode, &bank.issuer(mode), &bank.seen(mode), &told) {
+        let seen = bank.seen(mode);
+        // Both sides are evidence.
+        let requests = seen.iter().filter_map(|one| Some((one.when, one.request.as_ref()?)));
+        self.exchanges
+            .extend(requests.map(|(when, request)| Exchange::seen("seen by the bank", when, request)));
+        match judge(mode, &bank.issuer(mode), &seen, &told) {
             Judged::Holds => Ok(()),
             Judged::Broken(why) => Err(Failure::Broken(why)),
             Judged::NotReached(why) => Err(Failure::Blocked(why)),

@@ -17,7 +17,7 @@ use url::Url;
 use super::mode::Mode;
 use super::seen::Seen;
 use super::world::{Asked, World};
-use crate::http::{Identity, Response};
+use crate::http::{Identity, Request, Response};
 use crate::jose::{base64url, sha256};
 use crate::mutants::Anybody;
 
@@ -204,6 +204,8 @@ async fn connection(
     tls: Option<tokio_rustls::TlsAcceptor>,
     world: Arc<World>,
 ) {
+    // Small answers wait for nobody.
+    let _ = stream.set_nodelay(true);
     let Some(tls) = tls else {
         return http(TokioIo::new(stream), place, None, world).await;
     };
@@ -248,17 +250,15 @@ async fn answer(
     }
     let bearer =
         header("authorization").and_then(|value| value.split_once(' ').map(|(_, token)| token.to_owned()));
-    let asked = Asked {
-        method: head.method.to_string(),
-        host: url.host_str().unwrap_or_default().to_owned(),
-        path: url.path().to_owned(),
-        sent,
-        body,
-        bearer,
-        certificate,
-        interaction: header("x-fapi-interaction-id"),
-        plain: place == Place::Plain,
-    };
+    let interaction = header("x-fapi-interaction-id");
+    let headers = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
+    let request =
+        Request { method: head.method.to_string(), url, headers, body, certificate: certificate.clone() };
+    let asked = Asked { request, sent, bearer, certificate, interaction, plain: place == Place::Plain };
     whole(&world.answer(&asked))
 }
 

@@ -54,9 +54,9 @@ fn consent(world: &World, mode: Mode, asked: &Asked, id: &str) -> Response {
         let this = format!("{}{AISP}/account-access-consents/{id}", world.issuer(mode));
         json!({"Data": consent, "Risk": {}, "Links": {"Self": this}, "Meta": {"TotalPages": 1}})
     };
-    match asked.method.as_str() {
+    match asked.request.method.as_str() {
         "POST" => {
-            let body: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
+            let body: Value = serde_json::from_slice(&asked.request.body).unwrap_or_default();
             let mut made = body.get("Data").cloned().unwrap_or_else(|| json!({}));
             let id = format!("rp-{}", uuid::Uuid::new_v4());
             let now = Clock::machine().to_string();

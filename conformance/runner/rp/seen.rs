@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::http::Request;
 use crate::jose::Unverified;
 
 /// What was asked for.
@@ -42,6 +43,10 @@ pub struct Seen {
     pub bearer: Option<String>,
     /// SHA-256 of the client certificate, if one was shown.
     pub certificate: Option<String>,
+    /// When it came.
+    pub when: jiff::Timestamp,
+    /// As it came, if it was a request.
+    pub request: Option<Request>,
 }
 
 impl Seen {

@@ -14,16 +14,13 @@ use super::token::Keys;
 use super::{data, metadata, token};
 use crate::case::random;
 use crate::clock::Clock;
-use crate::http::Response;
+use crate::http::{Request, Response};
 
 /// A request.
 #[derive(Debug)]
 pub(super) struct Asked {
-    pub method: String,
-    pub host: String,
-    pub path: String,
+    pub request: Request,
     pub sent: Vec<(String, String)>,
-    pub body: Bytes,
     pub bearer: Option<String>,
     pub certificate: Option<String>,
     pub interaction: Option<String>,
@@ -114,6 +111,8 @@ impl World {
                     sent: Vec::new(),
                     bearer: None,
                     certificate: None,
+                    when: Clock::machine(),
+                    request: None,
                 });
             });
         }
@@ -129,25 +128,29 @@ impl World {
                 sent: Vec::new(),
                 bearer: None,
                 certificate: None,
+                when: Clock::machine(),
+                request: None,
             });
         }
     }
 
     pub(super) fn answer(&self, asked: &Asked) -> Response {
         let nothing = || json_answer(404, &json!({"error": "not_found"}));
-        let Some((mode, path)) = parted(&asked.path) else { return nothing() };
+        let Some((mode, path)) = parted(asked.request.url.path()) else { return nothing() };
         let (lured, path) = match path.strip_prefix("/elsewhere") {
             Some(path) => (true, path),
-            None => (asked.plain || asked.host != "localhost", path),
+            None => (asked.plain || asked.request.url.host_str() != Some("localhost"), path),
         };
         let endpoint = endpoint_of(path);
         self.module(mode, |module| {
             module.seen.push(Seen {
                 at: if lured { Endpoint::Elsewhere } else { endpoint },
-                line: format!("{} {}", asked.method, asked.path),
+                line: format!("{} {}", asked.request.method, asked.request.url.path()),
                 sent: asked.sent.clone(),
                 bearer: asked.bearer.clone(),
                 certificate: asked.certificate.clone(),
+                when: Clock::machine(),
+                request: Some(asked.request.clone()),
             });
         });
         match endpoint {
