@@ -146,6 +146,9 @@ pub struct SetupArgs {
     /// The root that issued the target's certificate (PEM); may be given more than once.
     #[arg(long, value_name = "FILE")]
     pub root: Vec<PathBuf>,
+    /// The first of five ports at which the hostile banks of `fapi2-rp` listen while it runs.
+    #[arg(long, value_name = "PORT", default_value_t = 8480)]
+    pub bank_port: u16,
 }
 
 /// Does what the command says.
@@ -165,13 +168,14 @@ pub async fn run(args: ConformanceArgs) -> anyhow::Result<ExitCode> {
         },
         ConformanceCommand::List { profile, json } => list(profile.as_deref(), json),
         ConformanceCommand::Setup(args) => {
-            crate::setup::write(&args.out, &args.target, args.api.as_ref(), &args.root)?;
+            crate::setup::write(&args.out, &args.target, args.api.as_ref(), &args.root, args.bank_port)?;
             println!("Written to {}", args.out.display());
             println!("Register what clients.json holds at the target, let it trust ca.pem, and run");
             println!(
                 "  consentry conformance run --profile fapi2-security --config {} --out report",
                 args.out.join("target.toml").display()
             );
+            println!("For fapi2-rp, let it know the banks of hostile-banks, and trust ca.pem for banks.");
             Ok(ExitCode::SUCCESS)
         }
         ConformanceCommand::Mutants(args) => hunt(&args).await,

@@ -14,7 +14,11 @@ pub mod mutants;
 pub mod play;
 mod private;
 pub mod report;
+<<<<<<< HEAD
 pub mod sandbox;
+=======
+pub mod rp;
+>>>>>>> rp
 pub mod setup;
 pub mod suite;
 pub mod target;

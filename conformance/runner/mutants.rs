@@ -22,6 +22,7 @@ use crate::suite::{self, Baseline, Options, Progress};
 use crate::target::{Configuration, Target};
 
 pub use list::{Mutant, mutants};
+pub(crate) use proxy::Anybody;
 pub use proxy::Proxy;
 
 /// What became of a mutant.

@@ -6,7 +6,11 @@ mod browser;
 mod forms;
 mod jwts;
 mod probes;
+<<<<<<< HEAD
 mod receiver;
+=======
+mod rp;
+>>>>>>> rp
 pub(crate) mod time;
 mod tls;
 mod webhooks;

@@ -10,8 +10,8 @@ use rcgen::{
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::clock::Clock;
 use crate::jose::SigningKey;
+use crate::rp::{self, Places, between};
 
 /// `organizationIdentifier` (X.520; ETSI TS 119 495 §5.2.1).
 const ORGANIZATION_IDENTIFIER: &[u64] = &[2, 5, 4, 97];
@@ -105,29 +105,49 @@ const TPPS: [Tpp; 5] = [
 const REDIRECT_URIS: [&str; 2] =
     ["https://conformance.example/return", "https://conformance.example/return?from=conformance&two=2"];
 
+/// What the target is called at the hostile banks.
+const AT_BANKS: &str = "conformance-rp";
+
 /// Writes `ca.pem`, a certificate and key for each client, `clients.json` (RFC 7591 metadata to
-/// register) and `target.toml`.
+/// register), `target.toml`, and for hostile banks their certificates and a folder of profiles.
 ///
 /// # Errors
 ///
 /// If something cannot be made or written.
-pub fn write(folder: &Path, target: &Url, api: Option<&Url>, roots: &[PathBuf]) -> anyhow::Result<()> {
+pub fn write(
+    folder: &Path,
+    target: &Url,
+    api: Option<&Url>,
+    roots: &[PathBuf],
+    bank_port: u16,
+) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let put = |name: &str, text: &str| {
         let file = folder.join(name);
         std::fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))
+    };
+    let put_key = |name: &str, key: &str| {
+        let file = folder.join(format!("{name}.key"));
+        if file.exists() {
+            std::fs::remove_file(&file)?;
+        }
+        crate::private::write(&file, key).with_context(|| format!("{} cannot be written", file.display()))
     };
     let (ca, ca_pem) = authority()?;
     put("ca.pem", &ca_pem)?;
     for tpp in &TPPS {
         let (chain, key) = certificate(tpp, &ca)?;
         put(&format!("{}.pem", tpp.name), &chain)?;
-        let file = folder.join(format!("{}.key", tpp.name));
-        if file.exists() {
-            std::fs::remove_file(&file)?;
-        }
-        crate::private::write(&file, &key)
-            .with_context(|| format!("{} cannot be written", file.display()))?;
+        put_key(tpp.name, &key)?;
+    }
+    for made in rp::made(&ca)? {
+        put(&format!("{}.pem", made.name), &made.chain)?;
+        put_key(made.name, &made.key)?;
+    }
+    let banks = folder.join("hostile-banks");
+    std::fs::create_dir_all(&banks).with_context(|| format!("{} cannot be made", banks.display()))?;
+    for (name, profile) in rp::profiles(Places { port: bank_port }, AT_BANKS) {
+        put(&format!("hostile-banks/{name}"), &profile)?;
     }
     put("clients.json", &(serde_json::to_string_pretty(&registrations(folder)?)? + "\n"))?;
     let mut named = Vec::new();
@@ -138,7 +158,8 @@ pub fn write(folder: &Path, target: &Url, api: Option<&Url>, roots: &[PathBuf]) 
         put(&name, &pem)?;
         named.push(name);
     }
-    put("target.toml", &configuration(target, api.unwrap_or(target), &named))
+    let configured = configuration(target, api.unwrap_or(target), &named) + &of_banks(bank_port);
+    put("target.toml", &configured)
 }
 
 fn authority() -> anyhow::Result<(Issuer<'static, KeyPair>, String)> {
@@ -151,18 +172,6 @@ fn authority() -> anyhow::Result<(Issuer<'static, KeyPair>, String)> {
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let pem = params.self_signed(&key)?.pem();
     Ok((Issuer::new(params, key), pem))
-}
-
-/// In days from now.
-fn between(params: &mut CertificateParams, from: i64, to: i64) {
-    let now = Clock::machine().as_second();
-    let at = |days: i64| {
-        let seconds = now.saturating_add(days.saturating_mul(86_400));
-        let day = jiff::Timestamp::from_second(seconds).unwrap_or_default().to_zoned(jiff::tz::TimeZone::UTC);
-        rcgen::date_time_ymd(day.year().into(), day.month().unsigned_abs(), day.day().unsigned_abs())
-    };
-    params.not_before = at(from);
-    params.not_after = at(to);
 }
 
 fn certificate(tpp: &Tpp, ca: &Issuer<'static, KeyPair>) -> anyhow::Result<(String, String)> {
@@ -365,6 +374,20 @@ fn configuration(target: &Url, api: &Url, roots: &[String]) -> String {
         if role == "signing" {
             text.push_str("message_signing = true\n");
         }
+    }
+    text
+}
+
+fn of_banks(port: u16) -> String {
+    let mut text =
+        format!("\n[rp]\nlisten = \"127.0.0.1:{port}\"\nclient_id = \"{AT_BANKS}\"\nroot = \"ca.pem\"\n");
+    for (member, name) in [
+        ("certificate", "bank"),
+        ("expired", "bank-expired"),
+        ("other_name", "bank-other-name"),
+        ("stranger", "bank-stranger"),
+    ] {
+        text.push_str(&format!("{member} = {{ chain = \"{name}.pem\", key = \"{name}.key\" }}\n"));
     }
     text
 }

@@ -1,6 +1,7 @@
 //! What is judged, and as whom: the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use url::Url;
 
 use crate::http::{Client as HttpClient, Identity, Setup};
 use crate::jose::SigningKey;
+use crate::rp::{Bank, Identities};
 
 /// A configuration as it is written (TOML). Paths are relative to the file.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -68,6 +70,52 @@ pub struct Configuration {
     /// Registered clients by role.
     #[serde(default)]
     pub clients: BTreeMap<String, ClientConfiguration>,
+    /// Hostile banks, for a target that is a client of banks.
+    #[serde(default)]
+    pub rp: Option<RpConfiguration>,
+}
+
+/// Hostile banks: where they listen, and as what. The target must know their profiles.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RpConfiguration {
+    /// The first of five ports, each for another certificate.
+    pub listen: SocketAddr,
+    /// What the target is called at every bank.
+    pub client_id: String,
+    /// Who issued the first three certificates (PEM); the target must trust it.
+    pub root: PathBuf,
+    /// For `localhost`.
+    pub certificate: CertificateConfiguration,
+    /// The same, and expired.
+    pub expired: CertificateConfiguration,
+    /// For another host.
+    pub other_name: CertificateConfiguration,
+    /// For `localhost`, by somebody whom the target does not trust.
+    pub stranger: CertificateConfiguration,
+}
+
+impl RpConfiguration {
+    fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let pairs = [&mut self.certificate, &mut self.expired, &mut self.other_name, &mut self.stranger];
+        let pairs = pairs.into_iter().flat_map(|pair| [&mut pair.chain, &mut pair.key]);
+        std::iter::once(&mut self.root).chain(pairs)
+    }
+
+    /// The certificates.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be read.
+    pub fn identities(&self) -> anyhow::Result<Identities> {
+        let read = |pair: &CertificateConfiguration| Identity::read(&pair.chain, &pair.key);
+        Ok(Identities {
+            right: read(&self.certificate)?,
+            expired: read(&self.expired)?,
+            other_name: read(&self.other_name)?,
+            stranger: read(&self.stranger)?,
+        })
+    }
 }
 
 fn ten() -> u64 {
@@ -203,6 +251,8 @@ pub struct Target {
     pub clients: BTreeMap<String, TestClient>,
     /// The way to it.
     pub http: HttpClient,
+    /// The hostile banks, once a case wants them.
+    pub banks: tokio::sync::OnceCell<Bank>,
 }
 
 impl Target {
@@ -224,6 +274,7 @@ impl Target {
             beside(&mut certificate.key);
         }
         is.clients.values_mut().filter_map(|client| client.key.as_mut()).for_each(beside);
+        is.rp.iter_mut().flat_map(RpConfiguration::files).for_each(beside);
         Ok(is)
     }
 
@@ -237,7 +288,8 @@ impl Target {
             bail!("there is no target: give --target, or `issuer` in the configuration");
         };
         let mut roots = RootCertStore::empty();
-        for file in &is.roots {
+        // The person's browser goes to the hostile banks, too.
+        for file in is.roots.iter().chain(is.rp.iter().map(|rp| &rp.root)) {
             for certificate in CertificateDer::pem_file_iter(file)
                 .with_context(|| format!("{} cannot be read", file.display()))?
             {
@@ -277,7 +329,7 @@ impl Target {
             connect: is.connect.clone(),
             deadline: Duration::from_secs(is.deadline_s),
         })?;
-        Ok(Self { issuer, is, clients, http })
+        Ok(Self { issuer, is, clients, http, banks: tokio::sync::OnceCell::new() })
     }
 
     /// The client of a role.
@@ -293,6 +345,7 @@ impl Target {
             "resource" => self.is.resource.is_some(),
             "api" => self.is.api.is_some(),
             "time" => self.is.time.is_some(),
+            "rp" => self.is.rp.is_some(),
             "webhook-receiver" => self.is.webhook_receiver.is_some(),
             "deny" => !matches!(self.is.psu, PsuConfiguration::Redirects),
             _ => match need.split_once(':') {

@@ -45,6 +45,19 @@ impl Identity {
         })
     }
 
+    /// The same of texts in PEM.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is none.
+    pub fn of_pem(chain: &str, key: &str) -> anyhow::Result<Self> {
+        let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
+        Ok(Self {
+            chain: read.context("there is no certificate in PEM")?,
+            key: PrivateKeyDer::from_pem_slice(key.as_bytes()).context("there is no private key in PEM")?,
+        })
+    }
+
     /// The SHA-256 thumbprint of the leaf, as `x5t#S256` has it (RFC 8705 §3.1).
     #[must_use]
     pub fn thumbprint(&self) -> String {

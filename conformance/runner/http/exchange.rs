@@ -115,6 +115,14 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// The evidence of a request that somebody else made, and that we were asked.
+    #[must_use]
+    pub fn seen(step: &str, at: jiff::Timestamp, request: &Request) -> Self {
+        let not_kept = Err(super::NoAnswer::Broken("the answer is not kept".to_owned()));
+        let seen = Self::of(step, at, 0, request, &not_kept);
+        Self { response_body: Value::Null, ..seen }
+    }
+
     /// The evidence of one request.
     #[must_use]
     pub fn of(

@@ -53,7 +53,7 @@ impl Proxy {
         let certificate = CertificateParams::new(hosts)?.self_signed(&key)?;
         let root = certificate.pem();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = Arc::new(Anybody(Arc::clone(&provider)));
+        let verifier = Arc::new(Anybody::new(Arc::clone(&provider)));
         let tls = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(verifier)
@@ -68,6 +68,8 @@ impl Proxy {
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, world) = (acceptor.clone(), Arc::clone(&world));
+                // Answers are small: none waits for more.
+                let _ = stream.set_nodelay(true);
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
                     let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).cloned();
@@ -159,7 +161,13 @@ fn whole(answer: &Response) -> hyper::Response<Full<Bytes>> {
 
 /// Takes any certificate, and none: what it is worth the target says.
 #[derive(Debug)]
-struct Anybody(Arc<rustls::crypto::CryptoProvider>);
+pub(crate) struct Anybody(Arc<rustls::crypto::CryptoProvider>);
+
+impl Anybody {
+    pub(crate) fn new(provider: Arc<rustls::crypto::CryptoProvider>) -> Self {
+        Self(provider)
+    }
+}
 
 impl ClientCertVerifier for Anybody {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {

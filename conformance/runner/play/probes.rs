@@ -29,6 +29,7 @@ impl Play<'_> {
             "chance" => self.chance(step),
             "signed-introspection" => self.signed_introspection(),
             "no-query-leak" => self.nothing_beside(step),
+            "rp" => self.rp(step).await,
             other => Err(Failure::Blocked(format!("no probe is called {other:?}"))),
         }
     }
