@@ -53,6 +53,9 @@ pub struct Case {
     /// What is done.
     #[serde(default)]
     pub steps: Vec<Step>,
+    /// What is done after it, however it ended: what was broken on purpose is mended.
+    #[serde(default)]
+    pub finally: Vec<Step>,
 }
 
 fn main_client() -> Vec<String> {

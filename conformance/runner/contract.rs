@@ -113,6 +113,7 @@ impl Contract {
             left_out: None,
             alone: false,
             steps: preparation.steps.clone(),
+            finally: Vec::new(),
         };
         if let Err(failure) = play.steps(&case).await {
             anyhow::bail!("the api cannot be prepared: {failure:?}");
@@ -149,6 +150,7 @@ impl Contract {
                     left_out: None,
                     alone: check == "answers" && self.preparation.last.contains(&operation.id),
                     steps: vec![step],
+                    finally: Vec::new(),
                 });
             }
         }

@@ -14,11 +14,8 @@ pub mod mutants;
 pub mod play;
 mod private;
 pub mod report;
-<<<<<<< HEAD
-pub mod sandbox;
-=======
 pub mod rp;
->>>>>>> rp
+pub mod sandbox;
 pub mod setup;
 pub mod suite;
 pub mod target;

@@ -6,11 +6,8 @@ mod browser;
 mod forms;
 mod jwts;
 mod probes;
-<<<<<<< HEAD
 mod receiver;
-=======
 mod rp;
->>>>>>> rp
 pub(crate) mod time;
 mod tls;
 mod webhooks;
@@ -157,7 +154,13 @@ impl<'t> Play<'t> {
     ///
     /// With the first that does not come out as it must.
     pub async fn steps(&mut self, case: &Case) -> Result<(), Failure> {
-        for (index, step) in case.steps.iter().enumerate() {
+        let played = self.each(&case.steps).await;
+        let mended = if case.finally.is_empty() { Ok(()) } else { self.each(&case.finally).await };
+        played.and(mended)
+    }
+
+    async fn each(&mut self, steps: &[Step]) -> Result<(), Failure> {
+        for (index, step) in steps.iter().enumerate() {
             self.step = step.says.clone().unwrap_or_else(|| format!("{}. {:?}", index + 1, step.action));
             self.values.at(self.clock.now());
             match self.one(step).await {

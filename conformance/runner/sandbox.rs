@@ -50,7 +50,7 @@ impl Sandbox {
         let kit = folder.join("kit");
         let issuer = Url::parse(&format!("https://localhost:{base}"))?;
         let api = Url::parse(&format!("https://localhost:{}", base + 1))?;
-        crate::setup::write(&kit, &issuer, Some(&api), &[])?;
+        crate::setup::write(&kit, &issuer, Some(&api), &[], free_base()?)?;
         let mut child = Command::new(program)
             .arg("sandbox")
             .arg("--data-dir")
@@ -60,6 +60,10 @@ impl Sandbox {
             .arg(kit.join("clients.json"))
             .arg("--trust-ca")
             .arg(kit.join("ca.pem"))
+            .arg("--trust-bank-ca")
+            .arg(kit.join("ca.pem"))
+            .arg("--banks")
+            .arg(kit.join("hostile-banks"))
             .env_remove("CONSENTRY_DATABASE_URL")
             .env_remove("CONSENTRY_GLOBAL_DATABASE_URL")
             .env_remove("CONSENTRY_REDIS_URL")

@@ -107,6 +107,9 @@ pub struct SandboxArgs {
     /// Trust client certificates of another CA (PEM); may be given more than once.
     #[arg(long, value_name = "FILE")]
     pub trust_ca: Vec<PathBuf>,
+    /// Trust another CA where banks are called, too (PEM); may be given more than once.
+    #[arg(long, value_name = "FILE")]
+    pub trust_bank_ca: Vec<PathBuf>,
     /// Refuse client certificates that are revoked (soft), or all that are not known to
     /// be unrevoked (hard).
     #[arg(long, value_enum, default_value = "off")]

@@ -178,8 +178,12 @@ impl Sandbox {
         .await?;
         let host = issuer.trim_start_matches("https://");
         let audit = Arc::new(AuditLogs::open(data.path(), &stores, host, Arc::clone(&options.clock))?);
+        let mut roots_pem = pki.root.clone();
+        for file in &options.trust_bank_ca {
+            roots_pem.push_str(&crate::read(file)?);
+        }
         let transport = Transport::new(TransportConfig {
-            roots_pem: pki.root.clone(),
+            roots_pem,
             identity: Some(TlsIdentity {
                 certificate_chain_pem: pki.gateway_qwac.certificate_pem.clone(),
                 private_key_pem: pki.gateway_qwac.key_pem.clone().into(),

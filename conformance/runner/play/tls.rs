@@ -22,7 +22,7 @@ impl Play<'_> {
         let mut wrong = Vec::new();
         for url in self.places() {
             let place = self.place(&url).await?;
-            let facts = self.ask(name, &place).await.map_err(|problem| match problem {
+            let facts = self.ask_place(name, &place).await.map_err(|problem| match problem {
                 Problem::Unreachable(error) => Failure::Blocked(format!("{}: {error}", url.authority())),
                 Problem::Own(why) => Failure::Blocked(why.to_string()),
             })?;
@@ -47,7 +47,7 @@ impl Play<'_> {
         if wrong.is_empty() { Ok(()) } else { Err(Failure::Broken(wrong.join("; "))) }
     }
 
-    async fn ask(&self, name: &str, place: &Place) -> Result<Vec<Fact>, Problem> {
+    async fn ask_place(&self, name: &str, place: &Place) -> Result<Vec<Fact>, Problem> {
         match name {
             "versions" => probes::versions(place, WITHIN).await,
             "suites12" => probes::suites12(place, WITHIN).await,

@@ -48,7 +48,12 @@ impl Play<'_> {
         }
     }
 
-    async fn api(&mut self, method: &str, path: &str, body: Option<Value>) -> Result<Response, Failure> {
+    async fn hook_call(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Response, Failure> {
         let api = self.values.text("api").unwrap_or_default();
         let url = Url::parse(&format!("{api}{path}"))
             .map_err(|_| Failure::Blocked("there is no api".to_owned()))?;
@@ -66,7 +71,7 @@ impl Play<'_> {
 
     async fn hook(&mut self, receiver: &Receiver, signature: &str) -> Result<Endpoint, Failure> {
         let body = json!({"url": receiver.url(), "events": ["payment.settled"], "signature": signature});
-        let answer = self.api("POST", "/v1/webhook-endpoints", Some(body)).await?;
+        let answer = self.hook_call("POST", "/v1/webhook-endpoints", Some(body)).await?;
         let json = answer.json();
         let text = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
         match text("id") {
@@ -76,7 +81,8 @@ impl Play<'_> {
     }
 
     async fn test(&mut self, endpoint: &Endpoint) -> Outcome {
-        let answer = self.api("POST", &format!("/v1/webhook-endpoints/{}/test", endpoint.id), None).await?;
+        let answer =
+            self.hook_call("POST", &format!("/v1/webhook-endpoints/{}/test", endpoint.id), None).await?;
         if (200..300).contains(&answer.status) {
             return Ok(());
         }
@@ -148,7 +154,7 @@ impl Play<'_> {
     async fn rotated(&mut self, receiver: &Receiver) -> Outcome {
         let endpoint = self.hook(receiver, "v1").await?;
         let path = format!("/v1/webhook-endpoints/{}/rotate-secret", endpoint.id);
-        let answer = self.api("POST", &path, None).await?;
+        let answer = self.hook_call("POST", &path, None).await?;
         let next = answer.json().get("secret").and_then(Value::as_str).map(str::to_owned);
         self.test(&endpoint).await?;
         let arrived = self.delivered(receiver, 1).await?;
@@ -203,7 +209,8 @@ impl Play<'_> {
         self.delivered(receiver, 1).await?;
         // The answer has been given; how the sender took it shows in a moment.
         for _ in 0..50 {
-            let answer = self.api("GET", &format!("/v1/webhook-endpoints/{}", endpoint.id), None).await?;
+            let answer =
+                self.hook_call("GET", &format!("/v1/webhook-endpoints/{}", endpoint.id), None).await?;
             if answer.json().get("status") == Some(&json!("disabled")) {
                 return Ok(());
             }
@@ -215,11 +222,11 @@ impl Play<'_> {
     async fn removed(&mut self, receiver: &Receiver) -> Outcome {
         let endpoint = self.hook(receiver, "v1a").await?;
         let path = format!("/v1/webhook-endpoints/{}", endpoint.id);
-        let answer = self.api("DELETE", &path, None).await?;
+        let answer = self.hook_call("DELETE", &path, None).await?;
         if answer.status != 204 {
             return Err(Failure::Broken(format!("the endpoint was not removed: {}", answer.status)));
         }
-        let answer = self.api("POST", &format!("{path}/test"), None).await?;
+        let answer = self.hook_call("POST", &format!("{path}/test"), None).await?;
         if answer.status != 404 {
             return Err(Failure::Broken(format!("a removed endpoint was tested: {}", answer.status)));
         }

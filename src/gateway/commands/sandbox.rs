@@ -17,6 +17,7 @@ pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
         issuer: args.issuer.clone(),
         clients: args.clients.clone(),
         trust_ca: args.trust_ca.clone(),
+        trust_bank_ca: args.trust_bank_ca.clone(),
         server: args.edge.server.clone().into(),
         trust_profiles: args.edge.trust_profiles.all(),
         revocation: args.revocation.into(),

@@ -40,6 +40,8 @@ pub struct SandboxOptions {
     pub clients: Option<PathBuf>,
     /// Further CAs of client certificates, PEM.
     pub trust_ca: Vec<PathBuf>,
+    /// Further CAs whose certificates banks may show (PEM).
+    pub trust_bank_ca: Vec<PathBuf>,
     /// What both ports show, if not the sandbox's own certificate.
     pub server: ServerFiles,
     /// By whose rules client certificates have to be: the files (PEM) of those who issue them.
@@ -119,6 +121,7 @@ impl SandboxOptions {
             issuer: None,
             clients: None,
             trust_ca: Vec::new(),
+            trust_bank_ca: Vec::new(),
             server: ServerFiles::default(),
             trust_profiles: Vec::new(),
             revocation: Revocation::Off,
