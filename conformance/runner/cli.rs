@@ -139,6 +139,9 @@ pub struct SetupArgs {
     /// The root that issued the target's certificate (PEM); may be given more than once.
     #[arg(long, value_name = "FILE")]
     pub root: Vec<PathBuf>,
+    /// The folder of a sandbox at the target: only configurations for its model banks are written.
+    #[arg(long, value_name = "FOLDER")]
+    pub sandbox_data: Option<PathBuf>,
 }
 
 /// Does what the command says.
@@ -157,6 +160,12 @@ pub async fn run(args: ConformanceArgs) -> anyhow::Result<ExitCode> {
             }
         },
         ConformanceCommand::List { profile, json } => list(profile.as_deref(), json),
+        ConformanceCommand::Setup(SetupArgs { out, target, sandbox_data: Some(data), .. }) => {
+            for file in crate::setup::write_banks(&out, &data, &target)? {
+                println!("Written: {}", file.display());
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         ConformanceCommand::Setup(args) => {
             crate::setup::write(&args.out, &args.target, args.api.as_ref(), &args.root)?;
             println!("Written to {}", args.out.display());

@@ -2,6 +2,7 @@
 
 mod actions;
 mod authorize;
+mod bank;
 mod browser;
 mod forms;
 mod jwts;
@@ -139,6 +140,10 @@ impl<'t> Play<'t> {
         for (index, step) in case.steps.iter().enumerate() {
             self.step = step.says.clone().unwrap_or_else(|| format!("{}. {:?}", index + 1, step.action));
             self.values.at(self.clock.now());
+            for (name, value) in &step.set {
+                let value = self.values.fill(value);
+                self.values.set(name, value);
+            }
             match self.one(step).await {
                 Ok(Next::On) => {}
                 Ok(Next::End) => return Ok(()),

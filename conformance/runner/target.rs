@@ -1,5 +1,7 @@
 //! What is judged, and as whom: the configuration.
 
+mod bank;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,8 +15,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
+use crate::bank::Descriptions;
 use crate::http::{Client as HttpClient, Identity, Setup};
 use crate::jose::SigningKey;
+pub use bank::{BankConfiguration, Dialect, RegistrationConfiguration};
 
 /// A configuration as it is written (TOML). Paths are relative to the file.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -59,6 +63,12 @@ pub struct Configuration {
     /// Registered clients by role.
     #[serde(default)]
     pub clients: BTreeMap<String, ClientConfiguration>,
+    /// The bank, where the target is one.
+    #[serde(default)]
+    pub bank: Option<BankConfiguration>,
+    /// How clients are registered.
+    #[serde(default)]
+    pub registration: Option<RegistrationConfiguration>,
 }
 
 fn ten() -> u64 {
@@ -194,6 +204,12 @@ pub struct Target {
     pub clients: BTreeMap<String, TestClient>,
     /// The way to it.
     pub http: HttpClient,
+    /// The key that signs requests to a bank (QSealC).
+    pub seal: Option<SigningKey>,
+    /// The key of a test directory, which signs software statements.
+    pub directory: Option<SigningKey>,
+    /// The official descriptions of the bank's interface.
+    pub descriptions: Option<Descriptions>,
 }
 
 impl Target {
@@ -215,6 +231,8 @@ impl Target {
             beside(&mut certificate.key);
         }
         is.clients.values_mut().filter_map(|client| client.key.as_mut()).for_each(beside);
+        is.bank.iter_mut().for_each(|bank| bank.beside(folder));
+        is.registration.iter_mut().for_each(|registration| registration.beside(folder));
         Ok(is)
     }
 
@@ -268,7 +286,21 @@ impl Target {
             connect: is.connect.clone(),
             deadline: Duration::from_secs(is.deadline_s),
         })?;
-        Ok(Self { issuer, is, clients, http })
+        let seal = is.bank.as_ref().and_then(|bank| bank.seal.as_ref()).map(|name| {
+            let certificate = is.certificates.get(name);
+            let certificate = certificate.with_context(|| format!("the seal {name} is not configured"))?;
+            read_key(&certificate.key)
+        });
+        let directory = is.registration.as_ref().and_then(|registration| registration.directory_key.as_ref());
+        let directory = directory.map(|file| read_key(file)).transpose()?;
+        let specs = is.bank.as_ref().and_then(|bank| bank.specs.as_ref());
+        let descriptions = specs.map(|folder| Descriptions::read(folder)).transpose()?;
+        Ok(Self { issuer, clients, http, seal: seal.transpose()?, directory, descriptions, is })
+    }
+
+    /// Whether the bank offers what is at a path.
+    fn offers(&self, path: &str) -> bool {
+        self.is.bank.as_ref().is_some_and(|bank| bank.endpoints.iter().any(|known| known == path))
     }
 
     /// The client of a role.
@@ -284,13 +316,22 @@ impl Target {
             "resource" => self.is.resource.is_some(),
             "api" => self.is.api.is_some(),
             "time" => self.is.time.is_some(),
+            "bank" => self.is.bank.is_some(),
+            "registration" => self.is.registration.is_some(),
+            "directory" => self.directory.is_some(),
+            "seal" => self.seal.is_some(),
             "deny" => !matches!(self.is.psu, PsuConfiguration::Redirects),
             _ => match need.split_once(':') {
                 Some(("client", role)) => self.clients.contains_key(role),
                 Some(("certificate", name)) => self.is.certificates.contains_key(name),
+                Some(("endpoint", path)) => self.offers(path),
                 Some(("value", name)) => self.is.values.contains_key(name),
                 Some(_) | None => self.is.features.contains(need),
             },
         }
     }
+}
+
+fn read_key(file: &Path) -> anyhow::Result<SigningKey> {
+    SigningKey::read(file).with_context(|| format!("{} cannot be used to sign", file.display()))
 }

@@ -22,6 +22,14 @@ impl Play<'_> {
             Action::Introspect => self.about_token(step, "introspection_endpoint").await?,
             Action::Revoke => self.about_token(step, "revocation_endpoint").await?,
             Action::Request => self.request(step).await?,
+            Action::Call => self.call(step).await?,
+            Action::Visit => self.visit(step).await?,
+            Action::Authorise => self.authorise(step).await?,
+            Action::Register => self.register(step).await?,
+            Action::Sequence => {
+                let name = step.uses.as_deref().unwrap_or_default();
+                return Err(Failure::Blocked(format!("the profile has no sequence {name:?}")));
+            }
             Action::Login => {
                 self.login(step).await?;
                 return Ok(None);
@@ -169,7 +177,7 @@ impl Play<'_> {
                 json("/expires_in", json!({"type": "integer", "min": 5, "max": 599}));
                 expect.status = Expect::answered(&[201]).status;
             }
-            Action::Token | Action::Refresh | Action::ClientCredentials => {
+            Action::Token | Action::Refresh | Action::ClientCredentials | Action::Authorise => {
                 json("/access_token", json!({"type": "string", "length": 16}));
                 json("/token_type", json!({"matches": "(?i)^(bearer|dpop)$"}));
                 json("/expires_in", json!({"type": "integer", "min": 1}));
@@ -193,7 +201,11 @@ impl Play<'_> {
                     }
                 }
             }
+            Action::Visit => expect.returned = Some(true),
+            Action::Register => expect.status = Expect::answered(&[200, 201]).status,
             Action::Metadata
+            | Action::Call
+            | Action::Sequence
             | Action::Login
             | Action::Resource
             | Action::Introspect
