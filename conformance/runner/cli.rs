@@ -84,6 +84,13 @@ pub struct RunArgs {
     /// More cases: a folder of TOML files.
     #[arg(long, value_name = "FOLDER")]
     pub cases: Option<PathBuf>,
+    /// A folder with the official OpenAPI files of the bank's standard, against which answers are judged.
+    #[arg(long, value_name = "FOLDER")]
+    pub specs: Option<PathBuf>,
+    /// A folder with official manifests of the UK standard, which `uk-functional` plays beside its own
+    /// cases.
+    #[arg(long, value_name = "FOLDER")]
+    pub manifests: Option<PathBuf>,
     /// Known failures, each with an owner, a reason and a last day (TOML).
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
@@ -282,6 +289,13 @@ async fn run_cases(args: &RunArgs) -> anyhow::Result<bool> {
     };
     if let Some(target) = &args.target {
         configuration.issuer = Some(target.clone());
+    }
+    if let Some(bank) = &mut configuration.bank {
+        bank.specs = args.specs.clone().or(bank.specs.take());
+        bank.manifests = args.manifests.clone().or(bank.manifests.take());
+        if bank.specs.is_none() {
+            eprintln!("No --specs: answers are not judged by the standard's OpenAPI files");
+        }
     }
     let target = Target::new(configuration)?;
     let mut names = args.profile.clone();

@@ -87,6 +87,13 @@ impl<'t> Play<'t> {
                 values.set(name, url.as_str().trim_end_matches('/'));
             }
         }
+        if let Some(bank) = &target.is.bank {
+            for api in ["accounts", "payments", "funds", "recurring"] {
+                for (name, word) in crate::bank::words(bank.is_v4(api)) {
+                    values.set(&format!("{api}:{name}"), word);
+                }
+            }
+        }
         for (name, value) in known.metadata.as_object().into_iter().flatten() {
             values.set(&format!("metadata:{name}"), value.clone());
         }
@@ -141,7 +148,8 @@ impl<'t> Play<'t> {
             self.step = step.says.clone().unwrap_or_else(|| format!("{}. {:?}", index + 1, step.action));
             self.values.at(self.clock.now());
             for (name, value) in &step.set {
-                let value = self.values.fill(value);
+                // What stands for something may stand for what names more.
+                let value = self.values.fill(&self.values.fill(value));
                 self.values.set(name, value);
             }
             match self.one(step).await {
@@ -205,6 +213,7 @@ impl<'t> Play<'t> {
             Observed::Closed(_) => Value::Null,
         };
         for (name, pointer) in &step.save {
+            let pointer = &self.values.filled(pointer);
             let value = match (pointer.strip_prefix("header:"), observed) {
                 (Some(header), Observed::Answer(answer)) => answer.header(header).map(Value::from),
                 _ => found.pointer(pointer).cloned(),

@@ -49,6 +49,7 @@ impl Play<'_> {
         }
         if (moves || step.signature.force) && !step.signature.omit {
             let signature = self.detached_uk(bank, step, &call.body)?;
+            self.values.set("last_signature", signature.as_str());
             call.put("x-jws-signature", signature);
         }
         Ok(())
