@@ -167,6 +167,7 @@ fn registration(folder: &Path) -> anyhow::Result<Value> {
     let keys = json!({"keys": [public(folder, "first")?]});
     Ok(json!({
         "media": "application/jose",
+        "plain": true,
         "directory_key": "directory.key",
         "directory_kid": "directory",
         "statement": {

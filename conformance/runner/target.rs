@@ -318,6 +318,8 @@ impl Target {
             "time" => self.is.time.is_some(),
             "bank" => self.is.bank.is_some(),
             "registration" => self.is.registration.is_some(),
+            "plain-registration" => self.is.registration.as_ref().is_some_and(|how| how.plain),
+            "signed-registration" => self.is.registration.as_ref().is_some_and(|how| how.media.is_some()),
             "directory" => self.directory.is_some(),
             "seal" => self.seal.is_some(),
             "deny" => !matches!(self.is.psu, PsuConfiguration::Redirects),

@@ -186,6 +186,11 @@ fn leaves(error: &boon::ValidationError<'_, '_>, places: &mut Vec<String>) {
                 let names: Vec<_> = got.iter().map(|name| name.as_ref()).collect();
                 format!("{} is not known", names.join(", "))
             }
+            boon::ErrorKind::Type { .. } => "is of another type".to_owned(),
+            boon::ErrorKind::MinLength { want, .. } => format!("has less than {want} characters"),
+            boon::ErrorKind::MaxLength { want, .. } => format!("has more than {want} characters"),
+            boon::ErrorKind::Pattern { want, .. } => format!("does not match {want}"),
+            boon::ErrorKind::Enum { .. } => "is none of the known words".to_owned(),
             _ => format!("breaks {}", error.schema_url.rsplit('/').next().unwrap_or_default()),
         };
         let place = error.instance_location.to_string();

@@ -102,6 +102,9 @@ pub struct RegistrationConfiguration {
     /// The media type of a registration that the client signs: without it, plain JSON is sent.
     #[serde(default)]
     pub media: Option<String>,
+    /// Plain JSON is taken, too, and managed by RFC 7592.
+    #[serde(default)]
+    pub plain: bool,
     /// Who a signed registration is for: the issuer if nothing else is said.
     #[serde(default)]
     pub audience: Option<String>,
