@@ -32,7 +32,7 @@ impl Descriptions {
             };
             let document =
                 document.map_err(anyhow::Error::msg).with_context(|| file.display().to_string())?;
-            if document.get("openapi").is_some() {
+            if ["openapi", "swagger"].iter().any(|version| document.get(*version).is_some()) {
                 documents.push((file.display().to_string(), mended(document)));
             }
         }
@@ -152,10 +152,12 @@ fn fits(name: &str, document: &Value, item: &str, status: u16, body: &Value) -> 
         pointer = named.trim_start_matches('#').to_owned();
     }
     let content = document.pointer(&format!("{pointer}/content")).and_then(Value::as_object);
-    let Some(media) = content.and_then(|content| content.keys().find(|media| media.contains("json"))) else {
-        return Ok(());
+    let media = content.and_then(|content| content.keys().find(|media| media.contains("json")));
+    let pointer = match media {
+        Some(media) => format!("{pointer}/content/{}/schema", media.replace('~', "~0").replace('/', "~1")),
+        // So says version 2.
+        None => format!("{pointer}/schema"),
     };
-    let pointer = format!("{pointer}/content/{}/schema", media.replace('~', "~0").replace('/', "~1"));
     if document.pointer(&pointer).is_none() {
         return Ok(());
     }

@@ -96,6 +96,8 @@ fn hidden(value: &str) -> String {
 fn member(name: &str, value: &Value) -> Value {
     let small = name.to_ascii_lowercase();
     match value {
+        // Errors of banks have a code as well: PRODUCT_UNKNOWN. One of OAuth has chance in it.
+        Value::String(text) if small == "code" && is_word(text) => json!(text),
         Value::String(text) if SECRET.contains(&small.as_str()) => json!(hidden(text)),
         Value::String(text) if KNOWN.contains(&small.as_str()) => json!(redacted(text)),
         Value::String(_) | Value::Number(_) if PERSONAL.iter().any(|word| small.contains(word)) => {
@@ -108,6 +110,10 @@ fn member(name: &str, value: &Value) -> Value {
         | Value::Array(_)
         | Value::Object(_) => value_of(value),
     }
+}
+
+fn is_word(text: &str) -> bool {
+    text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }
 
 fn members(of: &Map<String, Value>) -> Map<String, Value> {

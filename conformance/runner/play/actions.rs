@@ -177,7 +177,12 @@ impl Play<'_> {
                 json("/expires_in", json!({"type": "integer", "min": 5, "max": 599}));
                 expect.status = Expect::answered(&[201]).status;
             }
-            Action::Token | Action::Refresh | Action::ClientCredentials | Action::Authorise => {
+            Action::Authorise => {
+                json("/access_token", json!({"type": "string", "length": 16}));
+                json("/token_type", json!({"matches": "(?i)^bearer$"}));
+                expect.status = Expect::answered(&[200]).status;
+            }
+            Action::Token | Action::Refresh | Action::ClientCredentials => {
                 json("/access_token", json!({"type": "string", "length": 16}));
                 json("/token_type", json!({"matches": "(?i)^(bearer|dpop)$"}));
                 json("/expires_in", json!({"type": "integer", "min": 1}));

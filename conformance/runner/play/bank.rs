@@ -6,14 +6,19 @@ mod dress;
 mod judge;
 mod register;
 
+use std::time::Duration;
+
 use serde_json::Value;
 use url::Url;
 
 use super::{Failure, Play};
-use crate::case::{JwtEdit, Observed, Step};
+use crate::case::{Expectation, JwtEdit, Observed, Step};
 use crate::http::Request;
 use crate::jose::SigningKey;
 use crate::target::{BankConfiguration, Dialect};
+
+/// Between two questions whether something has come about.
+const AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// What is about to be sent.
 struct Call {
@@ -71,7 +76,17 @@ impl<'t> Play<'t> {
         let mut request = Request::new(&call.method, call.url.clone()).with(certificate.as_deref());
         request.headers = call.headers.clone();
         request.body = call.body.clone().into();
-        let observed = self.observe(&request).await?;
+        let mut observed = self.observe(&request).await?;
+        // What takes its time at the bank is asked for again, until it is there.
+        let within = step.with.get("within_s").and_then(Value::as_u64).unwrap_or(0);
+        for _ in 0..within.saturating_mul(4) {
+            let Expectation::One(expect) = &step.expect else { break };
+            if self.holds(expect, &observed).is_ok() {
+                break;
+            }
+            tokio::time::sleep(AGAIN_AFTER).await;
+            observed = self.observe(&request).await?;
+        }
         if let Observed::Answer(answer) = &observed {
             self.judge_answer(bank, step, &call, answer).await?;
         }

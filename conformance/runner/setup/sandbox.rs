@@ -133,7 +133,10 @@ pub(super) fn write(out: &Path, data: &Path, target: &Url) -> anyhow::Result<Vec
             put(&mut described, name, json!(format!("{api}{path}")));
         }
         if bank.dialect == "polish-api" {
-            put(&mut described, "answer_keys", json!(format!("{pages}/jwks.json")));
+            let name = format!("bank-{}-keys.json", bank.id);
+            let keys = published(&data.join(format!("banks/{}-signing.pem", bank.id)))?;
+            std::fs::write(out.join(&name), keys).with_context(|| format!("{name} cannot be written"))?;
+            put(&mut described, "answer_key_file", json!(name));
         }
         let values: serde_json::Map<String, Value> =
             bank.values.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
@@ -171,6 +174,15 @@ pub(super) fn write(out: &Path, data: &Path, target: &Url) -> anyhow::Result<Vec
         written.push(path);
     }
     Ok(written)
+}
+
+/// The key set that the model bank would publish: the public half of its key.
+fn published(file: &Path) -> anyhow::Result<String> {
+    let key = crate::jose::SigningKey::read(file).with_context(|| file.display().to_string())?;
+    let mut public = key.public();
+    let kid = crate::jose::thumbprint(&public);
+    put(&mut public, "kid", json!(kid));
+    Ok(json!({"keys": [public]}).to_string())
 }
 
 fn put(object: &mut Value, name: &str, value: Value) {

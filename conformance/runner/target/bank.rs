@@ -57,6 +57,9 @@ pub struct BankConfiguration {
     /// Key set with the keys that sign answers, in the place of `jwks_uri` of the metadata.
     #[serde(default)]
     pub answer_keys: Option<Url>,
+    /// The same as a file, where the bank publishes no key set.
+    #[serde(default)]
+    pub answer_key_file: Option<PathBuf>,
     /// Paths of what the bank offers beyond what it must; cases have it as `needs`.
     #[serde(default)]
     pub endpoints: Vec<String>,
@@ -89,7 +92,7 @@ impl BankConfiguration {
     }
 
     pub(super) fn beside(&mut self, folder: &Path) {
-        for path in [&mut self.specs, &mut self.manifests].into_iter().flatten() {
+        for path in [&mut self.specs, &mut self.manifests, &mut self.answer_key_file].into_iter().flatten() {
             *path = folder.join(&path);
         }
     }

@@ -106,7 +106,7 @@ impl Play<'_> {
         if let Some(consent) = self.values.text("consent_id").filter(|_| reads) {
             call.put("consent-id", consent);
         }
-        let begins = call.method == "POST" && !path.contains("authorisations") && !path.contains("funds");
+        let begins = call.method == "POST" && !path.ends_with("/funds-confirmations");
         if begins {
             call.put("tpp-redirect-uri", self.values.text("redirect_uri").unwrap_or_default());
         }

@@ -48,9 +48,15 @@ impl Play<'_> {
     async fn signed_answer(&mut self, bank: &BankConfiguration, answer: &Response) -> Result<(), Failure> {
         let signature = answer.header("x-jws-signature");
         let signature = signature.ok_or_else(|| Failure::broken("the answer has no x-jws-signature"))?;
-        let keys = match &bank.answer_keys {
-            None => self.known.keys.clone(),
-            Some(url) => match self.send(&Request::new("GET", url.clone())).await {
+        let keys = match (&bank.answer_key_file, &bank.answer_keys) {
+            (Some(file), _) => {
+                let text = std::fs::read_to_string(file);
+                let json = text.ok().and_then(|text| serde_json::from_str(&text).ok());
+                let unreadable = || Failure::Blocked(format!("{} holds no keys", file.display()));
+                Jwk::set(&json.ok_or_else(unreadable)?)
+            }
+            (None, None) => self.known.keys.clone(),
+            (None, Some(url)) => match self.send(&Request::new("GET", url.clone())).await {
                 Ok(answer) => Jwk::set(&answer.json()),
                 Err(error) => return Err(Failure::Blocked(format!("the bank's keys cannot be read: {error}"))),
             },
