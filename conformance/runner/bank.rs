@@ -3,7 +3,7 @@
 
 mod cavage;
 mod detached;
-//mod manifest;
+mod manifest;
 mod schema;
 mod words;
 mod yaml;
@@ -11,6 +11,7 @@ mod yaml;
 pub use cavage::{Cavage, digest, key_id, sign as sign_cavage, verify as verify_cavage};
 pub use detached::{sign as sign_detached, verify as verify_detached};
 
+pub use manifest::Manifests;
 pub use schema::{Descriptions, Misfit};
 pub(crate) use words::words;
 pub use yaml::read as read_yaml;

@@ -254,7 +254,8 @@ async fn hunt(args: &MutantsArgs) -> anyhow::Result<ExitCode> {
     };
     let mut found = Vec::new();
     let mut survivors = 0_usize;
-    for mutant in mutants::mutants().iter().filter(wanted) {
+    let security = mutants::mutants().iter().filter(|_| configuration.bank.is_none());
+    for mutant in security.chain(mutants::of_banks(&configuration)).filter(wanted) {
         let caught = mutants::hunt(mutant, &configuration, &clock, args.whole).await?;
         let missed: Vec<_> = caught.missed(mutant);
         if !missed.is_empty() {
@@ -316,7 +317,13 @@ async fn run_cases(args: &RunArgs) -> anyhow::Result<bool> {
     let terminal = if args.json { Terminal::quiet() } else { Terminal::default() };
     let mut outcomes = Vec::new();
     for name in &names {
-        let profile = suite::profile(name, args.cases.as_deref())?;
+        let mut profile = suite::profile(name, args.cases.as_deref())?;
+        if name == "uk-functional"
+            && let Some(bank) = &target.is.bank
+            && let Some(folder) = &bank.manifests
+        {
+            profile.cases.extend(crate::bank::Manifests::read(folder)?.cases(bank)?);
+        }
         outcomes.extend(suite::run(&profile, &target, &clock, &options, &terminal).await?);
     }
     anyhow::ensure!(!outcomes.is_empty(), "no case has {} in its id", args.only.join(" or "));

@@ -4,6 +4,7 @@
 //! wrong: to whoever asks through it, the target seems to let it pass. Each mutant must be caught.
 
 mod answers;
+mod banks;
 mod codes;
 mod list;
 mod proofs;
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::suite::{self, Baseline, Options, Progress};
 use crate::target::{Configuration, Target};
 
+pub use banks::of_banks;
 pub use list::{Mutant, mutants};
 pub use proxy::Proxy;
 
