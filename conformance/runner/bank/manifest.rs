@@ -132,8 +132,11 @@ impl Manifests {
             .filter(|path| path.extension().is_some_and(|kind| kind == "json"))
             .collect();
         files.sort();
-        let mut manifests =
-            Self { assertions: references("assertions.json")?, data: references("data.json")?, scripts: Vec::new() };
+        let mut manifests = Self {
+            assertions: references("assertions.json")?,
+            data: references("data.json")?,
+            scripts: Vec::new(),
+        };
         for file in files {
             let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
             let value: Value = serde_json::from_str(&text).with_context(|| file.display().to_string())?;

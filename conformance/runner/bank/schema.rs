@@ -49,11 +49,17 @@ impl Descriptions {
     /// the operation.
     pub fn judge(&self, method: &str, path: &str, status: u16, body: &Value) -> Result<(), Misfit> {
         let path = path.split('?').next().unwrap_or_default();
+        let method = method.to_ascii_lowercase();
+        let all = self.documents.iter();
+        let found: Vec<_> = all
+            .filter_map(|(name, document)| Some((name, document, operation(document, &method, path)?)))
+            .collect();
+        // What describes more of the path is meant.
+        let most = found.iter().map(|(_, _, (_, parts))| *parts).max().unwrap_or_default();
         let mut wrong = Misfit::Unknown;
-        for (name, document) in &self.documents {
-            let Some(item) = operation(document, &method.to_ascii_lowercase(), path) else { continue };
-            match fits(name, document, &item, status, body) {
-                // The same path may be in the files of several APIs or versions.
+        for (name, document, (item, _)) in found.iter().filter(|(_, _, (_, parts))| *parts == most) {
+            match fits(name, document, item, status, body) {
+                // The same path may be in the files of several versions.
                 Ok(()) => return Ok(()),
                 Err(why) => wrong = Misfit::Wrong(why),
             }
@@ -76,7 +82,9 @@ fn files_of(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             files_of(&path, files)?;
-        } else if path.extension().is_some_and(|kind| ["yaml", "yml", "json"].iter().any(|known| kind == *known))
+        } else if path
+            .extension()
+            .is_some_and(|kind| ["yaml", "yml", "json"].iter().any(|known| kind == *known))
         {
             files.push(path);
         }
@@ -117,8 +125,8 @@ fn mended(value: Value) -> Value {
     }
 }
 
-/// The operation of a path, as a JSON pointer.
-fn operation(document: &Value, method: &str, path: &str) -> Option<String> {
+/// The operation of a path, as a JSON pointer, and of how many parts its path is.
+fn operation(document: &Value, method: &str, path: &str) -> Option<(String, usize)> {
     let paths = document.get("paths")?.as_object()?;
     let mut found: Vec<_> = paths
         .iter()
@@ -128,7 +136,8 @@ fn operation(document: &Value, method: &str, path: &str) -> Option<String> {
     // What is written out comes before what stands for anything.
     found.sort_by_key(|template| (template.matches('{').count(), std::cmp::Reverse(template.len())));
     let template = found.first()?;
-    Some(format!("/paths/{}/{method}", template.replace('~', "~0").replace('/', "~1")))
+    let pointer = format!("/paths/{}/{method}", template.replace('~', "~0").replace('/', "~1"));
+    Some((pointer, template.trim_matches('/').split('/').count()))
 }
 
 /// Whether a path ends in what a template describes.
@@ -182,23 +191,37 @@ fn fits(name: &str, document: &Value, item: &str, status: u16, body: &Value) -> 
 /// Where it does not fit, and by which keyword: no values.
 fn leaves(error: &boon::ValidationError<'_, '_>, places: &mut Vec<String>) {
     if error.causes.is_empty() {
-        let kind = match &error.kind {
-            boon::ErrorKind::Required { want } => format!("{} is missing", want.join(", ")),
-            boon::ErrorKind::AdditionalProperties { got } => {
-                let names: Vec<_> = got.iter().map(|name| name.as_ref()).collect();
-                format!("{} is not known", names.join(", "))
-            }
-            boon::ErrorKind::Type { .. } => "is of another type".to_owned(),
-            boon::ErrorKind::MinLength { want, .. } => format!("has less than {want} characters"),
-            boon::ErrorKind::MaxLength { want, .. } => format!("has more than {want} characters"),
-            boon::ErrorKind::Pattern { want, .. } => format!("does not match {want}"),
-            boon::ErrorKind::Enum { .. } => "is none of the known words".to_owned(),
-            _ => format!("breaks {}", error.schema_url.rsplit('/').next().unwrap_or_default()),
-        };
+        let kind = broken(error);
         let place = error.instance_location.to_string();
         places.push(format!("{} {kind}", if place.is_empty() { "the body" } else { &place }));
     }
     for cause in &error.causes {
         leaves(cause, places);
     }
+}
+
+fn broken(error: &boon::ValidationError<'_, '_>) -> String {
+    if let boon::ErrorKind::Required { want } = &error.kind {
+        return format!("{} is missing", want.join(", "));
+    }
+    if let boon::ErrorKind::AdditionalProperties { got } = &error.kind {
+        let names: Vec<_> = got.iter().map(AsRef::as_ref).collect();
+        return format!("{} is not known", names.join(", "));
+    }
+    if let boon::ErrorKind::MinLength { want, .. } = &error.kind {
+        return format!("has less than {want} characters");
+    }
+    if let boon::ErrorKind::MaxLength { want, .. } = &error.kind {
+        return format!("has more than {want} characters");
+    }
+    if let boon::ErrorKind::Pattern { want, .. } = &error.kind {
+        return format!("does not match {want}");
+    }
+    if matches!(&error.kind, boon::ErrorKind::Type { .. }) {
+        return "is of another type".to_owned();
+    }
+    if matches!(&error.kind, boon::ErrorKind::Enum { .. }) {
+        return "is none of the known words".to_owned();
+    }
+    format!("breaks {}", error.schema_url.rsplit('/').next().unwrap_or_default())
 }

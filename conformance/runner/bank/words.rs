@@ -61,10 +61,13 @@ pub(crate) fn words(v4: bool) -> Vec<(&'static str, Value)> {
             })
         }));
     }
-    words.push(("remittance", if v4 {
-        json!({"Unstructured": ["Conformance"]})
-    } else {
-        json!({"Reference": "Conformance", "Unstructured": "Conformance"})
-    }));
+    words.push((
+        "remittance",
+        if v4 {
+            json!({"Unstructured": ["Conformance"]})
+        } else {
+            json!({"Reference": "Conformance", "Unstructured": "Conformance"})
+        },
+    ));
     words
 }

@@ -15,10 +15,13 @@ enum Open {
 ///
 /// If the text is no YAML, or repeats itself by anchors.
 pub fn read(text: &str) -> Result<Value, String> {
-    let text = indented(text);
+    parsed(text).or_else(|why| parsed(&indented(text)).map_err(|_| why))
+}
+
+fn parsed(text: &str) -> Result<Value, String> {
     let mut open: Vec<Open> = Vec::new();
     let mut root = Value::Null;
-    let mut parser = Parser::new_from_str(&text);
+    let mut parser = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| format!("no YAML: {error}"))?;
         let value = match event {
@@ -61,7 +64,7 @@ pub fn read(text: &str) -> Result<Value, String> {
 }
 
 /// Published files close brackets where their key begins, which YAML 1.2 does not allow (§8.1): such a
-/// line is set further in. Inside a text, where it may stand, too, nothing depends on it.
+/// line is set further in.
 fn indented(text: &str) -> String {
     let mut whole = String::with_capacity(text.len());
     for line in text.lines() {

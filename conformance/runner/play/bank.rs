@@ -32,7 +32,10 @@ struct Call {
 
 impl Call {
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     fn put(&mut self, name: &str, value: impl Into<String>) {
@@ -97,7 +100,8 @@ impl<'t> Play<'t> {
     pub(super) async fn visit(&mut self, step: &Step) -> Result<Observed, Failure> {
         let client = self.client(step)?;
         let place = self.values.filled(step.url.as_deref().unwrap_or("${sca}"));
-        let url = Url::parse(&place).map_err(|_| Failure::broken("the bank names no address for the browser"))?;
+        let url =
+            Url::parse(&place).map_err(|_| Failure::broken("the bank names no address for the browser"))?;
         let redirect_uri = client.is.redirect_uris.first().cloned().unwrap_or_default();
         let observed = self.browse(url, &redirect_uri, step.deny).await?;
         if let Observed::Returned(params) = &observed {

@@ -165,7 +165,11 @@ pub(super) fn write(out: &Path, data: &Path, target: &Url) -> anyhow::Result<Vec
             "bank": described,
         });
         if bank.dialect == "uk-open-banking" {
-            put(&mut configuration, "registration", registration(&file("directory.key"), &callback, &pki, &kid)?);
+            put(
+                &mut configuration,
+                "registration",
+                registration(&file("directory.key"), &callback, &pki, &kid)?,
+            );
         }
         let path = out.join(format!("bank-{}.toml", bank.id));
         let text = toml::to_string(&configuration).context("the configuration")?;

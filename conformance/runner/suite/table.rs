@@ -45,7 +45,8 @@ pub(super) fn cases(text: &str) -> anyhow::Result<Vec<Case>> {
 
 fn case((id, kind, path, permissions, need): (String, Kind, String, String, String)) -> Value {
     let permissions: Vec<_> = permissions.split(' ').filter(|name| !name.is_empty()).collect();
-    let under = if permissions.is_empty() { String::new() } else { format!(" under {}", permissions.join(", ")) };
+    let under =
+        if permissions.is_empty() { String::new() } else { format!(" under {}", permissions.join(", ")) };
     let (title, clause) = match kind {
         Kind::Data => (format!("{path} answers with data{under}"), "Endpoints; 4.4 Headers"),
         Kind::Echo => (format!("{path} plays the interaction id back"), "4.4 Headers, x-fapi-interaction-id"),

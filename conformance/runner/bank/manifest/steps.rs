@@ -110,14 +110,19 @@ impl Manifests {
     }
 
     /// What the script itself does; judged only if it is the one that is played.
-    fn own_steps(&self, script: &Script, bank: &BankConfiguration, judged: bool) -> anyhow::Result<Vec<Value>> {
+    fn own_steps(
+        &self,
+        script: &Script,
+        bank: &BankConfiguration,
+        judged: bool,
+    ) -> anyhow::Result<Vec<Value>> {
         let api = script.api();
         let (calls, told): (Map<String, Value>, Map<String, Value>) = script
             .parameters
             .iter()
             .filter(|(name, _)| name.as_str() != "postData")
             .map(|(name, value)| (name.clone(), filled(value)))
-            .partition(|(name, _)| script.parameters.get(name).is_some_and(|value| is_call(value)));
+            .partition(|(name, _)| script.parameters.get(name).is_some_and(is_call));
         let told: Map<String, Value> =
             told.into_iter().filter(|(name, value)| *value != json!(format!("${{{name}}}"))).collect();
         // A value may stand for one that stands for another.
@@ -155,7 +160,10 @@ impl Manifests {
             call.insert("signature".to_owned(), json!({"header": {"remove": claims}}));
         }
         let signed = judged && script.validate_signature;
-        call.insert("with".to_owned(), json!({"api": api, "schema": judged && script.schema_check, "signed": signed}));
+        call.insert(
+            "with".to_owned(),
+            json!({"api": api, "schema": judged && script.schema_check, "signed": signed}),
+        );
         let usual = json!({"status": ["2xx"]});
         let expect = if judged { self.expectation(script, bank.is_v4(api))? } else { usual };
         call.insert("expect".to_owned(), expect);
@@ -180,14 +188,16 @@ impl Manifests {
         let named = script.parameters.get("postData").and_then(Value::as_str).unwrap_or_default();
         let name = named.trim_start_matches('$');
         let newer = format!("{name}V4");
-        let name = if bank.is_v4(script.api()) && self.data.contains_key(&newer) { newer.as_str() } else { name };
+        let name =
+            if bank.is_v4(script.api()) && self.data.contains_key(&newer) { newer.as_str() } else { name };
         // The later of two shapes of version 3.1.
-        let name = name.strip_suffix("V3111").filter(|_| bank.is_v4(script.api())).map_or_else(
-            || name.to_owned(),
-            |stem| format!("{stem}V4"),
-        );
+        let name = name
+            .strip_suffix("V3111")
+            .filter(|_| bank.is_v4(script.api()))
+            .map_or_else(|| name.to_owned(), |stem| format!("{stem}V4"));
         let body = self.data.get(&name).and_then(|data| data.get("body"));
-        let body = body.with_context(|| format!("{} refers to {name}, which data.json has not", script.id))?;
+        let body =
+            body.with_context(|| format!("{} refers to {name}, which data.json has not", script.id))?;
         if self.has_v4() {
             return Ok(filled(body));
         }

@@ -101,7 +101,8 @@ impl Play<'_> {
         url.query_pairs_mut().extend_pairs(&query);
         let observed = self.browse(url, &named("redirect_uri"), step.deny).await?;
         let Observed::Returned(params) = &observed else { return Ok(observed) };
-        let param = |name: &str| params.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let param =
+            |name: &str| params.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
         if let Some(code) = param("code") {
             self.values.set("code", code);
             let token = param("id_token").map(str::to_owned);

@@ -122,8 +122,7 @@ impl Play<'_> {
         self.remember_request_id(call);
         if signs && !step.signature.omit {
             let id = bank::key_id(&self.seal_certificate(bank)).unwrap_or_default();
-            let covers =
-                ["digest", "x-request-id", "psu-id", "psu-corporate-id", "date", "tpp-redirect-uri"];
+            let covers = ["digest", "x-request-id", "psu-id", "psu-corporate-id", "date", "tpp-redirect-uri"];
             let covered = covers
                 .iter()
                 .filter_map(|name| Some(((*name).to_owned(), call.header(name)?.to_owned())))

@@ -58,7 +58,9 @@ impl Play<'_> {
             (None, None) => self.known.keys.clone(),
             (None, Some(url)) => match self.send(&Request::new("GET", url.clone())).await {
                 Ok(answer) => Jwk::set(&answer.json()),
-                Err(error) => return Err(Failure::Blocked(format!("the bank's keys cannot be read: {error}"))),
+                Err(error) => {
+                    return Err(Failure::Blocked(format!("the bank's keys cannot be read: {error}")));
+                }
             },
         };
         let critical: &[&str] = if bank.dialect == Dialect::UkOpenBanking { &UK_CLAIMS } else { &[] };

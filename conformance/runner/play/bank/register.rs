@@ -31,8 +31,9 @@ impl Play<'_> {
         }
         let metadata = step.form.members(metadata, &self.values);
         let method = step.method.as_deref().unwrap_or("POST");
-        let mut request =
-            Request::new(method, url.clone()).header("accept", "application/json").with(certificate.as_deref());
+        let mut request = Request::new(method, url.clone())
+            .header("accept", "application/json")
+            .with(certificate.as_deref());
         if let Some(name) = &step.token {
             let token = self.values.text(name).map_or_else(|| self.values.filled(name), str::to_owned);
             request = request.header("authorization", format!("Bearer {token}"));
@@ -65,7 +66,8 @@ impl Play<'_> {
     /// A token of the registered client itself, which manages its registration (UK DCR 3.3).
     async fn own_management_token(&mut self, step: &Step) -> Result<(), Failure> {
         let id = json!(self.values.text("registered_id"));
-        let mut ask = Step { client: step.client.clone(), certificate: step.certificate.clone(), ..Step::default() };
+        let mut ask =
+            Step { client: step.client.clone(), certificate: step.certificate.clone(), ..Step::default() };
         ask.action = crate::case::Action::ClientCredentials;
         ask.form.set.insert("client_id".to_owned(), id.clone());
         ask.form.remove = vec!["scope".to_owned()];
