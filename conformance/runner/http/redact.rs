@@ -53,6 +53,9 @@ const PERSONAL: &[&str] = &[
     "account_number",
 ];
 
+/// Members that are about a person with all that is in them.
+const WHOLLY: &[&str] = &["remittance", "address"];
+
 /// Members with such a word that are about no person.
 const KNOWN: &[&str] = &[
     "client_name",
@@ -103,12 +106,26 @@ fn member(name: &str, value: &Value) -> Value {
         Value::String(_) | Value::Number(_) if PERSONAL.iter().any(|word| small.contains(word)) => {
             json!("***")
         }
+        Value::Array(_) | Value::Object(_) if WHOLLY.iter().any(|word| small.contains(word)) => blank(value),
+        Value::Array(of) if PERSONAL.iter().any(|word| small.contains(word)) => {
+            of.iter().map(|value| if value.is_string() { json!("***") } else { value_of(value) }).collect()
+        }
         Value::Null
         | Value::Bool(_)
         | Value::Number(_)
         | Value::String(_)
         | Value::Array(_)
         | Value::Object(_) => value_of(value),
+    }
+}
+
+/// The same shape, and nothing in it.
+fn blank(value: &Value) -> Value {
+    match value {
+        Value::Array(of) => of.iter().map(blank).collect(),
+        Value::Object(of) => of.iter().map(|(name, value)| (name.clone(), blank(value))).collect(),
+        Value::String(_) | Value::Number(_) => json!("***"),
+        Value::Null | Value::Bool(_) => value.clone(),
     }
 }
 
@@ -124,6 +141,9 @@ fn value_of(value: &Value) -> Value {
     match value {
         Value::Object(of) => json!(members(of)),
         Value::Array(of) => of.iter().map(value_of).collect(),
+        Value::String(text) if text.starts_with("https://") && text.contains(['?', '#']) => {
+            Url::parse(text).map_or_else(|_| json!(redacted(text)), |url| json!(redacted_url(&url)))
+        }
         Value::String(text) => json!(redacted(text)),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }

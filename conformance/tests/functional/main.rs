@@ -4,6 +4,7 @@
 
 mod cases;
 mod descriptions;
+mod evidence;
 mod manifests;
 mod signatures;
 
