@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::bank::Descriptions;
 use crate::http::{Client as HttpClient, Identity, Setup};
-use crate::jose::SigningKey;
+use crate::jose::{Jwk, SigningKey};
 pub use bank::{BankConfiguration, Dialect, RegistrationConfiguration};
 
 /// A configuration as it is written (TOML). Paths are relative to the file.
@@ -208,6 +208,8 @@ pub struct Target {
     pub seal: Option<SigningKey>,
     /// The key of a test directory, which signs software statements.
     pub directory: Option<SigningKey>,
+    /// The keys that sign a bank's answers, where it publishes none.
+    pub answer_keys: Option<Vec<Jwk>>,
     /// The official descriptions of the bank's interface.
     pub descriptions: Option<Descriptions>,
 }
@@ -293,9 +295,11 @@ impl Target {
         });
         let directory = is.registration.as_ref().and_then(|registration| registration.directory_key.as_ref());
         let directory = directory.map(|file| read_key(file)).transpose()?;
+        let answer_keys = is.bank.as_ref().and_then(|bank| bank.answer_key_file.as_ref());
+        let answer_keys = answer_keys.map(|file| read_keys(file)).transpose()?;
         let specs = is.bank.as_ref().and_then(|bank| bank.specs.as_ref());
         let descriptions = specs.map(|folder| Descriptions::read(folder)).transpose()?;
-        Ok(Self { issuer, clients, http, seal: seal.transpose()?, directory, descriptions, is })
+        Ok(Self { issuer, clients, http, seal: seal.transpose()?, directory, answer_keys, descriptions, is })
     }
 
     /// Whether the bank offers what is at a path.
@@ -336,4 +340,9 @@ impl Target {
 
 fn read_key(file: &Path) -> anyhow::Result<SigningKey> {
     SigningKey::read(file).with_context(|| format!("{} cannot be used to sign", file.display()))
+}
+
+fn read_keys(file: &Path) -> anyhow::Result<Vec<Jwk>> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    Ok(Jwk::set(&serde_json::from_str(&text).with_context(|| file.display().to_string())?))
 }

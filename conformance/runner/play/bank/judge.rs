@@ -48,13 +48,8 @@ impl Play<'_> {
     async fn signed_answer(&mut self, bank: &BankConfiguration, answer: &Response) -> Result<(), Failure> {
         let signature = answer.header("x-jws-signature");
         let signature = signature.ok_or_else(|| Failure::broken("the answer has no x-jws-signature"))?;
-        let keys = match (&bank.answer_key_file, &bank.answer_keys) {
-            (Some(file), _) => {
-                let text = std::fs::read_to_string(file);
-                let json = text.ok().and_then(|text| serde_json::from_str(&text).ok());
-                let unreadable = || Failure::Blocked(format!("{} holds no keys", file.display()));
-                Jwk::set(&json.ok_or_else(unreadable)?)
-            }
+        let keys = match (&self.target.answer_keys, &bank.answer_keys) {
+            (Some(keys), _) => keys.clone(),
             (None, None) => self.known.keys.clone(),
             (None, Some(url)) => match self.send(&Request::new("GET", url.clone())).await {
                 Ok(answer) => Jwk::set(&answer.json()),
