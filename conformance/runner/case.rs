@@ -148,6 +148,12 @@ pub struct Step {
     /// The steps of the profile that stand here.
     #[serde(default)]
     pub uses: Option<String>,
+    /// What comes of them does for other cases as well, where a person is not to be asked again.
+    #[serde(default)]
+    pub share: bool,
+    /// How many steps are left out where that is there already. Of sequences in place only.
+    #[serde(skip)]
+    pub skips: Option<usize>,
     /// The access token to show, or the token to ask about.
     #[serde(default)]
     pub token: Option<String>,

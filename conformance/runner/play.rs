@@ -20,6 +20,8 @@ use crate::http::{Exchange, NoAnswer, Request, Response};
 use crate::jose::{Jwk, SigningKey, thumbprint};
 use crate::target::{Authentication, Binding, Target, TestClient};
 
+pub(crate) use bank::Shared;
+
 /// Why a case did not pass: a sentence for somebody who knows the clause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -44,6 +46,8 @@ pub struct Known {
     pub metadata: Value,
     /// Its key set.
     pub keys: Vec<Jwk>,
+    /// What cases share.
+    pub(crate) shared: Shared,
 }
 
 /// A case while it is played.
@@ -144,13 +148,22 @@ impl<'t> Play<'t> {
     ///
     /// With the first that does not come out as it must.
     pub async fn steps(&mut self, case: &Case) -> Result<(), Failure> {
+        let mut left_out = 0_usize;
         for (index, step) in case.steps.iter().enumerate() {
+            if left_out > 0 {
+                left_out = left_out.saturating_sub(1);
+                continue;
+            }
             self.step = step.says.clone().unwrap_or_else(|| format!("{}. {:?}", index + 1, step.action));
             self.values.at(self.clock.now());
             for (name, value) in &step.set {
                 // What stands for something may stand for what names more.
                 let value = self.values.fill(&self.values.fill(value));
                 self.values.set(name, value);
+            }
+            if step.skips.is_some() {
+                left_out = self.shared(step);
+                continue;
             }
             match self.one(step).await {
                 Ok(Next::On) => {}

@@ -5,6 +5,7 @@ mod authorise;
 mod dress;
 mod judge;
 mod register;
+mod share;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::case::{Expectation, JwtEdit, Observed, Step};
 use crate::http::Request;
 use crate::jose::SigningKey;
 use crate::target::{BankConfiguration, Dialect};
+pub(crate) use share::Shared;
 
 /// Between two questions whether something has come about.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);

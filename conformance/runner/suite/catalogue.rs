@@ -58,7 +58,9 @@ fn unrolled(steps: &[Step], sequences: &BTreeMap<String, Vec<Step>>, depth: u8) 
     anyhow::ensure!(depth < 8, "a sequence uses itself");
     let mut all = Vec::new();
     for step in steps {
-        let Some(name) = step.uses.as_deref().filter(|_| step.action == Action::Sequence) else {
+        let Some(name) =
+            step.uses.as_deref().filter(|_| step.action == Action::Sequence && step.skips.is_none())
+        else {
             all.push(step.clone());
             continue;
         };
@@ -71,7 +73,14 @@ fn unrolled(steps: &[Step], sequences: &BTreeMap<String, Vec<Step>>, depth: u8) 
                 first.set.entry(name).or_insert(value);
             }
         }
-        all.extend(inner);
+        let mark = |skips| Step { skips: Some(skips), set: BTreeMap::new(), ..step.clone() };
+        if step.share {
+            all.push(Step { set: step.set.clone(), ..mark(inner.len().saturating_add(1)) });
+            all.extend(inner);
+            all.push(mark(0));
+        } else {
+            all.extend(inner);
+        }
     }
     Ok(all)
 }

@@ -184,7 +184,7 @@ async fn known(target: &Target) -> anyhow::Result<Known> {
                     Some(Err(_)) | None => None,
                 };
                 let keys = keys.map(|answer| Jwk::set(&answer.json())).unwrap_or_default();
-                return Ok(Known { metadata, keys });
+                return Ok(Known { metadata, keys, ..Known::nothing() });
             }
             Ok(answer) => tried.push(format!("{place} answers {}", answer.status)),
             Err(error) => tried.push(format!("{place}: {error}")),
@@ -197,7 +197,7 @@ impl Known {
     /// Nothing is known, and nothing needs to be.
     #[must_use]
     pub fn nothing() -> Self {
-        Self { metadata: Value::Null, keys: Vec::new() }
+        Self { metadata: Value::Null, keys: Vec::new(), shared: crate::play::Shared::default() }
     }
 
     /// Whether the metadata says that the server can do something.

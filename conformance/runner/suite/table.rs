@@ -110,7 +110,7 @@ fn steps(kind: Kind, path: &str, permissions: &[&str]) -> Vec<Value> {
     let mut steps = Vec::new();
     match kind {
         Kind::Data | Kind::Echo | Kind::UnknownAccount | Kind::NotPermitted | Kind::UnknownPath => {
-            steps.push(json!({"do": "sequence", "uses": "access", "set": {"permissions": permissions}}));
+            steps.push(json!({"do": "sequence", "uses": "access", "share": true, "set": {"permissions": permissions}}));
         }
         // A path with an account in it: any will do, as nobody may learn whether it is there.
         Kind::NoToken | Kind::BadToken => steps.push(json!({"do": "check", "set": {"account_id": "some"}})),

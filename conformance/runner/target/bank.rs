@@ -63,6 +63,10 @@ pub struct BankConfiguration {
     /// Paths of what the bank offers beyond what it must; cases have it as `needs`.
     #[serde(default)]
     pub endpoints: Vec<String>,
+    /// One authorisation does for all cases that only read with the same permissions: for banks whose
+    /// customer is a person who is asked each time.
+    #[serde(default)]
+    pub share_consents: bool,
     /// A folder with the official OpenAPI files, against which answers are judged.
     #[serde(default)]
     pub specs: Option<PathBuf>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use consentry_conformance::case::Action;
+use consentry_conformance::case::{Action, Step};
 use consentry_conformance::mutants::of_banks;
 use consentry_conformance::suite::{Profile, profile};
 use consentry_conformance::target::{BankConfiguration, Configuration, Dialect, RegistrationConfiguration};
@@ -27,7 +27,8 @@ fn every_case_says_what_it_is_about_and_does_something() {
         for case in &profile.cases {
             assert!(!case.title.is_empty() && !case.clause.is_empty(), "{}", case.id);
             assert!(!case.steps.is_empty(), "{}", case.id);
-            assert!(case.steps.iter().all(|step| step.action != Action::Sequence), "{}", case.id);
+            let rolled = |step: &Step| step.action == Action::Sequence && step.skips.is_none();
+            assert!(!case.steps.iter().any(rolled), "{}", case.id);
         }
     }
 }
@@ -66,4 +67,19 @@ fn every_mutant_names_cases_that_there_are() {
         }
     }
     assert!(seen.len() >= 40, "{}", seen.len());
+}
+
+/// Where a person is asked each time, what one authorisation gave does for all that only read.
+#[test]
+fn cases_that_only_read_share_an_authorisation_and_others_do_not() {
+    let uk = profile("uk-functional", None).unwrap();
+    let skipped = |id: &str| {
+        let case = uk.cases.iter().find(|case| case.id == id).unwrap();
+        let first = case.steps.iter().position(|step| step.skips.is_some())?;
+        let skips = case.steps[first].skips.unwrap();
+        Some((case.steps[first + skips].skips, case.steps[first + skips + 1].url.clone()))
+    };
+    let read = "/accounts/${account_id}/balances".to_owned();
+    assert_eq!(skipped("OB-301-BAL-101200"), Some((Some(0), Some(read))), "the reading itself is played");
+    assert_eq!(skipped("uk-account-consent-deleted"), None);
 }
