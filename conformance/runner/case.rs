@@ -90,6 +90,16 @@ pub enum Action {
     Revoke,
     /// Any request: `method`, `url`, `body`.
     Request,
+    /// A request to a bank, dressed and signed as its dialect wants it.
+    Call,
+    /// Sends the person's browser to an address that a bank gave.
+    Visit,
+    /// Has a consent authorised at a bank by OAuth, and redeems the code.
+    Authorise,
+    /// Registers a client, with a software statement where there is one to be had.
+    Register,
+    /// The steps of the profile that have the name in `uses`.
+    Sequence,
     /// Waits, or moves the target's time on where that can be done.
     Wait,
     /// Looks at values that are there, with `values`.
@@ -131,9 +141,24 @@ pub struct Step {
     /// Changes to the DPoP proof (RFC 9449).
     #[serde(default)]
     pub proof: JwtEdit,
+    /// Changes to the signature of a request to a bank.
+    #[serde(default)]
+    pub signature: JwtEdit,
     /// Changes to the headers.
     #[serde(default)]
     pub headers: Edit,
+    /// Values that are set before.
+    #[serde(default)]
+    pub set: BTreeMap<String, Value>,
+    /// The steps of the profile that stand here.
+    #[serde(default)]
+    pub uses: Option<String>,
+    /// What comes of them does for other cases as well, where a person is not to be asked again.
+    #[serde(default)]
+    pub share: bool,
+    /// How many steps are left out where that is there already. Of sequences in place only.
+    #[serde(skip)]
+    pub skips: Option<usize>,
     /// The access token to show, or the token to ask about.
     #[serde(default)]
     pub token: Option<String>,

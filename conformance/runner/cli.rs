@@ -88,6 +88,13 @@ pub struct RunArgs {
     /// More cases: a folder of TOML files.
     #[arg(long, value_name = "FOLDER")]
     pub cases: Option<PathBuf>,
+    /// A folder with the official OpenAPI files of the bank's standard, against which answers are judged.
+    #[arg(long, value_name = "FOLDER")]
+    pub specs: Option<PathBuf>,
+    /// A folder with official manifests of the UK standard, which `uk-functional` plays beside its own
+    /// cases.
+    #[arg(long, value_name = "FOLDER")]
+    pub manifests: Option<PathBuf>,
     /// Known failures, each with an owner, a reason and a last day (TOML).
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
@@ -149,6 +156,9 @@ pub struct SetupArgs {
     /// The first of five ports at which the hostile banks of `fapi2-rp` listen while it runs.
     #[arg(long, value_name = "PORT", default_value_t = 8480)]
     pub bank_port: u16,
+    /// The folder of a sandbox at the target: only configurations for its model banks are written.
+    #[arg(long, value_name = "FOLDER")]
+    pub sandbox_data: Option<PathBuf>,
 }
 
 /// Does what the command says.
@@ -167,6 +177,12 @@ pub async fn run(args: ConformanceArgs) -> anyhow::Result<ExitCode> {
             }
         },
         ConformanceCommand::List { profile, json } => list(profile.as_deref(), json),
+        ConformanceCommand::Setup(SetupArgs { out, target, sandbox_data: Some(data), .. }) => {
+            for file in crate::setup::write_banks(&out, &data, &target)? {
+                println!("Written: {}", file.display());
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         ConformanceCommand::Setup(args) => {
             crate::setup::write(&args.out, &args.target, args.api.as_ref(), &args.root, args.bank_port)?;
             println!("Written to {}", args.out.display());
@@ -259,7 +275,8 @@ async fn hunt_at(args: &MutantsArgs, sandbox: Option<&Sandbox>) -> anyhow::Resul
     };
     let mut found = Vec::new();
     let mut survivors = 0_usize;
-    for mutant in mutants::mutants().iter().filter(wanted) {
+    let security = mutants::mutants().iter().filter(|_| configuration.bank.is_none());
+    for mutant in security.chain(mutants::of_banks(&configuration)).filter(wanted) {
         let caught = mutants::hunt(mutant, &configuration, &clock, args.whole).await?;
         let missed: Vec<_> = caught.missed(mutant);
         if !missed.is_empty() {
@@ -305,6 +322,13 @@ async fn run_at(args: &RunArgs, sandbox: Option<&Sandbox>) -> anyhow::Result<boo
     if let Some(target) = &args.target {
         configuration.issuer = Some(target.clone());
     }
+    if let Some(bank) = &mut configuration.bank {
+        bank.specs = args.specs.clone().or(bank.specs.take());
+        bank.manifests = args.manifests.clone().or(bank.manifests.take());
+        if bank.specs.is_none() {
+            eprintln!("No --specs: answers are not judged by the standard's OpenAPI files");
+        }
+    }
     let target = Target::new(configuration)?;
     let mut names = args.profile.clone();
     if names.iter().any(|name| name == "all") {
@@ -324,7 +348,13 @@ async fn run_at(args: &RunArgs, sandbox: Option<&Sandbox>) -> anyhow::Result<boo
     let terminal = if args.json { Terminal::quiet() } else { Terminal::default() };
     let mut outcomes = Vec::new();
     for name in &names {
-        let profile = suite::profile(name, args.cases.as_deref())?;
+        let mut profile = suite::profile(name, args.cases.as_deref())?;
+        if name == "uk-functional"
+            && let Some(bank) = &target.is.bank
+            && let Some(folder) = &bank.manifests
+        {
+            profile.cases.extend(crate::bank::Manifests::read(folder)?.cases(bank)?);
+        }
         outcomes.extend(suite::run(&profile, &target, &clock, &options, &terminal).await?);
     }
     anyhow::ensure!(!outcomes.is_empty(), "no case has {} in its id", args.only.join(" or "));

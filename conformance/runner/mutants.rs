@@ -5,6 +5,7 @@
 
 mod answers;
 mod api;
+mod banks;
 mod codes;
 mod list;
 mod proofs;
@@ -21,6 +22,7 @@ use crate::clock::Clock;
 use crate::suite::{self, Baseline, Options, Progress};
 use crate::target::{Configuration, Target};
 
+pub use banks::of_banks;
 pub use list::{Mutant, mutants};
 pub(crate) use proxy::Anybody;
 pub use proxy::Proxy;

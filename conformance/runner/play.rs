@@ -2,6 +2,7 @@
 
 mod actions;
 mod authorize;
+mod bank;
 mod browser;
 mod forms;
 mod jwts;
@@ -23,6 +24,8 @@ use crate::contract::Contract;
 use crate::http::{Exchange, NoAnswer, Request, Response};
 use crate::jose::{Jwk, SigningKey, thumbprint};
 use crate::target::{Authentication, Binding, Target, TestClient};
+
+pub(crate) use bank::Shared;
 
 /// Why a case did not pass: a sentence for somebody who knows the clause.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +53,8 @@ pub struct Known {
     pub keys: Vec<Jwk>,
     /// The API by its own description, where a profile is about that.
     pub contract: Option<Contract>,
+    /// What cases share.
+    pub(crate) shared: Shared,
 }
 
 /// A case while it is played.
@@ -101,6 +106,13 @@ impl<'t> Play<'t> {
         for (name, url) in [("resource", &target.is.resource), ("api", &target.is.api)] {
             if let Some(url) = url {
                 values.set(name, url.as_str().trim_end_matches('/'));
+            }
+        }
+        if let Some(bank) = &target.is.bank {
+            for api in ["accounts", "payments", "funds", "recurring"] {
+                for (name, word) in crate::bank::words(bank.is_v4(api)) {
+                    values.set(&format!("{api}:{name}"), word);
+                }
             }
         }
         for (name, value) in known.metadata.as_object().into_iter().flatten() {
@@ -160,9 +172,23 @@ impl<'t> Play<'t> {
     }
 
     async fn each(&mut self, steps: &[Step]) -> Result<(), Failure> {
+        let mut left_out = 0_usize;
         for (index, step) in steps.iter().enumerate() {
+            if left_out > 0 {
+                left_out = left_out.saturating_sub(1);
+                continue;
+            }
             self.step = step.says.clone().unwrap_or_else(|| format!("{}. {:?}", index + 1, step.action));
             self.values.at(self.clock.now());
+            for (name, value) in &step.set {
+                // What stands for something may stand for what names more.
+                let value = self.values.fill(&self.values.fill(value));
+                self.values.set(name, value);
+            }
+            if step.skips.is_some() {
+                left_out = self.shared(step);
+                continue;
+            }
             match self.one(step).await {
                 Ok(Next::On) => {}
                 Ok(Next::End) => return Ok(()),
@@ -227,6 +253,7 @@ impl<'t> Play<'t> {
             Observed::Closed(_) => Value::Null,
         };
         for (name, pointer) in &step.save {
+            let pointer = &self.values.filled(pointer);
             if let Some(known) = pointer.strip_prefix("value:") {
                 let value = self.values.get(known).cloned().unwrap_or_default();
                 self.values.set(name, value);

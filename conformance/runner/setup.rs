@@ -1,5 +1,7 @@
 //! Everything that a target must know of us, and we of it.
 
+mod sandbox;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -158,8 +160,82 @@ pub fn write(
         put(&name, &pem)?;
         named.push(name);
     }
-    let configured = configuration(target, api.unwrap_or(target), &named) + &of_banks(bank_port);
-    put("target.toml", &configured)
+    directory(folder)?;
+    let issuers = json!([{"issuer": DIRECTORY, "jwks": {"keys": [public(folder, "directory")?]}}]);
+    put("software-issuers.json", &(serde_json::to_string_pretty(&issuers)? + "\n"))?;
+    let statement = toml::to_string(&json!({"registration": registration(folder)?}))?;
+    let text = configuration(target, api.unwrap_or(target), &named);
+    put("target.toml", &format!("{text}{}\n{statement}", of_banks(bank_port)))
+}
+
+/// Who the statements of the test directory come from.
+const DIRECTORY: &str = "https://directory.conformance.example";
+
+/// Writes configurations for the model banks of a sandbox; answers their files.
+///
+/// # Errors
+///
+/// If the folder is no sandbox's, or something cannot be written.
+pub fn write_banks(folder: &Path, data: &Path, target: &Url) -> anyhow::Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    sandbox::write(folder, data, target)
+}
+
+/// The key of the test directory.
+fn directory(folder: &Path) -> anyhow::Result<()> {
+    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+    let file = folder.join("directory.key");
+    if file.exists() {
+        std::fs::remove_file(&file)?;
+    }
+    crate::private::write(&file, &key.serialize_pem())
+        .with_context(|| format!("{} cannot be written", file.display()))
+}
+
+fn public(folder: &Path, name: &str) -> anyhow::Result<Value> {
+    let key = SigningKey::read(&folder.join(format!("{name}.key")))?;
+    let mut public = key.public();
+    if let Some(public) = public.as_object_mut() {
+        public.insert("kid".to_owned(), json!(name));
+        public.insert("use".to_owned(), json!("sig"));
+        public.insert("alg".to_owned(), json!(key.alg()));
+    }
+    Ok(public)
+}
+
+/// What is registered by request, and what the directory says of it.
+fn registration(folder: &Path) -> anyhow::Result<Value> {
+    let keys = json!({"keys": [public(folder, "first")?]});
+    Ok(json!({
+        "media": "application/jose",
+        "plain": true,
+        "directory_key": "directory.key",
+        "directory_kid": "directory",
+        "statement": {
+            "iss": DIRECTORY,
+            "software_id": "conformance",
+            "software_client_name": "Conformance",
+            "software_redirect_uris": REDIRECT_URIS,
+            "software_roles": ["AISP", "PISP"],
+            "org_id": "PSDDE-BAFIN-900001",
+            "software_jwks": keys,
+        },
+        "metadata": {
+            "client_name": "Conformance",
+            "redirect_uris": REDIRECT_URIS,
+            "response_types": ["code"],
+            "grant_types": ["authorization_code", "refresh_token", "client_credentials"],
+            "token_endpoint_auth_method": "private_key_jwt",
+            "token_endpoint_auth_signing_alg": "ES256",
+            "id_token_signed_response_alg": "PS256",
+            "request_object_signing_alg": "ES256",
+            "tls_client_certificate_bound_access_tokens": true,
+            "application_type": "web",
+            "software_id": "conformance",
+            "scope": "openid accounts payments",
+            "jwks": keys,
+        },
+    }))
 }
 
 fn authority() -> anyhow::Result<(Issuer<'static, KeyPair>, String)> {

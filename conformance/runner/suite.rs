@@ -3,6 +3,7 @@
 mod baseline;
 mod catalogue;
 mod run;
+mod table;
 
 pub use baseline::{Baseline, Waiver};
 pub use catalogue::{Profile, profile, profiles};

@@ -1,5 +1,7 @@
 //! What is judged, and as whom: the configuration.
 
+mod bank;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,9 +16,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
+use crate::bank::Descriptions;
 use crate::http::{Client as HttpClient, Identity, Setup};
-use crate::jose::SigningKey;
+use crate::jose::{Jwk, SigningKey};
 use crate::rp::{Bank, Identities};
+pub use bank::{BankConfiguration, Dialect, RegistrationConfiguration};
 
 /// A configuration as it is written (TOML). Paths are relative to the file.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -73,6 +77,12 @@ pub struct Configuration {
     /// Hostile banks, for a target that is a client of banks.
     #[serde(default)]
     pub rp: Option<RpConfiguration>,
+    /// The bank, where the target is one.
+    #[serde(default)]
+    pub bank: Option<BankConfiguration>,
+    /// How clients are registered.
+    #[serde(default)]
+    pub registration: Option<RegistrationConfiguration>,
 }
 
 /// Hostile banks: where they listen, and as what. The target must know their profiles.
@@ -253,6 +263,14 @@ pub struct Target {
     pub http: HttpClient,
     /// The hostile banks, once a case wants them.
     pub banks: tokio::sync::OnceCell<Bank>,
+    /// The key that signs requests to a bank (QSealC).
+    pub seal: Option<SigningKey>,
+    /// The key of a test directory, which signs software statements.
+    pub directory: Option<SigningKey>,
+    /// The keys that sign a bank's answers, where it publishes none.
+    pub answer_keys: Option<Vec<Jwk>>,
+    /// The official descriptions of the bank's interface.
+    pub descriptions: Option<Descriptions>,
 }
 
 impl Target {
@@ -275,6 +293,8 @@ impl Target {
         }
         is.clients.values_mut().filter_map(|client| client.key.as_mut()).for_each(beside);
         is.rp.iter_mut().flat_map(RpConfiguration::files).for_each(beside);
+        is.bank.iter_mut().for_each(|bank| bank.beside(folder));
+        is.registration.iter_mut().for_each(|registration| registration.beside(folder));
         Ok(is)
     }
 
@@ -329,7 +349,34 @@ impl Target {
             connect: is.connect.clone(),
             deadline: Duration::from_secs(is.deadline_s),
         })?;
-        Ok(Self { issuer, is, clients, http, banks: tokio::sync::OnceCell::new() })
+        let banks = tokio::sync::OnceCell::new();
+        let seal = is.bank.as_ref().and_then(|bank| bank.seal.as_ref()).map(|name| {
+            let certificate = is.certificates.get(name);
+            let certificate = certificate.with_context(|| format!("the seal {name} is not configured"))?;
+            read_key(&certificate.key)
+        });
+        let directory = is.registration.as_ref().and_then(|registration| registration.directory_key.as_ref());
+        let directory = directory.map(|file| read_key(file)).transpose()?;
+        let answer_keys = is.bank.as_ref().and_then(|bank| bank.answer_key_file.as_ref());
+        let answer_keys = answer_keys.map(|file| read_keys(file)).transpose()?;
+        let specs = is.bank.as_ref().and_then(|bank| bank.specs.as_ref());
+        let descriptions = specs.map(|folder| Descriptions::read(folder)).transpose()?;
+        Ok(Self {
+            issuer,
+            clients,
+            http,
+            seal: seal.transpose()?,
+            directory,
+            answer_keys,
+            descriptions,
+            banks,
+            is,
+        })
+    }
+
+    /// Whether the bank offers what is at a path.
+    fn offers(&self, path: &str) -> bool {
+        self.is.bank.as_ref().is_some_and(|bank| bank.endpoints.iter().any(|known| known == path))
     }
 
     /// The client of a role.
@@ -347,13 +394,29 @@ impl Target {
             "time" => self.is.time.is_some(),
             "rp" => self.is.rp.is_some(),
             "webhook-receiver" => self.is.webhook_receiver.is_some(),
+            "bank" => self.is.bank.is_some(),
+            "registration" => self.is.registration.is_some(),
+            "plain-registration" => self.is.registration.as_ref().is_some_and(|how| how.plain),
+            "signed-registration" => self.is.registration.as_ref().is_some_and(|how| how.media.is_some()),
+            "directory" => self.directory.is_some(),
+            "seal" => self.seal.is_some(),
             "deny" => !matches!(self.is.psu, PsuConfiguration::Redirects),
             _ => match need.split_once(':') {
                 Some(("client", role)) => self.clients.contains_key(role),
                 Some(("certificate", name)) => self.is.certificates.contains_key(name),
+                Some(("endpoint", path)) => self.offers(path),
                 Some(("value", name)) => self.is.values.contains_key(name),
                 Some(_) | None => self.is.features.contains(need),
             },
         }
     }
+}
+
+fn read_key(file: &Path) -> anyhow::Result<SigningKey> {
+    SigningKey::read(file).with_context(|| format!("{} cannot be used to sign", file.display()))
+}
+
+fn read_keys(file: &Path) -> anyhow::Result<Vec<Jwk>> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    Ok(Jwk::set(&serde_json::from_str(&text).with_context(|| file.display().to_string())?))
 }

@@ -87,6 +87,10 @@ impl Values {
         if let Some(number) = name.strip_prefix("random ") {
             return json!(random(number.trim().parse().unwrap_or(32)));
         }
+        if let Some(number) = name.strip_prefix("digits ") {
+            let chance = random(number.trim().parse().unwrap_or(12));
+            return json!(chance.bytes().map(|byte| char::from(b'0' + byte % 10)).collect::<String>());
+        }
         if let Some(number) = name.strip_prefix("text ") {
             return json!("x".repeat(number.trim().parse().unwrap_or(1)));
         }

@@ -53,6 +53,9 @@ const PERSONAL: &[&str] = &[
     "account_number",
 ];
 
+/// Members that are about a person with all that is in them.
+const WHOLLY: &[&str] = &["remittance", "address"];
+
 /// Members with such a word that are about no person.
 const KNOWN: &[&str] = &[
     "client_name",
@@ -93,20 +96,28 @@ fn hidden(value: &str) -> String {
     format!("*** ({} characters, sha-256 {}…)", value.chars().count(), digest.get(..6).unwrap_or_default())
 }
 
+/// Whether a text is a word of a code list: `consent.not_in_force`, `PRODUCT_UNKNOWN`, `AC04`. What has
+/// chance in it is none.
 fn is_word(text: &str) -> bool {
     let small = |letter: char| letter.is_ascii_lowercase() || matches!(letter, '.' | '_');
-    text.len() <= 8 || (text.len() < 60 && text.chars().all(small) && text.contains(['.', '_']))
+    let capital = |letter: char| letter.is_ascii_uppercase() || letter == '_';
+    let words = text.chars().all(small) && text.contains(['.', '_']);
+    text.len() <= 8 || (text.len() < 60 && (words || text.chars().all(capital)))
 }
 
 fn member(name: &str, value: &Value) -> Value {
     let small = name.to_ascii_lowercase();
     match value {
-        // The code of a problem, or of ISO 20022, is no authorization code.
+        // The code of a problem, of a bank's error or of ISO 20022 is no authorization code.
         Value::String(text) if small == "code" && is_word(text) => json!(text),
         Value::String(text) if SECRET.contains(&small.as_str()) => json!(hidden(text)),
         Value::String(text) if KNOWN.contains(&small.as_str()) => json!(redacted(text)),
         Value::String(_) | Value::Number(_) if PERSONAL.iter().any(|word| small.contains(word)) => {
             json!("***")
+        }
+        Value::Array(_) | Value::Object(_) if WHOLLY.iter().any(|word| small.contains(word)) => blank(value),
+        Value::Array(of) if PERSONAL.iter().any(|word| small.contains(word)) => {
+            of.iter().map(|value| if value.is_string() { json!("***") } else { value_of(value) }).collect()
         }
         Value::Null
         | Value::Bool(_)
@@ -114,6 +125,16 @@ fn member(name: &str, value: &Value) -> Value {
         | Value::String(_)
         | Value::Array(_)
         | Value::Object(_) => value_of(value),
+    }
+}
+
+/// The same shape, and nothing in it.
+fn blank(value: &Value) -> Value {
+    match value {
+        Value::Array(of) => of.iter().map(blank).collect(),
+        Value::Object(of) => of.iter().map(|(name, value)| (name.clone(), blank(value))).collect(),
+        Value::String(_) | Value::Number(_) => json!("***"),
+        Value::Null | Value::Bool(_) => value.clone(),
     }
 }
 
@@ -125,6 +146,9 @@ fn value_of(value: &Value) -> Value {
     match value {
         Value::Object(of) => json!(members(of)),
         Value::Array(of) => of.iter().map(value_of).collect(),
+        Value::String(text) if text.starts_with("https://") && text.contains(['?', '#']) => {
+            Url::parse(text).map_or_else(|_| json!(redacted(text)), |url| json!(redacted_url(&url)))
+        }
         Value::String(text) => json!(redacted(text)),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }

@@ -29,6 +29,14 @@ impl Play<'_> {
             Action::Introspect => self.about_token(step, "introspection_endpoint").await?,
             Action::Revoke => self.about_token(step, "revocation_endpoint").await?,
             Action::Request => self.request(step).await?,
+            Action::Call => self.call(step).await?,
+            Action::Visit => self.visit(step).await?,
+            Action::Authorise => self.authorise(step).await?,
+            Action::Register => self.register(step).await?,
+            Action::Sequence => {
+                let name = step.uses.as_deref().unwrap_or_default();
+                return Err(Failure::Blocked(format!("the profile has no sequence {name:?}")));
+            }
             Action::Login => {
                 self.login(step).await?;
                 return Ok(None);
@@ -176,6 +184,11 @@ impl Play<'_> {
                 json("/expires_in", json!({"type": "integer", "min": 5, "max": 599}));
                 expect.status = Expect::answered(&[201]).status;
             }
+            Action::Authorise => {
+                json("/access_token", json!({"type": "string", "length": 16}));
+                json("/token_type", json!({"matches": "(?i)^bearer$"}));
+                expect.status = Expect::answered(&[200]).status;
+            }
             Action::Token | Action::Refresh | Action::ClientCredentials => {
                 json("/access_token", json!({"type": "string", "length": 16}));
                 json("/token_type", json!({"matches": "(?i)^(bearer|dpop)$"}));
@@ -206,7 +219,11 @@ impl Play<'_> {
                     expect.params.insert("error".to_owned(), wanted);
                 }
             }
+            Action::Visit => expect.returned = Some(true),
+            Action::Register => expect.status = Expect::answered(&[200, 201]).status,
             Action::Metadata
+            | Action::Call
+            | Action::Sequence
             | Action::Login
             | Action::Resource
             | Action::Introspect

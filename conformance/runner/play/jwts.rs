@@ -10,7 +10,7 @@ use crate::target::TestClient;
 
 impl Play<'_> {
     /// A JWT that is right, but for the changes.
-    fn jwt(
+    pub(super) fn jwt(
         &self,
         key: &SigningKey,
         header: Map<String, Value>,

@@ -127,7 +127,7 @@ impl<'t> Play<'t> {
         let key = uuid::Uuid::new_v4().to_string();
         let request = self.api("POST", "/v1/consents", "own_token")?;
         let request = request.header("idempotency-key", key).body("application/json", body.to_string());
-        let answer = self.asked(&request).await?;
+        let answer = self.answered(&request).await?;
         let consent = answer.json().get("id").and_then(Value::as_str).map(str::to_owned);
         let consent = consent.ok_or_else(|| {
             Failure::Blocked(format!("no consent can be lodged at {}: {}", mode.institution(), answer.text()))
@@ -183,7 +183,7 @@ impl<'t> Play<'t> {
     async fn read(&mut self, told: &mut Told) -> Result<(), Failure> {
         for _ in 0..READS {
             let request = self.api("GET", "/v1/accounts", "access_token")?;
-            let answer = self.asked(&request).await?;
+            let answer = self.answered(&request).await?;
             let json = answer.json();
             told.data = json.get("data").and_then(Value::as_array).is_some_and(|rows| !rows.is_empty());
             told.says = format!("accounts with status {}", answer.status);
@@ -198,7 +198,7 @@ impl<'t> Play<'t> {
 
     async fn status_of(&mut self, consent: &str) -> Result<String, Failure> {
         let request = self.api("GET", &format!("/v1/consents/{consent}"), "own_token")?;
-        let answer = self.asked(&request).await?;
+        let answer = self.answered(&request).await?;
         let status = answer.json().get("status").and_then(Value::as_str).map(str::to_owned);
         status.ok_or_else(|| Failure::Blocked("the gateway does not know its consent".to_owned()))
     }
@@ -216,7 +216,7 @@ impl<'t> Play<'t> {
             .with(client.is.certificate.as_deref()))
     }
 
-    async fn asked(&mut self, request: &Request) -> Result<Response, Failure> {
+    async fn answered(&mut self, request: &Request) -> Result<Response, Failure> {
         self.send(request).await.map_err(|error| Failure::Blocked(error.to_string()))
     }
 
@@ -241,7 +241,7 @@ impl<'t> Play<'t> {
                 let all: Vec<_> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
                 request = request.header("cookie", all.join("; "));
             }
-            let answer = self.asked(&request).await?;
+            let answer = self.answered(&request).await?;
             for (_, cookie) in answer.headers.iter().filter(|(name, _)| name == "set-cookie") {
                 let first = cookie.split(';').next().unwrap_or_default();
                 if let Some((name, value)) = first.split_once('=') {

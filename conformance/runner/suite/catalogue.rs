@@ -1,12 +1,13 @@
 //! The profiles that come along, and cases of the user's own.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 
-use crate::case::Case;
+use crate::case::{Action, Case, Step};
 
 static CASES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/cases");
 
@@ -35,6 +36,57 @@ struct About {
     metadata: bool,
     #[serde(default)]
     openapi: bool,
+    /// Steps that several cases begin with, by name.
+    #[serde(default)]
+    sequences: BTreeMap<String, Vec<Step>>,
+}
+
+/// A file with several cases.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Several {
+    case: Vec<Case>,
+}
+
+/// The cases of a file: one, or each `[[case]]`.
+fn cases_of(text: &str) -> anyhow::Result<Vec<Case>> {
+    let table: toml::Table = toml::from_str(text)?;
+    if table.contains_key("case") {
+        return Ok(toml::from_str::<Several>(text)?.case);
+    }
+    Ok(vec![Case::read(text)?])
+}
+
+/// Puts the steps of sequences where they are used; a sequence may use another.
+fn unrolled(steps: &[Step], sequences: &BTreeMap<String, Vec<Step>>, depth: u8) -> anyhow::Result<Vec<Step>> {
+    anyhow::ensure!(depth < 8, "a sequence uses itself");
+    let mut all = Vec::new();
+    for step in steps {
+        let Some(name) =
+            step.uses.as_deref().filter(|_| step.action == Action::Sequence && step.skips.is_none())
+        else {
+            all.push(step.clone());
+            continue;
+        };
+        let sequence = sequences.get(name).with_context(|| format!("there is no sequence {name}"))?;
+        let mut inner = unrolled(sequence, sequences, depth.saturating_add(1))?;
+        // What the user of a sequence sets is known before it begins.
+        if let Some(first) = inner.first_mut() {
+            let own = std::mem::replace(&mut first.set, step.set.clone());
+            for (name, value) in own {
+                first.set.entry(name).or_insert(value);
+            }
+        }
+        let mark = |skips| Step { skips: Some(skips), set: BTreeMap::new(), ..step.clone() };
+        if step.share {
+            all.push(Step { set: step.set.clone(), ..mark(inner.len().saturating_add(1)) });
+            all.extend(inner);
+            all.push(mark(0));
+        } else {
+            all.extend(inner);
+        }
+    }
+    Ok(all)
 }
 
 /// The names of the profiles that come along.
@@ -66,7 +118,12 @@ pub fn profile(name: &str, more: Option<&Path>) -> anyhow::Result<Profile> {
             continue;
         }
         let text = file.contents_utf8().with_context(|| format!("{} is no text", file.path().display()))?;
-        cases.push(Case::read(text).with_context(|| file.path().display().to_string())?);
+        let read = if file.path().extension().is_some_and(|kind| kind == "table") {
+            super::table::cases(text)
+        } else {
+            cases_of(text)
+        };
+        cases.extend(read.with_context(|| file.path().display().to_string())?);
     }
     for included in &about.includes {
         let included = profile(included, None)?;
@@ -76,6 +133,9 @@ pub fn profile(name: &str, more: Option<&Path>) -> anyhow::Result<Profile> {
     }
     if let Some(folder) = more {
         cases.extend(of_folder(folder)?);
+    }
+    for case in &mut cases {
+        case.steps = unrolled(&case.steps, &about.sequences, 0).with_context(|| case.id.clone())?;
     }
     cases.sort_by(|one, other| one.id.cmp(&other.id));
     if let Some(twice) = cases.windows(2).find_map(|two| match two {
@@ -101,7 +161,7 @@ fn of_folder(folder: &Path) -> anyhow::Result<Vec<Case>> {
         let path = entry?.path();
         if path.extension().is_some_and(|kind| kind == "toml") {
             let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            cases.push(Case::read(&text).with_context(|| path.display().to_string())?);
+            cases.extend(cases_of(&text).with_context(|| path.display().to_string())?);
         }
     }
     Ok(cases)

@@ -65,7 +65,7 @@ pub async fn run(
         let contract = Contract::prepare(target, clock, &known).await?;
         cases.extend(contract.cases());
         let (metadata, keys) = (known.metadata.clone(), known.keys.clone());
-        Arc::new(Known { metadata, keys, contract: Some(contract) })
+        Arc::new(Known { metadata, keys, contract: Some(contract), ..Known::nothing() })
     } else {
         known
     };
@@ -195,7 +195,7 @@ async fn known(target: &Target) -> anyhow::Result<Known> {
                     Some(Err(_)) | None => None,
                 };
                 let keys = keys.map(|answer| Jwk::set(&answer.json())).unwrap_or_default();
-                return Ok(Known { metadata, keys, contract: None });
+                return Ok(Known { metadata, keys, ..Known::nothing() });
             }
             Ok(answer) => tried.push(format!("{place} answers {}", answer.status)),
             Err(error) => tried.push(format!("{place}: {error}")),
@@ -208,7 +208,8 @@ impl Known {
     /// Nothing is known, and nothing needs to be.
     #[must_use]
     pub fn nothing() -> Self {
-        Self { metadata: Value::Null, keys: Vec::new(), contract: None }
+        let shared = crate::play::Shared::default();
+        Self { metadata: Value::Null, keys: Vec::new(), contract: None, shared }
     }
 
     /// Whether the metadata says that the server can do something.
