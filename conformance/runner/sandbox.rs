@@ -50,7 +50,11 @@ impl Sandbox {
         let kit = folder.join("kit");
         let issuer = Url::parse(&format!("https://localhost:{base}"))?;
         let api = Url::parse(&format!("https://localhost:{}", base + 1))?;
-        crate::setup::write(&kit, &issuer, Some(&api), &[], free_base()?)?;
+        let mut banks = free_base()?;
+        while banks == base {
+            banks = free_base()?;
+        }
+        crate::setup::write(&kit, &issuer, Some(&api), &[], banks)?;
         let mut child = Command::new(program)
             .arg("sandbox")
             .arg("--data-dir")
@@ -64,6 +68,8 @@ impl Sandbox {
             .arg(kit.join("ca.pem"))
             .arg("--banks")
             .arg(kit.join("hostile-banks"))
+            .arg("--software-issuers")
+            .arg(kit.join("software-issuers.json"))
             .env_remove("CONSENTRY_DATABASE_URL")
             .env_remove("CONSENTRY_GLOBAL_DATABASE_URL")
             .env_remove("CONSENTRY_REDIS_URL")
@@ -110,6 +116,7 @@ impl Sandbox {
         let text = text
             + "\n[certificates.sandbox]\nchain = \"../data/pki/server.pem\"\nkey = \"../data/pki/server.key\"\n";
         std::fs::write(&file, text)?;
+        crate::setup::write_banks(&kit, &folder.join("data"), &issuer)?;
         Ok(Self { child, folder: folder.to_owned() })
     }
 
@@ -117,6 +124,19 @@ impl Sandbox {
     #[must_use]
     pub fn configuration(&self) -> PathBuf {
         self.folder.join("kit/target.toml")
+    }
+
+    /// The configuration for one of its model banks, where a profile is about banks.
+    #[must_use]
+    pub fn bank(&self, profile: &str) -> Option<PathBuf> {
+        let bank = match profile {
+            "uk-functional" => "gb-albion-bank",
+            "berlin-group-functional" => "de-rheinbank",
+            "stet-functional" => "fr-credit-rivage",
+            "polish-api-functional" => "pl-bank-wisla",
+            _ => return None,
+        };
+        Some(self.folder.join(format!("kit/bank-{bank}.toml")))
     }
 
     /// Ends it, and removes its folder.
