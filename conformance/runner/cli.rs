@@ -127,6 +127,9 @@ pub struct MutantsArgs {
     /// The issuer.
     #[arg(long, value_name = "URL")]
     pub target: Option<Url>,
+    /// Only mutants that this profile catches; may be given more than once.
+    #[arg(long, value_name = "PROFILE")]
+    pub profile: Vec<String>,
     /// Only mutants whose name is this or has this in it; may be given more than once.
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
@@ -265,37 +268,35 @@ async fn hunt(args: &MutantsArgs) -> anyhow::Result<ExitCode> {
 
 async fn hunt_at(args: &MutantsArgs, sandbox: Option<&Sandbox>) -> anyhow::Result<ExitCode> {
     let file = sandbox.map(Sandbox::configuration).or_else(|| args.config.clone());
-    let mut configuration = Target::read(&file.context("there is no configuration")?)?;
-    if let Some(target) = &args.target {
-        configuration.issuer = Some(target.clone());
+    let mut configurations = vec![Target::read(&file.context("there is no configuration")?)?];
+    for file in sandbox.into_iter().flat_map(Sandbox::banks) {
+        configurations.push(Target::read(&file)?);
     }
     let clock = std::sync::Arc::new(Clock::default());
     let wanted = |mutant: &&mutants::Mutant| {
-        args.only.is_empty() || args.only.iter().any(|part| mutant.name.contains(part.as_str()))
+        let named = args.only.is_empty() || args.only.iter().any(|part| mutant.name.contains(part.as_str()));
+        named && (args.profile.is_empty() || args.profile.iter().any(|profile| profile == mutant.profile))
     };
     let mut found = Vec::new();
-    let mut survivors = 0_usize;
-    let security = mutants::mutants().iter().filter(|_| configuration.bank.is_none());
-    for mutant in security.chain(mutants::of_banks(&configuration)).filter(wanted) {
-        let caught = mutants::hunt(mutant, &configuration, &clock, args.whole).await?;
-        let missed: Vec<_> = caught.missed(mutant);
-        if !missed.is_empty() {
-            survivors = survivors.saturating_add(1);
+    for configuration in &mut configurations {
+        if let Some(target) = &args.target {
+            configuration.issuer = Some(target.clone());
         }
-        if !args.json {
-            if missed.is_empty() {
-                println!("caught   {:<28} {}", mutant.name, caught.by.join(", "));
-            } else {
-                println!(
-                    "SURVIVES {:<28} {}; not caught by {}",
-                    mutant.name,
-                    mutant.breaks,
-                    missed.join(", ")
-                );
+        let security = mutants::mutants().iter().filter(|_| configuration.bank.is_none());
+        for mutant in security.chain(mutants::of_banks(configuration)).filter(wanted) {
+            let caught = mutants::hunt(mutant, configuration, &clock, args.whole).await?;
+            if !args.json {
+                let (name, missed) = (mutant.name, caught.missed.join(", "));
+                if missed.is_empty() {
+                    println!("caught   {name:<28} {}", caught.by.join(", "));
+                } else {
+                    println!("SURVIVES {name:<28} {}; not caught by {missed}", mutant.breaks);
+                }
             }
+            found.push(caught);
         }
-        found.push(caught);
     }
+    let survivors = found.iter().filter(|caught| !caught.missed.is_empty()).count();
     if args.json {
         println!("{}", serde_json::to_string_pretty(&found)?);
     } else {

@@ -36,16 +36,8 @@ pub struct Caught {
     pub breaks: &'static str,
     /// The cases that failed.
     pub by: Vec<String>,
-}
-
-impl Caught {
-    /// The cases that must catch a mutant, and do not.
-    #[must_use]
-    pub fn missed(&self, mutant: &Mutant) -> Vec<&'static str> {
-        let begun = self.by.iter().any(|case| case == UNBEGUN);
-        let must = mutant.caught_by.iter().copied();
-        must.filter(|case| !begun && !self.by.iter().any(|by| by == case)).collect()
-    }
+    /// The cases that must catch it, and did not.
+    pub missed: Vec<&'static str>,
 }
 
 /// What a target is caught by with which nothing can even be begun.
@@ -100,5 +92,8 @@ pub async fn hunt(
         // What cannot even begin has been caught by the first look.
         Err(_) => vec![UNBEGUN.to_owned()],
     };
-    Ok(Caught { mutant: mutant.name, breaks: mutant.breaks, by })
+    let begun = !by.iter().any(|case| case == UNBEGUN);
+    let must = mutant.caught_by.iter().copied();
+    let missed = must.filter(|case| begun && !by.iter().any(|by| by == case)).collect();
+    Ok(Caught { mutant: mutant.name, breaks: mutant.breaks, by, missed })
 }

@@ -139,6 +139,13 @@ impl Sandbox {
         Some(self.folder.join(format!("kit/bank-{bank}.toml")))
     }
 
+    /// The configurations for the model banks that profiles are about.
+    pub fn banks(&self) -> impl Iterator<Item = PathBuf> {
+        let profiles =
+            ["uk-functional", "berlin-group-functional", "stet-functional", "polish-api-functional"];
+        profiles.into_iter().filter_map(|profile| self.bank(profile))
+    }
+
     /// Ends it, and removes its folder.
     pub async fn stop(mut self) {
         let _ = self.child.kill().await;

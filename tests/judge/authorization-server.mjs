@@ -89,10 +89,9 @@ function provider(issuer, clients) {
       richAuthorizationRequests: {
         enabled: true,
         types: { account_access: { validate() {} } },
-        rarForAuthorizationCode: async () => undefined,
-        rarForCodeResponse: async () => undefined,
-        rarForRefreshTokenResponse: async () => undefined,
-        rarForIntrospectionResponse: async () => undefined,
+        authorizationDetailsForGrantSource: async () => undefined,
+        authorizationDetailsForAccessToken: async () => undefined,
+        authorizationDetailsForIntrospection: async () => undefined,
       },
     },
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
@@ -150,7 +149,7 @@ async function resource(as, issuer, seen, ctx) {
       const fits = protectedHeader.jwk.d === undefined
         && (await jose.calculateJwkThumbprint(protectedHeader.jwk)) === token.jkt
         && payload.htm === ctx.method
-        && payload.htu === `${issuer}${ctx.path}`
+        && payload.htu.split(/[?#]/)[0] === `${issuer}${ctx.path}`
         && payload.ath === createHash('sha256').update(text).digest('base64url')
         && typeof payload.jti === 'string'
         && !seen.has(payload.jti);
@@ -172,7 +171,13 @@ export async function startAuthorizationServer({ certificate, key, ca, clients }
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const issuer = `https://localhost:${server.address().port}`;
-  const as = provider(issuer, clients);
+  let as;
+  try {
+    as = provider(issuer, clients);
+  } catch (error) {
+    server.close();
+    throw error;
+  }
   const seen = new Set();
   as.use(async (ctx, next) => {
     if (ctx.path.startsWith('/interaction/')) await interaction(as, issuer, ctx);

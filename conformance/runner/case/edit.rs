@@ -87,6 +87,9 @@ pub struct JwtEdit {
     /// It is sent even if the client has none usually.
     #[serde(default)]
     pub force: bool,
+    /// It is not sent once more with a nonce, which would show that it is fresh. Of proofs only.
+    #[serde(default)]
+    pub once: bool,
     /// It comes twice. Of proofs only.
     #[serde(default)]
     pub twice: bool,

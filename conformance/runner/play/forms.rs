@@ -188,6 +188,7 @@ impl Play<'_> {
             if let Observed::Answer(answer) = &observed
                 && proof
                 && !asked_again
+                && !step.proof.once
                 && self.wants_nonce(answer)
             {
                 asked_again = true;

@@ -1,0 +1,101 @@
+//! The judge at work: our sandbox passes every profile, and every broken sandbox is caught.
+//!
+//! The binary judges a sandbox of its own, as an operator would have it do.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+/// What the sandbox does not pass, each for a reason.
+const KNOWN: &[(&str, &str)] = &[];
+
+fn judge(arguments: &[&str]) -> (Option<i32>, Value) {
+    let output = Command::new(env!("CARGO_BIN_EXE_consentry"))
+        .arg("conformance")
+        .args(arguments)
+        .args(["--sandbox", "--json"])
+        .env_remove("CONSENTRY_DATABASE_URL")
+        .output()
+        .unwrap();
+    let said = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code(), said)
+}
+
+/// Every profile against the sandbox. A case that cannot be played would prove nothing.
+#[test]
+fn the_sandbox_passes_every_profile() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report");
+    let (_, report) = judge(&["run", "--profile", "all", "--out", out.to_str().unwrap()]);
+    let outcomes = report["outcomes"].as_array().unwrap();
+    let wrong: Vec<_> = outcomes
+        .iter()
+        .filter(|outcome| {
+            let verdict = outcome["verdict"].as_str().unwrap();
+            let known = KNOWN.iter().any(|(case, _)| outcome["case"] == *case);
+            matches!(verdict, "failed" | "blocked" | "warned" | "skipped") && !known
+        })
+        .map(|outcome| format!("{} {}: {}", outcome["verdict"], outcome["case"], outcome["says"]))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for (case, why) in KNOWN {
+        let fails = |outcome: &&Value| outcome["case"] == *case && outcome["verdict"] != "passed";
+        assert!(outcomes.iter().any(|outcome| fails(&outcome)), "{case} passes now ({why})");
+    }
+    assert!(report["counts"]["passed"].as_u64().unwrap() > 1_200, "{}", report["counts"]);
+
+    // What was kept is what was signed, and holds no secret and nobody's account.
+    let verified = Command::new(env!("CARGO_BIN_EXE_consentry"))
+        .args(["conformance", "verify", out.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    let mut files = vec![out.join("report.json"), out.join("report.html"), out.join("junit.xml")];
+    files.extend(std::fs::read_dir(out.join("evidence")).unwrap().map(|entry| entry.unwrap().path()));
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for secret in ["BEGIN PRIVATE", "BEGIN EC", "10000017", "Anna Archer", "Bearer ey"] {
+            assert!(!text.contains(secret), "{} in {}", secret, file.display());
+        }
+    }
+}
+
+/// A suite that cannot fail is worth nothing.
+fn caught(profile: &str, least: usize) {
+    let (code, found) = judge(&["mutants", "--profile", profile]);
+    let found = found.as_array().unwrap();
+    assert!(found.len() >= least, "only {} mutants of {profile}", found.len());
+    let survivors: Vec<_> = found
+        .iter()
+        .filter(|caught| !caught["missed"].as_array().unwrap().is_empty())
+        .map(|caught| format!("{} is not caught by {}", caught["mutant"], caught["missed"]))
+        .collect();
+    assert!(survivors.is_empty(), "{}", survivors.join("\n"));
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn every_mutant_of_the_security_profile_is_caught() {
+    caught("fapi2-security", 100);
+}
+
+#[test]
+fn every_mutant_of_message_signing_is_caught() {
+    caught("fapi2-message-signing", 20);
+}
+
+#[test]
+fn every_mutant_of_the_api_is_caught() {
+    caught("api", 15);
+}
+
+#[test]
+fn every_mutant_of_a_uk_bank_is_caught() {
+    caught("uk-functional", 8);
+}
+
+#[test]
+fn every_mutant_of_a_berlin_group_bank_is_caught() {
+    caught("berlin-group-functional", 5);
+}
