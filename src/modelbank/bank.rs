@@ -33,6 +33,8 @@ pub(crate) struct Client {
     pub(crate) seal: Option<Certificate>,
     /// What it may ask for, if it said so when it registered.
     pub(crate) scope: Option<String>,
+    /// Whether its certificate alone does not authenticate it: it registered assertions.
+    pub(crate) asserts: bool,
 }
 
 impl Client {
@@ -49,6 +51,10 @@ impl Client {
             keys: Jwks::from_value(&client.jwks).ok()?,
             seal: None,
             scope: Some(client.scope.clone()),
+            asserts: client
+                .metadata
+                .get("token_endpoint_auth_method")
+                .is_some_and(|method| method == "private_key_jwt"),
         })
     }
 }
@@ -95,7 +101,7 @@ impl Bank {
                 let seal = registered.seal_pem.as_deref().map(Certificate::from_pem).transpose();
                 let seal =
                     seal.map_err(|error| StartFailed::ClientSeal(registered.client_id.clone(), error))?;
-                Ok(Arc::new(Client { registered, keys, seal, scope: None }))
+                Ok(Arc::new(Client { registered, keys, seal, scope: None, asserts: false }))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let file = config.state_dir.map(|directory| directory.join(format!("{}.json", config.id)));

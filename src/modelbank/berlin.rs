@@ -20,8 +20,8 @@ mod signature;
 use std::sync::Arc;
 
 use axum::extract::Request;
-use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -32,7 +32,9 @@ pub use embedded::CODE;
 
 use crate::bank::Bank;
 use crate::engine::{Book, ConsentState, Purpose, Subject, accounts};
+use crate::media;
 use orders::Service;
+use refusal::Refusal;
 
 pub(crate) fn router(_: &Arc<Bank>) -> Router<Arc<Bank>> {
     let v1 = Router::new()
@@ -69,7 +71,11 @@ pub(crate) fn router(_: &Arc<Bank>) -> Router<Arc<Bank>> {
             "/{id}/authorisations/{authorisation}",
             get(funds_consents::authorisation).put(funds_consents::update),
         );
-    Router::new().nest("/v1", v1).nest("/v2/consents/confirmation-of-funds", v2).layer(from_fn(echo))
+    Router::new()
+        .nest("/v1", v1)
+        .nest("/v2/consents/confirmation-of-funds", v2)
+        .route_layer(from_fn(negotiated))
+        .layer(from_fn(echo))
 }
 
 /// The orders of a payment service.
@@ -140,6 +146,25 @@ fn number(reference: &Value) -> Option<&str> {
     reference.get("iban").or_else(|| reference.get("maskedPan"))?.as_str()
 }
 
+/// Bodies and answers are JSON. Orders of some products come in XML, and their status can be
+/// had in it.
+async fn negotiated(request: Request, next: Next) -> Response {
+    let mut segments = request.uri().path().rsplit('/');
+    let body = if segments.clone().next().is_some_and(pain::is_xml) { media::XML } else { media::JSON };
+    let offered: &[&str] =
+        if segments.any(pain::is_xml) { &[media::JSON, media::XML] } else { &[media::JSON] };
+    if media::is(request.headers(), body) == Some(false) {
+        // Without a body, as the standard has no code for it.
+        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
+    }
+    if !media::takes(request.headers(), offered) {
+        let text = "The bank has no answer in the formats that Accept names";
+        let refusal = Refusal::new(StatusCode::NOT_ACCEPTABLE, "REQUESTED_FORMATS_INVALID", text);
+        return refusal.into_response();
+    }
+    next.run(request).await
+}
+
 /// `X-Request-ID` is required, a UUID, and echoed.
 async fn echo(request: Request, next: Next) -> Response {
     let id = request.headers().get("x-request-id").cloned();
@@ -147,7 +172,7 @@ async fn echo(request: Request, next: Next) -> Response {
     let mut response = if id.as_ref().is_some_and(well_formed) {
         next.run(request).await
     } else {
-        refusal::Refusal::format("X-Request-ID is missing or no UUID").into_response()
+        Refusal::format("X-Request-ID is missing or no UUID").into_response()
     };
     if let Some(id) = id {
         response.headers_mut().insert("x-request-id", id);

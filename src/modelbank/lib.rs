@@ -16,6 +16,7 @@ mod fault;
 mod habit;
 mod journal;
 mod listen;
+mod media;
 mod notices;
 mod oauth;
 mod observe;

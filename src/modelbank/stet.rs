@@ -16,7 +16,7 @@ use axum::Router;
 use axum::extract::{OriginalUri, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use serde_json::Value;
@@ -43,7 +43,13 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .route("/payment-requests/{id}/confirmation", post(payments::confirm))
         .layer(from_fn_with_state(Arc::clone(bank), signature::demanded))
         .layer(from_fn_with_state(Arc::clone(bank), dressed));
-    Router::new().nest(BASE, api).route("/token", post(oauth::token::issue))
+    Router::new().nest(BASE, api).route("/token", post(oauth::token::issue).layer(map_response(unstored)))
+}
+
+/// Tokens are kept by nobody on the way (RFC 6749 §5.1).
+async fn unstored(mut response: Response) -> Response {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// Echoes `X-Request-ID`, and gives errors time and path.

@@ -30,12 +30,12 @@ use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Extension, Router};
 
 use crate::bank::Bank;
-use crate::oauth;
+use crate::{media, oauth};
 use orders::At;
 use version::Version;
 
@@ -87,6 +87,7 @@ pub(crate) fn router(bank: &Arc<Bank>) -> Router<Arc<Bank>> {
         .nest(CBPII, cbpii)
         .route(PAYEES, post(payees::verify))
         .nest(events::BASE, events)
+        .route_layer(from_fn(acceptable))
         .route("/par", post(oauth::push))
         .route("/token", post(oauth::token::issue));
     if bank.registration.is_some() {
@@ -119,6 +120,24 @@ fn payments_of(version: Version) -> Router<Arc<Bank>> {
         };
         router.merge(one.layer(Extension(At { service, version })))
     })
+}
+
+/// Refuses who takes none of the forms that answers have.
+async fn acceptable(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let form = if path.ends_with("/report-file") {
+        media::XML
+    } else if path.contains("/statements/") {
+        media::PDF
+    } else {
+        media::JSON
+    };
+    // Refusals are in JSON everywhere.
+    if media::takes(request.headers(), &[form, media::JSON]) {
+        next.run(request).await
+    } else {
+        refusal::Refusal::NotAcceptable.into_response()
+    }
 }
 
 /// Echoes `x-fapi-interaction-id`, or makes one, on every answer.

@@ -24,6 +24,8 @@ use crate::journal::Fact;
 
 /// Transactions on one page.
 const PAGE: usize = 40;
+/// Longest `entryReference`.
+const MAX_REFERENCE: usize = 35;
 
 type Parameters = Query<HashMap<String, String>>;
 
@@ -413,7 +415,7 @@ fn transaction(account: &Account, movement: &Movement) -> Value {
     if let Some(view) = view.as_object_mut() {
         if !movement.pending {
             view.insert("bookingDate".into(), day.into());
-            view.insert("entryReference".into(), movement.id.clone().into());
+            view.insert("entryReference".into(), entry_reference(&movement.id).into());
         }
         if let Some(iban) = &movement.counterparty_account {
             view.insert(format!("{side}Account"), json!({ "iban": iban }));
@@ -426,6 +428,14 @@ fn transaction(account: &Account, movement: &Movement) -> Value {
         }
     }
     view
+}
+
+/// The bank's name of an entry, or where that is too long, one made from it.
+fn entry_reference(id: &str) -> String {
+    if id.len() <= MAX_REFERENCE {
+        return id.to_owned();
+    }
+    crypto::digest::sha256_hex(id.as_bytes()).chars().take(MAX_REFERENCE).collect()
 }
 
 pub(super) fn money(amount: Decimal, currency: &str) -> Value {

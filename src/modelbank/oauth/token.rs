@@ -33,7 +33,7 @@ const ASSERTION_SECONDS: i64 = 3_600;
 pub(crate) type Form = BTreeMap<String, String>;
 
 /// The client of a request: by its certificate, and by an assertion if it
-/// sends one. The certificate is always needed.
+/// registered so, or sends one. The certificate is always needed.
 pub(super) fn authenticate(bank: &Bank, caller: &Caller, form: &Form) -> Result<Arc<Client>, OauthRefusal> {
     let of_certificate = caller.client(bank).ok_or(OauthRefusal::client("No client has this certificate"))?;
     let organisation = of_certificate.registered.organization_identifier.clone();
@@ -51,6 +51,7 @@ pub(super) fn authenticate(bank: &Bank, caller: &Caller, form: &Form) -> Result<
     match form.get("client_assertion") {
         Some(assertion) => assertion_of(bank, &client, form, assertion)?,
         None if !form.contains_key("client_id") => return Err(OauthRefusal::client("client_id is missing")),
+        None if client.asserts => return Err(OauthRefusal::client("client_assertion is missing")),
         None => {}
     }
     caller.facts.note(Fact::Role);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use consentry_modelbank::{BankKind, Fault};
 use crypto::Psd2Role;
+use domain::Clock;
 use serde_json::{Value, json};
 use world::{Bank, REDIRECT, REDIRECTED, Tpp, World, consent_body, hidden};
 
@@ -18,6 +19,72 @@ fn payment_body(amount: &str) -> String {
         "remittanceInformationUnstructured": "Lunch",
     })
     .to_string()
+}
+
+/// `entryReference` has at most 35 characters, and names one entry.
+#[tokio::test]
+async fn a_payments_entry_has_a_reference_of_its_own_that_is_short_enough() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[&tpp]).await;
+    for amount in ["1.00", "2.00"] {
+        let path = "/v1/payments/sepa-credit-transfers";
+        let placed = tpp.berlin(&bank, "POST", path, &REDIRECTED, &payment_body(amount)).await.expect(201);
+        world.browser().send("GET", &placed.at("/_links/scaRedirect/href"), &[], "").await.expect(303);
+    }
+    world.clock.advance(60);
+    let consent = approved_consent(&world, &tpp, &bank).await;
+    let headers = [("consent-id", consent.as_str()), ("psu-ip-address", "192.0.2.1")];
+    let day = world.clock.now().checked_sub(jiff::SignedDuration::from_hours(72)).unwrap().to_string();
+    let path = format!("/v1/accounts/rhb-10017/transactions?bookingStatus=booked&dateFrom={}", &day[..10]);
+    let read = async || tpp.berlin(&bank, "GET", &path, &headers, "").await.expect(200).json();
+    let told = read().await;
+    let booked = told["transactions"]["booked"].as_array().unwrap();
+    let named = |name: &str| -> std::collections::BTreeSet<&str> {
+        booked.iter().map(|entry| entry[name].as_str().unwrap()).collect()
+    };
+    let references = named("entryReference");
+    assert!(references.iter().all(|reference| (1..=35).contains(&reference.len())), "{references:?}");
+    assert_eq!((references.len(), named("transactionId").len()), (booked.len(), booked.len()));
+    assert!(named("transactionId").iter().any(|id| id.len() > 35), "the payments are among them");
+    assert_eq!(told, read().await, "they stay as they are");
+    bank.stop().await;
+}
+
+/// XS2A 14.1: 415 of what is sent, 406 of what is asked for.
+#[tokio::test]
+async fn bodies_and_answers_have_the_formats_of_the_bank() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::BerlinGroupRedirect, true, &[&tpp]).await;
+    let sepa = ("/v1/payments/sepa-credit-transfers", payment_body("1.00"));
+    let xml = ("/v1/payments/pain.001-sepa-credit-transfers", "<Document/>".to_owned());
+    let consents = ("/v1/consents", consent_body());
+    for ((path, body), media, status) in [
+        (&consents, "text/plain", 415),
+        (&consents, "application/json;charset=UTF-8", 201),
+        (&sepa, "application/xml", 415),
+        (&sepa, "application/json", 201),
+        (&xml, "application/json", 415),
+        (&xml, "application/xml", 400),
+    ] {
+        let headers = [&REDIRECTED[..], &[("content-type", media)]].concat();
+        tpp.berlin(&bank, "POST", path, &headers, body).await.expect(status);
+    }
+    let consent = approved_consent(&world, &tpp, &bank).await;
+    for (accept, status) in [
+        ("application/x-nothing", 406),
+        ("application/xml", 406),
+        ("application/json, application/xml;q=0.8, text/plain;q=0.5", 200),
+        ("*/*", 200),
+    ] {
+        let headers = [("consent-id", consent.as_str()), ("psu-ip-address", "192.0.2.1"), ("accept", accept)];
+        let told = tpp.berlin(&bank, "GET", "/v1/accounts", &headers, "").await.expect(status);
+        if status == 406 {
+            assert_eq!(told.at("/tppMessages/0/code"), "REQUESTED_FORMATS_INVALID");
+        }
+    }
+    bank.stop().await;
 }
 
 /// Every answer that these tests see is held to the published descriptions; one that is

@@ -87,6 +87,19 @@ async fn a_uk_bank_answers_only_under_the_consent_of_the_account_and_only_to_a_c
     assert_eq!(code(foreign), "U023");
     let long = uk_question(&consent, "1.00", "GBP").replace("order 7", &"x".repeat(36));
     assert_eq!(code(ask(&tpp, &token, long).await.expect(400)), "U002");
+    for (length, status) in [(0, 400), (350, 201), (351, 400)] {
+        let mut named: Value = serde_json::from_str(&uk_consent(json!({}))).unwrap();
+        *named.pointer_mut("/Data/DebtorAccount").unwrap() = json!({
+            "SchemeName": "UK.OBIE.SortCodeAccountNumber",
+            "Identification": "99001110000017",
+            "Name": "ä".repeat(length),
+        });
+        let made = tpp.uk(&bank, "POST", UK_CONSENTS, &own, &[], &named.to_string()).await.expect(status);
+        if status == 400 {
+            assert_eq!(made.at("/Errors/0/Path"), "Data.DebtorAccount.Name");
+            assert_eq!(code(made), "U002");
+        }
+    }
     let unknown = uk_consent(json!({})).replace("10000017", "10000099");
     let refused = tpp.uk(&bank, "POST", UK_CONSENTS, &own, &[], &unknown).await.expect(400);
     assert_eq!(code(refused), "U021");

@@ -65,6 +65,22 @@ fn payment_body(amount: &str) -> String {
     .to_string()
 }
 
+/// RFC 6749 §5.1.
+#[tokio::test]
+async fn what_answers_about_tokens_is_not_stored() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::Stet, true, &[&tpp]).await;
+    let url = format!("{}/token", bank.running.api_url);
+    for (scope, status) in [("pisp", 200), ("aisp", 400)] {
+        let fields =
+            [("grant_type", "client_credentials"), ("scope", scope), ("client_id", tpp.client_id.as_str())];
+        let answer = tpp.http.form(&url, &fields).await.expect(status);
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    bank.stop().await;
+}
+
 #[tokio::test]
 async fn an_authorization_opens_accounts_balances_and_pages_of_transactions() {
     let world = World::new();

@@ -54,20 +54,25 @@ fn payment(amount: &str) -> Value {
 
 /// Consent, approval and order; answers the order and the token.
 async fn pay(world: &World, tpp: &Tpp, bank: &Bank, amount: &str) -> (Answer, String) {
+    pay_as(world, tpp, bank, amount, payment(amount)).await
+}
+
+/// The same of a payment in these words.
+async fn pay_as(world: &World, tpp: &Tpp, bank: &Bank, key: &str, payment: Value) -> (Answer, String) {
     let client = tpp.client_token(bank, "payments").await;
-    let body = json!({"Data": payment(amount), "Risk": {}}).to_string();
+    let body = json!({"Data": payment, "Risk": {}}).to_string();
     let sealed = tpp.sealed(world.clock.now().as_second(), &body);
-    let headers = [("x-jws-signature", sealed.as_str()), ("x-idempotency-key", amount)];
+    let headers = [("x-jws-signature", sealed.as_str()), ("x-idempotency-key", key)];
     let path = "/pisp/domestic-payment-consents";
     let consent =
         tpp.uk(bank, "POST", path, &client, &headers, &body).await.expect(201).at("/Data/ConsentId");
     let tokens = approved(world, tpp, bank, &consent, "openid payments").await.expect(200);
     let token = tokens.at("/access_token");
-    let mut data = payment(amount);
+    let mut data = payment;
     data["ConsentId"] = json!(consent);
     let body = json!({"Data": data, "Risk": {}}).to_string();
     let sealed = tpp.sealed(world.clock.now().as_second(), &body);
-    let headers = [("x-jws-signature", sealed.as_str()), ("x-idempotency-key", amount)];
+    let headers = [("x-jws-signature", sealed.as_str()), ("x-idempotency-key", key)];
     let placed = tpp.uk(bank, "POST", "/pisp/domestic-payments", &token, &headers, &body).await;
     (placed, client)
 }
@@ -260,6 +265,97 @@ async fn a_payment_moves_money_once_and_survives_a_restart() {
     assert_eq!(balances.at("/Data/Balance/1/Amount/Amount"), "3000.00");
     let found = tpp.uk(&bank, "GET", "/aisp/accounts/alb-10017/transactions", &token, &[], "").await;
     assert!(found.text.contains(&id), "the entry names the payment");
+    bank.stop().await;
+}
+
+/// `TransactionInformation` has at least one character.
+#[tokio::test]
+async fn a_payment_without_remittance_is_an_entry_without_information() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp]).await;
+    let mut bare = payment("1.00");
+    bare["Initiation"].as_object_mut().unwrap().remove("RemittanceInformation");
+    let (placed, _) = pay_as(&world, &tpp, &bank, "bare", bare).await;
+    let id = placed.expect(201).at("/Data/DomesticPaymentId");
+    let consent = account_consent(&tpp, &bank, &ALL).await;
+    let token = approved(&world, &tpp, &bank, &consent, "openid accounts").await.at("/access_token");
+    let found = tpp.uk(&bank, "GET", "/aisp/accounts/alb-10017/transactions", &token, &[], "").await;
+    let all = found.expect(200).json()["Data"]["Transaction"].as_array().unwrap().clone();
+    let entry = all.iter().find(|entry| entry["TransactionId"].as_str().unwrap().starts_with(&id)).unwrap();
+    assert_eq!(entry.get("TransactionInformation"), None);
+    assert!(all.iter().any(|entry| entry.get("TransactionInformation").is_some()));
+    bank.stop().await;
+}
+
+/// Read/Write API 4.0, grant types: consents are lodged with a token of the client's own,
+/// and what they open is read with the customer's.
+#[tokio::test]
+async fn a_token_of_the_other_grant_is_none() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp]).await;
+    let consent = account_consent(&tpp, &bank, &ALL).await;
+    let tokens = approved(&world, &tpp, &bank, &consent, "openid accounts").await.expect(200);
+    let token = tokens.at("/access_token");
+    let body = json!({"Data": {"Permissions": ALL}, "Risk": {}}).to_string();
+    tpp.uk(&bank, "POST", "/aisp/account-access-consents", &token, &[], &body).await.expect(401);
+    let own = tpp.client_token(&bank, "accounts").await;
+    for path in ["accounts", "accounts/alb-10017", "balances", "transactions", "accounts/alb-10017/parties"] {
+        tpp.uk(&bank, "GET", &format!("/aisp/{path}"), &own, &[], "").await.expect(401);
+    }
+    tpp.uk(&bank, "GET", "/aisp/balances", &token, &[], "").await.expect(200);
+    bank.stop().await;
+}
+
+/// Read/Write API 4.0, HTTP status codes 406 and 415.
+#[tokio::test]
+async fn what_is_no_json_is_neither_taken_nor_given() {
+    let world = World::new();
+    let tpp = world.both();
+    let bank = world.bank(BankKind::UkOpenBanking, true, &[&tpp]).await;
+    let own = tpp.client_token(&bank, "accounts").await;
+    let body = json!({"Data": {"Permissions": ALL}, "Risk": {}}).to_string();
+    for (media, status) in [
+        ("text/plain", 415),
+        ("application/jsonp", 415),
+        ("application/json; charset=utf-8", 201),
+        ("Application/JSON", 201),
+    ] {
+        let headers = [("content-type", media)];
+        let path = "/aisp/account-access-consents";
+        tpp.uk(&bank, "POST", path, &own, &headers, &body).await.expect(status);
+    }
+    let paying = tpp.client_token(&bank, "payments").await;
+    let body = json!({"Data": payment("1.00"), "Risk": {}}).to_string();
+    let sealed = tpp.sealed(world.clock.now().as_second(), &body);
+    let headers =
+        [("x-jws-signature", sealed.as_str()), ("x-idempotency-key", "k"), ("content-type", "text/plain")];
+    tpp.uk(&bank, "POST", "/pisp/domestic-payment-consents", &paying, &headers, &body).await.expect(415);
+
+    let permissions = [&ALL[..], &["ReadStatementsBasic", "ReadStatementsDetail"]].concat();
+    let consent = account_consent(&tpp, &bank, &permissions).await;
+    let tokens = approved(&world, &tpp, &bank, &consent, "openid accounts").await.expect(200);
+    let token = tokens.at("/access_token");
+    let month = tpp.uk(&bank, "GET", "/aisp/accounts/alb-10017/statements", &token, &[], "").await;
+    let file =
+        format!("/aisp/accounts/alb-10017/statements/{}/file", month.at("/Data/Statement/0/StatementId"));
+    for (path, accept, status) in [
+        ("/aisp/accounts", "application/xml", 406),
+        ("/aisp/accounts", "application/xml, application/json;q=0", 406),
+        ("/aisp/accounts", "application/json", 200),
+        ("/aisp/accounts", "*/*", 200),
+    ] {
+        let answer = tpp.uk(&bank, "GET", path, &token, &[("accept", accept)], "").await.expect(status);
+        assert!(!answer.header("x-fapi-interaction-id").is_empty());
+    }
+    // Not judged: which form a statement has is published nowhere.
+    let file = format!("{}/open-banking/v4.0{file}", bank.running.api_url);
+    let bearer = format!("Bearer {token}");
+    for (accept, status) in [("application/pdf", 200), ("text/csv", 406)] {
+        let headers = [("authorization", bearer.as_str()), ("accept", accept)];
+        tpp.http.try_send("GET", &file, &headers, "").await.unwrap().expect(status);
+    }
     bank.stop().await;
 }
 
@@ -534,7 +630,7 @@ async fn malformed_requests_are_the_callers_fault() {
         let answer = tpp.http.form(&format!("{}/token", bank.running.api_url), &fields).await;
         assert!(answer.status.is_client_error());
     }
-    tpp.uk(&bank, "GET", "/aisp/accounts", &accounts, &[], "").await.expect(403);
+    tpp.uk(&bank, "GET", "/aisp/accounts", &accounts, &[], "").await.expect(401);
     tpp.uk(&bank, "GET", "/aisp/accounts", "nothing", &[], "").await.expect(401);
     bank.stop().await;
 }

@@ -117,6 +117,32 @@ async fn a_registration_lives_from_its_request_to_its_deletion() {
     desk.token(&client, None).await.expect(401);
 }
 
+/// RFC 7591 §2: a client authenticates as it registered, and by nothing less.
+#[tokio::test]
+async fn a_client_that_registered_assertions_gets_no_token_by_its_certificate_alone() {
+    let desk = Desk::open(&[]).await;
+    let request = desk.request("1", |claims| {
+        claims["token_endpoint_auth_method"] = json!("private_key_jwt");
+        claims["token_endpoint_auth_signing_alg"] = json!("PS256");
+    });
+    let client = desk.register(&request).await.expect(201).at("/client_id");
+    assert_eq!(desk.token(&client, Some("accounts")).await.expect(401).at("/error"), "invalid_client");
+    let claims = json!({
+        "iss": client, "sub": client, "aud": desk.bank.issuer, "exp": desk.now() + 60, "jti": "once",
+    });
+    let assertion = jws::sign_compact(&desk.tpp.key, &Map::new(), claims.to_string().as_bytes()).unwrap();
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("scope", "accounts"),
+        ("client_id", client.as_str()),
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+        ("client_assertion", assertion.as_str()),
+    ];
+    desk.tpp.http.form(&format!("{}/token", desk.bank.api_url), &form).await.expect(200);
+    let plain = desk.register(&desk.request("2", |_| {})).await.expect(201).at("/client_id");
+    desk.token(&plain, Some("accounts")).await.expect(200);
+}
+
 #[tokio::test]
 async fn a_registration_outlives_a_restart_of_the_bank() {
     let desk = Desk::open(&[]).await;

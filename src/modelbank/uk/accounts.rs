@@ -87,6 +87,10 @@ pub(super) fn access(
     permissions: &[&str],
 ) -> Result<(Consent, Vec<&'static Account>), Refusal> {
     let organisation = caller.organisation(Psd2Role::AccountInformation)?;
+    // The client's own token opens nothing of a customer's.
+    if caller.live_token(bank)?.consent.is_none() {
+        return Err(Refusal::Token);
+    }
     let consent = caller.bound_consent(bank, "accounts")?;
     let permitted = permissions.iter().any(|permission| permits(&consent, permission));
     if consent.has_expired(bank.now()) {
@@ -264,7 +268,9 @@ fn transaction_view(bank: &Bank, account: &Account, movement: &Movement, detail:
         "BankTransactionCode": {"Code": family, "SubCode": sub_family},
     });
     if let (true, Some(view)) = (detail, view.as_object_mut()) {
-        view.insert("TransactionInformation".into(), movement.remittance.clone().into());
+        if !movement.remittance.is_empty() {
+            view.insert("TransactionInformation".into(), movement.remittance.clone().into());
+        }
         if let Some(reference) = &movement.end_to_end {
             view.insert("TransactionReference".into(), reference.clone().into());
         }

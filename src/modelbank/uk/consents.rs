@@ -16,6 +16,7 @@ use super::refusal::Refusal;
 use crate::bank::Bank;
 use crate::caller::Caller;
 use crate::engine::{Consent, ConsentState, Purpose};
+use crate::media;
 
 /// The permissions of version 4.0.
 const PERMISSIONS: [&str; 21] = [
@@ -48,7 +49,10 @@ pub(super) async fn create(
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let organisation = caller.organisation(Psd2Role::AccountInformation)?.to_owned();
-    caller.token(&bank, "accounts")?;
+    // No customer has logged in yet, whose token it could be.
+    if caller.token(&bank, "accounts")?.consent.is_some() {
+        return Err(Refusal::Token);
+    }
     let body = parsed(&caller, &body)?;
     check_permissions(&body)?;
     let now = bank.now();
@@ -114,9 +118,10 @@ pub(super) fn own_consent(
 
 /// The body as JSON, if its type says so.
 pub(super) fn parsed(caller: &Caller, body: &Bytes) -> Result<Value, Refusal> {
-    let kind = caller.header("content-type").unwrap_or_default();
-    if !kind.starts_with("application/json") {
-        return Err(Refusal::bad("U006", "Content-Type must be application/json"));
+    match media::is(&caller.headers, media::JSON) {
+        Some(true) => {}
+        Some(false) => return Err(Refusal::MediaType),
+        None => return Err(Refusal::bad("U007", "Content-Type is missing")),
     }
     serde_json::from_slice(body).map_err(|_| Refusal::bad("U010", "The body is not valid JSON"))
 }

@@ -24,6 +24,8 @@ use crate::journal::Fact;
 const SCOPE: &str = "fundsconfirmations";
 /// Longest reference.
 const MAX_REFERENCE: usize = 35;
+/// Longest name of an account.
+const MAX_NAME: usize = 350;
 
 pub(super) async fn create_consent(
     State(bank): State<Arc<Bank>>,
@@ -34,6 +36,11 @@ pub(super) async fn create_consent(
     caller.token(&bank, SCOPE)?;
     let body = parsed(&caller, &body)?;
     asked_account(&bank, &body)?;
+    let name = body.pointer("/Data/DebtorAccount/Name").map(|name| name.as_str().unwrap_or_default());
+    if name.is_some_and(|name| !(1..=MAX_NAME).contains(&name.chars().count())) {
+        let message = "The name has 1 to 350 characters";
+        return Err(Refusal::field("U002", message, "Data.DebtorAccount.Name"));
+    }
     let now = bank.now();
     let expires = expiration(&body, now)?;
     let consent =

@@ -21,8 +21,12 @@ pub(crate) enum Refusal {
     Expired,
     /// 400 with one code.
     Bad { code: &'static str, message: &'static str, path: Option<&'static str> },
+    /// 406 without a body: the caller takes nothing that the bank has.
+    NotAcceptable,
     /// 409 without a body: there is one already.
     Exists,
+    /// 415 without a body.
+    MediaType,
     /// 500: the change could not be kept.
     Internal,
 }
@@ -80,7 +84,9 @@ impl IntoResponse for Refusal {
             Self::NotAuthorised => body(StatusCode::FORBIDDEN, "U009", "The consent is not authorised", None),
             Self::Expired => body(StatusCode::FORBIDDEN, "U028", "The consent has expired", None),
             Self::Bad { code, message, path } => body(StatusCode::BAD_REQUEST, code, message, path),
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE.into_response(),
             Self::Exists => StatusCode::CONFLICT.into_response(),
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response(),
             Self::Internal => {
                 body(StatusCode::INTERNAL_SERVER_ERROR, "U000", "The bank could not keep the change", None)
             }

@@ -346,8 +346,11 @@ impl Tpp {
         };
         let der = STANDARD.encode(&self.seal.der);
         let key_id = self.seal.berlin_group_key_id();
-        let mut headers = vec![("x-request-id", id), ("content-type", "application/json")];
+        let mut headers = vec![("x-request-id", id)];
         headers.extend_from_slice(more);
+        if !more.iter().any(|(name, _)| *name == "content-type") {
+            headers.push(("content-type", "application/json"));
+        }
         let mut covered = vec![("x-request-id", id)];
         covered.extend(more.iter().filter(|(name, _)| ["psu-id", "tpp-redirect-uri"].contains(name)));
         let own = |name: &'static str, value: String| (name, value);
@@ -529,8 +532,11 @@ impl Tpp {
             format!("{}/open-banking/v4.0{path}", bank.running.api_url)
         };
         let bearer = format!("Bearer {token}");
-        let mut headers = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let mut headers = vec![("authorization", bearer.as_str())];
         headers.extend_from_slice(more);
+        if !more.iter().any(|(name, _)| *name == "content-type") {
+            headers.push(("content-type", "application/json"));
+        }
         self.http.send(method, &url, &headers, body).await
     }
 
