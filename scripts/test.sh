@@ -178,7 +178,7 @@ say "Running the gateway's tests again, on PostgreSQL"
 # those that are about what banks say, filters see and documents hold, whatever the store.
 gateway=(-p consentry --features plugins,crash-points)
 store_neutral='^(plugins|quirks|scorecard|filter|filter_rules|core_rule_set|layers|openapi|pages_theme|pages_languages)::'
-if [ "${runner[0]}" = nextest ]; then gateway=("${all[@]}" -E "package(consentry) - test(/$store_neutral/)"); fi
+if [ "${runner[0]}" = nextest ]; then gateway=("${all[@]}" -E "package(consentry) - binary(conformance) - test(/$store_neutral/)"); fi
 CONSENTRY_TEST_ON=postgres cargo "${runner[@]}" "${gateway[@]}" --no-fail-fast || failed=1
 if [ "${runner[0]}" = nextest ]; then
   cp "$junit" "$run/postgres.xml"
@@ -226,7 +226,8 @@ judge() {
     --test-reporter=tap --test-reporter-destination="$run/$name.tap" "$@") || failed=1
 }
 say "Running the judges"
-judge oauth fintech.test.mjs profile.test.mjs shared-judges.test.mjs bank.test.mjs standards.test.mjs openapi.test.mjs webhooks.test.mjs
+judge oauth fintech.test.mjs profile.test.mjs shared-judges.test.mjs bank.test.mjs standards.test.mjs openapi.test.mjs webhooks.test.mjs \
+  conformance.test.mjs
 say "Running the browser"
 judge browser browser.test.mjs pages.test.mjs hybrid.test.mjs
 

@@ -20,7 +20,12 @@ pub fn write(report: &Report, folder: &Path, signer: &Signer) -> anyhow::Result<
     for outcome in &report.outcomes {
         if !outcome.exchanges.is_empty() {
             let of = json!({"case": outcome.case, "client": outcome.client, "exchanges": outcome.exchanges});
-            put(&evidence.join(evidence_name(&outcome.case, &outcome.client)), &pretty(&of))?;
+            let file = evidence.join(evidence_name(&outcome.profile, &outcome.case, &outcome.client));
+            if let Some(folder) = file.parent() {
+                std::fs::create_dir_all(folder)
+                    .with_context(|| format!("{} cannot be made", folder.display()))?;
+            }
+            put(&file, &pretty(&of))?;
             all.push(of);
         }
     }
@@ -55,11 +60,11 @@ pub fn read(place: &Path) -> anyhow::Result<Value> {
     Ok(json)
 }
 
-/// The name of the file with the evidence of a case.
-pub(super) fn evidence_name(case: &str, client: &str) -> String {
+/// The file with the evidence of a case, below `evidence/`: the same case may be in several profiles.
+pub(super) fn evidence_name(profile: &str, case: &str, client: &str) -> std::path::PathBuf {
     let key = if client.is_empty() { case.to_owned() } else { format!("{case} [{client}]") };
     let plain = |letter: char| if letter.is_ascii_alphanumeric() || letter == '-' { letter } else { '_' };
-    key.chars().map(plain).collect::<String>() + ".json"
+    Path::new(profile).join(key.chars().map(plain).collect::<String>() + ".json")
 }
 
 fn pretty(json: &Value) -> String {

@@ -99,8 +99,8 @@ pub fn verify(folder: &Path, kid: Option<&str>) -> anyhow::Result<String> {
     let mut all = Vec::new();
     for outcome in report.get("outcomes").and_then(Value::as_array).into_iter().flatten() {
         let text_of = |name: &str| outcome.get(name).and_then(Value::as_str).unwrap_or_default();
-        let (case, client) = (text_of("case"), text_of("client"));
-        let file = folder.join("evidence").join(super::files::evidence_name(case, client));
+        let (profile, case, client) = (text_of("profile"), text_of("case"), text_of("client"));
+        let file = folder.join("evidence").join(super::files::evidence_name(profile, case, client));
         if let Ok(text) = std::fs::read(&file) {
             all.push(serde_json::from_slice::<Value>(&text).with_context(|| file.display().to_string())?);
         }
