@@ -27,6 +27,11 @@ pub use list::{Mutant, mutants};
 pub(crate) use proxy::Anybody;
 pub use proxy::Proxy;
 
+/// Every mutant, of whatever profile.
+pub fn all() -> impl Iterator<Item = &'static Mutant> {
+    mutants().iter().chain(banks::mutants())
+}
+
 /// What became of a mutant.
 #[derive(Clone, Debug, Serialize)]
 pub struct Caught {

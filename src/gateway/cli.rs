@@ -2,6 +2,7 @@
 
 mod audit;
 mod clients;
+mod conformance;
 mod edge;
 mod keys;
 mod limits;
@@ -14,7 +15,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use conformance::cli::ConformanceArgs;
 use domain::Region;
 
 use crate::commands;
@@ -22,6 +22,7 @@ use crate::filter::FilterMode;
 
 pub use audit::{AuditArgs, AuditCommand};
 pub use clients::{ClientsArgs, ClientsCommand};
+pub use conformance::{BankArgs, ConformanceArgs, ConformanceCommand};
 pub use edge::{EdgeArgs, FilterFilesArgs, RevocationCheck};
 pub use keys::{KeyChangeArgs, KeysArgs, KeysCommand, RegionKeysCommand, TokenKeyArgs};
 pub use limits::LimitsArgs;
@@ -570,7 +571,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Payments(args) => commands::payments::run(args.command).await,
         #[cfg(feature = "plugins")]
         Command::Plugins(args) => commands::plugins::run(args.command),
-        Command::Conformance(args) => conformance::cli::run(*args).await,
+        Command::Conformance(args) => conformance::run(*args).await,
         Command::Lint(args) => lint::run(args).await,
         Command::Openapi => commands::openapi::run(),
     }

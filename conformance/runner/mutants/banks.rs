@@ -23,6 +23,11 @@ pub fn of_banks(configuration: &Configuration) -> impl Iterator<Item = &'static 
     MUTANTS.iter().filter(move |mutant| Some(mutant.profile) == bank || (registers && mutant.profile == DCR))
 }
 
+/// All of them.
+pub fn mutants() -> &'static [Mutant] {
+    MUTANTS
+}
+
 const fn mutant(
     profile: &'static str,
     name: &'static str,

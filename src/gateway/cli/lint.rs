@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ::conformance::lint::cli as judge;
 use clap::{Args, Subcommand};
-use conformance::lint::cli as judge;
 
 use super::{BanksCommand, PluginFolderArgs};
 use crate::commands;

@@ -31,7 +31,7 @@ pub(crate) async fn run(command: BanksCommand) -> anyhow::Result<ExitCode> {
         BanksCommand::Read { file, json } => replay::read(&file, None, json),
         BanksCommand::Probe(args) => probe::run(*args).await,
         BanksCommand::Record(args) => probe::record(*args).await,
-        BanksCommand::Score(args) => probe::score(*args).await,
+        BanksCommand::Score(args) => probe::score(*args, None).await,
         BanksCommand::Replay(args) => replay::run(&args),
         BanksCommand::Register(args) => register::register(*args).await,
         BanksCommand::Registration(command) => register::manage(*command).await,

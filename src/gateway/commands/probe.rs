@@ -1,6 +1,7 @@
 //! `consentry banks probe`, `consentry banks record` and `consentry banks score`.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -44,8 +45,8 @@ pub(crate) async fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     finished(&report, args.probe.json)
 }
 
-/// Probes, and judges what the bank tells of accounts.
-pub(crate) async fn score(args: ProbeArgs) -> anyhow::Result<ExitCode> {
+/// Probes, and judges what the bank tells of accounts. The scorecard goes to a file, too, if one is named.
+pub(crate) async fn score(args: ProbeArgs, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     let profile = ChosenBank::of(&args.access)?.profile;
     let card = Scorecard::default();
     let report = probed(&args, &profile, Then::Examine(&card)).await?;
@@ -53,12 +54,16 @@ pub(crate) async fn score(args: ProbeArgs) -> anyhow::Result<ExitCode> {
         return finished(&report, args.json);
     }
     let (marks, pace) = card.finish();
+    let mut line = report.json();
+    if let (Some(line), Value::Object(marks)) = (line.as_object_mut(), scorecard::json(&marks, pace)) {
+        line.extend(marks);
+    }
+    if let Some(file) = file {
+        std::fs::write(file, format!("{line:#}\n"))
+            .with_context(|| format!("{} cannot be written", file.display()))?;
+    }
     let mut out = std::io::stdout().lock();
     if args.json {
-        let mut line = report.json();
-        if let (Some(line), Value::Object(marks)) = (line.as_object_mut(), scorecard::json(&marks, pace)) {
-            line.extend(marks);
-        }
         writeln!(out, "{line}")?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -2,6 +2,13 @@
 //!
 //! The binary judges a sandbox of its own, as an operator would have it do.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 use std::process::Command;
 
 use serde_json::Value;
@@ -41,6 +48,12 @@ fn the_sandbox_passes_every_profile() {
     assert_eq!(report["idle_waivers"], serde_json::json!([]), "a waiver is not needed any more");
     assert!(report["counts"]["passed"].as_u64().unwrap() > 1_200, "{}", report["counts"]);
 
+    // docs/conformance.md says how many came out how.
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/conformance.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let missing: Vec<_> = rows(&report).into_iter().filter(|row| !guide.contains(row.as_str())).collect();
+    assert!(missing.is_empty(), "docs/conformance.md has not:\n{}", missing.join("\n"));
+
     // What was kept is what was signed, and holds no secret and nobody's account.
     let verified = Command::new(env!("CARGO_BIN_EXE_consentry"))
         .args(["conformance", "verify", out.to_str().unwrap()])
@@ -58,6 +71,24 @@ fn the_sandbox_passes_every_profile() {
             assert!(!text.contains(secret), "{} in {}", secret, file.display());
         }
     }
+}
+
+/// The rows of the guide's table.
+fn rows(report: &Value) -> Vec<String> {
+    let outcomes = report["outcomes"].as_array().unwrap();
+    let mut profiles: Vec<_> = report["profiles"].as_array().unwrap().iter().collect();
+    profiles.sort_by_key(|profile| profile.as_str().unwrap());
+    let row = |profile: &&Value| {
+        let of: Vec<_> = outcomes.iter().filter(|outcome| outcome["profile"] == **profile).collect();
+        let count = |verdicts: &[&str]| {
+            of.iter().filter(|outcome| verdicts.contains(&outcome["verdict"].as_str().unwrap())).count()
+        };
+        let away = count(&["not-applicable", "left-out", "skipped"]);
+        let name = profile.as_str().unwrap();
+        let (passed, waived) = (count(&["passed"]), count(&["waived"]));
+        format!("| `{name}` | {} | {} | {passed} | {waived} |", of.len(), of.len() - away)
+    };
+    profiles.iter().map(row).collect()
 }
 
 /// A suite that cannot fail is worth nothing.
