@@ -11,6 +11,7 @@ use std::time::Duration;
 use domain::{InstitutionId, Timestamp};
 use tokio::time::Instant;
 
+pub use pulse::Tally;
 pub(crate) use pulse::{Pulse, Refusal, Sign};
 
 /// What a bank is called for.
@@ -108,6 +109,21 @@ impl Health {
         let pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let pulse = pulses.get(&(institution.clone(), service));
         pulse.map(|pulse| pulse.view(Instant::now())).unwrap_or_default()
+    }
+
+    /// What was seen of each service since this was last asked.
+    #[must_use]
+    pub fn tallies(&self, wall: Timestamp) -> Vec<(InstitutionId, Service, Tally)> {
+        let pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = pulses.iter().filter_map(|((institution, service), pulse)| {
+            Some((institution.clone(), *service, pulse.drain(wall)?))
+        });
+        seen.collect()
+    }
+
+    /// Takes back what could not be written down.
+    pub fn give_back(&self, institution: &InstitutionId, service: Service, tally: Tally) {
+        self.pulse(institution, service).give_back(tally);
     }
 
     /// The services whose status has changed since this was last asked.

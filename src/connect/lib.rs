@@ -48,7 +48,7 @@ pub use dialect::{
 };
 pub use error::{BankError, BankErrorKind, Outcome};
 pub use exchange::{BankRequest, BankResponse, Effect, Signature, http_date};
-pub use health::{Health, HealthChange, HealthStatus, Service, ServiceHealth};
+pub use health::{Health, HealthChange, HealthStatus, Service, ServiceHealth, Tally};
 pub use mapping::{EntryRules, MapTarget, Mapping, RuleBudget, RuleFailed};
 pub use notifications::{NoticeContent, Notifications};
 pub use payee_options::PayeeOptions;

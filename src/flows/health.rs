@@ -2,6 +2,7 @@
 
 use connect::{BankFilter, HealthChange, HealthStatus, Profile, Service, ServiceHealth};
 use domain::{ConsentStatus, EventType, InstitutionId};
+use store::statistics::BankDay;
 
 use crate::events::Subject;
 use crate::{FlowError, Gateway};
@@ -93,6 +94,42 @@ impl Gateway {
             }
         }
         Ok(())
+    }
+
+    /// Writes down how banks answered since this was last called, for the figures of the quarter
+    /// (RTS (EU) 2018/389 art. 32(4)).
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Store`] if a store fails; what was not written then is written later.
+    pub async fn keep_statistics(&self) -> Result<(), FlowError> {
+        let now = self.now();
+        let day = now.to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+        let health = self.parts.transport.health();
+        let mut failed = None;
+        for (institution, service, tally) in health.tallies(now) {
+            let Some(profile) = self.parts.registry.profile(&institution) else { continue };
+            let Ok(store) = self.parts.stores.region(profile.region) else { continue };
+            let seen = BankDay {
+                institution: institution.to_string(),
+                service: name(service).to_owned(),
+                day: day.clone(),
+                calls: tally.calls,
+                failed: tally.failed,
+                unanswered: tally.unanswered,
+                took_ms: tally.took_ms,
+                slowest_ms: tally.slowest_ms,
+                down_ms: tally.down_ms,
+            };
+            let written = store::transaction!(store, tx => {
+                tx.add_to_bank_day(&institution, &seen).await
+            });
+            if let Err(error) = written {
+                health.give_back(&institution, service, tally);
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Writes events of the next maintenance that the profiles of banks announce.

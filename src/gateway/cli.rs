@@ -10,6 +10,7 @@ mod lint;
 mod payments;
 mod persons;
 mod policy;
+mod statistics;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ pub use lint::{LintArgs, LintCommand};
 pub use payments::{PaymentsArgs, PaymentsCommand};
 pub use persons::{EraseArgs, ExportArgs, RetentionCommand, SelectionArgs};
 pub use policy::{AccessCommand, PolicyCommand, WafCommand};
+pub use statistics::StatisticsArgs;
 
 /// An open-banking (PSD2) gateway: many banks behind one API.
 #[derive(Debug, Parser)]
@@ -67,6 +69,9 @@ pub enum Command {
     /// How long personal data is kept, and what is held in spite of that.
     #[command(subcommand)]
     Retention(RetentionCommand),
+    /// Figures of a quarter: how banks answered (RTS (EU) 2018/389 art. 32(4)), what consents there
+    /// were, what was read under them.
+    Statistics(StatisticsArgs),
     /// Payments of which nobody but a person can find out what became of them.
     Payments(PaymentsArgs),
     /// Plugins: banks that no dialect fits, as WebAssembly components.
@@ -568,6 +573,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Erase(args) => commands::persons::erase(args).await,
         Command::Export(args) => commands::persons::export(args).await,
         Command::Retention(command) => commands::persons::retention(command).await,
+        Command::Statistics(args) => commands::statistics::run(args).await,
         Command::Payments(args) => commands::payments::run(args.command).await,
         #[cfg(feature = "plugins")]
         Command::Plugins(args) => commands::plugins::run(args.command),

@@ -18,4 +18,5 @@ mod profiles;
 mod register;
 mod replay;
 pub(crate) mod sandbox;
+pub(crate) mod statistics;
 pub(crate) mod waf;

@@ -113,6 +113,7 @@ pub(crate) const REGION: Schema = &[
     (70, "audit log", include_str!("../../migrations/region/0070_audit_log.sql")),
     (80, "sealed columns", include_str!("../../migrations/region/0080_sealed_columns.sql")),
     (90, "region", include_str!("../../migrations/region/0090_region.sql")),
+    (100, "bank days", include_str!("../../migrations/region/0100_bank_days.sql")),
 ];
 
 /// Schema of the database of a region's data keys.

@@ -43,6 +43,7 @@ mod servers;
 pub mod sessions;
 pub mod snapshots;
 mod statements;
+pub mod statistics;
 mod together;
 pub mod tokens;
 mod transactions;

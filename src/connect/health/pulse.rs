@@ -79,10 +79,62 @@ struct State {
     breaker: Breaker,
     throttled_until: Option<Instant>,
     presumed_unavailable_since: Option<Timestamp>,
+    /// What was not written down yet.
+    tally: Tally,
+    /// Until when unavailability is in the tally.
+    down_until: Option<Timestamp>,
     /// The status that was last told.
     told: HealthStatus,
     /// Tenths of a retry: calls add one, a retry takes ten.
     retries: u32,
+}
+
+/// What was seen of a service since it was last written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Calls.
+    pub calls: i64,
+    /// Calls that the bank failed.
+    pub failed: i64,
+    /// Failed calls without any answer.
+    pub unanswered: i64,
+    /// Milliseconds of all answers together.
+    pub took_ms: i64,
+    /// Milliseconds of the slowest answer.
+    pub slowest_ms: i64,
+    /// Milliseconds in which it was presumed unavailable.
+    pub down_ms: i64,
+}
+
+impl Tally {
+    fn count(&mut self, sample: Sample) {
+        let ms = i64::try_from(sample.took.as_millis()).unwrap_or(i64::MAX);
+        self.calls = self.calls.saturating_add(1);
+        match sample.sign {
+            Sign::Answered => {
+                self.took_ms = self.took_ms.saturating_add(ms);
+                self.slowest_ms = self.slowest_ms.max(ms);
+            }
+            Sign::Failed => {
+                self.failed = self.failed.saturating_add(1);
+                self.took_ms = self.took_ms.saturating_add(ms);
+                self.slowest_ms = self.slowest_ms.max(ms);
+            }
+            Sign::Silent | Sign::Closed => {
+                self.failed = self.failed.saturating_add(1);
+                self.unanswered = self.unanswered.saturating_add(1);
+            }
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.calls = self.calls.saturating_add(other.calls);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.unanswered = self.unanswered.saturating_add(other.unanswered);
+        self.took_ms = self.took_ms.saturating_add(other.took_ms);
+        self.slowest_ms = self.slowest_ms.max(other.slowest_ms);
+        self.down_ms = self.down_ms.saturating_add(other.down_ms);
+    }
 }
 
 /// The record of one service of one bank.
@@ -149,6 +201,8 @@ impl Pulse {
     fn note(&self, now: Instant, wall: Timestamp, sample: Sample, pause: Duration) {
         let mut state = self.lock();
         state.samples.push_back(sample);
+        state.tally.count(sample);
+        state.count_down(wall);
         state.forget(now);
         if sample.sign == Sign::Silent {
             state.silent_in_a_row = state.silent_in_a_row.saturating_add(1);
@@ -164,6 +218,7 @@ impl Pulse {
             state.long_silent_in_a_row = 0;
             if sample.sign == Sign::Answered {
                 state.presumed_unavailable_since = None;
+                state.down_until = None;
             }
         }
         state.breaker = match state.breaker {
@@ -177,6 +232,19 @@ impl Pulse {
             Breaker::Closed if state.is_lost(sample.sign) => open(now, pause, 0),
             other @ (Breaker::Closed | Breaker::Open { .. }) => other,
         };
+    }
+
+    /// What was seen since this was last asked, if there was anything.
+    pub(crate) fn drain(&self, wall: Timestamp) -> Option<Tally> {
+        let mut state = self.lock();
+        state.count_down(wall);
+        let tally = std::mem::take(&mut state.tally);
+        (tally != Tally::default()).then_some(tally)
+    }
+
+    /// What could not be written down is not lost.
+    pub(crate) fn give_back(&self, tally: Tally) {
+        self.lock().tally.add(tally);
     }
 
     /// The status before and now, if it is another than was last told.
@@ -218,6 +286,15 @@ impl Pulse {
 }
 
 impl State {
+    /// Counts the time in which the service was presumed unavailable, until now.
+    fn count_down(&mut self, wall: Timestamp) {
+        let Some(since) = self.presumed_unavailable_since else { return };
+        let from = self.down_until.map_or(since, |until| until.max(since));
+        let ms = wall.as_millisecond().saturating_sub(from.as_millisecond()).max(0);
+        self.tally.down_ms = self.tally.down_ms.saturating_add(ms);
+        self.down_until = Some(wall.max(from));
+    }
+
     fn forget(&mut self, now: Instant) {
         while self.samples.len() > REMEMBERED
             || self.samples.front().is_some_and(|oldest| now.duration_since(oldest.at) > WINDOW)

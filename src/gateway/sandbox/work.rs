@@ -25,6 +25,7 @@ pub(super) async fn work(oauth: OAuth, retention: Retention, stop: CancellationT
             rounds.note(gateway.keep_consents().await.map(|_| ()));
             rounds.note(gateway.keep_mandates().await.map(|_| ()));
             rounds.note(gateway.tell_of_banks().await);
+            rounds.note(gateway.keep_statistics().await);
             gateway.look_at_servers().await;
             rounds.note(gateway.clear_up_after_clients().await);
             rounds.note(gateway.keep_subscriptions().await.map(|_| ()));

@@ -32,3 +32,4 @@ mod revocation;
 mod sandbox_drive;
 mod sandbox_options;
 mod server_identity;
+mod statistics;
