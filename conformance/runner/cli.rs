@@ -282,7 +282,7 @@ async fn hunt_at(args: &MutantsArgs, sandbox: Option<&Sandbox>) -> anyhow::Resul
         if let Some(target) = &args.target {
             configuration.issuer = Some(target.clone());
         }
-        let security = mutants::mutants().iter().filter(|_| configuration.bank.is_none());
+        let security = mutants::mutants().filter(|_| configuration.bank.is_none());
         for mutant in security.chain(mutants::of_banks(configuration)).filter(wanted) {
             let caught = mutants::hunt(mutant, configuration, &clock, args.whole).await?;
             if !args.json {

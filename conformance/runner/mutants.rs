@@ -29,7 +29,7 @@ pub use proxy::Proxy;
 
 /// Every mutant, of whatever profile.
 pub fn all() -> impl Iterator<Item = &'static Mutant> {
-    mutants().iter().chain(banks::mutants())
+    mutants().chain(banks::mutants())
 }
 
 /// What became of a mutant.

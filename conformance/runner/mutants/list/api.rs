@@ -1,0 +1,126 @@
+//! Mutants of an API that has a description.
+
+use super::{API, How, Mutant, mutant};
+use crate::mutants::api;
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    mutant(
+        "api-amount-number",
+        "writes amounts as numbers",
+        API,
+        &["api-listBalances-answers", "api-listAccountBalances-answers"],
+        How::After(api::amounts_as_numbers),
+    ),
+    mutant(
+        "api-member-missing",
+        "leaves a member out that its description has",
+        API,
+        &["api-listAccounts-answers"],
+        How::After(api::member_missing),
+    ),
+    mutant(
+        "api-member-null",
+        "writes null for a list",
+        API,
+        &["api-listInstitutions-answers"],
+        How::After(api::member_null),
+    ),
+    mutant(
+        "api-media-type",
+        "answers as another media type",
+        API,
+        &["api-listAccounts-answers"],
+        How::After(api::another_media_type),
+    ),
+    mutant(
+        "api-problems-json",
+        "answers errors as plain JSON",
+        API,
+        &["api-showConsent-unknown"],
+        How::After(api::problems_as_json),
+    ),
+    mutant(
+        "api-problems-no-code",
+        "leaves the code of problems out",
+        API,
+        &["api-showConsent-unknown"],
+        How::After(api::problems_without_code),
+    ),
+    mutant(
+        "api-problems-status",
+        "writes another status into problems",
+        API,
+        &["api-showConsent-unknown"],
+        How::After(api::problems_of_another_status),
+    ),
+    mutant(
+        "api-problems-inside",
+        "tells of its inside in problems",
+        API,
+        &["api-showConsent-unknown"],
+        How::After(api::problems_from_inside),
+    ),
+    mutant(
+        "api-server-errors",
+        "fails where something is not there",
+        API,
+        &["api-showConsent-unknown"],
+        How::After(api::server_errors),
+    ),
+    mutant(
+        "api-403-for-401",
+        "answers 403 for 401",
+        API,
+        &["api-listAccounts-without-token", "api-listAccounts-foreign-token"],
+        How::After(api::forbidden_for_unauthorized),
+    ),
+    mutant(
+        "api-no-request-id",
+        "gives answers no id",
+        API,
+        &["api-listAccounts-answers"],
+        How::After(api::no_request_id),
+    ),
+    mutant(
+        "api-no-allow",
+        "does not say which methods there are",
+        API,
+        &["api-listAccounts-other-method"],
+        How::After(api::no_allow),
+    ),
+    mutant(
+        "api-404-for-405",
+        "answers 404 for a method",
+        API,
+        &["api-listAccounts-other-method"],
+        How::After(api::not_found_for_method),
+    ),
+    mutant(
+        "api-200-for-404",
+        "answers 200 for what is not there",
+        API,
+        &["api-showConsent-unknown"],
+        How::After(api::nothing_for_unknown),
+    ),
+    mutant(
+        "api-any-body",
+        "takes any body",
+        API,
+        &["api-changeWebhookEndpoint-bad-body"],
+        How::Before(api::any_body),
+    ),
+    mutant(
+        "api-any-query",
+        "ignores parameters that mean nothing",
+        API,
+        &["api-listPayments-bad-query"],
+        How::Before(api::any_query),
+    ),
+    mutant(
+        "api-any-token",
+        "opens operations to tokens of others",
+        API,
+        &["api-listAccounts-other-scope"],
+        How::Whole(api::any_token),
+    ),
+];

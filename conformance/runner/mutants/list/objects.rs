@@ -1,0 +1,128 @@
+//! Mutants that take request objects which they must not.
+
+use super::{How, Mutant, SIGNING, mutant};
+
+pub(super) const MUTANTS: &[Mutant] = &[
+    mutant(
+        "object-alg-none",
+        "takes request objects without a signature",
+        SIGNING,
+        &["fapi2-security-profile-final-ensure-request-object-signature-algorithm-is-not-none"],
+        How::Object(&["alg-none"]),
+    ),
+    mutant(
+        "object-rs256",
+        "takes request objects by RS256",
+        SIGNING,
+        &["fapi2-security-profile-final-ensure-signed-request-object-with-RS256-fails"],
+        How::Object(&["alg-rs256"]),
+    ),
+    mutant(
+        "object-alg-hmac",
+        "takes request objects whose secret is the public key",
+        SIGNING,
+        &["own-request-object-by-hmac"],
+        How::Object(&["alg-hmac"]),
+    ),
+    mutant(
+        "object-signature",
+        "does not verify request objects",
+        SIGNING,
+        &[
+            "fapi2-security-profile-final-ensure-request-object-with-invalid-signature-fails",
+            "fapi2-security-profile-final-ensure-matching-key-in-authorization-request",
+        ],
+        How::Object(&["signature"]),
+    ),
+    mutant(
+        "object-jwk",
+        "believes the key in the header of a request object",
+        SIGNING,
+        &["own-request-object-by-its-own-jwk"],
+        How::Object(&["jwk-in-header"]),
+    ),
+    mutant(
+        "object-crit",
+        "ignores critical headers of request objects",
+        SIGNING,
+        &["own-request-object-crit-unknown"],
+        How::Object(&["crit"]),
+    ),
+    mutant(
+        "object-without-exp",
+        "takes request objects without exp",
+        SIGNING,
+        &["fapi2-security-profile-final-ensure-request-object-without-exp-fails"],
+        How::Object(&["no-exp"]),
+    ),
+    mutant(
+        "object-without-nbf",
+        "takes request objects without nbf",
+        SIGNING,
+        &["fapi2-security-profile-final-ensure-request-object-without-nbf-fails"],
+        How::Object(&["no-nbf"]),
+    ),
+    mutant(
+        "object-expired",
+        "takes expired request objects",
+        SIGNING,
+        &["fapi2-security-profile-final-ensure-expired-request-object-fails"],
+        How::Object(&["expired"]),
+    ),
+    mutant(
+        "object-exp-far",
+        "takes request objects that live for hours",
+        SIGNING,
+        &["fapi2-security-profile-final-ensure-request-object-with-exp-over-60-fails"],
+        How::Object(&["exp-far"]),
+    ),
+    mutant(
+        "object-nbf-old",
+        "takes request objects of hours ago",
+        SIGNING,
+        &["fapi2-security-profile-final-ensure-request-object-with-nbf-over-60-fails"],
+        How::Object(&["nbf-old"]),
+    ),
+    mutant(
+        "object-aud",
+        "takes request objects for other servers",
+        SIGNING,
+        &["fapi2-security-profile-final-ensure-request-object-with-bad-aud-fails"],
+        How::Object(&["aud"]),
+    ),
+    mutant(
+        "object-iss",
+        "takes request objects from another client",
+        SIGNING,
+        &["own-request-object-iss-is-not-the-client"],
+        How::Object(&["iss"]),
+    ),
+    mutant(
+        "object-client-id",
+        "takes request objects for another client",
+        SIGNING,
+        &["own-request-object-client-id-differs"],
+        How::Object(&["client-id"]),
+    ),
+    mutant(
+        "object-request-uri",
+        "takes request objects with a request_uri",
+        SIGNING,
+        &["fapi2-security-profile-final-par-authorization-request-containing-request_uri"],
+        How::Object(&["request-uri-inside"]),
+    ),
+    mutant(
+        "object-request",
+        "takes request objects with a request",
+        SIGNING,
+        &["own-request-object-with-request-in-it"],
+        How::Object(&["request-inside"]),
+    ),
+    mutant(
+        "object-future",
+        "takes request objects from the future",
+        SIGNING,
+        &["own-request-object-future"],
+        How::Object(&["future"]),
+    ),
+];
