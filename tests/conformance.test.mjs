@@ -7,8 +7,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 
+import { openBrowser, openContext, violationsOf } from './judge/browser.mjs';
 import { startAuthorizationServer } from './judge/authorization-server.mjs';
 import { binary } from './judge/sandbox.mjs';
 
@@ -57,11 +59,39 @@ describe('the conformance suite and oidc-provider', { timeout: 240_000 }, () => 
 
   test('raises no false alarm', async () => {
     const wanted = ['conformance', 'run', '--profile', 'fapi2-message-signing', '--config', path.join(folder, 'kit/target.toml'),
-      '--longest-wait', '62', '--jobs', '8', '--json'];
+      '--longest-wait', '62', '--jobs', '8', '--json', '--out', path.join(folder, 'report')];
     const { stdout } = await run(binary, wanted, { maxBuffer: 1 << 28 }).catch((error) => error);
     const report = JSON.parse(stdout);
     const alarms = report.outcomes.filter(({ verdict, case: id }) => ['failed', 'warned', 'blocked'].includes(verdict) && !(id in ITS_OWN));
     assert.deepEqual(alarms.map(({ case: id, client, says }) => `${id} [${client}]: ${says}`), []);
     assert.ok(report.counts.passed > 200, `only ${report.counts.passed} passed`);
+  });
+
+  test('writes a page that a person reads, and that needs nothing else', async () => {
+    const browser = await openBrowser();
+    try {
+      const context = await openContext(browser, { javaScriptEnabled: true, colorScheme: 'dark' });
+      const page = await context.newPage();
+      const asked = [];
+      page.on('request', (request) => asked.push(request.url()));
+      await page.goto(pathToFileURL(path.join(folder, 'report/report.html')).href);
+      assert.deepEqual(asked, [page.url()]);
+      const shown = () => page.locator('.cases tbody tr:visible');
+      const all = await shown().count();
+      assert.ok(all > 200);
+      await page.locator('button[data-verdict=left-out]').click();
+      const few = await shown().count();
+      assert.ok(few > 0 && few < all);
+      assert.equal(await page.locator('.cases tbody tr[data-verdict=passed]:visible').count(), 0);
+      await page.locator('button[data-verdict=left-out]').click();
+      await page.getByLabel('Find').fill('happy-flow');
+      assert.ok((await shown().count()) >= 3);
+      await shown().first().locator('summary').first().click();
+      await shown().first().locator('details details summary').first().click();
+      assert.match(await shown().first().locator('pre').first().innerText(), /request_headers/);
+      assert.deepEqual(await violationsOf(page), []);
+    } finally {
+      await browser.close();
+    }
   });
 });

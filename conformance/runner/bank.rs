@@ -6,7 +6,7 @@ mod detached;
 mod manifest;
 mod schema;
 mod words;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use cavage::{Cavage, digest, key_id, sign as sign_cavage, verify as verify_cavage};
 pub use detached::{sign as sign_detached, verify as verify_detached};

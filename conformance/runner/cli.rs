@@ -91,6 +91,10 @@ pub struct RunArgs {
     /// A folder with the official OpenAPI files of the bank's standard, against which answers are judged.
     #[arg(long, value_name = "FOLDER")]
     pub specs: Option<PathBuf>,
+    /// A folder with regression tests of the OWASP Core Rule Set (YAML), which `waf` plays beside its
+    /// own cases.
+    #[arg(long, value_name = "FOLDER")]
+    pub crs_tests: Option<PathBuf>,
     /// A folder with official manifests of the UK standard, which `uk-functional` plays beside its own
     /// cases.
     #[arg(long, value_name = "FOLDER")]
@@ -366,6 +370,11 @@ async fn run_at(args: &RunArgs, sandbox: Option<&Sandbox>) -> anyhow::Result<boo
             && let Some(folder) = &bank.manifests
         {
             profile.cases.extend(crate::bank::Manifests::read(folder)?.cases(bank)?);
+        }
+        if name == "waf"
+            && let Some(folder) = &args.crs_tests
+        {
+            profile.cases.extend(suite::crs::cases(folder)?);
         }
         outcomes.extend(suite::run(&profile, target, &clock, &options, &terminal).await?);
     }

@@ -4,6 +4,7 @@ mod actions;
 mod authorize;
 mod bank;
 mod browser;
+mod crs;
 mod forms;
 mod jwts;
 mod probes;

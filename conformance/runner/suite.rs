@@ -2,6 +2,7 @@
 
 mod baseline;
 mod catalogue;
+pub mod crs;
 mod run;
 mod table;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use connect::directory::{Directory, DirectoryHit, DirectorySearch};
-use connect::{BankFilter, Profile};
+use connect::{BankFilter, Profile, Scorecard, ScorecardMark};
 use domain::{Capability, Country, InstitutionId};
 use flows::Gateway;
 use http::header::CACHE_CONTROL;
@@ -66,6 +66,54 @@ pub(crate) struct InstitutionView {
     max_history_days: Option<u16>,
     /// Test users, for a sandbox bank.
     sandbox_users: Vec<SandboxUserView>,
+    /// What its interface was found to be worth, where the operator has judged it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scorecard: Option<ScorecardView>,
+}
+
+/// What an institution's interface was found to be worth, by one authorisation and a few reads.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct ScorecardView {
+    /// When (RFC 3339).
+    judged_at: String,
+    /// What was looked at.
+    marks: Vec<ScorecardMarkView>,
+    /// Calls that were made.
+    calls: u64,
+    /// Half of the answers took no longer, milliseconds.
+    median_ms: u64,
+    /// The slowest answer, milliseconds.
+    slowest_ms: u64,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+struct ScorecardMarkView {
+    /// What it is called.
+    #[schema(example = "stable-ids")]
+    mark: String,
+    /// `yes`, `no`, or `unseen` where nothing was there to tell.
+    #[schema(example = "yes")]
+    verdict: String,
+    /// Why.
+    detail: String,
+}
+
+impl From<&Scorecard> for ScorecardView {
+    fn from(card: &Scorecard) -> Self {
+        let mark = |mark: &ScorecardMark| ScorecardMarkView {
+            mark: mark.mark.clone(),
+            verdict: mark.verdict.clone(),
+            detail: mark.detail.clone(),
+        };
+        Self {
+            judged_at: card.judged_at.to_string(),
+            marks: card.marks.iter().map(mark).collect(),
+            calls: card.calls,
+            median_ms: card.median_ms,
+            slowest_ms: card.slowest_ms,
+        }
+    }
 }
 
 impl InstitutionView {
@@ -103,6 +151,7 @@ impl InstitutionView {
                     purpose: user.purpose.clone(),
                 })
                 .collect(),
+            scorecard: profile.scorecard.as_ref().map(ScorecardView::from),
         }
     }
 }
@@ -128,6 +177,7 @@ impl From<DirectoryHit<'_>> for InstitutionView {
             max_consent_days: None,
             max_history_days: None,
             sandbox_users: Vec::new(),
+            scorecard: None,
         }
     }
 }

@@ -24,6 +24,7 @@ mod profile_file;
 mod profile_test;
 mod quirk;
 mod registry;
+mod scorecard;
 mod security_event;
 mod statement_file;
 mod transport;
@@ -66,6 +67,7 @@ pub use profile_file::{
 pub use profile_test::{Expected, ProfileTest};
 pub use quirk::{Quirk, QuirkName, Quirks};
 pub use registry::{BankFilter, Registry};
+pub use scorecard::{Scorecard, ScorecardMark, scorecard_of};
 pub use security_event::{
     EVENT_SKEW, EventRefused, LARGEST_EVENT, OLDEST_EVENT, SecurityEvent, verify_event,
 };

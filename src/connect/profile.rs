@@ -335,6 +335,8 @@ pub struct Profile {
     pub hosts: Vec<String>,
     /// Users of a sandbox.
     pub sandbox_users: Vec<SandboxUser>,
+    /// What it was found to be worth: of the operator's, and in no profile file.
+    pub scorecard: Option<crate::Scorecard>,
     /// Variable recurring payments: the same for their base address.
     pub recurring_api: Option<ApiBase>,
     /// How it tells us of changes; `None` where it does not.
@@ -449,6 +451,7 @@ impl Profile {
             tests: Vec::new(),
             hosts: Vec::new(),
             sandbox_users: Vec::new(),
+            scorecard: None,
             recurring_api: None,
             notifications: None,
             registration: None,

@@ -40,6 +40,23 @@ pub(crate) fn files_at(place: &Path) -> anyhow::Result<Vec<(InstitutionId, PathB
     Ok(found)
 }
 
+/// The scorecards in a folder, or beside a file, in their order.
+///
+/// # Errors
+///
+/// The folder cannot be listed.
+pub(crate) fn scorecards_at(place: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let folder = folder_of(place);
+    let unreadable = || format!("{} cannot be read", folder.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(unreadable)? {
+        let path = entry.with_context(unreadable)?.path();
+        found.extend(connect::scorecard_of(&path).map(|_| path));
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// Reads a deployment; an empty one, if there is no such file.
 ///
 /// # Errors

@@ -17,6 +17,7 @@ impl Play<'_> {
             "metadata-addresses" => self.metadata_addresses(),
             "tls" => self.tls(step).await,
             "webhooks" => self.webhooks(step).await,
+            "crs" => self.crs(step).await,
             "contract" => {
                 let known = std::sync::Arc::clone(&self.known);
                 match &known.contract {

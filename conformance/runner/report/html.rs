@@ -37,7 +37,7 @@ pub(super) fn page(report: &Report, signature: &str) -> String {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\">\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\
-         <title>Conformance: {target}</title><style>{STYLE}</style></head><body>\
+         <title>Conformance: {target}</title><style>{STYLE}</style></head><body><main>\
          <h1>Conformance</h1><p class=\"verdict\">{verdict}.</p><dl>{head}</dl>\
          <h2>By clause</h2><table class=\"clauses\"><thead><tr><th>Clause</th><th>Cases</th><th>Outcome</th></tr></thead>\
          <tbody>{clauses}</tbody></table>\
@@ -45,7 +45,7 @@ pub(super) fn page(report: &Report, signature: &str) -> String {
          <input type=\"search\" placeholder=\"Find a case, clause or text\" aria-label=\"Find\"></div>\
          <table class=\"cases\"><thead><tr><th>Case</th><th>Clause</th><th>Outcome</th></tr></thead><tbody>{rows}</tbody></table>\
          <h2>Signature</h2><p>A JWS over the SHA-256 of report.json; <code>consentry conformance verify</code> checks it.</p>\
-         <pre class=\"signature\">{signature}</pre><script>{SCRIPT}</script></body></html>\n",
+         <pre class=\"signature\" tabindex=\"0\">{signature}</pre></main><script>{SCRIPT}</script></body></html>\n",
         target = escaped(&report.target),
         clauses = by_clause(report),
         signature = escaped(signature),
@@ -92,7 +92,7 @@ fn row(outcome: &Outcome) -> String {
             let status = exchange.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
             let whole = serde_json::to_string_pretty(&json!(exchange)).unwrap_or_default();
             format!(
-                "<details><summary>{} → {status}, {} ms</summary><pre>{}</pre></details>",
+                "<details><summary>{} → {status}, {} ms</summary><pre tabindex=\"0\">{}</pre></details>",
                 escaped(&exchange.request),
                 exchange.ms,
                 escaped(&whole)

@@ -53,7 +53,10 @@ fn the_guide_has_the_tables_of_the_source() {
             text = format!("{above}<!-- {marker} -->\n{table}{rest}");
             std::fs::write(&file, &text).unwrap();
         }
-        assert_eq!(rows(&text, marker), table, "the table of {marker}: WRITE_GUIDE=1 writes it anew");
+        assert!(
+            rows(&text, marker) == table,
+            "the table of {marker} is another: WRITE_GUIDE=1 writes it anew"
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use connect::{Profile, Registry};
 use dialects::recorded::Redactor;
-use domain::{SystemClock, SystemEntropy};
+use domain::{Clock, SystemClock, SystemEntropy};
 use serde_json::Value;
 use url::Url;
 
@@ -57,6 +57,7 @@ pub(crate) async fn score(args: ProbeArgs, file: Option<&Path>) -> anyhow::Resul
     let mut line = report.json();
     if let (Some(line), Value::Object(marks)) = (line.as_object_mut(), scorecard::json(&marks, pace)) {
         line.extend(marks);
+        line.insert("judged_at".to_owned(), Value::from(SystemClock.now().to_string()));
     }
     if let Some(file) = file {
         std::fs::write(file, format!("{line:#}\n"))

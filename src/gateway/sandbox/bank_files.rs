@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, bail};
-use connect::{Dialect, Profile, Registry};
+use connect::{Dialect, Profile, Registry, Scorecard};
 use domain::InstitutionId;
 use flows::Gateway;
 
@@ -64,7 +64,8 @@ impl BankFiles {
         let mut stamps = Vec::new();
         for place in &self.places {
             let deployments = deployments::files_at(place)?.into_iter().map(|(_, path)| path);
-            for path in profile_files(place)?.into_iter().chain(deployments) {
+            let scorecards = deployments::scorecards_at(place)?;
+            for path in profile_files(place)?.into_iter().chain(deployments).chain(scorecards) {
                 let unreadable = || format!("{} cannot be read", path.display());
                 let metadata = fs::metadata(&path).with_context(unreadable)?;
                 stamps.push((path, metadata.modified().ok(), metadata.len()));
@@ -76,6 +77,7 @@ impl BankFiles {
     fn read_all(&self, stamps: &[Stamp]) -> anyhow::Result<Vec<Profile>> {
         let mut banks: BTreeMap<InstitutionId, (&Path, Profile)> = BTreeMap::new();
         let mut deployed = BTreeMap::new();
+        let mut scorecards = BTreeMap::new();
         let mut problems = Vec::new();
         for (path, ..) in stamps {
             if let Some(id) = connect::deployment_of(path) {
@@ -84,6 +86,14 @@ impl BankFiles {
             }
             let name = path.display().to_string();
             let text = fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?;
+            if let Some(id) = connect::scorecard_of(path) {
+                match serde_json::from_str::<Scorecard>(&text) {
+                    Ok(card) if card.bank == id.as_str() => drop(scorecards.insert(id, card)),
+                    Ok(card) => problems.push(format!("{name}: it is the scorecard of {}", card.bank)),
+                    Err(error) => problems.push(format!("{name}: {error}")),
+                }
+                continue;
+            }
             let (profiles, wrong) = connect::read_profiles(&name, &text);
             problems.extend(wrong.iter().map(ToString::to_string));
             for profile in profiles {
@@ -96,6 +106,9 @@ impl BankFiles {
         let mut profiles: BTreeMap<_, _> =
             banks.into_iter().map(|(id, (_, profile))| (id, profile)).collect();
         self.deploy(&mut profiles, deployed, &mut problems);
+        for (id, profile) in &mut profiles {
+            profile.scorecard = scorecards.remove(id);
+        }
         if !problems.is_empty() {
             bail!("{}", problems.join("\n"));
         }

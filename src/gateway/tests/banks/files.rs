@@ -113,3 +113,36 @@ async fn a_mistake_at_the_start_is_named_with_file_line_and_key() {
     assert!(refused.contains(&format!("{}:17: brand[0].acounts_api: ", a.display())), "{refused}");
     assert!(refused.contains(&format!("{}:14: brand[0].id: is missing", b.display())), "{refused}");
 }
+
+/// A scorecard that lies beside its bank's profile is shown, and a broken one is no change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scorecard_beside_a_profile_is_shown() {
+    let home = tempfile::tempdir().unwrap();
+    let banks = home.path().join("banks");
+    std::fs::create_dir(&banks).unwrap();
+    write(&banks, "one.toml", &[brand("de-one", "One"), brand("de-two", "Two")]);
+    let card = |bank: &str| {
+        serde_json::json!({
+            "bank": bank, "judged_at": "2026-11-29T06:00:00Z", "calls": 12, "median_ms": 40, "slowest_ms": 310,
+            "marks": [{"mark": "paging-ends", "verdict": "yes", "detail": "3 pages"}],
+        })
+        .to_string()
+    };
+    std::fs::write(banks.join("de-one.scorecard.json"), card("de-one")).unwrap();
+    let sandbox = started(&home.path().join("data"), &banks).await.unwrap();
+    let tpp = Tpp::discover(&sandbox.access(), Arc::new(SystemClock)).await.unwrap();
+    let shown = async |id: &str| {
+        let answer = tpp.http.get(&format!("{}/v1/institutions/{id}", tpp.api), &[]).await.unwrap();
+        answer.json()["scorecard"].clone()
+    };
+    let one = shown("de-one").await;
+    assert_eq!((&one["calls"], &one["marks"][0]["verdict"]), (&12.into(), &"yes".into()), "{one}");
+    assert_eq!(one["judged_at"], "2026-11-29T06:00:00Z");
+    assert!(shown("de-two").await.is_null());
+
+    // One of another bank is refused at the start, and changes nothing later.
+    std::fs::write(banks.join("de-two.scorecard.json"), card("de-one")).unwrap();
+    let again = started(&home.path().join("other"), &banks).await;
+    assert!(again.err().unwrap().to_string().contains("it is the scorecard of de-one"));
+    sandbox.stop().await;
+}

@@ -69,3 +69,21 @@ async fn a_bank_that_refuses_us_has_no_card() {
     assert_eq!((&told["refused_at"], &told["marks"]), (&json!("consent"), &Value::Null));
     operator.gw.sandbox.stop().await;
 }
+
+/// `consentry conformance bank` does the same, and writes down what the directory shows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_bank_is_judged_and_its_scorecard_kept() {
+    let operator = Operator::of(EU).await;
+    let name = format!("{EU}.scorecard.json");
+    let mut process = std::process::Command::new(env!("CARGO_BIN_EXE_consentry"));
+    process.args(["conformance", "bank", "--json", "--redirect-uri", &operator.callback, "--out", &name]);
+    process.args(["--profile", "bank.toml", "--data-dir", "data"]).current_dir(operator.gw.folder());
+    let made = tokio::task::spawn_blocking(move || process.output().unwrap()).await.unwrap();
+    assert!(made.status.success(), "{}", said(&made));
+    let file = operator.file(&name);
+    assert_eq!(connect::scorecard_of(&file).unwrap().as_str(), EU);
+    let card: connect::Scorecard = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!((card.bank.as_str(), card.marks.len()), (EU, 14));
+    assert!(card.calls > 10 && card.median_ms <= card.slowest_ms);
+    operator.gw.sandbox.stop().await;
+}
