@@ -3,6 +3,7 @@
 //! Depends on no crate of the gateway. TLS runs on another cryptographic library and JOSE is
 //! read and written here, so that a mistake of the gateway's cannot hide by being made twice.
 
+mod anybody;
 pub mod bank;
 pub mod case;
 pub mod cli;

@@ -24,7 +24,6 @@ use crate::target::{Configuration, Target};
 
 pub use banks::of_banks;
 pub use list::{Mutant, mutants};
-pub(crate) use proxy::Anybody;
 pub use proxy::Proxy;
 
 /// Every mutant, of whatever profile.

@@ -80,6 +80,14 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether an identifier that is good once came before; from now on it has.
+    pub(super) fn came_before(&self, jti: &str) -> bool {
+        let mut state = self.state();
+        let before = state.seen.iter().any(|seen| seen == jti);
+        state.seen.push(jti.to_owned());
+        before
+    }
+
     /// The name of a client certificate.
     pub(super) fn name_of(&self, leaf: &CertificateDer<'_>) -> String {
         let known = self.target.http.setup().identities.iter();

@@ -84,7 +84,7 @@ impl Play<'_> {
     async fn resource(&mut self, step: &Step) -> Result<Observed, Failure> {
         let client = self.client(step)?;
         let place = step.url.as_deref().unwrap_or("${resource}");
-        let mut url = Url::parse(&self.values.filled(place))
+        let url = Url::parse(&self.values.filled(place))
             .map_err(|_| Failure::NotApplicable("no resource is configured".to_owned()))?;
         let name = step.token.as_deref().unwrap_or("access_token");
         let token = self.values.text(name).map_or_else(|| self.values.filled(name), str::to_owned);
@@ -101,8 +101,7 @@ impl Play<'_> {
                 .with(certificate.as_deref());
             match step.token_in.as_deref() {
                 Some("query") => {
-                    url.query_pairs_mut().append_pair("access_token", &token);
-                    request.url = url.clone();
+                    request.url.query_pairs_mut().append_pair("access_token", &token);
                 }
                 Some("body") => {
                     let form = format!("access_token={token}");
@@ -111,14 +110,8 @@ impl Play<'_> {
                 Some("nowhere") => {}
                 Some(_) | None => request = request.header("authorization", format!("{scheme} {token}")),
             }
-            if (bound || step.proof.force) && !step.proof.omit {
-                let proof = self.proof(method, &request.url.clone(), Some(&token), &step.proof)?;
-                if let Some(proof) = proof {
-                    request = request.header("dpop", proof.clone());
-                    if step.proof.twice {
-                        request = request.header("dpop", proof);
-                    }
-                }
+            if bound || step.proof.force {
+                request = self.proven(request, Some(&token), &step.proof)?;
             }
             request.headers = step.headers.pairs(request.headers, &self.values);
             let observed = self.observe(&request).await?;

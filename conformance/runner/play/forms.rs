@@ -177,11 +177,8 @@ impl Play<'_> {
             }
             let method = step.method.as_deref().unwrap_or("POST");
             let mut request = form_request(method, &url, &form).with(certificate.as_deref());
-            if proof && let Some(proof) = self.proof(method, &url, None, &step.proof)? {
-                request = request.header("dpop", proof.clone());
-                if step.proof.twice {
-                    request = request.header("dpop", proof);
-                }
+            if proof {
+                request = self.proven(request, None, &step.proof)?;
             }
             request.headers = step.headers.pairs(request.headers, &self.values);
             let observed = self.observe(&request).await?;

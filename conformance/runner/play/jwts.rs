@@ -5,6 +5,7 @@ use url::Url;
 
 use super::{Failure, Play};
 use crate::case::JwtEdit;
+use crate::http::Request;
 use crate::jose::{SigningKey, base64url, compact, sha256};
 use crate::target::TestClient;
 
@@ -111,8 +112,20 @@ impl Play<'_> {
         self.jwt(key, header, claims, edit)
     }
 
+    /// A request with a proof for it, which may come twice.
+    pub(super) fn proven(
+        &mut self,
+        request: Request,
+        token: Option<&str>,
+        edit: &JwtEdit,
+    ) -> Result<Request, Failure> {
+        let Some(proof) = self.proof(&request.method, &request.url, token, edit)? else { return Ok(request) };
+        let request = request.header("dpop", proof.clone());
+        Ok(if edit.twice { request.header("dpop", proof) } else { request })
+    }
+
     /// A DPoP proof (RFC 9449 §4.2) for a request, and for a token that goes with it.
-    pub(super) fn proof(
+    fn proof(
         &mut self,
         method: &str,
         url: &Url,

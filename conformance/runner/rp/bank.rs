@@ -17,9 +17,9 @@ use url::Url;
 use super::mode::Mode;
 use super::seen::Seen;
 use super::world::{Asked, World};
+use crate::anybody::Anybody;
 use crate::http::{Identity, Request, Response};
 use crate::jose::{base64url, sha256};
-use crate::mutants::Anybody;
 
 /// A listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
