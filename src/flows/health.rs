@@ -1,7 +1,10 @@
 //! How banks are doing, told to those who have consents there.
 
-use connect::{BankFilter, HealthChange, HealthStatus, Profile, Service, ServiceHealth};
-use domain::{ConsentStatus, EventType, InstitutionId};
+use std::collections::BTreeMap;
+
+use connect::{BankFilter, HealthChange, HealthStatus, Profile, Service, ServiceHealth, Tally};
+use domain::{ConsentStatus, EventType, InstitutionId, Region};
+use store::StoreError;
 use store::statistics::BankDay;
 
 use crate::events::Subject;
@@ -57,6 +60,20 @@ fn name(service: Service) -> &'static str {
     }
 }
 
+fn bank_day(institution: &InstitutionId, service: Service, day: &str, tally: Tally) -> BankDay {
+    BankDay {
+        institution: institution.to_string(),
+        service: name(service).to_owned(),
+        day: day.to_owned(),
+        calls: tally.calls,
+        failed: tally.failed,
+        unanswered: tally.unanswered,
+        took_ms: tally.took_ms,
+        slowest_ms: tally.slowest_ms,
+        down_ms: tally.down_ms,
+    }
+}
+
 impl Gateway {
     /// How an institution is doing, as this process sees it.
     #[must_use]
@@ -106,26 +123,26 @@ impl Gateway {
         let now = self.now();
         let day = now.to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
         let health = self.parts.transport.health();
-        let mut failed = None;
+        let mut seen: BTreeMap<Region, Vec<_>> = BTreeMap::new();
         for (institution, service, tally) in health.tallies(now) {
-            let Some(profile) = self.parts.registry.profile(&institution) else { continue };
-            let Ok(store) = self.parts.stores.region(profile.region) else { continue };
-            let seen = BankDay {
-                institution: institution.to_string(),
-                service: name(service).to_owned(),
-                day: day.clone(),
-                calls: tally.calls,
-                failed: tally.failed,
-                unanswered: tally.unanswered,
-                took_ms: tally.took_ms,
-                slowest_ms: tally.slowest_ms,
-                down_ms: tally.down_ms,
-            };
+            if let Some(profile) = self.parts.registry.profile(&institution) {
+                seen.entry(profile.region).or_default().push((institution, service, tally));
+            }
+        }
+        let mut failed = None;
+        for (region, seen) in seen {
+            let Ok(store) = self.parts.stores.region(region) else { continue };
+            // One for all banks of a region: this is done again every second.
             let written = store::transaction!(store, tx => {
-                tx.add_to_bank_day(&institution, &seen).await
+                for (institution, service, tally) in &seen {
+                    tx.add_to_bank_day(&bank_day(institution, *service, &day, *tally)).await?;
+                }
+                Ok::<_, StoreError>(())
             });
             if let Err(error) = written {
-                health.give_back(&institution, service, tally);
+                for (institution, service, tally) in seen {
+                    health.give_back(&institution, service, tally);
+                }
                 failed = Some(error);
             }
         }

@@ -1,6 +1,6 @@
 //! Figures of a period: how banks answered, what consents there were, what was read under them.
 
-use domain::{Date, InstitutionId, Timestamp};
+use domain::{Date, Timestamp};
 
 use crate::database::micros;
 use crate::rows::Columns;
@@ -61,11 +61,7 @@ impl Tx {
     /// # Errors
     ///
     /// [`StoreError`] if the database fails.
-    pub async fn add_to_bank_day(
-        &mut self,
-        institution: &InstitutionId,
-        seen: &BankDay,
-    ) -> Result<(), StoreError> {
+    pub async fn add_to_bank_day(&mut self, seen: &BankDay) -> Result<(), StoreError> {
         sqlx::query(
             "insert into bank_days \
              (institution_id, service, day, calls, failed, unanswered, took_ms, slowest_ms, down_ms) \
@@ -76,7 +72,7 @@ impl Tx {
              slowest_ms = case when bank_days.slowest_ms < excluded.slowest_ms then excluded.slowest_ms \
              else bank_days.slowest_ms end, down_ms = bank_days.down_ms + excluded.down_ms",
         )
-        .bind(institution.as_str())
+        .bind(&seen.institution)
         .bind(&seen.service)
         .bind(&seen.day)
         .bind(seen.calls)
