@@ -26,6 +26,7 @@ mod payment_view;
 mod payments;
 mod problems;
 mod refunds;
+mod requests;
 mod statement_file;
 mod status;
 mod sync;
@@ -136,6 +137,7 @@ fn documented() -> OpenApiRouter<Api> {
         .routes(routes!(institutions::show))
         .routes(routes!(health::show))
         .routes(routes!(limits::show))
+        .routes(routes!(requests::show))
         .routes(routes!(consents::lodge, consents::list))
         .routes(routes!(consents::show, consents::revoke))
         .routes(routes!(consents::history))

@@ -30,6 +30,20 @@ pub enum Service {
     Events,
 }
 
+impl Service {
+    /// Its word in figures.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accounts => "accounts",
+            Self::Payments => "payments",
+            Self::Funds => "funds",
+            Self::Payees => "payees",
+            Self::Events => "events",
+        }
+    }
+}
+
 /// How a service of a bank is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HealthStatus {

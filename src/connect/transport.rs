@@ -10,6 +10,7 @@
 //! all the same, and its place stays taken as long as the bank works on it.
 
 mod bulkhead;
+mod called;
 mod connector;
 mod oauth;
 mod registration;
@@ -29,6 +30,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use bulkhead::Bulkheads;
+use called::Called;
 use connector::{ConnectFailed, Connector};
 pub use seal::Seal;
 pub(crate) use seal::{IAT, ISS, TAN};
@@ -205,11 +207,14 @@ impl Transport {
         started: Instant,
     ) -> Answer {
         let error = |kind| BankError::new(&profile.id, kind);
-        let admission = pulse.admit(Instant::now()).map_err(|refusal| match refusal {
-            Refusal::Down(left) => {
-                error(BankErrorKind::BankUnavailable).at("breaker").with_retry_after(Some(left))
-            }
-            Refusal::Throttled(left) => error(BankErrorKind::Throttled).with_retry_after(Some(left)),
+        let called = Called::of(profile, &request);
+        let admission = pulse.admit(Instant::now()).map_err(|refusal| {
+            called.spared(match refusal {
+                Refusal::Down(left) => {
+                    error(BankErrorKind::BankUnavailable).at("breaker").with_retry_after(Some(left))
+                }
+                Refusal::Throttled(left) => error(BankErrorKind::Throttled).with_retry_after(Some(left)),
+            })
         })?;
         let limits = profile.limits;
         // A call that waited for half of its time has no fair chance any more,
@@ -220,19 +225,21 @@ impl Transport {
             .await
             .ok()
             .flatten()
-            .ok_or_else(|| error(BankErrorKind::Overloaded))?;
+            .ok_or_else(|| called.spared(error(BankErrorKind::Overloaded)))?;
         let patience = patience.min(limits.deadline.saturating_sub(started.elapsed()));
-        self.in_quota(profile, patience).await?;
+        self.in_quota(profile, patience).await.map_err(|refused| called.spared(refused))?;
         seal::sign(profile, self.seal.as_ref(), self.clock.now(), &mut request)?;
         let left = limits.deadline.saturating_sub(started.elapsed());
         let (client, id) = (self.client.clone(), profile.id.clone());
         let (pulse, clock) = (Arc::clone(pulse), Arc::clone(&self.clock));
+        let (calling, noted) = (called.calling(), called.clone());
         let work = async move {
             let sent = Instant::now();
             let answer = tokio::time::timeout(left, exchange(&client, &id, limits, request)).await;
             let answer =
                 answer.unwrap_or_else(|_| Err(BankError::new(&id, BankErrorKind::BankTimeout).unknown()));
             let took = sent.elapsed();
+            called.count(called::outcome_of(&answer), took);
             tracing::debug!(
                 institution = id.as_str(),
                 status = answer.as_ref().ok().map(|response| response.status.as_u16()),
@@ -256,7 +263,12 @@ impl Transport {
             drop(place);
             answer
         };
-        tokio::spawn(work).await.unwrap_or_else(|_| Err(error(BankErrorKind::Internal).unknown()))
+        let answer =
+            tokio::spawn(work).await.unwrap_or_else(|_| Err(error(BankErrorKind::Internal).unknown()));
+        if let Some(calling) = calling {
+            calling.ended(noted.as_call(&answer));
+        }
+        answer
     }
 
     /// Waits until the bank lets itself be asked, if that is soon.

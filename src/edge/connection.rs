@@ -161,7 +161,7 @@ impl Answering {
     {
         let config = &self.shared.config;
         let last = self.ends.checked_add(config.age_grace).unwrap_or(self.ends);
-        let (mut stopping, mut aged) = (false, false);
+        let (mut stopping, mut retiring, mut aged) = (false, false, false);
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -175,8 +175,12 @@ impl Answering {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }
-                // HTTP/1.1 learns of it by its next answer, as one that is closed
+                // HTTP/1.1 learns of both by its next answer, as one that is closed
                 // while a request is on its way would lose it.
+                () = config.retire.cancelled(), if is_http2 && !retiring => {
+                    retiring = true;
+                    connection.as_mut().graceful_shutdown();
+                }
                 () = sleep_until(self.ends), if is_http2 && !aged => {
                     aged = true;
                     connection.as_mut().graceful_shutdown();
@@ -217,7 +221,8 @@ impl Answering {
         }
         let mut response = self.shared.router.clone().oneshot(request).await?;
         let aged = Instant::now() >= self.ends;
-        if is_http1 && (aged || self.shared.stop.is_cancelled()) {
+        let leaving = self.shared.config.retire.is_cancelled() || self.shared.stop.is_cancelled();
+        if is_http1 && (aged || leaving) {
             if aged {
                 self.shared.config.counters.count(Closed::Aged);
             }

@@ -11,7 +11,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use bytes::Bytes;
-use domain::{Clock, Entropy, RequestId};
+use domain::{Clock, Entropy, Region, RequestId};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, HOST};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method};
@@ -25,7 +25,8 @@ use crate::count::{key_of, tell};
 use crate::evidence::Refused;
 use crate::filter::{Filter, Judgement, filtered, report};
 use crate::lobby::Home;
-use crate::{BlockList, EdgeCounters, Evidence, Overload, PeerIdentity, Reason, body};
+use crate::witness::Seen;
+use crate::{BlockList, EdgeCounters, Evidence, Overload, PeerIdentity, Reason, Side, Witness, body};
 
 /// Why a request goes no further.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +95,14 @@ pub struct EdgeConfig {
     pub blocked: Arc<BlockList>,
     /// What is kept of refusals.
     pub evidence: Arc<Evidence>,
+    /// Where requests come in.
+    pub side: Side,
+    /// Whose data a request of this path is about, where the path says it.
+    pub region_of: fn(&str) -> Option<Region>,
+    /// The region of all data here, if there is one only.
+    pub only_region: Option<Region>,
+    /// Who is told of every request, if anybody is.
+    pub witness: Option<Arc<dyn Witness>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -164,7 +173,9 @@ async fn identify(State(edge): State<Arc<EdgeConfig>>, mut request: Request, nex
     request.extensions_mut().insert(id);
     request.extensions_mut().insert(Asked { id, moves_money });
     request.extensions_mut().insert(Arc::clone(&told));
+    let seen = Seen::of(&edge, id, &mut request);
     let mut response = next.run(request).await;
+    seen.answered(&edge, &told, &mut response);
     if let Some(Reason(reason)) = response.extensions().get() {
         let refused = Refused { id, reason, status: response.status(), method: &method, told: &told, peer };
         let stranger = refused.peer.as_ref().filter(|peer| peer.trusted().is_none());

@@ -23,6 +23,7 @@ mod serve;
 mod socket;
 mod tls;
 mod wire;
+mod witness;
 
 pub use block::{BlockList, Blocked};
 pub use counters::{Closed, EdgeCounters};
@@ -38,3 +39,4 @@ pub use tls::{
     ClientFiles, ClientTrust, InvalidTls, Revocation, ServerIdentity, ServerKey, ServerTls, TlsFiles,
     TlsWatch,
 };
+pub use witness::{Answered, Side, Witness};

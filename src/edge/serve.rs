@@ -61,6 +61,9 @@ pub struct ListenerConfig {
     pub overload: Option<Arc<Overload>>,
     /// Who is not let in, if anybody is kept out.
     pub blocked: Option<Arc<BlockList>>,
+    /// Once it is cancelled, connections take no new request and end with their next answer, while new
+    /// ones are still accepted: a stop that is announced.
+    pub retire: CancellationToken,
     /// What is counted.
     pub counters: Arc<EdgeCounters>,
 }
@@ -84,6 +87,7 @@ impl Default for ListenerConfig {
             lobby: None,
             overload: None,
             blocked: None,
+            retire: CancellationToken::new(),
             counters: Arc::default(),
         }
     }

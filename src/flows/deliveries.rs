@@ -9,6 +9,7 @@ use http::StatusCode;
 use store::events::{Delivery, DeliveryRecord, EventRow};
 use store::webhooks::WebhookRow;
 use store::{RegionalStore, StoreError};
+use telemetry::FIGURES;
 
 use crate::events::Subject;
 use crate::webhook_sender::{Post, Received};
@@ -148,6 +149,8 @@ impl Gateway {
             return Ok(());
         };
         let outcome = self.send(&webhook, &delivery.event, 0).await;
+        let arrived = outcome.as_ref().is_ok_and(|received| received.status.is_success());
+        FIGURES.delivered(store.region().as_str(), arrived);
         let (event, endpoint) = (delivery.event.id, webhook.id);
         let now = self.now();
         match outcome {

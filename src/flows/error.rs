@@ -183,7 +183,8 @@ impl From<StoreError> for FlowError {
             | StoreError::Locked { .. }
             | StoreError::Database(_)
             | StoreError::OutcomeUnknown(_)
-            | StoreError::Migrate(_)) => Self::Store(other),
+            | StoreError::Migrate(_)
+            | StoreError::Behind { .. }) => Self::Store(other),
         }
     }
 }

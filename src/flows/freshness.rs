@@ -340,6 +340,16 @@ impl Gateway {
         }
     }
 
+    /// Whether Redis answers within `patience`; nothing, where there is none.
+    pub async fn bell_answers(&self, patience: Duration) -> Option<Result<(), &'static str>> {
+        let bell = self.parts.bell.as_ref()?;
+        let asked = tokio::time::timeout(patience, bell.answers()).await;
+        Some(match asked {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err("Redis does not answer"),
+        })
+    }
+
     /// Looks whenever another process rings. Without a bell, or while it is out
     /// of order, the look every [`LOOK`] does.
     async fn listen(&self) {

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::coalesce::OnTheirWay;
 use crate::constraints::RuleBook;
+use crate::evidence::Noted;
 use crate::freshness::Freshness;
 use crate::webhook_sender::WebhookSender;
 use crate::{FlowError, IdKey, Jurisdictions};
@@ -114,6 +115,8 @@ pub struct Gateway {
     pub(crate) delivering: Arc<Semaphore>,
     /// Reads that are on their way.
     pub(crate) on_their_way: OnTheirWay,
+    /// Requests that are noted and not written yet.
+    pub(crate) noted: Noted,
     /// Rings when this process has put events where clients read them.
     pub(crate) event_news: Notify,
 }
@@ -191,6 +194,7 @@ impl Gateway {
             rule_book: RuleBook::default(),
             delivering: Arc::new(Semaphore::new(AT_ONCE)),
             on_their_way: OnTheirWay::default(),
+            noted: Noted::default(),
             event_news: Notify::new(),
         })
     }

@@ -50,20 +50,10 @@ impl<'a> Told<'a> {
     }
 }
 
-fn name(service: Service) -> &'static str {
-    match service {
-        Service::Accounts => "accounts",
-        Service::Payments => "payments",
-        Service::Funds => "funds",
-        Service::Payees => "payees",
-        Service::Events => "events",
-    }
-}
-
 fn bank_day(institution: &InstitutionId, service: Service, day: &str, tally: Tally) -> BankDay {
     BankDay {
         institution: institution.to_string(),
-        service: name(service).to_owned(),
+        service: service.as_str().to_owned(),
         day: day.to_owned(),
         calls: tally.calls,
         failed: tally.failed,
@@ -97,7 +87,7 @@ impl Gateway {
         for change in self.parts.transport.health().changes() {
             tracing::info!(
                 institution = change.institution.as_str(),
-                service = name(change.service),
+                service = change.service.as_str(),
                 from = change.from.as_str(),
                 to = change.to.as_str(),
                 "The health of a bank has changed"
@@ -107,7 +97,7 @@ impl Gateway {
             let news = news(&change).filter(|_| change.service != Service::Events);
             if let (Some(profile), Some(news)) = (profile, news) {
                 let what = Told::plain(change.to.as_str());
-                self.tell_of(&profile, name(change.service), what, news).await?;
+                self.tell_of(&profile, change.service.as_str(), what, news).await?;
             }
         }
         Ok(())

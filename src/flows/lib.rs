@@ -27,6 +27,7 @@ mod error;
 mod event_polls;
 mod event_subscriptions;
 mod events;
+mod evidence;
 mod freshness;
 mod funds;
 mod gateway;
@@ -67,6 +68,7 @@ pub use bank::{BankReturn, LEG_TIME, LegSubject};
 pub use consents::{ConsentRequest, NextStep};
 pub use error::FlowError;
 pub use events::{EventPage, EventPlaces};
+pub use evidence::{CallEvidence, RequestEvidence};
 pub use freshness::{
     Invalidation, LiveToken, Subject as Invalidated, consents_of, invalidate, until_dropped,
 };

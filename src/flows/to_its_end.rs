@@ -9,5 +9,5 @@ use crate::FlowError;
 pub(crate) async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, FlowError>> + Send + 'static,
 ) -> Result<T, FlowError> {
-    tokio::spawn(carried(work)).await.unwrap_or(Err(FlowError::Busy))
+    tokio::spawn(telemetry::carried(carried(work))).await.unwrap_or(Err(FlowError::Busy))
 }

@@ -52,15 +52,18 @@ pub(crate) fn read_verifier_key(data: &Path, region: Region) -> anyhow::Result<L
 }
 
 impl AuditLogs {
-    /// The logs of these stores. Keys that are missing are made, for a log of this host.
+    /// The logs of these stores. With `make`, keys that are missing are made, for a log of this host.
     pub(crate) fn open(
         data: &Path,
         stores: &Stores,
         host: &str,
+        make: bool,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(data.join("audit"))?;
-        let logs = stores.regions().map(|store| AuditLog::open(data, store.clone(), host));
+        if make {
+            stores.regions().try_for_each(|store| make_key(data, store.region(), host))?;
+        }
+        let logs = stores.regions().map(|store| AuditLog::open(data, store.clone()));
         Ok(Self { logs: logs.collect::<Result<_, _>>()?, clock })
     }
 
@@ -91,22 +94,30 @@ impl AuditLogs {
     }
 }
 
+/// Makes the key of a region's log and the one for its verifiers, where they are missing.
+pub(crate) fn make_key(data: &Path, region: Region, host: &str) -> anyhow::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(data.join("audit"))?;
+    let shown = verifier_key(data, region);
+    let secret = shown.with_extension("pem");
+    if !secret.exists() {
+        private_file::write(&secret, &pki::generate_ed25519()?)?;
+    }
+    if !shown.exists() {
+        let key = LogKey::new(format!("{host}/audit/{region}"), signing_key(&secret)?.public_key().clone())?;
+        private_file::replace(&shown, &format!("{key}\n"))?;
+    }
+    Ok(())
+}
+
+fn signing_key(secret: &Path) -> anyhow::Result<SigningKey> {
+    let pem = fs::read_to_string(secret).with_context(|| format!("{} cannot be read", secret.display()))?;
+    SigningKey::from_pem(&pem, "").with_context(|| format!("{} is damaged", secret.display()))
+}
+
 impl AuditLog {
-    fn open(data: &Path, store: RegionalStore, host: &str) -> anyhow::Result<Self> {
+    fn open(data: &Path, store: RegionalStore) -> anyhow::Result<Self> {
         let region = store.region();
-        let shown = verifier_key(data, region);
-        let secret = shown.with_extension("pem");
-        if !secret.exists() {
-            private_file::write(&secret, &pki::generate_ed25519()?)?;
-        }
-        let pem =
-            fs::read_to_string(&secret).with_context(|| format!("{} cannot be read", secret.display()))?;
-        let key =
-            SigningKey::from_pem(&pem, "").with_context(|| format!("{} is damaged", secret.display()))?;
-        if !shown.exists() {
-            let key = LogKey::new(format!("{host}/audit/{region}"), key.public_key().clone())?;
-            private_file::replace(&shown, &format!("{key}\n"))?;
-        }
+        let key = signing_key(&verifier_key(data, region).with_extension("pem"))?;
         let name = read_verifier_key(data, region)?.name().to_owned();
         Ok(Self { store, key, name })
     }

@@ -10,6 +10,7 @@ mod lint;
 mod payments;
 mod persons;
 mod policy;
+mod serve;
 mod statistics;
 
 use std::path::PathBuf;
@@ -19,7 +20,10 @@ use clap::{Args, Parser, Subcommand};
 use domain::Region;
 
 use crate::commands;
+use crate::config::{Config, LogFormat, LogSection, variables};
 use crate::filter::FilterMode;
+use crate::log::{Level, LogSettings};
+use crate::serve::Role;
 
 pub use audit::{AuditArgs, AuditCommand};
 pub use clients::{ClientsArgs, ClientsCommand};
@@ -31,6 +35,7 @@ pub use lint::{LintArgs, LintCommand};
 pub use payments::{PaymentsArgs, PaymentsCommand};
 pub use persons::{EraseArgs, ExportArgs, RetentionCommand, SelectionArgs};
 pub use policy::{AccessCommand, PolicyCommand, WafCommand};
+pub use serve::{ConfigArgs, ConfigCommand};
 pub use statistics::StatisticsArgs;
 
 /// An open-banking (PSD2) gateway: many banks behind one API.
@@ -48,6 +53,16 @@ pub enum Command {
     /// Run everything on this machine: gateway, six model banks, a demo
     /// fintech. Nothing to install or configure, works offline.
     Sandbox(Box<SandboxArgs>),
+    /// Run a gateway as a configuration says.
+    Serve(ConfigArgs),
+    /// Run what a gateway does without being asked, and answer nobody: reconciliation, deliveries,
+    /// retention.
+    Worker(ConfigArgs),
+    /// Bring the schema of every database up to date. Gateways that run are not disturbed.
+    Migrate(ConfigArgs),
+    /// The configuration: checked, shown, described.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Run the model banks of a sandbox alone, beside one that was started with
     /// --banks-apart: what they did outlives it.
     ModelBanks(ModelBanksArgs),
@@ -84,6 +99,22 @@ pub enum Command {
     Lint(LintArgs),
     /// Print the OpenAPI document of the API.
     Openapi,
+}
+
+impl Cli {
+    /// How its log is written.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that cannot be read.
+    pub fn log(&self) -> anyhow::Result<LogSettings> {
+        let (Command::Serve(ConfigArgs { config }) | Command::Worker(ConfigArgs { config })) = &self.command
+        else {
+            return Ok(LogSettings::of_environment());
+        };
+        let LogSection { format, level, folder } = Config::read(config.as_deref(), &variables())?.log;
+        Ok(LogSettings { level, json: format == LogFormat::Json, folder })
+    }
 }
 
 /// How the sandbox runs.
@@ -185,7 +216,7 @@ pub struct SandboxArgs {
     /// Keep what is no person's in this PostgreSQL: the database NAME_global, which the cells share.
     #[arg(
         long,
-        env = "CONSENTRY_GLOBAL_DATABASE_URL",
+        env = "CONSENTRY_DATABASE_GLOBAL_URL",
         value_name = "URL",
         hide_env_values = true,
         requires = "database_url"
@@ -213,7 +244,8 @@ fn bank_region(text: &str) -> Result<(String, Region), String> {
 /// How model banks run without a gateway.
 #[derive(Clone, Debug, Args)]
 pub struct ModelBanksArgs {
-    /// Where the sandbox keeps certificates and keys; it was started before.
+    /// Where the sandbox keeps certificates and keys; it was started before. With --gateway certificates
+    /// are made there, if there are none: pki/ has those of the gateway, too.
     #[arg(long, default_value = "./.consentry", value_name = "FOLDER")]
     pub data_dir: PathBuf,
     /// First of the sixteen ports, as the sandbox has it.
@@ -222,6 +254,18 @@ pub struct ModelBanksArgs {
     /// Approve without a click.
     #[arg(long)]
     pub auto_approve: bool,
+    /// The origin of the pages of a gateway that is no sandbox, to which they send people back.
+    #[arg(long, value_name = "URL")]
+    pub gateway: Option<String>,
+    /// The name by which that gateway, and browsers, reach the banks.
+    #[arg(long, value_name = "NAME", default_value = "localhost", requires = "gateway")]
+    pub host: String,
+    /// The address at which they listen.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", requires = "gateway")]
+    pub address: std::net::IpAddr,
+    /// Write their profiles to this folder, for banks.folders of that gateway.
+    #[arg(long, value_name = "FOLDER", requires = "gateway")]
+    pub profiles: Option<PathBuf>,
 }
 
 /// Where plugins lie.
@@ -551,7 +595,7 @@ pub struct StoreArgs {
     #[arg(long, env = "CONSENTRY_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// The PostgreSQL of what is no person's, if that is another one.
-    #[arg(long, env = "CONSENTRY_GLOBAL_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    #[arg(long, env = "CONSENTRY_DATABASE_GLOBAL_URL", value_name = "URL", hide_env_values = true)]
     pub global_database_url: Option<String>,
 }
 
@@ -560,8 +604,12 @@ pub struct StoreArgs {
 /// # Errors
 ///
 /// What went wrong, in words for the person at the keyboard.
-pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+pub async fn run(cli: Cli, level: Level) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Serve(args) => commands::serve::run(args.config, level, Role::Gateway).await,
+        Command::Worker(args) => commands::serve::run(args.config, level, Role::Worker).await,
+        Command::Migrate(args) => commands::serve::migrate(args.config).await,
+        Command::Config(command) => commands::config::run(command).await,
         Command::Sandbox(args) => commands::sandbox::run(*args).await,
         Command::ModelBanks(args) => commands::sandbox::run_banks(args).await,
         Command::Banks(args) => commands::banks::run(args.command).await,

@@ -36,7 +36,9 @@ const DESCRIPTIONS: [&str; 2] =
 const UNREADABLE: u64 = 9_100_010;
 
 /// What becomes of a request that the filter has something against.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize, Serialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum FilterMode {
     /// Nothing is looked into.

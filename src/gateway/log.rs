@@ -2,12 +2,15 @@
 //! are known, so that what a library adds says nothing of a person.
 
 mod files;
+mod json;
 
 use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context;
 use files::Files;
+use json::{JsonFields, JsonLines};
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
@@ -28,6 +31,7 @@ const FIELDS: &[&str] = &[
     "checkpoint",
     "class",
     "client.id",
+    "config",
     "consent.id",
     "dialect",
     "elapsed_ms",
@@ -47,6 +51,7 @@ const FIELDS: &[&str] = &[
     "more",
     "ocsp.responder",
     "open",
+    "operations",
     "owner",
     "pages",
     "payment.id",
@@ -58,6 +63,7 @@ const FIELDS: &[&str] = &[
     "request.id",
     "service",
     "session.id",
+    "setting",
     "source",
     "state",
     "status",
@@ -74,24 +80,75 @@ const FIELDS: &[&str] = &[
     "waf.sha256",
     "waf.target",
     "webhook.id",
+    "when",
     "why",
 ];
 
-/// Writes the log to the standard error, at the level of `CONSENTRY_LOG` (`warn` without it); or to files of
-/// the folder `CONSENTRY_LOG_FOLDER`, one for each region.
+/// How the log is written.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// What is written, as `warn` or `info,consentry_flows=debug`.
+    pub level: String,
+    /// Each line is a JSON object.
+    pub json: bool,
+    /// Files of this folder, one for each region, instead of the standard error.
+    pub folder: Option<PathBuf>,
+}
+
+impl LogSettings {
+    /// As `CONSENTRY_LOG` (`warn` without it) and `CONSENTRY_LOG_FOLDER` say.
+    #[must_use]
+    pub fn of_environment() -> Self {
+        let said = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let level = said("CONSENTRY_LOG").and_then(|level| level.into_string().ok());
+        let level = level.filter(|level| EnvFilter::try_new(level).is_ok());
+        let level = level.unwrap_or_else(|| "warn".to_owned());
+        Self { level, json: false, folder: said("CONSENTRY_LOG_FOLDER").map(PathBuf::from) }
+    }
+}
+
+/// What is written, which can be changed.
+#[derive(Clone)]
+pub struct Level(Arc<dyn Fn(EnvFilter) -> anyhow::Result<()> + Send + Sync>);
+
+impl Level {
+    /// Writes this from now on.
+    pub(crate) fn change(&self, level: &str) -> anyhow::Result<()> {
+        (self.0)(EnvFilter::try_new(level)?)
+    }
+}
+
+/// Writes the log of this process from now on.
 ///
 /// # Errors
 ///
-/// If the folder cannot be written to.
-pub fn init() -> std::io::Result<()> {
-    let filter = EnvFilter::try_from_env("CONSENTRY_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    match std::env::var_os("CONSENTRY_LOG_FOLDER").filter(|folder| !folder.is_empty()) {
-        Some(folder) => to(Arc::new(Files::below(Path::new(&folder))?), filter).init(),
-        None => to(std::io::stderr, filter).init(),
-    }
-    Ok(())
+/// If the folder cannot be written to, or the level is none.
+pub fn init(settings: &LogSettings) -> anyhow::Result<Level> {
+    let filter = EnvFilter::try_new(&settings.level).context("the level of the log is none")?;
+    let Some(folder) = &settings.folder else { return begin(std::io::stderr, filter, settings.json) };
+    let unwritable = || format!("{} of the log cannot be written to", folder.display());
+    begin(Arc::new(Files::below(folder).with_context(unwritable)?), filter, settings.json)
 }
 
+fn begin<W>(writer: W, filter: EnvFilter, json: bool) -> anyhow::Result<Level>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    Ok(if json {
+        let builder = builder.fmt_fields(JsonFields).event_format(JsonLines).with_filter_reloading();
+        let handle = builder.reload_handle();
+        builder.finish().init();
+        Level(Arc::new(move |filter| Ok(handle.reload(filter)?)))
+    } else {
+        let builder = builder.fmt_fields(debug_fn(write).delimited(" ")).with_filter_reloading();
+        let handle = builder.reload_handle();
+        builder.finish().init();
+        Level(Arc::new(move |filter| Ok(handle.reload(filter)?)))
+    })
+}
+
+#[cfg(test)]
 fn to<W>(writer: W, filter: EnvFilter) -> impl SubscriberInitExt
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -100,10 +157,15 @@ where
     tracing_subscriber::fmt().with_env_filter(filter).fmt_fields(fields).with_writer(writer).finish()
 }
 
+/// Whether a field's value may be written.
+fn is_known(name: &str) -> bool {
+    FIELDS.binary_search(&name).is_ok()
+}
+
 fn write(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     match field.name() {
         "message" => write!(writer, "{value:?}"),
-        name if FIELDS.binary_search(&name).is_ok() => write!(writer, "{name}={value:?}"),
+        name if is_known(name) => write!(writer, "{name}={value:?}"),
         name => write!(writer, "{name}=***"),
     }
 }
@@ -111,6 +173,7 @@ fn write(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt:
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::path::Path;
     use std::sync::Mutex;
 
     use tracing::Dispatch;
@@ -144,6 +207,33 @@ mod tests {
             assert!(text.contains(told), "{told}: {text}");
         }
         assert!(!text.contains("Anna") && !text.contains("DE17"), "{text}");
+    }
+
+    /// The same as JSON: one object a line, with what the spans say.
+    #[test]
+    fn a_line_of_json_says_no_more() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let log: Dispatch = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new("trace"))
+            .fmt_fields(JsonFields)
+            .event_format(JsonLines)
+            .with_writer(move || writer.clone())
+            .finish()
+            .into();
+        tracing::dispatcher::with_default(&log, || {
+            let _span = tracing::info_span!("read", holder = "Anna", consent.id = "con_eu_1").entered();
+            tracing::warn!(iban = "DE17999100001000000017", status = 200, "A \"read\" is\nanswered");
+        });
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["message"], "A \"read\" is\nanswered");
+        assert_eq!((&line["log.level"], &line["status"]), (&"warn".into(), &200.into()));
+        assert_eq!(
+            (&line["consent.id"], &line["holder"], &line["iban"]),
+            (&"con_eu_1".into(), &"***".into(), &"***".into())
+        );
     }
 
     /// The fields of every call of a macro of `tracing` in a text.

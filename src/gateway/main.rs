@@ -11,16 +11,24 @@ use consentry::cli::{Cli, run};
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// Of each thread, in bytes: address space, of which only what is used costs memory. Builds without
+/// optimisation need more than is usual.
+const STACK: usize = 8 * 1024 * 1024;
+
 fn main() -> ExitCode {
-    if let Err(error) = consentry::log::init() {
-        eprintln!("consentry: CONSENTRY_LOG_FOLDER cannot be written to: {error}");
-        return ExitCode::FAILURE;
-    }
+    let cli = Cli::parse();
+    let level = match cli.log().and_then(|settings| consentry::log::init(&settings)) {
+        Ok(level) => level,
+        Err(error) => {
+            eprintln!("consentry: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
     // The crate that judges brings a second cryptographic library along, and what leaves the choice to
     // the process (the Redis client) must not have to guess.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK).enable_all().build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("consentry: cannot start: {error}");
@@ -30,7 +38,7 @@ fn main() -> ExitCode {
     match runtime.block_on(async {
         survive_full_disks();
         dump_no_memory();
-        run(cli).await
+        run(cli, level).await
     }) {
         Ok(code) => code,
         Err(error) => {

@@ -22,6 +22,7 @@ pub struct Retention {
     mandates: Rule,
     events: Rule,
     answers: Rule,
+    requests: Rule,
 }
 
 /// How long one class of data is kept.
@@ -76,13 +77,14 @@ impl Retention {
     }
 
     /// The rules, by the class of data that they are for.
-    pub(crate) fn rules(&self) -> [(&'static str, &Rule); 5] {
+    pub(crate) fn rules(&self) -> [(&'static str, &Rule); 6] {
         [
             ("consents", &self.consents),
             ("payments", &self.payments),
             ("mandates", &self.mandates),
             ("events", &self.events),
             ("answers", &self.answers),
+            ("requests", &self.requests),
         ]
     }
 
@@ -103,6 +105,7 @@ impl Retention {
             let deleted = [
                 store.forget_events(self.events.before(now)).await?,
                 store.forget_answers(self.answers.before(now)).await?,
+                store.forget_requests(self.requests.before(now)).await?,
             ];
             removed.deleted = deleted.into_iter().fold(removed.deleted, u64::saturating_add);
         }

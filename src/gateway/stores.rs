@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use domain::{Clock, Entropy, Region, SystemClock, SystemEntropy};
+use secrecy::{ExposeSecret, SecretString};
 use store::vault::Vault;
-use store::{GlobalStore, RegionalStore, Stores};
+use store::{GlobalStore, Held, RegionalStore, SchemaUse, Stores};
 
 use crate::cli::StoreArgs;
 use crate::private_file;
 use crate::region_keys::RegionKeyFile;
-use crate::sandbox::state::require_sandbox;
+use crate::service::StoreOptions;
+use crate::service::state::require_state;
 
 /// The regions of a sandbox that is alone.
 pub(crate) fn sandbox_regions() -> anyhow::Result<Vec<Region>> {
@@ -37,36 +39,25 @@ pub(crate) fn regions_of(folder: &Path) -> anyhow::Result<Vec<Region>> {
     serde_json::from_str(&crate::read(&file)?).with_context(|| format!("{} names no regions", file.display()))
 }
 
-/// Opens the stores of a sandbox: on a PostgreSQL, or in its folder, where the keys are.
+/// Where stores are: on a PostgreSQL, or in the folder where the keys are.
+#[derive(Clone, Copy)]
+pub(crate) struct StorePlace<'p> {
+    pub(crate) folder: &'p Path,
+    pub(crate) stores: &'p StoreOptions,
+}
+
+/// Opens the stores of a gateway.
 pub(crate) async fn open(
-    (database_url, global_url): (Option<&str>, Option<&str>),
-    folder: &Path,
+    StorePlace { folder, stores: StoreOptions { url, global_url, schema } }: StorePlace<'_>,
     regions: &[Region],
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 ) -> anyhow::Result<Stores> {
-    let named = |global: &str, data: &str, keys: &str| {
-        let of = regions.iter().flat_map(|region| [format!("{data}{region}"), format!("{keys}{region}")]);
-        std::iter::once(global.to_owned()).chain(of).collect::<Vec<_>>()
-    };
-    let urls = match database_url {
-        Some(url) => {
-            let names = named("global", "", "keys_");
-            let names: Vec<_> = names.iter().map(String::as_str).collect();
-            let (global, others) = names.split_at(1);
-            let mut urls = databases(global_url.unwrap_or(url), global).await?;
-            urls.extend(databases(url, others).await?);
-            urls
-        }
-        None => named("global", "region-", "keys-")
-            .iter()
-            .map(|name| format!("sqlite://{}?mode=rwc", folder.join(format!("{name}.sqlite")).display()))
-            .collect(),
-    };
+    let urls = addresses(folder, url.as_ref(), global_url.as_ref(), *schema, regions).await?;
     let mut urls = urls.into_iter();
     let mut next = || urls.next().ok_or_else(|| anyhow!("a database is missing"));
     let hint = "its state may be half-written: remove the folder and start again";
-    let global = GlobalStore::open(&next()?)
+    let global = GlobalStore::open_as(&next()?, *schema)
         .await
         .with_context(|| format!("the global database of {} cannot be used; {hint}", folder.display()))?;
     let mut opened = Vec::new();
@@ -75,30 +66,71 @@ pub(crate) async fn open(
         let unusable =
             |what| format!("the {region} database of {what} of {} cannot be used; {hint}", folder.display());
         let file = RegionKeyFile::at(folder, *region).read()?;
-        let vault = Vault::open(&keys, file, Arc::clone(&clock), Arc::clone(&entropy))
+        let vault = Vault::open_as(&keys, file, Arc::clone(&clock), Arc::clone(&entropy), *schema)
             .await
             .with_context(|| unusable("keys"))?;
-        opened.push(RegionalStore::open(&data, vault).await.with_context(|| unusable("data"))?);
+        let store = RegionalStore::open_as(&data, vault, *schema).await;
+        opened.push(store.with_context(|| unusable("data"))?);
     }
     Ok(Stores::new(global, opened))
 }
 
-async fn databases(url: &str, names: &[&str]) -> anyhow::Result<Vec<String>> {
-    let made = store::postgres_databases(url, names).await;
+/// The addresses of all databases: of what is no person's, and for each region of data and of keys.
+async fn addresses(
+    folder: &Path,
+    url: Option<&SecretString>,
+    global_url: Option<&SecretString>,
+    schema: SchemaUse,
+    regions: &[Region],
+) -> anyhow::Result<Vec<String>> {
+    let Some(url) = url.map(ExposeSecret::expose_secret) else {
+        let file = |name| format!("sqlite://{}?mode=rwc", folder.join(format!("{name}.sqlite")).display());
+        return Ok(names(regions, "global", "region-", "keys-").into_iter().map(file).collect());
+    };
+    let names = names(regions, "global", "", "keys_");
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let (global, others) = names.split_at(1);
+    let mut urls = databases(global_url.map_or(url, ExposeSecret::expose_secret), global, schema).await?;
+    urls.extend(databases(url, others, schema).await?);
+    Ok(urls)
+}
+
+fn names(regions: &[Region], global: &str, data: &str, keys: &str) -> Vec<String> {
+    let of = regions.iter().flat_map(|region| [format!("{data}{region}"), format!("{keys}{region}")]);
+    std::iter::once(global.to_owned()).chain(of).collect()
+}
+
+/// Brings every schema up to date, one after the other: each database, and how many migrations it lacked.
+pub(crate) async fn migrate(
+    StorePlace { folder, stores: StoreOptions { url, global_url, .. } }: StorePlace<'_>,
+    regions: &[Region],
+) -> anyhow::Result<Vec<(String, usize)>> {
+    let schema = SchemaUse::BringUpToDate;
+    let urls = addresses(folder, url.as_ref(), global_url.as_ref(), schema, regions).await?;
+    let held = std::iter::once(Held::Global).chain([Held::Region, Held::Keys].into_iter().cycle());
+    let mut done = Vec::new();
+    for ((name, url), held) in names(regions, "global", "", "keys_").into_iter().zip(&urls).zip(held) {
+        let migrations = store::bring_up_to_date(url, held).await.with_context(|| name.clone())?;
+        done.push((name, migrations));
+    }
+    Ok(done)
+}
+
+async fn databases(url: &str, names: &[&str], schema: SchemaUse) -> anyhow::Result<Vec<String>> {
+    let made = store::postgres_databases(url, names, schema).await;
     made.context("the databases could not be made; the role needs the right to create databases")
 }
 
 /// Opens the stores that a command works on.
 pub(crate) async fn open_for(at: &StoreArgs) -> anyhow::Result<Stores> {
-    require_sandbox(&at.data_dir)?;
+    require_state(&at.data_dir)?;
     let regions = regions_of(&at.data_dir)?;
-    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    open(
-        (at.database_url.as_deref(), at.global_database_url.as_deref()),
-        &at.data_dir,
-        &regions,
-        clock,
-        entropy,
-    )
-    .await
+    let stores = StoreOptions {
+        url: at.database_url.clone().map(Into::into),
+        global_url: at.global_database_url.clone().map(Into::into),
+        // A command is no reason to change what gateways are running on.
+        schema: if at.database_url.is_some() { SchemaUse::AsItIs } else { SchemaUse::BringUpToDate },
+    };
+    let place = StorePlace { folder: &at.data_dir, stores: &stores };
+    open(place, &regions, Arc::new(SystemClock), Arc::new(SystemEntropy)).await
 }

@@ -55,6 +55,16 @@ impl Bell {
         Ok(())
     }
 
+    /// Whether Redis answers.
+    ///
+    /// # Errors
+    ///
+    /// [`BellError`] if it does not.
+    pub async fn answers(&self) -> Result<(), BellError> {
+        self.0.ask::<()>(&redis::cmd("PING")).await?;
+        Ok(())
+    }
+
     /// Listens until the connection ends.
     ///
     /// # Errors

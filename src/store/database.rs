@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::{Region, Timestamp};
-use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AnyPool, Row};
 
-use crate::hosts::{Hosts, on_all_hosts, primary_of};
+use crate::hosts::{Hosts, addresses, on_all_hosts, primary_of};
 use crate::pooler;
 use crate::statements::{Statements, Unheard};
 use crate::transactions::code_of;
@@ -66,6 +66,23 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("the schema could not be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The schema lacks what this version works with, and is not to be changed from here.
+    #[error("the schema is {lacks} migrations behind: `consentry migrate` brings it up to date")]
+    Behind {
+        /// How many migrations it lacks.
+        lacks: usize,
+    },
+}
+
+/// What becomes of a schema that is behind. One that is ahead is fine for who only uses it: a migration
+/// adds what the next version needs, and takes away what the last one used, in different releases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SchemaUse {
+    /// It is brought up to date.
+    #[default]
+    BringUpToDate,
+    /// It is refused: somebody else brings it up to date.
+    AsItIs,
 }
 
 impl From<sqlx::Error> for StoreError {
@@ -114,10 +131,50 @@ pub(crate) const REGION: Schema = &[
     (80, "sealed columns", include_str!("../../migrations/region/0080_sealed_columns.sql")),
     (90, "region", include_str!("../../migrations/region/0090_region.sql")),
     (100, "bank days", include_str!("../../migrations/region/0100_bank_days.sql")),
+    (110, "requests", include_str!("../../migrations/region/0110_requests.sql")),
 ];
 
 /// Schema of the database of a region's data keys.
 pub(crate) const KEYS: Schema = &[(1, "data keys", include_str!("../../migrations/keys/0001_data_keys.sql"))];
+
+/// What a database holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// What is no person's.
+    Global,
+    /// The data of a region.
+    Region,
+    /// The data keys of a region.
+    Keys,
+}
+
+impl Held {
+    fn schema(self) -> Schema {
+        match self {
+            Self::Global => GLOBAL,
+            Self::Region => REGION,
+            Self::Keys => KEYS,
+        }
+    }
+}
+
+/// Brings the schema of the database at `url` up to date. How many migrations it lacked.
+///
+/// # Errors
+///
+/// [`StoreError`] if it cannot be reached or migrated.
+pub async fn bring_up_to_date(url: &str, held: Held) -> Result<usize, StoreError> {
+    let lacked = match Database::open(url, held.schema(), SchemaUse::AsItIs).await {
+        Ok(database) => {
+            database.close().await;
+            return Ok(0);
+        }
+        Err(StoreError::Behind { lacks }) => lacks,
+        Err(error) => return Err(error),
+    };
+    Database::open(url, held.schema(), SchemaUse::BringUpToDate).await?.close().await;
+    Ok(lacked)
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Engine {
@@ -137,8 +194,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens the database and runs the migrations it lacks.
-    pub(crate) async fn open(url: &str, schema: Schema) -> Result<Self, StoreError> {
+    /// Opens the database and runs the migrations it lacks, if it is to be brought up to date.
+    pub(crate) async fn open(url: &str, schema: Schema, used: SchemaUse) -> Result<Self, StoreError> {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
 
@@ -148,7 +205,8 @@ impl Database {
         let (url, behind_pooler) = pooler::recognised(url)?;
         let hosts = Hosts::of(&url)?;
         let options = hosts.primary().await?;
-        if behind_pooler {
+        let up_to_date = used == SchemaUse::BringUpToDate;
+        if behind_pooler && up_to_date {
             pooler::migrate(&options, migrations(schema)).await?;
         }
         let renewed = Arc::<Mutex<Option<Instant>>>::default();
@@ -174,11 +232,29 @@ impl Database {
             })
             .connect_with(options)
             .await?;
-        if !behind_pooler {
+        if !behind_pooler && up_to_date {
             migrations(schema).run(&pool).await?;
         }
         hosts.follow(pool.clone());
-        Ok(Self { pool, engine, renewed, hosts, behind_pooler })
+        let database = Self { pool, engine, renewed, hosts, behind_pooler };
+        if !up_to_date {
+            database.is_not_behind(schema).await?;
+        }
+        Ok(database)
+    }
+
+    /// Refuses a schema that lacks migrations.
+    async fn is_not_behind(&self, schema: Schema) -> Result<(), StoreError> {
+        let told =
+            sqlx::query("select version from _sqlx_migrations where success").fetch_all(self.pool()).await;
+        let there: Vec<i64> = match told {
+            Ok(rows) => rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
+            // Nobody has ever brought it up to date.
+            Err(error) if no_such_table(&error) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let lacks = schema.iter().filter(|(version, ..)| !there.contains(version)).count();
+        if lacks == 0 { Ok(()) } else { Err(StoreError::Behind { lacks }) }
     }
 
     /// Whether a pooler hands out connections for a transaction at a time.
@@ -238,6 +314,11 @@ impl Database {
     }
 }
 
+/// PostgreSQL has a code for it, SQLite words.
+fn no_such_table(error: &sqlx::Error) -> bool {
+    code_of(error).is_some_and(|code| code == "42P01") || error.to_string().contains("no such table")
+}
+
 const SQLITE_PRAGMAS: &[&str] = &[
     "pragma journal_mode = wal",
     // A payment that was answered is on the disk.
@@ -268,15 +349,26 @@ fn migrations(schema: Schema) -> Migrator {
 ///
 /// # Errors
 ///
-/// [`StoreError`] if the server cannot be reached or refuses.
-pub async fn postgres_databases(url: &str, suffixes: &[&str]) -> Result<Vec<String>, StoreError> {
+/// [`StoreError`] if the server cannot be reached or refuses. Nobody is asked where they are used
+/// [`SchemaUse::AsItIs`].
+pub async fn postgres_databases(
+    url: &str,
+    suffixes: &[&str],
+    schema: SchemaUse,
+) -> Result<Vec<String>, StoreError> {
     sqlx::any::install_default_drivers();
-    let made = databases_at(&primary_of(url).await?, suffixes).await?;
+    let made = match schema {
+        SchemaUse::BringUpToDate => databases_at(&primary_of(url).await?, suffixes, true).await?,
+        SchemaUse::AsItIs => {
+            let one = addresses(url).into_iter().next();
+            databases_at(&one.unwrap_or_else(|| url.to_owned()), suffixes, false).await?
+        }
+    };
     Ok(made.iter().map(|made| on_all_hosts(made, url)).collect())
 }
 
-/// The same at one host.
-async fn databases_at(url: &str, suffixes: &[&str]) -> Result<Vec<String>, StoreError> {
+/// The same at one host; they are there already, if they are not to be made.
+async fn databases_at(url: &str, suffixes: &[&str], make: bool) -> Result<Vec<String>, StoreError> {
     let invalid = || StoreError::Database(sqlx::Error::Configuration("the address names no database".into()));
     let mut address = url::Url::parse(url).map_err(|_| invalid())?;
     let name = address.path().trim_start_matches('/').to_owned();
@@ -291,27 +383,36 @@ async fn databases_at(url: &str, suffixes: &[&str]) -> Result<Vec<String>, Store
         address.query_pairs_mut().extend_pairs(kept);
     }
     let (plain_address, _) = pooler::recognised(address.as_str())?;
-    let server = AnyPoolOptions::new().max_connections(1).connect(&plain_address).await?;
+    let server = match make {
+        true => Some(AnyPoolOptions::new().max_connections(1).connect(&plain_address).await?),
+        false => None,
+    };
     let mut urls = Vec::new();
     for suffix in suffixes {
         // A name cannot be a parameter; it was checked above.
         if in_schemas {
-            made(&server, format!("create schema if not exists \"{suffix}\"")).await?;
+            if let Some(server) = &server {
+                made(server, format!("create schema if not exists \"{suffix}\"")).await?;
+            }
             let mut of_schema = address.clone();
             of_schema.query_pairs_mut().append_pair("options[search_path]", suffix);
             urls.push(of_schema.to_string());
             continue;
         }
         let database = format!("{name}_{suffix}");
-        let sql = format!("select 1 from pg_database where datname = '{database}'");
-        let there = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).fetch_optional(&server).await?;
-        if there.is_none() {
-            made(&server, format!("create database \"{database}\"")).await?;
+        if let Some(server) = &server {
+            let sql = format!("select 1 from pg_database where datname = '{database}'");
+            let there = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).fetch_optional(server).await?;
+            if there.is_none() {
+                made(server, format!("create database \"{database}\"")).await?;
+            }
         }
         address.set_path(&database);
         urls.push(address.to_string());
     }
-    server.close().await;
+    if let Some(server) = server {
+        server.close().await;
+    }
     Ok(urls)
 }
 

@@ -35,6 +35,7 @@ pub mod policies;
 mod pooler;
 pub mod quotas;
 mod refunds;
+pub mod requests;
 mod rows;
 pub mod sca;
 #[cfg(feature = "scratch")]
@@ -42,6 +43,7 @@ mod scratch;
 mod servers;
 pub mod sessions;
 pub mod snapshots;
+pub mod standing;
 mod statements;
 pub mod statistics;
 mod together;
@@ -54,17 +56,22 @@ mod verifications;
 pub mod webhooks;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use domain::Region;
+use futures_util::future::join_all;
 use sqlx::Row;
 
 use together::Together;
 use vault::Vault;
 
-pub use database::{Database, StoreError, postgres_databases};
+pub use database::{Database, Held, SchemaUse, StoreError, bring_up_to_date, postgres_databases};
 #[cfg(feature = "scratch")]
 pub use scratch::ScratchDatabase;
 pub use transactions::{Passing, Runs, Tx};
+
+/// How long a database may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The store without persons.
 #[derive(Clone, Debug)]
@@ -81,7 +88,16 @@ impl GlobalStore {
     ///
     /// [`StoreError`] if the database cannot be reached or migrated.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
-        let database = Database::open(url, database::GLOBAL).await?;
+        Self::open_as(url, SchemaUse::BringUpToDate).await
+    }
+
+    /// The same; `schema` says what becomes of a schema that is behind.
+    ///
+    /// # Errors
+    ///
+    /// As [`GlobalStore::open`], and [`StoreError::Behind`].
+    pub async fn open_as(url: &str, schema: SchemaUse) -> Result<Self, StoreError> {
+        let database = Database::open(url, database::GLOBAL, schema).await?;
         Ok(Self { together: Together::on(database.clone()), database })
     }
 
@@ -120,7 +136,16 @@ impl RegionalStore {
     /// [`StoreError`] if the database cannot be reached or migrated; [`StoreError::OtherRegion`] if it is
     /// another region's.
     pub async fn open(url: &str, vault: Vault) -> Result<Self, StoreError> {
-        let database = Database::open(url, database::REGION).await?;
+        Self::open_as(url, vault, SchemaUse::BringUpToDate).await
+    }
+
+    /// The same; `schema` says what becomes of a schema that is behind.
+    ///
+    /// # Errors
+    ///
+    /// As [`RegionalStore::open`], and [`StoreError::Behind`].
+    pub async fn open_as(url: &str, vault: Vault, schema: SchemaUse) -> Result<Self, StoreError> {
+        let database = Database::open(url, database::REGION, schema).await?;
         is_of(&database, vault.region()).await?;
         Ok(Self { region: vault.region(), together: Together::on(database.clone()), database, vault })
     }
@@ -178,12 +203,23 @@ impl Stores {
     ///
     /// [`StoreError`] of the first one that does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.global.database.ping().await?;
-        for store in self.regions.values() {
-            store.database.ping().await?;
-            store.vault.ping().await?;
-        }
-        Ok(())
+        let asked = self.ask_all(PATIENCE).await;
+        asked.into_iter().try_for_each(|(_, answer)| answer)
+    }
+
+    /// Asks every database whether it answers within `patience`, all at once. What each is called:
+    /// `global`, `eu`, `keys_eu`.
+    pub async fn ask_all(&self, patience: Duration) -> Vec<(String, Result<(), StoreError>)> {
+        let of_regions = self.regions.values().flat_map(|store| {
+            let region = store.region;
+            [(region.to_string(), &store.database), (format!("keys_{region}"), store.vault.database())]
+        });
+        let all = std::iter::once(("global".to_owned(), &self.global.database)).chain(of_regions);
+        join_all(all.map(|(name, database)| async move {
+            let asked = tokio::time::timeout(patience, database.ping()).await;
+            (name, asked.unwrap_or(Err(StoreError::Database(sqlx::Error::PoolTimedOut))))
+        }))
+        .await
     }
 
     /// Closes every connection.

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use domain::Entropy;
 use sqlx::any::AnyPoolOptions;
 
-use crate::{StoreError, postgres_databases};
+use crate::{SchemaUse, StoreError, postgres_databases};
 
 /// A database beside the one a test may use, whose address says that what is made in it are
 /// schemas: five databases for each of hundreds of tests are minutes. Dropped together with this
@@ -27,7 +27,7 @@ impl ScratchDatabase {
         let mut random = [0_u8; 8];
         entropy.fill(&mut random);
         let suffix = format!("t{:016x}", u64::from_be_bytes(random));
-        let made = postgres_databases(server, &[&suffix]).await?;
+        let made = postgres_databases(server, &[&suffix], SchemaUse::BringUpToDate).await?;
         let url = made.into_iter().next().unwrap_or_default();
         let name = url.rsplit_once('/').map(|(_, name)| name.to_owned()).unwrap_or_default();
         Ok(Self { server: server.to_owned(), name, url: format!("{url}?schemas=yes") })

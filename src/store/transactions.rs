@@ -125,6 +125,7 @@ impl StoreError {
             | Self::OtherRegion { .. }
             | Self::Locked { .. }
             | Self::OutcomeUnknown(_)
+            | Self::Behind { .. }
             | Self::Migrate(_) => None,
         }
     }

@@ -13,7 +13,7 @@ use domain::{Clock, Entropy, Region};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::database::{Database, KEYS, micros};
+use crate::database::{Database, KEYS, SchemaUse, micros};
 use crate::rows::Columns;
 use crate::together::placeholders;
 use crate::{StoreError, Tx, transaction};
@@ -116,7 +116,22 @@ impl Vault {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StoreError> {
-        let database = Database::open(url, KEYS).await?;
+        Self::open_as(url, keys, clock, entropy, SchemaUse::BringUpToDate).await
+    }
+
+    /// The same; `schema` says what becomes of a schema that is behind.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vault::open`], and [`StoreError::Behind`].
+    pub async fn open_as(
+        url: &str,
+        keys: RegionKeys,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        schema: SchemaUse,
+    ) -> Result<Self, StoreError> {
+        let database = Database::open(url, KEYS, schema).await?;
         Ok(Self(Arc::new(Inner {
             database,
             keys: Mutex::new(Arc::new(keys)),
@@ -152,8 +167,8 @@ impl Vault {
         self.0.database.renew();
     }
 
-    pub(crate) async fn ping(&self) -> Result<(), StoreError> {
-        self.0.database.ping().await
+    pub(crate) fn database(&self) -> &Database {
+        &self.0.database
     }
 
     pub(crate) async fn close(&self) {

@@ -19,6 +19,9 @@ pub struct KeysArgs {
 /// What can be done with keys. A running sandbox takes changes up by itself.
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
+    /// Make the keys that are missing, for all processes that are to share them: id_tokens, webhooks,
+    /// regions, audit logs.
+    Init(super::ConfigArgs),
     /// List the keys: next, current, retired.
     List {
         /// Whose.

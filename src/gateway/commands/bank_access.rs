@@ -11,7 +11,7 @@ use limits::{Limiter, Policies};
 
 use super::banks::embedded;
 use crate::cli::BankAccessArgs;
-use crate::sandbox::state::require_sandbox;
+use crate::service::state::require_state;
 use crate::{deployments, read};
 
 /// A bank and what the operator knows of it.
@@ -95,7 +95,7 @@ impl Material {
     pub(super) fn of(args: &BankAccessArgs) -> anyhow::Result<Self> {
         let pki = args.data_dir.join("pki");
         let own = |name: &str| {
-            require_sandbox(&args.data_dir)?;
+            require_state(&args.data_dir)?;
             read(&pki.join(name))
         };
         let mut roots = String::new();

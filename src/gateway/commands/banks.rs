@@ -15,8 +15,8 @@ use store::{GlobalStore, StoreError};
 
 use super::{discover, probe, profiles, register, replay};
 use crate::cli::BanksCommand;
-use crate::sandbox::directory;
-use crate::sandbox::state::require_sandbox;
+use crate::service::directory;
+use crate::service::state::require_state;
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: BanksCommand) -> anyhow::Result<ExitCode> {
@@ -145,7 +145,7 @@ fn describe(out: &mut impl Write, profile: &Profile) -> anyhow::Result<()> {
 }
 
 async fn import(file: &Path, data_dir: &Path) -> anyhow::Result<ExitCode> {
-    require_sandbox(data_dir)?;
+    require_state(data_dir)?;
     let opened = File::open(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let bar = Bar::new(opened.metadata()?.len());
     let reader = BufReader::new(Counted { inner: opened, read: Arc::clone(&bar.read) });

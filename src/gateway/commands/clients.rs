@@ -11,11 +11,12 @@ use flows::{Invalidated, Invalidation};
 use oauth::{Client, Registration, new_client_id};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use store::SchemaUse;
 use store::clients::ClientRow;
 use store::{GlobalStore, StoreError, Tx};
 
 use crate::cli::{ClientsCommand, StoreArgs};
-use crate::sandbox::state::require_sandbox;
+use crate::service::state::require_state;
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: ClientsCommand) -> anyhow::Result<ExitCode> {
@@ -76,14 +77,18 @@ pub(super) fn is_gone(row: &ClientRow) -> bool {
 
 pub(super) async fn open(at: &StoreArgs) -> anyhow::Result<GlobalStore> {
     let url = match &at.database_url {
-        Some(url) => store::postgres_databases(at.global_database_url.as_deref().unwrap_or(url), &["global"])
-            .await
-            .context("the database cannot be reached")?
-            .into_iter()
-            .next()
-            .context("the database has no address")?,
+        Some(url) => store::postgres_databases(
+            at.global_database_url.as_deref().unwrap_or(url),
+            &["global"],
+            SchemaUse::BringUpToDate,
+        )
+        .await
+        .context("the database cannot be reached")?
+        .into_iter()
+        .next()
+        .context("the database has no address")?,
         None => {
-            require_sandbox(&at.data_dir)?;
+            require_state(&at.data_dir)?;
             format!("sqlite://{}", at.data_dir.join("global.sqlite").display())
         }
     };

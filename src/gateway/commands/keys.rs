@@ -9,15 +9,22 @@ use domain::{Clock, SystemClock, SystemEntropy};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::cli::{KeyChangeArgs, KeysCommand, RegionKeysCommand, TokenKeyArgs};
+use crate::cli::{ConfigArgs, KeyChangeArgs, KeysCommand, RegionKeysCommand, TokenKeyArgs};
+use crate::config::{Config, variables};
 use crate::keys::{Change, Entry, KeySource, KeyStore, OnToken, Plan, Purpose, State};
 use crate::region_keys::RegionKeyFile;
-use crate::sandbox::state::require_sandbox;
-use crate::stores;
+use crate::service::state::require_state;
+use crate::{serve, stores};
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
     match command {
+        KeysCommand::Init(ConfigArgs { config }) => {
+            let config = Config::read(config.as_deref(), &variables())?;
+            serve::make_keys(&config).await?;
+            writeln!(std::io::stdout(), "The keys are in {}.", config.node.data_dir.display())?;
+            Ok(ExitCode::SUCCESS)
+        }
         KeysCommand::List { purpose, data_dir, json } => list(&open(&data_dir, purpose)?, json),
         KeysCommand::Rotate { purpose, alg, change } => {
             if let Some(alg) = alg.filter(|alg| alg != purpose.signs().as_str()) {
@@ -41,7 +48,7 @@ async fn region(command: RegionKeysCommand) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout();
     match command {
         RegionKeysCommand::List { data_dir } => {
-            require_sandbox(&data_dir)?;
+            require_state(&data_dir)?;
             for region in stores::regions_of(&data_dir)? {
                 let name = region.as_str();
                 for key in RegionKeyFile::at(&data_dir, region).list()? {
@@ -50,7 +57,7 @@ async fn region(command: RegionKeysCommand) -> anyhow::Result<ExitCode> {
             }
         }
         RegionKeysCommand::Rotate { region, takes_over_in, on_token, data_dir } => {
-            require_sandbox(&data_dir)?;
+            require_state(&data_dir)?;
             let from = SystemClock.now().checked_add(SignedDuration::from_secs(takes_over_in.into()))?;
             let made = RegionKeyFile::at(&data_dir, region).rotate(&SystemEntropy, from, on_token)?;
             writeln!(out, "Key {} of {region} wraps data keys from {}.", made.number, made.from)?;
@@ -60,7 +67,7 @@ async fn region(command: RegionKeysCommand) -> anyhow::Result<ExitCode> {
             )?;
         }
         RegionKeysCommand::ToPkcs11 { region, on, make, data_dir } => {
-            require_sandbox(&data_dir)?;
+            require_state(&data_dir)?;
             RegionKeyFile::at(&data_dir, region).move_to(named(on)?, make, &SystemEntropy)?;
             writeln!(out, "The keys of {region} are sealed under the key of the token.")?;
             writeln!(out, "Backups of before hold them as they were: rotate, and drop the former key.")?;
@@ -82,7 +89,7 @@ async fn region(command: RegionKeysCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn open(data_dir: &Path, purpose: Purpose) -> anyhow::Result<KeyStore> {
-    require_sandbox(data_dir)?;
+    require_state(data_dir)?;
     KeyStore::open(data_dir, purpose, SystemClock.now())
 }
 

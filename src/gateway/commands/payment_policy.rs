@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clients::{existing, is_gone, open};
 use crate::cli::StoreArgs;
-use crate::sandbox::state::id_key;
+use crate::service::state::id_key;
 
 /// A policy as an operator writes it, in TOML.
 #[derive(Debug, Default, Deserialize, Serialize)]

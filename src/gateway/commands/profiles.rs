@@ -14,7 +14,7 @@ use serde_json::json;
 use super::banks::embedded;
 use crate::cli::{NewBankArgs, PluginFolderArgs};
 use crate::plugged::Plugged;
-use crate::sandbox::bank_files::profile_files;
+use crate::service::bank_files::profile_files;
 
 /// Prints the document that is checked in as `openapi/bank-profile.schema.json`.
 pub(super) fn schema() -> anyhow::Result<ExitCode> {

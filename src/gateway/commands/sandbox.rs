@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{ModelBanksArgs, SandboxArgs};
 use crate::demo;
-use crate::sandbox::{BanksApart, Sandbox, SandboxOptions};
+use crate::sandbox::{BanksApart, GatewayOfBanks, Sandbox, SandboxOptions};
+use crate::signals::StopSignals;
 
 /// Runs the sandbox until Ctrl-C, or the demo and then stops.
 pub(crate) async fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
@@ -81,30 +82,16 @@ pub(crate) async fn run_banks(args: ModelBanksArgs) -> anyhow::Result<ExitCode> 
         ..SandboxOptions::at(&args.data_dir)
     };
     let mut signals = StopSignals::catch()?;
-    let banks = BanksApart::start(&options).await?;
+    let banks = match args.gateway {
+        None => BanksApart::start(&options).await?,
+        Some(origin) => {
+            let gateway =
+                GatewayOfBanks { origin, host: args.host, address: args.address, profiles: args.profiles };
+            BanksApart::of(&options, &gateway).await?
+        }
+    };
     println!("{}", banks.welcome());
     signals.wait().await;
     banks.stop().await;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Ctrl-C, and the signal by which service managers stop a process.
-struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl StopSignals {
-    /// Catches them from now on.
-    fn catch() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// Waits for the first one since they are caught.
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }

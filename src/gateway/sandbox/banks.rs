@@ -1,5 +1,6 @@
 //! The model banks, and how the gateway reaches them.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -112,6 +113,26 @@ struct Whereabouts {
     pages_url: String,
 }
 
+/// Where all of them are.
+pub(super) struct Place {
+    /// The name by which they are reached.
+    pub(super) host: String,
+    /// Where they listen.
+    pub(super) address: IpAddr,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { host: "localhost".to_owned(), address: Ipv4Addr::LOCALHOST.into() }
+    }
+}
+
+impl Place {
+    fn at(&self, port_base: u16, offset: u16) -> SocketAddr {
+        (self.address, address(port_base, offset).port()).into()
+    }
+}
+
 /// The model banks: where they are, and those that run in this process.
 pub(super) struct ModelBanks {
     places: Vec<(&'static Plan, Whereabouts)>,
@@ -131,6 +152,7 @@ impl ModelBanks {
 
     pub(super) async fn start(
         options: &SandboxOptions,
+        place: &Place,
         state_dir: Option<PathBuf>,
         pki: &Pki,
         directory: &SoftwareDirectory,
@@ -144,9 +166,9 @@ impl ModelBanks {
                 kind: plan.kind,
                 id: plan.id.to_owned(),
                 name: plan.name.to_owned(),
-                api_addr: address(options.port_base, plan.port),
-                pages_addr: address(options.port_base, plan.port.saturating_add(1)),
-                host: "localhost".to_owned(),
+                api_addr: place.at(options.port_base, plan.port),
+                pages_addr: place.at(options.port_base, plan.port.saturating_add(1)),
+                host: place.host.clone(),
                 server_certificate_pem: pki.server.certificate_pem.clone(),
                 server_key_pem: pki.server.key_pem.clone(),
                 client_ca_pem: pki.root.clone(),
@@ -175,11 +197,11 @@ impl ModelBanks {
             });
             running.push((plan, bank.with_context(|| format!("{} could not start", plan.name))?));
         }
-        let place = |bank: &RunningBank| Whereabouts {
+        let whereabouts = |bank: &RunningBank| Whereabouts {
             api_url: bank.api_url.clone(),
             pages_url: bank.pages_url.clone(),
         };
-        Ok(Self { places: running.iter().map(|(plan, bank)| (*plan, place(bank))).collect(), running })
+        Ok(Self { places: running.iter().map(|(plan, bank)| (*plan, whereabouts(bank))).collect(), running })
     }
 
     /// The callbacks of banks that register clients.

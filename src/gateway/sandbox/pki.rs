@@ -3,14 +3,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context;
 use crypto::pki::{Authority, Issued, Psd2Subject};
-use crypto::{Certificate, Psd2Role, SigningKey};
+use crypto::{Certificate, Psd2Role};
 use domain::Timestamp;
 
 use crate::private_file;
+use crate::service::BankSeal;
 
 /// `organizationIdentifier` of the gateway's certificates.
 pub(super) const GATEWAY_ORGANISATION: &str = "PSDGB-FCA-900100";
@@ -29,22 +29,17 @@ pub struct Pki {
     pub(super) gateway_qseal: Issued,
 }
 
-/// The gateway's seal, parsed.
-pub(super) struct GatewaySeal {
-    pub(super) key: Arc<SigningKey>,
-    pub(super) certificate: Arc<Certificate>,
-}
-
 const LEAVES: [&str; 4] = ["server", "fintech", "gateway-qwac", "gateway-qseal"];
 
 impl Pki {
-    /// Reads the PKI below `folder`, or makes it.
-    pub(super) async fn open(folder: &Path, now: Timestamp) -> anyhow::Result<Self> {
+    /// Reads the PKI below `folder`, or makes it, with a server certificate of localhost and `host`.
+    pub(super) async fn open(folder: &Path, now: Timestamp, host: &str) -> anyhow::Result<Self> {
         let home = folder.join("pki");
         if !home.exists() {
             let partial = folder.join("pki.partial");
             let made = partial.clone();
-            tokio::task::spawn_blocking(move || make(&made, now)).await??;
+            let host = host.to_owned();
+            tokio::task::spawn_blocking(move || make(&made, now, &host)).await??;
             // Renamed when it is whole: a stop half-way leaves no half PKI.
             fs::rename(&partial, &home)?;
         }
@@ -77,15 +72,12 @@ impl Pki {
     }
 
     /// The gateway's seal, parsed.
-    pub(super) fn seal(&self) -> anyhow::Result<GatewaySeal> {
-        let certificate = Certificate::from_pem(&self.gateway_qseal.certificate_pem)?;
-        let kid = certificate.thumbprint.to_string();
-        let key = SigningKey::from_pem(&self.gateway_qseal.key_pem, kid)?;
-        Ok(GatewaySeal { key: Arc::new(key), certificate: Arc::new(certificate) })
+    pub(super) fn seal(&self) -> anyhow::Result<BankSeal> {
+        BankSeal::of(&self.gateway_qseal.certificate_pem, &self.gateway_qseal.key_pem)
     }
 }
 
-fn make(home: &Path, now: Timestamp) -> anyhow::Result<()> {
+fn make(home: &Path, now: Timestamp, host: &str) -> anyhow::Result<()> {
     fs::create_dir_all(home)?;
     let root = Authority::new("Consentry sandbox root", now)?;
     let gateway = Psd2Subject {
@@ -110,8 +102,10 @@ fn make(home: &Path, now: Timestamp) -> anyhow::Result<()> {
         ..gateway.clone()
     };
     let loopback = [std::net::Ipv4Addr::LOCALHOST.into(), std::net::Ipv6Addr::LOCALHOST.into()];
+    let mut names = vec!["localhost"];
+    names.extend((host != "localhost").then_some(host));
     let issued = [
-        root.issue_server(&["localhost"], &loopback)?,
+        root.issue_server(&names, &loopback)?,
         root.issue_qwac(&fintech)?,
         root.issue_qwac(&gateway)?,
         root.issue_qseal(&gateway, true)?,

@@ -10,8 +10,9 @@ use domain::Timestamp;
 use modelbank::{Directory, RegistrationDesk};
 use serde_json::{Map, json};
 
-use super::pki::{GATEWAY_ORGANISATION, GatewaySeal};
+use super::pki::GATEWAY_ORGANISATION;
 use crate::private_file;
+use crate::service::BankSeal;
 
 /// `iss` of its statements.
 const ISSUER: &str = "https://directory.consentry.example";
@@ -46,7 +47,7 @@ impl SoftwareDirectory {
     pub(super) fn vouch(
         &self,
         home: &Path,
-        seal: &GatewaySeal,
+        seal: &BankSeal,
         redirect_uris: &[String],
         now: Timestamp,
     ) -> anyhow::Result<()> {

@@ -23,7 +23,9 @@ async fn put(store: &GlobalStore, client: &str) -> Result<(), StoreError> {
 async fn the_database_is_followed_to_the_copy_that_takes_over() {
     let Some(cluster) = Cluster::with_a_copy() else { return };
     // The copy is named first: it answers, and is none to write to.
-    let urls = postgres_databases(&cluster.address(), &["global"]).await.unwrap();
+    let urls = postgres_databases(&cluster.address(), &["global"], consentry_store::SchemaUse::BringUpToDate)
+        .await
+        .unwrap();
     assert!(urls[0].contains(','), "{}", urls[0]);
     let store = GlobalStore::open(&urls[0]).await.unwrap();
     put(&store, "before").await.unwrap();

@@ -170,7 +170,13 @@ async fn the_databases_of_a_test_go_with_it() {
     let name = beside.rsplit_once('/').unwrap().1.to_owned();
     // In schemas of it, and beside it.
     for url in [&*scratch, &beside] {
-        let urls = consentry_store::postgres_databases(url, &["global", "uk"]).await.unwrap();
+        let urls = consentry_store::postgres_databases(
+            url,
+            &["global", "uk"],
+            consentry_store::SchemaUse::BringUpToDate,
+        )
+        .await
+        .unwrap();
         let stores = [GlobalStore::open(&urls[0]).await.unwrap(), GlobalStore::open(&urls[1]).await.unwrap()];
         transaction!(stores[0], tx => {
             tx.put_client("tpp", &serde_json::json!({}), SystemClock.now()).await.unwrap();

@@ -95,14 +95,14 @@ impl Starter {
             .kill_on_drop(true);
         for name in [
             "CONSENTRY_DATABASE_URL",
-            "CONSENTRY_GLOBAL_DATABASE_URL",
+            "CONSENTRY_DATABASE_GLOBAL_URL",
             "CONSENTRY_REDIS_URL",
             "CONSENTRY_LEAK",
         ] {
             command.env_remove(name);
         }
         if let (Some(database), Some(global)) = (&site.database, &self.global) {
-            command.env("CONSENTRY_DATABASE_URL", database).env("CONSENTRY_GLOBAL_DATABASE_URL", global);
+            command.env("CONSENTRY_DATABASE_URL", database).env("CONSENTRY_DATABASE_GLOBAL_URL", global);
         }
         if let Some(redis) = &site.redis {
             command.env("CONSENTRY_REDIS_URL", redis);

@@ -226,7 +226,7 @@ async fn what_would_break_clients_is_refused_in_words() {
         .args(["keys", "rotate", "--data-dir", &data])
         .output()
         .unwrap();
-    assert!(said(&refused.stderr).contains("holds no sandbox"), "{refused:?}");
+    assert!(said(&refused.stderr).contains("holds no gateway"), "{refused:?}");
     assert_eq!(std::fs::read_dir(nowhere.path()).unwrap().count(), 0);
     gw.sandbox.stop().await;
 }

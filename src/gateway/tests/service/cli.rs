@@ -149,7 +149,7 @@ fn model_banks_without_a_sandbox_say_what_to_do() {
     let output = consentry(&["model-banks", "--data-dir", &data]);
     assert!(!output.status.success());
     let said = text(&output.stderr);
-    assert!(said.contains("holds no sandbox") && said.contains("consentry sandbox"), "{said}");
+    assert!(said.contains("holds no gateway") && said.contains("consentry sandbox"), "{said}");
 }
 
 /// Keys and databases are their owner's alone.
@@ -191,7 +191,7 @@ fn a_probe_says_what_it_lacks() {
         (&["--profile", &missing][..], "cannot be read"),
         (&["--profile", &two], "--bank (de-one, de-two)"),
         (&["--profile", &two, "--bank", "de-three"], "holds no such bank"),
-        (&["--profile", &two, "--bank", "de-one", "--data-dir", &missing], "holds no sandbox"),
+        (&["--profile", &two, "--bank", "de-one", "--data-dir", &missing], "holds no gateway"),
     ] {
         let output = consentry(&[&["banks", "probe"], arguments].concat());
         let told = text(&output.stderr);
@@ -231,7 +231,7 @@ fn a_directory_is_imported_and_its_bad_lines_are_named() {
             .map(str::to_owned);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let early = consentry(&arguments);
-    assert!(text(&early.stderr).contains("holds no sandbox"));
+    assert!(text(&early.stderr).contains("holds no gateway"));
     assert!(demo(&data, &[]).status.success());
     let import = consentry(&arguments);
     assert!(import.status.success(), "{}", text(&import.stderr));

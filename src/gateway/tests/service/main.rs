@@ -31,5 +31,7 @@ mod region_token;
 mod revocation;
 mod sandbox_drive;
 mod sandbox_options;
+mod serve;
 mod server_identity;
 mod statistics;
+mod telemetry;

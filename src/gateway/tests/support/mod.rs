@@ -8,6 +8,7 @@ pub mod customer;
 pub mod funds;
 pub mod log;
 pub mod operator;
+pub mod served;
 pub mod template;
 pub mod webhooks;
 

@@ -108,13 +108,25 @@ impl World {
 
     pub async fn on_postgres() -> Option<Self> {
         let scratch = scratch().await?;
-        let urls = consentry_store::postgres_databases(&scratch, &["global", "uk", "keys_uk"]).await.unwrap();
+        let urls = consentry_store::postgres_databases(
+            &scratch,
+            &["global", "uk", "keys_uk"],
+            consentry_store::SchemaUse::BringUpToDate,
+        )
+        .await
+        .unwrap();
         Some(Self::open(urls.try_into().unwrap(), tempfile::tempdir().unwrap(), Some(scratch)).await)
     }
 
     /// On databases beside the one of an address, which go with it.
     pub async fn at(address: &str) -> Self {
-        let urls = consentry_store::postgres_databases(address, &["global", "uk", "keys_uk"]).await.unwrap();
+        let urls = consentry_store::postgres_databases(
+            address,
+            &["global", "uk", "keys_uk"],
+            consentry_store::SchemaUse::BringUpToDate,
+        )
+        .await
+        .unwrap();
         Self::open(urls.try_into().unwrap(), tempfile::tempdir().unwrap(), None).await
     }
 

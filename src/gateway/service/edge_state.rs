@@ -26,7 +26,7 @@ pub struct EdgeState {
 }
 
 impl EdgeState {
-    pub(super) fn of(limiter: Arc<Limiter>, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+    pub(crate) fn of(limiter: Arc<Limiter>, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let lobby = Lobby::open().context("threads for strangers cannot be started")?;
         let overload = Overload::new(Arc::clone(&limiter));
         let blocked = BlockList::new(Arc::clone(&limiter), clock);
@@ -35,7 +35,7 @@ impl EdgeState {
     }
 
     /// All of it, as `/v1/sandbox/edge` shows it.
-    pub(super) fn view(&self) -> Value {
+    pub(crate) fn view(&self) -> Value {
         let closed = Closed::ALL.iter().map(|reason| (reason.as_str(), self.counters.closed(*reason)));
         let numbers = |of: &mut dyn Iterator<Item = (&'static str, u64)>| -> Map<String, Value> {
             of.filter(|(_, times)| *times > 0).map(|(name, times)| (name.to_owned(), times.into())).collect()

@@ -23,11 +23,11 @@ use crate::read;
 use crate::stamp::Stamp;
 
 /// A cell, bound to the address at which others reach it.
-pub(super) struct Cell {
+pub(crate) struct Cell {
     file: CellFile,
     peers: Known,
     watched: WatchedCell,
-    listener: Listener,
+    listener: Option<Listener>,
     clock: Arc<dyn Clock>,
 }
 
@@ -45,7 +45,7 @@ type Stamps = Vec<(PathBuf, Option<Stamp>)>;
 /// The files of a cell: other certificates, keys, authorities and neighbours are taken up while the gateway
 /// runs. What cannot be used changes nothing.
 #[derive(Clone)]
-pub(super) struct WatchedCell {
+pub(crate) struct WatchedCell {
     path: PathBuf,
     /// Its name, its regions, where its machines are and where it listens take a restart to change.
     lasting: (String, BTreeSet<Region>, Option<Region>, SocketAddr),
@@ -56,7 +56,7 @@ pub(super) struct WatchedCell {
 
 /// Reads the file of a cell, and all that it names.
 fn read_all(path: &Path) -> anyhow::Result<Said> {
-    let named = || format!("{} of --cells", path.display());
+    let named = || format!("{} tells of no cell", path.display());
     let file = CellFile::parse(&read(path)?).with_context(named)?;
     let place = |file: &Path| path.parent().unwrap_or(Path::new("")).join(file);
     let text = |file: &Path| read(&place(file));
@@ -103,7 +103,7 @@ fn lasting(file: &CellFile) -> (String, BTreeSet<Region>, Option<Region>, Socket
 
 impl WatchedCell {
     /// Takes up the files if one of them has changed.
-    pub(super) fn look(&mut self) {
+    pub(crate) fn look(&mut self) {
         let changed = self.seen().iter().any(|(path, was)| Stamp::of(path) != *was);
         if changed {
             self.reload();
@@ -111,7 +111,7 @@ impl WatchedCell {
     }
 
     /// Takes up the files as they are.
-    pub(super) fn reload(&self) {
+    pub(crate) fn reload(&self) {
         *self.seen() = stamps(&self.path);
         self.take_up();
     }
@@ -139,17 +139,19 @@ impl WatchedCell {
 }
 
 impl Cell {
-    /// Reads the file and all that it names, and binds.
-    pub(super) async fn open(path: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+    /// Reads the file and all that it names, and binds, if it `answers`.
+    pub(crate) async fn open(path: &Path, answers: bool, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         // Reading twice between two changes is harmless, missing one is not.
         let seen = Arc::new(Mutex::new(stamps(path)));
         let Said { file, peers, identity, trust } = read_all(path)?;
         let tls = ServerTls::new(identity, Some(trust))?;
         let config = ListenerConfig { max_streams: 1_024, ..ListenerConfig::default() };
         let config = ListenerConfig { max_per_address: config.max_connections, ..config };
-        let listener = Listener::bind(file.listen, tls.clone(), config)
-            .await
-            .with_context(|| format!("{} cannot be listened at for other cells", file.listen))?;
+        let taken = || format!("{} cannot be listened at for other cells", file.listen);
+        let listener = match answers {
+            true => Some(Listener::bind(file.listen, tls.clone(), config).await.with_context(taken)?),
+            false => None,
+        };
         let peers = Arc::new(ArcSwap::from_pointee(peers));
         let lasting = lasting(&file);
         let watched = WatchedCell { path: path.to_owned(), lasting, peers: Arc::clone(&peers), tls, seen };
@@ -157,27 +159,27 @@ impl Cell {
     }
 
     /// Its files, to be looked at again and again.
-    pub(super) fn watched(&self) -> WatchedCell {
+    pub(crate) fn watched(&self) -> WatchedCell {
         self.watched.clone()
     }
 
     /// The region that its machines stand in, if that is said.
-    pub(super) fn stands_in(&self) -> Option<Region> {
+    pub(crate) fn stands_in(&self) -> Option<Region> {
         self.file.stands_in
     }
 
     /// The regions that it holds.
-    pub(super) fn regions(&self) -> Vec<Region> {
+    pub(crate) fn regions(&self) -> Vec<Region> {
         self.file.regions.iter().copied().collect()
     }
 
     /// The regions that others hold.
-    pub(super) fn elsewhere(&self) -> impl Iterator<Item = Region> {
+    pub(crate) fn elsewhere(&self) -> impl Iterator<Item = Region> {
         self.file.neighbours.iter().flat_map(|cell| cell.regions.iter().copied())
     }
 
     /// Puts the way to other homes in front of what answers here.
-    pub(super) fn in_front_of(
+    pub(crate) fn in_front_of(
         &self,
         router: Router,
         gateway: &Arc<Gateway>,
@@ -208,7 +210,7 @@ impl Cell {
     }
 
     /// What answers to other cells: `router`, to the clients in whose names they ask.
-    pub(super) fn for_arrivals(&self, router: Router, clients: ServerTls) -> Router {
+    pub(crate) fn for_arrivals(&self, router: Router, clients: ServerTls) -> Router {
         let arrivals = Arrivals {
             name: self.file.name.clone(),
             here: self.file.regions.clone(),
@@ -219,10 +221,15 @@ impl Cell {
         router.layer(from_fn_with_state(Arc::new(arrivals), cells::arrive))
     }
 
-    /// The socket at which others reach it.
-    pub(super) fn into_listener(self) -> Listener {
-        self.listener
+    /// The socket at which others reach it, if they do.
+    pub(crate) fn into_listener(mut self) -> Option<(Listener, Self)> {
+        Some((self.listener.take()?, self))
     }
+}
+
+/// Whether a file of a cell, and all that it names, can be used.
+pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
+    read_all(path).map(drop)
 }
 
 fn certificate(file: &Path) -> anyhow::Result<Certificate> {

@@ -19,7 +19,7 @@ pub(crate) fn line_of(entry: &DirectoryEntry) -> String {
 }
 
 /// Loads the index.
-pub(super) async fn load(store: &GlobalStore) -> anyhow::Result<Directory> {
+pub(crate) async fn load(store: &GlobalStore) -> anyhow::Result<Directory> {
     let lines = store.directory().await?.join("\n");
     let mut entries = Vec::new();
     import(lines.as_bytes(), |_| {}, |entry| entries.push(entry))?;

@@ -1,30 +1,30 @@
 //! The rules of access and residency: those that come with the binary, or a folder of the
 //! operator's, taken up while the gateway runs.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use domain::Region;
 use policy::{Engine, InvalidPolicies, Keep, Keeping};
 
-use super::SandboxOptions;
-
 /// The rules, and the folder that they come from.
 #[derive(Clone)]
-pub(super) struct AccessRules(Arc<Engine>);
+pub(crate) struct AccessRules(Arc<Engine>);
 
 impl AccessRules {
-    pub(super) fn open(options: &SandboxOptions) -> anyhow::Result<Self> {
-        let engine = Engine::open(options.policies.clone()).context("--policies cannot be used")?;
+    pub(crate) fn open(folder: Option<&Path>) -> anyhow::Result<Self> {
+        let engine = Engine::open(folder.map(Path::to_path_buf))
+            .context("the folder of the rules of access cannot be used")?;
         Ok(Self(Arc::new(engine)))
     }
 
-    pub(super) fn engine(&self) -> Arc<Engine> {
+    pub(crate) fn engine(&self) -> Arc<Engine> {
         Arc::clone(&self.0)
     }
 
     /// Whether personal data of a region may be kept in another, or at home.
-    pub(super) fn may_hold(&self, of: Region, at: Region) -> anyhow::Result<()> {
+    pub(crate) fn may_hold(&self, of: Region, at: Region) -> anyhow::Result<()> {
         let asked = Keep { kind: Keeping::Store, of, at, personal: true };
         self.0.decide(&asked).map(drop).map_err(|denied| {
             let why: Vec<_> = denied.reasons().iter().map(|reason| &*reason.says).collect();
@@ -33,14 +33,14 @@ impl AccessRules {
     }
 
     /// Takes up the folder if it has changed. What cannot be used changes nothing.
-    pub(super) fn look(&mut self) {
+    pub(crate) fn look(&mut self) {
         if let Some(looked) = self.0.look() {
             told(&looked.map(|()| true));
         }
     }
 
     /// Takes up the folder as it is.
-    pub(super) fn reload(&self) {
+    pub(crate) fn reload(&self) {
         told(&self.0.reload());
     }
 }

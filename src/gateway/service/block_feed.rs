@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 impl BlockFeed {
     /// Tells of every change until `stop`.
-    pub(super) async fn tell(self, list: Arc<BlockList>, client: Client, stop: CancellationToken) {
+    pub(crate) async fn tell(self, list: Arc<BlockList>, client: Client, stop: CancellationToken) {
         let mut told = None;
         while !stop.is_cancelled() {
             let now = list.all();

@@ -26,14 +26,14 @@ pub enum LimitsFrom {
 
 /// What is counted by, and the file that says so.
 #[derive(Clone)]
-pub(super) struct LimitsFile {
+pub(crate) struct LimitsFile {
     file: Option<PathBuf>,
     seen: Option<SystemTime>,
     limiter: Arc<Limiter>,
 }
 
 impl LimitsFile {
-    pub(super) fn open(from: &LimitsFrom) -> anyhow::Result<Self> {
+    pub(crate) fn open(from: &LimitsFrom) -> anyhow::Result<Self> {
         let (file, policies) = match from {
             LimitsFrom::Binary => (None, Policies::embedded()?),
             LimitsFrom::File(path) => (Some(path.clone()), policies_of(path)?),
@@ -43,12 +43,12 @@ impl LimitsFile {
         Ok(Self { file, seen, limiter: Arc::new(Limiter::new(policies)) })
     }
 
-    pub(super) fn limiter(&self) -> Arc<Limiter> {
+    pub(crate) fn limiter(&self) -> Arc<Limiter> {
         Arc::clone(&self.limiter)
     }
 
     /// Takes up the file if it has changed. What cannot be used changes nothing.
-    pub(super) fn look(&mut self) {
+    pub(crate) fn look(&mut self) {
         let now = self.file.as_deref().and_then(modified);
         if now != self.seen {
             self.seen = now;
@@ -57,7 +57,7 @@ impl LimitsFile {
     }
 
     /// Takes up the file as it is.
-    pub(super) fn reload(&self) {
+    pub(crate) fn reload(&self) {
         let Some(file) = &self.file else { return };
         match policies_of(file) {
             Ok(policies) => {
@@ -70,14 +70,14 @@ impl LimitsFile {
 }
 
 fn policies_of(file: &Path) -> anyhow::Result<Policies> {
-    Policies::parse(&read(file)?).with_context(|| format!("{} of --limits", file.display()))
+    Policies::parse(&read(file)?).with_context(|| format!("{} holds no limits", file.display()))
 }
 
 /// Time between two rounds of settling.
 const ROUND: Duration = Duration::from_millis(200);
 
 /// Settles quotas with other processes until `stop`.
-pub(super) async fn share(limiter: Arc<Limiter>, pool: RedisPool, stop: CancellationToken) {
+pub(crate) async fn share(limiter: Arc<Limiter>, pool: RedisPool, stop: CancellationToken) {
     let mut beat = tokio::time::interval(ROUND);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

@@ -20,7 +20,7 @@ type Stamp = (PathBuf, Option<SystemTime>, u64);
 /// The files and folders that banks come from: of a folder, its profile files and
 /// the deployments of its banks and of those that ship; of a file, the
 /// deployments of its banks beside it.
-pub(super) struct BankFiles {
+pub(crate) struct BankFiles {
     places: Vec<PathBuf>,
     /// Banks that ship are there to be deployed.
     embedded: bool,
@@ -33,7 +33,7 @@ impl BankFiles {
     /// # Errors
     ///
     /// Every problem of every file, one a line, with file, line and key.
-    pub(super) fn open(places: &[PathBuf], embedded: bool) -> anyhow::Result<(Self, Vec<Profile>)> {
+    pub(crate) fn open(places: &[PathBuf], embedded: bool) -> anyhow::Result<(Self, Vec<Profile>)> {
         let mut files = Self { places: places.to_vec(), embedded, seen: Vec::new() };
         files.seen = files.stamps()?;
         let profiles = files.read_all(&files.seen)?;
@@ -42,7 +42,7 @@ impl BankFiles {
 
     /// What the banks are now, if that has changed since the last look. A change
     /// with a problem in it is reported, once, and is none.
-    pub(super) fn look(&mut self) -> Option<Vec<Profile>> {
+    pub(crate) fn look(&mut self) -> Option<Vec<Profile>> {
         let now = match self.stamps() {
             Ok(now) if now == self.seen => return None,
             Ok(now) => now,
@@ -166,7 +166,7 @@ pub(crate) fn profile_files(place: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Puts what a look found in the place of what was loaded before.
-pub(super) fn take_up(gateway: &Gateway, changed: Option<Vec<Profile>>) {
+pub(crate) fn take_up(gateway: &Gateway, changed: Option<Vec<Profile>>) {
     if let Some(profiles) = changed {
         let number = profiles.len();
         let registry = gateway.registry();
@@ -180,7 +180,7 @@ pub(super) fn take_up(gateway: &Gateway, changed: Option<Vec<Profile>>) {
 }
 
 /// The same, of plugins.
-pub(super) fn take_up_plugins(gateway: &Gateway, changed: Option<Vec<Arc<dyn Dialect>>>) {
+pub(crate) fn take_up_plugins(gateway: &Gateway, changed: Option<Vec<Arc<dyn Dialect>>>) {
     if let Some(plugins) = changed {
         let number = plugins.len();
         gateway.registry().replace_plugins(plugins);

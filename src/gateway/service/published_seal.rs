@@ -10,18 +10,18 @@ use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::Pki;
+use super::BankSeal;
 
 /// The address on the pages' origin, as profiles write it.
-pub(super) fn key_url(issuer: &str) -> String {
+pub(crate) fn key_url(issuer: &str) -> String {
     format!("{issuer}/seals/{{sha256}}.pem")
 }
 
 /// What serves it. Public, like the certificate in every signature of others.
-pub(super) fn routes(pki: &Pki) -> anyhow::Result<Router> {
-    let fingerprint = crypto::digest::hex(pki.seal()?.certificate.thumbprint.as_bytes());
-    let published = (format!("{fingerprint}.pem"), pki.gateway_qseal.certificate_pem.clone());
-    Ok(Router::new().route("/seals/{file}", get(serve)).with_state(Arc::new(published)))
+pub(crate) fn routes(seal: &BankSeal) -> Router {
+    let fingerprint = crypto::digest::hex(seal.certificate.thumbprint.as_bytes());
+    let published = (format!("{fingerprint}.pem"), seal.certificate_pem.clone());
+    Router::new().route("/seals/{file}", get(serve)).with_state(Arc::new(published))
 }
 
 async fn serve(State(published): State<Arc<(String, String)>>, Path(file): Path<String>) -> Response {

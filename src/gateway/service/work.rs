@@ -1,69 +1,79 @@
 //! What is done again and again, without being asked.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use flows::Gateway;
 use oauth::OAuth;
-use store::StoreError;
 use store::vault::Vault;
+use store::{StoreError, Stores};
+use telemetry::FIGURES;
 use tokio_util::sync::CancellationToken;
 
+use super::figures::Lately;
 use crate::retention::Retention;
 
 /// The worker: reconciles payments, keeps consents and mandates, heeds what banks notify of,
 /// delivers webhooks, forgets what is over.
-pub(super) async fn work(oauth: OAuth, retention: Retention, stop: CancellationToken) {
+pub(crate) async fn work(oauth: OAuth, retention: Retention, stop: CancellationToken) {
     let gateway = &oauth.gateway;
     let reconciler = async {
         let mut rounds = Rounds::every(Duration::from_millis(100), &stop);
         while rounds.next().await {
-            rounds.note(gateway.reconcile().await.map(|_| ()));
+            rounds.note("reconcile", gateway.reconcile().await.map(|_| ()));
         }
     };
     let keeper = async {
         let mut rounds = Rounds::every(Duration::from_secs(1), &stop);
         while rounds.next().await {
-            rounds.note(gateway.keep_consents().await.map(|_| ()));
-            rounds.note(gateway.keep_mandates().await.map(|_| ()));
-            rounds.note(gateway.tell_of_banks().await);
-            rounds.note(gateway.keep_statistics().await);
+            rounds.note("keep-consents", gateway.keep_consents().await.map(|_| ()));
+            rounds.note("keep-mandates", gateway.keep_mandates().await.map(|_| ()));
+            rounds.note("tell-of-banks", gateway.tell_of_banks().await);
+            rounds.note("keep-statistics", gateway.keep_statistics().await);
             gateway.look_at_servers().await;
-            rounds.note(gateway.clear_up_after_clients().await);
-            rounds.note(gateway.keep_subscriptions().await.map(|_| ()));
-            rounds.note(gateway.poll_events().await.map(|_| ()));
+            rounds.note("clear-up-after-clients", gateway.clear_up_after_clients().await);
+            rounds.note("keep-subscriptions", gateway.keep_subscriptions().await.map(|_| ()));
+            rounds.note("poll-events", gateway.poll_events().await.map(|_| ()));
         }
     };
     let listener = async {
         let mut rounds = Rounds::every(Duration::from_millis(100), &stop);
         while rounds.next().await {
-            rounds.note(gateway.heed_notices().await.map(|_| ()));
+            rounds.note("heed-notices", gateway.heed_notices().await.map(|_| ()));
         }
     };
     let courier = async {
         let mut rounds = Rounds::every(Duration::from_millis(100), &stop);
         while rounds.next().await {
-            rounds.note(gateway.deliver_events().await.map(|_| ()));
+            rounds.note("deliver-events", gateway.deliver_events().await.map(|_| ()));
         }
     };
     let backchannel = async {
         let mut rounds = Rounds::every(Duration::from_millis(200), &stop);
         while rounds.next().await {
-            rounds.note(oauth.ask_backchannel_banks().await.map(|_| ()));
+            rounds.note("ask-banks-of-ciba", oauth.ask_backchannel_banks().await.map(|_| ()));
         }
     };
     let housekeeper = async {
         let mut rounds = Rounds::every(Duration::from_secs(60), &stop);
         while rounds.next().await {
-            rounds.note(gateway.tell_of_maintenance().await);
-            rounds.note(gateway.forget_snapshots().await);
+            rounds.note("tell-of-maintenance", gateway.tell_of_maintenance().await);
+            rounds.note("forget-snapshots", gateway.forget_snapshots().await);
             let now = gateway.clock().now();
-            rounds.note(gateway.stores().global().forget_expired(now).await.map_err(Into::into));
+            rounds.note(
+                "forget-expired",
+                gateway.stores().global().forget_expired(now).await.map_err(Into::into),
+            );
             for region in gateway.stores().regions() {
-                rounds.note(region.forget_details(now).await.map_err(Into::into));
-                rounds.note(region.forget_sca_steps(now).await.map_err(Into::into));
-                rounds.note(region.forget_notices(now).await.map_err(Into::into));
-                rounds.note(wrap_anew(region.vault()).await.map_err(Into::into));
+                rounds.note("forget-details", region.forget_details(now).await.map_err(Into::into));
+                rounds.note("forget-sca-steps", region.forget_sca_steps(now).await.map_err(Into::into));
+                rounds.note("forget-notices", region.forget_notices(now).await.map_err(Into::into));
+                rounds.note("wrap-anew", wrap_anew(region.vault()).await.map_err(Into::into));
             }
-            rounds.note(retention.keep(gateway.stores(), now).await.map(|_| ()).map_err(Into::into));
+            rounds.note(
+                "retention",
+                retention.keep(gateway.stores(), now).await.map(|_| ()).map_err(Into::into),
+            );
         }
     };
     tokio::join!(reconciler, keeper, listener, courier, backchannel, housekeeper);
@@ -75,9 +85,26 @@ async fn wrap_anew(vault: &Vault) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Keeps what was noted of requests, each second and once more at the end.
+pub(crate) async fn keep_requests(gateway: Arc<Gateway>, stop: CancellationToken) {
+    let mut rounds = Rounds::every(Duration::from_secs(1), &stop);
+    while rounds.next().await {
+        rounds.note("keep-requests", gateway.keep_requests().await);
+    }
+    rounds.note("keep-requests", gateway.keep_requests().await);
+}
+
+/// Looks up once a minute how much of what there is.
+pub(crate) async fn count(stores: Stores, lately: Arc<Lately>, stop: CancellationToken) {
+    let mut rounds = Rounds::every(Duration::from_secs(60), &stop);
+    while rounds.next().await {
+        rounds.note("count", lately.count(&stores).await.map_err(Into::into));
+    }
+}
+
 /// Looks at files once a second until `stop`, off the runtime's threads, and
 /// takes up what each look finds.
-pub(super) async fn watch<T: Send + 'static, R: Send + 'static>(
+pub(crate) async fn watch<T: Send + 'static, R: Send + 'static>(
     mut files: T,
     look: fn(&mut T) -> R,
     take_up: impl Fn(R),
@@ -122,8 +149,9 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    fn note(&self, result: Result<(), flows::FlowError>) {
+    fn note(&self, task: &'static str, result: Result<(), flows::FlowError>) {
         if let Err(error) = result {
+            FIGURES.background_failed(task);
             tracing::error!(error = %error, "A round of background work failed");
         }
     }

@@ -1,0 +1,301 @@
+//! A gateway as a configuration says: `consentry serve`, and `consentry worker`.
+
+mod operations;
+mod options;
+mod traces;
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use cells::CellFile;
+use crypto::Certificate;
+use domain::{Clock, Region, SystemClock, SystemEntropy};
+use flows::Gateway;
+use store::{SchemaUse, Stores};
+use telemetry::{Registry, Told};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::audit_logs;
+use crate::config::{Config, Difference, variables};
+use crate::log::Level;
+use crate::service::state::{Keys, mark};
+use crate::service::{self, Lately, Prepared, Service};
+use crate::signals::StopSignals;
+use crate::stores::{self, StorePlace};
+use operations::{Condition, Missing};
+pub(crate) use options::{of as service_options, stores as store_options};
+use traces::Traces;
+
+/// Time between two looks at what is shared.
+const LOOK: Duration = Duration::from_secs(1);
+/// Values that a reload takes up; all others wait for a restart.
+const TAKEN_UP: [&str; 1] = ["log.level"];
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Answers, and works if its configuration says so.
+    Gateway,
+    /// Works, and answers nobody.
+    Worker,
+}
+
+/// A process that serves.
+struct Process {
+    file: Option<PathBuf>,
+    config: Config,
+    level: Level,
+    condition: Arc<Condition>,
+    service: Service,
+    traces: Option<Arc<Traces>>,
+    /// Connections end with their next answer.
+    retire: CancellationToken,
+    operations: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Serves until somebody stops it.
+///
+/// # Errors
+///
+/// What is in the way of a start.
+pub(crate) async fn run(
+    file: Option<PathBuf>,
+    config: Config,
+    level: Level,
+    role: Role,
+) -> anyhow::Result<()> {
+    let mut signals = StopSignals::catch()?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut process = Process::start(file, config, level, role).await?;
+    loop {
+        tokio::select! {
+            () = signals.wait() => break,
+            _ = hangup.recv() => process.reload().await,
+        }
+    }
+    process.leave(&mut signals).await;
+    Ok(())
+}
+
+impl Process {
+    async fn start(file: Option<PathBuf>, config: Config, level: Level, role: Role) -> anyhow::Result<Self> {
+        let condition = Condition::new();
+        let (operations, retire) = (CancellationToken::new(), CancellationToken::new());
+        let figures = Arc::new(OnceLock::<Registry>::new());
+        let page = Arc::clone(&figures);
+        let page = move || page.get().map_or_else(|| "# EOF\n".to_owned(), telemetry::text_of);
+        let routes = operations::routes(Arc::clone(&condition), Arc::new(page));
+        let operations_at = operations::listen(config.listen.operations, routes, operations.clone())?;
+        let tasks = TaskTracker::new();
+        tasks.spawn(Arc::clone(&condition).beat(operations.clone()));
+        let mut options = service_options(&config, retire.clone())?;
+        let traces = config.telemetry.otlp_endpoint.as_deref().map(Traces::to).transpose()?;
+        options.tracer = traces.clone().map(|traces| traces as Arc<dyn service::Tracer>);
+        if role == Role::Worker {
+            options.works = true;
+            options.answers = false;
+        }
+        let prepared = Prepared::of(options).await?;
+        let opened = prepared.stores().await?;
+        // So that commands know what is in it.
+        mark(&config.node.data_dir)?;
+        stores::note_regions(&config.node.data_dir, prepared.regions())?;
+        let (pages, api) = (prepared.issuer().to_owned(), prepared.api_origin().to_owned());
+        let stop = CancellationToken::new();
+        let looked_at = opened.clone();
+        let service = prepared.start(opened, stop, |_, _| Ok(Router::new()), || Ok(())).await?;
+        let (edge, lately) = (service.edge().clone(), Arc::clone(service.lately()));
+        let digest = config.digest();
+        let hash = digest.clone();
+        let _ = figures.set(telemetry::registered(move || {
+            let mut told = service::told(&edge, &lately);
+            told.push(Told {
+                name: "config_info",
+                help: "The configuration that this process has, by its digest",
+                counts: false,
+                values: vec![(vec![("hash", hash.clone())], 1.0)],
+            });
+            told
+        }));
+        let look = Look {
+            stores: looked_at,
+            gateway: Arc::clone(service.gateway()),
+            condition: Arc::clone(&condition),
+            lately: Arc::clone(service.lately()),
+            certificates: certificates(&config),
+        };
+        tasks.spawn(look.again_and_again(operations.clone()));
+        tasks.close();
+        condition.started();
+        tracing::info!(pages, api, operations = %operations_at, config = digest, "Consentry is ready");
+        Ok(Self { file, config, level, condition, service, traces, retire, operations, tasks })
+    }
+
+    /// Reads the configuration and all that it names anew.
+    async fn reload(&mut self) {
+        match Config::read(self.file.as_deref(), &variables()) {
+            Ok(config) => {
+                for Difference { name, from, to } in self.config.differences(&config) {
+                    let when = if TAKEN_UP.contains(&&*name) { "now" } else { "after a restart" };
+                    tracing::info!(setting = name, from, to, when, "The configuration has changed");
+                }
+                match self.level.change(&config.log.level) {
+                    // What waits for a restart stays different until there is one.
+                    Ok(()) => self.config.log = config.log,
+                    Err(error) => {
+                        tracing::error!(error = format!("{error:#}"), "The log's level stays as it was")
+                    }
+                }
+            }
+            Err(error) => tracing::error!(error = format!("{error:#}"), "The configuration stays as it was"),
+        }
+        self.service.reload().await;
+    }
+
+    /// Stops: it says that it leaves, waits until that is known, and lets open requests end.
+    async fn leave(self, signals: &mut StopSignals) {
+        self.condition.leaving();
+        self.retire.cancel();
+        tracing::info!("Consentry leaves");
+        tokio::select! {
+            () = tokio::time::sleep(self.config.drain.before.0) => {}
+            // Whoever says it twice does not want to wait.
+            () = signals.wait() => {}
+        }
+        self.service.stop(async {}).await;
+        if let Some(traces) = self.traces
+            && let Err(error) = tokio::task::spawn_blocking(move || traces.close()).await
+        {
+            tracing::warn!(error = %error, "The last traces were not sent");
+        }
+        self.operations.cancel();
+        self.tasks.wait().await;
+        tracing::info!("Consentry has stopped");
+    }
+}
+
+/// The certificates whose end is told.
+fn certificates(config: &Config) -> Vec<(&'static str, PathBuf)> {
+    let named = [
+        ("server", &config.tls.certificate),
+        ("bank", &config.bank.certificate),
+        ("bank_seal", &config.bank.seal_certificate),
+    ];
+    named.into_iter().filter_map(|(name, file)| Some((name, file.clone()?))).collect()
+}
+
+/// What is looked at again and again.
+struct Look {
+    stores: Stores,
+    gateway: Arc<Gateway>,
+    condition: Arc<Condition>,
+    lately: Arc<Lately>,
+    certificates: Vec<(&'static str, PathBuf)>,
+}
+
+impl Look {
+    async fn again_and_again(self, stop: CancellationToken) {
+        let mut beat = tokio::time::interval(LOOK);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(beat.tick()).await.is_some() {
+            self.at_shared().await;
+            self.at_certificates().await;
+        }
+    }
+
+    /// Asks whether what is shared is there.
+    async fn at_shared(&self) {
+        let asked = self.stores.ask_all(LOOK).await;
+        let mut answers: Vec<_> = asked
+            .into_iter()
+            .map(|(name, answer)| (format!("store.{name}"), answer.map_err(|error| error.to_string())))
+            .collect();
+        if let Some(answer) = self.gateway.bell_answers(LOOK).await {
+            answers.push(("redis".to_owned(), answer.map_err(str::to_owned)));
+        }
+        let mut missing = Vec::new();
+        for (what, answer) in answers {
+            self.lately.is_there(&what, answer.is_ok());
+            missing.extend(answer.err().map(|why| Missing { what, why }));
+        }
+        self.condition.misses(missing);
+    }
+
+    /// Notes when certificates end. One that cannot be read keeps its end.
+    async fn at_certificates(&self) {
+        let files = self.certificates.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            files
+                .into_iter()
+                .filter_map(|(name, file)| {
+                    Some((name, Certificate::from_pem(&crate::read(&file).ok()?).ok()?.not_after))
+                })
+                .collect::<Vec<_>>()
+        });
+        for (name, at) in read.await.unwrap_or_default() {
+            self.lately.ends(name, at);
+        }
+    }
+}
+
+/// Brings the schema of every database up to date, making those that are missing: each, and how many
+/// migrations it lacked.
+///
+/// # Errors
+///
+/// Which database, and why.
+pub(crate) async fn migrate(config: &Config) -> anyhow::Result<Vec<(String, usize)>> {
+    let options = store_options(config, SchemaUse::BringUpToDate)?;
+    let place = StorePlace { folder: &config.node.data_dir, stores: &options };
+    stores::migrate(place, &regions(config)?).await.context("a schema stays as it was")
+}
+
+/// The regions that are held here.
+///
+/// # Errors
+///
+/// A file of a cell that cannot be used.
+pub(crate) fn regions(config: &Config) -> anyhow::Result<Vec<Region>> {
+    match &config.regions.cell_file {
+        None => Ok(config.regions.held.clone()),
+        Some(file) => {
+            let cell = CellFile::parse(&crate::read(file)?);
+            let cell = cell.with_context(|| format!("{} tells of no cell", file.display()))?;
+            Ok(cell.regions.into_iter().collect())
+        }
+    }
+}
+
+/// Makes the keys that are missing, for all processes that are to share them.
+///
+/// # Errors
+///
+/// If they cannot be written.
+pub(crate) async fn make_keys(config: &Config) -> anyhow::Result<()> {
+    let (folder, regions) = (&config.node.data_dir, regions(config)?);
+    let host = config.public.issuer.trim_start_matches("https://");
+    anyhow::ensure!(!host.is_empty(), "public.issuer is not said, and the logs of audit are named after it");
+    std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    Keys::made(folder, &regions, &SystemEntropy, SystemClock.now()).await?;
+    regions.iter().try_for_each(|region| audit_logs::make_key(folder, *region, host))?;
+    mark(folder)
+}
+
+/// What is wrong with a configuration: what, and why. Nothing outside of this machine is asked.
+pub(crate) async fn check(config: &Config) -> Vec<(String, String)> {
+    let options = match service_options(config, CancellationToken::new()) {
+        Ok(options) => options,
+        Err(error) => return vec![("configuration".to_owned(), format!("{error:#}"))],
+    };
+    let checked = service::check(&options).await;
+    checked
+        .into_iter()
+        .filter_map(|(what, done)| Some((what.to_owned(), format!("{:#}", done.err()?))))
+        .collect()
+}
