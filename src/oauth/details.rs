@@ -191,6 +191,18 @@ pub(crate) enum ShownKind {
 }
 
 impl Detail {
+    /// Reads the members of a detail of a type. Not by the tag: what is buffered until it is found
+    /// takes a list for an object.
+    fn of_type(kind: &str, members: Value) -> Result<Self, serde_json::Error> {
+        match kind {
+            "account_access" => web::strictly(members).map(Self::AccountAccess),
+            "payment_initiation" => web::strictly(members).map(Self::PaymentInitiation),
+            "vrp" => web::strictly(members).map(Self::Vrp),
+            "funds_confirmation" => web::strictly(members).map(Self::FundsConfirmation),
+            other => Err(serde::de::Error::unknown_variant(other, DETAIL_TYPES)),
+        }
+    }
+
     /// The scope that the detail needs.
     pub(crate) fn scope(&self) -> &'static str {
         match self {
@@ -309,15 +321,17 @@ pub(crate) fn read(text: &str, types: &[String]) -> Result<Vec<Detail>, OAuthErr
         return Err(invalid("authorization_details holds 1 to 10 objects"));
     }
     let mut details = Vec::new();
-    for detail in given {
-        let kind = detail.get("type").and_then(Value::as_str);
+    for mut detail in given {
+        let kind = detail.as_object_mut().and_then(|members| members.remove("type"));
         let kind = kind
+            .as_ref()
+            .and_then(Value::as_str)
             .filter(|kind| DETAIL_TYPES.contains(kind))
             .ok_or_else(|| invalid("each of authorization_details has a type that the metadata lists"))?;
         if !types.iter().any(|known| known == kind) {
             return Err(invalid("the client is not registered for this type of authorization_details"));
         }
-        let detail: Detail = serde_json::from_value(detail)
+        let detail = Detail::of_type(kind, detail)
             .map_err(|_| invalid("a member of authorization_details does not fit the schema of its type"))?;
         detail.check().map_err(invalid)?;
         if details.contains(&detail) {

@@ -12,6 +12,7 @@ mod occasion;
 mod problem;
 mod problem_code;
 mod refusal;
+mod strict;
 
 pub use body::{JsonBody, MAX_BODY, QueryParams, bounded, from_text};
 pub use caller::{
@@ -25,3 +26,4 @@ pub use occasion::in_its_occasion;
 pub use problem::{NextAction, Problem, ProblemError, ProblemInstitution};
 pub use problem_code::ProblemCode;
 pub use refusal::{moves_money, no_such_method, no_such_path, refuse};
+pub use strict::strictly;

@@ -39,7 +39,7 @@ impl Theme {
         let Some(given) = given.filter(|given| !given.is_null()) else { return Ok(None) };
         let form =
             "consentry_theme is {\"accent\": \"#rrggbb\", \"accent_dark\": \"#rrggbb\"}, the latter optional";
-        let given: Given = serde_json::from_value(given.clone()).map_err(|_| bad(form))?;
+        let given: Given = web::strictly(given.clone()).map_err(|_| bad(form))?;
         let accent = Colour::read(&given.accent).ok_or(bad(form))?;
         if !LIGHT.iter().all(|paper| accent.is_readable_on(*paper)) {
             return Err(bad(
@@ -141,6 +141,7 @@ mod tests {
         for theme in [
             json!({}),
             json!("#6a1b9a"),
+            json!(["#6a1b9a", null]),
             json!({ "accent": "purple" }),
             json!({ "accent": "#6a1b9" }),
             json!({ "accent": "#6a1b9a;}" }),
