@@ -63,7 +63,7 @@ pub struct Contract {
 }
 
 /// The questions that are asked of operations.
-pub(crate) const CHECKS: [(&str, &str, &str); 9] = [
+pub(crate) const CHECKS: [(&str, &str, &str); 10] = [
     ("answers", "answers as it says", "OpenAPI 3.1 §4.8.16"),
     ("without-token", "is closed to those without a token", "RFC 6750 §3.1"),
     ("foreign-token", "is closed to those with a token that never was", "RFC 6750 §3.1"),
@@ -71,6 +71,11 @@ pub(crate) const CHECKS: [(&str, &str, &str); 9] = [
     ("unknown", "says in order that something is not there", "RFC 9110 §15.5.5; RFC 9457"),
     ("malformed", "refuses identifiers that are none", "RFC 9457; OWASP API8:2023"),
     ("bad-body", "refuses what is no body for it", "RFC 9457; RFC 9110 §15.5.1"),
+    (
+        "list-for-object",
+        "takes no list of values for the object that they belong to",
+        "JSON Schema Validation 2020-12 §6.1.1",
+    ),
     ("bad-query", "refuses parameters of another kind", "OpenAPI 3.1 §4.8.12"),
     ("other-method", "names the methods that there are", "RFC 9110 §15.5.6"),
 ];
@@ -164,6 +169,7 @@ impl Contract {
             "other-scope" => operation.secured && !operation.scopes.is_empty(),
             "unknown" | "malformed" => !operation.path_parameters.is_empty(),
             "bad-body" => operation.body.is_some(),
+            "list-for-object" => !self.lists_for_objects(operation).is_empty(),
             "bad-query" => !operation.bad_queries().is_empty(),
             // Once for a path.
             _ => self

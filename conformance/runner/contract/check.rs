@@ -24,6 +24,7 @@ pub(crate) async fn ask(play: &mut Play<'_>, contract: &Contract, step: &Step) -
         "unknown" => unknown(play, contract, operation).await,
         "malformed" => malformed(play, contract, operation).await,
         "bad-body" => bad_body(play, contract, operation).await,
+        "list-for-object" => list_for_object(play, contract, operation).await,
         "bad-query" => bad_query(play, contract, operation).await,
         _ => other_method(play, contract, operation).await,
     }
@@ -248,8 +249,19 @@ async fn bad_body(play: &mut Play<'_>, contract: &Contract, operation: &Operatio
     refused(contract, operation, &answer, &[400, 415]).map_err(|failure| named(failure, "text/csv"))
 }
 
+async fn list_for_object(play: &mut Play<'_>, contract: &Contract, operation: &Operation) -> Outcome {
+    let base = base(play, contract, operation)?;
+    for (pointer, body) in contract.lists_for_objects(operation) {
+        let request = Request { body: body.to_string().into(), ..base.clone() };
+        let answer = sent(play, &request).await?;
+        refused(contract, operation, &answer, &[400, 422])
+            .map_err(|failure| named(failure, &format!("a list at {pointer}")))?;
+    }
+    Ok(())
+}
+
 fn named(failure: Failure, what: &str) -> Failure {
-    let short: String = what.chars().take(20).collect();
+    let short: String = what.chars().take(60).collect();
     match failure {
         Failure::Broken(why) => Failure::Broken(format!("{short:?}: {why}")),
         other @ (Failure::Blocked(_) | Failure::NotApplicable(_)) => other,

@@ -62,7 +62,8 @@ impl Operation {
     }
 }
 
-fn escaped(part: &str) -> String {
+/// A name as part of a JSON pointer (RFC 6901 §3).
+pub(super) fn escaped(part: &str) -> String {
     part.replace('~', "~0").replace('/', "~1")
 }
 

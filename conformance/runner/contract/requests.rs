@@ -3,6 +3,7 @@
 use serde_json::Value;
 use url::Url;
 
+use super::description::escaped;
 use super::{Contract, Operation};
 use crate::http::Request;
 use crate::target::Target;
@@ -74,6 +75,22 @@ impl Contract {
         self.example(&schema, 0)
     }
 
+    /// Bodies that the operation does not take, since one object in them is a list of its values:
+    /// each with the place of the list, as a JSON pointer.
+    pub(super) fn lists_for_objects(&self, operation: &Operation) -> Vec<(String, Value)> {
+        let Some(schema) = &operation.body else { return Vec::new() };
+        let body = self.body(operation);
+        let mut places = Vec::new();
+        objects(&body, String::new(), &mut places);
+        let with_list = |place: String| {
+            let mut changed = body.clone();
+            let object = changed.pointer_mut(&place)?;
+            *object = object.as_object()?.values().cloned().collect();
+            self.description.fits(schema, &changed).is_err().then_some((place, changed))
+        };
+        places.into_iter().filter_map(with_list).collect()
+    }
+
     /// The smallest value that a schema's examples make.
     fn example(&self, schema: &Value, deep: usize) -> Value {
         let reference = schema.get("$ref").and_then(Value::as_str).and_then(|to| to.strip_prefix('#'));
@@ -101,5 +118,23 @@ impl Contract {
             Some("array") => Value::Array(Vec::new()),
             Some(_) | None => members.collect(),
         }
+    }
+}
+
+/// Where the objects of a value are, itself first, as JSON pointers (RFC 6901).
+fn objects(value: &Value, at: String, places: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            places.push(at.clone());
+            for (name, member) in members {
+                objects(member, format!("{at}/{}", escaped(name)), places);
+            }
+        }
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                objects(element, format!("{at}/{index}"), places);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

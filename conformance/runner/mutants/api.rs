@@ -143,6 +143,33 @@ pub(super) fn any_body(_: &World, asked: &mut Asked) {
     }
 }
 
+/// An amount may be a list of its values.
+pub(super) fn lists_for_objects(_: &World, asked: &mut Asked) {
+    fn as_objects(value: &mut Value) {
+        match value {
+            Value::Object(of) => {
+                for (name, inner) in of {
+                    if name == "amount"
+                        && let Some([amount, currency]) = inner.as_array().map(Vec::as_slice)
+                    {
+                        *inner = json!({"amount": amount, "currency": currency});
+                    } else {
+                        as_objects(inner);
+                    }
+                }
+            }
+            Value::Array(of) => of.iter_mut().for_each(as_objects),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    if is_api(asked)
+        && let Ok(mut body) = serde_json::from_slice(&asked.request.body)
+    {
+        as_objects(&mut body);
+        asked.request.body = body.to_string().into();
+    }
+}
+
 /// Parameters that mean nothing are left out.
 pub(super) fn any_query(_: &World, asked: &mut Asked) {
     if is_api(asked) {

@@ -110,6 +110,13 @@ pub(super) const MUTANTS: &[Mutant] = &[
         How::Before(api::any_body),
     ),
     mutant(
+        "api-list-for-object",
+        "takes a list of values for the object that they belong to",
+        API,
+        &["api-orderPayment-list-for-object", "api-confirmFunds-list-for-object"],
+        How::Before(api::lists_for_objects),
+    ),
+    mutant(
         "api-any-query",
         "ignores parameters that mean nothing",
         API,
