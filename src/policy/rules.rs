@@ -18,6 +18,11 @@ use crate::requests::{self, for_each_request};
 use crate::schema::schema;
 use crate::source::Source;
 
+/// So much stack is left for a decision, in bytes; Cedar wants 100 KiB of it at its deepest.
+const STACK_LEFT: usize = 512 * 1024;
+/// How much there is where less is left.
+const STACK_ADDED: usize = 1024 * 1024;
+
 /// The rules, by the action that they are about.
 #[derive(Debug)]
 pub(crate) struct Rules {
@@ -96,8 +101,13 @@ impl Rules {
         Ok(Self { authorizer: Authorizer::new(), names, entities, actions, says, policies, regions })
     }
 
-    /// The ids of the permits by which a request is allowed, or why it is not.
+    /// The ids of the permits by which a request is allowed, or why it is not. However deep in its
+    /// stack the caller is: Cedar fails where little is left, and what fails is denied.
     pub(crate) fn decide<A: Ask>(&self, asked: &A) -> Result<Vec<Arc<str>>, Denied> {
+        stacker::maybe_grow(STACK_LEFT, STACK_ADDED, || self.decide_here(asked))
+    }
+
+    fn decide_here<A: Ask>(&self, asked: &A) -> Result<Vec<Arc<str>>, Denied> {
         let action = self.actions.get(A::ACTION).ok_or_else(|| Denied::of(NO_PERMIT))?;
         let request = self.request(asked).map_err(Denied::of)?;
         let answer = self.authorizer.is_authorized(&request, &action.rules, &self.entities);

@@ -50,6 +50,18 @@ fn permits<D: Decision>(engine: &Engine, asked: &D) -> Vec<String> {
     permit.rules().iter().map(ToString::to_string).collect()
 }
 
+/// Futures that poll futures leave little of a stack. That is no reason to refuse.
+#[test]
+fn what_is_permitted_is_so_however_little_stack_is_left() {
+    let engine = Engine::open(None).unwrap();
+    let read = read();
+    let permitted = std::thread::scope(|scope| {
+        let small = std::thread::Builder::new().stack_size(96 * 1024);
+        small.spawn_scoped(scope, || permits(&engine, &read)).unwrap().join().unwrap()
+    });
+    assert_eq!(permitted, permits(&engine, &read));
+}
+
 #[test]
 fn the_shipped_rules_pass_their_tests_and_every_rule_is_tested() {
     let tested = test(None).unwrap();

@@ -1,7 +1,8 @@
 //! The whole journey, on both databases, over real sockets.
 
 use crate::support::{EU, POLISH, STET, TestGateway, UK, rows};
-use consentry::demo;
+use consentry::demo::{self, verifier};
+use http::Method;
 
 /// The demo holds every step it shows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,6 +117,25 @@ async fn a_withdrawn_consent_is_over_at_once() {
         entry.method == "DELETE" && entry.path.contains("account-access-consents") && entry.status == 204
     });
     assert!(told, "the bank was told");
+    gw.sandbox.stop().await;
+}
+
+/// Whoever comes back from the bank may close the browser: the bank is asked before they are
+/// answered, and not by the page that waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_is_in_force_when_the_bank_has_sent_the_person_back() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let own = tpp.own_token("accounts").await.unwrap();
+    let callback = format!("{}/callback/", gw.sandbox.access().issuer);
+    for bank in [UK, EU, STET, POLISH] {
+        let consents = tpp.lodge(&own, &[bank]).await.unwrap();
+        let pushed = tpp.push(&consents, &verifier()).await.unwrap();
+        let mut person = gw.person();
+        let returned = person.walk(&tpp.start_of(&pushed).unwrap(), &callback).await.unwrap().url;
+        person.request(Method::GET, &returned, None).await.unwrap().expect(303).unwrap();
+        assert_eq!(gw.shown(&tpp, &consents[0]).await["status"], "AUTHORIZED", "{bank}");
+    }
     gw.sandbox.stop().await;
 }
 
