@@ -82,7 +82,7 @@ pub struct RunArgs {
     /// Where the reports go.
     #[arg(long, value_name = "FOLDER")]
     pub out: Option<PathBuf>,
-    /// Only cases whose id is this or has this in it; may be given more than once.
+    /// Only cases whose id is this or has this in it; may be given more than once. Each must name a case.
     #[arg(long, value_name = "ID")]
     pub only: Vec<String>,
     /// More cases: a folder of TOML files.
@@ -378,7 +378,9 @@ async fn run_at(args: &RunArgs, sandbox: Option<&Sandbox>) -> anyhow::Result<boo
         }
         outcomes.extend(suite::run(&profile, target, &clock, &options, &terminal).await?);
     }
-    anyhow::ensure!(!outcomes.is_empty(), "no case has {} in its id", args.only.join(" or "));
+    let played = |part: &str| outcomes.iter().any(|outcome| outcome.case.contains(part));
+    let unknown: Vec<_> = args.only.iter().map(String::as_str).filter(|part| !played(part)).collect();
+    anyhow::ensure!(unknown.is_empty(), "no case has {} in its id", unknown.join(" or "));
     let mut report = Report {
         format: 1,
         runner: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,6 +1,6 @@
 //! What is other than the last time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -24,34 +24,27 @@ pub struct Change {
 #[must_use]
 pub fn diff(before: &Value, after: &Value) -> Vec<Change> {
     let (before, after) = (outcomes(before), outcomes(after));
-    let mut changes = Vec::new();
-    for (case, (verdict, says)) in &after {
+    let cases: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let changed = |case: &String| {
         let was = before.get(case).map(|(verdict, _)| verdict.clone());
-        if was.as_ref() != Some(verdict) {
-            let worse = rank(verdict) > was.as_deref().map_or(0, rank);
-            let (after, says) = (Some(verdict.clone()), says.clone());
-            changes.push(Change { case: case.clone(), before: was, after, says, worse });
-        }
-    }
-    for (case, (verdict, _)) in &before {
-        if !after.contains_key(case) {
-            let before = Some(verdict.clone());
-            // What passed and is looked at no more is a loss.
-            let worse = verdict == "passed";
-            changes.push(Change { case: case.clone(), before, after: None, says: String::new(), worse });
-        }
-    }
+        let (is, says) = after.get(case).cloned().unzip();
+        let worse = rank(is.as_deref()) > rank(was.as_deref());
+        let says = says.unwrap_or_default();
+        (was != is).then(|| Change { case: case.clone(), before: was, after: is, says, worse })
+    };
+    let mut changes: Vec<_> = cases.into_iter().filter_map(changed).collect();
     changes.sort_by(|one, other| (!one.worse, &one.case).cmp(&(!other.worse, &other.case)));
     changes
 }
 
-fn rank(verdict: &str) -> u8 {
+/// How bad it is. What was not played, or is not there, says nothing: it is worse than what passed.
+fn rank(verdict: Option<&str>) -> u8 {
     match verdict {
-        "failed" => 4,
-        "blocked" => 3,
-        "warned" => 2,
-        "waived" | "skipped" | "not-applicable" => 1,
-        _ => 0,
+        Some("passed") => 0,
+        Some("warned") => 2,
+        Some("blocked") => 3,
+        Some("failed") => 4,
+        Some(_) | None => 1,
     }
 }
 

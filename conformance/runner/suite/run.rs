@@ -69,9 +69,8 @@ pub async fn run(
     } else {
         known
     };
-    let wanted = |case: &&Case| {
-        options.only.is_empty() || options.only.iter().any(|part| case.id == *part || case.id.contains(part))
-    };
+    let wanted =
+        |case: &&Case| options.only.is_empty() || options.only.iter().any(|part| case.id.contains(part));
     let mut plan: Vec<(&Case, String)> = Vec::new();
     for case in cases.iter().filter(wanted) {
         let there = case.clients.iter().filter(|role| target.client(role).is_some());
