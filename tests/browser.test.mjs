@@ -72,7 +72,8 @@ describe('a person with a browser', { timeout: 240_000 }, () => {
     await page.keyboard.press('Enter');
     await page.waitForURL((at) => at.origin !== sandbox.issuer);
     await sound(page);
-    // The user field has the focus already.
+    // The page gives the user field the focus, once it is there: until then keys go nowhere.
+    await page.getByLabel('User', { exact: true }).and(page.locator(':focus')).waitFor();
     await page.keyboard.type('anna');
     await page.keyboard.press('Tab');
     await page.keyboard.type('sandbox');
