@@ -47,9 +47,15 @@
 {{- if and $v.monitoring.serviceMonitor.enabled $v.monitoring.podMonitor.enabled -}}
 {{- fail "monitoring: serviceMonitor and podMonitor together count everything twice; enable one" -}}
 {{- end -}}
-{{- range $v.regions -}}
-{{- if and $v.cells.enabled $v.cells.standsIn (has $v.cells.standsIn $v.regions) (eq (len $v.regions) 1) -}}
-{{- fail "cells.standsIn: is the region that it holds; leave it empty" -}}
+{{- range $name, $_ := $v.env -}}
+{{- if has $name (list "CONSENTRY_DATABASE_URL" "CONSENTRY_DATABASE_GLOBAL_URL" "CONSENTRY_REDIS_URL") -}}
+{{- fail (printf "env: %s would put a secret into the pod; it is read from database.secret or redis.secret" $name) -}}
 {{- end -}}
+{{- end -}}
+{{- if le (float64 ($v.certManager.duration | trimSuffix "h")) (float64 ($v.certManager.renewBefore | trimSuffix "h")) -}}
+{{- fail "certManager.renewBefore: is not shorter than duration" -}}
+{{- end -}}
+{{- if and $v.cells.enabled (eq $v.cells.standsIn (join "," $v.regions)) -}}
+{{- fail "cells.standsIn: is the region that it holds; leave it empty" -}}
 {{- end -}}
 {{- end -}}
