@@ -1,6 +1,6 @@
 # What there is to do here. Each target says what it needs when that is missing.
 
-.PHONY: help test lint openapi security-profile banks bench demo torture torture-short fuzz fuzz-short siege bench-edge residency-proof
+.PHONY: help test lint openapi security-profile banks bench demo torture torture-short fuzz fuzz-short siege bench-edge residency-proof charts sbom
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -54,6 +54,12 @@ fuzz-short: ## The same for a minute each, as the tests do it
 
 demo: ## Play the whole journey in a sandbox of its own, then stop
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cargo run --quiet -p consentry -- sandbox --demo --data-dir "$$folder" --port-base 18440
+
+charts: ## Judge the chart, its alerts, the image and the systemd unit (UPDATE=1: take what is rendered as right)
+	@scripts/charts.sh $(if $(UPDATE),--update)
+
+sbom: ## Write what the binary is made of (CycloneDX) to target/sbom
+	@scripts/sbom.sh
 
 # Starts four PostgreSQL and three Redis of its own.
 residency-proof: ## Search every byte of each cell for persons of other regions, and find deliberate leaks

@@ -78,6 +78,11 @@ if [ -z "$promtool" ]; then
   if [ ! -x "$promtool" ]; then promtool=; fi
 fi
 
+# Whatever was built last, for what is asked of it here.
+binary=
+for place in ${CONSENTRY_BIN:+"$CONSENTRY_BIN"} "${CARGO_TARGET_DIR:-$PWD/target}"/{debug,release}/consentry; do
+  if [ -x "$place" ]; then binary=$place; break; fi
+done
 # --- The chart -------------------------------------------------------------
 
 chart=charts/consentry
@@ -145,7 +150,8 @@ fi
 
 if [ -n "$python" ] && [ ${#helms[@]} != 0 ]; then
   flags=()
-  if [ "$update" = yes ]; then flags=(--update); fi
+  if [ -n "$binary" ]; then flags+=(--binary "$binary"); fi
+  if [ "$update" = yes ]; then flags+=(--update); fi
   "$python" charts/tests/sources.py "${helms[0]}" "$work" ${flags[@]+"${flags[@]}"} || failed=1
 fi
 
@@ -178,11 +184,6 @@ else
   skip "the list of components, as there is no cargo or node"
 fi
 
-# Whatever was built last: what it needs beside itself is the same.
-binary=
-for place in ${CONSENTRY_BIN:+"$CONSENTRY_BIN"} "${CARGO_TARGET_DIR:-$PWD/target}"/{debug,release}/consentry; do
-  if [ -x "$place" ]; then binary=$place; break; fi
-done
 if [ -z "$binary" ]; then
   skip "the image's folder, as no binary was built"
 elif [ "$(id -u)" != 0 ]; then

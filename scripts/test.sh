@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test: Rust, then sslyze, the outside judges in Node and a real browser, then hostile
-# input for a minute each.
+# Runs every test: Rust, then sslyze, the chart, the outside judges in Node and a real browser, then
+# hostile input for a minute each.
 # With --tables it stops after the Rust tests and writes docs/security-profile.md and
 # docs/banks.md anew.
 #
@@ -211,6 +211,9 @@ export CONSENTRY_BIN="${CARGO_TARGET_DIR:-$PWD/target}/debug/consentry"
 
 say "sslyze looks at the TLS of both ports"
 scripts/sslyze.sh "$CONSENTRY_BIN" "$run" || failed=1
+
+say "The chart, its alerts, the image and the systemd unit"
+scripts/charts.sh || failed=1
 
 say "Installing the judges (npm ci)"
 npm ci --prefix tests --no-audit --no-fund --ignore-scripts --loglevel=error >"$run/npm.log" 2>&1 ||

@@ -1,11 +1,12 @@
 """What the chart's own files must keep to.
 
-    sources.py HELM WORK [--update]
+    sources.py HELM WORK [--binary FILE] [--update]
 
 The table of values in README.md says what values.yaml says. Rules and dashboards speak of metrics and labels of metrics.txt
 alone. Every alert has a runbook, every runbook an alert, and every alert a test in which it fires and one in which it does not.
 Templates look nothing up and throw no dice. Each file in bad/ is refused for the reason in its first line. WORK gets the
-queries of dashboards as rules, for promtool. With --update README.md is written anew.
+queries of dashboards as rules, for promtool. With a binary, every command that runbooks and instructions tell to run is there. With
+--update README.md is written anew.
 """
 
 import json
@@ -233,9 +234,39 @@ def bad_values(helm):
             yield f"bad/{file.name} was refused, but not for {wanted!r}: {done.stderr.strip()}"
 
 
-def main(helm, work, update):
+def examples():
+    """Every document can be read, and every file of values that it names is there."""
+    for file in sorted((HERE.parent / "examples").glob("*.yaml")):
+        text = file.read_text()
+        list(yaml.safe_load_all(text))
+        for named in re.findall(r"values/[a-z{}. -]+\.yaml", text):
+            for region in ("eu", "uk"):
+                if not (CHART / named.replace("{{ .region }}", region)).exists():
+                    yield f"examples/{file.name}: there is no {named}"
+
+
+# --- Commands ----------------------------------------------------------------------------------------------------------------
+
+# Those that come with `consentry serve`; each leaves this list when it is there.
+SOON = {"serve", "worker", "migrate", "doctor", "config check", "keys init"}
+
+
+def commands(binary):
+    """What the documents tell to run: `here …` and `in_pod …` of the runbooks, `consentry …` everywhere."""
+    root = HERE.parent.parent
+    for file in [*sorted(RUNBOOKS.glob("*.md")), root / "docs" / "deployment.md", *sorted((root / "charts").rglob("README.md"))]:
+        told = re.findall(r"(?:^|`|&& |\| )(?:here|in_pod|consentry) ((?:[a-z][a-z-]*(?![\w./:$-]) ?)+)", file.read_text(), re.M)
+        for command in sorted({" ".join(words.split()) for words in told}):
+            is_there = subprocess.run([binary, *command.split(), "--help"], capture_output=True).returncode == 0
+            if not is_there and command not in SOON:
+                yield f"{file.relative_to(root)}: there is no `consentry {command}`"
+            if is_there and command in SOON:
+                yield f"sources.py: `consentry {command}` is there; take it out of SOON"
+
+
+def main(helm, work, binary, update):
     wrong = readme(update)
-    for check in (schema_is_strict(), queries(), dashboard_layout(), alerts(), templates(), bad_values(helm)):
+    for check in (schema_is_strict(), queries(), dashboard_layout(), alerts(), templates(), examples(), bad_values(helm), commands(binary) if binary else ()):
         wrong += check
     queries_as_rules(Path(work))
     number = len(list((HERE / "bad").glob("*.yaml")))
@@ -244,4 +275,5 @@ def main(helm, work, update):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2], "--update" in sys.argv))
+    named = sys.argv[sys.argv.index("--binary") + 1] if "--binary" in sys.argv else None
+    sys.exit(main(sys.argv[1], sys.argv[2], named, "--update" in sys.argv))
