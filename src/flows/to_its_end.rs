@@ -9,5 +9,7 @@ use crate::FlowError;
 pub(crate) async fn to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, FlowError>> + Send + 'static,
 ) -> Result<T, FlowError> {
+    // On the heap: what is handed from one layer to the next is its place, not all of it.
+    let work = Box::pin(work);
     tokio::spawn(telemetry::carried(carried(work))).await.unwrap_or(Err(FlowError::Busy))
 }

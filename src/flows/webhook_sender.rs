@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
@@ -44,7 +45,12 @@ pub struct WebhookSender {
     /// TLS that shows the gateway's client certificate, if it has one for webhooks.
     presenting: Option<Arc<ClientConfig>>,
     policy: WebhookPolicy,
+    /// Host and port of the proxy that connections are made through, if there is one.
+    proxy: Option<Arc<str>>,
 }
+
+/// Most bytes of what a proxy answers.
+const PROXY_ANSWER: usize = 4 * 1024;
 
 /// What is posted.
 #[derive(Clone, Copy)]
@@ -67,13 +73,20 @@ impl WebhookSender {
     /// A sender that trusts what `tls` trusts.
     #[must_use]
     pub fn new(tls: Arc<ClientConfig>, policy: WebhookPolicy) -> Self {
-        Self { tls, presenting: None, policy }
+        Self { tls, presenting: None, policy, proxy: None }
     }
 
     /// The same, which shows a client certificate to endpoints that want one: `tls` has it.
     #[must_use]
     pub fn presenting(self, tls: Arc<ClientConfig>) -> Self {
         Self { presenting: Some(tls), ..self }
+    }
+
+    /// The same, through a proxy (`host:port`) that takes CONNECT (RFC 9110 §9.3.6). It is told addresses
+    /// that were judged here, and no names; what passes through it is TLS.
+    #[must_use]
+    pub fn through(self, proxy: Option<&str>) -> Self {
+        Self { proxy: proxy.map(Into::into), ..self }
     }
 
     /// Whether there is a client certificate to show.
@@ -126,7 +139,10 @@ impl WebhookSender {
         if addresses.is_empty() || !addresses.iter().all(|address| self.admits(address.ip())) {
             return Err("the name resolves to an address that is not public".into());
         }
-        let stream = TcpStream::connect(addresses.as_slice()).await.map_err(|_| "no connection")?;
+        let stream = match &self.proxy {
+            None => TcpStream::connect(addresses.as_slice()).await.map_err(|_| "no connection")?,
+            Some(proxy) => through(proxy, addresses.first().ok_or("no address")?).await?,
+        };
         let name = ServerName::try_from(host).map_err(|_| "no server name")?;
         let connector = TlsConnector::from(Arc::clone(tls));
         let stream = connector.connect(name, stream).await.map_err(|_| "TLS failed")?;
@@ -147,6 +163,23 @@ impl WebhookSender {
         connection.abort();
         answer
     }
+}
+
+/// A connection to an address through a proxy.
+async fn through(proxy: &str, address: &SocketAddr) -> Result<TcpStream, String> {
+    let mut stream = TcpStream::connect(proxy).await.map_err(|_| "no connection to the proxy")?;
+    let asked = format!("CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(asked.as_bytes()).await.map_err(|_| "the proxy is gone")?;
+    let mut answer = Vec::new();
+    // Byte by byte: what comes behind its end is the endpoint's.
+    while !answer.ends_with(b"\r\n\r\n") {
+        if answer.len() >= PROXY_ANSWER {
+            return Err("the proxy answers without end".into());
+        }
+        answer.push(stream.read_u8().await.map_err(|_| "the proxy is gone")?);
+    }
+    let status = answer.split(|byte| *byte == b' ').nth(1);
+    if status == Some(b"200") { Ok(stream) } else { Err("the proxy refused".into()) }
 }
 
 async fn received(response: Response<Incoming>, limit: usize) -> Result<Received, String> {

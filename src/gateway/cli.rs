@@ -60,6 +60,16 @@ pub enum Command {
     Worker(ConfigArgs),
     /// Bring the schema of every database up to date. Gateways that run are not disturbed.
     Migrate(ConfigArgs),
+    /// Look at everything that a gateway needs: configuration, certificates, names, disk, limits,
+    /// databases, clocks, Redis, banks. Exits with 1 if anything does not work.
+    Doctor {
+        /// Which configuration.
+        #[command(flatten)]
+        at: ConfigArgs,
+        /// One JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// The configuration: checked, shown, described.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -609,6 +619,7 @@ pub async fn run(cli: Cli, level: Level) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => commands::serve::run(args.config, level, Role::Gateway).await,
         Command::Worker(args) => commands::serve::run(args.config, level, Role::Worker).await,
         Command::Migrate(args) => commands::serve::migrate(args.config).await,
+        Command::Doctor { at, json } => commands::doctor::run(at.config.as_deref(), json).await,
         Command::Config(command) => commands::config::run(command).await,
         Command::Sandbox(args) => commands::sandbox::run(*args).await,
         Command::ModelBanks(args) => commands::sandbox::run_banks(args).await,

@@ -7,6 +7,7 @@ pub(crate) mod banks;
 pub(crate) mod clients;
 pub(crate) mod config;
 mod discover;
+pub(crate) mod doctor;
 pub(crate) mod keys;
 pub(crate) mod openapi;
 mod payment_policy;

@@ -6,12 +6,14 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 
+mod admin;
 mod audit_logs;
 pub mod cli;
 mod commands;
 mod config;
 pub mod demo;
 mod deployments;
+mod doctor;
 mod filter;
 mod keys;
 pub mod log;

@@ -311,6 +311,7 @@ fn of_service(options: &SandboxOptions, pki: &Pki) -> anyhow::Result<ServiceOpti
             challenge: options.webhook_challenge,
             policy: WebhookPolicy::LoopbackToo,
             roots_pem: pki.root.clone(),
+            proxy: None,
         },
         auto_approve: options.auto_approve,
         read_deadline: options.read_deadline,

@@ -1,5 +1,6 @@
 //! A gateway as a configuration says: `consentry serve`, and `consentry worker`.
 
+mod admin;
 mod operations;
 mod options;
 mod traces;
@@ -17,9 +18,11 @@ use flows::Gateway;
 use store::{SchemaUse, Stores};
 use telemetry::{Registry, Told};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::Admin;
 use crate::audit_logs;
 use crate::config::{Config, Difference, variables};
 use crate::log::Level;
@@ -27,6 +30,7 @@ use crate::service::state::{Keys, mark};
 use crate::service::{self, Lately, Prepared, Service};
 use crate::signals::StopSignals;
 use crate::stores::{self, StorePlace};
+use admin::{AdminListener, WatchedAdminTls};
 use operations::{Condition, Missing};
 pub(crate) use options::{of as service_options, stores as store_options};
 use traces::Traces;
@@ -53,6 +57,8 @@ struct Process {
     condition: Arc<Condition>,
     service: Service,
     traces: Option<Arc<Traces>>,
+    /// Rings when an operator wants a reload.
+    reload: Arc<Notify>,
     /// Connections end with their next answer.
     retire: CancellationToken,
     operations: CancellationToken,
@@ -77,6 +83,7 @@ pub(crate) async fn run(
         tokio::select! {
             () = signals.wait() => break,
             _ = hangup.recv() => process.reload().await,
+            () = process.wanted() => process.reload().await,
         }
     }
     process.leave(&mut signals).await;
@@ -101,8 +108,9 @@ impl Process {
             options.works = true;
             options.answers = false;
         }
+        let operators = AdminListener::open(&config).await?;
         let prepared = Prepared::of(options).await?;
-        let opened = prepared.stores().await?;
+        let opened = opened(&prepared, config.database.patience.0).await?;
         // So that commands know what is in it.
         mark(&config.node.data_dir)?;
         stores::note_regions(&config.node.data_dir, prepared.regions())?;
@@ -131,10 +139,33 @@ impl Process {
             certificates: certificates(&config),
         };
         tasks.spawn(look.again_and_again(operations.clone()));
+        let reload = Arc::<Notify>::default();
+        if let Some(operators) = operators {
+            let admin = Admin {
+                gateway: Arc::clone(service.gateway()),
+                stores: service.stores().clone(),
+                edge: service.edge().clone(),
+                lately: Arc::clone(service.lately()),
+                viewers: config.admin.viewers.as_slice().into(),
+                operators: config.admin.operators.as_slice().into(),
+                config: digest.clone(),
+                reload: Arc::clone(&reload),
+            };
+            let (guard, state, stop) = (service.guard(), service.edge().clone(), operations.clone());
+            tasks.spawn(service::watch(operators.tls.clone(), WatchedAdminTls::look, |()| {}, stop.clone()));
+            tasks.spawn(
+                async move { operators.serve(crate::admin::routes(admin), guard, &state, stop).await },
+            );
+        }
         tasks.close();
         condition.started();
         tracing::info!(pages, api, operations = %operations_at, config = digest, "Consentry is ready");
-        Ok(Self { file, config, level, condition, service, traces, retire, operations, tasks })
+        Ok(Self { file, config, level, condition, service, traces, reload, retire, operations, tasks })
+    }
+
+    /// An operator wants a reload.
+    async fn wanted(&self) {
+        self.reload.notified().await;
     }
 
     /// Reads the configuration and all that it names anew.
@@ -177,6 +208,21 @@ impl Process {
         self.operations.cancel();
         self.tasks.wait().await;
         tracing::info!("Consentry has stopped");
+    }
+}
+
+/// Opens the stores; while one is away or behind, again and again for as long as is said.
+async fn opened(prepared: &Prepared, patience: Duration) -> anyhow::Result<Stores> {
+    let until = tokio::time::Instant::now().checked_add(patience);
+    loop {
+        match prepared.stores().await {
+            Ok(stores) => return Ok(stores),
+            Err(error) if until.is_some_and(|until| tokio::time::Instant::now() < until) => {
+                tracing::warn!(error = format!("{error:#}"), "Waits for the databases");
+                tokio::time::sleep(LOOK).await;
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 

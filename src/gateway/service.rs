@@ -24,6 +24,7 @@ use axum::Router;
 use axum::middleware::from_fn;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
 use crypto::pki::Issued;
+use domain::{Clock, Entropy};
 use edge::{EdgeConfig, Side, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookSender};
 use limits::{Limiter, Policies};
@@ -47,14 +48,15 @@ pub use edge_state::EdgeState;
 pub(crate) use figures::{Lately, told};
 use limits_file::LimitsFile;
 pub use limits_file::LimitsFrom;
-use listeners::{Listeners, WatchedTls, edge_config};
+use listeners::{Listeners, WatchedTls, edge_config, edge_config_of};
 pub(crate) use options::{
     BankOptions, BankSeal, ClientOptions, Listen, Origins, RuleOptions, ServiceOptions, StoreOptions,
     TlsOptions, WebhookOptions,
 };
 pub(crate) use published_seal::key_url;
 pub(crate) use witness::{Tracer, Witnessing};
-use work::{count, keep_requests, watch, work};
+pub(crate) use work::watch;
+use work::{count, keep_requests, work};
 
 use crate::audit_logs::AuditLogs;
 use crate::demo::Client;
@@ -94,6 +96,8 @@ pub(crate) struct Service {
     watched: Watched,
     edge: EdgeState,
     lately: Arc<Lately>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
     audit: Arc<AuditLogs>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -235,7 +239,8 @@ impl Prepared {
         let bell = bell.context("the address of Redis is none, such as redis://127.0.0.1:6379")?;
         let webhooks =
             WebhookSender::new(trusting(&options.webhooks.roots_pem, None)?, options.webhooks.policy)
-                .presenting(trusting(&options.webhooks.roots_pem, Some(&shown_to_banks(&options.banks)))?);
+                .presenting(trusting(&options.webhooks.roots_pem, Some(&shown_to_banks(&options.banks)))?)
+                .through(options.webhooks.proxy.as_deref());
         let gateway = Gateway::new(Parts {
             config: GatewayConfig {
                 issuer,
@@ -355,7 +360,8 @@ impl Prepared {
         let (fresh, until) = (Arc::clone(&gateway), stop.clone());
         tasks.spawn(async move { fresh.keep_fresh(until.cancelled_owned()).await });
         tasks.close();
-        Ok(Service { gateway, stores, watched, edge: edge_state, lately, audit, stop, tasks })
+        let (clock, entropy) = (options.clock, options.entropy);
+        Ok(Service { gateway, stores, watched, edge: edge_state, lately, clock, entropy, audit, stop, tasks })
     }
 }
 
@@ -413,6 +419,16 @@ impl Service {
         &self.lately
     }
 
+    /// How requests are treated that are asked for elsewhere.
+    pub(crate) fn guard(&self) -> EdgeConfig {
+        edge_config_of(&self.edge, &self.clock, &self.entropy)
+    }
+
+    /// The stores.
+    pub(crate) fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
     /// Ends everything: open requests get their answers first. What `also` ends is used by it.
     pub(crate) async fn stop(self, also: impl Future<Output = ()>) {
         self.stop.cancel();
@@ -440,6 +456,14 @@ fn origins(
         if one_of_several { of_pages()? } else { said.pages.clone().unwrap_or_else(|| issuer.clone()) };
     let api = said.api.clone().map_or_else(|| here(|both| &both.api), Ok)?;
     Ok([issuer, pages, api])
+}
+
+/// The banks of a gateway that is not started, and the TLS by which they are called.
+pub(crate) fn banks_of(options: &ServiceOptions) -> anyhow::Result<(Registry, Arc<ClientConfig>)> {
+    let shelf = if options.banks.embedded { Registry::embedded } else { Registry::new };
+    let registry = shelf(dialects::all());
+    registry.replace_loaded(BankFiles::open(&options.banks.files, options.banks.embedded)?.1);
+    Ok((registry, trusting(&options.banks.roots_pem, Some(&shown_to_banks(&options.banks)))?))
 }
 
 /// Whether each part of what a gateway is run with can be used. Nothing is bound, and nobody is asked.

@@ -309,6 +309,17 @@ impl Database {
         Ok(())
     }
 
+    /// The time by the database's own clock, microseconds since 1970; none where it is ours.
+    pub(crate) async fn time(&self) -> Result<Option<i64>, StoreError> {
+        match self.engine {
+            Engine::Sqlite => Ok(None),
+            Engine::Postgres => {
+                let sql = "select cast(extract(epoch from clock_timestamp()) * 1000000 as bigint) as micros";
+                Ok(Some(sqlx::query(sql).fetch_one(self.pool()).await?.try_get("micros")?))
+            }
+        }
+    }
+
     pub(crate) async fn close(&self) {
         self.pool.close().await;
     }

@@ -222,6 +222,22 @@ impl Stores {
         .await
     }
 
+    /// The time by the clock of each database that has one, microseconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if one does not answer.
+    pub async fn times(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        let of_regions = self.regions.values().map(|store| (store.region.to_string(), &store.database));
+        let mut times = Vec::new();
+        for (name, database) in
+            std::iter::once(("global".to_owned(), &self.global.database)).chain(of_regions)
+        {
+            times.extend(database.time().await?.map(|micros| (name, micros)));
+        }
+        Ok(times)
+    }
+
     /// Closes every connection.
     pub async fn close(&self) {
         self.global.close().await;

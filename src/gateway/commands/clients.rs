@@ -55,14 +55,14 @@ pub(crate) async fn run(command: ClientsCommand) -> anyhow::Result<ExitCode> {
 
 /// What an operator can make of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Status {
+pub(crate) enum Status {
     Active,
     Suspended,
     Deleted,
 }
 
 impl Status {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Suspended => "suspended",
@@ -238,7 +238,7 @@ async fn change(at: &StoreArgs, id: &str, to: Status) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-async fn change_in(store: &GlobalStore, id: &str, to: Status) -> anyhow::Result<()> {
+pub(crate) async fn change_in(store: &GlobalStore, id: &str, to: Status) -> anyhow::Result<()> {
     let row = existing(store, id).await?;
     if is_gone(&row) {
         bail!("client {id} was removed");

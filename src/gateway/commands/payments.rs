@@ -71,7 +71,7 @@ fn list(found: &[PaymentRow], as_json: bool) -> anyhow::Result<()> {
 }
 
 /// Notes what a person found out; the gateway takes it up, with its event.
-async fn end(stores: &Stores, id: PaymentId, executed: bool) -> anyhow::Result<()> {
+pub(crate) async fn end(stores: &Stores, id: PaymentId, executed: bool) -> anyhow::Result<()> {
     let store = stores.region(id.region()).context("its region is not held here")?;
     for _ in 0..8 {
         let row = store.payment(id).await?.with_context(|| format!("there is no payment {id}"))?;

@@ -142,6 +142,10 @@ section! {
     /// Who may use the operators' interface, by the common name of their certificate.
     #[derive(Default)]
     AdminSection {
+        /// The certificate that its listener shows (PEM); that of `[tls]`, if not said.
+        certificate: Option<PathBuf>,
+        /// Its key (PEM).
+        key: Option<PathBuf>,
         /// Authorities of operators' certificates (PEM).
         authorities: Vec<PathBuf>,
         /// Who may look.
@@ -181,7 +185,6 @@ impl Default for BankSection {
 
 section! {
     /// Where state is kept: SQLite in the data folder, if no PostgreSQL is named.
-    #[derive(Default)]
     DatabaseSection {
         /// PostgreSQL: `postgres://role@host/NAME`. The databases are NAME_global, and for each region
         /// NAME_uk and NAME_keys_uk. Several hosts: `one:5432,two:5432`. Behind PgBouncer in
@@ -193,6 +196,21 @@ section! {
         global_url: Option<String>,
         /// A file that holds that address.
         global_url_file: Option<PathBuf>,
+        /// How long a start waits for a database that is away, or whose schema is behind: until somebody
+        /// has brought it up to date.
+        patience: Span,
+    }
+}
+
+impl Default for DatabaseSection {
+    fn default() -> Self {
+        Self {
+            url: None,
+            url_file: None,
+            global_url: None,
+            global_url_file: None,
+            patience: Span::seconds(0),
+        }
     }
 }
 
@@ -318,6 +336,9 @@ section! {
         challenge: bool,
         /// Who signs what endpoints show (PEM).
         authorities: Vec<PathBuf>,
+        /// The proxy that they are reached through, such as http://proxy:3128: it takes CONNECT, and is told
+        /// addresses and no names.
+        proxy: Option<String>,
         /// Endpoints in private networks, too: loopback alone, for a machine that tests itself.
         loopback: bool,
     }
@@ -327,6 +348,7 @@ impl Default for WebhooksSection {
     fn default() -> Self {
         Self {
             challenge: true,
+            proxy: None,
             authorities: vec!["/etc/ssl/certs/ca-certificates.crt".into()],
             loopback: false,
         }

@@ -99,6 +99,7 @@ pub(crate) fn of(config: &Config, retire: CancellationToken) -> anyhow::Result<S
                 false => WebhookPolicy::PublicOnly,
             },
             roots_pem: together(&config.webhooks.authorities, "webhooks.authorities")?,
+            proxy: config.webhooks.proxy.as_deref().map(proxy).transpose()?,
         },
         auto_approve: false,
         read_deadline: config.reads.deadline.0,
@@ -157,6 +158,13 @@ fn tls(config: &Config) -> anyhow::Result<TlsOptions> {
 
 fn needed<'f>(file: Option<&'f PathBuf>, name: &str) -> anyhow::Result<&'f Path> {
     file.map(PathBuf::as_path).with_context(|| format!("{name} is not said, and nothing works without it"))
+}
+
+/// Host and port of a proxy.
+fn proxy(said: &str) -> anyhow::Result<String> {
+    let url = said.parse::<url::Url>().ok().filter(|url| url.scheme() == "http");
+    let place = url.and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
+    place.context("webhooks.proxy is no address such as http://proxy:3128")
 }
 
 /// An origin: https, a host, nothing behind it.

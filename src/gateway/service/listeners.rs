@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use crypto::SigningKey;
-use domain::Region;
+use domain::{Clock, Entropy, Region};
 use edge::{
     ClientFiles, EdgeConfig, Filter, HttpOcsp, Listener, ListenerConfig, OcspCache, ServerKey, ServerTls,
     Side, TlsFiles, TlsWatch,
@@ -140,6 +140,16 @@ pub(crate) fn edge_config(
     filter: Option<Arc<GatewayFilter>>,
     edge: &EdgeState,
 ) -> EdgeConfig {
+    let filter = filter.map(|filter| -> Arc<dyn Filter> { filter });
+    EdgeConfig { filter, ..edge_config_of(edge, &options.clock, &options.entropy) }
+}
+
+/// The same, where nothing looks into them.
+pub(crate) fn edge_config_of(
+    edge: &EdgeState,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> EdgeConfig {
     EdgeConfig {
         refuse: web::refuse,
         moves_money: web::moves_money,
@@ -151,13 +161,13 @@ pub(crate) fn edge_config(
         counters: Arc::clone(&edge.counters),
         limiter: Arc::clone(&edge.limiter),
         overload: Arc::clone(&edge.overload),
-        filter: filter.map(|filter| -> Arc<dyn Filter> { filter }),
+        filter: None,
         side: Side::Api,
         region_of,
         only_region: None,
         witness: None,
-        clock: Arc::clone(&options.clock),
-        entropy: Arc::clone(&options.entropy),
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
     }
 }
 

@@ -207,4 +207,6 @@ pub(crate) struct WebhookOptions {
     pub(crate) policy: WebhookPolicy,
     /// Who signs what endpoints show: PEM.
     pub(crate) roots_pem: String,
+    /// The proxy (`host:port`) that they are reached through, if there is one.
+    pub(crate) proxy: Option<String>,
 }

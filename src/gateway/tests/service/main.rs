@@ -13,6 +13,7 @@ mod support;
 #[path = "../../../crypto/tests/softhsm/mod.rs"]
 mod softhsm;
 
+mod admin;
 mod audit;
 mod cells;
 mod certificates;

@@ -1,7 +1,10 @@
 //! A gateway as an operator runs it: `serve`, `worker`, `migrate`, `keys init`, `config`.
 
+use std::sync::{Arc, Mutex};
+
 use consentry::demo;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::served::{Place, holds};
 use crate::support::webhooks::until;
@@ -57,6 +60,60 @@ async fn a_start_without_keys_or_schema_says_what_makes_them() {
     assert!(place.run(&["keys", "init"]).status.success());
     assert_eq!(std::fs::read(place.path("data/keys/ids.hex")).unwrap(), key, "what is there stays");
     drop(place.serve().await);
+}
+
+/// A release is rolled out with its migration: who is there before it waits, and does not end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_may_wait_for_its_schema() {
+    let place = Place::bare().await;
+    assert!(place.run(&["keys", "init"]).status.success());
+    place.configure(&place.configuration("[database]\npatience = '60s'\n"));
+    let waiting = place.begin("serve", &[]);
+    until("it waits", async || waiting.lines("Waits for the databases").first().map(drop)).await;
+    assert_eq!(waiting.asked("/livez").unwrap().0, 200);
+    assert_eq!(waiting.asked("/readyz").unwrap().0, 503);
+    assert_eq!(waiting.asked("/startupz").unwrap().0, 503);
+    assert!(place.run(&["migrate"]).status.success());
+    until("it is ready", async || waiting.asked("/readyz").filter(|(status, _)| *status == 200)).await;
+}
+
+/// Webhooks leave through a proxy, which is told no names.
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_leave_through_the_proxy_that_is_named() {
+    let place = Place::ready().await;
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = proxy.local_addr().unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = proxy.accept().await {
+            let heard = Arc::clone(&heard);
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.unwrap());
+                }
+                let head = String::from_utf8(head).unwrap();
+                let target = head.split(' ').nth(1).unwrap().to_owned();
+                heard.lock().unwrap().push(head);
+                let mut there = tokio::net::TcpStream::connect(&target).await.unwrap();
+                stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut there).await;
+            });
+        }
+    });
+    let text =
+        place.configuration("").replace("[webhooks]\n", &format!("[webhooks]\nproxy = 'http://{at}'\n"));
+    place.configure(&text);
+    let served = place.serve().await;
+    let report = demo::play(&place.access(), false).await;
+    assert!(report.ok(), "{}\n{}", report.json(), served.logged());
+    assert_eq!(report.json()["webhook"]["verified"], true);
+    let asked = asked.lock().unwrap();
+    assert!(!asked.is_empty());
+    let of_addresses =
+        |head: &String| head.starts_with("CONNECT 127.0.0.1:") || head.starts_with("CONNECT [::1]:");
+    assert!(asked.iter().all(of_addresses), "{asked:?}");
 }
 
 /// `/readyz` tells a balancer when to come and when to go; a stop that is announced breaks nothing.

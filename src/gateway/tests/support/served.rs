@@ -129,6 +129,17 @@ impl Place {
 
     /// A running process of this kind, with variables of its own.
     pub async fn start(&self, role: &str, variables: &[(&str, &str)]) -> Served {
+        let served = self.begin(role, variables);
+        until("the gateway is ready", async || {
+            assert!(served.status().is_none(), "it ended: {}", served.logged());
+            served.asked("/readyz").filter(|(status, _)| *status == 200)
+        })
+        .await;
+        served
+    }
+
+    /// The same, which may not be ready yet.
+    pub fn begin(&self, role: &str, variables: &[(&str, &str)]) -> Served {
         let log = self.path(&format!("{role}-{}.log", uuid()));
         let child = self
             .command(&[role])
@@ -142,13 +153,7 @@ impl Place {
             .iter()
             .find(|(name, _)| *name == "CONSENTRY_LISTEN_OPERATIONS")
             .map_or(operations, |(_, at)| (*at).to_owned());
-        let served = Served { child: Mutex::new(child), log, operations };
-        until("the gateway is ready", async || {
-            assert!(served.status().is_none(), "it ended: {}", served.logged());
-            served.asked("/readyz").filter(|(status, _)| *status == 200)
-        })
-        .await;
-        served
+        Served { child: Mutex::new(child), log, operations }
     }
 
     /// How an outside client reaches it.
