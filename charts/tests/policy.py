@@ -107,7 +107,9 @@ def confinement(release):
                 kind = volumes.get(mount["name"], {})
                 if not mount.get("readOnly") and "emptyDir" not in kind and mount["name"] not in claims:
                     yield f"{who}: {mount['mountPath']} can be written to"
-                if any(place != mount["mountPath"] and mount["mountPath"].startswith(place + "/") for place in places):
+                # What can be written to takes a mount, what is read-only does not.
+                writable = [other["mountPath"] for other in container["volumeMounts"] if not other.get("readOnly")]
+                if any(place != mount["mountPath"] and mount["mountPath"].startswith(place + "/") for place in places if place not in writable):
                     yield f"{who}: {mount['mountPath']} lies within another mount"
         for volume in volumes.values():
             if "hostPath" in volume:

@@ -248,7 +248,7 @@ def examples():
 # --- Commands ----------------------------------------------------------------------------------------------------------------
 
 # Those that come with `consentry serve`; each leaves this list when it is there.
-SOON = {"serve", "worker", "migrate", "doctor", "config check", "keys init"}
+SOON: set[str] = set()
 
 
 def commands(binary):

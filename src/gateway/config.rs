@@ -133,6 +133,11 @@ impl Config {
         Ok(())
     }
 
+    /// The folder with `keys/` and `audit/`.
+    pub(crate) fn key_dir(&self) -> &Path {
+        self.node.key_dir.as_deref().unwrap_or(&self.node.data_dir)
+    }
+
     /// Every value that is said, by its dotted name. Addresses that may hold secrets are `***`.
     pub(crate) fn values(&self) -> BTreeMap<String, String> {
         let mut values = BTreeMap::new();

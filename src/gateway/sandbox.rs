@@ -254,6 +254,7 @@ fn of_service(options: &SandboxOptions, pki: &Pki) -> anyhow::Result<ServiceOpti
     let (port_base, clock) = (options.port_base, Arc::clone(&options.clock));
     Ok(ServiceOptions {
         folder: options.data_dir.clone(),
+        keys: options.data_dir.clone(),
         regions: stores::sandbox_regions()?,
         cells: options.cells.clone(),
         make_keys: true,

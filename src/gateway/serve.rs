@@ -298,7 +298,7 @@ impl Look {
 /// Which database, and why.
 pub(crate) async fn migrate(config: &Config) -> anyhow::Result<Vec<(String, usize)>> {
     let options = store_options(config, SchemaUse::BringUpToDate)?;
-    let place = StorePlace { folder: &config.node.data_dir, stores: &options };
+    let place = StorePlace { folder: &config.node.data_dir, keys: config.key_dir(), stores: &options };
     stores::migrate(place, &regions(config)?).await.context("a schema stays as it was")
 }
 
@@ -324,7 +324,7 @@ pub(crate) fn regions(config: &Config) -> anyhow::Result<Vec<Region>> {
 ///
 /// If they cannot be written.
 pub(crate) async fn make_keys(config: &Config) -> anyhow::Result<()> {
-    let (folder, regions) = (&config.node.data_dir, regions(config)?);
+    let (folder, regions) = (config.key_dir(), regions(config)?);
     let host = config.public.issuer.trim_start_matches("https://");
     anyhow::ensure!(!host.is_empty(), "public.issuer is not said, and the logs of audit are named after it");
     std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;

@@ -136,9 +136,9 @@ impl Prepared {
         };
         let regions = cell.as_ref().map_or_else(|| options.regions.clone(), Cell::regions);
         let keys = if options.make_keys {
-            state::Keys::made(&options.folder, &regions, &*options.entropy, options.clock.now()).await?
+            state::Keys::made(&options.keys, &regions, &*options.entropy, options.clock.now()).await?
         } else {
-            state::Keys::open(&options.folder, &regions, options.clock.now())?
+            state::Keys::open(&options.keys, &regions, options.clock.now())?
         };
         let signing = Watch::open(keys.signing, Arc::clone(&options.clock))?;
         let webhook_keys = Watch::open(keys.webhook, Arc::clone(&options.clock))?;
@@ -207,7 +207,7 @@ impl Prepared {
     /// Which database cannot be used, and why.
     pub(crate) async fn stores(&self) -> anyhow::Result<Stores> {
         let options = &self.options;
-        let place = stores::StorePlace { folder: &options.folder, stores: &options.stores };
+        let place = stores::StorePlace { folder: &options.folder, keys: &options.keys, stores: &options.stores };
         stores::open(place, &self.regions, Arc::clone(&options.clock), Arc::clone(&options.entropy)).await
     }
 
@@ -229,7 +229,7 @@ impl Prepared {
         registry.replace_loaded(self.loaded);
         let limiter = Arc::clone(&edge_state.limiter);
         let host = issuer.trim_start_matches("https://");
-        let audit = AuditLogs::open(&options.folder, &stores, host, options.make_keys, Arc::clone(clock))?;
+        let audit = AuditLogs::open(&options.keys, &stores, host, options.make_keys, Arc::clone(clock))?;
         let audit = Arc::new(audit);
         let redis = options.redis_url.as_ref().map(|url| url.expose_secret());
         let bell = redis.map(Bell::at).transpose();
@@ -337,7 +337,7 @@ impl Prepared {
         tasks.spawn(watch(self.signing, Watch::look, |()| {}, stop.clone()));
         tasks.spawn(watch(self.webhook_keys, Watch::look, |()| {}, stop.clone()));
         let vaults = stores.regions().map(|store| store.vault().clone());
-        let region_keys = WatchedRegionKeys::of(&options.folder, vaults);
+        let region_keys = WatchedRegionKeys::of(&options.keys, vaults);
         tasks.spawn(watch(region_keys, WatchedRegionKeys::look, |()| {}, stop.clone()));
         watched.keep(&tasks, &stop);
         let lobby = Arc::clone(&edge_state.lobby);
@@ -492,7 +492,7 @@ pub(crate) async fn check(options: &ServiceOptions) -> Vec<(&'static str, anyhow
         ("regions.cell_file", options.cells.as_deref().map_or(Ok(()), cell::check)),
         (
             "node.data_dir",
-            state::Keys::open(&options.folder, &options.regions, options.clock.now()).map(drop),
+            state::Keys::open(&options.keys, &options.regions, options.clock.now()).map(drop),
         ),
         ("banks.folders", banks),
         ("banks.plugins", plugged.map(drop)),

@@ -1,7 +1,7 @@
 //! The databases of an installation: one without persons, and for each region one of its data
 //! and one of the keys of that.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -11,6 +11,8 @@ use store::vault::Vault;
 use store::{GlobalStore, Held, RegionalStore, SchemaUse, Stores};
 
 use crate::cli::StoreArgs;
+use crate::config::{Config, variables};
+use crate::serve;
 use crate::private_file;
 use crate::region_keys::RegionKeyFile;
 use crate::service::StoreOptions;
@@ -39,16 +41,17 @@ pub(crate) fn regions_of(folder: &Path) -> anyhow::Result<Vec<Region>> {
     serde_json::from_str(&crate::read(&file)?).with_context(|| format!("{} names no regions", file.display()))
 }
 
-/// Where stores are: on a PostgreSQL, or in the folder where the keys are.
+/// Where stores are: on a PostgreSQL, or in a folder; and where the keys of regions are.
 #[derive(Clone, Copy)]
 pub(crate) struct StorePlace<'p> {
     pub(crate) folder: &'p Path,
+    pub(crate) keys: &'p Path,
     pub(crate) stores: &'p StoreOptions,
 }
 
 /// Opens the stores of a gateway.
 pub(crate) async fn open(
-    StorePlace { folder, stores: StoreOptions { url, global_url, schema } }: StorePlace<'_>,
+    StorePlace { folder, keys: home, stores: StoreOptions { url, global_url, schema } }: StorePlace<'_>,
     regions: &[Region],
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -65,7 +68,7 @@ pub(crate) async fn open(
         let (data, keys) = (next()?, next()?);
         let unusable =
             |what| format!("the {region} database of {what} of {} cannot be used; {hint}", folder.display());
-        let file = RegionKeyFile::at(folder, *region).read()?;
+        let file = RegionKeyFile::at(home, *region).read()?;
         let vault = Vault::open_as(&keys, file, Arc::clone(&clock), Arc::clone(&entropy), *schema)
             .await
             .with_context(|| unusable("keys"))?;
@@ -102,7 +105,7 @@ fn names(regions: &[Region], global: &str, data: &str, keys: &str) -> Vec<String
 
 /// Brings every schema up to date, one after the other: each database, and how many migrations it lacked.
 pub(crate) async fn migrate(
-    StorePlace { folder, stores: StoreOptions { url, global_url, .. } }: StorePlace<'_>,
+    StorePlace { folder, stores: StoreOptions { url, global_url, .. }, .. }: StorePlace<'_>,
     regions: &[Region],
 ) -> anyhow::Result<Vec<(String, usize)>> {
     let schema = SchemaUse::BringUpToDate;
@@ -121,16 +124,49 @@ async fn databases(url: &str, names: &[&str], schema: SchemaUse) -> anyhow::Resu
     made.context("the databases could not be made; the role needs the right to create databases")
 }
 
+/// What a command works on.
+pub(crate) struct Place {
+    folder: PathBuf,
+    /// Where `keys/` and `audit/` are.
+    pub(crate) keys: PathBuf,
+    pub(crate) stores: StoreOptions,
+    regions: Vec<Region>,
+}
+
+impl Place {
+    /// The file of a database of this name, where there is no PostgreSQL.
+    pub(crate) fn file(&self, name: &str) -> String {
+        format!("sqlite://{}", self.folder.join(format!("{name}.sqlite")).display())
+    }
+}
+
+impl StoreArgs {
+    /// What is said: by a configuration, or by each of the others.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that is none, or a folder without a gateway.
+    pub(crate) fn place(&self) -> anyhow::Result<Place> {
+        // A command is no reason to change what gateways are running on.
+        let schema = SchemaUse::AsItIs;
+        if let Some(file) = &self.config {
+            let config = Config::read(Some(file), &variables())?;
+            let stores = serve::store_options(&config, schema)?;
+            let (folder, keys) = (config.node.data_dir.clone(), config.key_dir().to_owned());
+            return Ok(Place { folder, keys, stores, regions: serve::regions(&config)? });
+        }
+        let url = self.database_url.clone().map(Into::into);
+        let schema = if url.is_some() { schema } else { SchemaUse::BringUpToDate };
+        let stores = StoreOptions { url, global_url: self.global_database_url.clone().map(Into::into), schema };
+        require_state(&self.data_dir)?;
+        let (folder, keys) = (self.data_dir.clone(), self.data_dir.clone());
+        Ok(Place { regions: regions_of(&folder)?, folder, keys, stores })
+    }
+}
+
 /// Opens the stores that a command works on.
 pub(crate) async fn open_for(at: &StoreArgs) -> anyhow::Result<Stores> {
-    require_state(&at.data_dir)?;
-    let regions = regions_of(&at.data_dir)?;
-    let stores = StoreOptions {
-        url: at.database_url.clone().map(Into::into),
-        global_url: at.global_database_url.clone().map(Into::into),
-        // A command is no reason to change what gateways are running on.
-        schema: if at.database_url.is_some() { SchemaUse::AsItIs } else { SchemaUse::BringUpToDate },
-    };
-    let place = StorePlace { folder: &at.data_dir, stores: &stores };
+    let Place { folder, keys, stores, regions } = at.place()?;
+    let place = StorePlace { folder: &folder, keys: &keys, stores: &stores };
     open(place, &regions, Arc::new(SystemClock), Arc::new(SystemEntropy)).await
 }

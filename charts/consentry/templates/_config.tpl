@@ -30,6 +30,9 @@ operations = "0.0.0.0:9090"
 
 [node]
 data_dir = "/var/lib/consentry"
+{{- if not $embedded }}
+key_dir = "/run/consentry/keys"
+{{- end }}
 
 [drain]
 before = "{{ $v.drain.beforeSeconds }}s"
@@ -82,11 +85,11 @@ seal_key = "/run/consentry/bank/{{ $v.bank.sealPrivateKey }}"
 authorities = {{ include "consentry.files" (dict "folder" $trust "files" $v.bank.authorities) }}
 {{- end }}
 
-[keys]
-folder = {{ $embedded | ternary "/var/lib/consentry/keys" "/run/consentry/keys" | quote }}
 {{- if not $embedded }}
 
 [database]
+# The schema may be brought up to date while pods start.
+patience = "15m"
 url_file = "/run/consentry/database/{{ $v.database.urlKey }}"
 {{- with $v.database.globalUrlKey }}
 global_url_file = "/run/consentry/database/{{ . }}"
@@ -114,6 +117,9 @@ plugins = "/run/consentry/plugins"
 
 [filter]
 mode = {{ toRawJson $v.filter.mode }}
+{{- with include "consentry.filterLines" . }}
+{{ . }}
+{{- end }}
 {{- with $v.webhooks.proxy }}
 
 [webhooks]
@@ -123,8 +129,7 @@ proxy = {{ toRawJson . }}
 
 [telemetry]
 otlp_endpoint = {{ toRawJson . }}
-{{- $sample := toRawJson $v.telemetry.sample }}
-sample = {{ contains "." $sample | ternary $sample (printf "%s.0" $sample) }}
+sample_per_mille = {{ int $v.telemetry.samplePerMille }}
 {{- end }}
 
 [work]
@@ -133,11 +138,6 @@ here = {{ not (include "consentry.workers" .) }}
 [log]
 format = {{ toRawJson $v.log.format }}
 level = {{ toRawJson $v.log.level }}
-{{- if $v.modelBanks.enabled }}
-
-[model_banks]
-port_base = {{ $v.modelBanks.portBase }}
-{{- end }}
 {{ end -}}
 
 {{/* Files stand by their names, folders as a whole. */}}
@@ -147,9 +147,16 @@ port_base = {{ $v.modelBanks.portBase }}
 {{- if .access }}{{ $lines = append $lines "access = \"/run/consentry/policies-access\"" }}{{ end -}}
 {{- if .limits }}{{ $lines = append $lines "limits = \"/run/consentry/policies-limits/limits.toml\"" }}{{ end -}}
 {{- if .retention }}{{ $lines = append $lines "retention = \"/run/consentry/policies-retention/retention.toml\"" }}{{ end -}}
-{{- if .filter }}{{ $lines = append $lines "filter = \"/run/consentry/policies-filter/filter.toml\"" }}{{ end -}}
-{{- if .wafRules }}{{ $lines = append $lines "waf_rules = \"/run/consentry/policies-waf-rules\"" }}{{ end -}}
-{{- if .crsClaim }}{{ $lines = append $lines "crs = \"/run/consentry/policies-crs\"" }}{{ end -}}
+{{- end -}}
+{{ join "\n" $lines }}
+{{- end -}}
+
+{{- define "consentry.filterLines" -}}
+{{- $lines := list -}}
+{{- with .Values.policies -}}
+{{- if .filter }}{{ $lines = append $lines "policy = \"/run/consentry/policies-filter/filter.toml\"" }}{{ end -}}
+{{- if .wafRules }}{{ $lines = append $lines "rules = \"/run/consentry/policies-waf-rules\"" }}{{ end -}}
+{{- if .crsClaim }}{{ $lines = append $lines "core_rule_set = \"/run/consentry/policies-crs\"" }}{{ end -}}
 {{- end -}}
 {{ join "\n" $lines }}
 {{- end -}}

@@ -89,7 +89,7 @@ spec:
 - name: {{ .name | default .component }}
   image: {{ include "consentry.image" .root }}
   imagePullPolicy: {{ $v.image.pullPolicy }}
-  args: {{ toJson (concat .args (list "--config" "/etc/consentry/consentry.toml")) }}
+  args: {{ eq .component "model-banks" | ternary .args (concat .args (list "--config" "/etc/consentry/consentry.toml")) | toJson }}
   {{- with $v.env }}
   env:
     {{- range $name, $value := . }}
@@ -154,10 +154,11 @@ spec:
     {{- end }}
 {{- end -}}
 
-{{/* Where a volume is mounted, by its name. None lies within another: a read-only folder takes no mount. */}}
+{{/* Where a volume is mounted, by its name. None lies within a read-only one, which takes no mount. */}}
 {{- define "consentry.place" -}}
 {{- if eq . "config" -}}/etc/consentry
 {{- else if eq . "data" -}}/var/lib/consentry
+{{- else if eq . "pki" -}}/var/lib/consentry/pki
 {{- else if eq . "tmp" -}}/tmp
 {{- else -}}/run/consentry/{{ . }}
 {{- end -}}
@@ -176,11 +177,16 @@ spec:
 - name: data
   emptyDir: { sizeLimit: 256Mi }
 {{- end }}
-{{- if and (not $embedded) (ne .component "model-banks") }}
+{{- if eq .component "model-banks" }}
+- name: pki
+  {{- include "consentry.secretVolume" $v.modelBanks.secret | nindent 2 }}
+{{- else }}
+{{- if not $embedded }}
 - name: database
   {{- include "consentry.secretVolume" $v.database.secret | nindent 2 }}
 {{- end }}
-{{- if ne .component "migrate" }}
+{{- end }}
+{{- if $runs }}
 - name: server
   {{- include "consentry.secretVolume" $v.tls.secret | nindent 2 }}
 - name: trust

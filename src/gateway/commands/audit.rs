@@ -37,7 +37,7 @@ pub(crate) async fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
             let stores = stores::open_for(&at).await?;
             let mut sound = true;
             for store in stores.regions().filter(|store| region.is_none_or(|only| store.region() == only)) {
-                let key = read_verifier_key(&at.data_dir, store.region())?;
+                let key = read_verifier_key(&at.place()?.keys, store.region())?;
                 let report = verify_store(store, key, &checkpoint).await?;
                 sound &= tell(&store.region().to_string(), &report)?;
             }
@@ -58,7 +58,7 @@ pub(crate) async fn run(command: AuditCommand) -> anyhow::Result<ExitCode> {
         }
         AuditCommand::Export { region, at } => {
             let stores = stores::open_for(&at).await?;
-            let origin = read_verifier_key(&at.data_dir, region)?.name().to_owned();
+            let origin = read_verifier_key(&at.place()?.keys, region)?.name().to_owned();
             let done = export(stores.region(region)?, origin).await;
             stores.close().await;
             done.map(|()| ExitCode::SUCCESS)

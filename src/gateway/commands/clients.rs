@@ -11,12 +11,13 @@ use flows::{Invalidated, Invalidation};
 use oauth::{Client, Registration, new_client_id};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use secrecy::ExposeSecret;
 use store::SchemaUse;
 use store::clients::ClientRow;
 use store::{GlobalStore, StoreError, Tx};
 
 use crate::cli::{ClientsCommand, StoreArgs};
-use crate::service::state::require_state;
+use crate::service::StoreOptions;
 
 /// Runs one of the commands.
 pub(crate) async fn run(command: ClientsCommand) -> anyhow::Result<ExitCode> {
@@ -76,23 +77,29 @@ pub(super) fn is_gone(row: &ClientRow) -> bool {
 }
 
 pub(super) async fn open(at: &StoreArgs) -> anyhow::Result<GlobalStore> {
-    let url = match &at.database_url {
-        Some(url) => store::postgres_databases(
-            at.global_database_url.as_deref().unwrap_or(url),
-            &["global"],
-            SchemaUse::BringUpToDate,
-        )
-        .await
-        .context("the database cannot be reached")?
-        .into_iter()
-        .next()
-        .context("the database has no address")?,
-        None => {
-            require_state(&at.data_dir)?;
-            format!("sqlite://{}", at.data_dir.join("global.sqlite").display())
+    // A PostgreSQL that is named is enough: no folder has to be there.
+    let named = |url: &String| StoreOptions {
+        url: Some(url.clone().into()),
+        global_url: at.global_database_url.clone().map(Into::into),
+        schema: SchemaUse::AsItIs,
+    };
+    let (stores, file) = match (&at.config, &at.database_url) {
+        (None, Some(url)) => (named(url), None),
+        (Some(_), _) | (None, None) => {
+            let place = at.place()?;
+            (place.stores.clone(), Some(place.file("global")))
         }
     };
-    GlobalStore::open(&url).await.context("the clients cannot be read")
+    let url = match stores.global_url.as_ref().or(stores.url.as_ref()) {
+        Some(url) => store::postgres_databases(url.expose_secret(), &["global"], stores.schema)
+            .await
+            .context("the database cannot be reached")?
+            .into_iter()
+            .next(),
+        None => file,
+    };
+    let url = url.context("the database has no address")?;
+    GlobalStore::open_as(&url, stores.schema).await.context("the clients cannot be read")
 }
 
 pub(super) async fn existing(store: &GlobalStore, id: &str) -> anyhow::Result<ClientRow> {

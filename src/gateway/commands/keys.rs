@@ -22,7 +22,7 @@ pub(crate) async fn run(command: KeysCommand) -> anyhow::Result<ExitCode> {
         KeysCommand::Init(ConfigArgs { config }) => {
             let config = Config::read(config.as_deref(), &variables())?;
             serve::make_keys(&config).await?;
-            writeln!(std::io::stdout(), "The keys are in {}.", config.node.data_dir.display())?;
+            writeln!(std::io::stdout(), "The keys are in {}.", config.key_dir().display())?;
             Ok(ExitCode::SUCCESS)
         }
         KeysCommand::List { purpose, data_dir, json } => list(&open(&data_dir, purpose)?, json),
@@ -77,7 +77,7 @@ async fn region(command: RegionKeysCommand) -> anyhow::Result<ExitCode> {
             let wrapped = stores.region(region)?.vault().wrapped_by(number).await;
             stores.close().await;
             match wrapped? {
-                0 => RegionKeyFile::at(&at.data_dir, region).drop_key(number)?,
+                0 => RegionKeyFile::at(&at.place()?.keys, region).drop_key(number)?,
                 some => bail!(
                     "key {number} of {region} still wraps {some} data keys: a running sandbox wraps them anew"
                 ),

@@ -123,7 +123,7 @@ pub(super) async fn run(
         Some(file) => {
             let text = std::fs::read_to_string(file)
                 .with_context(|| format!("{} cannot be read", file.display()))?;
-            let key = IdKey::new(id_key(&at.data_dir)?);
+            let key = IdKey::new(id_key(&at.place()?.keys)?);
             // What toml says may repeat a line of the file, and there are accounts in it.
             let read: PolicyFile = toml::from_str(&text).map_err(|error| {
                 let line = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or_default();

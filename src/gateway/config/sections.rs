@@ -31,15 +31,16 @@ fn everywhere(port: u16) -> SocketAddr {
 section! {
     /// This process, and the folder that it writes to.
     NodeSection {
-        /// Where keys (`keys/`, `audit/`) are, and the databases where no PostgreSQL is named. Nothing is
-        /// written elsewhere.
+        /// Where the databases are, where no PostgreSQL is named. Nothing is written elsewhere.
         data_dir: PathBuf,
+        /// The folder with `keys/` and `audit/`, if they are not in the data folder. It is only read.
+        key_dir: Option<PathBuf>,
     }
 }
 
 impl Default for NodeSection {
     fn default() -> Self {
-        Self { data_dir: "/var/lib/consentry".into() }
+        Self { data_dir: "/var/lib/consentry".into(), key_dir: None }
     }
 }
 

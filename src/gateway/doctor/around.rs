@@ -59,7 +59,7 @@ pub(super) async fn databases(config: &Config) -> Vec<Finding> {
         (Ok(options), Ok(regions)) => (options, regions),
         (Err(error), _) | (_, Err(error)) => return vec![Finding::bad(what, format!("{error:#}"))],
     };
-    let place = StorePlace { folder: &config.node.data_dir, stores: &options };
+    let place = StorePlace { folder: &config.node.data_dir, keys: config.key_dir(), stores: &options };
     let opened = stores::open(place, &regions, Arc::new(SystemClock), Arc::new(SystemEntropy));
     let opened = match tokio::time::timeout(PATIENCE, opened).await {
         Ok(Ok(opened)) => opened,

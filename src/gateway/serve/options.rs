@@ -36,6 +36,7 @@ pub(crate) fn of(config: &Config, retire: CancellationToken) -> anyhow::Result<S
     let longest = config.drain.longest.0;
     Ok(ServiceOptions {
         folder: config.node.data_dir.clone(),
+        keys: config.key_dir().to_owned(),
         regions: config.regions.held.clone(),
         cells: config.regions.cell_file.clone(),
         make_keys: false,

@@ -19,8 +19,10 @@ use crate::keys::KeySource;
 
 /// What a gateway is run with.
 pub(crate) struct ServiceOptions {
-    /// Where keys are, and the databases of one machine.
+    /// Where the databases of one machine are.
     pub(crate) folder: PathBuf,
+    /// Where `keys/` and `audit/` are.
+    pub(crate) keys: PathBuf,
     /// The regions that are held here, where no file of a cell says it.
     pub(crate) regions: Vec<Region>,
     /// Which cell this is, if there are several: a file.
