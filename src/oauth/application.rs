@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use crypto::Jwks;
 use flows::Invalidated;
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use store::clients::ClientRow;
 use web::{AnyScope, Caller, JsonBody, Problem, ProblemCode};
 
@@ -76,10 +76,10 @@ async fn put(oauth: &OAuth, row: &ClientRow, keys: Vec<Value>) -> Result<(), Pro
 pub(crate) async fn add_key(
     State(oauth): State<OAuth>,
     caller: Caller<AnyScope>,
-    body: JsonBody<Value>,
+    body: JsonBody<Map<String, Value>>,
 ) -> Result<Response, Problem> {
     let row = own(&oauth, &caller).await?;
-    let key = body.value;
+    let key = Value::Object(body.value);
     let Some(name) = kid(&key).map(str::to_owned) else {
         return Err(refused("key.kid", "a key has a kid, by which it is removed later"));
     };

@@ -249,8 +249,10 @@ mod tests {
     #[test]
     fn whatever_else_is_no_object_is_told_the_same() {
         for value in [json!("1.00 GBP"), json!(1), json!(true), json!([])] {
-            let told = ("/amount".to_owned(), "must be an object".to_owned());
-            assert_eq!(refused::<Order>(&json!({ "amount": value })), told);
+            for name in ["amount", "by_name"] {
+                let told = (format!("/{name}"), "must be an object".to_owned());
+                assert_eq!(refused::<Order>(&json!({ name: value })), told);
+            }
         }
     }
 

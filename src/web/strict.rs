@@ -31,7 +31,7 @@ pub(crate) const OBJECT: &str = "an object";
 /// A deserializer, and whatever it hands on, that offers a struct only objects.
 pub(crate) struct Strict<T>(pub(crate) T);
 
-/// A struct's visitor that knows objects only.
+/// A visitor that knows objects only: of a struct, or of members whose names are free.
 struct Object<V>(V);
 
 impl<'de, V: Visitor<'de>> Visitor<'de> for Object<V> {
@@ -66,6 +66,10 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
         self.0.deserialize_struct(name, fields, Object(visitor))
     }
 
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.0.deserialize_map(Object(visitor))
+    }
+
     fn is_human_readable(&self) -> bool {
         self.0.is_human_readable()
     }
@@ -97,7 +101,6 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
         deserialize_seq()
         deserialize_tuple(len: usize)
         deserialize_tuple_struct(name: &'static str, len: usize)
-        deserialize_map()
         deserialize_enum(name: &'static str, variants: &'static [&'static str])
         deserialize_identifier()
         deserialize_ignored_any()
