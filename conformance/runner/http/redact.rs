@@ -145,12 +145,23 @@ fn members(of: &Map<String, Value>) -> Map<String, Value> {
 fn value_of(value: &Value) -> Value {
     match value {
         Value::Object(of) => json!(members(of)),
-        Value::Array(of) => of.iter().map(value_of).collect(),
+        Value::Array(of) => {
+            of.iter().map(|value| if value.is_array() { nameless(value) } else { value_of(value) }).collect()
+        }
         Value::String(text) if text.starts_with("https://") && text.contains(['?', '#']) => {
             Url::parse(text).map_or_else(|_| json!(redacted(text)), |url| json!(redacted_url(&url)))
         }
         Value::String(text) => json!(redacted(text)),
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+/// A list in a list, or a whole body: no name says what its values are, and they may be anybody's.
+fn nameless(list: &Value) -> Value {
+    match list {
+        Value::Array(of) => of.iter().map(nameless).collect(),
+        Value::String(_) | Value::Number(_) => json!("***"),
+        Value::Object(_) | Value::Null | Value::Bool(_) => value_of(list),
     }
 }
 
@@ -167,7 +178,7 @@ pub fn redacted_body(content_type: &str, body: &[u8]) -> Value {
         return pairs.map(|(name, value)| json!([name, member(&name, &json!(value))])).collect();
     }
     if let Ok(value @ (Value::Object(_) | Value::Array(_))) = serde_json::from_slice(body) {
-        let value = value_of(&value);
+        let value = if value.is_array() { nameless(&value) } else { value_of(&value) };
         if body.len() <= LONGEST {
             return value;
         }

@@ -29,6 +29,20 @@ fn names_narratives_and_accounts_are_not_shown_in_any_dialect() {
     }
 }
 
+/// A list of values in the place of an object, as a contract is asked about it, too.
+#[test]
+fn values_without_a_name_are_not_shown() {
+    for body in [
+        json!([{"iban": "Private"}, "bank", "Private"]),
+        json!({"payments": [["Private", 12]]}),
+        json!({"creditor": ["Private", null]}),
+    ] {
+        assert!(!shown(&body).contains("Private"), "{body}");
+    }
+    assert!(shown(&json!({"permissions": ["READ_BALANCES"]})).contains("READ_BALANCES"));
+    assert!(shown(&json!([{"status": "AUTHORIZED"}])).contains("AUTHORIZED"));
+}
+
 #[test]
 fn addresses_keep_no_secrets_and_errors_keep_their_codes() {
     let text = shown(&json!({"aspspRedirectUri": "https://bank.example/a?request_uri=urn:secret&x=1"}));
