@@ -121,7 +121,7 @@ impl From<RequestEvidence> for RequestView {
 ///
 /// For 30 days. A request that was refused before its token was looked at is nobody's, and not here.
 #[utoipa::path(get, operation_id = "showRequest", path = "/v1/requests/{request_id}",
-    tag = "service", params(("request_id" = String, Path)),
+    tag = "service", security(("mtls_oauth" = [])), params(("request_id" = String, Path)),
     responses((status = 200, description = "What was asked for", body = RequestView),
         (status = "default", description = "What went wrong", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn show(
