@@ -177,7 +177,7 @@ say "Running the gateway's tests again, on PostgreSQL"
 # With nextest as part of the workspace: alone it would be built anew, with fewer features. And without
 # those that are about what banks say, filters see and documents hold, whatever the store.
 gateway=(-p consentry --features plugins,crash-points)
-store_neutral='^(plugins|quirks|scorecard|filter|filter_rules|core_rule_set|layers|openapi|pages_theme|pages_languages)::'
+store_neutral='^(admin|plugins|quirks|scorecard|filter|filter_rules|core_rule_set|layers|openapi|pages_theme|pages_languages)::'
 if [ "${runner[0]}" = nextest ]; then gateway=("${all[@]}" -E "package(consentry) - binary(conformance) - test(/$store_neutral/)"); fi
 CONSENTRY_TEST_ON=postgres cargo "${runner[@]}" "${gateway[@]}" --no-fail-fast || failed=1
 if [ "${runner[0]}" = nextest ]; then
@@ -232,7 +232,7 @@ say "Running the judges"
 judge oauth fintech.test.mjs profile.test.mjs shared-judges.test.mjs bank.test.mjs standards.test.mjs openapi.test.mjs webhooks.test.mjs \
   conformance.test.mjs
 say "Running the browser"
-judge browser browser.test.mjs pages.test.mjs hybrid.test.mjs
+judge browser browser.test.mjs pages.test.mjs hybrid.test.mjs console.test.mjs
 
 # About ten minutes on two cores: four to build the targets, six to run them, two at a time.
 say "Hostile input, for a minute each"

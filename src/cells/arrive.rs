@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use domain::{Clock, Region};
 use edge::{Asked, PeerIdentity, ServerTls};
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use web::{Origin, Problem, ProblemCode};
 
 use crate::Known;
@@ -69,6 +69,10 @@ impl Arrivals {
         let shown = cell.ok_or(ContextRefused::Stranger)?.thumbprint;
         let peers = self.peers.load_full();
         let (certificate, from) = peers.with(&shown).ok_or(ContextRefused::Stranger)?;
+        // Who asks here a second time what was answered elsewhere moves nothing here.
+        if peers.originals.iter().any(|original| original == from) && request.method() != Method::GET {
+            return Err(ContextRefused::Request);
+        }
         let mut given = request.headers().get_all(CONTEXT).iter();
         let (Some(token), None) = (given.next(), given.next()) else { return Err(ContextRefused::Missing) };
         let token = token.to_str().map_err(|_| ContextRefused::Missing)?;

@@ -29,6 +29,35 @@ pub struct CellFile {
     /// The others.
     #[serde(default, rename = "neighbour")]
     pub neighbours: Vec<Neighbour>,
+    /// Where a share of reads is asked a second time, if anywhere.
+    pub shadow: Option<Shadow>,
+    /// Whose reads are asked here a second time.
+    #[serde(default, rename = "original")]
+    pub originals: Vec<Original>,
+}
+
+/// Another deployment of the same regions, which is asked a share of reads, too. Its answers reach nobody.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shadow {
+    /// Its name.
+    pub name: String,
+    /// Where it is reached: an https origin.
+    pub address: Url,
+    /// Its certificate (PEM); several, while it changes.
+    pub certificates: Vec<PathBuf>,
+    /// How many of 1,000 reads.
+    pub per_mille: u16,
+}
+
+/// A deployment whose shadow this is: reads that it sends are answered, and nothing else.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Original {
+    /// Its name.
+    pub name: String,
+    /// Its certificate (PEM); several, while it changes.
+    pub certificates: Vec<PathBuf>,
 }
 
 /// Another cell.
@@ -124,19 +153,28 @@ impl CellFile {
                 }
             }
         }
-        for cell in &file.neighbours {
-            for (what, url) in [("address", &cell.address), ("api", &cell.api), ("pages", &cell.pages)] {
-                if url.scheme() != "https"
-                    || url.path() != "/"
-                    || url.query().is_some()
-                    || url.host().is_none()
-                {
-                    return Err(InvalidCells::Address(what, cell.name.clone()));
-                }
+        let beside = file.originals.iter().map(|original| &original.name);
+        for name in beside.chain(file.shadow.as_ref().map(|shadow| &shadow.name)) {
+            if !names.insert(name) {
+                return Err(InvalidCells::SameName(name.clone()));
+            }
+        }
+        let of_cells = file.neighbours.iter().flat_map(|cell| {
+            let places = [("address", &cell.address), ("api", &cell.api), ("pages", &cell.pages)];
+            places.map(|(what, url)| (what, url, &cell.name))
+        });
+        let of_shadow = file.shadow.as_ref().map(|shadow| ("address", &shadow.address, &shadow.name));
+        for (what, url, name) in of_cells.chain(of_shadow) {
+            if !is_origin(url) {
+                return Err(InvalidCells::Address(what, name.clone()));
             }
         }
         Ok(file)
     }
+}
+
+fn is_origin(url: &Url) -> bool {
+    url.scheme() == "https" && url.path() == "/" && url.query().is_none() && url.host().is_some()
 }
 
 #[cfg(test)]

@@ -18,10 +18,12 @@ mod legs;
 mod peers;
 mod places;
 mod route;
+mod shadow;
 
 pub use arrive::{Arrivals, arrive};
-pub use file::{Across, CellFile, InvalidCells, Neighbour};
+pub use file::{Across, CellFile, InvalidCells, Neighbour, Original, Shadow};
 pub use forward::{Forwarder, Unreachable};
 pub use peers::{Known, Peers};
 pub use places::regions_in;
 pub use route::{Institutions, NotPassed, Note, Routes, route};
+pub use shadow::mirror;

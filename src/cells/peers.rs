@@ -6,12 +6,16 @@ use arc_swap::ArcSwap;
 use crypto::certificate::Thumbprint;
 use crypto::{Certificate, SigningKey};
 
-use crate::{Forwarder, Neighbour};
+use crate::{Forwarder, Neighbour, Shadow};
 
 /// Who the others are, and how we say who we are. Replaced as a whole when a file changes.
 pub struct Peers {
     /// The other cells, and the ways to them.
     pub neighbours: Vec<(Neighbour, Forwarder)>,
+    /// Where a share of reads is asked a second time, and the way there.
+    pub shadow: Option<(Shadow, Forwarder)>,
+    /// Names of those whose reads are asked here a second time. Their certificates are among those below.
+    pub originals: Vec<String>,
     /// Their certificates, each with the name of its cell.
     pub certificates: Vec<(Certificate, String)>,
     /// What signs contexts.

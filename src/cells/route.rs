@@ -20,6 +20,7 @@ use http::{Extensions, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use policy::{Denied, Engine, Forward};
 use serde_json::{Map, Value, json};
+use url::Url;
 use web::{ForeignLegs, Problem, ProblemCode};
 
 use crate::answers::{assemble, reason_of, whole, with};
@@ -301,7 +302,7 @@ impl Routes {
         let moves_money = request.extensions().get::<Asked>().is_some_and(|asked| asked.moves_money);
         let path = request.uri().path().to_owned();
         let (parts, body) = request.into_parts();
-        let outcome = match self.envelope(cell, key, &parts) {
+        let outcome = match self.envelope((&cell.name, &cell.address), key, &parts) {
             Some(head) => way.send(Request::from_parts(head, body)).await,
             None => Err(Unreachable::NoConnection),
         };
@@ -329,13 +330,18 @@ impl Routes {
     }
 
     /// The head of a request as it goes to another cell, with the context of who asks.
-    fn envelope(&self, cell: &Neighbour, key: &SigningKey, parts: &Parts) -> Option<Parts> {
+    pub(crate) fn envelope(
+        &self,
+        (name, address): (&str, &Url),
+        key: &SigningKey,
+        parts: &Parts,
+    ) -> Option<Parts> {
         let peer = parts.extensions.get::<PeerIdentity>()?;
         let target = parts.uri.path_and_query()?.as_str();
         let shown = peer.certificate.as_ref().map(|shown| Arc::clone(&shown.chain));
         let context = Context {
             iss: self.name.clone(),
-            aud: cell.name.clone(),
+            aud: name.to_owned(),
             iat: self.clock.now().as_second(),
             jti: parts.extensions.get::<Asked>().map(|asked| asked.id).unwrap_or_default().to_string(),
             htm: parts.method.as_str().to_owned(),
@@ -344,7 +350,7 @@ impl Routes {
             address: peer.address,
             x5c: Context::encode(shown.as_deref().unwrap_or_default()),
         };
-        let uri = to(&cell.address, &parts.uri)?.parse::<Uri>().ok()?;
+        let uri = to(address, &parts.uri)?.parse::<Uri>().ok()?;
         let (mut head, ()) = http::Request::new(()).into_parts();
         head.method = parts.method.clone();
         head.uri = uri;

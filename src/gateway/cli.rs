@@ -599,12 +599,7 @@ pub enum PluginsCommand {
 #[derive(Debug, Args)]
 pub struct StoreArgs {
     /// The configuration of a gateway, which says the rest.
-    #[arg(
-        long,
-        env = "CONSENTRY_CONFIG",
-        value_name = "FILE",
-        conflicts_with = "data_dir"
-    )]
+    #[arg(long, env = "CONSENTRY_CONFIG", value_name = "FILE", conflicts_with = "data_dir")]
     pub config: Option<PathBuf>,
     /// Where the sandbox keeps its state.
     #[arg(long, default_value = "./.consentry", value_name = "FOLDER")]

@@ -66,7 +66,7 @@ pub(crate) struct Config {
     pub(crate) work: WorkSection,
     /// How a stop goes.
     pub(crate) drain: DrainSection,
-    /// Traces and shadow traffic.
+    /// Traces.
     pub(crate) telemetry: TelemetrySection,
     /// The log.
     pub(crate) log: LogSection,

@@ -55,6 +55,7 @@ const FIELDS: &[&str] = &[
     "owner",
     "pages",
     "payment.id",
+    "places",
     "plugin",
     "plugins",
     "processes",

@@ -207,7 +207,8 @@ impl Prepared {
     /// Which database cannot be used, and why.
     pub(crate) async fn stores(&self) -> anyhow::Result<Stores> {
         let options = &self.options;
-        let place = stores::StorePlace { folder: &options.folder, keys: &options.keys, stores: &options.stores };
+        let place =
+            stores::StorePlace { folder: &options.folder, keys: &options.keys, stores: &options.stores };
         stores::open(place, &self.regions, Arc::clone(&options.clock), Arc::clone(&options.entropy)).await
     }
 
@@ -490,10 +491,7 @@ pub(crate) async fn check(options: &ServiceOptions) -> Vec<(&'static str, anyhow
         ("bank", transport(options, &limiter()).map(drop)),
         ("webhooks", trusting(&options.webhooks.roots_pem, None).map(drop)),
         ("regions.cell_file", options.cells.as_deref().map_or(Ok(()), cell::check)),
-        (
-            "node.data_dir",
-            state::Keys::open(&options.keys, &options.regions, options.clock.now()).map(drop),
-        ),
+        ("node.data_dir", state::Keys::open(&options.keys, &options.regions, options.clock.now()).map(drop)),
         ("banks.folders", banks),
         ("banks.plugins", plugged.map(drop)),
         ("policies.access", AccessRules::open(options.rules.access.as_deref()).map(drop)),

@@ -12,9 +12,9 @@ use store::{GlobalStore, Held, RegionalStore, SchemaUse, Stores};
 
 use crate::cli::StoreArgs;
 use crate::config::{Config, variables};
-use crate::serve;
 use crate::private_file;
 use crate::region_keys::RegionKeyFile;
+use crate::serve;
 use crate::service::StoreOptions;
 use crate::service::state::require_state;
 
@@ -157,7 +157,8 @@ impl StoreArgs {
         }
         let url = self.database_url.clone().map(Into::into);
         let schema = if url.is_some() { schema } else { SchemaUse::BringUpToDate };
-        let stores = StoreOptions { url, global_url: self.global_database_url.clone().map(Into::into), schema };
+        let stores =
+            StoreOptions { url, global_url: self.global_database_url.clone().map(Into::into), schema };
         require_state(&self.data_dir)?;
         let (folder, keys) = (self.data_dir.clone(), self.data_dir.clone());
         Ok(Place { regions: regions_of(&folder)?, folder, keys, stores })

@@ -25,7 +25,7 @@ async function isFree(port) {
   return free;
 }
 
-async function freeBase() {
+export async function freeBase() {
   for (let tries = 0; tries < 200; tries++) {
     // Below the range from which outgoing connections take theirs.
     const base = 12_000 + PORTS * Math.floor(Math.random() * 1_200);

@@ -403,23 +403,18 @@ impl Default for DrainSection {
 }
 
 section! {
-    /// Traces and shadow traffic. They leave this process for an address of the same region.
+    /// Traces. They leave this process for an address of the same region.
     TelemetrySection {
         /// Where traces go: OTLP over HTTP, such as http://collector:4318. Nowhere, if not said.
         otlp_endpoint: Option<String>,
         /// How many of 1,000 requests are traced that nobody asks to trace.
         sample_per_mille: u16,
-        /// Where a share of reads is sent a second time, to compare the answers: the origin of another
-        /// deployment's API, which knows the same certificates and tokens. Nowhere, if not said.
-        shadow_api: Option<String>,
-        /// How many of 1,000 reads.
-        shadow_per_mille: u16,
     }
 }
 
 impl Default for TelemetrySection {
     fn default() -> Self {
-        Self { otlp_endpoint: None, sample_per_mille: 50, shadow_api: None, shadow_per_mille: 10 }
+        Self { otlp_endpoint: None, sample_per_mille: 50 }
     }
 }
 

@@ -16,6 +16,7 @@ use crypto::{Certificate, SigningKey};
 use domain::{Clock, Region};
 use edge::{ClientTrust, Listener, ListenerConfig, Revocation, ServerIdentity, ServerTls};
 use flows::Gateway;
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::trusting;
@@ -72,16 +73,30 @@ fn read_all(path: &Path) -> anyhow::Result<Said> {
     let mut client = (*trusting(&anchors, Some(&issued)).with_context(named)?).clone();
     client.alpn_protocols = vec![b"h2".to_vec()];
     let client = Arc::new(client);
+    let known = |files: &[PathBuf]| -> anyhow::Result<Vec<Certificate>> {
+        files.iter().map(|file| certificate(&place(file))).collect()
+    };
+    let way = |address: &Url, known: &[Certificate]| {
+        let thumbprints = known.iter().map(|certificate| certificate.thumbprint).collect();
+        Forwarder::to(address.clone(), Arc::clone(&client), thumbprints)
+    };
     let (mut neighbours, mut certificates) = (Vec::new(), Vec::new());
     for cell in &file.neighbours {
-        let known = cell.certificates.iter().map(|it| certificate(&place(it)));
-        let known = known.collect::<anyhow::Result<Vec<_>>>()?;
-        let thumbprints = known.iter().map(|certificate| certificate.thumbprint).collect();
-        neighbours
-            .push((cell.clone(), Forwarder::to(cell.address.clone(), Arc::clone(&client), thumbprints)));
+        let known = known(&cell.certificates)?;
+        neighbours.push((cell.clone(), way(&cell.address, &known)));
         certificates.extend(known.into_iter().map(|certificate| (certificate, cell.name.clone())));
     }
-    Ok(Said { file, peers: Peers { neighbours, certificates, key: Arc::new(key) }, identity, trust })
+    for original in &file.originals {
+        let known = known(&original.certificates)?;
+        certificates.extend(known.into_iter().map(|certificate| (certificate, original.name.clone())));
+    }
+    let originals = file.originals.iter().map(|original| original.name.clone()).collect();
+    let shadow = match &file.shadow {
+        Some(shadow) => Some((shadow.clone(), way(&shadow.address, &known(&shadow.certificates)?))),
+        None => None,
+    };
+    let peers = Peers { neighbours, shadow, originals, certificates, key: Arc::new(key) };
+    Ok(Said { file, peers, identity, trust })
 }
 
 /// Each file that a cell is told by, with its state now.
@@ -91,6 +106,8 @@ fn stamps(path: &Path) -> Stamps {
     if let Some(file) = file {
         let named = [file.certificate, file.key, file.trust];
         let of_others = file.neighbours.into_iter().flat_map(|cell| cell.certificates);
+        let of_others = of_others.chain(file.originals.into_iter().flat_map(|cell| cell.certificates));
+        let of_others = of_others.chain(file.shadow.into_iter().flat_map(|cell| cell.certificates));
         let folder = path.parent().unwrap_or(Path::new(""));
         all.extend(named.into_iter().chain(of_others).map(|file| folder.join(file)));
     }
@@ -206,7 +223,9 @@ impl Cell {
             pages,
             clock: Arc::clone(&self.clock),
         };
-        router.layer(from_fn_with_state(Arc::new(routes), cells::route))
+        let routes = Arc::new(routes);
+        let router = router.layer(from_fn_with_state(Arc::clone(&routes), cells::route));
+        router.layer(from_fn_with_state(routes, cells::mirror))
     }
 
     /// What answers to other cells: `router`, to the clients in whose names they ask.

@@ -500,3 +500,85 @@ async fn a_cell_that_stands_abroad_does_not_start() {
     let why = Sandbox::start(options).await.err().map(|error| format!("{error:#}")).unwrap();
     assert!(why.contains("uk may not be kept in eu") && why.contains("residency.copy"), "{why}");
 }
+
+/// A figure of this process.
+fn figure(name: &str) -> u64 {
+    let page = telemetry::text_of(&telemetry::registered(Vec::new));
+    let line = page.lines().find_map(|line| line.strip_prefix(&format!("consentry_{name} ")));
+    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{name}: {page}"))
+}
+
+/// Reads are asked a second time of another deployment, and what it answers reaches nobody; what moves
+/// anything is asked once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_are_asked_of_the_shadow_and_nothing_else_is() {
+    let cells = Cells::start().await;
+    let tpp = &cells.tpp;
+    let consent = cells.lodge(UK).await;
+    let own = tpp.own_token("accounts").await.unwrap();
+    let certificate = cells.ca.issue_peer(&["localhost"]).unwrap();
+    let folder = cells.folder.path();
+    let listens = consentry::demo::free_ports().unwrap();
+    for (name, text) in [("copy.pem", &certificate.certificate_pem), ("copy.key", &certificate.key_pem)] {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let copy = format!(
+        "name = \"copy\"\nregions = [\"uk\"]\nlisten = \"127.0.0.1:{listens}\"\ncertificate = \"copy.pem\"\n\
+         key = \"copy.key\"\ntrust = \"cell-uk-trust.pem\"\n\
+         [[original]]\nname = \"cell-uk\"\ncertificates = [\"cell-uk-cell.pem\"]\n"
+    );
+    std::fs::write(folder.join("copy.toml"), copy).unwrap();
+    let shadow = world::beside(&cells, folder.join("copy.toml")).await;
+    let file = folder.join("cell-uk.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let shadowed = format!(
+        "{text}\n[shadow]\nname = \"copy\"\naddress = \"https://localhost:{listens}\"\n\
+         certificates = [\"copy.pem\"]\nper_mille = 1000\n"
+    );
+    std::fs::write(&file, shadowed).unwrap();
+    cells.uk.reload().await;
+
+    let (asked, differing) = (figure("shadow_requests_total"), figure("shadow_differences_total"));
+    let same = tpp.get(&own, "/v1/problems").await.unwrap().expect(200).unwrap();
+    assert!(!same.json().is_null());
+    until("the shadow is asked", async || (figure("shadow_requests_total") == asked + 1).then_some(())).await;
+    assert_eq!(figure("shadow_differences_total"), differing, "both answer alike");
+    // It has no such consent, and nobody is told.
+    let ours = tpp.get(&own, &format!("/v1/consents/{consent}")).await.unwrap().expect(200).unwrap();
+    assert_eq!(ours.text("/id"), consent);
+    until("the difference is noticed", async || {
+        (figure("shadow_differences_total") == differing + 1).then_some(())
+    })
+    .await;
+    // What changes something is not copied: the next copy is that of the read behind it.
+    tpp.delete(&own, &format!("/v1/consents/{consent}")).await.unwrap().expect(204).unwrap();
+    cells.lodge(UK).await;
+    tpp.get(&own, "/v1/problems").await.unwrap().expect(200).unwrap();
+    until("the shadow is asked again", async || (figure("shadow_requests_total") == asked + 3).then_some(()))
+        .await;
+    shadow.stop().await;
+    // A shadow that is away changes nothing.
+    tpp.get(&own, "/v1/problems").await.unwrap().expect(200).unwrap();
+    cells.stop().await;
+}
+
+/// Whoever is a shadow's original reads there and moves nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_original_only_reads() {
+    let cells = Cells::start().await;
+    let tpp = &cells.tpp;
+    let consent = cells.lodge(EU).await;
+    let own = tpp.own_token("accounts").await.unwrap();
+    let file = cells.folder.path().join("cell-eu.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (head, _) = text.split_once("[[neighbour]]").unwrap();
+    let original = "[[original]]\nname = \"cell-uk\"\ncertificates = [\"cell-eu-other.pem\"]\n";
+    std::fs::write(&file, format!("{head}{original}")).unwrap();
+    cells.eu.as_ref().unwrap().reload().await;
+    tpp.get(&own, &format!("/v1/consents/{consent}")).await.unwrap().expect(200).unwrap();
+    let refused = tpp.delete(&own, &format!("/v1/consents/{consent}")).await.unwrap();
+    assert_problem(&refused, 502, "region.forwarding_refused");
+    let shown = tpp.get(&own, &format!("/v1/consents/{consent}")).await.unwrap().expect(200).unwrap();
+    assert_ne!(shown.text("/status"), "REVOKED");
+    cells.stop().await;
+}

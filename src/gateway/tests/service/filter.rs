@@ -264,7 +264,7 @@ async fn every_route_is_described() {
     let word = regex::Regex::new(r"\b(get|post|put|delete|patch)\(").unwrap();
     let mut found = 0;
     for file in
-        ["oauth/lib.rs", "gateway/sandbox/drive.rs", "gateway/sandbox/published_seal.rs", "api/lib.rs"]
+        ["oauth/lib.rs", "gateway/sandbox/drive.rs", "gateway/service/published_seal.rs", "api/lib.rs"]
     {
         let text = std::fs::read_to_string(format!("{}/../{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
         for routed in route.captures_iter(&text) {

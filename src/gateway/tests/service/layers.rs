@@ -26,7 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("flows", &["audit", "connect", "crypto", "domain", "limits", "policy", "store", "telemetry"]),
     ("web", &["connect", "crypto", "domain", "edge", "flows", "limits", "store", "telemetry"]),
     ("oauth", &["connect", "crypto", "domain", "edge", "flows", "limits", "store", "web"]),
-    ("cells", &["crypto", "domain", "edge", "policy", "web"]),
+    ("cells", &["crypto", "domain", "edge", "policy", "telemetry", "web"]),
     ("api", &["connect", "crypto", "domain", "edge", "flows", "limits", "store", "web"]),
 ];
 

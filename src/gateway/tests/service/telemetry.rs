@@ -1,6 +1,7 @@
 //! What those who run a gateway, and those who use it, see of it: figures, times, traces, what became of a
 //! request.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -142,6 +143,63 @@ async fn traces_and_figures_tell_of_requests_and_not_of_people() {
         ["Anna", "DE17999100001000000017", "GB85ALBN99001110000017", "Corner Bookshop", "con_eu_", "acc_"]
     {
         assert!(!arrived.contains(personal) && !page.contains(personal), "{personal}");
+    }
+}
+
+/// Name, type and labels of each figure on the list for dashboards and alerts.
+fn listed() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let list = include_str!("../../../../charts/consentry/metrics.txt");
+    let lines = list.lines().filter(|line| !line.starts_with('#'));
+    let figures = lines.map(|line| {
+        let words: Vec<_> = line.splitn(4, ' ').collect();
+        let labels = words[2].split(',').filter(|label| *label != "-").map(str::to_owned).collect();
+        (words[0].to_owned(), (words[1].to_owned(), labels))
+    });
+    figures.collect()
+}
+
+/// What a running gateway shows is what dashboards and alerts may speak of: each figure, its type and
+/// its labels, and no others.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_figures_is_that_of_a_running_gateway() {
+    let place = Place::ready().await;
+    let served = place.serve().await;
+    assert!(demo::play(&place.access(), false).await.ok());
+    let counted = async || {
+        served.asked("/metrics").filter(|(_, page)| page.contains("consentry_audit_unsigned_seconds{"))
+    };
+    let page = until("what there is is counted", counted).await.1;
+    let listed = listed();
+    let mut kinds = BTreeMap::new();
+    for line in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
+        assert_eq!(
+            listed.get(&name).map(|(kind, _)| kind.as_str()),
+            Some(kind),
+            "{name} is on no list, or as another kind"
+        );
+        kinds.insert(name, kind.to_owned());
+    }
+    // What has not happened is not shown.
+    let unseen =
+        ["consentry_background_failures_total", "consentry_reload_failures_total", "consentry_redis_up"];
+    for name in listed.keys() {
+        assert!(kinds.contains_key(name) || unseen.contains(&name.as_str()), "nobody shows {name}");
+    }
+    let label = regex::Regex::new("([a-z_]+)=\"").unwrap();
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let sample = line.split(" # ").next().unwrap();
+        let name = sample.split(['{', ' ']).next().unwrap();
+        let family =
+            ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        let (_, labels) = listed.get(family).or(listed.get(name)).unwrap_or_else(|| panic!("{name}"));
+        let shown: BTreeSet<_> = label
+            .captures_iter(sample)
+            .map(|found| found[1].to_owned())
+            .filter(|label| label != "le")
+            .collect();
+        assert_eq!(&shown, labels, "{name}");
     }
 }
 

@@ -230,3 +230,24 @@ impl Place<'_> {
         .unwrap()
     }
 }
+
+/// A shadow of the first cell: with its clients and tokens, and a store of its own.
+pub(super) async fn beside(cells: &Cells, file: PathBuf) -> Sandbox {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let data = cells.folder.path().join("copy");
+    seed(&data, &*clock).await;
+    let link = data.join("global.sqlite");
+    if !link.exists() {
+        std::os::unix::fs::symlink(cells.folder.path().join("global.sqlite"), &link).unwrap();
+    }
+    std::fs::remove_file(data.join("keys/region-eu.json")).unwrap();
+    let issuer = Some(cells.uk.access().issuer);
+    Sandbox::start(SandboxOptions {
+        issuer,
+        cells: Some(file),
+        limits: LimitsFrom::Nowhere,
+        ..SandboxOptions::at(data)
+    })
+    .await
+    .unwrap()
+}
