@@ -103,7 +103,7 @@ impl Process {
         tasks.spawn(Arc::clone(&condition).beat(operations.clone()));
         let mut options = service_options(&config, retire.clone())?;
         let traces = config.telemetry.otlp_endpoint.as_deref().map(Traces::to).transpose()?;
-        options.tracer = traces.clone().map(|traces| traces as Arc<dyn service::Tracer>);
+        options.tracer = traces.clone().map(|traces| -> Arc<dyn service::Tracer> { traces });
         if role == Role::Worker {
             options.works = true;
             options.answers = false;

@@ -286,10 +286,11 @@ impl Prepared {
         );
         witness.notes_at(&gateway);
         let only_region = Some(&*self.regions).filter(|held| held.len() == 1).and_then(|held| held.first());
+        let told: Arc<dyn edge::Witness> = witness;
         let guard = |side, filter| EdgeConfig {
             side,
             only_region: only_region.copied(),
-            witness: Some(Arc::clone(&witness) as Arc<dyn edge::Witness>),
+            witness: Some(Arc::clone(&told)),
             ..edge_config(&options, filter, &edge_state)
         };
         let page_routes = answering(oauth.page_routes().merge(published_seal::routes(&options.banks.seal)));

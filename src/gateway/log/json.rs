@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use domain::{Clock, SystemClock};
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -87,7 +88,7 @@ where
         event.record(&mut handed);
         line.extend(handed.0.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let metadata = event.metadata();
-        line.insert("@timestamp".to_owned(), json!(jiff::Timestamp::now().to_string()));
+        line.insert("@timestamp".to_owned(), json!(SystemClock.now().to_string()));
         line.insert("log.level".to_owned(), json!(metadata.level().as_str().to_ascii_lowercase()));
         line.insert("log.logger".to_owned(), json!(metadata.target()));
         writeln!(writer, "{}", Value::Object(line))

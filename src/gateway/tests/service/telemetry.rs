@@ -65,8 +65,11 @@ async fn a_client_sees_what_became_of_its_request_and_whose_time_it_was() {
     assert_eq!(again.json()["bank_calls"], shown["bank_calls"]);
 }
 
+/// Media type and body of what arrived.
+type Arrived = (String, Vec<u8>);
+
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<(String, Vec<u8>)>>>);
+struct Collector(Arc<Mutex<Vec<Arrived>>>);
 
 async fn collect(State(collector): State<Collector>, headers: HeaderMap, body: Bytes) -> &'static str {
     let media = headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
