@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 
 use domain::{Region, Timestamp};
 use sqlx::any::AnyPoolOptions;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AnyPool, Row};
 
 use crate::hosts::{Hosts, addresses, on_all_hosts, primary_of};
-use crate::pooler;
 use crate::statements::{Statements, Unheard};
 use crate::transactions::code_of;
+use crate::{pooler, upgrade};
 
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -164,7 +163,11 @@ impl Held {
 ///
 /// [`StoreError`] if it cannot be reached or migrated.
 pub async fn bring_up_to_date(url: &str, held: Held) -> Result<usize, StoreError> {
-    let lacked = match Database::open(url, held.schema(), SchemaUse::AsItIs).await {
+    #[cfg(not(feature = "crash-points"))]
+    let schema = held.schema();
+    #[cfg(feature = "crash-points")]
+    let schema = crate::further::schema(held.schema(), held);
+    let lacked = match Database::open(url, schema, SchemaUse::AsItIs).await {
         Ok(database) => {
             database.close().await;
             return Ok(0);
@@ -172,7 +175,7 @@ pub async fn bring_up_to_date(url: &str, held: Held) -> Result<usize, StoreError
         Err(StoreError::Behind { lacks }) => lacks,
         Err(error) => return Err(error),
     };
-    Database::open(url, held.schema(), SchemaUse::BringUpToDate).await?.close().await;
+    Database::open(url, schema, SchemaUse::BringUpToDate).await?.close().await;
     Ok(lacked)
 }
 
@@ -206,8 +209,8 @@ impl Database {
         let hosts = Hosts::of(&url)?;
         let options = hosts.primary().await?;
         let up_to_date = used == SchemaUse::BringUpToDate;
-        if behind_pooler && up_to_date {
-            pooler::migrate(&options, migrations(schema)).await?;
+        if engine == Engine::Postgres && up_to_date {
+            upgrade::on_postgres(&options, schema, behind_pooler).await?;
         }
         let renewed = Arc::<Mutex<Option<Instant>>>::default();
         let limit = Arc::clone(&renewed);
@@ -232,8 +235,8 @@ impl Database {
             })
             .connect_with(options)
             .await?;
-        if !behind_pooler && up_to_date {
-            migrations(schema).run(&pool).await?;
+        if engine == Engine::Sqlite && up_to_date {
+            upgrade::migrations(schema).run(&pool).await?;
         }
         hosts.follow(pool.clone());
         let database = Self { pool, engine, renewed, hosts, behind_pooler };
@@ -343,14 +346,6 @@ const SQLITE_PRAGMAS: &[&str] = &[
     // Tokens scatter over pages: fewer checkpoints write each page fewer times.
     "pragma wal_autocheckpoint = 16000",
 ];
-
-fn migrations(schema: Schema) -> Migrator {
-    let migrations = schema.iter().map(|(version, name, sql)| {
-        let sql = sqlx::SqlSafeStr::into_sql_str(*sql);
-        Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
-    });
-    Migrator::with_migrations(migrations.collect())
-}
 
 /// Makes the databases `NAME_suffix` beside the one that `url` names, where they
 /// are missing. Their addresses, in the order of the suffixes.

@@ -19,6 +19,8 @@ pub mod details;
 pub mod directory;
 pub mod erasure;
 pub mod events;
+#[cfg(feature = "crash-points")]
+mod further;
 pub mod grants;
 pub mod health;
 mod hosts;
@@ -50,6 +52,7 @@ mod together;
 pub mod tokens;
 mod transactions;
 mod turns;
+mod upgrade;
 pub mod usage;
 pub mod vault;
 mod verifications;

@@ -13,6 +13,8 @@ use sqlx::{AnyConnection, Connection, Error};
 
 /// What all that run migrations at a database wait for.
 const LOCK: &str = "select pg_advisory_xact_lock(7210466183)";
+/// How long it waits for what others have, and others behind it.
+const LOCK_TIMEOUT: &str = "set local lock_timeout = '1s'";
 /// A server may have names that another client left.
 const FORGET: &str = "deallocate all";
 
@@ -46,7 +48,7 @@ pub(crate) async fn migrate(options: &AnyConnectOptions, mut migrator: Migrator)
     migrator.set_locking(false);
     let mut connection = AnyConnection::connect_with(options).await?;
     let mut transaction = connection.begin().await?;
-    for sql in [FORGET, LOCK] {
+    for sql in [FORGET, LOCK_TIMEOUT, LOCK] {
         sqlx::raw_sql(sql).execute(&mut *transaction).await?;
     }
     migrator.run(&mut *transaction).await?;

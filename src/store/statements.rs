@@ -174,7 +174,8 @@ fn reads(sql: &str) -> bool {
 
 /// Whether the database has said that it did not run a statement, or undid it.
 fn was_refused(error: &Error) -> bool {
-    code_of(error).is_some_and(|code| refusal(&code) || matches!(code.as_str(), "25006" | "53300" | "57P03"))
+    code_of(error)
+        .is_some_and(|code| refusal(&code) || matches!(code.as_str(), "25006" | "53300" | "57P03" | "0A000"))
 }
 
 impl<'d> Executor<'d> for Statements<'d> {

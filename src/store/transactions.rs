@@ -139,8 +139,9 @@ pub(crate) fn passing(error: &sqlx::Error) -> bool {
 /// Whether the connection, and perhaps others like it, is of no use any more.
 pub(crate) fn lost(error: &sqlx::Error) -> bool {
     // The server goes down or comes up, or it is not the one that may be written to any more: it
-    // says so and does not end the connection.
-    let told = |code: String| matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "25006");
+    // says so and does not end the connection. Or a table has another column since a statement was
+    // prepared there (0A000: the cached plan must not change the result's type).
+    let told = |code: String| matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "25006" | "0A000");
     let broken = matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed);
     broken || code_of(error).is_some_and(|code| (code.len() == 5 && code.starts_with("08")) || told(code))
 }
@@ -358,9 +359,10 @@ mod tests {
 
     #[test]
     fn what_passes_is_told_by_its_code() {
-        for code in
-            ["40001", "40P01", "53300", "57P01", "57P02", "57P03", "25006", "08006", "5", "261", "517"]
-        {
+        for code in [
+            "40001", "40P01", "53300", "57P01", "57P02", "57P03", "25006", "0A000", "08006", "5", "261",
+            "517",
+        ] {
             assert!(passing(&said(code)), "{code}");
         }
         // A unique violation, a syntax error, a cancelled statement, no such lock; of SQLite: no
@@ -380,7 +382,7 @@ mod tests {
     /// transactions met.
     #[test]
     fn connections_are_lost_where_the_database_moved() {
-        for code in ["57P01", "57P02", "57P03", "25006", "08003"] {
+        for code in ["57P01", "57P02", "57P03", "25006", "0A000", "08003"] {
             assert!(lost(&said(code)), "{code}");
         }
         for code in ["40001", "40P01", "53300", "5", "8", "23505"] {
