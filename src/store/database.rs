@@ -4,12 +4,14 @@
 //! conflict`), run through sqlx's `Any` driver. SQLite wants its pragmas and a
 //! write lock taken at `begin`; PostgreSQL wants neither.
 
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::{Region, Timestamp};
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyPool, Row};
+use sqlx::{AnyPool, Connection, Row};
+use tokio::time::timeout;
 
 use crate::hosts::{Hosts, addresses, on_all_hosts, primary_of};
 use crate::statements::{Statements, Unheard};
@@ -179,6 +181,9 @@ pub async fn bring_up_to_date(url: &str, held: Held) -> Result<usize, StoreError
     Ok(lacked)
 }
 
+/// How long a connection that is given back may be silent, where there are other hosts.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Engine {
     Sqlite,
@@ -214,7 +219,17 @@ impl Database {
         }
         let renewed = Arc::<Mutex<Option<Instant>>>::default();
         let limit = Arc::clone(&renewed);
+        let several = hosts.several();
         let pool = AnyPoolOptions::new()
+            .after_release(move |connection, _| {
+                Box::pin(async move {
+                    // A connection whose host is silent must not keep its place in the pool.
+                    if several && timeout(GOODBYE, connection.ping()).await.is_err() {
+                        return Err(sqlx::Error::Io(ErrorKind::TimedOut.into()));
+                    }
+                    Ok(true)
+                })
+            })
             .max_connections(if engine == Engine::Sqlite { 4 } else { 10 })
             .acquire_timeout(Duration::from_secs(15))
             .after_connect(move |connection, _| {
@@ -270,6 +285,14 @@ impl Database {
     pub(crate) fn renew(&self) {
         *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.hosts.look();
+    }
+
+    /// Waits for something that the database does where it is now.
+    pub(crate) async fn unless_moved<T>(
+        &self,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        self.hosts.unless_moved(work).await
     }
 
     /// Waits for something that the database does, wherever it is meanwhile.

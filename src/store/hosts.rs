@@ -4,6 +4,7 @@
 //! asked, at the start and whenever a connection is lost, and the one that is no copy is used from
 //! then on. An address that moves with the database, or a pooler in front of it, needs none of this.
 
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, AnyPool, Connection, Error, Row};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::pooler::recognised;
 
@@ -32,6 +33,8 @@ pub(crate) struct Hosts {
     wanted: Arc<Notify>,
     /// The place of the one that is in use.
     current: Arc<Mutex<usize>>,
+    /// How often that was another one than before.
+    moves: Arc<watch::Sender<u64>>,
 }
 
 /// Scheme, authority and rest of an address of a server.
@@ -71,6 +74,7 @@ impl Hosts {
             each: each.collect::<Result<Vec<_>, _>>()?.into(),
             wanted: Arc::default(),
             current: Arc::default(),
+            moves: Arc::default(),
         })
     }
 
@@ -88,7 +92,7 @@ impl Hosts {
     }
 
     /// Whether there is a choice.
-    fn several(&self) -> bool {
+    pub(crate) fn several(&self) -> bool {
         self.each.len() > 1
     }
 
@@ -108,6 +112,25 @@ impl Hosts {
             match tokio::time::timeout(LONG, &mut work).await {
                 Ok(done) => return done,
                 Err(_) => self.look(),
+            }
+        }
+    }
+
+    /// Waits for something that the database does where it is now. If it is elsewhere before that is done,
+    /// nobody may ever answer: a host that is frozen or cut off keeps its connections.
+    pub(crate) async fn unless_moved<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        if !self.several() {
+            return work.await;
+        }
+        let mut moves = self.moves.subscribe();
+        tokio::select! {
+            biased;
+            done = work => done,
+            Ok(()) = moves.changed() => {
+                Err(std::io::Error::new(ErrorKind::TimedOut, "the database has moved meanwhile").into())
             }
         }
     }
@@ -137,6 +160,7 @@ impl Hosts {
                 let place = hosts.place();
                 if place != current {
                     current = place;
+                    hosts.moves.send_modify(|moves| *moves = moves.wrapping_add(1));
                     tracing::warn!("The database is at its host {} now", place.saturating_add(1));
                 }
             }

@@ -4,6 +4,8 @@
 //! where the database has said that it did not do it; whether it did when a connection broke, nobody
 //! knows.
 
+use std::pin::pin;
+
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
@@ -30,7 +32,8 @@ impl Statements<'_> {
         loop {
             let named = !self.0.behind_pooler();
             let statement = Statement { sql: sql.clone(), arguments: arguments.as_ref().map(copy), named };
-            let error = match self.0.watching(self.once(statement)).await {
+            let once = pin!(self.once(statement));
+            let error = match self.0.watching(self.0.unless_moved(once)).await {
                 Ok(given) => return Ok(given),
                 Err(error) => error,
             };

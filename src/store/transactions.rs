@@ -50,7 +50,9 @@ macro_rules! transaction {
             };
             let outcome = {
                 let $tx = &mut begun;
-                async { $block }.await
+                // In its place: each wrapper that held it would hold it once more.
+                let block = ::std::pin::pin!(async { $block });
+                runs.unless_moved(block).await
             };
             if let ::std::option::Option::Some(outcome) = runs.end(begun, outcome).await {
                 break outcome;
@@ -216,10 +218,23 @@ impl Runs {
         }
     }
 
+    /// Runs the block where the database is now, and gives it up when that is elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// What the block says, or that the database has moved.
+    pub async fn unless_moved<T, E: Passing>(
+        &self,
+        block: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let done = self.database.watching(self.database.unless_moved(async { Ok(block.await) })).await;
+        done.unwrap_or_else(|moved| Err(StoreError::Database(moved).into()))
+    }
+
     /// Ends a run; how it ended, unless there is to be another one.
     pub async fn end<T, E: Passing>(&mut self, tx: Tx, outcome: Result<T, E>) -> Option<Result<T, E>> {
         let error = match outcome {
-            Ok(value) => match tx.commit().await {
+            Ok(value) => match self.database.unless_moved(tx.commit()).await {
                 Ok(()) => return Some(Ok(value)),
                 Err(error) => return self.not_committed(error).await.map(|error| Err(error.into())),
             },
