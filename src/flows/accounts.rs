@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use connect::{
     AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
@@ -34,6 +35,8 @@ use crate::{FlowError, Gateway};
 const MAX_PAGES: usize = 40;
 /// Accounts of one bank that are asked at the same time.
 const ACCOUNTS_AT_ONCE: usize = 4;
+/// When to come again where our own store is away.
+const AWAY: Duration = Duration::from_secs(5);
 
 /// One account with what was read of it.
 #[derive(Clone, Debug)]
@@ -90,7 +93,8 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// [`FlowError::AllBanks`] if banks were asked and none answered,
+    /// [`FlowError::AllBanks`] if banks were asked and none answered, [`FlowError::Busy`] if our own store did
+    /// not,
     /// [`FlowError::NotFound`] if the only account asked for is under none of the consents.
     pub async fn read(
         &self,
@@ -123,6 +127,10 @@ impl Gateway {
         if answered || reading.sources.is_empty() {
             return Ok(reading);
         }
+        // It is not known how the banks are.
+        if reading.sources.iter().all(|source| source.away) {
+            return Err(FlowError::Busy);
+        }
         // A single reason that the caller can act on is worth more than "no bank answered".
         if let [only] = reading.sources.as_mut_slice()
             && let Some(because) = only.refusal()
@@ -154,6 +162,7 @@ impl Gateway {
             unattended: None,
             exceeded: None,
             retry_after: None,
+            away: true,
             denied: None,
             history_from: None,
         };
@@ -174,6 +183,9 @@ impl Gateway {
                 Vec::new()
             }
         };
+        if report.away {
+            report.retry_after = Some(AWAY);
+        }
         report.as_of = self.now();
         let missed = only.is_some() && accounts.is_empty() && report.status == SourceStatus::Ok;
         (!missed).then_some((accounts, report))
@@ -216,7 +228,7 @@ impl Gateway {
         let held = |only: AccountId| known.iter().any(|link| link.account == only);
         if only.is_some_and(|only| !known.is_empty() && !held(only)) {
             // Nothing of it is here: the bank is not asked, and nothing is counted.
-            report.status = SourceStatus::Ok;
+            (report.status, report.away) = (SourceStatus::Ok, false);
             return Ok(Vec::new());
         }
         report.unattended = if psu.is_some() {
@@ -240,7 +252,10 @@ impl Gateway {
             let source = Source { profile, consent, token, psu, standard, resources, files, history_from };
             self.read_source(information, &source, known, only, read).await
         };
-        let accounts = match work.await {
+        report.away = false;
+        let worked = work.await;
+        report.away = true;
+        let accounts = match worked {
             Err(FlowError::Bank(error)) => return Err(self.after_refusal(&consent, error).await),
             other => other?,
         };
@@ -249,7 +264,7 @@ impl Gateway {
         let access = Access { asker, consent: id, institution: Some(&institution), kind: read.kind(), psu };
         let used = read.uses(&consent.terms.permissions);
         store.note_read(id, read.kind(), date_of(now), &access.done(now, &permit, used)).await?;
-        report.status = SourceStatus::Ok;
+        (report.status, report.away) = (SourceStatus::Ok, false);
         Ok(accounts)
     }
 

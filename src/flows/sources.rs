@@ -6,6 +6,7 @@ use connect::BankErrorKind;
 use domain::{ConsentId, ConsentStatus, Date, InstitutionId, Region, SuspensionCause, Timestamp};
 use limits::Exceeded;
 use policy::Denied;
+use store::StoreError;
 
 use crate::{FlowError, Unattended};
 
@@ -62,6 +63,8 @@ pub struct SourceReport {
     pub exceeded: Option<Exceeded>,
     /// When it may answer again, where it or the gateway says so.
     pub retry_after: Option<Duration>,
+    /// Our own store was away, or still silent at the deadline: that it was not read says nothing of the bank.
+    pub away: bool,
     /// The rules that forbid it.
     pub denied: Option<Denied>,
     /// The first day of transactions that it was asked for, where that is known:
@@ -87,6 +90,7 @@ impl SourceReport {
         if let FlowError::Bank(error) = cause {
             self.retry_after = error.retry_after;
         }
+        self.away = matches!(cause, FlowError::Store(error) if error.is_passing() || matches!(error, StoreError::OutcomeUnknown(_)));
         self.status = status_after(cause);
     }
 

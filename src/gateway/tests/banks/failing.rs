@@ -72,6 +72,38 @@ async fn a_slow_bank_does_not_hold_the_answer() {
     gw.sandbox.stop().await;
 }
 
+/// What our own store does not let through is no bank's fault: come again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_store_that_is_away_is_not_laid_at_the_banks_door() {
+    if crate::support::postgres().is_some() {
+        // A transaction there holds up nobody who reads; SQLite's holds up all that write, and a read is noted.
+        return;
+    }
+    let (gw, tpp, granted) = reading().await;
+    // What a first read writes is written.
+    tpp.get(&granted.token, "/v1/accounts").await.unwrap().expect(200).unwrap();
+    let (begun, ended) = (tokio::sync::Semaphore::new(0), tokio::sync::Semaphore::new(0));
+    let hold = async |region: &str| {
+        let store = gw.sandbox.gateway().stores().region(region.parse().unwrap()).unwrap().clone();
+        store::transaction!(store, _tx => {
+            begun.add_permits(1);
+            drop(ended.acquire().await);
+            Err::<(), _>(store::StoreError::NotFound)
+        })
+    };
+    let asked = async {
+        drop(begun.acquire_many(2).await);
+        let busy = tpp.get(&granted.token, "/v1/accounts").await.unwrap();
+        ended.add_permits(2);
+        busy
+    };
+    let (_, _, busy) = tokio::join!(hold("uk"), hold("eu"), asked);
+    assert_problem(&busy, 503, "gateway.busy");
+    assert!(busy.header("retry-after").is_some());
+    tpp.get(&granted.token, "/v1/accounts").await.unwrap().expect(200).unwrap();
+    gw.sandbox.stop().await;
+}
+
 /// Whatever a bank says, the caller gets a problem document that fits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nonsense_from_a_bank_becomes_a_clear_problem() {
