@@ -59,15 +59,17 @@ pub(crate) async fn open(
     let urls = addresses(folder, url.as_ref(), global_url.as_ref(), *schema, regions).await?;
     let mut urls = urls.into_iter();
     let mut next = || urls.next().ok_or_else(|| anyhow!("a database is missing"));
-    let hint = "its state may be half-written: remove the folder and start again";
+    // On a server it may be the wrong one, and the folder has the keys.
+    let hint =
+        if url.is_none() { "; its state may be half-written: remove the folder and start again" } else { "" };
     let global = GlobalStore::open_as(&next()?, *schema)
         .await
-        .with_context(|| format!("the global database of {} cannot be used; {hint}", folder.display()))?;
+        .with_context(|| format!("the global database of {} cannot be used{hint}", folder.display()))?;
     let mut opened = Vec::new();
     for region in regions {
         let (data, keys) = (next()?, next()?);
         let unusable =
-            |what| format!("the {region} database of {what} of {} cannot be used; {hint}", folder.display());
+            |what| format!("the {region} database of {what} of {} cannot be used{hint}", folder.display());
         let file = RegionKeyFile::at(home, *region).read()?;
         let vault = Vault::open_as(&keys, file, Arc::clone(&clock), Arc::clone(&entropy), *schema)
             .await
