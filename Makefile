@@ -1,6 +1,6 @@
 # What there is to do here. Each target says what it needs when that is missing.
 
-.PHONY: help test lint openapi security-profile banks bench demo torture torture-short fuzz fuzz-short siege bench-edge residency-proof charts sbom
+.PHONY: help test lint openapi security-profile banks bench demo torture torture-short ha ha-short dr fuzz fuzz-short siege bench-edge residency-proof charts sbom
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -45,6 +45,16 @@ torture: ## Torture payments on both databases (PAYMENTS=10000), killing whateve
 
 torture-short: ## The same for less than a minute, on SQLite
 	@scripts/torture.sh --short
+
+# Starts three etcd, PostgreSQL under Patroni, PgBouncer, Redis with sentinels and two gateways of its own.
+ha: ## Break and move engines and gateways under traffic, lose a region and restore it; writes docs/high-availability.md
+	@scripts/ha.sh
+
+ha-short: ## The same for less than a minute and a half: restart, switchover, a primary killed
+	@scripts/ha.sh --short
+
+dr: ## Lose a region with all its copies, and restore it from a backup
+	@scripts/ha.sh --drill-only
 
 fuzz: ## Feed hostile input to what reads it (SECONDS=600 for each target, TARGET= for one)
 	@scripts/fuzz.sh $(or $(SECONDS),600)

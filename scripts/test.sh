@@ -56,30 +56,9 @@ if ! has node; then missing+=(nodejs); fi
 if ! has npm; then missing+=(npm); fi
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-venv); fi
 
-if [ ${#missing[@]} -gt 0 ]; then
-  has apt-get || die "missing: ${missing[*]} — install them (or what they are called here) and start again"
-  if [ "$(id -u)" = 0 ]; then as_root=(env); elif has sudo; then as_root=(sudo); else
-    die "missing: ${missing[*]} — installing them needs root or sudo"
-  fi
-  say "Installing ${missing[*]}"
-  # Their services are not to start by themselves: the tests run their own.
-  hold=/usr/sbin/policy-rc.d
-  held=no
-  if [ ! -e "$hold" ]; then
-    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$hold" >/dev/null
-    "${as_root[@]}" chmod 755 "$hold"
-    held=yes
-  fi
-  log=$(mktemp)
-  installed=no
-  if "${as_root[@]}" apt-get update >"$log" 2>&1 &&
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" >>"$log" 2>&1; then
-    installed=yes
-  fi
-  if [ "$held" = yes ]; then "${as_root[@]}" rm -f "$hold"; fi
-  if [ "$installed" = no ]; then tail -n 5 "$log" >&2; rm -f "$log"; die "apt-get could not install ${missing[*]}"; fi
-  rm -f "$log"
-fi
+# shellcheck source=scripts/packages.sh
+. scripts/packages.sh
+install_packages ${missing[@]+"${missing[@]}"}
 
 has cargo || die "missing: Rust 1.95 — see https://rustup.rs"
 # shellcheck source=scripts/node.sh

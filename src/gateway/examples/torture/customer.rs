@@ -80,6 +80,23 @@ pub const MANDATES: &str = "/v1/mandates";
 const MANDATE_BANK: &str = "gb-albion-bank";
 
 impl Record {
+    /// Of one payment at once that nothing is known of.
+    pub fn of(bank: &'static str, name: &str) -> Self {
+        Self {
+            bank,
+            name: name.to_owned(),
+            names: vec![name.to_owned()],
+            ids: BTreeSet::new(),
+            wrong_answers: Vec::new(),
+            told: Vec::new(),
+            orders_sent: 0,
+            later: false,
+            place: PAYMENTS,
+            under_mandate: false,
+            cents: 1,
+        }
+    }
+
     pub fn note(&mut self, asked_at: Timestamp, payment: &Value) {
         let text = |name: &str| payment.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         self.told.push(Told {
@@ -116,19 +133,7 @@ impl Customer {
                 draw < passed
             })
             .unwrap_or(BANKS[0]);
-        let mut record = Record {
-            bank,
-            name: name.clone(),
-            names: vec![name.clone()],
-            ids: BTreeSet::new(),
-            wrong_answers: Vec::new(),
-            told: Vec::new(),
-            orders_sent: 0,
-            later: false,
-            place: PAYMENTS,
-            under_mandate: false,
-            cents: self.chance.between(1, 9),
-        };
+        let mut record = Record { cents: self.chance.between(1, 9), ..Record::of(bank, &name) };
         let creditor = if iban.is_empty() {
             json!({ "sort_code_account_number": { "sort_code": "990011", "account_number": "20000018" } })
         } else {
