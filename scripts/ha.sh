@@ -64,11 +64,7 @@ run=$(mktemp -d)
 chmod 711 "$run"
 # Processes that work below the folder: they are the run's, whoever is their parent by now.
 of_run() {
-  local place at
-  for place in /proc/[0-9]*; do
-    at=$(readlink "$place/cwd" 2>/dev/null) || continue
-    case "$at" in "$run" | "$run"/*) echo "${place#/proc/}" ;; esac
-  done
+  { find /proc -maxdepth 2 -name cwd -lname "$run*" 2>/dev/null || true; } | cut -d/ -f3
 }
 stop() {
   local code=$? pid left
@@ -103,7 +99,7 @@ trap 'exit 143' TERM
 options=(--folder "$run" --binary "$HA_BINARIES/consentry" --postgres "$(postgres_bin)" --patroni "$patroni")
 table=
 case "$what" in
-  short) options+=(--events rolling-restart,switchover-paused,primary-killed --reads 8 --consents 3) ;;
+  short) options+=(--events rolling-restart,switchover-paused,server-killed --reads 8 --consents 3) ;;
   drill) options+=(--events nothing --drill) ;;
   some) ;;
   all)
@@ -111,7 +107,7 @@ case "$what" in
     options+=(--drill --table "$table" --events)
     # Behind PgBouncer first, then by the hosts' own addresses.
     options+=("nothing,rolling-restart,rotations,switchover-paused,onto-hosts,switchover,migration,node-by-node,\
-primary-killed,primary-frozen,master-killed,redis-gone,gateway-frozen,gateway-killed,quorum-lost,collector-gone,bank-stalled")
+server-killed,primary-killed,primary-frozen,master-killed,redis-gone,gateway-frozen,gateway-killed,quorum-lost,collector-gone,bank-stalled")
     ;;
 esac
 # In the background, so that an interruption is heard at once.

@@ -186,7 +186,7 @@ async fn of_another_region(world: &World) -> anyhow::Result<String> {
         bail!("a gateway started with the database of another region");
     };
     let told = format!("{refused:#}");
-    let said = told.lines().find_map(|line| Some(line.get(line.find("this is the database of region")?..)?));
+    let said = told.lines().find_map(|line| line.get(line.find("this is the database of region")?..));
     Ok(said.with_context(|| format!("refused otherwise: {told}"))?.trim().to_owned())
 }
 

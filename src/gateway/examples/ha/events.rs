@@ -45,6 +45,7 @@ pub enum Event {
     Switchover,
     Migration,
     NodeByNode,
+    ServerKilled,
     PrimaryKilled,
     PrimaryFrozen,
     MasterKilled,
@@ -80,6 +81,7 @@ impl Event {
             Self::Switchover => "switchover of PostgreSQL, found by its hosts",
             Self::Migration => "schema changed, while somebody reads it for 4 s in one transaction",
             Self::NodeByNode => "each PostgreSQL stopped and started, as for a minor version",
+            Self::ServerKilled => "primary killed, and its agent lives",
             Self::PrimaryKilled => "primary killed, with its agent",
             Self::PrimaryFrozen => "primary frozen for 35 s, with its agent, then resumed",
             Self::MasterKilled => "master of Redis killed",
@@ -107,6 +109,7 @@ impl Event {
             | Self::RedisGone
             | Self::QuorumLost
             | Self::CollectorGone => Sort::Planned,
+            Self::ServerKilled => Sort::Fault { recovers_in: 20 },
             Self::PrimaryKilled => Sort::Fault { recovers_in: 40 },
             Self::PrimaryFrozen => Sort::Fault { recovers_in: 45 },
             Self::GatewayFrozen => Sort::Fault { recovers_in: 20 },
@@ -126,9 +129,10 @@ impl World {
         let memory = self.happen(event).await.with_context(|| event.name())?;
         let calm = self.calm(happened).await;
         let ended = Instant::now();
-        let note = match event {
-            Event::Rotations => format!(", {} times in {} s", self.rotations, self.rotations),
-            _ => String::new(),
+        let note = if event == Event::Rotations {
+            format!(", {} times in {} s", self.rotations, self.rotations)
+        } else {
+            String::new()
         };
         let row = Row {
             name: event.name(),
@@ -203,6 +207,13 @@ impl World {
                 self.database.switch_over().await?;
                 self.database.whole().await?;
                 self.database.restart(leader).await?;
+            }
+            Event::ServerKilled => {
+                let leader = self.database.leader().await?;
+                let server = self.database.nodes.get(leader).and_then(super::database::Node::server);
+                signal("KILL", &[server.context("no server")?]).await;
+                self.writes_again().await?;
+                self.database.whole().await?;
             }
             Event::PrimaryKilled => {
                 let leader = self.database.leader().await?;
