@@ -146,6 +146,12 @@ else
   say "SKIPPED: the example plugin, as rustup could not add $guest"
 fi
 all=(--workspace --features consentry/plugins,consentry/crash-points)
+# Workspaces of their own are built late and with --locked: a lock left behind is found here.
+say "Holding the locks of dependencies to the crates"
+for manifest in Cargo.toml src/plugins/example/Cargo.toml tests/fuzz/Cargo.toml; do
+  cargo metadata --locked --format-version 1 --manifest-path "$manifest" >/dev/null ||
+    die "$(dirname "$manifest")/Cargo.lock is behind: cargo metadata --manifest-path $manifest brings it up to date"
+done
 say "Building"
 cargo "${runner[@]}" "${all[@]}" --no-run || die "the build failed"
 say "Running the Rust tests, the gateway on SQLite"

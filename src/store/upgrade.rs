@@ -84,8 +84,9 @@ mod tests {
     use super::*;
     use crate::{GlobalStore, SchemaUse, ScratchDatabase, StoreError, postgres_databases, transaction};
 
-    const BEFORE: Schema = &[(1, "notes", "create table notes (note text not null)")];
-    const AFTER: Schema = &[BEFORE[0], (2, "by", "alter table notes add column written_by text")];
+    const NOTES: (i64, &str, &str) = (1, "notes", "create table notes (note text not null)");
+    const BEFORE: Schema = &[NOTES];
+    const AFTER: Schema = &[NOTES, (2, "by", "alter table notes add column written_by text")];
 
     /// Somebody reads a table for long, and a migration wants to change it: whoever writes to it meanwhile
     /// waits for a second at a time, and the migration is made when it can be.
