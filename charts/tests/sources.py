@@ -248,7 +248,6 @@ def examples():
 # --- Commands ----------------------------------------------------------------------------------------------------------------
 
 # Those that come with `consentry serve`; each leaves this list when it is there.
-SOON: set[str] = set()
 
 
 def commands(binary):
@@ -258,10 +257,8 @@ def commands(binary):
         told = re.findall(r"(?:^|`|&& |\| )(?:here|in_pod|consentry) ((?:[a-z][a-z-]*(?![\w./:$-]) ?)+)", file.read_text(), re.M)
         for command in sorted({" ".join(words.split()) for words in told}):
             is_there = subprocess.run([binary, *command.split(), "--help"], capture_output=True).returncode == 0
-            if not is_there and command not in SOON:
+            if not is_there:
                 yield f"{file.relative_to(root)}: there is no `consentry {command}`"
-            if is_there and command in SOON:
-                yield f"sources.py: `consentry {command}` is there; take it out of SOON"
 
 
 def main(helm, work, binary, update):

@@ -76,25 +76,15 @@ struct BankCallView {
 
 impl From<CallEvidence> for BankCallView {
     fn from(call: CallEvidence) -> Self {
-        let CallEvidence {
-            institution_id,
-            operation,
-            method,
-            request_id,
-            status,
-            outcome,
-            after_us,
-            took_us,
-        } = call;
         Self {
-            institution_id,
-            operation,
-            method,
-            request_id,
-            status,
-            outcome,
-            after_us,
-            duration_us: took_us,
+            institution_id: call.institution_id,
+            operation: call.operation,
+            method: call.method,
+            request_id: call.request_id,
+            status: call.status,
+            outcome: call.outcome,
+            after_us: call.after_us,
+            duration_us: call.took_us,
         }
     }
 }

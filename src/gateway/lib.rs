@@ -9,6 +9,7 @@ use anyhow::Context;
 mod admin;
 mod audit_logs;
 pub mod cli;
+mod client_tls;
 mod commands;
 mod config;
 pub mod demo;

@@ -16,7 +16,7 @@ use crypto::Certificate;
 use domain::{Clock, Region, SystemClock, SystemEntropy};
 use flows::Gateway;
 use store::{SchemaUse, Stores};
-use telemetry::{Registry, Told};
+use telemetry::{FIGURES, Registry, Told};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -27,16 +27,18 @@ use crate::audit_logs;
 use crate::config::{Config, Difference, variables};
 use crate::log::Level;
 use crate::service::state::{Keys, mark};
-use crate::service::{self, Lately, Prepared, Service};
+use crate::service::{self, Lately, Prepared, Service, WatchedTls};
 use crate::signals::StopSignals;
 use crate::stores::{self, StorePlace};
-use admin::{AdminListener, WatchedAdminTls};
+use admin::AdminListener;
 use operations::{Condition, Missing};
 pub(crate) use options::{of as service_options, stores as store_options};
 use traces::Traces;
 
 /// Time between two looks at what is shared.
 const LOOK: Duration = Duration::from_secs(1);
+/// Time between two looks at when certificates end.
+const SLOW_LOOK: Duration = Duration::from_secs(60);
 /// Values that a reload takes up; all others wait for a restart.
 const TAKEN_UP: [&str; 1] = ["log.level"];
 
@@ -83,7 +85,8 @@ pub(crate) async fn run(
         tokio::select! {
             () = signals.wait() => break,
             _ = hangup.recv() => process.reload().await,
-            () = process.wanted() => process.reload().await,
+            // An operator wants it.
+            () = process.reload.notified() => process.reload().await,
         }
     }
     process.leave(&mut signals).await;
@@ -151,21 +154,14 @@ impl Process {
                 config: digest.clone(),
                 reload: Arc::clone(&reload),
             };
-            let (guard, state, stop) = (service.guard(), service.edge().clone(), operations.clone());
-            tasks.spawn(service::watch(operators.tls.clone(), WatchedAdminTls::look, |()| {}, stop.clone()));
-            tasks.spawn(
-                async move { operators.serve(crate::admin::routes(admin), guard, &state, stop).await },
-            );
+            let stop = operations.clone();
+            tasks.spawn(service::watch(operators.tls.clone(), WatchedTls::look, |()| {}, stop.clone()));
+            tasks.spawn(operators.serve(crate::admin::routes(admin), service.edge().clone(), stop));
         }
         tasks.close();
         condition.started();
         tracing::info!(pages, api, operations = %operations_at, config = digest, "Consentry is ready");
         Ok(Self { file, config, level, condition, service, traces, reload, retire, operations, tasks })
-    }
-
-    /// An operator wants a reload.
-    async fn wanted(&self) {
-        self.reload.notified().await;
     }
 
     /// Reads the configuration and all that it names anew.
@@ -180,11 +176,15 @@ impl Process {
                     // What waits for a restart stays different until there is one.
                     Ok(()) => self.config.log = config.log,
                     Err(error) => {
-                        tracing::error!(error = format!("{error:#}"), "The log's level stays as it was")
+                        FIGURES.reload_failed("configuration");
+                        tracing::error!(error = format!("{error:#}"), "The log's level stays as it was");
                     }
                 }
             }
-            Err(error) => tracing::error!(error = format!("{error:#}"), "The configuration stays as it was"),
+            Err(error) => {
+                FIGURES.reload_failed("configuration");
+                tracing::error!(error = format!("{error:#}"), "The configuration stays as it was");
+            }
         }
         self.service.reload().await;
     }
@@ -247,11 +247,14 @@ struct Look {
 
 impl Look {
     async fn again_and_again(self, stop: CancellationToken) {
-        let mut beat = tokio::time::interval(LOOK);
+        let (mut beat, mut slow_beat) = (tokio::time::interval(LOOK), tokio::time::interval(SLOW_LOOK));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(beat.tick()).await.is_some() {
-            self.at_shared().await;
-            self.at_certificates().await;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = beat.tick() => self.at_shared().await,
+                _ = slow_beat.tick() => self.at_certificates().await,
+            }
         }
     }
 

@@ -23,15 +23,11 @@ use api::{Api, EventStreams};
 use axum::Router;
 use axum::middleware::from_fn;
 use connect::{Registry, Seal, TlsIdentity, Transport, TransportConfig};
-use crypto::pki::Issued;
-use domain::{Clock, Entropy};
 use edge::{EdgeConfig, Side, protect};
 use flows::{Gateway, GatewayConfig, IdKey, Jurisdictions, Parts, WebhookSender};
 use limits::{Limiter, Policies};
 use oauth::OAuth;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 use store::Stores;
 use store::bell::Bell;
@@ -48,7 +44,8 @@ pub use edge_state::EdgeState;
 pub(crate) use figures::{Lately, told};
 use limits_file::LimitsFile;
 pub use limits_file::LimitsFrom;
-use listeners::{Listeners, WatchedTls, edge_config, edge_config_of};
+use listeners::{Listeners, edge_config};
+pub(crate) use listeners::{WatchedTls, edge_config_of};
 pub(crate) use options::{
     BankOptions, BankSeal, ClientOptions, Listen, Origins, RuleOptions, ServiceOptions, StoreOptions,
     TlsOptions, WebhookOptions,
@@ -59,6 +56,7 @@ pub(crate) use work::watch;
 use work::{count, keep_requests, work};
 
 use crate::audit_logs::AuditLogs;
+use crate::client_tls::trusting;
 use crate::demo::Client;
 use crate::filter::{GatewayFilter, WatchedFilter};
 use crate::keys::Watch;
@@ -96,8 +94,6 @@ pub(crate) struct Service {
     watched: Watched,
     edge: EdgeState,
     lately: Arc<Lately>,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
     audit: Arc<AuditLogs>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -122,8 +118,7 @@ impl Prepared {
     pub(crate) async fn of(options: ServiceOptions) -> anyhow::Result<Self> {
         // Beside the rest of the start: compiling the interface and the rules takes a while.
         let filter = listeners::filter(&options);
-        let shelf = if options.banks.embedded { Registry::embedded } else { Registry::new };
-        let registry = Arc::new(shelf(dialects::all()));
+        let registry = Arc::new(shelf(&options.banks));
         let folder = options.banks.plugins.clone();
         let plugged = tokio::task::spawn_blocking(move || Plugged::open(folder.as_deref())).await??;
         registry.replace_plugins(plugged.dialects());
@@ -240,7 +235,7 @@ impl Prepared {
         let bell = bell.context("the address of Redis is none, such as redis://127.0.0.1:6379")?;
         let webhooks =
             WebhookSender::new(trusting(&options.webhooks.roots_pem, None)?, options.webhooks.policy)
-                .presenting(trusting(&options.webhooks.roots_pem, Some(&shown_to_banks(&options.banks)))?)
+                .presenting(trusting(&options.webhooks.roots_pem, shown(&options.banks))?)
                 .through(options.webhooks.proxy.as_deref());
         let gateway = Gateway::new(Parts {
             config: GatewayConfig {
@@ -362,8 +357,7 @@ impl Prepared {
         let (fresh, until) = (Arc::clone(&gateway), stop.clone());
         tasks.spawn(async move { fresh.keep_fresh(until.cancelled_owned()).await });
         tasks.close();
-        let (clock, entropy) = (options.clock, options.entropy);
-        Ok(Service { gateway, stores, watched, edge: edge_state, lately, clock, entropy, audit, stop, tasks })
+        Ok(Service { gateway, stores, watched, edge: edge_state, lately, audit, stop, tasks })
     }
 }
 
@@ -421,11 +415,6 @@ impl Service {
         &self.lately
     }
 
-    /// How requests are treated that are asked for elsewhere.
-    pub(crate) fn guard(&self) -> EdgeConfig {
-        edge_config_of(&self.edge, &self.clock, &self.entropy)
-    }
-
     /// The stores.
     pub(crate) fn stores(&self) -> &Stores {
         &self.stores
@@ -460,12 +449,17 @@ fn origins(
     Ok([issuer, pages, api])
 }
 
+/// The banks of the binary, if they are to be there, and every dialect.
+fn shelf(banks: &BankOptions) -> Registry {
+    let shelf = if banks.embedded { Registry::embedded } else { Registry::new };
+    shelf(dialects::all())
+}
+
 /// The banks of a gateway that is not started, and the TLS by which they are called.
 pub(crate) fn banks_of(options: &ServiceOptions) -> anyhow::Result<(Registry, Arc<ClientConfig>)> {
-    let shelf = if options.banks.embedded { Registry::embedded } else { Registry::new };
-    let registry = shelf(dialects::all());
+    let registry = shelf(&options.banks);
     registry.replace_loaded(BankFiles::open(&options.banks.files, options.banks.embedded)?.1);
-    Ok((registry, trusting(&options.banks.roots_pem, Some(&shown_to_banks(&options.banks)))?))
+    Ok((registry, trusting(&options.banks.roots_pem, shown(&options.banks))?))
 }
 
 /// Whether each part of what a gateway is run with can be used. Nothing is bound, and nobody is asked.
@@ -521,33 +515,14 @@ fn transport(options: &ServiceOptions, limiter: &Arc<Limiter>) -> anyhow::Result
     })?)
 }
 
-fn shown_to_banks(banks: &BankOptions) -> Issued {
+/// What banks are shown, and webhook endpoints that want to see something: certificate and key.
+fn shown(banks: &BankOptions) -> Option<(&str, &str)> {
     let (certificate, key) = &banks.identity;
-    Issued { certificate_pem: certificate.clone(), key_pem: key.expose_secret().to_owned() }
+    Some((certificate, key.expose_secret()))
 }
 
 /// Routes with what answers elsewhere, each request in its occasion.
 fn answering(router: Router) -> Router {
     let router = router.fallback(web::no_such_path).method_not_allowed_fallback(web::no_such_method);
     router.layer(from_fn(web::in_its_occasion))
-}
-
-/// TLS as a client that trusts one root, and shows a certificate, if it has one.
-fn trusting(root_pem: &str, identity: Option<&Issued>) -> anyhow::Result<Arc<ClientConfig>> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(root_pem.as_bytes()) {
-        roots.add(certificate?)?;
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots);
-    Ok(Arc::new(match identity {
-        Some(Issued { certificate_pem, key_pem }) => {
-            let chain = CertificateDer::pem_slice_iter(certificate_pem.as_bytes());
-            let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())?;
-            config.with_client_auth_cert(chain.collect::<Result<_, _>>()?, key)?
-        }
-        None => config.with_no_client_auth(),
-    }))
 }

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 
 use connect::{Dialect, is_plugin_name};
 use crypto::{PublicKey, digest};
+use telemetry::FIGURES;
 
 use crate::signature::read_small;
 use crate::{AllowedKeys, Host, NotSigned, Plugin};
@@ -109,6 +110,7 @@ impl PluginFolder {
             }
         };
         for problem in problems {
+            FIGURES.reload_failed("plugins");
             tracing::error!(error = %problem, "A plugin was not taken up");
         }
         Some(self.plugins())

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crypto::{InvalidCertificate, Scheme, SigningKey, TrustProfile};
+use telemetry::FIGURES;
 
 use crate::OcspCache;
 
@@ -107,6 +108,7 @@ impl TlsWatch {
                 tracing::info!(tls.certificate = %file, "The TLS files were taken up");
             }
             Err(error) => {
+                FIGURES.reload_failed("tls");
                 let why = whole(&error);
                 tracing::error!(error = why, "TLS stays as it was: {why}");
             }

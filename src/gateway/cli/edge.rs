@@ -5,17 +5,22 @@ use std::path::PathBuf;
 use clap::Args;
 use crypto::Scheme;
 use crypto::pkcs11::Place;
+use serde::{Deserialize, Serialize};
 
 use crate::filter::FilterFiles;
 use crate::keys::KeySource;
 use crate::sandbox::ServerFiles;
 
 /// What is asked of the revocation of client certificates.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize, Serialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
 pub enum RevocationCheck {
     /// Nothing.
     Off,
     /// What is known to be revoked is refused.
+    #[default]
     Soft,
     /// What is not known to be unrevoked is refused.
     Hard,

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Span;
+use crate::cli::RevocationCheck;
 use crate::filter::FilterMode;
 
 /// A section: what is not said is as by default, and what nobody knows is refused.
@@ -100,19 +101,6 @@ impl Default for ListenSection {
     }
 }
 
-/// What is asked of the revocation of client certificates.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum RevocationSetting {
-    /// Nothing.
-    Off,
-    /// What is known to be revoked is refused.
-    #[default]
-    Soft,
-    /// What is not known to be unrevoked is refused.
-    Hard,
-}
-
 section! {
     /// What its listeners show of themselves, and whose client certificates they take. All files are
     /// watched: changes are taken up without a restart.
@@ -131,7 +119,7 @@ section! {
         /// Issuers of the Open Banking directory, PEM.
         open_banking_issuers: Vec<PathBuf>,
         /// What is asked of the revocation of client certificates: off, soft or hard.
-        revocation: RevocationSetting,
+        revocation: RevocationCheck,
         /// Revocation lists (PEM or DER): files, or folders.
         revocation_lists: Vec<PathBuf>,
         /// Hosts of OCSP responders that may be asked.

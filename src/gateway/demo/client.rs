@@ -9,13 +9,14 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::Url;
+
+use crate::client_tls::trusting;
 
 /// Longest time to an answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -78,23 +79,7 @@ impl Client {
     ///
     /// If a PEM text cannot be used.
     pub fn new(root_pem: &str, identity: Option<(&str, &str)>) -> anyhow::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(root_pem.as_bytes()) {
-            roots.add(certificate?)?;
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots);
-        let config = match identity {
-            Some((certificate, key)) => {
-                let chain =
-                    CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
-                config.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes())?)?
-            }
-            None => config.with_no_client_auth(),
-        };
-        Ok(Self { tls: Arc::new(config) })
+        Ok(Self { tls: trusting(root_pem, identity)? })
     }
 
     /// Sends one request.

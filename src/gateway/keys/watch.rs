@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use crypto::{KeyRing, SigningKey};
 use domain::{Clock, Timestamp};
+use telemetry::FIGURES;
 
 use super::{Entry, KeyStore, Manifest, State};
 use crate::stamp::Stamp;
@@ -61,6 +62,7 @@ impl Watch {
             match Loaded::read(&self.store, Some(&self.loaded), now) {
                 Ok(loaded) => self.loaded = loaded,
                 Err(error) => {
+                    FIGURES.reload_failed("keys");
                     tracing::warn!(
                         error = format!("{error:#}"),
                         "The signing keys stay as they were: the new ones cannot be used"
@@ -73,6 +75,7 @@ impl Watch {
             return;
         }
         if let Err(error) = self.ring.replace(Arc::clone(&shown.current), &shown.others) {
+            FIGURES.reload_failed("keys");
             tracing::warn!(error = %error, "The signing keys stay as they were");
             return;
         }

@@ -1,34 +1,24 @@
 //! Where operators ask.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use axum::Router;
+use domain::{Clock, Entropy, SystemClock, SystemEntropy};
 use edge::{
-    ClientFiles, EdgeConfig, Listener, ListenerConfig, Revocation, ServerKey, Side, TlsFiles, TlsWatch,
-    protect,
+    ClientFiles, EdgeConfig, Listener, ListenerConfig, Revocation, ServerKey, TlsFiles, TlsWatch, protect,
 };
 use limits::{Limiter, Policies};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::service::EdgeState;
+use crate::service::{EdgeState, WatchedTls, edge_config_of};
 
 /// A listener for operators, bound.
 pub(super) struct AdminListener {
     listener: Listener,
-    pub(super) tls: WatchedAdminTls,
-}
-
-/// Its certificate and authorities, which may change.
-#[derive(Clone)]
-pub(super) struct WatchedAdminTls(Arc<Mutex<TlsWatch>>);
-
-impl WatchedAdminTls {
-    /// Takes up what changed. Blocks while it reads.
-    pub(super) fn look(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).look();
-    }
+    /// Its certificate and authorities, which may change.
+    pub(super) tls: WatchedTls,
 }
 
 impl AdminListener {
@@ -68,28 +58,18 @@ impl AdminListener {
             ListenerConfig { max_connections: 100, max_per_address: 50, ..ListenerConfig::default() };
         let taken = || format!("{address} is taken: say another one as listen.admin");
         let listener = Listener::bind(address, watch.tls(), bounds).await.with_context(taken)?;
-        Ok(Some(Self { listener, tls: WatchedAdminTls(Arc::new(Mutex::new(watch))) }))
+        Ok(Some(Self { listener, tls: WatchedTls::of(vec![watch]) }))
     }
 
     /// Answers until `stop`. What operators ask is counted by nobody and told to nobody.
-    pub(super) async fn serve(
-        self,
-        routes: Router,
-        edge: EdgeConfig,
-        state: &EdgeState,
-        stop: CancellationToken,
-    ) {
-        let clock = Arc::clone(&edge.clock);
-        let limiter = Arc::new(Limiter::new(Policies::unlimited()));
+    pub(super) async fn serve(self, routes: Router, edge: EdgeState, stop: CancellationToken) {
+        let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) =
+            (Arc::new(SystemClock), Arc::new(SystemEntropy));
         let config = EdgeConfig {
-            limiter,
-            side: Side::Api,
-            witness: None,
-            filter: None,
+            limiter: Arc::new(Limiter::new(Policies::unlimited())),
             evidence: Arc::default(),
             counters: Arc::default(),
-            blocked: Arc::clone(&state.blocked),
-            ..edge
+            ..edge_config_of(&edge, &clock, &entropy)
         };
         self.listener.serve(protect(routes, config), clock, stop).await;
     }

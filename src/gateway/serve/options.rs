@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use crypto::Scheme;
 use domain::{SystemClock, SystemEntropy};
-use edge::{ListenerConfig, Revocation};
+use edge::ListenerConfig;
 use flows::WebhookPolicy;
 use store::SchemaUse;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, RevocationSetting};
+use crate::config::{self, Config};
 use crate::filter::FilterFiles;
 use crate::keys::KeySource;
 use crate::read;
@@ -37,7 +37,7 @@ pub(crate) fn of(config: &Config, retire: CancellationToken) -> anyhow::Result<S
     Ok(ServiceOptions {
         folder: config.node.data_dir.clone(),
         keys: config.key_dir().to_owned(),
-        regions: config.regions.held.clone(),
+        regions: super::regions(config).context("regions.cell_file")?,
         cells: config.regions.cell_file.clone(),
         make_keys: false,
         works: config.work.here,
@@ -146,11 +146,7 @@ fn tls(config: &Config) -> anyhow::Result<TlsOptions> {
             of(Scheme::OpenBanking, &tls.open_banking_issuers),
         ]
         .concat(),
-        revocation: match tls.revocation {
-            RevocationSetting::Off => Revocation::Off,
-            RevocationSetting::Soft => Revocation::Soft,
-            RevocationSetting::Hard => Revocation::Hard,
-        },
+        revocation: tls.revocation.into(),
         revocation_lists: tls.revocation_lists.clone(),
         ocsp_hosts: tls.ocsp_hosts.clone(),
         private_responders: false,

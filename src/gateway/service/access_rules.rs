@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use domain::Region;
 use policy::{Engine, InvalidPolicies, Keep, Keeping};
+use telemetry::FIGURES;
 
 /// The rules, and the folder that they come from.
 #[derive(Clone)]
@@ -49,6 +50,9 @@ fn told(read: &Result<bool, InvalidPolicies>) {
     match read {
         Ok(true) => tracing::info!("The rules of access were read anew"),
         Ok(false) => {}
-        Err(invalid) => tracing::error!(error = %invalid, "The rules of access stay as they are"),
+        Err(invalid) => {
+            FIGURES.reload_failed("access");
+            tracing::error!(error = %invalid, "The rules of access stay as they are");
+        }
     }
 }

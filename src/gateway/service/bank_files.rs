@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use connect::{Dialect, Profile, Registry, Scorecard};
 use domain::InstitutionId;
 use flows::Gateway;
+use telemetry::FIGURES;
 
 use crate::deployments;
 
@@ -49,14 +50,14 @@ impl BankFiles {
             // As if nothing were there; what cannot be listed cannot be read.
             Err(_) if self.seen.is_empty() => return None,
             Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "The banks stay as they are");
+                unread(&error);
                 self.seen.clear();
                 return None;
             }
         };
         let read = self.read_all(&now);
         self.seen = now;
-        read.map_err(|error| tracing::error!(error = format!("{error:#}"), "The banks stay as they are")).ok()
+        read.map_err(|error| unread(&error)).ok()
     }
 
     /// Every file with what tells its state, in their order.
@@ -142,6 +143,12 @@ impl BankFiles {
             }
         }
     }
+}
+
+/// Says that a change is none, and why.
+fn unread(error: &anyhow::Error) {
+    FIGURES.reload_failed("banks");
+    tracing::error!(error = format!("{error:#}"), "The banks stay as they are");
 }
 
 /// The profile files of a folder, in their order; a file stands for itself.

@@ -11,15 +11,15 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use cells::{Arrivals, CellFile, Forwarder, Known, NotPassed, Peers, Routes};
-use crypto::pki::Issued;
 use crypto::{Certificate, SigningKey};
 use domain::{Clock, Region};
 use edge::{ClientTrust, Listener, ListenerConfig, Revocation, ServerIdentity, ServerTls};
 use flows::Gateway;
+use telemetry::FIGURES;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::trusting;
+use crate::client_tls::trusting;
 use crate::read;
 use crate::stamp::Stamp;
 
@@ -69,8 +69,7 @@ fn read_all(path: &Path) -> anyhow::Result<Said> {
     let identity = ServerIdentity::from_pem(&shown, &key_pem).with_context(named)?;
     let mut trust = ClientTrust::new(Revocation::Off);
     trust.add_anchors(anchors.as_bytes()).with_context(named)?;
-    let issued = Issued { certificate_pem: shown, key_pem: key_pem.to_string() };
-    let mut client = (*trusting(&anchors, Some(&issued)).with_context(named)?).clone();
+    let mut client = (*trusting(&anchors, Some((&shown, &key_pem))).with_context(named)?).clone();
     client.alpn_protocols = vec![b"h2".to_vec()];
     let client = Arc::new(client);
     let known = |files: &[PathBuf]| -> anyhow::Result<Vec<Certificate>> {
@@ -150,7 +149,10 @@ impl WatchedCell {
         };
         match taken() {
             Ok(()) => tracing::info!("The files of the cell were read anew"),
-            Err(error) => tracing::error!(error = format!("{error:#}"), "The other cells stay as they were"),
+            Err(error) => {
+                FIGURES.reload_failed("cell");
+                tracing::error!(error = format!("{error:#}"), "The other cells stay as they were");
+            }
         }
     }
 }

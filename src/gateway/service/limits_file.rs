@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use limits::{Limiter, Policies, settle};
 use store::quotas::RedisPool;
+use telemetry::FIGURES;
 use tokio_util::sync::CancellationToken;
 
 use crate::{modified, read};
@@ -64,7 +65,10 @@ impl LimitsFile {
                 tracing::info!("The limits were read anew");
                 self.limiter.replace(policies);
             }
-            Err(error) => tracing::error!(error = format!("{error:#}"), "The limits stay as they are"),
+            Err(error) => {
+                FIGURES.reload_failed("limits");
+                tracing::error!(error = format!("{error:#}"), "The limits stay as they are");
+            }
         }
     }
 }

@@ -36,7 +36,7 @@ impl Listeners {
         Ok(Self {
             pages: bind(listen, listen.pages, pages.tls(), edge).await?,
             api: bind(listen, listen.api, api.tls(), edge).await?,
-            tls: WatchedTls(Arc::new(Mutex::new(vec![pages, api]))),
+            tls: WatchedTls::of(vec![pages, api]),
         })
     }
 }
@@ -68,6 +68,11 @@ fn clients(tls: &TlsOptions) -> anyhow::Result<ClientFiles> {
 pub(crate) struct WatchedTls(Arc<Mutex<Vec<TlsWatch>>>);
 
 impl WatchedTls {
+    /// What these files say.
+    pub(crate) fn of(files: Vec<TlsWatch>) -> Self {
+        Self(Arc::new(Mutex::new(files)))
+    }
+
     /// The TLS by which clients are judged.
     pub(crate) fn of_api(&self) -> Option<ServerTls> {
         self.all().last().map(TlsWatch::tls)

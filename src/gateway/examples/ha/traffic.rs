@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, interval, sleep, timeout};
 use url::Url;
 
-use super::customer::Record;
+use super::customer::{Record, order};
 use super::wire::{NoAnswer, Wire};
 
 /// For how long one repeats what may be repeated.
@@ -225,21 +225,7 @@ impl Traffic {
         let number = self.number();
         let (bank, currency, iban) = BANKS.get(number % BANKS.len()).copied().unwrap_or(BANKS[0]);
         let name = format!("HA-{number}");
-        let creditor = if iban.is_empty() {
-            json!({ "sort_code_account_number": { "sort_code": "990011", "account_number": "20000018" } })
-        } else {
-            json!({ "iban": iban })
-        };
-        let order = json!({
-            "institution_id": bank,
-            "amount": { "amount": "0.01", "currency": currency },
-            "creditor": { "name": "Corner Bookshop" },
-            "creditor_account": creditor,
-            "debtor_account": null,
-            "remittance": { "unstructured": ["Invoice"] },
-            "end_to_end_id": name,
-            "redirect_uri": RETURN,
-        });
+        let order = order(bank, (currency, iban), "0.01", &name);
         let mut record = Record::of(bank, &name);
         let (begun, asked_at) = (Instant::now(), SystemClock.now());
         if let Some(answer) = self.keyed(Kind::Order, "/v1/payments", &name, &order).await {

@@ -30,6 +30,25 @@ const WATCH: Duration = Duration::from_secs(10);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(40);
 
+/// An order of `amount` in a currency at a bank, to somebody whose IBAN this is; without one, at a UK bank.
+pub fn order(bank: &str, (currency, iban): (&str, &str), amount: &str, name: &str) -> Value {
+    let creditor = if iban.is_empty() {
+        json!({ "sort_code_account_number": { "sort_code": "990011", "account_number": "20000018" } })
+    } else {
+        json!({ "iban": iban })
+    };
+    json!({
+        "institution_id": bank,
+        "amount": { "amount": amount, "currency": currency },
+        "creditor": { "name": "Corner Bookshop" },
+        "creditor_account": creditor,
+        "debtor_account": null,
+        "remittance": { "unstructured": ["Invoice"] },
+        "end_to_end_id": name,
+        "redirect_uri": RETURN,
+    })
+}
+
 /// What one was told of a payment.
 #[derive(Clone, Debug)]
 pub struct Told {
@@ -134,21 +153,7 @@ impl Customer {
             })
             .unwrap_or(BANKS[0]);
         let mut record = Record { cents: self.chance.between(1, 9), ..Record::of(bank, &name) };
-        let creditor = if iban.is_empty() {
-            json!({ "sort_code_account_number": { "sort_code": "990011", "account_number": "20000018" } })
-        } else {
-            json!({ "iban": iban })
-        };
-        let mut order = json!({
-            "institution_id": bank,
-            "amount": { "amount": format!("0.0{}", record.cents), "currency": currency },
-            "creditor": { "name": "Corner Bookshop" },
-            "creditor_account": creditor,
-            "debtor_account": null,
-            "remittance": { "unstructured": ["Invoice"] },
-            "end_to_end_id": name,
-            "redirect_uri": RETURN,
-        });
+        let mut order = order(bank, (currency, iban), &format!("0.0{}", record.cents), &name);
         // Some are for the day after, which comes when all the trouble is over.
         record.later = self.chance.percent(12);
         if record.later {

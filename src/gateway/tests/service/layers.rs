@@ -21,7 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["audit", "crypto", "domain", "limits"]),
     ("connect", &["crypto", "domain", "limits", "telemetry"]),
     ("dialects", &["connect", "crypto", "domain"]),
-    ("plugins", &["connect", "crypto", "domain"]),
+    ("plugins", &["connect", "crypto", "domain", "telemetry"]),
     ("modelbank", &["crypto", "domain"]),
     ("flows", &["audit", "connect", "crypto", "domain", "limits", "policy", "store", "telemetry"]),
     ("web", &["connect", "crypto", "domain", "edge", "flows", "limits", "store", "telemetry"]),

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use consentry::demo;
+use crypto::pki::Authority;
+use domain::{Clock, SystemClock};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -217,6 +219,36 @@ async fn a_configuration_is_checked_as_a_start_would_read_it() {
     }
 }
 
+/// Which regions there are says the file of a cell, where there is one: to a check as to a start.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_file_of_a_cell_says_which_keys_are_wanted() {
+    let place = Place::bare().await;
+    let cells = Authority::new("cells", SystemClock.now()).unwrap();
+    let ours = cells.issue_peer(&["localhost"]).unwrap();
+    let put = |name: &str, text: &str| std::fs::write(place.path(name), text).unwrap();
+    put("cell.pem", &ours.certificate_pem);
+    put("cell.key", &ours.key_pem);
+    put("trust.pem", cells.certificate_pem());
+    put(
+        "cell.toml",
+        &format!(
+            "name = 'cell-uk'\nregions = ['uk']\nlisten = '127.0.0.1:{}'\ncertificate = 'cell.pem'\n\
+             key = 'cell.key'\ntrust = 'trust.pem'\n",
+            place.port(3)
+        ),
+    );
+    let file = format!("[regions]\ncell_file = '{}'\n", place.path("cell.toml").display());
+    // Without a file of a cell it would be the region eu.
+    place.configure(&place.configuration("").replace("[regions]\nheld = ['eu', 'uk']\n", &file));
+    for command in [&["keys", "init"][..], &["migrate"], &["config", "check"]] {
+        let done = place.run(command);
+        assert!(done.status.success(), "{command:?}: {}{}", text(&done.stdout), text(&done.stderr));
+    }
+    assert!(place.path("data/keys/region-uk.json").exists());
+    assert!(!place.path("data/keys/region-eu.json").exists());
+    drop(place.serve().await);
+}
+
 /// What holds is shown, and no address that may hold a secret.
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_stay_in_their_files() {
@@ -232,11 +264,14 @@ async fn secrets_stay_in_their_files() {
     let of_environment =
         place.command(&["config", "show"]).env("CONSENTRY_REDIS_URL", "redis://:battery@r").output().unwrap();
     assert!(text(&of_environment.stdout).contains("redis.url = ***"), "{}", text(&of_environment.stdout));
+    // With keys, so that it comes as far as the database.
+    assert!(place.run(&["keys", "init"]).status.success());
     let said = place.command(&["serve"]).env_remove("CONSENTRY_DATABASE_URL").output().unwrap();
     assert!(!said.status.success());
+    assert!(text(&said.stderr).contains("database"), "{}", text(&said.stderr));
     assert!(!text(&said.stderr).contains("correct-horse"), "{}", text(&said.stderr));
+    assert!(!holds(&place.path("data"), "correct-horse"), "what it writes tells nothing of it");
     place.configure(&place.configuration(&format!("[database]\nurl = '{secret}'\n")));
     let refused = place.run(&["config", "check"]);
     assert!(!refused.status.success() && !text(&refused.stderr).contains("correct-horse"));
-    assert!(!holds(&place.path("profiles"), "correct-horse"));
 }

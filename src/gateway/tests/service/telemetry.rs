@@ -206,6 +206,38 @@ async fn the_list_of_figures_is_that_of_a_running_gateway() {
     }
 }
 
+/// What cannot be taken up stays as it was, and the figure that an alert looks at says what it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_taken_up_is_counted() {
+    let place = Place::ready().await;
+    let limits = place.path("limits.toml");
+    std::fs::write(&limits, include_str!("../../../../policies/limits/limits.toml")).unwrap();
+    place.configure(&place.configuration(&format!("[policies]\nlimits = '{}'\n", limits.display())));
+    let served = place.serve().await;
+    let counted = |what: &str| {
+        let page = served.asked("/metrics").unwrap().1;
+        page.contains(&format!("consentry_reload_failures_total{{what=\"{what}\"}} "))
+    };
+    let spoilt = [
+        ("limits", limits),
+        ("banks", place.path("profiles/de-rheinbank.toml")),
+        ("tls", place.path("banks/pki/server.pem")),
+        ("keys", place.path("data/keys/signing.toml")),
+        ("region_keys", place.path("data/keys/region-eu.json")),
+    ];
+    assert!(spoilt.iter().all(|(what, _)| !counted(what)));
+    for (_, file) in &spoilt {
+        std::fs::write(file, "no such thing").unwrap();
+    }
+    for (what, _) in &spoilt {
+        until(&format!("{what} is counted"), async || counted(what).then_some(())).await;
+    }
+    place.configure("[nonsense]\n");
+    served.signal("HUP");
+    until("the configuration is counted", async || counted("configuration").then_some(())).await;
+    assert_eq!(served.asked("/readyz").unwrap().0, 200);
+}
+
 /// A collector that is away costs traces and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_collector_everything_goes_on() {
