@@ -19,7 +19,7 @@ use futures_util::future::join_all;
 use jiff::ToSpan;
 use limits::{Key, Partition};
 use secrecy::SecretString;
-use store::accounts::AccountLink;
+use store::accounts::{AccountLink, ConsentToRead};
 use store::consents::ConsentRow;
 
 use crate::audited::{Access, Asker, rules_of};
@@ -210,7 +210,8 @@ impl Gateway {
         psu: Option<&PsuPresence>,
         report: &mut SourceReport,
     ) -> Result<Vec<AccountData>, FlowError> {
-        let consent = self.consent(asker.client, id).await?;
+        let ConsentToRead { consent, accounts: known, unattended } =
+            self.consent_to_read(asker.client, id).await?;
         report.institution.clone_from(&consent.institution);
         self.parts.limiter.count(Partition::Consent, &Key::id(&id.to_string()), None)?;
         let store = self.parts.stores.region(id.region())?;
@@ -224,7 +225,6 @@ impl Gateway {
         }
         let standard = dialect.standard(&profile);
         report.standard = Some(standard.clone());
-        let known = store.account_links(id).await?;
         let held = |only: AccountId| known.iter().any(|link| link.account == only);
         if only.is_some_and(|only| !known.is_empty() && !held(only)) {
             // Nothing of it is here: the bank is not asked, and nothing is counted.
@@ -232,7 +232,7 @@ impl Gateway {
             return Ok(Vec::new());
         }
         report.unattended = if psu.is_some() {
-            self.unattended(&consent).await?
+            self.unattended_of(&consent, unattended)
         } else {
             let wanted =
                 known.iter().map(|link| link.account).filter(|id| only.is_none_or(|only| *id == only));

@@ -12,6 +12,7 @@ use jiff::ToSpan;
 use jiff::tz::TimeZone;
 use policy::Step;
 use store::StoreError;
+use store::accounts::ConsentToRead;
 use store::consents::{BankAccess, ConsentLife, ConsentRow, ConsentTerms, Note};
 use store::idempotency::{Claim, ClaimKey};
 use url::Url;
@@ -200,6 +201,24 @@ impl Gateway {
         let consent = self.any_consent(id).await?;
         drop(self.may_step_consent(client_id, &consent, Step::See, false)?);
         Ok(consent)
+    }
+
+    /// A consent of a client as it stands now, with what a read under it begins with.
+    pub(crate) async fn consent_to_read(
+        &self,
+        client_id: &str,
+        id: ConsentId,
+    ) -> Result<ConsentToRead, FlowError> {
+        let store = self.parts.stores.region(id.region())?;
+        let found = store.consent_to_read(id, date_of(self.now())).await?;
+        let mut found = found.ok_or(FlowError::NotFound("consent"))?;
+        match self.caught_up(found.consent.clone()).await {
+            None => {}
+            Some(Err(FlowError::Store(StoreError::Conflict))) => found.consent = self.any_consent(id).await?,
+            Some(moved) => found.consent = moved?,
+        }
+        drop(self.may_step_consent(client_id, &found.consent, Step::See, false)?);
+        Ok(found)
     }
 
     /// A consent, whoever's it is, as it stands now: one past its end, or that

@@ -10,6 +10,7 @@ use store::events::{Delivery, DeliveryRecord, EventRow};
 use store::webhooks::WebhookRow;
 use store::{RegionalStore, StoreError};
 use telemetry::FIGURES;
+use tokio::time::timeout;
 
 use crate::events::Subject;
 use crate::webhook_sender::{Post, Received};
@@ -24,6 +25,9 @@ const RETRIES: &[i64] = &[5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 
 
 /// Longest time, in seconds, for which an endpoint is left alone because it asks for that.
 const LONGEST_PAUSE: i64 = 86_400;
+
+/// How long one waits while as many as may be are under way, before looking for what is new.
+const CROWDED: Duration = Duration::from_millis(100);
 
 /// Seconds that an attempt may take; longer than its own deadline.
 const LEASE: i64 = 60;
@@ -58,7 +62,8 @@ impl Gateway {
                 }
             }
             for delivery in store.deliveries_due(self.now()).await? {
-                let Ok(place) = Arc::clone(&self.delivering).try_acquire_owned() else { return Ok(started) };
+                let place = timeout(CROWDED, Arc::clone(&self.delivering).acquire_owned()).await;
+                let Ok(Ok(place)) = place else { return Ok(started) };
                 let now = self.now();
                 match store.lease_delivery(&delivery, now, later(now, LEASE)).await {
                     Ok(()) => {}
@@ -226,6 +231,6 @@ impl Gateway {
         let certificate = webhook.client_certificate;
         let post = Post { headers: &headers, body: &event.body, answer_limit, certificate };
         let sent = self.parts.webhooks.post(&url, post);
-        tokio::time::timeout(TIMEOUT, sent).await.map_err(|_| "no answer in time".to_owned())?
+        timeout(TIMEOUT, sent).await.map_err(|_| "no answer in time".to_owned())?
     }
 }

@@ -1,8 +1,12 @@
 //! Which resource of a bank an account is. No name, number or balance is kept.
 
-use domain::{AccountId, AccountIdentification, ConsentId};
+use domain::{AccountId, AccountIdentification, ConsentId, Date};
+use sqlx::Row;
+use sqlx::any::AnyRow;
 
+use crate::consents::{self, ConsentRow};
 use crate::rows::Columns;
+use crate::vault::Unlocked;
 use crate::{RegionalStore, StoreError, transaction};
 
 /// An account under a consent, by the bank's name of the resource.
@@ -14,7 +18,51 @@ pub struct AccountLink {
     pub resource_id: String,
 }
 
+/// A consent, and what else a read under it begins with.
+#[derive(Clone, Debug)]
+pub struct ConsentToRead {
+    /// The consent.
+    pub consent: ConsentRow,
+    /// The accounts seen under it.
+    pub accounts: Vec<AccountLink>,
+    /// As [`RegionalStore::unattended_calls`] has it.
+    pub unattended: i64,
+}
+
 impl RegionalStore {
+    /// A consent with the accounts seen under it and its accesses without the PSU on a day, in one question:
+    /// each costs as much as the rest of a read.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the database fails.
+    pub async fn consent_to_read(
+        &self,
+        id: ConsentId,
+        day: Date,
+    ) -> Result<Option<ConsentToRead>, StoreError> {
+        let rows = sqlx::query(
+            "select c.*, l.account_id, l.resource_id, \
+             (select coalesce(max(used), 0) from unattended_accesses u \
+             where u.consent_id = c.consent_id and u.day >= $2) as used \
+             from consents c left join account_links l on l.consent_id = c.consent_id \
+             where c.consent_id = $1 order by l.account_id",
+        )
+        .bind(id.to_string())
+        .bind(day.to_string())
+        .fetch_all(self.database.pool())
+        .await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let [terms, bank] = consents::SEALED;
+        let keys = self.vault.unlock(&rows, &[terms, bank, "resource_id"]).await?;
+        let consent = consents::read(first, &keys)?;
+        let unattended = Row::try_get(first, "used")?;
+        let seen =
+            rows.iter().filter(|row| !matches!(row.try_get::<Option<&str>, _>("account_id"), Ok(None)));
+        let accounts = seen.map(|row| link(row, &keys)).collect::<Result<_, _>>()?;
+        Ok(Some(ConsentToRead { consent, accounts, unattended }))
+    }
+
     /// The accounts seen under a consent.
     ///
     /// # Errors
@@ -25,14 +73,7 @@ impl RegionalStore {
             .bind(consent.to_string())
             .fetch_all(self.database.pool())
             .await?;
-        let links = self.vault.read(&rows, &["resource_id"], |row, keys| {
-            let columns = Columns::new(row, "account_links", "account_id")?;
-            Ok(AccountLink {
-                account: columns.parsed("account_id")?,
-                resource_id: columns.sealed_text("resource_id", keys)?,
-            })
-        });
-        links.await?.into_iter().collect()
+        self.vault.read(&rows, &["resource_id"], link).await?.into_iter().collect()
     }
 
     /// Remembers the accounts seen under a consent, which is found by their numbers from then on.
@@ -66,4 +107,10 @@ impl RegionalStore {
             Ok(())
         })
     }
+}
+
+fn link(row: &AnyRow, keys: &Unlocked) -> Result<AccountLink, StoreError> {
+    let columns = Columns::new(row, "account_links", "account_id")?;
+    let account = columns.parsed("account_id")?;
+    Ok(AccountLink { account, resource_id: columns.sealed_text("resource_id", keys)? })
 }

@@ -139,14 +139,14 @@ impl Tx {
 
 /// Appends what was written with changes, and then `entries`.
 pub(crate) async fn append(tx: &mut Begun, entries: &[&str]) -> Result<(), StoreError> {
-    // Whoever appends next waits for this row.
-    let head = "insert into audit_head (id, frontier) values (1, '0') \
+    // Whoever appends next waits for this row. On SQLite a statement without values is prepared each time.
+    let head = "insert into audit_head (id, frontier) values (1, $1) \
                 on conflict (id) do update set frontier = audit_head.frontier returning frontier";
-    let head = sqlx::query(head).fetch_one(&mut *tx).await?;
+    let head = sqlx::query(head).bind("0").fetch_one(&mut *tx).await?;
     let mut frontier = frontier(&head.try_get::<String, _>(0)?)?;
     let pending = "delete from audit_pending where event_id in \
-                   (select event_id from audit_pending order by event_id limit 1000) returning event_id, entry";
-    let pending = sqlx::query(pending).fetch_all(&mut *tx).await?;
+                   (select event_id from audit_pending order by event_id limit $1) returning event_id, entry";
+    let pending = sqlx::query(pending).bind(1_000_i64).fetch_all(&mut *tx).await?;
     let pending = pending.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
     let mut pending = pending.collect::<Result<Vec<(String, String)>, sqlx::Error>>()?;
     pending.sort_unstable();

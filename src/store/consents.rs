@@ -16,7 +16,7 @@ use crate::{RegionalStore, StoreError, Tx};
 
 const TERMS: (&str, &str) = ("consents", "terms");
 const BANK: (&str, &str) = ("consents", "bank");
-const SEALED: &[&str] = &[TERMS.1, BANK.1];
+pub(crate) const SEALED: [&str; 2] = [TERMS.1, BANK.1];
 
 /// What the TPP asked the PSU for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,7 +266,7 @@ impl RegionalStore {
             .bind(id.to_string())
             .fetch_all(self.database.pool())
             .await?;
-        self.vault.read(&row, SEALED, read).await?.pop().transpose()
+        self.vault.read(&row, &SEALED, read).await?.pop().transpose()
     }
 
     /// Consents of a client, the newest first, at most `limit`.
@@ -296,7 +296,7 @@ impl RegionalStore {
         .bind(filter.kind.map_or("", ConsentKind::as_str))
         .fetch_all(self.database.pool())
         .await?;
-        self.vault.read(&rows, SEALED, read).await?.into_iter().collect()
+        self.vault.read(&rows, &SEALED, read).await?.into_iter().collect()
     }
 
     /// Consents that a person gave, the newest first.
@@ -309,7 +309,7 @@ impl RegionalStore {
             .bind(psu_digest)
             .fetch_all(self.database.pool())
             .await?;
-        self.vault.read(&rows, SEALED, read).await?.into_iter().collect()
+        self.vault.read(&rows, &SEALED, read).await?.into_iter().collect()
     }
 
     /// Consents that somebody must look at now, the longest due first.
@@ -323,7 +323,7 @@ impl RegionalStore {
                 .bind(micros(now))
                 .fetch_all(self.database.pool())
                 .await?;
-        Ok(readable(self.vault.read(&rows, SEALED, read).await?.into_iter()))
+        Ok(readable(self.vault.read(&rows, &SEALED, read).await?.into_iter()))
     }
 
     /// Takes a consent for this process until `until`.
@@ -491,7 +491,7 @@ impl Tx {
     }
 }
 
-fn read(row: &AnyRow, keys: &Unlocked) -> Result<ConsentRow, StoreError> {
+pub(crate) fn read(row: &AnyRow, keys: &Unlocked) -> Result<ConsentRow, StoreError> {
     let columns = Columns::new(row, "consents", "consent_id")?;
     let institution = columns.optional_text("institution_id")?;
     Ok(ConsentRow {

@@ -14,6 +14,7 @@ use sqlx::{AnyPool, Connection, Row};
 use tokio::time::timeout;
 
 use crate::hosts::{Hosts, addresses, on_all_hosts, primary_of};
+use crate::kept::{Kept, Lent};
 use crate::statements::{Statements, Unheard};
 use crate::transactions::code_of;
 use crate::{pooler, upgrade};
@@ -181,6 +182,9 @@ pub async fn bring_up_to_date(url: &str, held: Held) -> Result<usize, StoreError
     Ok(lacked)
 }
 
+/// How long one waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// How long a connection that is given back may be silent, where there are other hosts.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -194,6 +198,8 @@ enum Engine {
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: AnyPool,
+    /// What single reads are made over.
+    kept: Kept,
     engine: Engine,
     /// Connections that were made before this are not used any more.
     renewed: Arc<Mutex<Option<Instant>>>,
@@ -220,6 +226,7 @@ impl Database {
         let renewed = Arc::<Mutex<Option<Instant>>>::default();
         let limit = Arc::clone(&renewed);
         let several = hosts.several();
+        let reads = if engine == Engine::Sqlite { 2 } else { 4 };
         let pool = AnyPoolOptions::new()
             .after_release(move |connection, _| {
                 Box::pin(async move {
@@ -230,8 +237,10 @@ impl Database {
                     Ok(true)
                 })
             })
-            .max_connections(if engine == Engine::Sqlite { 4 } else { 10 })
-            .acquire_timeout(Duration::from_secs(15))
+            .max_connections(if engine == Engine::Sqlite { 4 } else { 6 })
+            // What is a file does not go away.
+            .test_before_acquire(engine == Engine::Postgres)
+            .acquire_timeout(PATIENCE)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if engine == Engine::Sqlite {
@@ -254,7 +263,8 @@ impl Database {
             upgrade::migrations(schema).run(&pool).await?;
         }
         hosts.follow(pool.clone());
-        let database = Self { pool, engine, renewed, hosts, behind_pooler };
+        let database =
+            Self { pool, kept: Kept::at_most(reads, PATIENCE), engine, renewed, hosts, behind_pooler };
         if !up_to_date {
             database.is_not_behind(schema).await?;
         }
@@ -325,6 +335,16 @@ impl Database {
         Statements(self)
     }
 
+    /// A connection for a single read, which [`Database::keep`] takes back when that went well.
+    pub(crate) async fn lend(&self) -> Result<Lent, sqlx::Error> {
+        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.kept.lend(&self.pool, renewed).await
+    }
+
+    pub(crate) fn keep(&self, lent: Lent) {
+        self.kept.keep(lent);
+    }
+
     /// The connections.
     pub(crate) fn connections(&self) -> &AnyPool {
         &self.pool
@@ -348,6 +368,7 @@ impl Database {
 
     pub(crate) async fn close(&self) {
         self.pool.close().await;
+        self.kept.end();
     }
 }
 

@@ -27,6 +27,7 @@ mod hosts;
 pub mod idempotency;
 mod identification;
 pub mod instances;
+mod kept;
 pub mod mandates;
 pub mod notices;
 pub mod occasion;
@@ -70,7 +71,7 @@ use vault::Vault;
 
 pub use database::{Database, Held, SchemaUse, StoreError, bring_up_to_date, postgres_databases};
 #[cfg(feature = "scratch")]
-pub use scratch::ScratchDatabase;
+pub use scratch::{ScratchDatabase, multiply_consents};
 pub use transactions::{Passing, Runs, Tx};
 
 /// How long a database may take to say that it is there.

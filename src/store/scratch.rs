@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use domain::Entropy;
 use sqlx::any::AnyPoolOptions;
+use sqlx::{Column, Row};
 
 use crate::{SchemaUse, StoreError, postgres_databases};
 
@@ -60,6 +61,32 @@ impl Drop for ScratchDatabase {
             Err(_) => tracing::warn!("the databases of a test stay"),
         }
     }
+}
+
+/// Puts copies of a consent that a region's database has beside it until there are `count`, with ids of
+/// their own, by which nobody was granted anything: for measurements.
+///
+/// # Errors
+///
+/// [`StoreError`] if the database cannot be reached, or has no consent.
+pub async fn multiply_consents(url: &str, count: u64) -> Result<(), StoreError> {
+    sqlx::any::install_default_drivers();
+    let pool = AnyPoolOptions::new().max_connections(1).connect(url).await?;
+    let one = sqlx::query("select * from consents limit 1").fetch_one(&pool).await?;
+    let others: Vec<&str> =
+        one.columns().iter().map(|it| it.name()).filter(|it| *it != "consent_id").collect();
+    let others = others.join(", ");
+    let sql = format!(
+        "with recursive numbers(n) as \
+         (select count(*) from consents union all select n + 1 from numbers where n + 1 < $1) \
+         insert into consents (consent_id, {others}) \
+         select 'con_eu_0000000000000000' || (1000000000000000 + n), {others} \
+         from numbers, (select * from consents limit 1) one"
+    );
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    sqlx::query(sqlx::AssertSqlSafe(sql)).bind(count).execute(&pool).await?;
+    pool.close().await;
+    Ok(())
 }
 
 async fn drop_all(server: &str, name: &str) -> Result<(), StoreError> {

@@ -32,7 +32,7 @@ impl Statements<'_> {
         loop {
             let named = !self.0.behind_pooler();
             let statement = Statement { sql: sql.clone(), arguments: arguments.as_ref().map(copy), named };
-            let once = pin!(self.once(statement));
+            let once = pin!(self.once(statement, reads));
             let error = match self.0.watching(self.0.unless_moved(once)).await {
                 Ok(given) => return Ok(given),
                 Err(error) => error,
@@ -50,7 +50,13 @@ impl Statements<'_> {
 
     /// Runs a statement. A pooler may give each half of it, the one that names it and the one that
     /// executes it, to another server, unless a transaction holds them together.
-    async fn once(self, statement: Statement) -> Result<Given, Error> {
+    async fn once(self, statement: Statement, reads: bool) -> Result<Given, Error> {
+        if statement.named && reads {
+            let mut lent = self.0.lend().await?;
+            let given = lent.connection().fetch_many(statement).try_collect().await?;
+            self.0.keep(lent);
+            return Ok(given);
+        }
         if statement.named {
             return self.0.connections().fetch_many(statement).try_collect().await;
         }

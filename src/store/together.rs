@@ -236,24 +236,36 @@ pub(crate) async fn insert_tokens(tx: &mut Begun, tokens: &[&TokenRecord]) -> Re
     Ok(())
 }
 
-/// Counts reads. A consent may be among them several times, so each is a statement.
+/// Counts reads, which are in order: those that add to the same row are one.
 async fn note_reads(tx: &mut Begun, reads: &[&ReadNote]) -> Result<(), StoreError> {
-    for note in reads {
-        sqlx::query(
-            "insert into consent_usage (consent_id, kind, day, attended, unattended, first_at, last_at) \
-             values ($1, $2, $3, $4, $5, $6, $6) on conflict (consent_id, kind, day) do update set \
-             attended = consent_usage.attended + excluded.attended, \
-             unattended = consent_usage.unattended + excluded.unattended, last_at = excluded.last_at",
-        )
-        .bind(&note.consent)
-        .bind(note.kind)
-        .bind(&note.day)
-        .bind(i64::from(note.attended))
-        .bind(i64::from(!note.attended))
-        .bind(note.at)
-        .execute(&mut *tx)
-        .await?;
+    if reads.is_empty() {
+        return Ok(());
     }
+    let same = |a: &&ReadNote, b: &&ReadNote| (&a.consent, a.kind, &a.day) == (&b.consent, b.kind, &b.day);
+    let rows: Vec<_> = reads.chunk_by(|a, b| same(a, b)).collect();
+    let sql = format!(
+        "insert into consent_usage (consent_id, kind, day, attended, unattended, first_at, last_at) \
+         values {} on conflict (consent_id, kind, day) do update set \
+         attended = consent_usage.attended + excluded.attended, \
+         unattended = consent_usage.unattended + excluded.unattended, last_at = excluded.last_at",
+        placeholders(rows.len(), 7)
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for row in rows {
+        let count =
+            |attended| row.iter().filter(|note| note.attended == attended).map(|_| 1_i64).sum::<i64>();
+        let at = || row.iter().map(|note| note.at);
+        let Some(first) = row.first() else { continue };
+        query = query
+            .bind(&first.consent)
+            .bind(first.kind)
+            .bind(&first.day)
+            .bind(count(true))
+            .bind(count(false))
+            .bind(at().min())
+            .bind(at().max());
+    }
+    query.execute(&mut *tx).await?;
     Ok(())
 }
 

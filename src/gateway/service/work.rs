@@ -45,7 +45,12 @@ pub(crate) async fn work(oauth: OAuth, retention: Retention, stop: CancellationT
     let courier = async {
         let mut rounds = Rounds::every(Duration::from_millis(100), &stop);
         while rounds.next().await {
-            rounds.note("deliver-events", gateway.deliver_events().await.map(|_| ()));
+            let mut delivered = gateway.deliver_events().await;
+            // Where there was something, there may be more.
+            while matches!(delivered, Ok(started) if started > 0) && !stop.is_cancelled() {
+                delivered = gateway.deliver_events().await;
+            }
+            rounds.note("deliver-events", delivered.map(|_| ()));
         }
     };
     let backchannel = async {

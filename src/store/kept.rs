@@ -1,0 +1,132 @@
+//! Connections that single reads are made over.
+//!
+//! The pool asks a connection whether it lives whenever it gives it out, and again when it gets it back:
+//! as much as the read itself, on either database. A read that fails because its connection is gone is
+//! made again anyway, so it needs none of that.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::{AnyConnection, AnyPool, Error};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+/// How long one is kept.
+const FOR: Duration = Duration::from_secs(600);
+
+/// Connections for reads, so many at most, beside those of the pool.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    idle: Arc<Mutex<Vec<Connection>>>,
+    places: Arc<Semaphore>,
+    /// How long a read waits for one.
+    patience: Duration,
+}
+
+/// A connection, and since when it is ours.
+#[derive(Debug)]
+struct Connection {
+    connection: AnyConnection,
+    since: Instant,
+}
+
+/// A connection that is being used. Whoever is done with it, and it did what it was asked, gives it back;
+/// otherwise it ends.
+#[derive(Debug)]
+pub(crate) struct Lent {
+    connection: Connection,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Kept {
+    pub(crate) fn at_most(most: usize, patience: Duration) -> Self {
+        Self { idle: Arc::default(), places: Arc::new(Semaphore::new(most)), patience }
+    }
+
+    /// One that is ours, and has been only after `renewed`, or one of the pool's from now on.
+    pub(crate) async fn lend(&self, pool: &AnyPool, renewed: Option<Instant>) -> Result<Lent, Error> {
+        let place = timeout(self.patience, Arc::clone(&self.places).acquire_owned()).await;
+        let place = place.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)?;
+        let kept = {
+            let mut idle = self.idle();
+            idle.retain(|one| one.since.elapsed() < FOR && renewed.is_none_or(|renewed| one.since > renewed));
+            idle.pop()
+        };
+        let connection = match kept {
+            Some(kept) => kept,
+            None => Connection { connection: pool.acquire().await?.detach(), since: Instant::now() },
+        };
+        Ok(Lent { connection, _place: place })
+    }
+
+    /// Takes one back.
+    pub(crate) fn keep(&self, lent: Lent) {
+        if !self.places.is_closed() {
+            self.idle().push(lent.connection);
+        }
+    }
+
+    /// Ends all of them, and gives no more.
+    pub(crate) fn end(&self) {
+        self.places.close();
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lent {
+    pub(crate) fn connection(&mut self) -> &mut AnyConnection {
+        &mut self.connection.connection
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::any::AnyPoolOptions;
+    use sqlx::{Executor, Row};
+
+    use super::*;
+
+    async fn pool() -> AnyPool {
+        sqlx::any::install_default_drivers();
+        AnyPoolOptions::new().max_connections(1).connect("sqlite::memory:").await.unwrap()
+    }
+
+    /// Whether a connection is the one that was marked.
+    async fn marked(lent: &mut Lent) -> bool {
+        let found = "select count(*) from sqlite_temp_master where name = 'mark'";
+        lent.connection().fetch_one(found).await.unwrap().get::<i64, _>(0) == 1
+    }
+
+    #[tokio::test]
+    async fn one_is_kept_until_the_database_has_moved() {
+        let (pool, kept) = (pool().await, Kept::at_most(2, Duration::from_secs(5)));
+        let mut lent = kept.lend(&pool, None).await.unwrap();
+        lent.connection().execute("create temp table mark (it text)").await.unwrap();
+        kept.keep(lent);
+        let mut same = kept.lend(&pool, None).await.unwrap();
+        assert!(marked(&mut same).await);
+        kept.keep(same);
+        let mut other = kept.lend(&pool, Some(Instant::now())).await.unwrap();
+        assert!(!marked(&mut other).await);
+        // What is not used any more is gone, and takes no place of the pool's.
+        assert!(kept.idle().is_empty());
+        pool.close().await;
+    }
+
+    #[tokio::test]
+    async fn there_are_only_so_many_and_none_after_the_end() {
+        let (pool, kept) = (pool().await, Kept::at_most(1, Duration::ZERO));
+        let only = kept.lend(&pool, None).await.unwrap();
+        assert!(matches!(kept.lend(&pool, None).await, Err(Error::PoolTimedOut)));
+        kept.keep(only);
+        let only = kept.lend(&pool, None).await.unwrap();
+        kept.end();
+        kept.keep(only);
+        assert!(kept.idle().is_empty());
+        assert!(matches!(kept.lend(&pool, None).await, Err(Error::PoolClosed)));
+    }
+}
