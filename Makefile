@@ -1,6 +1,6 @@
 # What there is to do here. Each target says what it needs when that is missing.
 
-.PHONY: help test lint openapi security-profile banks bench demo torture torture-short ha ha-short dr fuzz fuzz-short siege bench-edge residency-proof charts sbom
+.PHONY: help test lint openapi security-profile banks bench instructions demo torture torture-short ha ha-short dr fuzz fuzz-short siege bench-edge residency-proof charts sbom
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -31,8 +31,11 @@ security-profile: ## Write docs/security-profile.md anew, by running the Rust te
 banks: ## Write docs/banks.md anew, the same way
 	@scripts/test.sh --tables
 
-bench: ## Measure the release build; writes docs/measurements.md
-	@scripts/measure.sh
+bench: ## Measure the whole path beside nginx, HAProxy and Caddy, and the parts; writes docs/performance.md
+	@scripts/bench.sh
+
+instructions: ## Hold the instructions of a read to what is known (UPDATE=1: take what is counted)
+	@scripts/instructions.sh $(if $(UPDATE),--update)
 
 bench-edge: ## Measure the edge beside nginx (CRS=FOLDER: with its rules in both); writes docs/edge-measurements.md
 	@scripts/bench-edge.sh

@@ -24,7 +24,7 @@ mkdir -p "$work"
 need_node 22 13
 npm ci --prefix tests --no-audit --no-fund --ignore-scripts --loglevel=error >"$work/npm.log" 2>&1 || die "npm ci failed"
 release="${CARGO_TARGET_DIR:-target}/release"
-cargo build --release --locked --quiet -p consentry --example token_speed --example check_speed
+
 
 ROUNDS=3
 REQUESTS=20000

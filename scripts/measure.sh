@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Measures the release build of the sandbox and writes docs/measurements.md.
+# Measures parts of the release build, most of them in a sandbox, and writes a table of them. Called by
+# scripts/bench.sh.
 #
-#   scripts/measure.sh           with what is built already
-#   scripts/measure.sh --cold    builds into an empty folder first, and times that
+#   scripts/measure.sh FILE           with what is built already (cargo build --release -p consentry --bins --examples)
+#   scripts/measure.sh FILE --cold    builds into an empty folder first, and times that
 #
 # Runs on Linux (memory is read from /proc). Everything it starts is its own
 # and is stopped again. A busy machine makes every figure worse.
@@ -11,6 +12,8 @@ cd "$(dirname "$0")/.."
 export LC_ALL=C
 
 die() { printf 'make bench: %s\n' "$*" >&2; exit 1; }
+[ -n "${1:-}" ] || die "say where the table is to be written"
+report=$1
 for tool in cargo curl awk; do command -v "$tool" >/dev/null || die "missing: $tool"; done
 [ -r /proc/self/smaps_rollup ] || die "memory is read from /proc/PID/smaps_rollup, which is not here"
 
@@ -34,10 +37,10 @@ row() { rows+=("| $1 | $2 |"); printf '%-62s %s\n' "$1" "$2"; }
 # --- The build -------------------------------------------------------------
 
 cargo fetch --locked --quiet
-if [ "${1:-}" = --cold ]; then export CARGO_TARGET_DIR="$work/target"; fi
+if [ "${2:-}" = --cold ]; then export CARGO_TARGET_DIR="$work/target"; fi
 started=$(now)
-cargo build --release --locked --quiet -p consentry
-if [ "${1:-}" = --cold ]; then row "Release build, nothing built before" "$(( ($(now) - started) / 1000000 )) s"; fi
+if [ "${2:-}" = --cold ]; then cargo build --release --locked --quiet -p consentry --bins --examples; fi
+if [ "${2:-}" = --cold ]; then row "Release build, nothing built before" "$(( ($(now) - started) / 1000000 )) s"; fi
 release="${CARGO_TARGET_DIR:-target}/release"
 binary="$release/consentry"
 size=$(wc -c <"$binary")
@@ -112,14 +115,12 @@ fi
 
 # --- Banks -----------------------------------------------------------------
 
-cargo build --release --locked --quiet -p consentry --example mapping_speed
 "$release/examples/mapping_speed" >"$work/mapping"
 for dialect in berlin-group uk-open-banking; do
   figure() { sed -E "s/.*\"$dialect\":\{([^}]*)\}.*/\1/; s/.*\"$1\":([0-9]+).*/\1/" "$work/mapping"; }
   row "10,000 transactions to our API, one core, $dialect" \
     "$(figure mb_per_second) MB/s of bank JSON; serde_json, parsed into values and written again: $(figure value_mb_per_second) MB/s"
 done
-cargo build --release --locked --quiet -p consentry --example fan_out
 "$release/examples/fan_out" "$work/fan-out" >"$work/fan"
 fan() { sed -E "s/.*\"$1\":\"?([0-9.]+)\"?.*/\1/" "$work/fan"; }
 row "Read of ten banks of 50 ms each, p50 and p99" \
@@ -129,20 +130,25 @@ row "The same with one bank that never answers, deadline 500 ms" \
 
 # --- Orders ------------------------------------------------------------------
 
-cargo build --release --locked --quiet -p consentry --example order_speed
 "$release/examples/order_speed" "$work/orders" >"$work/order"
 order() { sed -E "s/.*\"$1\":\"([0-9.]+)\".*/\1/" "$work/order"; }
 row "POST /v1/payments, on the disk (SQLite, synchronous=full), p50 and p99" \
   "$(order order_p50_ms) ms, $(order order_p99_ms) ms; of it the connection (a request that stores nothing): $(order wire_p50_ms) ms, $(order wire_p99_ms) ms"
 row "Beside it: one row committed to the same database, p50 and p99" "$(order commit_p50_ms) ms, $(order commit_p99_ms) ms"
 
+# --- Webhooks ----------------------------------------------------------------
+
+"$release/examples/webhook_speed" "$work/webhooks" >"$work/webhook"
+webhook() { sed -E "s/.*\"$1\":([0-9]+).*/\1/" "$work/webhook"; }
+row "Webhooks a second, from the commit of 2,000 events to their delivery, signed and noted (SQLite)" "$(webhook delivered)"
+row "Beside it: a client that posts the same, a connection each, and notes nothing" \
+  "$(webhook bare); ours is $(awk -v a="$(webhook delivered)" -v b="$(webhook bare)" 'BEGIN { printf "%.2f×", a / b }')"
+
 # --- The report ------------------------------------------------------------
 
-mkdir -p docs
 {
-  echo "# Measurements"
+  echo "## Parts"
   echo
-  echo "Written by \`make bench\` ($(date -u +%F), version $(git rev-parse --short HEAD), $(nproc) cores, $(uname -sm))."
   echo "Times are the median of $ROUNDS runs, with the fastest and the slowest."
   echo
   echo "| What | Measured |"
@@ -157,5 +163,4 @@ mkdir -p docs
   echo "certificate, over 64 TLS connections that stay open; the servers take turns, and the program that asks runs"
   echo "on the same cores. On the disk means SQLite with synchronous=full before the answer, at both. Lowest and"
   echo "highest of three rounds in brackets. The makers of oidc-provider call its store in memory development-only."
-} >docs/measurements.md
-echo "Written to docs/measurements.md"
+} >"$report"

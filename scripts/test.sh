@@ -190,6 +190,10 @@ fi
 say "Payments under torture, for a short while"
 scripts/torture.sh --short || failed=1
 
+# The benchmark is built together with the Rust tests, too.
+say "Counting the instructions of a read"
+scripts/instructions.sh || failed=1
+
 # Built together with the Rust tests: the judges drive the same binary.
 export CONSENTRY_BIN="${CARGO_TARGET_DIR:-$PWD/target}/debug/consentry"
 [ -x "$CONSENTRY_BIN" ] || die "the build left no binary to judge"

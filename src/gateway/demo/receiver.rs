@@ -109,6 +109,24 @@ impl Receiver {
         };
         tokio::time::timeout(patience, wait).await.context("the webhook did not arrive in time")
     }
+
+    /// Waits until as many as `count` have arrived in all.
+    ///
+    /// # Errors
+    ///
+    /// If they do not in time.
+    pub async fn wait_for_many(&self, count: usize, patience: Duration) -> anyhow::Result<()> {
+        let wait = async {
+            loop {
+                let news = self.inbox.news.notified();
+                if self.inbox.arrived.read().unwrap_or_else(PoisonError::into_inner).len() >= count {
+                    return;
+                }
+                news.await;
+            }
+        };
+        tokio::time::timeout(patience, wait).await.context("the webhooks did not arrive in time")
+    }
 }
 
 impl Drop for Receiver {

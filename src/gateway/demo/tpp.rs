@@ -8,6 +8,7 @@ use domain::{Clock, Entropy, SystemEntropy};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
+use super::browser::Browser;
 use super::client::{Answer, Client};
 use crate::sandbox::Access;
 
@@ -16,6 +17,9 @@ pub const RETURN: &str = "https://fintech.consentry.example/return";
 
 /// What the demo asks to read.
 pub const PERMISSIONS: [&str; 3] = ["READ_ACCOUNTS_DETAIL", "READ_BALANCES", "READ_TRANSACTIONS_DETAIL"];
+
+/// The most that one authorization request may ask for.
+const AT_ONCE: usize = 10;
 
 /// A fintech with a certificate, a key and a registration.
 #[derive(Clone)]
@@ -304,6 +308,36 @@ impl Tpp {
             ("code_verifier", verifier.expose_secret()),
         ];
         self.authenticated("token_endpoint", &form).await
+    }
+
+    /// Has the sandbox's person grant access to accounts at these banks, who approves there at once or
+    /// as the banks ask; what is more than one request may hold is merged into the grant (FAPI Grant
+    /// Management). The token, and the consents behind it.
+    ///
+    /// # Errors
+    ///
+    /// If a step is refused.
+    pub async fn granted(&self, root: &str, banks: &[&str]) -> anyhow::Result<(SecretString, Vec<String>)> {
+        let own = self.own_token("accounts").await?;
+        let mut person = Browser::new(Client::new(root, None)?, "anna", "sandbox");
+        let (mut token, mut all, mut grant) = (SecretString::default(), Vec::new(), String::new());
+        for banks in banks.chunks(AT_ONCE) {
+            let consents = self.lodge(&own, banks).await?;
+            let verifier = verifier();
+            let action = match grant.as_str() {
+                "" => vec![("grant_management_action", "create")],
+                grant => vec![("grant_management_action", "merge"), ("grant_id", grant)],
+            };
+            let pushed = self.push_with(&consents, &verifier, &action).await?.expect(201)?;
+            let visit = person.walk(&self.start_of(&pushed)?, RETURN).await?;
+            let code = visit.url.query_pairs().find(|(name, _)| name == "code");
+            let (_, code) =
+                code.with_context(|| format!("no code came back: the walk ended at {}", visit.url.path()))?;
+            let answer = self.redeem(&code, &verifier).await?.expect(200)?;
+            (token, grant) = (answer.text("/access_token").into(), answer.text("/grant_id"));
+            all.extend(consents);
+        }
+        Ok((token, all))
     }
 
     /// The order of a small payment from a UK bank.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use axum::extract::FromRequestParts;
 use consentry::demo::Tpp;
-use consentry::sandbox::{Sandbox, SandboxOptions};
+use consentry::sandbox::{LimitsFrom, Sandbox, SandboxOptions};
 use crypto::Certificate;
 use domain::SystemClock;
 use edge::{PeerCertificate, PeerIdentity, Trust};
@@ -23,7 +23,8 @@ const CHECKS: usize = 200_000;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let folder = std::env::args().nth(1).context("name a folder for the sandbox")?;
-    let sandbox = Sandbox::start(SandboxOptions::at(folder)).await?;
+    let options = SandboxOptions { limits: LimitsFrom::Nowhere, ..SandboxOptions::at(folder) };
+    let sandbox = Sandbox::start(options).await?;
     let access = sandbox.access();
     let mut tpp = Tpp::discover(&access, Arc::new(SystemClock)).await?;
     tpp.register().await?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use consentry::demo::{Browser, Client, RETURN, Tpp, verifier};
+use consentry::demo::Tpp;
 use consentry::sandbox::{Sandbox, SandboxOptions};
 use domain::SystemClock;
 use modelbank::Fault;
@@ -38,8 +38,10 @@ async fn main() -> anyhow::Result<()> {
     }
     let mut tpp = Tpp::discover(&sandbox.access(), Arc::new(SystemClock)).await?;
     tpp.register().await?;
-    let ten = granted(&sandbox, &tpp, &ids).await?;
-    let one = granted(&sandbox, &tpp, ids.get(1..2).context("a bank")?).await?;
+    let root = &sandbox.access().pki.root;
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let (ten, _) = tpp.granted(root, &ids).await?;
+    let (one, _) = tpp.granted(root, ids.get(1..2).context("a bank")?).await?;
     for bank in [HANGS, PATTERN] {
         let (faults, _) = sandbox.bank(bank).context("a model bank")?;
         faults.arm("GET", "/accounts", Fault::Slow(TAKES), u32::MAX);
@@ -84,19 +86,6 @@ async fn main() -> anyhow::Result<()> {
 
 fn millis(time: Duration) -> String {
     format!("{}.{}", time.as_millis(), time.subsec_micros() % 1000 / 100)
-}
-
-async fn granted(sandbox: &Sandbox, tpp: &Tpp, banks: &[String]) -> anyhow::Result<SecretString> {
-    let own = tpp.own_token("accounts").await?;
-    let banks: Vec<&str> = banks.iter().map(String::as_str).collect();
-    let consents = tpp.lodge(&own, &banks).await?;
-    let verifier = verifier();
-    let pushed = tpp.push(&consents, &verifier).await?.expect(201)?;
-    let client = Client::new(&sandbox.access().pki.root, None)?;
-    let mut person = Browser::new(client, "anna", "sandbox");
-    let visit = person.walk(&tpp.start_of(&pushed)?, RETURN).await?;
-    let code = visit.url.query_pairs().find(|(name, _)| name == "code").context("no code")?.1.into_owned();
-    Ok(tpp.redeem(&code, &verifier).await?.expect(200)?.text("/access_token").into())
 }
 
 /// Median and 99th percentile of so many reads.

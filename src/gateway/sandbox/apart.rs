@@ -2,7 +2,7 @@
 //! gateway that is killed.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -21,6 +21,8 @@ use crate::service::state::require_state;
 pub struct BanksApart {
     banks: ModelBanks,
     access: Access,
+    /// Where certificates and keys are.
+    pki: PathBuf,
     stop: CancellationToken,
 }
 
@@ -92,7 +94,27 @@ impl BanksApart {
             .await
             .context("the model banks could not start")?;
         let access = Access { issuer, api, pki: Arc::new(pki), banks: banks.list() };
-        Ok(Self { banks, access, stop })
+        Ok(Self { banks, access, pki: options.data_dir.join("pki"), stop })
+    }
+
+    /// What the configuration of a gateway says that has these banks, for trying it on one machine:
+    /// certificates, the banks' profiles in `profiles`, their regions, and clients that register themselves.
+    /// The rest is the operator's: `[node]`, `[public]`, `[listen]`.
+    #[must_use]
+    pub fn configuration(&self, profiles: &Path) -> String {
+        let pki = self.pki.display();
+        format!(
+            "[tls]\ncertificate = '{pki}/server.pem'\nkey = '{pki}/server.key'\n\
+             client_authorities = ['{pki}/root.pem']\n\
+             [bank]\ncertificate = '{pki}/gateway-qwac.pem'\nkey = '{pki}/gateway-qwac.key'\n\
+             seal_certificate = '{pki}/gateway-qseal.pem'\nseal_key = '{pki}/gateway-qseal.key'\n\
+             authorities = ['{pki}/root.pem']\n\
+             [regions]\nheld = ['eu', 'uk']\n\
+             [banks]\nfolders = ['{}']\nembedded = false\n\
+             [webhooks]\nauthorities = ['{pki}/root.pem']\nloopback = true\nchallenge = false\n\
+             [clients]\nopen_registration = true\n",
+            profiles.display()
+        )
     }
 
     /// What the terminal shows.

@@ -187,6 +187,7 @@ fn dear() -> What {
         method: Method::POST,
         path: "/v1/payment-batches".to_owned(),
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        tokens: Vec::new(),
         body: Bytes::from(body),
         http2: false,
     }

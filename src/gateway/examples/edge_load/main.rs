@@ -52,6 +52,9 @@ struct Asked {
     /// A header, `name: value`.
     #[arg(long)]
     header: Vec<String>,
+    /// File of tokens, a line each, which the connections show in turn.
+    #[arg(long)]
+    tokens: Option<PathBuf>,
     /// Show a token of the demo client's.
     #[arg(long)]
     token: bool,
@@ -121,6 +124,9 @@ impl Asked {
         if self.token {
             let token = wire::token(&Site::of(&self.place, true, false)?).await?;
             what.headers.push(("authorization".to_owned(), format!("Bearer {token}")));
+        }
+        if let Some(tokens) = &self.tokens {
+            what.tokens = std::fs::read_to_string(tokens)?.lines().map(str::to_owned).collect();
         }
         for header in &self.header {
             let (name, value) = header.split_once(": ").context("a header is NAME: VALUE")?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::wire::{Site, What};
+use crate::wire::{Connection, Site, What};
 
 /// What became of requests.
 #[derive(Default)]
@@ -46,22 +46,27 @@ impl Outcome {
     }
 }
 
-/// So many requests a second over so many connections: each is due at an instant of its own,
-/// and late from then on, whoever is to blame.
+/// So many requests a second over so many connections: each is due at an instant of its own, and late
+/// from then on if the one before was answered late. How late a timer wakes us is not the server's.
 pub async fn at_rate(site: &Site, what: &What, connections: u32, per_second: u32, time: Duration) -> Outcome {
+    let opened = opened(site, connections).await;
     let started = Instant::now();
     let until = started + time;
     let pause = Duration::from_secs(1) * connections / per_second.max(1);
     let mut clients = JoinSet::new();
-    for number in 0..connections {
-        let (site, what) = (site.clone(), what.clone());
+    for (number, connection) in (0..).zip(opened) {
+        let (site, what) = (site.clone(), what.of(number));
         let first = started + pause * number / connections;
         clients.spawn(async move {
             let mut outcome = Outcome::default();
-            let mut connection = site.connect().await.ok();
+            let mut connection = connection;
             let mut due = first;
             while due < until {
-                sleep_until(due).await;
+                let mut begun = due;
+                if Instant::now() < due {
+                    sleep_until(due).await;
+                    begun = Instant::now();
+                }
                 if connection.is_none() {
                     connection = site.connect().await.ok();
                 }
@@ -70,7 +75,7 @@ pub async fn at_rate(site: &Site, what: &What, connections: u32, per_second: u32
                     _ => None,
                 };
                 match answer {
-                    Some((status, _)) if status.is_success() => outcome.times.push(due.elapsed()),
+                    Some((status, _)) if status.is_success() => outcome.times.push(begun.elapsed()),
                     other => {
                         outcome.failed += 1;
                         if other.is_none() {
@@ -91,17 +96,23 @@ pub async fn at_rate(site: &Site, what: &What, connections: u32, per_second: u32
     all
 }
 
+/// So many connections, where they come about.
+async fn opened(site: &Site, connections: u32) -> Vec<Option<Connection>> {
+    let mut opened = Vec::new();
+    for _ in 0..connections {
+        opened.push(site.connect().await.ok());
+    }
+    opened
+}
+
 /// As many requests as are answered, over so many connections.
 pub async fn closed_loop(site: &Site, what: &What, connections: u32, time: Duration) -> Outcome {
     let mut clients = JoinSet::new();
-    let mut opened = Vec::new();
-    for _ in 0..connections {
-        opened.extend(site.connect().await.ok());
-    }
+    let opened = opened(site, connections).await;
     let started = Instant::now();
     let until = started + time;
-    for mut connection in opened {
-        let (site, what) = (site.clone(), what.clone());
+    for (number, mut connection) in (0..).zip(opened.into_iter().flatten()) {
+        let (site, what) = (site.clone(), what.of(number));
         clients.spawn(async move {
             let mut outcome = Outcome::default();
             while Instant::now() < until {

@@ -132,6 +132,8 @@ pub struct What {
     pub method: Method,
     pub path: String,
     pub headers: Vec<(String, String)>,
+    /// Tokens that the connections show, each the next one.
+    pub tokens: Vec<String>,
     pub body: Bytes,
     pub http2: bool,
 }
@@ -143,9 +145,19 @@ impl What {
             method: Method::GET,
             path: path.to_owned(),
             headers: headers.into_iter().collect(),
+            tokens: Vec::new(),
             body: Bytes::new(),
             http2,
         }
+    }
+
+    /// The same, of one of the connections.
+    pub fn of(&self, connection: u32) -> Self {
+        let mut what = self.clone();
+        let place = usize::try_from(connection).unwrap_or(0).checked_rem(self.tokens.len());
+        let token = place.and_then(|place| self.tokens.get(place));
+        what.headers.extend(token.map(|token| ("authorization".to_owned(), format!("Bearer {token}"))));
+        what
     }
 }
 
@@ -174,6 +186,7 @@ pub async fn token(site: &Site) -> anyhow::Result<String> {
         method: Method::POST,
         path: "/oauth/token".to_owned(),
         headers: vec![("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())],
+        tokens: Vec::new(),
         body: Bytes::from_static(form.as_bytes()),
         http2: false,
     };

@@ -243,33 +243,23 @@ impl Gateways {
     }
 
     fn configuration(&self) -> String {
-        let pki = self.pki().display().to_string();
         let origin = |offset: u16| format!("https://localhost:{}", self.front.saturating_add(offset));
         format!(
             "[node]\ndata_dir = '{}'\n\
              [public]\nissuer = '{}'\napi = '{}'\n\
              [listen]\nper_address = 10000\nper_client = 10000\n\
-             [tls]\ncertificate = '{pki}/server.pem'\nkey = '{pki}/server.key'\n\
-             client_authorities = ['{pki}/root.pem']\n\
-             [bank]\ncertificate = '{pki}/gateway-qwac.pem'\nkey = '{pki}/gateway-qwac.key'\n\
-             seal_certificate = '{pki}/gateway-qseal.pem'\nseal_key = '{pki}/gateway-qseal.key'\n\
-             authorities = ['{pki}/root.pem']\n\
              [redis]\nurl = '{}'\n\
-             [regions]\nheld = ['eu', 'uk']\n\
-             [banks]\nfolders = ['{}']\nembedded = false\n\
              [policies]\nlimits = '{}'\n\
-             [webhooks]\nauthorities = ['{pki}/root.pem']\nloopback = true\nchallenge = false\n\
-             [clients]\nopen_registration = true\n\
              [drain]\nbefore = '{}ms'\nlongest = '20s'\n\
-             [telemetry]\notlp_endpoint = 'http://127.0.0.1:{}'\nsample_per_mille = 1000\n",
+             [telemetry]\notlp_endpoint = 'http://127.0.0.1:{}'\nsample_per_mille = 1000\n{}",
             self.data().display(),
             origin(0),
             origin(1),
             self.redis,
-            self.profiles().display(),
             self.limits().display(),
             BEFORE.as_millis(),
             self.collector,
+            self.banks.configuration(&self.profiles()),
         )
     }
 }

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
 use bytes::Bytes;
-use consentry::demo::{Answer, Browser, Client, PERMISSIONS, RETURN, Tpp, bearer, verifier};
+use consentry::demo::{Answer, Browser, Client, PERMISSIONS, RETURN, Tpp, bearer};
 use consentry::sandbox::Access;
 use domain::{Clock, Entropy, SystemClock, SystemEntropy};
 use http::Method;
@@ -117,19 +116,12 @@ impl Traffic {
         tpp.register().await?;
         let own = tpp.own_token("accounts payments").await?;
         let people = Client::new(&access.pki.root, None)?;
-        let consents = tpp.lodge(&own, &READ).await?;
-        let verifier = verifier();
-        let pushed = tpp.push(&consents, &verifier).await?.expect(201)?;
-        let mut person = Browser::new(people.clone(), "anna", "sandbox");
-        let visit = person.walk(&tpp.start_of(&pushed)?, RETURN).await?;
-        let code = visit.url.query_pairs().find(|(name, _)| name == "code");
-        let (_, code) = code.context("no code came back")?;
-        let token = tpp.redeem(&code, &verifier).await?.expect(200)?;
+        let (reading, consents) = tpp.granted(&access.pki.root, &READ).await?;
         Ok(Self(Arc::new(Shared {
             wire: Wire::to_api(access)?,
             tpp,
             people,
-            reading: token.text("/access_token").into(),
+            reading,
             own: Mutex::new(own),
             calls: Mutex::default(),
             records: Mutex::default(),

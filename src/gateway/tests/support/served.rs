@@ -73,29 +73,20 @@ impl Place {
 
     /// The configuration, with more in it.
     pub fn configuration(&self, more: &str) -> String {
-        let pki = self.path("banks/pki").display().to_string();
-        let (data, profiles) = (self.path("data"), self.path("profiles"));
         let at = |offset| self.port(offset);
         format!(
             "[node]\ndata_dir = '{}'\n\
              [public]\nissuer = 'https://localhost:{}'\napi = 'https://localhost:{}'\n\
              [listen]\npages = '127.0.0.1:{}'\napi = '127.0.0.1:{}'\noperations = '127.0.0.1:{}'\n\
-             per_address = 10000\nper_client = 10000\n\
-             [tls]\ncertificate = '{pki}/server.pem'\nkey = '{pki}/server.key'\nclient_authorities = ['{pki}/root.pem']\n\
-             [bank]\ncertificate = '{pki}/gateway-qwac.pem'\nkey = '{pki}/gateway-qwac.key'\n\
-             seal_certificate = '{pki}/gateway-qseal.pem'\nseal_key = '{pki}/gateway-qseal.key'\nauthorities = ['{pki}/root.pem']\n\
-             [regions]\nheld = ['eu', 'uk']\n\
-             [banks]\nfolders = ['{}']\nembedded = false\n\
-             [webhooks]\nauthorities = ['{pki}/root.pem']\nloopback = true\nchallenge = false\n\
-             [clients]\nopen_registration = true\n\
+             per_address = 10000\nper_client = 10000\n{}\
              [drain]\nbefore = '300ms'\nlongest = '10s'\n{more}",
-            data.display(),
+            self.path("data").display(),
             at(0),
             at(1),
             at(0),
             at(1),
             at(2),
-            profiles.display(),
+            self.banks.configuration(&self.path("profiles")),
         )
     }
 
