@@ -170,10 +170,11 @@ async fn connections_to_a_copy_are_given_up() {
     let server = Server::of(&world).await;
     server.alter("set default_transaction_read_only = on").await;
     server.end("idle%").await;
-    // As many as the pool has connections.
-    let refused = Arc::new(Barrier::new(11));
+    // As many as the pool has connections, beside those for reads.
+    let connections = 6;
+    let refused = Arc::new(Barrier::new(connections + 1));
     let mut all = tokio::task::JoinSet::new();
-    for n in 0..10 {
+    for n in 0..connections {
         let (global, refused, now) = (world.global.clone(), Arc::clone(&refused), world.now());
         all.spawn(async move {
             let mut met = false;
