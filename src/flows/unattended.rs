@@ -48,16 +48,23 @@ impl Gateway {
     ///
     /// [`FlowError::Store`] if the store fails.
     pub async fn unattended(&self, consent: &ConsentRow) -> Result<Option<Unattended>, FlowError> {
+        if !self.counts(consent) {
+            return Ok(None);
+        }
         let store = self.parts.stores.region(consent.id.region())?;
         let used = store.unattended_calls(consent.id, date_of(self.now())).await?;
-        Ok(self.unattended_of(consent, used))
+        Ok(Some(self.count(consent, used)))
     }
 
     /// The same, of a consent with so many of today.
     pub(crate) fn unattended_of(&self, consent: &ConsentRow, used: i64) -> Option<Unattended> {
+        self.counts(consent).then(|| self.count(consent, used))
+    }
+
+    /// Whether its bank counts accesses without the PSU.
+    fn counts(&self, consent: &ConsentRow) -> bool {
         let bank = consent.institution.as_ref().and_then(|id| self.parts.registry.profile(id));
-        let counts = bank.is_none_or(|profile| profile.unattended != UnattendedCounting::Unlimited);
-        counts.then(|| self.count(consent, used))
+        bank.is_none_or(|profile| profile.unattended != UnattendedCounting::Unlimited)
     }
 
     /// Takes one of the day's accesses without the PSU, as the bank counts them: for each

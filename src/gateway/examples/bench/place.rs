@@ -99,28 +99,16 @@ impl Place {
         let bank = nginx(&folder, "bank", core.map(|_| "1"))?;
         let mut arguments: Vec<&str> = program.iter().map(String::as_str).collect();
         arguments.extend(["serve", "--config", &file]);
-        let gateway = Process::planned(pinned(&folder, "gateway", core, &arguments));
-        let access = Access { api: format!("https://localhost:{}", ports + 1), ..banks.access() };
-        let mut place = Self { folder, banks, gateway, bank, tpp: unknown(&access)?, ports, others, core };
-        place.start_gateway().await?;
-        place.tpp = Tpp::discover(&access, Arc::new(SystemClock)).await?;
-        place.tpp.register().await?;
-        Ok(place)
+        let mut gateway = Process::planned(pinned(&folder, "gateway", core, &arguments));
+        begin(&mut gateway, others).await?;
+        let mut tpp = Tpp::discover(&reached(&banks, ports), Arc::new(SystemClock)).await?;
+        tpp.register().await?;
+        Ok(Self { folder, banks, gateway, bank, tpp, ports, others, core })
     }
 
     /// Starts the gateway; how long it took to be ready.
     pub async fn start_gateway(&mut self) -> anyhow::Result<Duration> {
-        let started = std::time::Instant::now();
-        self.gateway.start()?;
-        let at = self.others;
-        let gateway = &mut self.gateway;
-        until("the gateway is ready", READY, async || {
-            !gateway.lives() || matches!(ask(at, "GET", "/readyz", "", GLANCE).await, Some((200, _)))
-        })
-        .await?;
-        let took = started.elapsed();
-        self.gateway.still()?;
-        Ok(took)
+        begin(&mut self.gateway, self.others).await
     }
 
     /// A grant at each of these sets of banks. What the model bank does for it has to be signed; the reads
@@ -196,7 +184,7 @@ impl Place {
 
     /// How an outside client reaches the gateway.
     pub fn access(&self) -> Access {
-        Access { api: format!("https://localhost:{}", self.api()), ..self.banks.access() }
+        reached(&self.banks, self.ports)
     }
 
     /// Where certificates and keys are.
@@ -239,20 +227,21 @@ impl Place {
     }
 }
 
-/// A fintech before it knows the gateway.
-fn unknown(access: &Access) -> anyhow::Result<Tpp> {
-    let fintech = &access.pki.fintech;
-    Ok(Tpp {
-        http: consentry::demo::Client::new(
-            &access.pki.root,
-            Some((&fintech.certificate_pem, &fintech.key_pem)),
-        )?,
-        server: serde_json::Value::Null,
-        client_id: String::new(),
-        api: access.api.clone(),
-        key: Arc::new(crypto::SigningKey::from_pem(&fintech.key_pem, "bench-1")?),
-        clock: Arc::new(SystemClock),
+fn reached(banks: &BanksApart, ports: u16) -> Access {
+    Access { api: format!("https://localhost:{}", ports + 1), ..banks.access() }
+}
+
+/// Starts the gateway, whose operations are at this port; how long it took to be ready.
+async fn begin(gateway: &mut Process, operations: u16) -> anyhow::Result<Duration> {
+    let started = std::time::Instant::now();
+    gateway.start()?;
+    until("the gateway is ready", READY, async || {
+        !gateway.lives() || matches!(ask(operations, "GET", "/readyz", "", GLANCE).await, Some((200, _)))
     })
+    .await?;
+    let took = started.elapsed();
+    gateway.still()?;
+    Ok(took)
 }
 
 /// A process that has a core, or any.
