@@ -136,7 +136,19 @@ CONSENTRY_TEST_CVC5=$(command -v cvc5)
 CONSENTRY_TEST_PGBOUNCER=$(pgbouncer_bin)
 export CONSENTRY_TEST_PKCS11 CONSENTRY_TEST_CVC5 CONSENTRY_TEST_PGBOUNCER
 
-failed=0
+# What failed is said once more at the end, where whoever looks at a long output looks first.
+failures=()
+fails() { failures+=("$1"); printf '==> FAILED: %s\n' "$1"; }
+# The tests of a run of nextest that failed.
+failed_tests() {
+  python3 - "$1" <<'PY' || true
+import sys, xml.etree.ElementTree as tree
+for suite in tree.parse(sys.argv[1]).getroot():
+    for case in suite:
+        if case.find("failure") is not None or case.find("error") is not None:
+            print(f"    {suite.get('name')} {case.get('name')}")
+PY
+}
 if cargo nextest --version >/dev/null 2>&1; then runner=(nextest run); else runner=(test); fi
 # The example plugin is built from source, where this Rust can build for WebAssembly.
 guest=wasm32-unknown-unknown
@@ -156,7 +168,7 @@ say "Building"
 cargo "${runner[@]}" "${all[@]}" --no-run || die "the build failed"
 say "Running the Rust tests, the gateway on SQLite"
 junit="${CARGO_TARGET_DIR:-$PWD/target}/nextest/default/junit.xml"
-cargo "${runner[@]}" "${all[@]}" --no-fail-fast || failed=1
+cargo "${runner[@]}" "${all[@]}" --no-fail-fast || fails "Rust tests on SQLite"
 if [ "${runner[0]}" = nextest ]; then cp "$junit" "$run/sqlite.xml"; fi
 say "Running the gateway's tests again, on PostgreSQL"
 # With nextest as part of the workspace: alone it would be built anew, with fewer features. And without
@@ -164,16 +176,16 @@ say "Running the gateway's tests again, on PostgreSQL"
 gateway=(-p consentry --features plugins,crash-points)
 store_neutral='^(admin|plugins|quirks|scorecard|filter|filter_rules|core_rule_set|layers|openapi|pages_theme|pages_languages)::'
 if [ "${runner[0]}" = nextest ]; then gateway=("${all[@]}" -E "package(consentry) - binary(conformance) - test(/$store_neutral/)"); fi
-CONSENTRY_TEST_ON=postgres cargo "${runner[@]}" "${gateway[@]}" --no-fail-fast || failed=1
+CONSENTRY_TEST_ON=postgres cargo "${runner[@]}" "${gateway[@]}" --no-fail-fast || fails "Rust tests on PostgreSQL"
 if [ "${runner[0]}" = nextest ]; then
   cp "$junit" "$run/postgres.xml"
   say "Holding the tables of the documentation to the tests"
   mode=(--check)
   if [ "${1:-}" = --tables ]; then mode=(); fi
   for table in security-profile banks; do
-    node "scripts/$table.mjs" ${mode[@]+"${mode[@]}"} "$run/sqlite.xml" "$run/postgres.xml" || failed=1
+    node "scripts/$table.mjs" ${mode[@]+"${mode[@]}"} "$run/sqlite.xml" "$run/postgres.xml" || fails "docs/$table.md"
   done
-  if [ "${1:-}" = --tables ]; then exit "$failed"; fi
+  if [ "${1:-}" = --tables ]; then exit "$((${#failures[@]} > 0))"; fi
 else
   say "SKIPPED: the tables of the documentation are compared where cargo-nextest is"
 fi
@@ -181,28 +193,28 @@ fi
 # libmodsecurity beside our filter, where it is installed; alone, so that nothing else is built with it.
 if pkg-config --exists modsecurity 2>/dev/null; then
   say "libmodsecurity judges the same requests as the filter"
-  cargo test --quiet -p consentry-waf --features oracle --test oracle -- --nocapture || failed=1
+  cargo test --quiet -p consentry-waf --features oracle --test oracle -- --nocapture || fails "libmodsecurity beside the filter"
 else
   say "SKIPPED: libmodsecurity beside the filter, as libmodsecurity-dev and pkg-config are not installed"
 fi
 
 # The harness and its gateway are built together with the Rust tests, too.
 say "Payments under torture, for a short while"
-scripts/torture.sh --short || failed=1
+scripts/torture.sh --short || fails "scripts/torture.sh --short"
 
 # The benchmark is built together with the Rust tests, too.
 say "Counting the instructions of a read"
-scripts/instructions.sh || failed=1
+scripts/instructions.sh || fails "scripts/instructions.sh"
 
 # Built together with the Rust tests: the judges drive the same binary.
 export CONSENTRY_BIN="${CARGO_TARGET_DIR:-$PWD/target}/debug/consentry"
 [ -x "$CONSENTRY_BIN" ] || die "the build left no binary to judge"
 
 say "sslyze looks at the TLS of both ports"
-scripts/sslyze.sh "$CONSENTRY_BIN" "$run" || failed=1
+scripts/sslyze.sh "$CONSENTRY_BIN" "$run" || fails "scripts/sslyze.sh"
 
 say "The chart, its alerts, the image and the systemd unit"
-scripts/charts.sh || failed=1
+scripts/charts.sh || fails "scripts/charts.sh"
 
 say "Installing the judges (npm ci)"
 npm ci --prefix tests --no-audit --no-fund --ignore-scripts --loglevel=error >"$run/npm.log" 2>&1 ||
@@ -215,7 +227,7 @@ judge() {
   shift
   (cd tests && node --test --test-concurrency=1 \
     --test-reporter=spec --test-reporter-destination=stdout \
-    --test-reporter=tap --test-reporter-destination="$run/$name.tap" "$@") || failed=1
+    --test-reporter=tap --test-reporter-destination="$run/$name.tap" "$@") || fails "the judges: $name"
 }
 say "Running the judges"
 judge oauth fintech.test.mjs profile.test.mjs shared-judges.test.mjs bank.test.mjs standards.test.mjs openapi.test.mjs webhooks.test.mjs \
@@ -225,10 +237,17 @@ judge browser browser.test.mjs pages.test.mjs hybrid.test.mjs console.test.mjs
 
 # About ten minutes on two cores: four to build the targets, six to run them, two at a time.
 say "Hostile input, for a minute each"
-scripts/fuzz.sh 60 || failed=1
+scripts/fuzz.sh 60 || fails "scripts/fuzz.sh 60"
 
 count() { cat "$run"/*.tap | awk -v of="$1" '$1 == "#" && $2 == of { sum += $3 } END { print sum + 0 }'; }
 passed=$(count pass)
-echo "$passed passed, $(($(count fail) + $(count cancelled))) failed"
-if [ "$passed" = 0 ]; then failed=1; fi
-exit "$failed"
+echo "$passed passed, $(($(count fail) + $(count cancelled))) failed by the judges and the browser"
+if [ "$passed" = 0 ]; then fails "the judges: none ran"; fi
+if [ "${#failures[@]}" = 0 ]; then exit 0; fi
+say "What failed:"
+printf '    %s\n' "${failures[@]}"
+for store in sqlite postgres; do
+  if [ -e "$run/$store.xml" ]; then failed_tests "$run/$store.xml"; fi
+done
+awk '$1 == "not" && $2 == "ok" { print "    " FILENAME ": " $0 }' "$run"/*.tap | sed "s|$run/||"
+exit 1
