@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use domain::{AccountResource, Occurrence, Payee, Pii, ResourceEntry};
 use flows::{AccountData, Gateway, Read};
 use serde::Serialize;
 use utoipa::ToSchema;
-use web::{Accounts, Caller, Problem, Psu, RateLimits};
+use web::{Accounts, Caller, Json, Problem, Psu, RateLimits};
 
 use crate::accounts::{Answer, account_id};
 use crate::address::Address;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use domain::{
     AccountId, AccountStatus, AccountUsage, Balance, BalanceSummary, BalanceType, CreditDebit, Pii,
@@ -10,7 +9,7 @@ use domain::{
 use flows::{AccountData, Gateway, Read, Reading};
 use serde::Serialize;
 use utoipa::ToSchema;
-use web::{Accounts, Caller, Problem, ProblemCode, Psu, RateLimits};
+use web::{Accounts, Caller, Json, Problem, ProblemCode, Psu, RateLimits};
 
 use crate::view::{AccountName, Amount, Provenance, Source};
 

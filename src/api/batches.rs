@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::{BatchOrder, InstitutionId, Order, PaymentId, PaymentOrder, Pii, Violations};
@@ -10,7 +9,7 @@ use flows::{FlowError, Gateway, PaymentRequest};
 use serde::{Deserialize, Serialize};
 use store::payments::{PaymentRow, TransferState};
 use utoipa::ToSchema;
-use web::{Caller, Cursor, IdempotencyKey, Payments, Problem, ProblemCode, QueryParams};
+use web::{Caller, Cursor, IdempotencyKey, Json, Payments, Problem, ProblemCode, QueryParams};
 
 use crate::batch_body::BatchBody;
 use crate::payment_order::{Creditor, Remittance, TransferCreate, check_names, execution, wish};

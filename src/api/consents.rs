@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use domain::{
@@ -15,7 +14,8 @@ use store::consents::{ConsentFilter, ConsentRow};
 use store::idempotency::ClaimKey;
 use utoipa::{IntoParams, ToSchema};
 use web::{
-    AccountsOrFunds, Caller, Cursor, IdempotencyKey, JsonBody, Problem, ProblemCode, QueryParams, from_text,
+    AccountsOrFunds, Caller, Cursor, IdempotencyKey, Json, JsonBody, Problem, ProblemCode, QueryParams,
+    from_text,
 };
 
 use crate::consent_view::{ConsentHistory, ConsentList, ConsentView};

@@ -1,12 +1,12 @@
 //! The list of event types: for clients who ask, and as the webhooks of the OpenAPI
 //! document. Both are made from [`EventType`].
 
-use axum::Json;
 use domain::EventType;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::Paths;
 use utoipa::{PartialSchema, ToSchema};
+use web::Json;
 
 use crate::events::Event;
 

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use domain::EventId;
 use flows::{EventPlaces, Gateway};
 use serde::{Deserialize, Serialize};
 use store::events::EventRow;
 use utoipa::ToSchema;
-use web::{AnyScope, Caller, Cursor, Problem, ProblemCode, QueryParams};
+use web::{AnyScope, Caller, Cursor, Json, Problem, ProblemCode, QueryParams};
 
 use crate::view::{PageParams, limit_of};
 

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use domain::Violations;
 use flows::{FlowError, FundsConfirmed, FundsRequest, Gateway};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web::{Caller, Funds, JsonBody, Problem, Psu};
+use web::{Caller, Funds, Json, JsonBody, Problem, Psu};
 
 use crate::consents::consent_id;
 use crate::view::Amount;

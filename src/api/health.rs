@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use connect::ServiceHealth;
 use domain::{Capability, InstitutionId};
 use flows::Gateway;
 use serde::Serialize;
 use utoipa::ToSchema;
-use web::{Problem, ProblemCode};
+use web::{Json, Problem, ProblemCode};
 
 /// How one service of an institution has answered the gateway in the last ten minutes.
 #[derive(Clone, Debug, Serialize, ToSchema)]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use connect::directory::{Directory, DirectoryHit, DirectorySearch};
 use connect::{BankFilter, Profile, Scorecard, ScorecardMark};
@@ -11,7 +10,7 @@ use flows::Gateway;
 use http::header::CACHE_CONTROL;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use web::{Cursor, Problem, ProblemCode, QueryParams, from_text};
+use web::{Cursor, Json, Problem, ProblemCode, QueryParams, from_text};
 
 use crate::view::{Page, limit_of};
 

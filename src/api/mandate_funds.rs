@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use domain::Violations;
 use flows::{FlowError, Gateway, MandateFunds};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use web::{Caller, JsonBody, Payments, Problem, Psu};
+use web::{Caller, Json, JsonBody, Payments, Problem, Psu};
 
 use crate::mandates::{above_zero, mandate_id};
 use crate::view::Amount;

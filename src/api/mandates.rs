@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::{
@@ -17,7 +16,7 @@ use store::idempotency::ClaimKey;
 use store::mandates::MandateRow;
 use store::payments::{PaymentRow, PaymentsOf};
 use utoipa::ToSchema;
-use web::{Caller, Cursor, IdempotencyKey, JsonBody, Payments, Problem, ProblemCode, QueryParams};
+use web::{Caller, Cursor, IdempotencyKey, Json, JsonBody, Payments, Problem, ProblemCode, QueryParams};
 
 use crate::consents::stored_answer;
 use crate::payment_order::{Creditor, Remittance, check_names};

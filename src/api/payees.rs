@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use domain::{InstitutionId, PayeeMatch, Pii, Timestamp, Violations};
 use flows::{FlowError, Gateway, PayeeRequest, PayeeVerified};
 use serde::{Deserialize, Serialize};
 use store::payments::PayeeCheck;
 use utoipa::ToSchema;
-use web::{Caller, JsonBody, Payments, Problem};
+use web::{Caller, Json, JsonBody, Payments, Problem};
 
 use crate::view::AccountName;
 

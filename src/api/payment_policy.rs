@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use domain::{Money, Others, PaymentPolicy};
 use flows::Gateway;
 use serde::Serialize;
 use utoipa::ToSchema;
-use web::{Caller, Payments, Problem};
+use web::{Caller, Json, Payments, Problem};
 
 use crate::view::Amount;
 

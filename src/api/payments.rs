@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::{InstitutionId, PaymentId, PaymentPolicy, PaymentState, Region, Timestamp};
@@ -14,7 +13,9 @@ use store::clients::ClientRow;
 use store::idempotency::ClaimKey;
 use store::payments::{PaymentRow, PaymentsOf};
 use utoipa::{IntoParams, ToSchema};
-use web::{Caller, Cursor, IdempotencyKey, JsonBody, Payments, Problem, ProblemCode, QueryParams, from_text};
+use web::{
+    Caller, Cursor, IdempotencyKey, Json, JsonBody, Payments, Problem, ProblemCode, QueryParams, from_text,
+};
 
 use crate::consents::stored_answer;
 use crate::payment_order::PaymentCreate;

@@ -1,10 +1,9 @@
 //! The catalogue of problems.
 
-use axum::Json;
 use axum::extract::Path;
 use serde::Serialize;
 use utoipa::ToSchema;
-use web::{Problem, ProblemCode};
+use web::{Json, Problem, ProblemCode};
 
 /// One kind of problem.
 #[derive(Clone, Debug, Serialize, ToSchema)]

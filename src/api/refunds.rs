@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use domain::{Money, PaymentState, Pii};
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::payments::{PaymentRow, PaymentsOf, StoredAccount};
 use utoipa::ToSchema;
-use web::{Caller, Cursor, IdempotencyKey, JsonBody, Payments, Problem, ProblemCode, QueryParams};
+use web::{Caller, Cursor, IdempotencyKey, Json, JsonBody, Payments, Problem, ProblemCode, QueryParams};
 
 use crate::payment_order::{Creditor, Remittance};
 use crate::payment_view::PaymentView;

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use domain::RequestId;
 use flows::{CallEvidence, Gateway, RequestEvidence};
 use serde::Serialize;
 use utoipa::ToSchema;
-use web::{AnyScope, Caller, Problem, ProblemCode};
+use web::{AnyScope, Caller, Json, Problem, ProblemCode};
 
 /// What became of a request. Nothing here is a person's.
 #[derive(Clone, Debug, Serialize, ToSchema)]

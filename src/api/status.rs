@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use flows::Gateway;
 use serde::Serialize;
 use utoipa::ToSchema;
-use web::Problem;
+use web::{Json, Problem};
 
 /// The service's state.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use flows::{Changes, Gateway};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use web::{Accounts, Caller, Cursor, Problem, Psu, QueryParams, RateLimits};
+use web::{Accounts, Caller, Cursor, Json, Problem, Psu, QueryParams, RateLimits};
 
 use crate::accounts::{Answer, account_id};
 use crate::transactions::{TransactionView, Viewer};

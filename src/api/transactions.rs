@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use domain::{AccountId, Date, Pii, Transaction, TransactionId};
 use flows::{AccountData, Gateway, Read, Replaced, TransactionProvenance, TransactionWindow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use web::{Accounts, Caller, Cursor, Problem, ProblemCode, Psu, QueryParams, RateLimits, from_text};
+use web::{Accounts, Caller, Cursor, Json, Problem, ProblemCode, Psu, QueryParams, RateLimits, from_text};
 
 use crate::accounts::{Answer, PartyName, account_id};
 use crate::view::{AccountName, Amount, Page, Provenance, Shared, Source, limit_of};

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use domain::{EventId, Timestamp, WebhookId};
 use flows::{Gateway, NewWebhook, WebhookChange};
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use store::events::DeliveryRecord;
 use store::webhooks::WebhookRow;
 use utoipa::ToSchema;
-use web::{AnyScope, Caller, Cursor, JsonBody, Problem, ProblemCode, QueryParams};
+use web::{AnyScope, Caller, Cursor, Json, JsonBody, Problem, ProblemCode, QueryParams};
 
 use crate::view::{Page, PageParams, limit_of};
 

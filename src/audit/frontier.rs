@@ -72,7 +72,10 @@ impl Nodes for Frontier {
 impl fmt::Display for Frontier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.size)?;
-        self.roots.iter().try_for_each(|root| write!(f, " {}", hex(root)))
+        self.roots.iter().try_for_each(|root| {
+            f.write_str(" ")?;
+            f.write_str(&hex(root))
+        })
     }
 }
 

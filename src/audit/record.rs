@@ -8,7 +8,7 @@ use std::fmt;
 use crypto::certificate::Thumbprint;
 use crypto::digest::hex;
 use domain::{ConsentId, InstitutionId, Region, RequestId, Timestamp};
-use serde_json::{Map, Value};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// What came of it (ECS `event.outcome`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,36 +69,51 @@ pub struct Record<'a> {
 /// One line of JSON.
 impl fmt::Display for Record<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// What is not known is left out.
+impl Serialize for Record<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let kind = if self.is_access { "access" } else { "change" };
-        let told = [
-            ("@timestamp", Some(Value::from(self.at.to_string()))),
-            ("event.action", Some(self.action.into())),
-            ("event.type", Some(kind.into())),
-            ("event.outcome", Some(self.outcome.as_str().into())),
-            ("event.reason", self.reason.map(Value::from)),
-            ("organization.id", Some(self.client).filter(|client| !client.is_empty()).map(Value::from)),
-            ("http.request.id", self.request.map(|id| id.to_string().into())),
-            (
-                "tls.client.hash.sha256",
-                self.certificate.map(|it| hex(it.as_bytes()).to_ascii_uppercase().into()),
-            ),
-            ("rule.id", self.rule.map(Value::from)),
-            ("consentry.region", Some(self.region.as_str().into())),
-            ("consentry.consent.id", self.consent.map(|id| id.to_string().into())),
-            ("consentry.resource.id", self.resource.map(Value::from)),
-            ("consentry.institution.id", self.institution.map(|id| id.as_str().into())),
-            ("consentry.data.class", self.class.map(Value::from)),
-            ("consentry.permission", self.permission.map(Value::from)),
-            ("consentry.psu.present", self.psu_present.map(Value::from)),
+        let at = self.at.to_string();
+        let certificate = self.certificate.map(|it| hex(it.as_bytes()).to_ascii_uppercase());
+        let request = self.request.map(|id| id.to_string());
+        let consent = self.consent.map(|id| id.to_string());
+        let texts = [
+            ("@timestamp", Some(at.as_str())),
+            ("event.action", Some(self.action)),
+            ("event.type", Some(kind)),
+            ("event.outcome", Some(self.outcome.as_str())),
+            ("event.reason", self.reason),
+            ("organization.id", Some(self.client).filter(|client| !client.is_empty())),
+            ("http.request.id", request.as_deref()),
+            ("tls.client.hash.sha256", certificate.as_deref()),
+            ("rule.id", self.rule),
+            ("consentry.region", Some(self.region.as_str())),
+            ("consentry.consent.id", consent.as_deref()),
+            ("consentry.resource.id", self.resource),
+            ("consentry.institution.id", self.institution.map(InstitutionId::as_str)),
+            ("consentry.data.class", self.class),
+            ("consentry.permission", self.permission),
         ];
-        let told = told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        write!(f, "{}", Value::Object(told.collect::<Map<_, _>>()))
+        let mut told = serializer.serialize_map(None)?;
+        for (name, text) in texts {
+            if let Some(text) = text {
+                told.serialize_entry(name, text)?;
+            }
+        }
+        if let Some(present) = self.psu_present {
+            told.serialize_entry("consentry.psu.present", &present)?;
+        }
+        told.end()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

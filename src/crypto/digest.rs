@@ -21,13 +21,16 @@ pub fn sha256(data: &[u8]) -> [u8; 32] {
 /// SHA-256 of `data`, lower-case hexadecimal.
 #[must_use]
 pub fn sha256_hex(data: &[u8]) -> String {
-    hex::encode(sha256(data))
+    hex(&sha256(data))
 }
 
 /// Bytes in lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    hex::encode(bytes)
+    let mut text = vec![0; bytes.len().saturating_mul(2)];
+    // There is room for all of them: that is the only way to fail.
+    let _ = hex::encode_to_slice(bytes, &mut text);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Reads hexadecimal of exactly 32 bytes. False if the text is none.

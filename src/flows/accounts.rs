@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use connect::{
     AccountInformation, AccountResources, BankError, BankErrorKind, BankRequest, BankResponse, CallContext,
-    Operation, Page, PageGuard, Profile, PsuPresence, QuirkName, StatementFile, StatementFiles,
+    Operation, Page, PageGuard, Profile, PsuPresence, QuirkName, StatementFile, StatementFiles, TokenKind,
 };
 use domain::{
     Account, AccountId, AccountStatus, AccountUsage, Balance, ConsentId, Date, InstitutionId, Permission,
@@ -18,7 +18,7 @@ use domain::{
 use futures_util::future::join_all;
 use jiff::ToSpan;
 use limits::{Key, Partition};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use store::accounts::{AccountLink, ConsentToRead};
 use store::consents::ConsentRow;
 
@@ -26,6 +26,7 @@ use crate::audited::{Access, Asker, rules_of};
 use crate::bank::accounts_of;
 use crate::consents::date_of;
 use crate::ids::TransactionProvenance;
+use crate::placing::is_about_consent;
 use crate::read::{Read, TransactionWindow};
 use crate::sources::{SourceReport, SourceStatus, refusal};
 use crate::webhooks::later;
@@ -175,7 +176,7 @@ impl Gateway {
                 tracing::warn!(consent.id = %id, error = %chain(&error), "Consent {id} could not be read");
                 let institution = report.institution.as_ref();
                 let access = Access { asker, consent: id, institution, kind: read.kind(), psu };
-                self.audit_refusal(access, &error).await;
+                Box::pin(self.audit_refusal(access, &error)).await;
                 Vec::new()
             }
             Err(_) => {
@@ -210,12 +211,13 @@ impl Gateway {
         psu: Option<&PsuPresence>,
         report: &mut SourceReport,
     ) -> Result<Vec<AccountData>, FlowError> {
-        let ConsentToRead { consent, accounts: known, unattended } =
-            self.consent_to_read(asker.client, id).await?;
+        let ConsentToRead { consent, accounts: known, unattended, day: _ } =
+            self.consent_to_read(asker.client, id, only).await?;
         report.institution.clone_from(&consent.institution);
         self.parts.limiter.count(Partition::Consent, &Key::id(&id.to_string()), None)?;
         let store = self.parts.stores.region(id.region())?;
-        let permit = self.may_read(asker, &consent, store.region(), read, psu)?;
+        let judge = |consent: &ConsentRow| self.may_read(asker, consent, store.region(), read, psu);
+        drop(judge(&consent)?);
         let institution = consent.institution.clone().ok_or(FlowError::NotFound("institution"))?;
         let profile = self.bank(&institution)?;
         let dialect = self.dialect_of(&profile)?;
@@ -236,48 +238,86 @@ impl Gateway {
         } else {
             let wanted =
                 known.iter().map(|link| link.account).filter(|id| only.is_none_or(|only| *id == only));
-            self.take_unattended(&profile, &consent, read, &wanted.collect::<Vec<_>>()).await?
+            Box::pin(self.take_unattended(&profile, &consent, read, &wanted.collect::<Vec<_>>())).await?
         };
         if let Read::Transactions(window) | Read::Transaction(_, window) = read {
             report.history_from = self.history_from(&profile, &consent, window, psu.is_some());
         }
         let history_from = report.history_from;
-        let work = async {
-            let psu_token = self.psu_token(&profile, &consent).await?;
-            let kind = dialect.token_for(&profile, Operation::AccountData);
-            let token = self.bank_token(&profile, kind, psu_token).await?;
-            let (profile, consent) = (Arc::clone(&profile), consent.clone());
-            let resources = dialect.resources();
-            let files = dialect.statement_files();
-            let source = Source { profile, consent, token, psu, standard, resources, files, history_from };
-            self.read_source(information, &source, known, only, read).await
+        let kind = dialect.token_for(&profile, Operation::AccountData);
+        let mut source = Source {
+            profile: Arc::clone(&profile),
+            consent,
+            token: None,
+            psu,
+            standard,
+            resources: dialect.resources(),
+            files: dialect.statement_files(),
+            history_from,
         };
-        report.away = false;
-        let worked = work.await;
-        report.away = true;
-        let accounts = match worked {
-            Err(FlowError::Bank(error)) => return Err(self.after_refusal(&consent, error).await),
-            other => other?,
+        let accounts = loop {
+            report.away = false;
+            let asked = self.ask_source(information, &mut source, kind, &known, only, read).await;
+            report.away = true;
+            let refused = match asked {
+                Err(FlowError::Bank(refused)) => refused,
+                other => break other?,
+            };
+            let Some(changed) = Box::pin(self.changed_since(&source, &refused)).await? else {
+                return Err(Box::pin(self.after_refusal(&source.consent, refused)).await);
+            };
+            drop(judge(&changed)?);
+            source.consent = changed;
         };
         // What is not in the ledger and the audit log does not leave the house.
-        let now = self.now();
         let access = Access { asker, consent: id, institution: Some(&institution), kind: read.kind(), psu };
-        let used = read.uses(&consent.terms.permissions);
-        store.note_read(id, read.kind(), date_of(now), &access.done(now, &permit, used)).await?;
+        let used = read.uses(&source.consent.terms.permissions);
+        self.noted(access, &source.consent, judge, used).await?;
         (report.status, report.away) = (SourceStatus::Ok, false);
         Ok(accounts)
+    }
+
+    /// Asks a bank with the token that the consent has now.
+    async fn ask_source(
+        &self,
+        information: &dyn AccountInformation,
+        source: &mut Source<'_>,
+        kind: TokenKind<'_>,
+        known: &[AccountLink],
+        only: Option<AccountId>,
+        read: Read<'_>,
+    ) -> Result<Vec<AccountData>, FlowError> {
+        let psu_token = self.psu_token(&source.profile, &source.consent).await?;
+        source.token = self.bank_token(&source.profile, kind, psu_token).await?;
+        self.read_source(information, source, known, only, read).await
+    }
+
+    /// A consent as another process has changed it since, if that may be why a bank refused: what was shown
+    /// there is not what the consent holds now.
+    async fn changed_since(
+        &self,
+        source: &Source<'_>,
+        refused: &BankError,
+    ) -> Result<Option<ConsentRow>, FlowError> {
+        if !is_about_consent(refused.kind) {
+            return Ok(None);
+        }
+        let now = self.any_consent(source.consent.id).await?;
+        let shown = source.token.as_ref().map(ExposeSecret::expose_secret);
+        let changed = now.revision != source.consent.revision && now.bank.access_token.as_deref() != shown;
+        Ok(changed.then_some(now))
     }
 
     async fn read_source(
         &self,
         information: &dyn AccountInformation,
         source: &Source<'_>,
-        known: Vec<AccountLink>,
+        known: &[AccountLink],
         only: Option<AccountId>,
         read: Read<'_>,
     ) -> Result<Vec<AccountData>, FlowError> {
         if read != Read::Accounts && !known.is_empty() {
-            return self.read_links(information, source, &known, only, read).await;
+            return self.read_links(information, source, known, only, read).await;
         }
         let listed = self.list(information, source).await;
         if !known.is_empty() && unlisted_now(&source.profile, &listed) {
@@ -296,7 +336,7 @@ impl Gateway {
             let store = self.parts.stores.region(source.consent.id.region())?;
             let numbers = accounts.iter().filter_map(|data| data.account.as_ref());
             let numbers: Vec<_> = numbers.flat_map(|account| account.identifications.clone()).collect();
-            store.link_accounts(source.consent.id, &links, &numbers).await?;
+            Box::pin(store.link_accounts(source.consent.id, &links, &numbers)).await?;
         }
         if read == Read::Accounts {
             return Ok(accounts.into_iter().filter(|a| only.is_none_or(|only| a.id == only)).collect());
@@ -422,7 +462,8 @@ impl Gateway {
                 data.transactions = self.entries(information, source, link, window.to).await?;
             }
             Read::Transaction(id, window) => {
-                let entry = self.entry(information, source, link, (id, window.to), data.detail).await?;
+                let entry =
+                    Box::pin(self.entry(information, source, link, (id, window.to), data.detail)).await?;
                 data.transactions = entry.into_iter().collect();
             }
         }

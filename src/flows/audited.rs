@@ -1,12 +1,17 @@
 //! What the audit log says of reads: who, under which consent, of which bank, which class of
 //! data, and what allowed it or stood against it.
 
+use std::borrow::Cow;
+
 use audit::{Outcome, Record};
 use connect::PsuPresence;
 use crypto::certificate::Thumbprint;
 use domain::{ConsentId, InstitutionId, Permission, ReadKind, Region, RequestId, Timestamp};
 use policy::{Decision, Permit};
+use store::StoreError;
+use store::consents::ConsentRow;
 
+use crate::consents::{TRIES, date_of};
 use crate::{FlowError, Gateway};
 
 /// Who asks, and in which request.
@@ -79,6 +84,35 @@ impl<'a> Access<'a> {
 }
 
 impl Gateway {
+    /// Notes what was read under a consent, in the ledger and in the audit log, and returns when that is on
+    /// the disk. Where the consent is no longer the one that the read began with, `judge` says of it as it
+    /// is now whether that may be kept.
+    ///
+    /// # Errors
+    ///
+    /// Those of `judge`, [`FlowError::NotFound`] if the consent is gone, [`FlowError::Store`] if the store
+    /// fails.
+    pub(crate) async fn noted<D: Decision>(
+        &self,
+        access: Access<'_>,
+        consent: &ConsentRow,
+        judge: impl Fn(&ConsentRow) -> Result<Permit<D>, FlowError>,
+        permission: Option<Permission>,
+    ) -> Result<(), FlowError> {
+        let store = self.parts.stores.region(consent.id.region())?;
+        let mut consent = Cow::Borrowed(consent);
+        for _ in 0..TRIES {
+            let (permit, now) = (judge(&consent)?, self.now());
+            let record = access.done(now, &permit, permission);
+            let of = (consent.id, consent.revision);
+            match store.note_read(of, access.kind, date_of(now), &record).await {
+                Err(StoreError::Conflict) => consent = Cow::Owned(Box::pin(self.any_consent(of.0)).await?),
+                noted => return Ok(noted?),
+            }
+        }
+        Err(FlowError::Busy)
+    }
+
     /// Writes down, in a log of this cell, that a request about another region was not passed on to
     /// its home. Who asked is not known here: that is looked at there.
     pub async fn not_passed(

@@ -31,7 +31,7 @@ impl Gateway {
                 Some(token) => Ok(Some(token)),
                 None => Err(BankError::new(&profile.id, BankErrorKind::TokenInvalid).into()),
             },
-            TokenKind::Client(scope) => self.client_token(profile, scope).await.map(Some),
+            TokenKind::Client(scope) => Box::pin(self.client_token(profile, scope)).await.map(Some),
         }
     }
 
@@ -73,7 +73,7 @@ impl Gateway {
         if consent.bank.refresh_token.is_none() {
             return Ok(consent.bank.access_token.clone().map(SecretString::from));
         }
-        self.renewed_token(profile, consent).await
+        Box::pin(self.renewed_token(profile, consent)).await
     }
 
     /// The PSU's token under a consent, renewed unless somebody else did so since

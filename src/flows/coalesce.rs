@@ -87,7 +87,8 @@ impl Gateway {
         read: Read<'_>,
         psu: Option<&PsuPresence>,
     ) -> Share {
-        let alone = || self.share_alone(asker, consent, only, read, psu);
+        // On the heap, as these are large, and moved before they are begun.
+        let alone = || Box::pin(self.share_alone(asker, consent, only, read, psu));
         let (Some(read), Some(me)) = (lasting(read), self.me.upgrade()) else { return alone().await };
         let Asker { client, consents, request, certificate } = asker;
         let granted = consents.contains(&consent);
@@ -97,13 +98,13 @@ impl Gateway {
             async move {
                 let consents = if granted { &[consent][..] } else { &[] };
                 let asker = Asker { client: &client_id, consents, request, certificate };
-                me.share_alone(asker, consent, only, read, psu.as_ref()).await
+                Box::pin(me.share_alone(asker, consent, only, read, psu.as_ref())).await
             }
             .boxed()
         });
         let share = going.clone().await;
         self.on_their_way.ended(&wanted, &going);
-        if is_mine || self.may_share(asker, consent, read, psu, &share).await.is_ok() {
+        if is_mine || Box::pin(self.may_share(asker, consent, read, psu, &share)).await.is_ok() {
             return share;
         }
         alone().await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use connect::{BankErrorKind, ConsentOrder, Consents, Profile, PsuPresence, ScaStart, Service};
 use domain::{
-    AccountIdentification, ConsentId, ConsentKind, ConsentStatus, Date, EventType, ExpirySource,
+    AccountId, AccountIdentification, ConsentId, ConsentKind, ConsentStatus, Date, EventType, ExpirySource,
     InstitutionId, Permission, Region, SessionId, SuspensionCause, Timestamp, Violations,
 };
 use jiff::ToSpan;
@@ -203,19 +203,30 @@ impl Gateway {
         Ok(consent)
     }
 
-    /// A consent of a client as it stands now, with what a read under it begins with.
+    /// A consent of a client, with what a read under it begins with: as it stands now, or as it stood some
+    /// seconds ago if nobody has changed it here since. Whether that is still so is known when the read is
+    /// noted ([`Self::noted`]).
     pub(crate) async fn consent_to_read(
         &self,
         client_id: &str,
         id: ConsentId,
+        only: Option<AccountId>,
     ) -> Result<ConsentToRead, FlowError> {
         let store = self.parts.stores.region(id.region())?;
-        let found = store.consent_to_read(id, date_of(self.now())).await?;
-        let mut found = found.ok_or(FlowError::NotFound("consent"))?;
-        match self.caught_up(found.consent.clone()).await {
-            None => {}
-            Some(Err(FlowError::Store(StoreError::Conflict))) => found.consent = self.any_consent(id).await?,
-            Some(moved) => found.consent = moved?,
+        // Another process may know accounts by now that this one does not.
+        let knows = |recent: &ConsentToRead| {
+            let known = &recent.accounts;
+            known.is_empty() || only.is_none_or(|only| known.iter().any(|link| link.account == only))
+        };
+        let today = date_of(self.now());
+        let recent = store.recent_consent(id, today).filter(|recent| knows(recent));
+        let found = match recent {
+            Some(recent) => recent,
+            None => store.consent_to_read(id, today).await?.ok_or(FlowError::NotFound("consent"))?,
+        };
+        let mut found = ConsentToRead::clone(&found);
+        if self.is_behind(&found.consent) {
+            found.consent = Box::pin(self.any_consent(id)).await?;
         }
         drop(self.may_step_consent(client_id, &found.consent, Step::See, false)?);
         Ok(found)
@@ -239,16 +250,21 @@ impl Gateway {
 
     /// Moves a consent to where time has brought it; none if it is there.
     pub(crate) async fn caught_up(&self, consent: ConsentRow) -> Option<Result<ConsentRow, FlowError>> {
-        let now = self.now();
-        if consent.status.is_final() {
+        if !self.is_behind(&consent) {
             return None;
         }
-        if consent.is_over(now) {
+        if consent.is_over(self.now()) {
             let note = Note::by("gateway");
             return Some(self.move_consent(consent, note, |row| row.status = ConsentStatus::Expired).await);
         }
-        let overdue = consent.status == ConsentStatus::Authorized && consent.is_overdue(now);
-        if overdue { Some(self.suspend(consent, SuspensionCause::ReconfirmationOverdue).await) } else { None }
+        Some(self.suspend(consent, SuspensionCause::ReconfirmationOverdue).await)
+    }
+
+    /// Whether time has brought a consent elsewhere than it is.
+    fn is_behind(&self, consent: &ConsentRow) -> bool {
+        let now = self.now();
+        let overdue = || consent.status == ConsentStatus::Authorized && consent.is_overdue(now);
+        !consent.status.is_final() && (consent.is_over(now) || overdue())
     }
 
     /// Sets the institution that the PSU chose on our page.

@@ -13,7 +13,6 @@ use store::consents::ConsentRow;
 
 use crate::audited::{Access, Asker};
 use crate::bank::accounts_of;
-use crate::consents::date_of;
 use crate::{FlowError, Gateway, LiveToken};
 
 /// Longest reference, in characters (ISO 20022 Max35Text).
@@ -73,13 +72,12 @@ impl Gateway {
             psu,
         };
         let granted = token.funds_consents.contains(&consent.id);
-        let permit = match self.may_confirm_funds(asker.client, &consent, granted, store.region()) {
-            Ok(permit) => permit,
-            Err(error) => {
-                self.audit_refusal(access, &error).await;
-                return Err(error);
-            }
-        };
+        let judge =
+            |consent: &ConsentRow| self.may_confirm_funds(asker.client, consent, granted, store.region());
+        if let Err(error) = judge(&consent) {
+            self.audit_refusal(access, &error).await;
+            return Err(error);
+        }
         let account = consent.terms.funds_of.as_ref().ok_or(FlowError::ConsentScope)?;
         let profile = self.bank(&institution)?;
         let dialect = self.dialect_of(&profile)?;
@@ -95,9 +93,8 @@ impl Gateway {
             other => other?,
         };
         // What is not in the ledger and the audit log does not leave the house.
+        self.noted(access, &consent, judge, None).await?;
         let as_of = self.now();
-        let done = access.done(as_of, &permit, None);
-        store.note_read(consent.id, ReadKind::Funds, date_of(as_of), &done).await?;
         let standard = dialect.standard(&profile);
         Ok(FundsConfirmed { institution, standard, reference, answer, as_of })
     }

@@ -375,7 +375,7 @@ macro_rules! record {
         }
     ) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
         pub struct $name $($of)* {
             $($(#[$about])* pub $scoped: $scope,)*
             $($(#[$says])* pub $field: $type,)*

@@ -1,11 +1,13 @@
 //! The engine: who asks gets a permit, or the reasons why not.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use moka::sync::Cache;
 use serde::Serialize;
 
 use crate::ask::Ask;
@@ -14,8 +16,11 @@ use crate::rules::{Own, Rules};
 use crate::source::{Source, Stamps, stamps};
 use crate::trial;
 
+/// Permits that are remembered, of some 300 bytes each.
+const PERMITS: u64 = 10_000;
+
 /// A request that can be decided. The request types of this crate are all there are.
-pub trait Decision: Ask {
+pub trait Decision: Ask + Hash {
     /// The same request, without what it borrows.
     type Lasting: Decision + 'static;
 }
@@ -42,12 +47,30 @@ struct Seen {
 struct Current {
     source: Source,
     rules: Rules,
+    /// What these rules permitted: they look at nothing but the request, so the same one gets the same.
+    permitted: Cache<Box<[u8]>, Arc<[Arc<str>]>>,
+}
+
+/// Everything that a request says, one after the other: what `Hash` gives a hasher is different for
+/// requests that are not equal, since texts end with a byte that no text has, and lists begin with their
+/// length.
+#[derive(Default)]
+struct Said(Vec<u8>);
+
+impl Hasher for Said {
+    fn finish(&self) -> u64 {
+        0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
 }
 
 /// Proof that the rules permit a request of type `D`. Only [`Engine::decide`] makes one.
 #[must_use]
 pub struct Permit<D> {
-    rules: Vec<Arc<str>>,
+    rules: Arc<[Arc<str>]>,
     of: PhantomData<fn() -> D>,
 }
 
@@ -88,7 +111,7 @@ impl Engine {
     /// [`Denied`] names the reasons. What no rule permits is denied, and so is everything when
     /// a rule fails or a region is not described.
     pub fn decide<D: Decision>(&self, asked: &D) -> Result<Permit<D>, Denied> {
-        let rules = self.current.load().rules.decide(asked)?;
+        let rules = self.current.load().permit(asked)?;
         Ok(Permit { rules, of: PhantomData })
     }
 
@@ -147,7 +170,20 @@ impl Current {
     fn read(source: Source) -> Result<Self, InvalidPolicies> {
         let rules = Rules::read(&source)?;
         InvalidPolicies::unless_none(trial::findings(&trial::run(&source, &rules)?))?;
-        Ok(Self { source, rules })
+        Ok(Self { source, rules, permitted: Cache::new(PERMITS) })
+    }
+
+    /// The rules by which a request is permitted. Cedar is asked only once; a refusal is not remembered.
+    fn permit<D: Decision>(&self, asked: &D) -> Result<Arc<[Arc<str>]>, Denied> {
+        let mut said = Said::default();
+        D::ACTION.hash(&mut said);
+        asked.hash(&mut said);
+        if let Some(rules) = self.permitted.get(said.0.as_slice()) {
+            return Ok(rules);
+        }
+        let rules: Arc<[Arc<str>]> = self.rules.decide(asked)?.into();
+        self.permitted.insert(said.0.into(), Arc::clone(&rules));
+        Ok(rules)
     }
 }
 
@@ -214,5 +250,64 @@ impl fmt::Display for Denied {
 impl From<Own> for Reason {
     fn from((rule, says): Own) -> Self {
         Self { rule: rule.into(), says: says.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::requests::{ConsentFacts, MandateFacts, OrderPayment, ReadData, Service};
+
+    fn said<D: Decision>(asked: &D) -> Vec<u8> {
+        let mut said = Said::default();
+        asked.hash(&mut said);
+        said.0
+    }
+
+    #[test]
+    fn requests_that_are_not_equal_say_something_else() {
+        let region = |name: &str| name.parse().unwrap();
+        let consent = ConsentFacts {
+            client: "ab",
+            granted: true,
+            in_force: true,
+            service: Service::Accounts,
+            region: region("uk"),
+            permissions: ["A"].into(),
+        };
+        let (client, class, needs) = ("c", "d", ["B"].into());
+        let cell = region("uk");
+        let base = ReadData { client, consent, class, needs, psu_present: true, beyond_history: false, cell };
+        let sets: [BTreeSet<&str>; 4] = [[].into(), ["A", "B"].into(), ["AB"].into(), ["B"].into()];
+        let mut all = vec![base.clone()];
+        let mut with = |change: &dyn Fn(&mut ReadData<'_>)| {
+            let mut changed = base.clone();
+            change(&mut changed);
+            all.push(changed);
+        };
+        with(&|asked| (asked.client, asked.consent.client) = ("ca", "b"));
+        with(&|asked| (asked.client, asked.consent.client) = ("", "cab"));
+        with(&|asked| (asked.class, asked.client) = ("", "cd"));
+        with(&|asked| asked.consent.granted = false);
+        with(&|asked| asked.consent.in_force = false);
+        with(&|asked| asked.consent.service = Service::Funds);
+        with(&|asked| asked.consent.region = region("eu"));
+        with(&|asked| asked.cell = region("eu"));
+        with(&|asked| asked.psu_present = false);
+        with(&|asked| asked.beyond_history = true);
+        with(&|asked| std::mem::swap(&mut asked.needs, &mut asked.consent.permissions));
+        for set in &sets {
+            with(&|asked| asked.consent.permissions.clone_from(set));
+        }
+        for set in sets.iter().filter(|set| **set != base.needs) {
+            with(&|asked| asked.needs.clone_from(set));
+        }
+        let told: BTreeSet<_> = all.iter().map(said).collect();
+        assert_eq!(told.len(), all.len());
+        let order = |mandate| said(&OrderPayment { client, region: cell, cell, mandate });
+        let mandate = MandateFacts { client: "", granted: false, in_force: false, region: cell };
+        assert_ne!(order(None), order(Some(mandate)));
     }
 }

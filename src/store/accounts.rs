@@ -1,6 +1,8 @@
 //! Which resource of a bank an account is. No name, number or balance is kept.
 
-use domain::{AccountId, AccountIdentification, ConsentId, Date};
+use std::sync::Arc;
+
+use domain::{AccountId, AccountIdentification, ConsentId, ConsentStatus, Date};
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -25,11 +27,21 @@ pub struct ConsentToRead {
     pub consent: ConsentRow,
     /// The accounts seen under it.
     pub accounts: Vec<AccountLink>,
-    /// As [`RegionalStore::unattended_calls`] has it.
+    /// As [`RegionalStore::unattended_calls`] has it, of this day.
     pub unattended: i64,
+    /// Which day.
+    pub day: Date,
 }
 
 impl RegionalStore {
+    /// The same as [`consent_to_read`](Self::consent_to_read), as it was some seconds ago, if it was asked
+    /// then. This process has not changed it since; another one may have, which is found out when the read
+    /// is noted.
+    #[must_use]
+    pub fn recent_consent(&self, id: ConsentId, day: Date) -> Option<Arc<ConsentToRead>> {
+        self.recent.get(id).filter(|recent| recent.day == day)
+    }
+
     /// A consent with the accounts seen under it and its accesses without the PSU on a day, in one question:
     /// each costs as much as the rest of a read.
     ///
@@ -40,7 +52,8 @@ impl RegionalStore {
         &self,
         id: ConsentId,
         day: Date,
-    ) -> Result<Option<ConsentToRead>, StoreError> {
+    ) -> Result<Option<Arc<ConsentToRead>>, StoreError> {
+        let before = self.recent.before();
         let rows = sqlx::query(
             "select c.*, l.account_id, l.resource_id, \
              (select coalesce(max(used), 0) from unattended_accesses u \
@@ -60,7 +73,11 @@ impl RegionalStore {
         let seen =
             rows.iter().filter(|row| !matches!(row.try_get::<Option<&str>, _>("account_id"), Ok(None)));
         let accounts = seen.map(|row| link(row, &keys)).collect::<Result<_, _>>()?;
-        Ok(Some(ConsentToRead { consent, accounts, unattended }))
+        let found = Arc::new(ConsentToRead { consent, accounts, unattended, day });
+        if found.consent.status == ConsentStatus::Authorized {
+            self.recent.keep(before, &found);
+        }
+        Ok(Some(found))
     }
 
     /// The accounts seen under a consent.
@@ -89,6 +106,7 @@ impl RegionalStore {
     ) -> Result<(), StoreError> {
         // What is linked already is linked the same.
         transaction!(keyed self, tx => {
+            tx.2.note(consent);
             let subject = consent.to_string();
             let key = tx.key_of(&subject).await?;
             tx.index(&subject, key.index(numbers, None)).await?;

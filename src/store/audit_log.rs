@@ -3,10 +3,11 @@
 
 use audit::{Frontier, Record, merkle};
 use crypto::digest::hex;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe, Row};
 
 use crate::rows::Columns;
-use crate::statements::Begun;
 use crate::together::{Entry, placeholders};
 use crate::{RegionalStore, StoreError, Tx};
 
@@ -137,40 +138,59 @@ impl Tx {
     }
 }
 
-/// Appends what was written with changes, and then `entries`.
-pub(crate) async fn append(tx: &mut Begun, entries: &[&str]) -> Result<(), StoreError> {
-    // Whoever appends next waits for this row. On SQLite a statement without values is prepared each time.
+/// What an append begins with: whoever appends next waits for the first row. Their rows are for
+/// [`Appending::to`].
+pub(crate) fn beginning<'q>() -> [Query<'q, Any, AnyArguments>; 2] {
     let head = "insert into audit_head (id, frontier) values (1, $1) \
                 on conflict (id) do update set frontier = audit_head.frontier returning frontier";
-    let head = sqlx::query(head).bind("0").fetch_one(&mut *tx).await?;
-    let mut frontier = frontier(&head.try_get::<String, _>(0)?)?;
     let pending = "delete from audit_pending where event_id in \
-                   (select event_id from audit_pending order by event_id limit $1) returning event_id, entry";
-    let pending = sqlx::query(pending).bind(1_000_i64).fetch_all(&mut *tx).await?;
-    let pending = pending.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-    let mut pending = pending.collect::<Result<Vec<(String, String)>, sqlx::Error>>()?;
-    pending.sort_unstable();
-    let all: Vec<_> =
-        pending.iter().map(|(_, entry)| entry.as_str()).chain(entries.iter().copied()).collect();
-    for some in all.chunks(AT_ONCE) {
-        let sql = AssertSqlSafe(format!(
-            "insert into audit_log (sequence, leaf_hash, entry) values {}",
-            placeholders(some.len(), 3)
-        ));
-        let mut insert = sqlx::query(sql);
-        for entry in some {
-            let leaf = merkle::leaf(entry.as_bytes());
-            let sequence = i64::try_from(frontier.size()).unwrap_or(i64::MAX);
-            frontier.append(leaf);
-            insert = insert.bind(sequence).bind(hex(&leaf)).bind(*entry);
-        }
-        insert.execute(&mut *tx).await?;
+                   (select event_id from audit_pending order by event_id limit 1000) returning event_id, entry";
+    // No number of rows as a value: SQLite plans such a statement anew whenever it is given one.
+    [sqlx::query(head).bind("0"), sqlx::query(pending)]
+}
+
+/// What is appended after so much of the log.
+pub(crate) struct Appending {
+    frontier: Frontier,
+    /// What was written with changes, and is not in the log yet.
+    pending: Vec<(String, String)>,
+}
+
+impl Appending {
+    /// To the log as the rows of [`beginning`] tell of it.
+    pub(crate) fn to(head: &[AnyRow], pending: &[AnyRow]) -> Result<Self, StoreError> {
+        let head = head.first().ok_or(StoreError::NotFound)?;
+        let pending = pending.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+        let mut pending = pending.collect::<Result<Vec<(String, String)>, sqlx::Error>>()?;
+        pending.sort_unstable();
+        Ok(Self { frontier: frontier(&head.try_get::<String, _>(0)?)?, pending })
     }
-    sqlx::query("update audit_head set frontier = $1 where id = 1")
-        .bind(frontier.to_string())
-        .execute(&mut *tx)
-        .await?;
-    Ok(())
+
+    /// What appends what was written with changes, and then `entries`.
+    pub(crate) fn statements<'q>(mut self, entries: &[&str]) -> Vec<Query<'q, Any, AnyArguments>> {
+        let pending = self.pending.iter().map(|(_, entry)| entry.as_str());
+        let all: Vec<_> = pending.chain(entries.iter().copied()).collect();
+        let mut statements = Vec::new();
+        for some in all.chunks(AT_ONCE) {
+            let sql = AssertSqlSafe(format!(
+                "insert into audit_log (sequence, leaf_hash, entry) values {}",
+                placeholders(some.len(), 3)
+            ));
+            let mut insert = sqlx::query(sql);
+            for entry in some {
+                let leaf = merkle::leaf(entry.as_bytes());
+                let sequence = i64::try_from(self.frontier.size()).unwrap_or(i64::MAX);
+                self.frontier.append(leaf);
+                insert = insert.bind(sequence).bind(hex(&leaf)).bind((*entry).to_owned());
+            }
+            statements.push(insert);
+        }
+        if !statements.is_empty() {
+            let head = sqlx::query("update audit_head set frontier = $1 where id = 1");
+            statements.push(head.bind(self.frontier.to_string()));
+        }
+        statements
+    }
 }
 
 fn frontier(text: &str) -> Result<Frontier, StoreError> {

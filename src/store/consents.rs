@@ -449,6 +449,7 @@ impl Tx {
         .execute(&mut self.0)
         .await?;
         exactly_one(&done)?;
+        self.2.note(consent.id);
         self.index(&id, key.index(None, consent.bank.psu_id.as_ref())).await?;
         if was == consent.status && note.reason.is_none() {
             return Ok(0);

@@ -198,6 +198,9 @@ enum Engine {
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: AnyPool,
+    /// Where what is written together is written over one connection: what it knows of the file stays true
+    /// as long as no other writes.
+    alone: Option<AnyPool>,
     /// What single reads are made over.
     kept: Kept,
     engine: Engine,
@@ -227,7 +230,7 @@ impl Database {
         let limit = Arc::clone(&renewed);
         let several = hosts.several();
         let reads = if engine == Engine::Sqlite { 2 } else { 4 };
-        let pool = AnyPoolOptions::new()
+        let pools = AnyPoolOptions::new()
             .after_release(move |connection, _| {
                 Box::pin(async move {
                     // A connection whose host is silent must not keep its place in the pool.
@@ -256,15 +259,16 @@ impl Database {
                 let made = Instant::now().checked_sub(connection.age);
                 let outdated = limit.is_some_and(|limit| made.is_none_or(|made| made <= limit));
                 Box::pin(std::future::ready(Ok(!outdated)))
-            })
-            .connect_with(options)
-            .await?;
+            });
+        let alone = pools.clone().max_connections(1).connect_lazy_with(options.clone());
+        let alone = (engine == Engine::Sqlite && schema != KEYS).then_some(alone);
+        let pool = pools.connect_with(options).await?;
         if engine == Engine::Sqlite && up_to_date {
             upgrade::migrations(schema).run(&pool).await?;
         }
         hosts.follow(pool.clone());
         let database =
-            Self { pool, kept: Kept::at_most(reads, PATIENCE), engine, renewed, hosts, behind_pooler };
+            Self { pool, alone, kept: Kept::at_most(reads, PATIENCE), engine, renewed, hosts, behind_pooler };
         if !up_to_date {
             database.is_not_behind(schema).await?;
         }
@@ -283,6 +287,15 @@ impl Database {
         };
         let lacks = schema.iter().filter(|(version, ..)| !there.contains(version)).count();
         if lacks == 0 { Ok(()) } else { Err(StoreError::Behind { lacks }) }
+    }
+
+    /// The same database, for who writes much and one thing after the other.
+    pub(crate) fn alone(&self) -> Self {
+        Self { pool: self.alone.as_ref().unwrap_or(&self.pool).clone(), ..self.clone() }
+    }
+
+    pub(crate) fn is_sqlite(&self) -> bool {
+        self.engine == Engine::Sqlite
     }
 
     /// Whether a pooler hands out connections for a transaction at a time.
@@ -368,6 +381,9 @@ impl Database {
 
     pub(crate) async fn close(&self) {
         self.pool.close().await;
+        if let Some(alone) = &self.alone {
+            alone.close().await;
+        }
         self.kept.end();
     }
 }

@@ -37,6 +37,7 @@ pub mod persons;
 pub mod policies;
 mod pooler;
 pub mod quotas;
+mod recent;
 mod refunds;
 pub mod requests;
 mod rows;
@@ -66,6 +67,7 @@ use domain::Region;
 use futures_util::future::join_all;
 use sqlx::Row;
 
+use recent::Recent;
 use together::Together;
 use vault::Vault;
 
@@ -102,7 +104,7 @@ impl GlobalStore {
     /// As [`GlobalStore::open`], and [`StoreError::Behind`].
     pub async fn open_as(url: &str, schema: SchemaUse) -> Result<Self, StoreError> {
         let database = Database::open(url, database::GLOBAL, schema).await?;
-        Ok(Self { together: Together::on(database.clone()), database })
+        Ok(Self { together: Together::on(database.alone()), database })
     }
 
     /// Closes all connections.
@@ -118,6 +120,7 @@ pub struct RegionalStore {
     database: Database,
     vault: Vault,
     together: Together,
+    recent: Recent,
 }
 
 /// Whether a database holds this region; a new one does from now on.
@@ -151,7 +154,8 @@ impl RegionalStore {
     pub async fn open_as(url: &str, vault: Vault, schema: SchemaUse) -> Result<Self, StoreError> {
         let database = Database::open(url, database::REGION, schema).await?;
         is_of(&database, vault.region()).await?;
-        Ok(Self { region: vault.region(), together: Together::on(database.clone()), database, vault })
+        let together = Together::on(database.alone());
+        Ok(Self { region: vault.region(), together, database, vault, recent: Recent::new() })
     }
 
     /// What seals and opens the personal data of this region.

@@ -10,7 +10,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
-use sqlx::{Any, Either, Error, Execute, Executor, SqlStr, Transaction};
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe, Either, Error, Execute, Executor, SqlSafeStr, SqlStr, Transaction};
 
 use crate::database::Database;
 use crate::transactions::{Pace, code_of, lost, passing, refusal};
@@ -103,13 +104,15 @@ impl Execute<'_, Any> for Statement {
 pub(crate) struct Begun {
     transaction: Transaction<'static, Any>,
     named: bool,
+    /// Whether several statements can be handed over at once.
+    at_once: bool,
 }
 
 impl Database {
     /// Begins a transaction on any connection.
     pub(crate) async fn begin(&self) -> Result<Begun, Error> {
         let transaction = self.connections().begin_with(self.beginning()).await?;
-        Ok(Begun { transaction, named: !self.behind_pooler() })
+        Ok(Begun { transaction, named: !self.behind_pooler(), at_once: self.is_sqlite() })
     }
 }
 
@@ -120,6 +123,41 @@ impl Begun {
 
     pub(crate) async fn rollback(self) -> Result<(), Error> {
         self.transaction.rollback().await
+    }
+
+    /// Runs statements one after the other; the rows of each. SQLite is handed all of them at once: the way
+    /// to its thread and back costs more than most of them do.
+    pub(crate) async fn each(
+        &mut self,
+        statements: Vec<Query<'_, Any, AnyArguments>>,
+    ) -> Result<Vec<Vec<AnyRow>>, Error> {
+        let mut all = Vec::with_capacity(statements.len());
+        if !self.at_once || statements.is_empty() {
+            for statement in statements {
+                all.push(statement.fetch_all(&mut *self).await?);
+            }
+            return Ok(all);
+        }
+        let (mut sql, mut arguments) = (String::new(), AnyArguments::default());
+        for mut statement in statements {
+            let before = arguments.values.0.len();
+            if let Some(more) = statement.take_arguments().map_err(Error::Encode)? {
+                arguments.values.0.extend(more.values.0);
+            }
+            renumbered(statement.sql().as_str(), before, &mut sql);
+            sql.push(';');
+        }
+        let sql = AssertSqlSafe(sql).into_sql_str();
+        let together = Statement { sql, arguments: Some(arguments), named: self.named };
+        let given: Given = self.transaction.fetch_many(together).try_collect().await?;
+        let mut rows = Vec::new();
+        for one in given {
+            match one {
+                Either::Right(row) => rows.push(row),
+                Either::Left(_) => all.push(std::mem::take(&mut rows)),
+            }
+        }
+        Ok(all)
     }
 
     /// The statement of a query, as it may be run here.
@@ -166,6 +204,22 @@ impl<'t> Executor<'t> for &'t mut Begun {
         't: 'e,
     {
         self.transaction.prepare_with(sql, parameters)
+    }
+}
+
+/// Adds a statement whose `$1` is the argument after so many others. No text in our SQL has a dollar.
+fn renumbered(sql: &str, before: usize, all: &mut String) {
+    for (place, part) in sql.split('$').enumerate() {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = part.split_at(if place == 0 { 0 } else { digits });
+        match number.parse::<usize>() {
+            Ok(number) => {
+                all.push('$');
+                all.push_str(&number.saturating_add(before).to_string());
+            }
+            Err(_) => all.push_str(number),
+        }
+        all.push_str(rest);
     }
 }
 
@@ -226,6 +280,15 @@ impl<'d> Executor<'d> for Statements<'d> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn statements_that_are_handed_over_together_count_their_arguments_on() {
+        let mut all = String::new();
+        renumbered("select $1, $2", 0, &mut all);
+        renumbered("; insert into a values ($1, $10) returning 1", 2, &mut all);
+        renumbered("; delete from b", 12, &mut all);
+        assert_eq!(all, "select $1, $2; insert into a values ($3, $12) returning 1; delete from b");
+    }
 
     #[test]
     fn what_reads_begins_with_select() {

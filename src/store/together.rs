@@ -5,7 +5,7 @@
 //! no larger change go this way: ids that are used up, tokens, what was read, and entries of
 //! the audit log.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
@@ -13,7 +13,7 @@ use sqlx::{Any, AssertSqlSafe, Row};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::StoreError;
-use crate::audit_log::append;
+use crate::audit_log::{Appending, beginning};
 use crate::database::Database;
 use crate::statements::Begun;
 use crate::transaction;
@@ -42,6 +42,8 @@ pub(crate) struct ReadNote {
     pub(crate) day: String,
     pub(crate) attended: bool,
     pub(crate) at: i64,
+    /// The revision of the consent that it was read under.
+    pub(crate) revision: i64,
 }
 
 /// An id that is used up, and the microsecond until which that is remembered.
@@ -129,51 +131,72 @@ async fn try_write(
     database: &Database,
     entries: &[Entry],
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-    let (mut claims, mut tokens, mut reads, mut audited) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut claims, mut tokens, mut reads, mut logged) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
         match entry {
             Entry::Claim(claim) => claims.push(claim),
             Entry::Token(token) => tokens.push(token),
             Entry::Read(note, entry) => {
                 reads.push(note);
-                audited.push(Some(entry.as_str()));
+                logged.push((Some(note), Some(entry.as_str())));
             }
-            Entry::Audit(entry) => audited.push(entry.as_deref()),
+            Entry::Audit(entry) => logged.push((None, entry.as_deref())),
         }
     }
-    let log = async |tx: &mut Begun| {
-        if audited.is_empty() {
-            return Ok(());
-        }
-        append(tx, &audited.iter().copied().flatten().collect::<Vec<_>>()).await
-    };
     // In the same order everywhere, so that no two processes wait for each other.
     reads.sort_unstable();
+    // What was read is noted where its consent is as it was then.
+    let note = async |tx: &mut Begun| {
+        if logged.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let asked = (!reads.is_empty()).then(|| revisions(&reads));
+        let begun = tx.each(beginning().into_iter().chain(asked).collect()).await?;
+        let [head, pending, asked @ ..] = begun.as_slice() else { return Err(StoreError::NotFound) };
+        let standing = asked.iter().flatten().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+        let standing = standing.collect::<Result<HashMap<String, i64>, sqlx::Error>>()?;
+        let stands = |note: &ReadNote| standing.get(&note.consent) == Some(&note.revision);
+        let noted: Vec<_> = reads.iter().copied().filter(|note| stands(note)).collect();
+        let entries = logged.iter().filter(|(read, _)| read.is_none_or(stands));
+        let entries: Vec<_> = entries.filter_map(|(_, entry)| *entry).collect();
+        let mut statements = Appending::to(head, pending)?.statements(&entries);
+        statements.extend((!noted.is_empty()).then(|| note_reads(&noted)));
+        tx.each(statements).await?;
+        Ok::<_, StoreError>(standing)
+    };
+    let outcome = |standing: &HashMap<String, i64>, note: &ReadNote| {
+        let stands = standing.get(&note.consent) == Some(&note.revision);
+        if stands { Ok(()) } else { Err(StoreError::Conflict) }
+    };
     let all = transaction!(database, tx => {
         let tx = &mut tx.0;
         if !insert_claims(tx, &claims).await? {
             return Err(StoreError::Conflict);
         }
         insert_tokens(tx, &tokens).await?;
-        note_reads(tx, &reads).await?;
-        log(tx).await
+        note(tx).await
     });
     match all {
-        Ok(()) => return Ok(entries.iter().map(|_| Ok(())).collect()),
+        Ok(standing) => {
+            let outcomes = entries.iter().map(|entry| match entry {
+                Entry::Read(note, _) => outcome(&standing, note),
+                Entry::Claim(_) | Entry::Token(_) | Entry::Audit(_) => Ok(()),
+            });
+            return Ok(outcomes.collect());
+        }
         // Somebody uses something twice. Who, costs a row for each.
         Err(StoreError::Conflict) => {}
         Err(error) => return Err(error),
     }
-    let mut made = transaction!(database, tx => {
+    let (mut made, standing) = transaction!(database, tx => {
         let tx = &mut tx.0;
         let made = insert_claims_by_name(tx, &claims).await?;
         insert_tokens(tx, &tokens).await?;
-        note_reads(tx, &reads).await?;
-        log(tx).await?;
-        Ok::<_, StoreError>(made)
+        Ok::<_, StoreError>((made, note(tx).await?))
     })?;
     let outcomes = entries.iter().map(|entry| match entry {
-        Entry::Token(_) | Entry::Read(..) | Entry::Audit(_) => Ok(()),
+        Entry::Token(_) | Entry::Audit(_) => Ok(()),
+        Entry::Read(note, _) => outcome(&standing, note),
         // Of two equal claims at the same time, the first one was made.
         Entry::Claim(claim) if made.remove(&(claim.owner.clone(), claim.digest.clone())) => Ok(()),
         Entry::Claim(_) => Err(StoreError::Conflict),
@@ -236,11 +259,19 @@ pub(crate) async fn insert_tokens(tx: &mut Begun, tokens: &[&TokenRecord]) -> Re
     Ok(())
 }
 
+/// Asks for the revisions of the consents that reads, which are in order, were made under; none of one that
+/// is gone.
+fn revisions(reads: &[&ReadNote]) -> Query<'static, Any, AnyArguments> {
+    let consents: Vec<_> = reads.chunk_by(|a, b| a.consent == b.consent).filter_map(<[_]>::first).collect();
+    let places: Vec<_> = (1..=consents.len()).map(|place| format!("${place}")).collect();
+    let sql =
+        format!("select consent_id, revision from consents where consent_id in ({})", places.join(", "));
+    let query = sqlx::query(AssertSqlSafe(sql));
+    consents.iter().fold(query, |query, note| query.bind(note.consent.clone()))
+}
+
 /// Counts reads, which are in order: those that add to the same row are one.
-async fn note_reads(tx: &mut Begun, reads: &[&ReadNote]) -> Result<(), StoreError> {
-    if reads.is_empty() {
-        return Ok(());
-    }
+fn note_reads(reads: &[&ReadNote]) -> Query<'static, Any, AnyArguments> {
     let same = |a: &&ReadNote, b: &&ReadNote| (&a.consent, a.kind, &a.day) == (&b.consent, b.kind, &b.day);
     let rows: Vec<_> = reads.chunk_by(|a, b| same(a, b)).collect();
     let sql = format!(
@@ -257,16 +288,15 @@ async fn note_reads(tx: &mut Begun, reads: &[&ReadNote]) -> Result<(), StoreErro
         let at = || row.iter().map(|note| note.at);
         let Some(first) = row.first() else { continue };
         query = query
-            .bind(&first.consent)
+            .bind(first.consent.clone())
             .bind(first.kind)
-            .bind(&first.day)
+            .bind(first.day.clone())
             .bind(count(true))
             .bind(count(false))
             .bind(at().min())
             .bind(at().max());
     }
-    query.execute(&mut *tx).await?;
-    Ok(())
+    query
 }
 
 /// `($1, $2), ($3, $4)`: places for the values of rows. No value goes into SQL.

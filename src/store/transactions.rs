@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::database::Database;
+use crate::recent::{Recent, Touched};
 use crate::statements::Begun;
 use crate::vault::Vault;
 use crate::{GlobalStore, RegionalStore, StoreError};
@@ -69,7 +70,7 @@ macro_rules! transaction {
 
 /// A transaction. Dropped without a commit, it changes nothing.
 #[derive(Debug)]
-pub struct Tx(pub(crate) Begun, pub(crate) Option<Vault>);
+pub struct Tx(pub(crate) Begun, pub(crate) Option<Vault>, pub(crate) Touched);
 
 impl Tx {
     /// What seals in this transaction. The store without persons has nothing to seal with.
@@ -165,6 +166,7 @@ pub(crate) fn code_of(error: &sqlx::Error) -> Option<String> {
 pub struct Runs {
     database: Database,
     vault: Option<Vault>,
+    recent: Option<Recent>,
     keyed: bool,
     pace: Pace,
     /// Why it is not known whether an earlier run was committed.
@@ -173,11 +175,11 @@ pub struct Runs {
 
 impl Database {
     pub(crate) fn runs(&self, keyed: bool) -> Runs {
-        self.runs_with(None, keyed)
+        self.runs_with(None, None, keyed)
     }
 
-    fn runs_with(&self, vault: Option<Vault>, keyed: bool) -> Runs {
-        Runs { database: self.clone(), vault, keyed, pace: Pace::new(), unknown: None }
+    fn runs_with(&self, vault: Option<Vault>, recent: Option<Recent>, keyed: bool) -> Runs {
+        Runs { database: self.clone(), vault, recent, keyed, pace: Pace::new(), unknown: None }
     }
 }
 
@@ -193,7 +195,7 @@ impl RegionalStore {
     #[doc(hidden)]
     #[must_use]
     pub fn runs(&self, keyed: bool) -> Runs {
-        self.database.runs_with(Some(self.vault.clone()), keyed)
+        self.database.runs_with(Some(self.vault.clone()), Some(self.recent.clone()), keyed)
     }
 }
 
@@ -208,7 +210,7 @@ impl Runs {
             let beginning = self.database.watching(self.database.begin());
             let begun = tokio::time::timeout_at(self.pace.end, beginning).await;
             let error = match begun.unwrap_or(Err(sqlx::Error::PoolTimedOut)) {
-                Ok(begun) => return Ok(Tx(begun, self.vault.clone())),
+                Ok(begun) => return Ok(Tx(begun, self.vault.clone(), Touched::of(self.recent.clone()))),
                 Err(error) => error,
             };
             self.look_at(&error);

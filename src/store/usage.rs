@@ -59,8 +59,9 @@ impl RegionalStore {
         .bind(slot.unwrap_or(-1))
         .bind(i64::from(limit))
         .fetch_optional(self.database.pool())
-        .await?;
-        row.map(|row| Ok(sqlx::Row::try_get(&row, "used")?)).transpose()
+        .await;
+        self.recent.forget(&[consent]);
+        row?.map(|row| Ok(sqlx::Row::try_get(&row, "used")?)).transpose()
     }
 
     /// Accesses without the PSU that were taken on a day; where things are counted apart, those to
@@ -85,10 +86,11 @@ impl RegionalStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the database fails.
+    /// [`StoreError::Conflict`] if the consent is not at this revision any more, or is gone: nothing is
+    /// noted, and whoever asked is to look at it again.
     pub async fn note_read(
         &self,
-        consent: ConsentId,
+        (consent, revision): (ConsentId, i64),
         kind: ReadKind,
         day: Date,
         record: &Record<'_>,
@@ -99,6 +101,7 @@ impl RegionalStore {
             day: day.to_string(),
             attended: record.psu_present == Some(true),
             at: micros(record.at),
+            revision,
         };
         self.together.write(Entry::Read(note, record.to_string())).await
     }

@@ -7,6 +7,7 @@ mod cursor;
 pub mod dpop;
 mod elsewhere;
 mod headers;
+mod json;
 mod limits;
 mod occasion;
 mod problem;
@@ -21,6 +22,7 @@ pub use caller::{
 pub use cursor::Cursor;
 pub use elsewhere::{ForeignLegs, Origin};
 pub use headers::{IdempotencyKey, Psu};
+pub use json::Json;
 pub use limits::RateLimits;
 pub use occasion::in_its_occasion;
 pub use problem::{NextAction, Problem, ProblemError, ProblemInstitution};

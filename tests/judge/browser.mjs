@@ -94,6 +94,8 @@ const WCAG_22_AA = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'bes
 // What axe finds against WCAG 2.2 AA. Its script comes by the debugger, which no
 // policy of a page keeps out; it needs a context in which scripts run.
 export async function violationsOf(page) {
+  // What is still being loaded moves what is below it.
+  await page.waitForLoadState('load');
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate(
     (tags) => globalThis.axe.run(document, { runOnly: tags, resultTypes: ['violations'] }),

@@ -237,6 +237,24 @@ fn the_shipped_rules_never_change() {
     assert!(!engine.reload().unwrap());
 }
 
+/// A permit that is remembered ends with the rules that gave it.
+#[test]
+fn what_was_permitted_is_not_once_the_rules_forbid_it() {
+    let folder = folder();
+    fs::remove_file(folder.path().join("tests.toml")).unwrap();
+    write(folder.path(), "rules.cedar", &closed("one.open", "It is open.").replace("forbid", "permit"));
+    let engine = Engine::open(Some(folder.path().to_owned())).unwrap();
+    for _ in 0..2 {
+        assert!(engine.decide(&pass()).is_ok());
+    }
+    write(folder.path(), "more.cedar", &closed("one.closed", "Closed."));
+    assert!(engine.reload().unwrap());
+    assert_eq!(why(&engine), ["one.closed: Closed."]);
+    fs::remove_file(folder.path().join("more.cedar")).unwrap();
+    assert!(engine.reload().unwrap());
+    assert!(engine.decide(&pass()).is_ok());
+}
+
 /// Two sets of rules that share no reason: an answer that has one of each is a mix.
 #[test]
 fn a_decision_sees_the_old_rules_or_the_new_ones() {

@@ -50,6 +50,33 @@ fn permits<D: Decision>(engine: &Engine, asked: &D) -> Vec<String> {
     permit.rules().iter().map(ToString::to_string).collect()
 }
 
+/// What was permitted is remembered, and nothing that is like it.
+#[test]
+fn a_permit_that_is_remembered_is_of_the_same_request_only() {
+    let engine = Engine::open(None).unwrap();
+    let first = permits(&engine, &read());
+    assert_eq!(permits(&engine, &read()), first);
+    type Change = fn(&mut ReadData<'static>);
+    let refusals: [(Change, &str); 7] = [
+        (|asked| asked.client = "tpp-2", "consent.of-another-client"),
+        (|asked| asked.consent.client = "tpp-2", "consent.of-another-client"),
+        (|asked| asked.consent.granted = false, "consent.not-granted"),
+        (|asked| asked.consent.in_force = false, "consent.not-in-force"),
+        (|asked| asked.consent.service = Service::Funds, "consent.other-service"),
+        (|asked| asked.needs = ["TRANSACTIONS_BASIC"].into(), "consent.scope"),
+        (|asked| asked.beyond_history = true, "consent.history-needs-psu"),
+    ];
+    for (change, reason) in refusals {
+        let mut asked = read();
+        change(&mut asked);
+        for _ in 0..2 {
+            assert_eq!(reasons(&engine, &asked), [reason]);
+        }
+        // A refusal changes nothing about what is permitted.
+        assert_eq!(permits(&engine, &read()), first);
+    }
+}
+
 /// Futures that poll futures leave little of a stack. That is no reason to refuse.
 #[test]
 fn what_is_permitted_is_so_however_little_stack_is_left() {

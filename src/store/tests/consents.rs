@@ -9,10 +9,10 @@
 
 mod world;
 
-use consentry_store::StoreError;
-use consentry_store::consents::{ConsentFilter, Note};
-use consentry_store::transaction;
-use domain::{ConsentStatus, Date, ReadKind};
+use consentry_store::accounts::AccountLink;
+use consentry_store::consents::{ConsentFilter, ConsentRow, Note};
+use consentry_store::{StoreError, transaction};
+use domain::{AccountId, ConsentId, ConsentStatus, Date, ReadKind, SystemEntropy};
 use world::World;
 
 fn day(text: &str) -> Date {
@@ -73,7 +73,7 @@ on_both_databases! {
             (ReadKind::Balances, "2026-11-26", false, last),
             (ReadKind::Accounts, "2026-11-26", true, last),
         ] {
-            world.region.note_read(consent, kind, day(on), &world.read(attended, at)).await.unwrap();
+            world.region.note_read((consent, 0), kind, day(on), &world.read(attended, at)).await.unwrap();
         }
         let usage = world.region.usage(consent).await.unwrap();
         let kinds: Vec<_> = usage.iter().map(|u| (u.kind, u.attended, u.unattended)).collect();
@@ -87,7 +87,7 @@ on_both_databases! {
         let reads = (0..60_usize).map(|n| {
             let (region, read) = (world.region.clone(), world.read(n % 4 < 2, world.now()));
             let consent = consents[n % 2];
-            async move { region.note_read(consent, ReadKind::Balances, day("2026-11-25"), &read).await }
+            async move { region.note_read((consent, 0), ReadKind::Balances, day("2026-11-25"), &read).await }
         });
         let noted: Result<Vec<()>, _> = futures_util::future::join_all(reads).await.into_iter().collect();
         noted.unwrap();
@@ -95,6 +95,81 @@ on_both_databases! {
             let usage = world.region.usage(consent).await.unwrap();
             assert_eq!((usage[0].attended, usage[0].unattended), (15, 15));
         }
+    }
+
+    /// What was read under a consent as it was before a change is not noted, nor what was read under one that
+    /// is gone; what comes at the same time is.
+    async fn what_was_read_under_a_consent_that_has_changed_is_not_noted(world: World) {
+        let (changed, stands) = (world.consent().await, world.consent().await);
+        let now = world.now();
+        transaction!(keyed world.region, tx => {
+            tx.update_consent(changed.status, &changed, Note::by("gateway"), now).await
+        })
+        .unwrap();
+        let gone = ConsentId::new(stands.id.region(), &*world.clock, &SystemEntropy);
+        let read = |id, revision| {
+            let (region, read) = (world.region.clone(), world.read(true, now));
+            async move { region.note_read((id, revision), ReadKind::Balances, day("2026-11-25"), &read).await }
+        };
+        let before = world.region.audit_entries(0, 1_000).await.unwrap().len();
+        let outcomes = futures_util::future::join_all([
+            read(stands.id, 0),
+            read(changed.id, 0),
+            read(changed.id, 1),
+            read(gone, 0),
+            read(stands.id, 0),
+        ])
+        .await;
+        let noted: Vec<_> = outcomes.iter().map(Result::is_ok).collect();
+        assert_eq!(noted, [true, false, true, false, true]);
+        assert!(outcomes.iter().all(|one| matches!(one, Ok(()) | Err(StoreError::Conflict))));
+        assert_eq!(world.region.audit_entries(0, 1_000).await.unwrap().len(), before + 3);
+        let read_of = async |id| world.region.usage(id).await.unwrap().iter().map(|kind| kind.attended).sum();
+        let counts: [i64; 3] = [read_of(stands.id).await, read_of(changed.id).await, read_of(gone).await];
+        assert_eq!(counts, [2, 1, 0]);
+    }
+
+    /// A consent in force is remembered until it is changed here, or an account of it is.
+    async fn a_consent_that_was_read_is_remembered_until_it_changes(world: World) {
+        let today = day("2026-11-25");
+        let read = async |id| world.region.consent_to_read(id, today).await.unwrap().unwrap();
+        let recent = |id| world.region.recent_consent(id, today);
+        let mut consent = world.consent().await;
+        read(consent.id).await;
+        assert!(recent(consent.id).is_none(), "it is not in force");
+        let change = async |was, consent: &ConsentRow| {
+            let now = world.now();
+            transaction!(keyed world.region, tx => {
+                tx.update_consent(was, consent, Note::by("gateway"), now).await
+            })
+        };
+        for status in [ConsentStatus::AwaitingRedirect, ConsentStatus::Authorized] {
+            let was = consent.status;
+            consent.status = status;
+            change(was, &consent).await.unwrap();
+            consent = read(consent.id).await.consent.clone();
+        }
+        assert_eq!(recent(consent.id).unwrap().consent.revision, consent.revision);
+        let links = [AccountLink {
+            account: AccountId::from_uuid(consent.id.region(), uuid::Uuid::from_u128(1)),
+            resource_id: "1".to_owned(),
+        }];
+        world.region.link_accounts(consent.id, &links, &[]).await.unwrap();
+        assert!(recent(consent.id).is_none(), "an account came");
+        assert_eq!(read(consent.id).await.accounts, links);
+        assert_eq!(recent(consent.id).unwrap().accounts, links);
+        assert!(world.region.recent_consent(consent.id, day("2026-11-26")).is_none(), "another day has other counts");
+        assert_eq!(recent(consent.id).unwrap().unattended, 0);
+        world.region.take_unattended_call(consent.id, "", today, None, 4).await.unwrap();
+        assert!(recent(consent.id).is_none(), "an access was taken");
+        assert_eq!(read(consent.id).await.unattended, 1);
+        change(consent.status, &consent).await.unwrap();
+        assert!(recent(consent.id).is_none(), "it was changed");
+        read(consent.id).await;
+        // A change that failed may have been made all the same.
+        assert!(change(consent.status, &consent).await.is_err());
+        read(consent.id).await;
+        assert!(recent(consent.id).is_some());
     }
 
     /// The newest first, cut where the page before ended, and filtered.

@@ -11,6 +11,7 @@
 mod support;
 
 mod at_bank;
+mod elsewhere;
 mod journey;
 mod psu;
 mod renewal;
