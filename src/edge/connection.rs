@@ -53,7 +53,8 @@ async fn serve_or_close(
     let config = &shared.config;
     let born = Instant::now();
     let greeted = born.checked_add(config.handshake_timeout).unwrap_or(born);
-    let address = proxy_protocol::address(&mut stream, socket, &config.proxies);
+    // Room that is wanted for a moment only.
+    let address = Box::pin(proxy_protocol::address(&mut stream, socket, &config.proxies));
     let address = match timeout_at(greeted, address).await {
         Ok(Ok(address)) => address,
         Ok(Err(Refused::Header)) => return Err(Closed::ProxyHeader),

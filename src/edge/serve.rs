@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use limits::Limiter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -183,12 +183,7 @@ impl Listener {
                 accepted = accept(&socket, &places) => accepted,
             };
             let Some((stream, address, place)) = accepted else { continue };
-            let served = connection::serve(Arc::clone(&shared), stream, address);
-            let served = broken_off.clone().run_until_cancelled_owned(served);
-            connections.spawn(async move {
-                served.await;
-                drop(place);
-            });
+            connections.spawn(served(Arc::clone(&shared), stream, address, broken_off.clone(), place));
         }
         drop(socket);
         connections.close();
@@ -222,6 +217,20 @@ fn http2(config: &ListenerConfig) -> http2::Builder<TokioExecutor> {
     http
 }
 
+/// Serves a connection to its end, or until all are broken off. On the heap: each thing that is done with a
+/// future holds room for it twice, and as many are held as there are connections.
+async fn served(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    address: SocketAddr,
+    broken_off: CancellationToken,
+    place: OwnedSemaphorePermit,
+) {
+    let serving = Box::pin(connection::serve(shared, stream, address));
+    broken_off.run_until_cancelled_owned(serving).await;
+    drop(place);
+}
+
 type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
 
 async fn accept(socket: &TcpListener, places: &Arc<Semaphore>) -> Option<Accepted> {
@@ -238,5 +247,25 @@ async fn accept(socket: &TcpListener, places: &Arc<Semaphore>) -> Option<Accepte
             tokio::time::sleep(Duration::from_millis(50)).await;
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten thousand that wait are ten thousand times as much, beside their TLS and buffers.
+    #[test]
+    fn a_connection_takes_little_room() {
+        fn task<F>(
+            _: impl Fn(Arc<Shared>, TcpStream, SocketAddr, CancellationToken, OwnedSemaphorePermit) -> F,
+        ) -> usize {
+            size_of::<F>()
+        }
+        fn serving<F>(_: impl Fn(Arc<Shared>, TcpStream, SocketAddr) -> F) -> usize {
+            size_of::<F>()
+        }
+        assert!(task(served) <= 512, "{}", task(served));
+        assert!(serving(connection::serve) <= 2_048, "{}", serving(connection::serve));
     }
 }

@@ -7,8 +7,8 @@ use crate::database::micros;
 use crate::together::placeholders;
 use crate::{RegionalStore, StoreError};
 
-/// Rows of one statement. SQLite takes 32,766 parameters.
-const AT_ONCE: usize = 1_000;
+/// Rows of one statement: reads wait to be noted meanwhile, where there is one writer.
+const AT_ONCE: usize = 100;
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ impl RegionalStore {
     ///
     /// [`StoreError`] if the database fails.
     pub async fn keep_requests(&self, requests: &[RequestRow]) -> Result<(), StoreError> {
+        // In turn with what is written together: on SQLite who finds another writer sleeps, and looks again.
+        let in_turn = self.database.alone();
         for some in requests.chunks(AT_ONCE) {
             let sql = format!(
                 "insert into requests (request_id, client_id, at, evidence) values {} \
@@ -44,7 +46,7 @@ impl RegionalStore {
                     .bind(micros(request.at))
                     .bind(&request.evidence);
             }
-            query.execute(self.database.pool()).await?;
+            query.execute(in_turn.pool()).await?;
         }
         Ok(())
     }

@@ -79,7 +79,7 @@ pub async fn consents(
 ) -> anyhow::Result<String> {
     let cpu: Of = |sample| sample.cpu;
     let mut told = "## Ever more consents\n\nIn the same region (SQLite); `nginx` in the same minute, for comparison. \
-         Ready: from starting the process to the first answer that it is, asked for ten times a second.\n\n\
+         Ready: from starting the process to the first answer that it is, asked for every two milliseconds.\n\n\
          | Consents | Ready | Memory (PSS) | CPU of a read | To the first | nginx, to the first | CPU of `GET /v1/consents/{id}` | To the first |\n\
          |---|---|---|---|---|---|---|---|\n"
         .to_owned();

@@ -11,7 +11,7 @@ use consentry::sandbox::{Access, BanksApart, GatewayOfBanks, SandboxOptions};
 use domain::SystemClock;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::processes::{Plan, Process, ask, until};
+use super::processes::{Plan, Process, ask, until_seen};
 
 /// How long a process may take to listen.
 const READY: Duration = Duration::from_secs(120);
@@ -231,11 +231,14 @@ fn reached(banks: &BanksApart, ports: u16) -> Access {
     Access { api: format!("https://localhost:{}", ports + 1), ..banks.access() }
 }
 
+/// How often a gateway that starts is asked whether it is ready.
+const OFTEN: Duration = Duration::from_millis(2);
+
 /// Starts the gateway, whose operations are at this port; how long it took to be ready.
 async fn begin(gateway: &mut Process, operations: u16) -> anyhow::Result<Duration> {
     let started = std::time::Instant::now();
     gateway.start()?;
-    until("the gateway is ready", READY, async || {
+    until_seen("the gateway is ready", (OFTEN, READY), async || {
         !gateway.lives() || matches!(ask(operations, "GET", "/readyz", "", GLANCE).await, Some((200, _)))
     })
     .await?;

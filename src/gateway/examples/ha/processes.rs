@@ -185,13 +185,18 @@ pub fn memory_of(pid: u32) -> Option<u64> {
 }
 
 /// Waits until something holds, or fails with what was waited for.
-pub async fn until(
+pub async fn until(what: &str, longest: Duration, holds: impl AsyncFnMut() -> bool) -> anyhow::Result<()> {
+    until_seen(what, (LOOK, longest), holds).await
+}
+
+/// The same; how often it is looked at, and how long.
+pub async fn until_seen(
     what: &str,
-    longest: Duration,
+    (every, longest): (Duration, Duration),
     mut holds: impl AsyncFnMut() -> bool,
 ) -> anyhow::Result<()> {
     let end = Instant::now().checked_add(longest).context("no such time")?;
-    let mut beat = interval(LOOK);
+    let mut beat = interval(every);
     loop {
         beat.tick().await;
         if holds().await {
