@@ -6,7 +6,8 @@
 # gateway ended, or a client that behaves was refused or not answered.
 #
 # Everything runs on this machine, the attackers too, in the time that nobody else wants
-# (SCHED_IDLE): what they do costs clients nothing, and what it makes the gateway do does.
+# (SCHED_IDLE): what they do costs clients little, and what it makes the gateway do does. How little, each attack
+# on a decoy says: another gateway, which computes while nobody else does.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 die() { printf 'make siege: %s\n' "$*" >&2; exit 1; }
@@ -20,7 +21,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 base=19840
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-all_free() { for offset in $(seq 0 15); do is_free $((base + offset)) || return 1; done; }
-until all_free; do base=$((base + 16)); done
+all_free() { for offset in $(seq 0 31); do is_free $((base + offset)) || return 1; done; }
+until all_free; do base=$((base + 32)); done
 "$release/examples/edge_load" siege --binary "$release/consentry" --folder "$work/data" --port-base "$base" \
   --connections "${CONNECTIONS:-5000}" --seconds "${SECONDS_EACH:-30}"

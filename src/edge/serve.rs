@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connection;
-use crate::lobby::Home;
+use crate::lobby::{Home, Yielding};
 use crate::places::Places;
 use crate::{BlockList, EdgeCounters, Lobby, Overload, ServerTls};
 
@@ -226,8 +226,13 @@ async fn served(
     broken_off: CancellationToken,
     place: OwnedSemaphorePermit,
 ) {
+    let yields = shared.home.is_some();
     let serving = Box::pin(connection::serve(shared, stream, address));
-    broken_off.run_until_cancelled_owned(serving).await;
+    if yields {
+        broken_off.run_until_cancelled_owned(Yielding::of(serving)).await;
+    } else {
+        broken_off.run_until_cancelled_owned(serving).await;
+    }
     drop(place);
 }
 

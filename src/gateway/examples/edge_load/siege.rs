@@ -18,6 +18,8 @@ use crate::wire::{Site, What, token};
 /// Requests of the clients that behave, a second, and their connections.
 const RATE: u32 = 200;
 const CONNECTIONS: u32 = 8;
+/// Ports between the gateway and the decoy.
+const BESIDE: u16 = 16;
 /// Those of the sandbox, but for whom they never block: attackers are on this machine, too.
 const LIMITS: &str = include_str!("../../../../policies/limits/limits.toml");
 /// Longest time until the gateway answers.
@@ -36,16 +38,15 @@ pub struct Siege {
 impl Siege {
     /// A gateway of its own, each attack in turn; prints a line for each, and fails if the
     /// gateway does, or its clients do.
+    ///
+    /// Attackers are on this machine, and what they make it do is felt whomever they attack. So each attack is
+    /// made a second time, on a decoy: another gateway, which nobody asks anything and which computes while
+    /// nobody else does. What clients notice of that is the machine's part.
     pub async fn lay(self) -> anyhow::Result<()> {
-        let mut gateway = self.start()?;
-        let pki = self.folder.join("pki");
-        let place = Place {
-            port: self.port_base.saturating_add(1),
-            root: pki.join("root.pem"),
-            certificate: pki.join("fintech.pem"),
-            key: pki.join("fintech.key"),
-        };
+        let (mut gateway, place) = self.start(0)?;
+        let (mut decoy, place_of_decoy) = self.start(BESIDE)?;
         let site = ready(&place, &mut gateway).await?;
+        ready(&place_of_decoy, &mut decoy).await?;
         let what = What::get("/v1/consents", Some(&token(&site).await?), false);
         let process = gateway.id().context("the gateway has ended")?;
         let mut lines = Vec::new();
@@ -55,8 +56,13 @@ impl Siege {
         let mut calm = Vec::new();
         for attack in all {
             // In between, too: what is measured in peace is no more the same each time than the rest.
-            calm.push(self.phase(None, &place, &site, &what, process).await?);
-            lines.push(self.phase(Some(*attack), &place, &site, &what, process).await?);
+            calm.push(self.phase(None, &site, &what, process).await?);
+            let mut line = self.phase(Some((*attack, &place)), &site, &what, process).await?;
+            let beside = self.phase(Some((*attack, &place_of_decoy)), &site, &what, process).await?;
+            line["p99_us_on_decoy"] = beside["p99_us"].clone();
+            line["attacks_on_decoy"] = beside["attacks"].clone();
+            line["failed"] = json!(failed(&line).saturating_add(failed(&beside)));
+            lines.push(line);
             if gateway.try_wait()?.is_some() {
                 bail!("the gateway has ended under {attack:?}");
             }
@@ -65,28 +71,42 @@ impl Siege {
         let middle = calm.get(calm.len() / 2).map_or(1, p99).max(1);
         for line in &mut lines {
             line["p99_times_calm_percent"] = json!(p99(line).saturating_mul(100) / middle);
+            let on_decoy = line["p99_us_on_decoy"].as_u64().unwrap_or(0);
+            line["p99_on_decoy_times_calm_percent"] = json!(on_decoy.saturating_mul(100) / middle);
         }
         lines.extend(calm);
         lines.iter().for_each(|line| println!("{line}"));
         stop(&mut gateway).await;
-        let failed = lines.iter().filter(|line| line["failed"] != 0).count();
+        stop(&mut decoy).await;
+        let failed = lines.iter().filter(|line| failed(line) != 0).count();
         if failed > 0 {
             bail!("clients that behave were refused or not answered in {failed} of {} phases", lines.len());
         }
         Ok(())
     }
 
-    fn start(&self) -> anyhow::Result<Child> {
-        let log = std::fs::File::create(self.folder.with_extension("log"))?;
-        let limits = self.folder.with_extension("toml");
+    /// Starts a gateway so many ports above the first; any but the first is a decoy.
+    fn start(&self, above: u16) -> anyhow::Result<(Child, Place)> {
+        let folder = self.folder.join(above.to_string());
+        std::fs::create_dir_all(&folder)?;
+        let log = std::fs::File::create(folder.with_extension("log"))?;
+        let limits = folder.with_extension("toml");
+        let port_base = self.port_base.saturating_add(above);
         let (all, us) = (r#"["127.0.0.0/8", "::1/128"]"#, r#"["127.0.0.1/32"]"#);
         if !LIMITS.contains(all) {
             bail!("the limits do not say whom they never block");
         }
         std::fs::write(&limits, LIMITS.replace(all, us))?;
-        let child = Command::new(&self.binary)
-            .args(["sandbox", "--filter", "block", "--port-base", &self.port_base.to_string(), "--data-dir"])
-            .arg(&self.folder)
+        let mut command = if above == 0 {
+            Command::new(&self.binary)
+        } else {
+            let mut command = Command::new("chrt");
+            command.args(["--idle", "0"]).arg(&self.binary);
+            command
+        };
+        let child = command
+            .args(["sandbox", "--filter", "block", "--port-base", &port_base.to_string(), "--data-dir"])
+            .arg(&folder)
             .arg("--limits")
             .arg(&limits)
             .stdin(Stdio::null())
@@ -94,18 +114,25 @@ impl Siege {
             .stderr(log)
             .kill_on_drop(true)
             .spawn();
-        child.with_context(|| format!("{} cannot start", self.binary.display()))
+        let child = child.with_context(|| format!("{} cannot start", self.binary.display()))?;
+        let pki = folder.join("pki");
+        let place = Place {
+            port: port_base.saturating_add(1),
+            root: pki.join("root.pem"),
+            certificate: pki.join("fintech.pem"),
+            key: pki.join("fintech.key"),
+        };
+        Ok((child, place))
     }
 
     async fn phase(
         &self,
-        attack: Option<Attack>,
-        place: &Place,
+        attack: Option<(Attack, &Place)>,
         site: &Site,
         what: &What,
         process: u32,
     ) -> anyhow::Result<Value> {
-        let attacker = attack.map(|attack| self.attacker(attack, place)).transpose()?;
+        let attacker = attack.map(|(attack, place)| self.attacker(attack, place)).transpose()?;
         let steady = at_rate(site, what, CONNECTIONS, RATE, self.time);
         tokio::pin!(steady);
         let mut beat = interval(Duration::from_millis(100));
@@ -117,7 +144,7 @@ impl Siege {
             }
         };
         let mut line = outcome.view();
-        line["attack"] = json!(attack.map_or_else(|| "none".to_owned(), |attack| format!("{attack:?}")));
+        line["attack"] = json!(attack.map_or_else(|| "none".to_owned(), |(attack, _)| format!("{attack:?}")));
         line["memory_kib"] = json!(memory);
         if let Some(attacker) = attacker {
             let ended = attacker.wait_with_output().await?;
@@ -171,6 +198,11 @@ async fn ready(place: &Place, gateway: &mut Child) -> anyhow::Result<Site> {
 /// The 99th percentile of a line, in microseconds.
 fn p99(line: &Value) -> u64 {
     line["p99_us"].as_u64().unwrap_or(u64::MAX)
+}
+
+/// Requests of a line that were refused or not answered.
+fn failed(line: &Value) -> u64 {
+    line["failed"].as_u64().unwrap_or(u64::MAX)
 }
 
 async fn stop(gateway: &mut Child) {
