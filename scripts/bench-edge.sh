@@ -140,22 +140,28 @@ measure() { # series, process, arguments of edge_load
 middle() { awk -v at="$2" '{ print $at }' "$work/$1.figures" | sort -n | sed -n "$(((ROUNDS + 1) / 2))p"; }
 
 printf '{"type":"TRANSFER","note":"%s"}' "$(head -c 1900 /dev/zero | tr '\0' 'a' | fold -w 60 | paste -s -d ' ')" >"$work/body.json"
+# As clients send them: rules look for both, and tell of requests without.
+usual=(--header "user-agent: tpp/1.4" --header "accept: application/json")
 for round in $(seq "$ROUNDS"); do
   say "Round $round of $ROUNDS"
   for http in "" --http2; do
-    measure "ours$http" "$pid_filtered" run --port $((base + 17)) --path /v1/limits --token $http
-    measure "nginx$http" "$pid_nginx" run --port $((base + 32)) --path /v1/limits $http
+    measure "ours$http" "$pid_filtered" run --port $((base + 17)) --path /v1/limits --token "${usual[@]}" $http
+    measure "nginx$http" "$pid_nginx" run --port $((base + 32)) --path /v1/limits "${usual[@]}" $http
   done
-  measure plain "$pid_plain" run --port $((base + 1)) --path /v1/limits --token
+  measure plain "$pid_plain" run --port $((base + 1)) --path /v1/limits --token "${usual[@]}"
   measure handshakes-ours "$pid_filtered" handshakes --port $((base + 17)) --path /healthz --connections 16
   measure handshakes-nginx "$pid_nginx" handshakes --port $((base + 32)) --path / --connections 16
   measure resumed-ours "$pid_filtered" handshakes --port $((base + 17)) --path /healthz --connections 16 --resume
   measure resumed-nginx "$pid_nginx" handshakes --port $((base + 32)) --path / --connections 16 --resume
+  # One request at a time: what the filter adds to it.
+  measure alone-ours "$pid_filtered" run --port $((base + 17)) --path /v1/limits --token "${usual[@]}" --connections 1
+  measure alone-plain "$pid_plain" run --port $((base + 1)) --path /v1/limits --token "${usual[@]}" --connections 1
   if [ -n "$modsecurity" ]; then
-    measure guarded "$pid_guarded" run --port $((base + 33)) --path /v1/limits --header "user-agent: tpp/1.4" --header "accept: application/json"
+    measure alone-guarded "$pid_guarded" run --port $((base + 33)) --path /v1/limits "${usual[@]}" --connections 1
+    measure alone-nginx "$pid_nginx" run --port $((base + 32)) --path /v1/limits "${usual[@]}" --connections 1
+    measure guarded "$pid_guarded" run --port $((base + 33)) --path /v1/limits "${usual[@]}"
     measure nginx-post "$pid_nginx" run --port $((base + 32)) --path /v1/payments --body "$work/body.json" --header "content-type: application/json"
-    measure guarded-post "$pid_guarded" run --port $((base + 33)) --path /v1/payments --body "$work/body.json" --header "content-type: application/json" \
-      --header "user-agent: tpp/1.4" --header "accept: application/json"
+    measure guarded-post "$pid_guarded" run --port $((base + 33)) --path /v1/payments --body "$work/body.json" --header "content-type: application/json" "${usual[@]}"
   fi
 done
 idle() { # process, port, path
@@ -197,7 +203,12 @@ line() { # what, series of ours, series of the peer
     filter=$(($(middle ours 2) - $(middle plain 2)))
     get=$(($(middle guarded 2) - $(middle nginx 2)))
     post=$(($(middle guarded-post 2) - $(middle nginx-post 2)))
-    printf '\nThe filter with the Core Rule Set at level 1, CPU of a small GET: ours %s µs, ModSecurity in nginx %s µs (%s). ' "$filter" "$get" "$(times "$get" "$filter")"
+    added() { echo $(($(middle "$1" "$3") - $(middle "$2" "$3"))); }
+    printf '\nWhat the filter with the Core Rule Set at level 1 adds to a small GET, one request at a time, p50 / p99: ours %s / %s µs, ' \
+      "$(added alone-ours alone-plain 3)" "$(added alone-ours alone-plain 4)"
+    printf 'ModSecurity\nin nginx %s / %s µs (%s at the p50).\n' "$(added alone-guarded alone-nginx 3)" "$(added alone-guarded alone-nginx 4)" \
+      "$(times "$(added alone-guarded alone-nginx 3)" "$(added alone-ours alone-plain 3)")"
+    printf '\nThe filter with the Core Rule Set at level 1 where every core is busy, CPU of a small GET: ours %s µs, ModSecurity in nginx %s µs (%s). ' "$filter" "$get" "$(times "$get" "$filter")"
     printf 'ModSecurity\non a body of 2 KB: %s µs; ours: docs/edge.md.\n' "$post"
   fi
 } >docs/edge-measurements.md

@@ -7,13 +7,14 @@ pub struct Budget {
     pub bytes: usize,
     /// Arguments, headers and cookies together that are looked at.
     pub values: usize,
-    /// Bytes that are transformed or looked through, each as often as it is.
+    /// Bytes that are transformed or looked through, each as often as it is; to look at a text at all counts as
+    /// 128 of them.
     pub work: usize,
 }
 
 impl Default for Budget {
-    /// 256 KiB beside 32 KiB of headers, the texts of a batch of 500 payments, and work of about
-    /// 20 ms.
+    /// 256 KiB beside 32 KiB of headers, and the texts of a batch of 500 payments, which are the work of some 25 ms;
+    /// what is made to be dear may be twice that.
     fn default() -> Self {
         Self { bytes: 288 << 10, values: 2_560, work: 12 << 20 }
     }

@@ -96,7 +96,7 @@ impl ByteSet {
 
     /// The bytes in their order.
     pub fn iter(&self) -> impl Iterator<Item = u8> + use<'_> {
-        bits(&self.words).filter_map(|bit| u8::try_from(bit).ok())
+        bits(self.words.into_iter()).filter_map(|bit| u8::try_from(bit).ok())
     }
 }
 
@@ -152,8 +152,9 @@ impl BitSet {
         self.words.fill(0);
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + use<'_> {
-        bits(&self.words)
+    /// What is in both.
+    pub(crate) fn common<'s>(&'s self, other: &'s Self) -> impl Iterator<Item = usize> + use<'s> {
+        bits(self.words.iter().zip(&other.words).map(|(one, two)| one & two))
     }
 }
 
@@ -163,9 +164,9 @@ pub(crate) fn has_bit(words: &[u64], number: usize) -> bool {
 }
 
 /// The places of the bits that are set.
-fn bits(words: &[u64]) -> impl Iterator<Item = usize> {
-    words.iter().enumerate().flat_map(|(at, word)| {
-        let mut rest = *word;
+fn bits(words: impl Iterator<Item = u64>) -> impl Iterator<Item = usize> {
+    words.enumerate().flat_map(|(at, word)| {
+        let mut rest = word;
         std::iter::from_fn(move || {
             let bit = usize::try_from(rest.trailing_zeros()).ok().filter(|_| rest != 0)?;
             rest &= rest - 1;

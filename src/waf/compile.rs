@@ -16,6 +16,7 @@ use crate::seclang::{
 };
 use crate::signatures::{Declared, SignatureId, Signatures};
 use crate::transform::Transformation;
+use crate::waking::Waking;
 
 /// A rule as it runs.
 #[derive(Debug)]
@@ -43,6 +44,16 @@ pub(crate) struct Condition {
     pub(crate) effects: Vec<Effect>,
     /// Where a signature looks, if rules do not change what is there.
     pub(crate) sources: Vec<SourceId>,
+}
+
+impl Condition {
+    /// The signature that has to be found for it to hold, and where, if it is such a condition.
+    pub(crate) fn sought(&self) -> Option<(SignatureId, &[SourceId])> {
+        match (&self.test, self.sources.as_slice()) {
+            (Test::Signature(signature), sources @ [_, ..]) => Some((*signature, sources)),
+            (_, _) => None,
+        }
+    }
 }
 
 /// What a condition holds values against.
@@ -88,13 +99,22 @@ pub(crate) enum Effect {
 /// Number of a source.
 pub(crate) type SourceId = usize;
 
-/// Values that conditions look at through the same chain: what one of their targets selects.
+/// Values that conditions look at through the same chain.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Source {
+    pub(crate) selection: SelectionId,
+    pub(crate) chain: ChainId,
+}
+
+/// Number of a selection.
+pub(crate) type SelectionId = usize;
+
+/// Values that one target of a condition selects.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Selection {
     pub(crate) variable: VariableRef,
     /// Names that are left out.
     pub(crate) but: Vec<Selector>,
-    pub(crate) chain: ChainId,
 }
 
 /// Everything that runs.
@@ -105,8 +125,11 @@ pub(crate) struct Compiled {
     pub(crate) signatures: Signatures,
     pub(crate) chains: Chains,
     pub(crate) sources: Vec<Source>,
+    pub(crate) selections: Vec<Selection>,
     pub(crate) mode: EngineMode,
     pub(crate) prelude: Prelude,
+    /// What wakes the rules of each phase.
+    pub(crate) waking: [Waking; 2],
 }
 
 /// Rules and markers of a phase before jumps are resolved.
@@ -123,6 +146,7 @@ pub(crate) struct Compiler<'d> {
     declared: Vec<Declared>,
     known: BTreeMap<String, SignatureId>,
     sources: Vec<Source>,
+    selections: Vec<Selection>,
     defaults: BTreeMap<u8, Vec<Action>>,
 }
 
@@ -149,6 +173,7 @@ impl<'d> Compiler<'d> {
             declared: Vec::new(),
             known: BTreeMap::new(),
             sources: Vec::new(),
+            selections: Vec::new(),
             defaults: BTreeMap::new(),
         }
     }
@@ -201,10 +226,12 @@ impl<'d> Compiler<'d> {
         let [first, second] = &phases;
         report.phase_1 = first.len();
         report.phase_2 = second.len();
-        let Self { chains, sources, .. } = self;
+        let Self { chains, sources, selections, .. } = self;
+        let (prelude, waking) = (Prelude::default(), <[Waking; 2]>::default());
         let mut compiled =
-            Compiled { phases, signatures, chains, sources, mode, prelude: Prelude::default() };
+            Compiled { phases, signatures, chains, sources, selections, mode, prelude, waking };
         compiled.prelude = Prelude::of(&compiled);
+        compiled.waking = Waking::of_all(&compiled);
         Ok(compiled)
     }
 
@@ -331,7 +358,7 @@ impl<'d> Compiler<'d> {
     /// Conditions without a signature, and those on what rules change, have none.
     fn sources_of(&mut self, condition: &Condition) -> Vec<SourceId> {
         let Condition { targets, chains, test, negated, .. } = condition;
-        let steady = targets.iter().all(|target| !target.count && !target.variable.collection.changes());
+        let steady = targets.iter().all(|target| !target.count && target.variable.collection.is_kept());
         let Test::Signature(_) = test else { return Vec::new() };
         if *negated || !steady {
             return Vec::new();
@@ -339,20 +366,13 @@ impl<'d> Compiler<'d> {
         let mut sources = Vec::new();
         for target in targets.iter().filter(|target| !target.excluded) {
             let but: Vec<_> = left_out(targets, target.variable.collection).cloned().collect();
-            for chain in chains {
-                let source = Source { variable: target.variable.clone(), but: but.clone(), chain: *chain };
-                sources.push(self.source(source));
-            }
+            let selection =
+                place_of(&mut self.selections, Selection { variable: target.variable.clone(), but });
+            let places =
+                chains.iter().map(|chain| place_of(&mut self.sources, Source { selection, chain: *chain }));
+            sources.extend(places);
         }
         sources
-    }
-
-    fn source(&mut self, source: Source) -> SourceId {
-        let known = self.sources.iter().position(|known| *known == source);
-        known.unwrap_or_else(|| {
-            self.sources.push(source);
-            self.sources.len() - 1
-        })
     }
 
     fn test(&mut self, rule: u64, place: &Place, kind: &OperatorKind) -> Result<Test, Failure> {
@@ -475,6 +495,15 @@ impl Step {
             Self::Marker(_) => false,
         }
     }
+}
+
+/// Where a thing stands in a list, at whose end it is put if it is new.
+fn place_of<T: PartialEq>(list: &mut Vec<T>, thing: T) -> usize {
+    let known = list.iter().position(|known| *known == thing);
+    known.unwrap_or_else(|| {
+        list.push(thing);
+        list.len() - 1
+    })
 }
 
 /// Names that a list of targets leaves out of a collection.

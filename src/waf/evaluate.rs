@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use memchr::memmem;
 use regex::bytes::Regex;
 
 use crate::compile::{NumberTest, Test, TextTest};
@@ -128,7 +129,7 @@ fn text_holds(test: TextTest, text: &[u8], argument: &[u8]) -> bool {
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
-    part.is_empty() || text.windows(part.len()).any(|window| window == part)
+    memmem::find(text, part).is_some()
 }
 
 pub(crate) fn number_holds(test: NumberTest, number: i64, argument: i64) -> bool {

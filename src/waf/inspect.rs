@@ -5,8 +5,9 @@ use std::rc::Rc;
 use crate::body::Processor;
 use crate::budget::Budget;
 use crate::byteset::BitSet;
+use crate::chains::ChainId;
 use crate::compile::{
-    Compiled, Condition, Effect, NumberTest, Rule, Source, SourceId, Test, among, left_out,
+    Compiled, Condition, Effect, NumberTest, Rule, Selection, SelectionId, Source, SourceId, among, left_out,
 };
 use crate::evaluate::{Evaluation, Hit, number_holds};
 use crate::exclusions::{Exemptions, Typed};
@@ -61,8 +62,10 @@ pub(crate) struct Inspection<'r> {
     texts: Texts<'r>,
     variables: Variables,
     pub(crate) state: State,
-    /// What the sources of the phase hold, where they were asked.
+    /// What the sources hold, where they were asked.
     sources: Vec<Option<Rc<Held>>>,
+    /// What selections hold before any chain, where they were asked.
+    selections: Vec<Option<Rc<Held>>>,
     /// What most sources hold.
     nothing: Rc<Held>,
     /// What the operator leaves out of this request.
@@ -91,6 +94,13 @@ struct Held {
     candidates: BitSet,
 }
 
+impl Held {
+    fn with_room(values: usize, rules: &Compiled) -> Self {
+        let candidates = BitSet::with_room(rules.signatures.count());
+        Self { values: Vec::with_capacity(values), candidates }
+    }
+}
+
 /// Matches that are told of one request at most.
 const TOLD: usize = 256;
 
@@ -101,7 +111,8 @@ impl<'r> Inspection<'r> {
             texts,
             variables,
             state,
-            sources: Vec::new(),
+            sources: vec![None; rules.sources.len()],
+            selections: vec![None; rules.selections.len()],
             nothing: Rc::default(),
             exempt: None,
             removed: Vec::new(),
@@ -115,13 +126,29 @@ impl<'r> Inspection<'r> {
         self.check_values(budget)?;
         self.phase(0, budget)?;
         if self.going_on() {
-            self.variables.read_body(request, &mut self.texts, typed);
+            let changed = self.variables.read_body(request, &mut self.texts, typed);
+            self.forget(&changed);
             self.check_values(budget)?;
             self.phase(1, budget)?;
         }
         self.verdict.score = SCORES.iter().map(|name| self.state.number(name)).sum();
         self.verdict.work = self.texts.work();
         Ok(self.verdict)
+    }
+
+    /// Forgets what sources held of collections that changed.
+    fn forget(&mut self, changed: &[bool]) {
+        let Compiled { sources, selections, .. } = self.rules;
+        for (place, selection) in self.selections.iter_mut().zip(selections) {
+            if changed.get(selection.variable.collection.slot()).is_some_and(|changed| *changed) {
+                *place = None;
+            }
+        }
+        for (place, source) in self.sources.iter_mut().zip(sources) {
+            if self.selections.get(source.selection).is_some_and(Option::is_none) {
+                *place = None;
+            }
+        }
     }
 
     fn check_values(&self, budget: &Budget) -> Result<(), OverBudget> {
@@ -140,20 +167,37 @@ impl<'r> Inspection<'r> {
             return Ok(());
         };
         let exempt = self.exempt.and_then(|exempt| exempt.rules.get(phase));
-        self.sources = vec![None; self.rules.sources.len()];
+        let awake = self.awake(phase, budget)?;
         let mut at = 0;
         while let Some((at_rule, rule)) = next.get(at).and_then(|asked| Some((*asked, rules.get(*asked)?))) {
             if !self.going_on() {
                 break;
             }
+            if !awake.contains(at_rule) {
+                at = at_rule + 1;
+                continue;
+            }
             let left_out = exempt.is_some_and(|places| places.contains(at_rule))
                 || self.removed.iter().any(|named| among(named, rule.id, &rule.tags));
             at = if !left_out && self.rule(rule) { rule.next } else { at_rule + 1 };
-            if self.texts.work() > budget.work {
-                return Err(OverBudget::Work);
-            }
+            self.check_work(budget)?;
         }
         Ok(())
+    }
+
+    /// The rules of a phase that this request wakes.
+    fn awake(&mut self, phase: usize, budget: &Budget) -> Result<BitSet, OverBudget> {
+        let Some(waking) = self.rules.waking.get(phase) else { return Ok(BitSet::default()) };
+        let mut awake = waking.always.clone();
+        for (source, sleepers) in &waking.sources {
+            sleepers.wake(&self.held(*source).candidates, &mut awake);
+            self.check_work(budget)?;
+        }
+        Ok(awake)
+    }
+
+    fn check_work(&self, budget: &Budget) -> Result<(), OverBudget> {
+        if self.texts.work() > budget.work { Err(OverBudget::Work) } else { Ok(()) }
     }
 
     /// Whether the rule matched; then what it does is done.
@@ -185,12 +229,12 @@ impl<'r> Inspection<'r> {
         if let Some((name, count, test, argument)) = condition.number() {
             return self.number(rule, condition, last, (name, count), (test, argument));
         }
-        if let (Test::Signature(signature), [_, ..]) = (&condition.test, condition.sources.as_slice()) {
-            if !condition.sources.iter().any(|source| self.held(*source).candidates.contains(*signature)) {
+        if let Some((signature, sources)) = condition.sought() {
+            if !sources.iter().any(|source| self.held(*source).candidates.contains(signature)) {
                 return false;
             }
             if let [_] = condition.chains.as_slice() {
-                return self.signature(rule, condition, last, *signature);
+                return self.signature(rule, condition, last, signature);
             }
         }
         let mut matched = Vec::new();
@@ -282,9 +326,10 @@ impl<'r> Inspection<'r> {
         text: TextId,
         hit: Hit,
     ) -> Matched {
-        let found = Matched { name: self.name_of(value), value: text };
+        let Value { collection, name, counted, .. } = *value;
+        let found = Matched { collection, name, counted, value: text };
         // Macros of this very match see it.
-        self.state.matched.push(found.clone());
+        self.state.matched.push(found);
         if last && rule.told {
             self.tell(rule, value, text, &hit);
         }
@@ -335,124 +380,123 @@ impl<'r> Inspection<'r> {
     /// Whether the operator or an earlier rule took the value out of this one's sight.
     fn leaves_out(&self, rule: &Rule, value: &Value) -> bool {
         let selects = |variable: &VariableRef| {
-            variable.collection == value.collection
-                && variable.selector.selects(&self.texts.bytes(value.name))
+            variable.collection == value.collection && variable.selector.selects(self.texts.view(value.name))
         };
         let exempt = self.exempt.and_then(|exempt| exempt.targets.get(&rule.id));
         let removed = self.removed_targets.iter().filter(|(rules, _)| among(rules, rule.id, &rule.tags));
         exempt.into_iter().flatten().any(selects) || removed.map(|(_, variable)| variable).any(selects)
     }
 
-    /// What a source holds: looked up once per phase.
+    /// What a source holds: looked up once, and once more where the body changed it.
     fn held(&mut self, source: SourceId) -> Rc<Held> {
         if let Some(Some(known)) = self.sources.get(source) {
-            return known.clone();
+            return Rc::clone(known);
         }
-        let held = self.rules.sources.get(source).and_then(|it| self.look(it));
-        let held = held.map_or_else(|| self.nothing.clone(), Rc::new);
+        let held = match self.rules.sources.get(source) {
+            Some(Source { selection, chain }) => self.through(*selection, *chain),
+            None => Rc::clone(&self.nothing),
+        };
         if let Some(place) = self.sources.get_mut(source) {
-            *place = Some(held.clone());
+            *place = Some(Rc::clone(&held));
         }
         held
     }
 
-    fn look(&mut self, source: &Source) -> Option<Held> {
-        let Source { variable: VariableRef { collection, selector }, but, chain } = source;
-        let items = self.items(*collection, selector);
-        if items.is_empty() {
-            return None;
+    /// What a chain makes of what a selection holds: most often nothing else.
+    fn through(&mut self, selection: SelectionId, chain: ChainId) -> Rc<Held> {
+        let plain = self.plain(selection);
+        let mut values = plain.values.iter();
+        if values.all(|(value, text)| self.texts.transformed(value.value, chain) == *text) {
+            return plain;
         }
-        let mut held = Held {
-            values: Vec::with_capacity(items.len()),
-            candidates: BitSet::with_room(self.rules.signatures.count()),
-        };
-        for item in items {
-            if item.typed || !self.selects(&item, selector, but.iter()) {
+        let mut held = Held::with_room(plain.values.len(), self.rules);
+        for (value, _) in &plain.values {
+            let text = self.texts.transformed(value.value, chain);
+            self.texts.add_candidates(text, &mut held.candidates);
+            held.values.push((*value, text));
+        }
+        Rc::new(held)
+    }
+
+    /// What a selection holds as it came.
+    fn plain(&mut self, selection: SelectionId) -> Rc<Held> {
+        if let Some(Some(known)) = self.selections.get(selection) {
+            return Rc::clone(known);
+        }
+        let held = self.rules.selections.get(selection).and_then(|selection| self.select(selection));
+        let held = held.map_or_else(|| Rc::clone(&self.nothing), Rc::new);
+        if let Some(place) = self.selections.get_mut(selection) {
+            *place = Some(Rc::clone(&held));
+        }
+        held
+    }
+
+    fn select(&mut self, selection: &Selection) -> Option<Held> {
+        let Selection { variable: VariableRef { collection, selector }, but } = selection;
+        let Self { variables, texts, rules, .. } = self;
+        let items = variables.of(*collection);
+        let mut held = None;
+        for item in items.iter().filter(|item| !item.typed) {
+            if !selects(texts, item, selector, but.iter()) {
                 continue;
             }
-            let text = self.texts.transformed(item.value, *chain);
-            self.texts.add_candidates(text, &mut held.candidates);
+            let Held { values, candidates } = held.get_or_insert_with(|| Held::with_room(items.len(), rules));
+            texts.add_candidates(item.value, candidates);
             let value = Value { collection: *collection, name: item.name, value: item.value, counted: false };
-            held.values.push((value, text));
+            values.push((value, item.value));
         }
-        Some(held)
+        held
     }
 
     fn values(&mut self, targets: &[Target]) -> Vec<Value> {
         let mut values = Vec::new();
         for target in targets.iter().filter(|target| !target.excluded) {
-            let collection = target.variable.collection;
-            let selected = self.selected(target, targets);
+            let VariableRef { collection, selector } = &target.variable;
+            let made = if collection.is_kept() { Vec::new() } else { self.made(*collection, selector) };
+            let Self { variables, texts, .. } = self;
+            let items = if collection.is_kept() { variables.of(*collection) } else { made.as_slice() };
+            let but = || left_out(targets, *collection);
+            let selected = items.iter().filter(|item| selects(texts, item, selector, but()));
             if target.count {
-                let value = self.texts.put(selected.len().to_string().as_bytes());
-                values.push(Value { collection, name: 0, value, counted: true });
+                let count = selected.count();
+                let value = texts.put(count.to_string().as_bytes());
+                values.push(Value { collection: *collection, name: 0, value, counted: true });
                 continue;
             }
-            let looked_at = selected.into_iter().filter(|item| !item.typed);
+            let looked_at = selected.filter(|item| !item.typed);
             values.extend(looked_at.map(|Item { name, value, .. }| Value {
-                collection,
-                name,
-                value,
+                collection: *collection,
+                name: *name,
+                value: *value,
                 counted: false,
             }));
         }
         values
     }
 
-    /// What a target selects, without what its list leaves out.
-    fn selected(&mut self, target: &Target, targets: &[Target]) -> Vec<Item> {
-        let VariableRef { collection, selector } = &target.variable;
-        let mut items = self.items(*collection, selector);
-        items.retain(|item| self.selects(item, selector, left_out(targets, *collection)));
-        items
-    }
-
-    fn selects<'s>(
-        &self,
-        item: &Item,
-        selector: &Selector,
-        mut but: impl Iterator<Item = &'s Selector>,
-    ) -> bool {
-        let selects = |selector: &Selector| {
-            matches!(selector, Selector::All) || selector.selects(&self.texts.bytes(item.name))
-        };
-        selects(selector) && !but.any(selects)
-    }
-
-    fn items(&mut self, collection: Collection, selector: &Selector) -> Vec<Item> {
+    /// Values that rules make while they run.
+    fn made(&mut self, collection: Collection, selector: &Selector) -> Vec<Item> {
         let made: Vec<(Vec<u8>, TextId)> = if collection == Collection::Tx {
             let named = self.state.selected(selector);
             named.into_iter().map(|(name, value)| (name.into_bytes(), self.texts.put(&value))).collect()
         } else if collection == Collection::MatchedVars {
-            self.state.matched.iter().map(|it| (it.name.clone().into_bytes(), it.value)).collect()
+            self.state.matched.iter().map(|it| (it.shown(&self.texts).into_bytes(), it.value)).collect()
         } else if collection == Collection::MatchedVar {
             self.state.matched.last().map(|it| (Vec::new(), it.value)).into_iter().collect()
         } else if matches!(collection, Collection::MatchedVarName | Collection::MatchedVarsNames) {
-            let names: Vec<_> = self.state.matched.iter().map(|it| it.name.clone()).collect();
+            let names: Vec<_> = self.state.matched.iter().map(|it| it.shown(&self.texts)).collect();
             let kept = if collection == Collection::MatchedVarName { 1 } else { names.len() };
             names.iter().rev().take(kept).map(|it| (Vec::new(), self.texts.put(it.as_bytes()))).collect()
         } else if collection == Collection::ReqbodyProcessor {
             let name = self.variables.processor.map_or("", Processor::name);
             vec![(Vec::new(), self.texts.put(name.as_bytes()))]
-        } else if collection == Collection::ArgsCombinedSize {
+        } else {
             let size = self.variables.arguments_size;
             vec![(Vec::new(), self.texts.put(size.to_string().as_bytes()))]
-        } else {
-            return self.variables.of(collection).to_vec();
         };
         made.into_iter()
             .map(|(name, value)| Item { name: self.texts.put(&name), value, typed: false })
             .collect()
-    }
-
-    /// How rules call a value: `ARGS:name`.
-    fn name_of(&self, value: &Value) -> String {
-        let count = if value.counted { "&" } else { "" };
-        let collection = value.collection.name();
-        match &*self.texts.bytes(value.name) {
-            [] => format!("{count}{collection}"),
-            name => format!("{count}{collection}:{}", String::from_utf8_lossy(name)),
-        }
     }
 
     fn tell(&mut self, rule: &Rule, value: &Value, text: TextId, hit: &Hit) {
@@ -481,6 +525,18 @@ impl<'r> Inspection<'r> {
             masked: masked(bytes.get(hit.offset..end).unwrap_or_default()),
         });
     }
+}
+
+/// Whether a value is chosen by its name.
+fn selects<'s>(
+    texts: &Texts<'_>,
+    item: &Item,
+    selector: &Selector,
+    mut but: impl Iterator<Item = &'s Selector>,
+) -> bool {
+    let selects =
+        |selector: &Selector| matches!(selector, Selector::All) || selector.selects(texts.view(item.name));
+    selects(selector) && !but.any(selects)
 }
 
 /// Variables in which the rule sets count: the Core Rule Set's, and our own.

@@ -9,7 +9,7 @@
 //! Three things make it fast. Each text is transformed once per chain of
 //! transformations ([`Transformation`]), and not at all where it holds none of
 //! the bytes that the chain looks for. One pass over a text tells which of all
-//! patterns may match it (`signatures`). And every pattern runs in linear
+//! patterns may match it (`signatures`), and which rules are asked at all (`waking`). And every pattern runs in linear
 //! time, so that no body is dear because somebody made it so.
 //!
 //! What is over the [`Budget`] is an error and not a verdict: a request is
@@ -36,6 +36,7 @@ mod state;
 mod texts;
 mod transform;
 mod verdict;
+mod waking;
 mod yaml;
 
 pub use budget::Budget;

@@ -1,8 +1,10 @@
 //! Rules whose outcome is the same for every request, run when they are loaded.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+
+use ahash::HashMap;
 
 use crate::byteset::BitSet;
 use crate::compile::{Compiled, Effect, Rule, Test};

@@ -117,8 +117,19 @@ impl Variables {
         self.single(Collection::RequestBodyLength, request.body.len().to_string().as_bytes(), texts);
     }
 
-    /// Reads the body as what rules made of its content type.
-    pub(crate) fn read_body(&mut self, request: &Request<'_>, texts: &mut Texts<'_>, typed: &Typed) {
+    /// Reads the body as what rules made of its content type. Which collections that changed, by their slots.
+    pub(crate) fn read_body(
+        &mut self,
+        request: &Request<'_>,
+        texts: &mut Texts<'_>,
+        typed: &Typed,
+    ) -> Vec<bool> {
+        let before: Vec<_> = self.collections.iter().map(Vec::len).collect();
+        self.add_body(request, texts, typed);
+        self.collections.iter().zip(before).map(|(after, before)| after.len() != before).collect()
+    }
+
+    fn add_body(&mut self, request: &Request<'_>, texts: &mut Texts<'_>, typed: &Typed) {
         let read = self.processor.map_or_else(body::Parts::default, |processor| {
             body::read(processor, request.header("content-type"), request.body)
         });

@@ -47,6 +47,8 @@ pub(crate) struct Signatures {
     by_byte: Vec<BitSet>,
     /// The signatures that become candidates by a clause: those of which it is the strongest.
     by_clause: Vec<Vec<SignatureId>>,
+    /// The clauses by which any becomes one.
+    strongest: BitSet,
     always: BitSet,
 }
 
@@ -118,7 +120,11 @@ impl Signatures {
             .build(by_piece.keys())
             .map_err(|error| error.to_string())?;
         let by_piece = by_piece.into_values().collect();
-        Ok(Self { all, checks, pieces, clauses, by_piece, by_byte, by_clause: index.by_clause, always })
+        let by_clause = index.by_clause;
+        let mut strongest = BitSet::with_room(clauses);
+        let used = by_clause.iter().enumerate().filter(|(_, ids)| !ids.is_empty());
+        used.for_each(|(clause, _)| strongest.insert(clause));
+        Ok(Self { all, checks, pieces, clauses, by_piece, by_byte, by_clause, strongest, always })
     }
 
     pub(crate) fn get(&self, id: SignatureId) -> Option<&Signature> {
@@ -156,7 +162,8 @@ impl Signatures {
             }
         }
         candidates.become_like(&self.always);
-        for id in fulfilled.iter().filter_map(|clause| self.by_clause.get(clause)).flatten() {
+        for id in fulfilled.common(&self.strongest).filter_map(|clause| self.by_clause.get(clause)).flatten()
+        {
             let mut others = self.checks.get(*id).into_iter().flatten();
             if others.all(|clause| fulfilled.contains(*clause)) {
                 candidates.insert(*id);

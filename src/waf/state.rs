@@ -1,6 +1,6 @@
 //! What rules keep while they run: variables of TX, captures, what matched.
 
-use std::collections::HashMap;
+use ahash::HashMap;
 use std::sync::Arc;
 
 use crate::request::Variables;
@@ -8,10 +8,25 @@ use crate::seclang::{Change, Collection, Macro, Part, Selector, SetVar, Variable
 use crate::texts::{TextId, Texts};
 
 /// A value that matched, and where it stood.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Matched {
-    pub(crate) name: String,
+    pub(crate) collection: Collection,
+    pub(crate) name: TextId,
+    /// How many there are is what matched.
+    pub(crate) counted: bool,
     pub(crate) value: TextId,
+}
+
+impl Matched {
+    /// How rules call it: `ARGS:name`.
+    pub(crate) fn shown(&self, texts: &Texts<'_>) -> String {
+        let count = if self.counted { "&" } else { "" };
+        let collection = self.collection.name();
+        match &*texts.bytes(self.name) {
+            [] => format!("{count}{collection}"),
+            name => format!("{count}{collection}:{}", String::from_utf8_lossy(name)),
+        }
+    }
 }
 
 /// Variables of rules.
@@ -146,7 +161,7 @@ impl State {
                 self.matched.last().map_or_else(Vec::new, |matched| texts.bytes(matched.value).to_vec())
             }
             (Collection::MatchedVarName | Collection::MatchedVarsNames, _) => {
-                self.matched.last().map_or_else(Vec::new, |matched| matched.name.clone().into_bytes())
+                self.matched.last().map_or_else(Vec::new, |matched| matched.shown(texts).into_bytes())
             }
             (collection, selector) => {
                 let mut items = variables.of(collection).iter();

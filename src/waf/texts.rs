@@ -1,8 +1,9 @@
 //! The texts of one request: each kept once, transformed once per chain, and
 //! looked through once.
 
-use std::collections::HashMap;
 use std::rc::Rc;
+
+use ahash::{HashMap, HashMapExt};
 
 use crate::byteset::{BitSet, ByteSet, has_bit};
 use crate::chains::{ChainId, Chains};
@@ -11,6 +12,9 @@ use crate::signatures::{Scratch, SignatureId, Signatures};
 
 /// Number of a text in its request.
 pub(crate) type TextId = usize;
+
+/// To look at a text at all costs as much as so many of its bytes.
+const LOOK: usize = 128;
 
 /// Texts of an ordinary request.
 const EXPECTED: usize = 64;
@@ -76,6 +80,11 @@ impl<'r> Texts<'r> {
         self.all.get(id).map_or_else(|| Rc::from([]), |text| text.bytes.clone())
     }
 
+    /// The bytes for as long as nothing is added.
+    pub(crate) fn view(&self, id: TextId) -> &[u8] {
+        self.all.get(id).map_or(&[], |text| &text.bytes)
+    }
+
     /// What the chain makes of a text.
     pub(crate) fn transformed(&mut self, id: TextId, chain: ChainId) -> TextId {
         let Some(step) = self.chains.get(chain) else { return id };
@@ -89,8 +98,9 @@ impl<'r> Texts<'r> {
         let before = self.transformed(id, step.before);
         let Some(text) = self.all.get(before) else { return id };
         let after = if last.needs().meets(&text.present) || text.bytes.is_empty() {
-            self.work += text.bytes.len();
             let output = last.apply(&text.bytes);
+            let bytes = text.bytes.len();
+            self.spend(bytes);
             self.put(&output)
         } else {
             before
@@ -101,7 +111,9 @@ impl<'r> Texts<'r> {
 
     fn remember(&mut self, id: TextId, chain: ChainId, after: TextId) {
         if let Some(text) = self.all.get_mut(id) {
-            text.transformed.resize(text.transformed.len().max(chain + 1), None);
+            if text.transformed.is_empty() {
+                text.transformed = vec![None; self.chains.count()];
+            }
             if let Some(place) = text.transformed.get_mut(chain) {
                 *place = Some(after);
             }
@@ -120,7 +132,7 @@ impl<'r> Texts<'r> {
         let at = match text.candidates {
             Some(at) => at,
             None => {
-                self.work += text.bytes.len();
+                self.work = self.work.saturating_add(text.bytes.len()).saturating_add(LOOK);
                 let found = self.signatures.candidates(&text.bytes, text.present, &mut self.scratch);
                 let at = self.candidates.len();
                 self.candidates.extend_from_slice(found.words());
@@ -145,9 +157,9 @@ impl<'r> Texts<'r> {
         self.hits.insert((id, signature), hit);
     }
 
-    /// Counts bytes that something else looked through.
+    /// Counts bytes that something looked through, and that it was begun.
     pub(crate) fn spend(&mut self, bytes: usize) {
-        self.work = self.work.saturating_add(bytes);
+        self.work = self.work.saturating_add(bytes).saturating_add(LOOK);
     }
 
     pub(crate) fn work(&self) -> usize {

@@ -45,6 +45,39 @@ fn a_match_scores_once_per_value_and_the_threshold_refuses() {
 }
 
 #[test]
+fn rules_sleep_until_a_text_holds_what_they_look_for() {
+    let rules = rules(
+        "SecRule ARGS \"@rx select.+from\" \"id:1,phase:2,pass\"\n\
+         SecRule TX:unset \"@eq 1\" \"id:2,phase:2,pass\"\n\
+         SecRule ARGS|REQUEST_HEADERS \"@pm alpha beta\" \"id:3,phase:2,pass\"\n\
+         SecRule ARGS \"!@rx select\" \"id:4,phase:2,pass\"\n",
+    );
+    let awake = |target: &str, headers: &[(&str, &[u8])]| {
+        let mut texts = Texts::new(&rules.compiled.chains, &rules.compiled.signatures);
+        let variables = Variables::of_head(&request(target, headers, b""), &mut texts, &Typed::default());
+        let mut inspection = Inspection::new(&rules.compiled, texts, variables, State::default());
+        let awake = inspection.awake(1, &Budget::default()).unwrap();
+        let [_, body] = &rules.compiled.phases;
+        let places = body.iter().enumerate().filter(|(place, rule)| awake.contains(*place) && rule.id < 10);
+        places.map(|(_, rule)| rule.id).collect::<Vec<_>>()
+    };
+    assert_eq!(awake("/?a=plain", &[]), [2, 4], "what looks for nothing in texts never sleeps");
+    assert_eq!(awake("/?a=select+x+from+y", &[]), [1, 2, 4]);
+    assert_eq!(awake("/?a=plain", &[("x-any", b"Alphabet")]), [2, 3, 4]);
+}
+
+#[test]
+fn what_the_body_brings_wakes_rules_that_slept_before_it() {
+    let rules = rules(
+        "SecRule ARGS|REQUEST_HEADERS \"@rx select.+from\" \"id:1,phase:1,pass\"\n\
+         SecRule ARGS|REQUEST_HEADERS \"@rx select.+from\" \"id:2,phase:2,pass\"\n",
+    );
+    let headers: &[(&str, &[u8])] = &[("content-type", b"application/json")];
+    let asked = request("/?a=plain", headers, br#"{"b": "select x from y"}"#);
+    assert_eq!(rules.inspect(&asked, &Typed::default()).unwrap().rules(), [2]);
+}
+
+#[test]
 fn detecting_only_tells_what_would_be_refused_and_off_rests() {
     let text =
         "SecRule ARGS \"@streq x\" \"id:1,phase:2,deny\"\nSecRule ARGS \"@streq x\" \"id:2,phase:2,pass\"\n";
@@ -171,6 +204,18 @@ fn over_budget_is_an_error_and_no_verdict() {
     assert_eq!(asked(&format!("/?a={}", "x".repeat(300))), Err(OverBudget::Bytes));
     assert_eq!(asked("/?a=1&b=1&c=1&d=1&e=1&f=1"), Err(OverBudget::Values));
     assert_eq!(asked(&format!("/?a={}", "x,".repeat(130))), Err(OverBudget::Work));
+}
+
+#[test]
+fn many_short_texts_are_work_as_few_long_ones_are() {
+    let mut settings = settings();
+    settings.budget = Budget { bytes: 10_000, values: 1_000, work: 20_000 };
+    let rules = loaded("SecRule ARGS \"@pm alpha beta\" \"id:1,phase:1,pass\"", &settings).unwrap().0;
+    let asked = |arguments: usize| {
+        let query: Vec<_> = (0..arguments).map(|number| format!("a={number}")).collect();
+        rules.inspect(&request(&format!("/?{}", query.join("&")), &[], b""), &Typed::default()).map(drop)
+    };
+    assert_eq!((asked(10), asked(300)), (Ok(()), Err(OverBudget::Work)));
 }
 
 #[test]

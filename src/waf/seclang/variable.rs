@@ -132,10 +132,10 @@ impl Collection {
         self as usize
     }
 
-    /// Whether its values are made by rules while they run.
+    /// Whether its values are kept: neither made by rules while they run nor when they are asked for.
     #[must_use]
-    pub fn changes(self) -> bool {
-        matches!(
+    pub fn is_kept(self) -> bool {
+        !matches!(
             self,
             Self::Tx
                 | Self::MatchedVar
@@ -143,6 +143,7 @@ impl Collection {
                 | Self::MatchedVars
                 | Self::MatchedVarsNames
                 | Self::ReqbodyProcessor
+                | Self::ArgsCombinedSize
         )
     }
 
