@@ -281,6 +281,11 @@ async fn hunt_at(args: &MutantsArgs, sandbox: Option<&Sandbox>) -> anyhow::Resul
         let named = args.only.is_empty() || args.only.iter().any(|part| mutant.name.contains(part.as_str()));
         named && (args.profile.is_empty() || args.profile.iter().any(|profile| profile == mutant.profile))
     };
+    if let Some(unknown) =
+        args.only.iter().find(|part| !mutants::all().any(|it| it.name.contains(part.as_str())))
+    {
+        anyhow::bail!("no mutant has {unknown} in its name");
+    }
     let mut found = Vec::new();
     for configuration in &mut configurations {
         if let Some(target) = &args.target {

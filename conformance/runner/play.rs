@@ -100,6 +100,11 @@ impl<'t> Play<'t> {
     /// If no key can be made.
     pub fn new(target: &'t Target, clock: &'t Clock, known: Arc<Known>, role: &str) -> Result<Self, Failure> {
         let mut values = Values::default();
+        if let Some(customer) = target.is.bank.as_ref().and_then(|bank| bank.customer.as_ref()) {
+            values.set("psu_id", &*customer.id);
+            values.set("psu_password", &*customer.password);
+            values.set("psu_code", &*customer.code);
+        }
         for (name, value) in &target.is.values {
             values.set(name, value.clone());
         }

@@ -132,6 +132,8 @@ impl Sandbox {
         let bank = match profile {
             "uk-functional" => "gb-albion-bank",
             "berlin-group-functional" => "de-rheinbank",
+            "berlin-group-decoupled" => "fr-banque-lumiere",
+            "berlin-group-embedded" => "at-donaubank",
             "stet-functional" => "fr-credit-rivage",
             "polish-api-functional" => "pl-bank-wisla",
             _ => return None,
@@ -141,8 +143,14 @@ impl Sandbox {
 
     /// The configurations for the model banks that profiles are about.
     pub fn banks(&self) -> impl Iterator<Item = PathBuf> {
-        let profiles =
-            ["uk-functional", "berlin-group-functional", "stet-functional", "polish-api-functional"];
+        let profiles = [
+            "uk-functional",
+            "berlin-group-functional",
+            "berlin-group-decoupled",
+            "berlin-group-embedded",
+            "stet-functional",
+            "polish-api-functional",
+        ];
         profiles.into_iter().filter_map(|profile| self.bank(profile))
     }
 

@@ -20,7 +20,7 @@ use crate::bank::Descriptions;
 use crate::http::{Client as HttpClient, Identity, Setup};
 use crate::jose::{Jwk, SigningKey};
 use crate::rp::{Bank, Identities};
-pub use bank::{BankConfiguration, Dialect, RegistrationConfiguration};
+pub use bank::{Approach, BankConfiguration, Customer, Dialect, RegistrationConfiguration, Signing};
 
 /// A configuration as it is written (TOML). Paths are relative to the file.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -379,6 +379,14 @@ impl Target {
         self.is.bank.as_ref().is_some_and(|bank| bank.endpoints.iter().any(|known| known == path))
     }
 
+    fn approves(&self, approach: Approach) -> bool {
+        self.is.bank.as_ref().is_some_and(|bank| bank.sca == approach)
+    }
+
+    fn signs(&self, signing: Signing) -> bool {
+        self.is.bank.as_ref().is_some_and(|bank| bank.signing == signing)
+    }
+
     /// The client of a role.
     #[must_use]
     pub fn client(&self, role: &str) -> Option<&TestClient> {
@@ -400,7 +408,19 @@ impl Target {
             "signed-registration" => self.is.registration.as_ref().is_some_and(|how| how.media.is_some()),
             "directory" => self.directory.is_some(),
             "seal" => self.seal.is_some(),
-            "deny" => !matches!(self.is.psu, PsuConfiguration::Redirects),
+            // In an app nobody declines by himself.
+            "deny" => match self.is.psu {
+                PsuConfiguration::Redirects => false,
+                PsuConfiguration::RedirectsOrHeader { .. } | PsuConfiguration::Command { .. } => {
+                    !self.approves(Approach::Decoupled)
+                }
+                PsuConfiguration::Operator => true,
+            },
+            "redirect" => self.approves(Approach::Redirect),
+            "decoupled" => self.approves(Approach::Decoupled),
+            "embedded" => self.approves(Approach::Embedded),
+            "cavage" => self.seal.is_some() && self.signs(Signing::Cavage),
+            "rfc9421" => self.seal.is_some() && self.signs(Signing::Rfc9421),
             _ => match need.split_once(':') {
                 Some(("client", role)) => self.clients.contains_key(role),
                 Some(("certificate", name)) => self.is.certificates.contains_key(name),

@@ -19,6 +19,8 @@ const SECRET: &[&str] = &[
     "request_uri",
     "auth_req_id",
     "password",
+    "additionalpassword",
+    "scaauthenticationdata",
     "secret",
     "token",
     "login_hint",

@@ -3,21 +3,25 @@
 mod changes;
 
 use super::list::{How, Mutant, mutant};
-use crate::target::{Configuration, Dialect};
+use crate::target::{Approach, Configuration, Dialect};
 
 const UK: &str = "uk-functional";
 const BG: &str = "berlin-group-functional";
+const APP: &str = "berlin-group-decoupled";
+const TYPED: &str = "berlin-group-embedded";
 const STET: &str = "stet-functional";
 const PL: &str = "polish-api-functional";
 const DCR: &str = "dcr";
 
 /// Those for what a configuration describes: a bank of some standard, the registration of clients.
 pub fn of_banks(configuration: &Configuration) -> impl Iterator<Item = &'static Mutant> {
-    let bank = configuration.bank.as_ref().map(|bank| match bank.dialect {
-        Dialect::UkOpenBanking => UK,
-        Dialect::BerlinGroup => BG,
-        Dialect::Stet => STET,
-        Dialect::PolishApi => PL,
+    let bank = configuration.bank.as_ref().map(|bank| match (bank.dialect, bank.sca) {
+        (Dialect::UkOpenBanking, _) => UK,
+        (Dialect::BerlinGroup, Approach::Redirect) => BG,
+        (Dialect::BerlinGroup, Approach::Decoupled) => APP,
+        (Dialect::BerlinGroup, Approach::Embedded) => TYPED,
+        (Dialect::Stet, _) => STET,
+        (Dialect::PolishApi, _) => PL,
     });
     let registers = configuration.registration.is_some();
     MUTANTS.iter().filter(move |mutant| Some(mutant.profile) == bank || (registers && mutant.profile == DCR))
@@ -217,6 +221,63 @@ const MUTANTS: &[Mutant] = &[
         BG,
         &["bg-signature-missing"],
         How::After(changes::unsealed),
+    ),
+    mutant(
+        "app-approach-unsaid",
+        "does not say that the person approves in the app",
+        APP,
+        &["bg-app-approach"],
+        How::After(changes::no_approach),
+    ),
+    mutant(
+        "app-asks-anybody",
+        "takes a PSU-ID that it does not know",
+        APP,
+        &["bg-app-psu-unknown"],
+        How::After(changes::anybody),
+    ),
+    mutant(
+        "app-never-ends",
+        "says that what was approved in the app has only begun",
+        APP,
+        &["bg-app-status"],
+        How::After(changes::only_begun),
+    ),
+    mutant(
+        "typed-anything",
+        "takes any password and any code",
+        TYPED,
+        &["bg-embedded-password-wrong", "bg-embedded-code-wrong"],
+        How::After(changes::anybody),
+    ),
+    mutant(
+        "typed-in-any-order",
+        "takes a code before a method, and after the end",
+        TYPED,
+        &["bg-embedded-code-early", "bg-embedded-over"],
+        How::After(changes::any_order),
+    ),
+    mutant(
+        "typed-unsigned",
+        "takes passwords without a signature",
+        TYPED,
+        &["bg-embedded-unsigned"],
+        How::After(changes::unsealed_word),
+    ),
+    mutant(
+        "message-coverage-forgotten",
+        "does not look at what a signature covers, and when it was made",
+        TYPED,
+        &[
+            "bg-message-uncovered-method",
+            "bg-message-uncovered-target-uri",
+            "bg-message-uncovered-content-digest",
+            "bg-message-uncovered-x-request-id",
+            "bg-message-stale",
+            "bg-message-early",
+            "bg-message-other-key-named",
+        ],
+        How::After(changes::any_signature),
     ),
     mutant(
         "stet-no-hal",

@@ -1,6 +1,7 @@
 //! Calls to a bank, in its dialect: dressed and signed as its standard wants, but for what a step
 //! changes.
 
+mod approve;
 mod authorise;
 mod dress;
 mod judge;
@@ -94,22 +95,7 @@ impl<'t> Play<'t> {
         }
         if let Observed::Answer(answer) = &observed {
             self.judge_answer(bank, step, &call, answer).await?;
-        }
-        Ok(observed)
-    }
-
-    /// Sends the person's browser to an address that the bank gave, until it is back at the client.
-    pub(super) async fn visit(&mut self, step: &Step) -> Result<Observed, Failure> {
-        let client = self.client(step)?;
-        let place = self.values.filled(step.url.as_deref().unwrap_or("${sca}"));
-        let url =
-            Url::parse(&place).map_err(|_| Failure::broken("the bank names no address for the browser"))?;
-        let redirect_uri = client.is.redirect_uris.first().cloned().unwrap_or_default();
-        let observed = self.browse(url, &redirect_uri, step.deny).await?;
-        if let Observed::Returned(params) = &observed {
-            for (name, value) in params.iter().filter(|(name, _)| name == "code") {
-                self.values.set(name, value.as_str());
-            }
+            self.keep_links(&call, answer);
         }
         Ok(observed)
     }

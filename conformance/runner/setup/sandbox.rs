@@ -20,11 +20,13 @@ struct Bank {
     /// What it offers beyond what it must.
     endpoints: &'static [&'static str],
     scope: &'static str,
+    /// How customers approve, and by what requests are signed, if not on pages and in the older way.
+    approach: Option<(&'static str, &'static str)>,
     /// What cases name as `${…}`.
     values: &'static [(&'static str, &'static str)],
 }
 
-const BANKS: [Bank; 4] = [
+const BANKS: [Bank; 6] = [
     Bank {
         id: "gb-albion-bank",
         dialect: "uk-open-banking",
@@ -51,6 +53,7 @@ const BANKS: [Bank; 4] = [
             "/domestic-vrps",
         ],
         scope: "openid accounts",
+        approach: None,
         values: &[
             ("creditor_scheme", "UK.OBIE.SortCodeAccountNumber"),
             ("creditor_account", "99001120000018"),
@@ -72,6 +75,7 @@ const BANKS: [Bank; 4] = [
         bases: &[("accounts", "/")],
         endpoints: &["/v1/periodic-payments", "/v1/bulk-payments", "/v1/trusted-beneficiaries"],
         scope: "accounts",
+        approach: None,
         values: &[
             ("debtor_iban", "DE17999100001000000017"),
             ("creditor_iban", "DE42999100002000000018"),
@@ -81,12 +85,43 @@ const BANKS: [Bank; 4] = [
         ],
     },
     Bank {
+        id: "fr-banque-lumiere",
+        dialect: "berlin-group",
+        port: 8,
+        bases: &[("accounts", "/")],
+        endpoints: &["/v1/periodic-payments", "/v1/bulk-payments"],
+        scope: "accounts",
+        approach: Some(("decoupled", "cavage")),
+        values: &[
+            ("debtor_iban", "FR7699901000010001000001722"),
+            ("creditor_iban", "FR7699901000010002000001882"),
+            ("creditor_name", "Ben Moreau"),
+            ("currency", "EUR"),
+        ],
+    },
+    Bank {
+        id: "at-donaubank",
+        dialect: "berlin-group",
+        port: 14,
+        bases: &[("accounts", "/")],
+        endpoints: &["/v1/periodic-payments", "/v1/bulk-payments", "/v1/card-accounts"],
+        scope: "accounts",
+        approach: Some(("embedded", "rfc9421")),
+        values: &[
+            ("debtor_iban", "AT679990300000010017"),
+            ("creditor_iban", "AT889990300000020018"),
+            ("creditor_name", "Ben Gruber"),
+            ("currency", "EUR"),
+        ],
+    },
+    Bank {
         id: "fr-credit-rivage",
         dialect: "stet",
         port: 10,
         bases: &[("accounts", "/stet/psd2/v1.4")],
         endpoints: &["/trusted-beneficiaries", "/end-user-identity"],
         scope: "aisp",
+        approach: None,
         values: &[
             ("creditor_iban", "DE42999100002000000018"),
             ("creditor_name", "Ben Yilmaz"),
@@ -100,6 +135,7 @@ const BANKS: [Bank; 4] = [
         bases: &[("accounts", "/v2_1_1.1")],
         endpoints: &[],
         scope: "ais",
+        approach: None,
         values: &[
             ("creditor_account", "PL06999010060000000000020018"),
             ("creditor_name", "Ben Zielinski"),
@@ -129,6 +165,12 @@ pub(super) fn write(out: &Path, data: &Path, target: &Url) -> anyhow::Result<Vec
             "dialect": bank.dialect, "seal": "qseal", "kid": kid, "tan": "consentry.example",
             "seal_url": format!("{issuer}/seals/{{sha256}}.pem"), "endpoints": bank.endpoints,
         });
+        if let Some((sca, signing)) = bank.approach {
+            let customer = json!({"id": "anna", "password": "sandbox", "code": "123456"});
+            for (name, value) in [("sca", json!(sca)), ("signing", json!(signing)), ("customer", customer)] {
+                put(&mut described, name, value);
+            }
+        }
         for (name, path) in bank.bases {
             put(&mut described, name, json!(format!("{api}{path}")));
         }

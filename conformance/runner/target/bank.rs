@@ -21,6 +21,50 @@ pub enum Dialect {
     PolishApi,
 }
 
+/// How customers of a Berlin Group bank approve (NextGenPSD2 Implementation Guidelines §5.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Approach {
+    /// On the bank's pages.
+    #[default]
+    Redirect,
+    /// In the bank's app.
+    Decoupled,
+    /// Through us: password and code pass on to the bank.
+    Embedded,
+}
+
+/// By what a Berlin Group bank has requests signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signing {
+    /// `Digest` and `Signature` of draft-cavage-http-signatures-12.
+    #[default]
+    Cavage,
+    /// `Content-Digest`, `Signature-Input` and `Signature` (RFC 9421).
+    Rfc9421,
+}
+
+/// A test customer of the bank, where the person approves elsewhere than on its pages.
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Customer {
+    /// `PSU-ID`.
+    pub id: String,
+    /// What is typed as the password, where it passes through us.
+    #[serde(default)]
+    pub password: String,
+    /// What is typed as the code of every method.
+    #[serde(default)]
+    pub code: String,
+}
+
+impl std::fmt::Debug for Customer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Customer").finish_non_exhaustive()
+    }
+}
+
 /// A bank, as its documentation describes it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -60,6 +104,18 @@ pub struct BankConfiguration {
     /// The same as a file, where the bank publishes no key set.
     #[serde(default)]
     pub answer_key_file: Option<PathBuf>,
+    /// How its customers approve. Berlin Group only.
+    #[serde(default)]
+    pub sca: Approach,
+    /// By what requests are signed. Berlin Group only.
+    #[serde(default)]
+    pub signing: Signing,
+    /// What signatures of RFC 9421 are tagged as (`tag`, §2.3), where the bank wants that.
+    #[serde(default)]
+    pub signature_tag: Option<String>,
+    /// Who approves, where that is not on its pages.
+    #[serde(default)]
+    pub customer: Option<Customer>,
     /// Paths of what the bank offers beyond what it must; cases have it as `needs`.
     #[serde(default)]
     pub endpoints: Vec<String>,

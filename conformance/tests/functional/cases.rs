@@ -7,9 +7,11 @@ use consentry_conformance::mutants::of_banks;
 use consentry_conformance::suite::{Profile, profile};
 use consentry_conformance::target::{BankConfiguration, Configuration, Dialect, RegistrationConfiguration};
 
-const PROFILES: [(&str, usize); 5] = [
+const PROFILES: [(&str, usize); 7] = [
     ("uk-functional", 200),
     ("berlin-group-functional", 60),
+    ("berlin-group-decoupled", 65),
+    ("berlin-group-embedded", 85),
     ("stet-functional", 35),
     ("polish-api-functional", 30),
     ("dcr", 45),

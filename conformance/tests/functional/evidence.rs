@@ -24,6 +24,8 @@ fn names_narratives_and_accounts_are_not_shown_in_any_dialect() {
         json!({"accountNumber": "Private"}),
         json!({"CreditorAccount": {"Identification": "Private", "Name": "Private"}}),
         json!({"connectedPsu": "Private"}),
+        json!({"psuData": {"password": "Private", "additionalPassword": "Private"}}),
+        json!({"scaAuthenticationData": "Private"}),
     ] {
         assert!(!shown(&body).contains("Private"), "{body}");
     }

@@ -101,6 +101,17 @@ pub(super) fn links(bank: &Bank, path: &str, authorisation: &Authorisation) -> V
     links
 }
 
+/// The answer with what the customer is to do, where a bank asks in its app and has begun to.
+pub(super) fn with_message(bank: &Bank, begun: bool, mut answer: Value) -> Value {
+    if begun
+        && bank.kind == BankKind::BerlinGroupDecoupled
+        && let Some(answer) = answer.as_object_mut()
+    {
+        answer.insert("psuMessage".into(), "Confirm in the app.".into());
+    }
+    answer
+}
+
 /// Links of a resource whose authorisation the caller starts itself.
 pub(super) fn explicit_links(bank: &Bank, path: &str) -> Value {
     json!({
@@ -191,6 +202,7 @@ pub(super) async fn start(
         "authorisationId": authorisation.id,
         "_links": links,
     });
+    let body = with_message(bank, true, body);
     bank.vault.change(|book| book.authorisations.insert(authorisation.id.clone(), authorisation));
     bank.vault.keep().await?;
     Ok((StatusCode::CREATED, approach(bank), Json(body)).into_response())

@@ -14,7 +14,7 @@ use jiff::ToSpan;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::authorisations::{approach, explicit_links, links, prepared};
+use super::authorisations::{approach, explicit_links, links, prepared, with_message};
 use super::notices;
 use super::refusal::Refusal;
 use super::signature::{demand, object, require_psu_address};
@@ -68,6 +68,7 @@ pub(super) async fn lodge(
         None => explicit_links(bank, &path),
     };
     let answer = json!({"consentStatus": "received", "consentId": consent.id, "_links": links});
+    let answer = with_message(bank, started.is_some(), answer);
     let id = consent.id.clone();
     bank.vault.change(|book| {
         book.prune(consent.created);

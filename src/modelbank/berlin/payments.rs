@@ -11,7 +11,7 @@ use axum::{Extension, Json};
 use crypto::Psd2Role;
 use serde_json::{Value, json};
 
-use super::authorisations::{approach, explicit_links, links, prepared};
+use super::authorisations::{approach, explicit_links, links, prepared, with_message};
 use super::notices;
 use super::orders::Service;
 use super::pain;
@@ -61,6 +61,7 @@ pub(super) async fn place(
         None => explicit_links(&bank, &path),
     };
     let answer = json!({"transactionStatus": "RCVD", "paymentId": order.id, "_links": links});
+    let answer = with_message(&bank, started.is_some(), answer);
     let id = order.id.clone();
     let now = bank.now();
     let until = now.checked_add(jiff::SignedDuration::from_hours(24)).unwrap_or(now);
@@ -186,5 +187,6 @@ fn again(
     };
     let answer =
         json!({"transactionStatus": order.status(bank.now()), "paymentId": order.id, "_links": links});
+    let answer = with_message(bank, started.is_some(), answer);
     Ok((StatusCode::CREATED, approach(bank), [(LOCATION, path)], Json(answer)).into_response())
 }

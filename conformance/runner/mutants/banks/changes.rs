@@ -181,6 +181,32 @@ pub(in crate::mutants) fn unsealed(_: &World, asked: &Asked, answer: &mut Respon
     pardoned(asked, answer, "/v1/consents", "SIGNATURE_MISSING", 201);
 }
 
+pub(in crate::mutants) fn unsealed_word(_: &World, asked: &Asked, answer: &mut Response) {
+    pardoned(asked, answer, "/authorisations/", "SIGNATURE_MISSING", 200);
+}
+
+pub(in crate::mutants) fn any_signature(_: &World, asked: &Asked, answer: &mut Response) {
+    pardoned(asked, answer, "/v1/consents", "SIGNATURE_INVALID", 201);
+}
+
+pub(in crate::mutants) fn any_order(_: &World, asked: &Asked, answer: &mut Response) {
+    pardoned(asked, answer, "/authorisations/", "STATUS_INVALID", 200);
+}
+
+pub(in crate::mutants) fn anybody(_: &World, asked: &Asked, answer: &mut Response) {
+    pardoned(asked, answer, "/v1/consents", "PSU_CREDENTIALS_INVALID", 200);
+}
+
+pub(in crate::mutants) fn no_approach(_: &World, _: &Asked, answer: &mut Response) {
+    drop_header(answer, "aspsp-sca-approach");
+}
+
+pub(in crate::mutants) fn only_begun(_: &World, asked: &Asked, answer: &mut Response) {
+    if asked.request.url.path().contains("/authorisations/") {
+        replaced(answer, "finalised", "started");
+    }
+}
+
 pub(in crate::mutants) fn no_hal(_: &World, _: &Asked, answer: &mut Response) {
     for (name, value) in &mut answer.headers {
         if name == "content-type" && value.contains("hal") {

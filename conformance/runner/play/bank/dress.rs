@@ -9,7 +9,7 @@ use crate::bank;
 use crate::case::Step;
 use crate::jose::{base64url, sha256};
 use crate::play::{Failure, Play};
-use crate::target::BankConfiguration;
+use crate::target::{Approach, BankConfiguration, Signing};
 
 /// Claims of the UK signature (Read/Write API, "Process for Signing a Payload").
 pub(super) const UK_CLAIMS: [&str; 3] =
@@ -107,29 +107,80 @@ impl Play<'_> {
             call.put("consent-id", consent);
         }
         let begins = call.method == "POST" && !path.ends_with("/funds-confirmations");
-        if begins {
+        if begins && bank.sca == Approach::Redirect {
             call.put("tpp-redirect-uri", self.values.text("redirect_uri").unwrap_or_default());
+        } else if begins {
+            call.put("tpp-redirect-preferred", "false");
+        }
+        let identifies = bank.sca != Approach::Redirect && (begins || call.method == "PUT");
+        if let Some(customer) = bank.customer.as_ref().filter(|_| identifies) {
+            call.put("psu-id", &*customer.id);
         }
         if !call.body.is_empty() {
             call.put("content-type", "application/json");
         }
         let signs = matches!(call.method.as_str(), "POST" | "PUT") && bank.seal.is_some();
         if signs {
-            call.put("digest", bank::digest(&call.body));
+            match bank.signing {
+                Signing::Cavage => call.put("digest", bank::digest(&call.body)),
+                Signing::Rfc9421 => call.put("content-digest", bank::content_digest(&call.body)),
+            }
             call.put("tpp-signature-certificate", BASE64_STANDARD.encode(self.seal_certificate(bank)));
         }
         call.headers = step.headers.pairs(std::mem::take(&mut call.headers), &self.values);
         self.remember_request_id(call);
         if signs && !step.signature.omit {
             let id = bank::key_id(&self.seal_certificate(bank)).unwrap_or_default();
-            let covers = ["digest", "x-request-id", "psu-id", "psu-corporate-id", "date", "tpp-redirect-uri"];
-            let covered = covers
-                .iter()
-                .filter_map(|name| Some(((*name).to_owned(), call.header(name)?.to_owned())))
-                .collect();
-            let signature = self.cavage(step, &id, covered)?;
-            call.put("signature", signature);
+            let there = |name: &str| Some((name.to_owned(), call.header(name)?.to_owned()));
+            let mut covered: Vec<_> =
+                ["x-request-id", "psu-id", "psu-corporate-id", "date", "tpp-redirect-uri"]
+                    .into_iter()
+                    .filter_map(there)
+                    .collect();
+            match bank.signing {
+                Signing::Cavage => {
+                    covered.extend(there("digest"));
+                    let signature = self.cavage(step, &id, covered)?;
+                    call.put("signature", signature);
+                }
+                Signing::Rfc9421 => {
+                    covered.extend(there("content-digest"));
+                    covered.push(("@method".to_owned(), call.method.clone()));
+                    covered.push(("@target-uri".to_owned(), call.url.to_string()));
+                    self.sign_message(bank, step, call, &id, covered)?;
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// Signs by RFC 9421. Claims of a step's signature that are set are its parameters: `created`, `keyid` and `tag`; those
+    /// that are removed are components that it does not cover.
+    fn sign_message(
+        &self,
+        bank: &BankConfiguration,
+        step: &Step,
+        call: &mut Call,
+        id: &str,
+        mut covered: Vec<(String, String)>,
+    ) -> Result<(), Failure> {
+        let edit = &step.signature;
+        let mut fresh = None;
+        let key = self.sealing(edit, &mut fresh)?;
+        let tag = bank.signature_tag.as_ref().map(|tag| ("tag", json!(tag)));
+        let parameters = [("created", json!(self.clock.now())), ("keyid", json!(id))].into_iter().chain(tag);
+        let parameters = parameters.map(|(name, value)| (name.to_owned(), value)).collect();
+        let parameters = edit.claims.members(parameters, &self.values);
+        covered.retain(|(name, _)| !edit.claims.remove.contains(name));
+        let made = bank::Made {
+            key_id: parameters.get("keyid").and_then(Value::as_str).unwrap_or_default(),
+            created: parameters.get("created").map_or(0, number),
+            tag: parameters.get("tag").and_then(Value::as_str),
+            spoiled: edit.tamper,
+        };
+        let (input, signature) = bank::sign_message(key, &made, &covered);
+        call.put("signature-input", input);
+        call.put("signature", signature);
         Ok(())
     }
 
@@ -260,4 +311,9 @@ impl Play<'_> {
         node[0] |= 1;
         uuid::Builder::from_gregorian_timestamp(ticks, u16::from(node[5]), &node).into_uuid().to_string()
     }
+}
+
+/// A number, also where it was filled into a text.
+fn number(value: &Value) -> i64 {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok()).unwrap_or_default()
 }

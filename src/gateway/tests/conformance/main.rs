@@ -129,3 +129,18 @@ fn every_mutant_of_a_uk_bank_is_caught() {
 fn every_mutant_of_a_berlin_group_bank_is_caught() {
     caught("berlin-group-functional", 5);
 }
+
+#[test]
+fn every_mutant_of_a_bank_that_asks_in_its_app_or_through_us_is_caught() {
+    caught("berlin-group-decoupled", 3);
+    caught("berlin-group-embedded", 4);
+}
+
+/// A name that is mistyped is not a name of nothing.
+#[test]
+fn a_mutant_that_there_is_not_is_said() {
+    let arguments = ["conformance", "mutants", "--sandbox", "--only", "bg-request", "--only", "bg-requset"];
+    let output = Command::new(env!("CARGO_BIN_EXE_consentry")).args(arguments).output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no mutant has bg-requset in its name"));
+}
