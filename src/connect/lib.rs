@@ -72,5 +72,5 @@ pub use security_event::{
     EVENT_SKEW, EventRefused, LARGEST_EVENT, OLDEST_EVENT, SecurityEvent, verify_event,
 };
 pub use statement_file::{StatementFile, StatementFiles, StatementFormat};
-pub use transport::{InvalidTransport, Seal, TlsIdentity, Transport, TransportConfig};
+pub use transport::{InvalidTransport, PooledTls, Seal, TlsIdentity, Transport, TransportConfig};
 pub use uk_open_banking_options::{FileReport, UkOpenBankingOptions};

@@ -31,6 +31,7 @@ use tokio::time::Instant;
 
 use bulkhead::Bulkheads;
 use called::Called;
+pub use connector::PooledTls;
 use connector::{ConnectFailed, Connector};
 pub use seal::Seal;
 pub(crate) use seal::{IAT, ISS, TAN};

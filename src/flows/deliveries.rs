@@ -1,6 +1,8 @@
 //! Delivery of events to webhook endpoints: signed, and retried for three
 //! days.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use telemetry::FIGURES;
 use tokio::time::timeout;
 
 use crate::events::Subject;
+use crate::lanes::Place;
 use crate::webhook_sender::{Post, Received};
 use crate::webhooks::later;
 use crate::{FlowError, Gateway, WebhookRefused};
@@ -26,62 +29,102 @@ const RETRIES: &[i64] = &[5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 
 /// Longest time, in seconds, for which an endpoint is left alone because it asks for that.
 const LONGEST_PAUSE: i64 = 86_400;
 
-/// How long one waits while as many as may be are under way, before looking for what is new.
+/// How long one waits for room to endpoints that have none, before looking for what is new.
 const CROWDED: Duration = Duration::from_millis(100);
 
 /// Seconds that an attempt may take; longer than its own deadline.
 const LEASE: i64 = 60;
 
 impl Gateway {
-    /// Fans new events out to endpoints and starts the deliveries that are due;
-    /// returns how many were started. They run side by side: an endpoint that is
-    /// slow holds up its own events only.
+    /// Fans new events out to endpoints and starts the deliveries that are due; whether
+    /// there may be more to do at once. They run side by side: an endpoint that is slow
+    /// holds up its own events only.
     ///
     /// # Errors
     ///
     /// [`FlowError::Store`] if a store fails.
-    pub async fn deliver_events(self: &Arc<Self>) -> Result<usize, FlowError> {
-        let mut started = 0;
+    pub async fn deliver_events(self: &Arc<Self>) -> Result<bool, FlowError> {
+        let (mut started, mut crowded) = (false, false);
         for store in self.parts.stores.regions() {
-            for event in store.new_events().await? {
-                let webhooks = self.parts.stores.global().webhooks(&event.client_id).await?;
-                let wanted: Vec<_> = webhooks
-                    .iter()
-                    .filter(|webhook| webhook.status == WebhookStatus::Enabled)
-                    .filter(|webhook| webhook.events.is_empty() || webhook.events.contains(&event.event_type))
-                    .map(|webhook| webhook.id)
-                    .collect();
-                let fanned_out = store::transaction!(store, tx => {
-                    tx.fan_out(event.id, &wanted, self.now()).await
-                });
-                match fanned_out {
-                    Ok(()) => self.event_news.notify_waiters(),
-                    // Another process fanned it out.
-                    Err(StoreError::Conflict) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            for delivery in store.deliveries_due(self.now()).await? {
-                let place = timeout(CROWDED, Arc::clone(&self.delivering).acquire_owned()).await;
-                let Ok(Ok(place)) = place else { return Ok(started) };
-                let now = self.now();
-                match store.lease_delivery(&delivery, now, later(now, LEASE)).await {
-                    Ok(()) => {}
-                    // Another process, or an attempt that is still under way, has it.
-                    Err(StoreError::Conflict) => continue,
-                    Err(error) => return Err(error.into()),
-                }
-                let (gateway, store) = (Arc::clone(self), store.clone());
-                tokio::spawn(async move {
-                    if let Err(error) = gateway.attempt(&store, &delivery).await {
-                        tracing::warn!(error = %error, "A webhook attempt could not be noted");
-                    }
-                    drop(place);
-                });
-                started += 1;
-            }
+            self.fan_out_events(store).await?;
+            let full = self.lanes.full();
+            crowded |= !full.is_empty();
+            started |= self.start_deliveries(store, &full).await?;
         }
-        Ok(started)
+        Ok(started || (crowded && self.lanes.room(CROWDED).await))
+    }
+
+    /// Makes deliveries of what is new.
+    async fn fan_out_events(&self, store: &RegionalStore) -> Result<(), FlowError> {
+        let events = store.new_events().await?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        let mut of_clients: HashMap<&str, Vec<WebhookRow>> = HashMap::new();
+        let mut wanted = Vec::with_capacity(events.len());
+        for event in &events {
+            let webhooks = match of_clients.entry(event.client_id.as_str()) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    new.insert(self.parts.stores.global().webhooks(&event.client_id).await?)
+                }
+            };
+            let wanting = webhooks
+                .iter()
+                .filter(|webhook| webhook.status == WebhookStatus::Enabled)
+                .filter(|webhook| webhook.events.is_empty() || webhook.events.contains(&event.event_type));
+            wanted.push((event.id, wanting.map(|webhook| webhook.id).collect()));
+        }
+        let fanned_out = store::transaction!(store, tx => {
+            tx.fan_out(&wanted, self.now()).await
+        });
+        match fanned_out {
+            Ok(()) => self.event_news.notify_waiters(),
+            // Another process fanned some of them out; the next round sees which.
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Starts what is due to endpoints that have room; whether there was anything.
+    async fn start_deliveries(
+        self: &Arc<Self>,
+        store: &RegionalStore,
+        full: &[WebhookId],
+    ) -> Result<bool, FlowError> {
+        let due = store.deliveries_due(self.now(), full).await?;
+        let placed =
+            due.into_iter().filter_map(|one| self.lanes.enter(one.webhook).map(|place| (one, place)));
+        let (due, places): (Vec<_>, Vec<_>) = placed.unzip();
+        if due.is_empty() {
+            return Ok(false);
+        }
+        let now = self.now();
+        let leased = store.lease_deliveries(&due, now, later(now, LEASE)).await?;
+        let mut endpoints: HashMap<WebhookId, Option<Arc<WebhookRow>>> = HashMap::new();
+        for (delivery, place) in due.into_iter().zip(places) {
+            // Another process, or an attempt that is still under way, has the others.
+            if !leased.contains(&(delivery.event.id, delivery.webhook)) {
+                continue;
+            }
+            let endpoint = match endpoints.entry(delivery.webhook) {
+                Entry::Occupied(known) => known.get().clone(),
+                Entry::Vacant(new) => {
+                    let found = self.parts.stores.global().webhook(delivery.webhook).await?;
+                    let enabled = found.filter(|webhook| webhook.status == WebhookStatus::Enabled);
+                    new.insert(enabled.map(Arc::new)).clone()
+                }
+            };
+            let (gateway, store) = (Arc::clone(self), store.clone());
+            tokio::spawn(async move {
+                let attempted = gateway.attempt(&store, &delivery, endpoint.as_deref(), &place).await;
+                if let Err(error) = attempted {
+                    tracing::warn!(error = %error, "A webhook attempt could not be noted");
+                }
+            });
+        }
+        Ok(!leased.is_empty())
     }
 
     /// Sends a `webhook.test` to an endpoint of a client, and to no other. Tests are in no
@@ -146,15 +189,21 @@ impl Gateway {
         })
     }
 
-    /// Makes one attempt; the caller holds its lease.
-    async fn attempt(&self, store: &RegionalStore, delivery: &Delivery) -> Result<(), FlowError> {
-        let webhook = self.parts.stores.global().webhook(delivery.webhook).await?;
-        let Some(webhook) = webhook.filter(|webhook| webhook.status == WebhookStatus::Enabled) else {
+    /// Makes one attempt to reach an endpoint, if it is there and enabled; the caller holds its lease.
+    async fn attempt(
+        &self,
+        store: &RegionalStore,
+        delivery: &Delivery,
+        webhook: Option<&WebhookRow>,
+        place: &Place,
+    ) -> Result<(), FlowError> {
+        let Some(webhook) = webhook else {
             store.note_attempt(delivery, None, None, None).await?;
             return Ok(());
         };
-        let outcome = self.send(&webhook, &delivery.event, 0).await;
+        let outcome = self.send(webhook, &delivery.event, 0).await;
         let arrived = outcome.as_ref().is_ok_and(|received| received.status.is_success());
+        place.went(arrived);
         FIGURES.delivered(store.region().as_str(), arrived);
         let (event, endpoint) = (delivery.event.id, webhook.id);
         let now = self.now();
@@ -165,7 +214,7 @@ impl Gateway {
             }
             Ok(Received { status: StatusCode::GONE, .. }) => {
                 store.note_attempt(delivery, Some(410), None, None).await?;
-                self.disable_webhook(store, &webhook).await?;
+                self.disable_webhook(store, webhook).await?;
                 tracing::warn!(webhook.id = %endpoint, "Webhook {endpoint} is gone and now disabled");
             }
             failed => {
@@ -177,7 +226,7 @@ impl Gateway {
                     next.map(|seconds| later(now, self.spread(*seconds).max(asked.min(LONGEST_PAUSE))));
                 store.note_attempt(delivery, status, None, next).await?;
                 if next.is_none() {
-                    self.disable_webhook(store, &webhook).await?;
+                    self.disable_webhook(store, webhook).await?;
                     tracing::warn!(webhook.id = %endpoint, "Webhook {endpoint} did not answer for three days and is now disabled");
                 }
                 let error = failed.err().unwrap_or_default();

@@ -23,6 +23,7 @@ use crate::coalesce::OnTheirWay;
 use crate::constraints::RuleBook;
 use crate::evidence::Noted;
 use crate::freshness::Freshness;
+use crate::lanes::Lanes;
 use crate::webhook_sender::WebhookSender;
 use crate::{FlowError, IdKey, Jurisdictions};
 
@@ -112,7 +113,7 @@ pub struct Gateway {
     /// What institutions want of payments.
     pub(crate) rule_book: RuleBook,
     /// Places for webhook deliveries.
-    pub(crate) delivering: Arc<Semaphore>,
+    pub(crate) lanes: Lanes,
     /// Reads that are on their way.
     pub(crate) on_their_way: OnTheirWay,
     /// Requests that are noted and not written yet.
@@ -192,7 +193,7 @@ impl Gateway {
             asking: Arc::new(Semaphore::new(AT_ONCE)),
             reconciling: Arc::new(Semaphore::new(AT_ONCE)),
             rule_book: RuleBook::default(),
-            delivering: Arc::new(Semaphore::new(AT_ONCE)),
+            lanes: Lanes::default(),
             on_their_way: OnTheirWay::default(),
             noted: Noted::default(),
             event_news: Notify::new(),

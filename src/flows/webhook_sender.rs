@@ -1,32 +1,21 @@
 //! Sends webhooks over TLS, and never to an address inside somebody's network.
 
+use std::error::Error;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use domain::is_public;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use crate::WebhookRefused;
-
-/// Which addresses webhooks may go to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WebhookPolicy {
-    /// Public addresses only.
-    PublicOnly,
-    /// Loopback too: for the sandbox, where everything is on one machine.
-    LoopbackToo,
-}
+use crate::webhook_connector::{NotConnected, WebhookConnector, WebhookPolicy};
 
 /// What an endpoint answered.
 #[derive(Clone, Debug)]
@@ -38,19 +27,20 @@ pub(crate) struct Received {
     pub(crate) body: Bytes,
 }
 
-/// Sends webhooks over TLS.
+/// How long a connection is kept that nothing is sent over: less than the five seconds after which many servers
+/// close it, so that few webhooks meet a connection that is being closed.
+const IDLE: Duration = Duration::from_secs(4);
+
+type Wire = Client<WebhookConnector, Full<Bytes>>;
+
+/// Sends webhooks over TLS, over connections that are kept for a while.
 #[derive(Clone)]
 pub struct WebhookSender {
-    tls: Arc<ClientConfig>,
-    /// TLS that shows the gateway's client certificate, if it has one for webhooks.
-    presenting: Option<Arc<ClientConfig>>,
     policy: WebhookPolicy,
-    /// Host and port of the proxy that connections are made through, if there is one.
-    proxy: Option<Arc<str>>,
+    plain: Wire,
+    /// What shows the gateway's client certificate, if it has one for webhooks.
+    presenting: Option<Wire>,
 }
-
-/// Most bytes of what a proxy answers.
-const PROXY_ANSWER: usize = 4 * 1024;
 
 /// What is posted.
 #[derive(Clone, Copy)]
@@ -70,23 +60,26 @@ impl fmt::Debug for WebhookSender {
 }
 
 impl WebhookSender {
-    /// A sender that trusts what `tls` trusts.
+    /// A sender that trusts what `tls` trusts; `presenting` shows a client certificate too, to endpoints that
+    /// want one. Connections go through `proxy` (`host:port`), if there is one, that takes CONNECT (RFC 9110
+    /// §9.3.6). It is told addresses that were judged here, and no names; what passes through it is TLS.
     #[must_use]
-    pub fn new(tls: Arc<ClientConfig>, policy: WebhookPolicy) -> Self {
-        Self { tls, presenting: None, policy, proxy: None }
-    }
-
-    /// The same, which shows a client certificate to endpoints that want one: `tls` has it.
-    #[must_use]
-    pub fn presenting(self, tls: Arc<ClientConfig>) -> Self {
-        Self { presenting: Some(tls), ..self }
-    }
-
-    /// The same, through a proxy (`host:port`) that takes CONNECT (RFC 9110 §9.3.6). It is told addresses
-    /// that were judged here, and no names; what passes through it is TLS.
-    #[must_use]
-    pub fn through(self, proxy: Option<&str>) -> Self {
-        Self { proxy: proxy.map(Into::into), ..self }
+    pub fn new(
+        policy: WebhookPolicy,
+        tls: Arc<ClientConfig>,
+        presenting: Option<Arc<ClientConfig>>,
+        proxy: Option<&str>,
+    ) -> Self {
+        let proxy = proxy.map(Arc::from);
+        let wire = |tls| {
+            let connector = WebhookConnector { tls, policy, proxy: proxy.clone() };
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE)
+                .retry_canceled_requests(true)
+                .build(connector)
+        };
+        Self { policy, plain: wire(tls), presenting: presenting.map(wire) }
     }
 
     /// Whether there is a client certificate to show.
@@ -110,8 +103,8 @@ impl WebhookSender {
             return Err(WebhookRefused::Url);
         }
         match url.host().ok_or(WebhookRefused::Url)? {
-            Host::Ipv4(ip) if !self.admits(ip.into()) => Err(WebhookRefused::Address),
-            Host::Ipv6(ip) if !self.admits(ip.into()) => Err(WebhookRefused::Address),
+            Host::Ipv4(ip) if !self.policy.admits(ip.into()) => Err(WebhookRefused::Address),
+            Host::Ipv6(ip) if !self.policy.admits(ip.into()) => Err(WebhookRefused::Address),
             Host::Domain("localhost") if self.policy == WebhookPolicy::PublicOnly => {
                 Err(WebhookRefused::Address)
             }
@@ -119,67 +112,26 @@ impl WebhookSender {
         }
     }
 
-    fn admits(&self, ip: IpAddr) -> bool {
-        let ip = ip.to_canonical();
-        is_public(ip) || (self.policy == WebhookPolicy::LoopbackToo && ip.is_loopback())
-    }
-
-    /// Posts one delivery. The name is resolved, every address judged, and the
-    /// connection made to a judged address: a name that changes between check
-    /// and use (DNS rebinding) gains nothing.
+    /// Posts one delivery, to an address that was judged when the connection was made.
     pub(crate) async fn post(&self, url: &Url, post: Post<'_>) -> Result<Received, String> {
-        let tls = if post.certificate { self.presenting.as_ref() } else { Some(&self.tls) };
-        let tls = tls.ok_or("the gateway has no client certificate for webhooks")?;
-        let host = url.host_str().ok_or("no host")?.trim_matches(['[', ']']).to_owned();
-        let port = url.port_or_known_default().ok_or("no port")?;
-        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host.as_str(), port))
-            .await
-            .map_err(|_| "the name does not resolve")?
-            .collect();
-        if addresses.is_empty() || !addresses.iter().all(|address| self.admits(address.ip())) {
-            return Err("the name resolves to an address that is not public".into());
-        }
-        let stream = match &self.proxy {
-            None => TcpStream::connect(addresses.as_slice()).await.map_err(|_| "no connection")?,
-            Some(proxy) => through(proxy, addresses.first().ok_or("no address")?).await?,
-        };
-        let name = ServerName::try_from(host).map_err(|_| "no server name")?;
-        let connector = TlsConnector::from(Arc::clone(tls));
-        let stream = connector.connect(name, stream).await.map_err(|_| "TLS failed")?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|_| "no HTTP")?;
-        let connection = tokio::spawn(connection);
-        let mut request = Request::post(url[url::Position::BeforePath..].to_owned())
-            .header(http::header::HOST, url[url::Position::BeforeHost..url::Position::AfterPort].to_owned())
-            .header(http::header::CONTENT_TYPE, "application/json");
+        let wire = if post.certificate { self.presenting.as_ref() } else { Some(&self.plain) };
+        let wire = wire.ok_or("the gateway has no client certificate for webhooks")?;
+        let mut request = Request::post(url.as_str()).header(http::header::CONTENT_TYPE, "application/json");
         for (name, value) in post.headers {
             request = request.header(*name, value);
         }
         let request = request.body(Full::new(Bytes::from(post.body.to_owned()))).map_err(|_| "bad header")?;
-        let answer = match sender.send_request(request).await {
+        match wire.request(request).await {
             Ok(response) => received(response, post.answer_limit).await,
-            Err(_) => Err("no answer".into()),
-        };
-        connection.abort();
-        answer
+            Err(failure) => Err(why(&failure)),
+        }
     }
 }
 
-/// A connection to an address through a proxy.
-async fn through(proxy: &str, address: &SocketAddr) -> Result<TcpStream, String> {
-    let mut stream = TcpStream::connect(proxy).await.map_err(|_| "no connection to the proxy")?;
-    let asked = format!("CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n\r\n");
-    stream.write_all(asked.as_bytes()).await.map_err(|_| "the proxy is gone")?;
-    let mut answer = Vec::new();
-    // Byte by byte: what comes behind its end is the endpoint's.
-    while !answer.ends_with(b"\r\n\r\n") {
-        if answer.len() >= PROXY_ANSWER {
-            return Err("the proxy answers without end".into());
-        }
-        answer.push(stream.read_u8().await.map_err(|_| "the proxy is gone")?);
-    }
-    let status = answer.split(|byte| *byte == b' ').nth(1);
-    if status == Some(b"200") { Ok(stream) } else { Err("the proxy refused".into()) }
+/// Why nothing was answered, without address and content.
+fn why(failure: &hyper_util::client::legacy::Error) -> String {
+    let not_connected = failure.source().and_then(|source| source.downcast_ref::<NotConnected>());
+    not_connected.map_or_else(|| "no answer".to_owned(), ToString::to_string)
 }
 
 async fn received(response: Response<Incoming>, limit: usize) -> Result<Received, String> {
@@ -207,7 +159,7 @@ mod tests {
             .unwrap()
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
-        WebhookSender::new(Arc::new(tls), policy)
+        WebhookSender::new(policy, Arc::new(tls), None, None)
     }
 
     #[test]

@@ -233,10 +233,10 @@ impl Prepared {
         options.entropy.fill(&mut process);
         let pool = redis.map(|url| RedisPool::at(url, crypto::digest::hex(&process))).transpose()?;
         let bell = bell.context("the address of Redis is none, such as redis://127.0.0.1:6379")?;
-        let webhooks =
-            WebhookSender::new(trusting(&options.webhooks.roots_pem, None)?, options.webhooks.policy)
-                .presenting(trusting(&options.webhooks.roots_pem, shown(&options.banks))?)
-                .through(options.webhooks.proxy.as_deref());
+        let hooks = &options.webhooks;
+        let presenting = trusting(&hooks.roots_pem, shown(&options.banks))?;
+        let plain = trusting(&hooks.roots_pem, None)?;
+        let webhooks = WebhookSender::new(hooks.policy, plain, Some(presenting), hooks.proxy.as_deref());
         let gateway = Gateway::new(Parts {
             config: GatewayConfig {
                 issuer,

@@ -1,13 +1,20 @@
 //! The outbox: events are written in the transaction of the change they tell
 //! of, then fanned out to the webhook endpoints of their client.
 
+use std::collections::HashSet;
+
 use audit::{Outcome, Record};
 use domain::{EventId, Timestamp, WebhookId};
+use sqlx::AssertSqlSafe;
 
 use crate::database::micros;
 use crate::occasion::Occasion;
-use crate::rows::{Columns, exactly_one, readable};
+use crate::rows::{Columns, readable};
+use crate::together::{AttemptNote, Entry, placeholders};
 use crate::{RegionalStore, StoreError, Tx, transaction};
+
+/// Deliveries that one statement makes at most.
+const AT_ONCE: usize = 1_000;
 
 /// An event as it is kept.
 #[derive(Clone, Debug)]
@@ -134,26 +141,36 @@ impl RegionalStore {
         row.as_ref().map(read).transpose()
     }
 
-    /// Deliveries that are due and that nobody has taken. Each endpoint hears of a
-    /// resource in the order of its life: what came later waits until what came before
-    /// has arrived, or is given up.
+    /// Deliveries that are due and that nobody has taken, but to these endpoints. Each
+    /// endpoint hears of a resource in the order of its life: what came later waits until
+    /// what came before has arrived, or is given up.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the database fails.
-    pub async fn deliveries_due(&self, now: Timestamp) -> Result<Vec<Delivery>, StoreError> {
-        let rows = sqlx::query(
+    pub async fn deliveries_due(
+        &self,
+        now: Timestamp,
+        but_to: &[WebhookId],
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let places: Vec<_> = (2..).take(but_to.len()).map(|place| format!("${place}")).collect();
+        let elsewhere = if places.is_empty() {
+            String::new()
+        } else {
+            format!("and d.webhook_id not in ({})", places.join(", "))
+        };
+        let sql = format!(
             "select e.*, d.webhook_id, d.attempts from deliveries d join events e on e.event_id = d.event_id \
-             where d.next_at <= $1 and (d.leased_until is null or d.leased_until < $1) \
+             where d.next_at <= $1 and (d.leased_until is null or d.leased_until < $1) {elsewhere} \
              and not exists (select 1 from events p left join deliveries q \
              on q.event_id = p.event_id and q.webhook_id = d.webhook_id \
              where p.resource_id = e.resource_id and p.client_id = e.client_id and p.sequence < e.sequence \
              and (p.fanned_out_at is null or q.next_at is not null)) \
-             order by d.next_at, e.event_id limit 50",
-        )
-        .bind(micros(now))
-        .fetch_all(self.database.pool())
-        .await?;
+             order by d.next_at, e.event_id limit 100"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(micros(now));
+        let query = but_to.iter().fold(query, |query, endpoint| query.bind(endpoint.to_string()));
+        let rows = query.fetch_all(self.database.pool()).await?;
         Ok(readable(rows.iter().map(|row| {
             let columns = Columns::new(row, "deliveries", "event_id")?;
             let attempts = u32::try_from(columns.number("attempts")?).unwrap_or(u32::MAX);
@@ -220,29 +237,45 @@ impl RegionalStore {
         if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotFound) }
     }
 
-    /// Takes a delivery for this process.
+    /// Takes deliveries for this process; those that it has got. Another has the rest, or
+    /// made an attempt meanwhile.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if another has it.
-    pub async fn lease_delivery(
+    /// [`StoreError`] if the database fails.
+    pub async fn lease_deliveries(
         &self,
-        delivery: &Delivery,
+        deliveries: &[Delivery],
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<(), StoreError> {
-        let done = sqlx::query(
-            "update deliveries set leased_until = $4 where event_id = $1 and webhook_id = $2 \
-             and attempts = $5 and (leased_until is null or leased_until < $3)",
-        )
-        .bind(delivery.event.id.to_string())
-        .bind(delivery.webhook.to_string())
-        .bind(micros(now))
-        .bind(micros(until))
-        .bind(i64::from(delivery.attempts))
-        .execute(self.database.pool())
-        .await?;
-        exactly_one(&done)
+    ) -> Result<HashSet<(EventId, WebhookId)>, StoreError> {
+        if deliveries.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let sql = format!(
+            "with due (event_id, webhook_id, attempts, now, until) as (values {}) \
+             update deliveries set leased_until = due.until from due \
+             where deliveries.event_id = due.event_id and deliveries.webhook_id = due.webhook_id \
+             and deliveries.attempts = due.attempts \
+             and (deliveries.leased_until is null or deliveries.leased_until < due.now) \
+             returning deliveries.event_id, deliveries.webhook_id",
+            placeholders(deliveries.len(), 5)
+        );
+        let query = deliveries.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, delivery| {
+            query
+                .bind(delivery.event.id.to_string())
+                .bind(delivery.webhook.to_string())
+                .bind(i64::from(delivery.attempts))
+                .bind(micros(now))
+                .bind(micros(until))
+        });
+        let rows = query.fetch_all(self.database.alone().pool()).await?;
+        rows.iter()
+            .map(|row| {
+                let columns = Columns::new(row, "deliveries", "event_id")?;
+                Ok((columns.parsed("event_id")?, columns.parsed("webhook_id")?))
+            })
+            .collect()
     }
 
     /// Notes how an attempt went; `next_at` is none when there is no further one.
@@ -257,18 +290,14 @@ impl RegionalStore {
         delivered_at: Option<Timestamp>,
         next_at: Option<Timestamp>,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "update deliveries set attempts = attempts + 1, last_status = $3, delivered_at = $4, \
-             next_at = $5, leased_until = null where event_id = $1 and webhook_id = $2",
-        )
-        .bind(delivery.event.id.to_string())
-        .bind(delivery.webhook.to_string())
-        .bind(status.map(i64::from))
-        .bind(delivered_at.map(micros))
-        .bind(next_at.map(micros))
-        .execute(self.database.pool())
-        .await?;
-        Ok(())
+        let note = AttemptNote {
+            event: delivery.event.id.to_string(),
+            webhook: delivery.webhook.to_string(),
+            status: status.map(i64::from),
+            delivered_at: delivered_at.map(micros),
+            next_at: next_at.map(micros),
+        };
+        self.together.write(Entry::Attempt(note)).await
     }
 }
 
@@ -323,37 +352,36 @@ impl Tx {
         self.audit(&event.id.to_string(), &record).await
     }
 
-    /// Makes one delivery per endpoint of an event that has none yet, and gives it its
-    /// position among the events that are read. Of two processes that give one at the same
-    /// time, the second waits for the first and fails: no position is seen before a lower one.
+    /// Makes one delivery per endpoint of events that have none yet, and gives each event its
+    /// position among those that are read. Of two processes that give one at the same time,
+    /// the second waits for the first and fails: no position is seen before a lower one.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] if another process fanned it out, or gave the position.
+    /// [`StoreError::Conflict`] if another process fanned one of them out, or gave a position.
     pub async fn fan_out(
         &mut self,
-        event: EventId,
-        endpoints: &[WebhookId],
+        events: &[(EventId, Vec<WebhookId>)],
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        let done = sqlx::query(
-            "update events set fanned_out_at = $2, \
+        let positions = events.iter().map(|(event, _)| {
+            sqlx::query(
+                "update events set fanned_out_at = $2, \
                  position = (select coalesce(max(position), 0) + 1 from events) \
-                 where event_id = $1 and fanned_out_at is null",
-        )
-        .bind(event.to_string())
-        .bind(micros(at))
-        .execute(&mut self.0)
-        .await
-        .map_err(|error| {
+                 where event_id = $1 and fanned_out_at is null returning event_id",
+            )
+            .bind(event.to_string())
+            .bind(micros(at))
+        });
+        let positioned = self.0.each(positions.collect()).await.map_err(|error| {
             let given = error.as_database_error().is_some_and(|found| found.is_unique_violation());
             if given { StoreError::Conflict } else { error.into() }
         })?;
-        exactly_one(&done)?;
-        for endpoint in endpoints {
-            self.add_delivery(event, *endpoint, at).await?;
+        if positioned.iter().any(Vec::is_empty) {
+            return Err(StoreError::Conflict);
         }
-        Ok(())
+        let wanted = events.iter().flat_map(|(event, endpoints)| endpoints.iter().map(|to| (*event, *to)));
+        self.add_deliveries(&wanted.collect::<Vec<_>>(), at).await
     }
 
     /// Writes an event for one endpoint alone. It has no position, so that nobody who
@@ -368,23 +396,24 @@ impl Tx {
             .bind(event.id.to_string())
             .execute(&mut self.0)
             .await?;
-        self.add_delivery(event.id, endpoint, event.created_at).await
+        self.add_deliveries(&[(event.id, endpoint)], event.created_at).await
     }
 
-    async fn add_delivery(
+    async fn add_deliveries(
         &mut self,
-        event: EventId,
-        endpoint: WebhookId,
+        deliveries: &[(EventId, WebhookId)],
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "insert into deliveries (event_id, webhook_id, attempts, next_at) values ($1, $2, 0, $3)",
-        )
-        .bind(event.to_string())
-        .bind(endpoint.to_string())
-        .bind(micros(at))
-        .execute(&mut self.0)
-        .await?;
+        for some in deliveries.chunks(AT_ONCE) {
+            let sql = format!(
+                "insert into deliveries (event_id, webhook_id, attempts, next_at) values {}",
+                placeholders(some.len(), 4)
+            );
+            let query = some.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, (event, endpoint)| {
+                query.bind(event.to_string()).bind(endpoint.to_string()).bind(0_i64).bind(micros(at))
+            });
+            query.execute(&mut self.0).await?;
+        }
         Ok(())
     }
 }

@@ -2,8 +2,8 @@
 //! transaction, and each is answered once that is on the disk.
 //!
 //! A commit waits for the disk, whatever it holds. Only writes that are part of
-//! no larger change go this way: ids that are used up, tokens, what was read, and entries of
-//! the audit log.
+//! no larger change go this way: ids that are used up, tokens, what was read, how deliveries went,
+//! and entries of the audit log.
 
 use std::collections::{HashMap, HashSet};
 
@@ -30,6 +30,7 @@ pub(crate) enum Entry {
     Token(TokenRecord),
     /// With its entry of the audit log.
     Read(ReadNote, String),
+    Attempt(AttemptNote),
     /// An entry of the audit log; without one, what waits to be appended is.
     Audit(Option<String>),
 }
@@ -44,6 +45,17 @@ pub(crate) struct ReadNote {
     pub(crate) at: i64,
     /// The revision of the consent that it was read under.
     pub(crate) revision: i64,
+}
+
+/// How an attempt to deliver an event to an endpoint went; times in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct AttemptNote {
+    pub(crate) event: String,
+    pub(crate) webhook: String,
+    pub(crate) status: Option<i64>,
+    pub(crate) delivered_at: Option<i64>,
+    /// When the next attempt is to be made, if any.
+    pub(crate) next_at: Option<i64>,
 }
 
 /// An id that is used up, and the microsecond until which that is remembered.
@@ -131,11 +143,13 @@ async fn try_write(
     database: &Database,
     entries: &[Entry],
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-    let (mut claims, mut tokens, mut reads, mut logged) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut claims, mut tokens, mut attempts) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut reads, mut logged) = (Vec::new(), Vec::new());
     for entry in entries {
         match entry {
             Entry::Claim(claim) => claims.push(claim),
             Entry::Token(token) => tokens.push(token),
+            Entry::Attempt(note) => attempts.push(note),
             Entry::Read(note, entry) => {
                 reads.push(note);
                 logged.push((Some(note), Some(entry.as_str())));
@@ -145,6 +159,7 @@ async fn try_write(
     }
     // In the same order everywhere, so that no two processes wait for each other.
     reads.sort_unstable();
+    attempts.sort_unstable();
     // What was read is noted where its consent is as it was then.
     let note = async |tx: &mut Begun| {
         if logged.is_empty() {
@@ -174,13 +189,14 @@ async fn try_write(
             return Err(StoreError::Conflict);
         }
         insert_tokens(tx, &tokens).await?;
+        note_attempts(tx, &attempts).await?;
         note(tx).await
     });
     match all {
         Ok(standing) => {
             let outcomes = entries.iter().map(|entry| match entry {
                 Entry::Read(note, _) => outcome(&standing, note),
-                Entry::Claim(_) | Entry::Token(_) | Entry::Audit(_) => Ok(()),
+                Entry::Claim(_) | Entry::Token(_) | Entry::Attempt(_) | Entry::Audit(_) => Ok(()),
             });
             return Ok(outcomes.collect());
         }
@@ -192,10 +208,11 @@ async fn try_write(
         let tx = &mut tx.0;
         let made = insert_claims_by_name(tx, &claims).await?;
         insert_tokens(tx, &tokens).await?;
+        note_attempts(tx, &attempts).await?;
         Ok::<_, StoreError>((made, note(tx).await?))
     })?;
     let outcomes = entries.iter().map(|entry| match entry {
-        Entry::Token(_) | Entry::Audit(_) => Ok(()),
+        Entry::Token(_) | Entry::Attempt(_) | Entry::Audit(_) => Ok(()),
         Entry::Read(note, _) => outcome(&standing, note),
         // Of two equal claims at the same time, the first one was made.
         Entry::Claim(claim) if made.remove(&(claim.owner.clone(), claim.digest.clone())) => Ok(()),
@@ -255,6 +272,30 @@ pub(crate) async fn insert_tokens(tx: &mut Begun, tokens: &[&TokenRecord]) -> Re
             .bind(token.issued_at)
             .bind(token.expires_at);
     }
+    query.execute(&mut *tx).await?;
+    Ok(())
+}
+
+/// Notes how attempts to deliver went, which are in order: each is the last one of its delivery.
+async fn note_attempts(tx: &mut Begun, attempts: &[&AttemptNote]) -> Result<(), StoreError> {
+    if attempts.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "with made (event_id, webhook_id, status, delivered_at, next_at) as (values {}) \
+         update deliveries set attempts = attempts + 1, last_status = made.status, \
+         delivered_at = made.delivered_at, next_at = made.next_at, leased_until = null from made \
+         where deliveries.event_id = made.event_id and deliveries.webhook_id = made.webhook_id",
+        placeholders(attempts.len(), 5)
+    );
+    let query = attempts.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, note| {
+        query
+            .bind(&note.event)
+            .bind(&note.webhook)
+            .bind(note.status)
+            .bind(note.delivered_at)
+            .bind(note.next_at)
+    });
     query.execute(&mut *tx).await?;
     Ok(())
 }

@@ -115,9 +115,9 @@ impl Connector {
 }
 
 impl tower::Service<Uri> for Connector {
-    type Response = BankStream;
+    type Response = PooledTls;
     type Error = ConnectFailed;
-    type Future = Pin<Box<dyn Future<Output = Result<BankStream, ConnectFailed>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<PooledTls, ConnectFailed>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectFailed>> {
         Poll::Ready(Ok(()))
@@ -131,26 +131,32 @@ impl tower::Service<Uri> for Connector {
     }
 }
 
-async fn connect(tls: TlsConnector, uri: Uri) -> Result<BankStream, ConnectFailed> {
+async fn connect(tls: TlsConnector, uri: Uri) -> Result<PooledTls, ConnectFailed> {
     let host = uri.host().ok_or(ConnectFailed::NoHost)?.trim_matches(['[', ']']);
     let name = ServerName::try_from(host.to_owned()).map_err(|_| ConnectFailed::NoHost)?;
     let port = uri.port_u16().unwrap_or(443);
     let tcp = TcpStream::connect((host, port)).await.map_err(ConnectFailed::Tcp)?;
     tcp.set_nodelay(true).map_err(ConnectFailed::Tcp)?;
     let stream = tls.connect(name, tcp).await.map_err(ConnectFailed::Tls)?;
-    Ok(BankStream(TokioIo::new(stream)))
+    Ok(PooledTls::from(stream))
 }
 
-/// One connection, as the pool keeps it.
-pub(super) struct BankStream(TokioIo<TlsStream<TcpStream>>);
+/// A connection over TLS, as a pool keeps it.
+pub struct PooledTls(TokioIo<TlsStream<TcpStream>>);
 
-impl Connection for BankStream {
+impl From<TlsStream<TcpStream>> for PooledTls {
+    fn from(stream: TlsStream<TcpStream>) -> Self {
+        Self(TokioIo::new(stream))
+    }
+}
+
+impl Connection for PooledTls {
     fn connected(&self) -> Connected {
         Connected::new()
     }
 }
 
-impl hyper::rt::Read for BankStream {
+impl hyper::rt::Read for PooledTls {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -160,7 +166,7 @@ impl hyper::rt::Read for BankStream {
     }
 }
 
-impl hyper::rt::Write for BankStream {
+impl hyper::rt::Write for PooledTls {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, buf)
     }

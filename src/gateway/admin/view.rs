@@ -200,7 +200,7 @@ fn payment(row: &PaymentRow) -> PaymentView {
 pub(super) async fn deliveries(admin: &Admin) -> Result<Vec<DeliveryView>, Refusal> {
     let mut found = Vec::new();
     for store in admin.stores.regions() {
-        let due = store.deliveries_due(Timestamp::MAX).await?;
+        let due = store.deliveries_due(Timestamp::MAX, &[]).await?;
         found.extend(due.into_iter().filter(|due| due.attempts > 0).map(|due| DeliveryView {
             event_id: due.event.id.to_string(),
             kind: due.event.event_type.to_string(),

@@ -46,8 +46,7 @@ pub(crate) async fn work(oauth: OAuth, retention: Retention, stop: CancellationT
         let mut rounds = Rounds::every(Duration::from_millis(100), &stop);
         while rounds.next().await {
             let mut delivered = gateway.deliver_events().await;
-            // Where there was something, there may be more.
-            while matches!(delivered, Ok(started) if started > 0) && !stop.is_cancelled() {
+            while matches!(delivered, Ok(true)) && !stop.is_cancelled() {
                 delivered = gateway.deliver_events().await;
             }
             rounds.note("deliver-events", delivered.map(|_| ()));

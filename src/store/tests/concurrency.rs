@@ -285,7 +285,7 @@ on_both_databases! {
             let region = region.clone();
             async move {
                 transaction!(region, tx => {
-                    tx.fan_out(id, &[endpoint], now).await?;
+                    tx.fan_out(&[(id, vec![endpoint])], now).await?;
                     Ok(())
                 })
             }
@@ -293,23 +293,27 @@ on_both_databases! {
         assert_eq!(won.await, 1);
         assert!(world.region.new_events().await.unwrap().is_empty());
 
-        let delivery = world.region.deliveries_due(now).await.unwrap().remove(0);
+        let delivery = world.region.deliveries_due(now, &[]).await.unwrap().remove(0);
         let (region, until, taken) = (world.region.clone(), world.in_seconds(30), delivery.clone());
         let won = winners(move || {
             let (region, taken) = (region.clone(), taken.clone());
-            async move { region.lease_delivery(&taken, now, until).await }
+            async move {
+                let got = region.lease_deliveries(std::slice::from_ref(&taken), now, until).await?;
+                if got.contains(&(taken.event.id, endpoint)) { Ok(()) } else { Err(StoreError::Conflict) }
+            }
         });
         assert_eq!(won.await, 1);
-        assert!(world.region.deliveries_due(now).await.unwrap().is_empty());
-        assert_eq!(world.region.deliveries_due(world.in_seconds(31)).await.unwrap().len(), 1);
+        assert!(world.region.deliveries_due(now, &[]).await.unwrap().is_empty());
+        assert_eq!(world.region.deliveries_due(world.in_seconds(31), &[]).await.unwrap().len(), 1);
         // Who was slow finds that the attempt was made meanwhile.
         world.region.note_attempt(&delivery, Some(503), None, Some(now)).await.unwrap();
-        let late = world.region.lease_delivery(&delivery, now, until).await;
-        assert!(matches!(late, Err(StoreError::Conflict)));
-        let again = world.region.deliveries_due(now).await.unwrap().remove(0);
+        let late = world.region.lease_deliveries(&[delivery], now, until).await.unwrap();
+        assert!(late.is_empty());
+        assert!(world.region.deliveries_due(now, &[endpoint]).await.unwrap().is_empty());
+        let again = world.region.deliveries_due(now, &[]).await.unwrap().remove(0);
         assert_eq!(again.attempts, 1);
         world.region.note_attempt(&again, Some(200), Some(now), None).await.unwrap();
-        assert!(world.region.deliveries_due(world.in_seconds(3_600)).await.unwrap().is_empty());
+        assert!(world.region.deliveries_due(world.in_seconds(3_600), &[]).await.unwrap().is_empty());
     }
 
     /// RFC 7523 §3 (7), RFC 6749 §4.1.2, and what a bank sends back: used once.

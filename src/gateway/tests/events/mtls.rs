@@ -1,5 +1,6 @@
 //! Mutual TLS towards the receivers of webhooks.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::support::webhooks::until;
@@ -20,8 +21,10 @@ use tokio_rustls::TlsAcceptor;
 /// A receiver that lets nobody in without a certificate of the sandbox's root.
 struct Demanding {
     url: String,
-    /// Subjects of those who were let in.
+    /// Subjects of those who were let in, by request.
     seen: Arc<Mutex<Vec<String>>>,
+    /// Connections that came.
+    connections: Arc<AtomicUsize>,
 }
 
 impl Demanding {
@@ -43,9 +46,10 @@ impl Demanding {
             .unwrap();
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://localhost:{}/hooks", socket.local_addr().unwrap().port());
-        let seen = Arc::default();
-        tokio::spawn(listen(socket, TlsAcceptor::from(Arc::new(tls)), Arc::clone(&seen)));
-        Self { url, seen }
+        let (seen, connections) = (Arc::default(), Arc::default());
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        tokio::spawn(listen(socket, acceptor, Arc::clone(&seen), Arc::clone(&connections)));
+        Self { url, seen, connections }
     }
 
     fn seen(&self) -> Vec<String> {
@@ -53,9 +57,15 @@ impl Demanding {
     }
 }
 
-async fn listen(socket: TcpListener, acceptor: TlsAcceptor, seen: Arc<Mutex<Vec<String>>>) {
+async fn listen(
+    socket: TcpListener,
+    acceptor: TlsAcceptor,
+    seen: Arc<Mutex<Vec<String>>>,
+    connections: Arc<AtomicUsize>,
+) {
     loop {
         let (stream, _) = socket.accept().await.unwrap();
+        connections.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(let_in(stream, acceptor.clone(), Arc::clone(&seen)));
     }
 }
@@ -103,7 +113,13 @@ async fn the_gateway_shows_its_certificate_where_an_endpoint_wants_it() {
     assert_eq!(changed.expect(200).unwrap().json()["client_certificate"], json!(true));
     assert_eq!(tested("delivered").await["last_status"], StatusCode::OK.as_u16());
     let qwac = Certificate::from_pem(&gw.sandbox.access().pki.gateway_qwac.certificate_pem).unwrap();
-    assert_eq!(demanding.seen(), [qwac.subject_dn]);
+    assert_eq!(demanding.seen(), std::slice::from_ref(&qwac.subject_dn));
+
+    // The next one goes over the same connection.
+    let connections = demanding.connections.load(Ordering::Relaxed);
+    tested("delivered").await;
+    assert_eq!(demanding.seen(), [qwac.subject_dn.clone(), qwac.subject_dn]);
+    assert_eq!(demanding.connections.load(Ordering::Relaxed), connections);
 
     let second = json!({ "url": demanding.url, "client_certificate": true });
     let second = tpp.post(&own, "/v1/webhook-endpoints", &second).await.unwrap().expect(201).unwrap();

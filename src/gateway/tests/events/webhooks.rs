@@ -323,3 +323,22 @@ async fn a_webhook_that_cannot_work_is_refused() {
     }
     gw.sandbox.stop().await;
 }
+
+/// An endpoint that takes connections and never says anything holds up what is for it, however much that is, and
+/// nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_that_hangs_holds_up_nobody_else() {
+    let gw = TestGateway::start().await;
+    let hooked = Hooked::with(&gw, json!({})).await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/hooks", silent.local_addr().unwrap().port());
+    let added = hooked.tpp.post(&hooked.own, "/v1/webhook-endpoints", &json!({ "url": url })).await.unwrap();
+    let path = format!("/v1/webhook-endpoints/{}/test", added.expect(201).unwrap().text("/id"));
+    for _ in 0..40 {
+        hooked.tpp.post(&hooked.own, &path, &json!({})).await.unwrap().expect(202).unwrap();
+    }
+    // Somebody is being waited for, for longer than the other endpoint waits.
+    let (_waiting, _) = tokio::time::timeout(PATIENCE, silent.accept()).await.unwrap().unwrap();
+    hooked.tested().await;
+    gw.sandbox.stop().await;
+}
