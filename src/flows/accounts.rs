@@ -36,6 +36,8 @@ use crate::{FlowError, Gateway};
 const MAX_PAGES: usize = 40;
 /// Accounts of one bank that are asked at the same time.
 const ACCOUNTS_AT_ONCE: usize = 4;
+/// How often a read renews a token that the bank refuses although it should hold.
+const RENEWALS: u8 = 2;
 /// When to come again where our own store is away.
 const AWAY: Duration = Duration::from_secs(5);
 
@@ -255,6 +257,7 @@ impl Gateway {
             files: dialect.statement_files(),
             history_from,
         };
+        let mut renewals = RENEWALS;
         let accounts = loop {
             report.away = false;
             let asked = self.ask_source(information, &mut source, kind, &known, only, read).await;
@@ -263,7 +266,12 @@ impl Gateway {
                 Err(FlowError::Bank(refused)) => refused,
                 other => break other?,
             };
-            let Some(changed) = Box::pin(self.changed_since(&source, &refused)).await? else {
+            let mut changed = Box::pin(self.changed_since(&source, &refused)).await?;
+            if changed.is_none() && renewals > 0 {
+                renewals = renewals.saturating_sub(1);
+                changed = Box::pin(self.renewed_since(&source, &refused)).await?;
+            }
+            let Some(changed) = changed else {
                 return Err(Box::pin(self.after_refusal(&source.consent, refused)).await);
             };
             drop(judge(&changed)?);
@@ -306,6 +314,25 @@ impl Gateway {
         let shown = source.token.as_ref().map(ExposeSecret::expose_secret);
         let changed = now.revision != source.consent.revision && now.bank.access_token.as_deref() != shown;
         Ok(changed.then_some(now))
+    }
+
+    /// A consent with another token, where the bank ended the one it had before its time and gave something to renew
+    /// it by (RFC 6750 §3.1); none where that is not so, or the bank does not renew it.
+    async fn renewed_since(
+        &self,
+        source: &Source<'_>,
+        refused: &BankError,
+    ) -> Result<Option<ConsentRow>, FlowError> {
+        let held = source.consent.bank.access_token.as_deref();
+        let shown = source.token.as_ref().map(ExposeSecret::expose_secret);
+        if refused.kind != BankErrorKind::TokenInvalid || shown.is_none() || shown != held {
+            return Ok(None);
+        }
+        match self.renewed_token(&source.profile, &source.consent).await {
+            Ok(Some(_)) => Ok(Some(self.any_consent(source.consent.id).await?)),
+            Ok(None) | Err(FlowError::Bank(_)) => Ok(None),
+            Err(other) => Err(other),
+        }
     }
 
     async fn read_source(

@@ -116,7 +116,7 @@ impl Signatures {
         let pieces = AhoCorasickBuilder::new()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(by_piece.keys())
             .map_err(|error| error.to_string())?;
         let by_piece = by_piece.into_values().collect();

@@ -106,3 +106,36 @@ async fn a_turn_that_nobody_gives_back_ends() {
     store.end_turn(&consents[0], "gone").await.unwrap();
     assert!(!store.take_turn(&consents[0], "third", now, end).await.unwrap());
 }
+
+/// RFC 6750 §3.1: a bank may end a token before its time. Who reads does not notice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_a_bank_ends_early_is_renewed_at_once() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let consents = gw.granted(&tpp, &[UK]).await.consents;
+    gw.read(&tpp, &consents, Read::Accounts).await.unwrap();
+    let (gateway, before) = (gw.sandbox.gateway(), renewals(&gw));
+    let old = bank_token(gateway, &consents[0]).await;
+    let (faults, _) = gw.sandbox.bank(UK).unwrap();
+    faults.arm("GET", "/accounts", Fault::Unauthorised, 1);
+    assert!(!gw.read(&tpp, &consents, Read::Accounts).await.unwrap().accounts.is_empty());
+    assert_eq!(renewals(&gw) - before, 1);
+    assert_ne!(bank_token(gateway, &consents[0]).await, old);
+    gw.sandbox.stop().await;
+}
+
+/// A bank that takes none of its own tokens is not asked for more and more of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_renewed_twice_at_most() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let consents = gw.granted(&tpp, &[UK]).await.consents;
+    let before = renewals(&gw);
+    let (faults, _) = gw.sandbox.bank(UK).unwrap();
+    faults.arm("GET", "/accounts", Fault::Unauthorised, 100);
+    let read = gw.read(&tpp, &consents, Read::Accounts).await;
+    assert!(read.is_err() || read.is_ok_and(|read| read.accounts.is_empty()));
+    let refreshes = renewals(&gw) - before;
+    assert!(refreshes <= 3, "two, and a token of the gateway's own: {refreshes}");
+    gw.sandbox.stop().await;
+}
