@@ -88,8 +88,13 @@ impl GatewayFilter {
     /// Puts the files as they are now in the place of what is in force, if they can be used.
     fn take_up(&self) -> anyhow::Result<()> {
         let loaded = InForce::load(&self.files, &self.model, self.today())?;
+        loaded.rules.compile_rest();
         self.in_force.store(Arc::new(loaded));
         Ok(())
+    }
+
+    fn compile_rest(&self) {
+        self.in_force.load().rules.compile_rest();
     }
 
     fn today(&self) -> Date {

@@ -370,6 +370,8 @@ impl Watched {
         }
         tasks.spawn(watch(limits, LimitsFile::look, |()| {}, stop.clone()));
         tasks.spawn(watch(access_rules, AccessRules::look, |()| {}, stop.clone()));
+        let fresh = filter.clone();
+        tasks.spawn_blocking(move || fresh.compile_rest());
         tasks.spawn(watch(filter, WatchedFilter::look, |()| {}, stop.clone()));
         if let Some(cell) = cell {
             tasks.spawn(watch(cell, WatchedCell::look, |()| {}, stop.clone()));

@@ -1,14 +1,13 @@
 //! Directives into rules that run: patterns compiled, chains shared, jumps resolved.
 
 use std::collections::BTreeMap;
-
-use regex::bytes::Regex;
+use std::sync::Arc;
 
 use crate::byteset::ByteSet;
 use crate::chains::{ChainId, Chains};
 use crate::exclusions::Excluded;
 use crate::load::{LoadReport, Patterns};
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, Runs};
 use crate::prelude::Prelude;
 use crate::seclang::{
     Action, Collection, Ctl, Directive, Disruptive, EngineMode, Link, LoadError, Macro, Network,
@@ -66,7 +65,7 @@ pub(crate) enum Test {
     UrlEncoding,
     Utf8,
     Address(Vec<Network>),
-    Card(Regex),
+    Card(Runs),
     Always,
     Never,
 }
@@ -142,6 +141,8 @@ enum Step {
 pub(crate) struct Compiler<'d> {
     data: &'d BTreeMap<String, String>,
     patterns: Patterns,
+    /// Files whose patterns are known to compile.
+    known_files: Vec<Arc<str>>,
     chains: Chains,
     declared: Vec<Declared>,
     known: BTreeMap<String, SignatureId>,
@@ -165,10 +166,16 @@ impl From<LoadError> for Failure {
 }
 
 impl<'d> Compiler<'d> {
-    pub(crate) fn new(data: &'d BTreeMap<String, String>, patterns: Patterns) -> Self {
+    /// For rules of which those from `known_files` are known to compile.
+    pub(crate) fn new(
+        data: &'d BTreeMap<String, String>,
+        patterns: Patterns,
+        known_files: Vec<Arc<str>>,
+    ) -> Self {
         Self {
             data,
             patterns,
+            known_files,
             chains: Chains::new(),
             declared: Vec::new(),
             known: BTreeMap::new(),
@@ -400,7 +407,7 @@ impl<'d> Compiler<'d> {
             OperatorKind::ValidateByteRange(allowed) => Test::ByteRange(*allowed),
             OperatorKind::ValidateUrlEncoding => Test::UrlEncoding,
             OperatorKind::ValidateUtf8Encoding => Test::Utf8,
-            OperatorKind::VerifyCc(pattern) => Test::Card(self.compiled(rule, place, pattern)?.regex),
+            OperatorKind::VerifyCc(pattern) => Test::Card(self.compiled(rule, place, pattern)?.runs),
             OperatorKind::IpMatch(networks) => Test::Address(networks.clone()),
             OperatorKind::UnconditionalMatch => Test::Always,
             OperatorKind::NoMatch => Test::Never,
@@ -417,7 +424,9 @@ impl<'d> Compiler<'d> {
     }
 
     fn compiled(&self, rule: u64, place: &Place, written: &str) -> Result<Pattern, Failure> {
-        Pattern::compile(written).map_err(|why| match self.patterns {
+        let known = self.known_files.iter().any(|file| Arc::ptr_eq(file, &place.file));
+        let compiled = if known { Pattern::of_known(written) } else { Pattern::compile(written) };
+        compiled.map_err(|why| match self.patterns {
             Patterns::Refuse => Failure::Load(LoadError::Pattern { place: place.clone(), rule, why }),
             Patterns::LeaveOut => Failure::LeftOut(LeftOut(why)),
         })

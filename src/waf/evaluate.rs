@@ -63,7 +63,7 @@ impl Evaluation<'_, '_> {
                 let address = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse::<IpAddr>().ok());
                 address.is_some_and(|address| networks.iter().any(|network| network.contains(address)))
             }
-            Test::Card(numbers) => has_card(numbers, &bytes),
+            Test::Card(numbers) => numbers.regex().is_none_or(|numbers| has_card(numbers, &bytes)),
             Test::Always => true,
             Test::Never | Test::Signature(_) => false,
         };
@@ -76,8 +76,10 @@ impl Evaluation<'_, '_> {
         }
         let bytes = self.texts.bytes(text);
         match self.signatures.get(id)? {
-            Signature::Pattern(regex) => {
+            Signature::Pattern(runs) => {
                 self.texts.spend(bytes.len());
+                // What cannot be asked may hold: nothing passes for that.
+                let Some(regex) = runs.regex() else { return Some(Hit::whole(&bytes)) };
                 if !capture {
                     let found = regex.find(&bytes)?;
                     return Some(Hit { offset: found.start(), length: found.len(), groups: Vec::new() });

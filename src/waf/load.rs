@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 
 use crate::budget::Budget;
-use crate::compile::{Compiled, Compiler, Rule};
+use crate::compile::{Compiled, Compiler, Rule, Test};
 use crate::exclusions::{Excluded, RuleExclusion};
 use crate::seclang::{self, Directive, EngineMode, LoadError, Place};
 
@@ -25,6 +25,8 @@ pub struct Source {
     pub name: String,
     /// The rules.
     pub text: String,
+    /// Whether its patterns are known to compile: they need not be to say so.
+    known: bool,
 }
 
 /// What a rule does whose pattern cannot run in linear time.
@@ -120,13 +122,18 @@ pub struct RuleSet {
     pub(crate) budget: Budget,
 }
 
+impl Source {
+    fn of(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into(), known: false }
+    }
+}
+
 impl Sources {
     /// The rules that read bodies, without which nothing looks into one, and
     /// the gateway's own rules for JSON interfaces.
     #[must_use]
     pub fn own() -> Self {
-        let source =
-            |(name, text): &(&str, &str)| Source { name: (*name).to_owned(), text: (*text).to_owned() };
+        let source = |(name, text): &(&str, &str)| Source { known: true, ..Source::of(*name, *text) };
         let rules = OWN.iter().map(source).collect();
         Self { setup: Vec::new(), rules, data: BTreeMap::new() }
     }
@@ -165,7 +172,7 @@ impl Sources {
             match file.extension().and_then(|extension| extension.to_str()) {
                 Some("conf") => sources.rules.push(read(&file)?),
                 Some("data") => {
-                    let Source { name, text } = read(&file)?;
+                    let Source { name, text, known: _ } = read(&file)?;
                     sources.data.insert(name, text);
                 }
                 Some(_) | None => {}
@@ -196,7 +203,7 @@ impl Sources {
     /// Adds a file of rules.
     #[must_use]
     pub fn with(mut self, name: &str, text: &str) -> Self {
-        self.rules.push(Source { name: name.to_owned(), text: text.to_owned() });
+        self.rules.push(Source::of(name, text));
         self
     }
 
@@ -231,14 +238,27 @@ impl RuleSet {
             directives.extend(seclang::parse(&source.name, &source.text)?);
         }
         directives.extend(overrides(settings)?);
+        let mut known_files = Vec::new();
         for source in &sources.rules {
-            directives.extend(seclang::parse(&source.name, &source.text)?);
+            let parsed = seclang::parse(&source.name, &source.text)?;
+            known_files.extend(parsed.first().filter(|_| source.known).map(|(place, _)| place.file.clone()));
+            directives.extend(parsed);
         }
         let excluded = current(settings, &mut report)?;
-        let compiler = Compiler::new(&sources.data, settings.patterns);
+        let compiler = Compiler::new(&sources.data, settings.patterns, known_files);
         let mut compiled = compiler.compile(directives, &excluded, &mut report)?;
         compiled.mode = settings.mode.unwrap_or(compiled.mode);
         Ok((Self { compiled, budget: settings.budget }, report))
+    }
+
+    /// Compiles what is compiled when it is first asked otherwise: the patterns of the gateway's own rules. Whether
+    /// all of it could be.
+    pub fn compile_rest(&self) -> bool {
+        let conditions = self.compiled.phases.iter().flatten().flat_map(|rule| &rule.conditions);
+        let cards =
+            conditions.filter(|one| matches!(&one.test, Test::Card(numbers) if numbers.regex().is_none()));
+        let cards = cards.count() == 0;
+        self.compiled.signatures.compile() && cards
     }
 
     /// Paranoia level of a rule, as its tags say; 1 where they do not.
@@ -291,7 +311,7 @@ pub(crate) fn listed(folder: &Path) -> Result<Vec<PathBuf>, LoadError> {
 fn read(path: &Path) -> Result<Source, LoadError> {
     let text = std::fs::read_to_string(path).map_err(|error| LoadError::unreadable(path, &error))?;
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    Ok(Source { name, text })
+    Ok(Source::of(name, text))
 }
 
 /// Number of the rule that the settings become.

@@ -7,6 +7,8 @@
 mod dialect;
 mod need;
 
+use std::sync::OnceLock;
+
 use regex::bytes::{Regex, RegexBuilder};
 
 use crate::seclang::{LoadError, Place};
@@ -16,8 +18,15 @@ pub(crate) use need::Need;
 /// A pattern as it runs, and what every text has that it matches.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
-    pub(crate) regex: Regex,
+    pub(crate) runs: Runs,
     pub(crate) need: Need,
+}
+
+/// A pattern that is compiled when it is first asked, if not before: most of those of a rule set never are.
+#[derive(Clone, Debug)]
+pub(crate) struct Runs {
+    translated: String,
+    regex: OnceLock<Option<Regex>>,
 }
 
 impl Pattern {
@@ -30,7 +39,25 @@ impl Pattern {
         let translated = dialect::translate(written)?;
         let regex = builder(&translated).build().map_err(|error| error.to_string())?;
         let need = need::of(&translated)?;
-        Ok(Self { regex, need })
+        Ok(Self { runs: Runs { translated, regex: OnceLock::from(Some(regex)) }, need })
+    }
+
+    /// The same of one that is known to compile, which it will when it is asked.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pattern::compile`], as far as that is seen without compiling.
+    pub(crate) fn of_known(written: &str) -> Result<Self, String> {
+        let translated = dialect::translate(written)?;
+        let need = need::of(&translated)?;
+        Ok(Self { runs: Runs { translated, regex: OnceLock::new() }, need })
+    }
+}
+
+impl Runs {
+    /// The pattern; none if it does not compile, as those never do that are known to.
+    pub(crate) fn regex(&self) -> Option<&Regex> {
+        self.regex.get_or_init(|| builder(&self.translated).build().ok()).as_ref()
     }
 }
 

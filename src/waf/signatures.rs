@@ -9,10 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
-use regex::bytes::Regex;
 
 use crate::byteset::{BitSet, ByteSet};
-use crate::pattern::{Need, Pattern};
+use crate::pattern::{Need, Pattern, Runs};
 
 /// Number of a signature in its rule set.
 pub(crate) type SignatureId = usize;
@@ -20,7 +19,7 @@ pub(crate) type SignatureId = usize;
 /// What a signature is.
 #[derive(Debug)]
 pub(crate) enum Signature {
-    Pattern(Regex),
+    Pattern(Runs),
     Phrases(AhoCorasick),
     Sqli,
     Xss,
@@ -65,7 +64,7 @@ type ClauseId = usize;
 
 impl Declared {
     pub(crate) fn pattern(pattern: Pattern) -> Self {
-        Self { signature: Signature::Pattern(pattern.regex), need: pattern.need }
+        Self { signature: Signature::Pattern(pattern.runs), need: pattern.need }
     }
 
     /// Phrases in any case of ASCII.
@@ -133,6 +132,16 @@ impl Signatures {
 
     pub(crate) fn count(&self) -> usize {
         self.all.len()
+    }
+
+    /// Compiles what is not compiled yet; whether all of it could be.
+    pub(crate) fn compile(&self) -> bool {
+        let compiles = |signature: &Signature| match signature {
+            Signature::Pattern(runs) => runs.regex().is_some(),
+            Signature::Phrases(_) | Signature::Sqli | Signature::Xss => true,
+        };
+        // Each, also behind one that could not be.
+        self.all.iter().filter(|signature| !compiles(signature)).count() == 0
     }
 
     /// Sets for one text, to be used again for the next.

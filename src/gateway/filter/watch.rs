@@ -40,6 +40,11 @@ impl WatchedFilter {
         self.with(|watched| watched.take_up());
     }
 
+    /// Compiles what was not yet asked, so that nobody waits for it. Blocks while it does.
+    pub(crate) fn compile_rest(&self) {
+        self.with(|watched| watched.filter.compile_rest());
+    }
+
     fn with(&self, run: impl FnOnce(&mut Watched)) {
         if let Some(watched) = &self.0 {
             run(&mut watched.lock().unwrap_or_else(PoisonError::into_inner));

@@ -365,3 +365,10 @@ fn defaults_that_look_at_no_request_are_run_once() {
     assert_eq!(told(&rules, "/?b=x"), vec![5]);
     assert_eq!(told(&rules, "/?b=y"), Vec::<u64>::new());
 }
+
+/// They are not compiled where they are loaded, and have to be none the less.
+#[test]
+fn the_gateways_own_patterns_compile() {
+    let (own, report) = RuleSet::load(&Sources::own(), &settings()).unwrap();
+    assert!(report.signatures > 20 && own.compile_rest());
+}

@@ -6,7 +6,7 @@ fn translated(written: &str) -> String {
 }
 
 fn matches(written: &str, text: &[u8]) -> bool {
-    Pattern::compile(written).unwrap().regex.is_match(text)
+    Pattern::compile(written).unwrap().runs.regex().unwrap().is_match(text)
 }
 
 #[test]

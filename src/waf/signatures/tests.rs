@@ -36,7 +36,7 @@ proptest! {
         let candidates = signatures.candidates(text, ByteSet::of(text), &mut scratch);
         for (id, signature) in signatures.all.iter().enumerate() {
             let matches = match signature {
-                Signature::Pattern(regex) => regex.is_match(text),
+                Signature::Pattern(runs) => runs.regex().unwrap().is_match(text),
                 Signature::Phrases(phrases) => phrases.is_match(text),
                 Signature::Sqli | Signature::Xss => false,
             };
