@@ -141,7 +141,7 @@ row "Beside it: one row committed to the same database, p50 and p99" "$(order co
 "$release/examples/webhook_speed" "$work/webhooks" >"$work/webhook"
 webhook() { sed -E "s/.*\"$1\":([0-9]+).*/\1/" "$work/webhook"; }
 row "Webhooks a second, from the commit of 2,000 events to their delivery, signed and noted (SQLite)" "$(webhook delivered)"
-row "Beside it: a client that posts the same, a connection each, and notes nothing" \
+row "Beside it: a client that posts the same over connections that it keeps, too, and notes nothing" \
   "$(webhook bare); ours is $(awk -v a="$(webhook delivered)" -v b="$(webhook bare)" 'BEGIN { printf "%.2f×", a / b }')"
 
 # --- The report ------------------------------------------------------------

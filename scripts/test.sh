@@ -234,6 +234,11 @@ judge oauth fintech.test.mjs profile.test.mjs shared-judges.test.mjs bank.test.m
   conformance.test.mjs
 say "Running the browser"
 judge browser browser.test.mjs pages.test.mjs hybrid.test.mjs console.test.mjs
+say "Alerts and their causes"
+PSQL=$(postgres_bin)/psql
+if has psql; then PSQL=psql; fi
+export PSQL
+judge alerts alerts.test.mjs
 
 # About ten minutes on two cores: four to build the targets, six to run them, two at a time.
 say "Hostile input, for a minute each"

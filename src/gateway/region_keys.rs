@@ -18,7 +18,7 @@ use crypto::pkcs11::{Place, TokenSecret};
 use domain::{Entropy, Region, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::vault::Vault;
-use telemetry::FIGURES;
+use telemetry::{FIGURES, Reloaded};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::keys::{OnToken, pin_of, unusable};
@@ -266,7 +266,7 @@ impl WatchedRegionKeys {
             match file.read() {
                 Ok(keys) => vault.take_up(keys),
                 Err(error) => {
-                    FIGURES.reload_failed("region_keys");
+                    FIGURES.reload_failed(Reloaded::RegionKeys);
                     tracing::error!(error = %error, "The keys of {} stay as they were", file.region)
                 }
             }

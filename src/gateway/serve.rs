@@ -16,7 +16,7 @@ use crypto::Certificate;
 use domain::{Clock, Region, SystemClock, SystemEntropy};
 use flows::Gateway;
 use store::{SchemaUse, Stores};
-use telemetry::{FIGURES, Registry, Told};
+use telemetry::{FIGURES, Registry, Reloaded, Told};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -176,13 +176,13 @@ impl Process {
                     // What waits for a restart stays different until there is one.
                     Ok(()) => self.config.log = config.log,
                     Err(error) => {
-                        FIGURES.reload_failed("configuration");
+                        FIGURES.reload_failed(Reloaded::Configuration);
                         tracing::error!(error = format!("{error:#}"), "The log's level stays as it was");
                     }
                 }
             }
             Err(error) => {
-                FIGURES.reload_failed("configuration");
+                FIGURES.reload_failed(Reloaded::Configuration);
                 tracing::error!(error = format!("{error:#}"), "The configuration stays as it was");
             }
         }

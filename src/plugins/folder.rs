@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use connect::{Dialect, is_plugin_name};
 use crypto::{PublicKey, digest};
-use telemetry::FIGURES;
+use telemetry::{FIGURES, Reloaded};
 
 use crate::signature::read_small;
 use crate::{AllowedKeys, Host, NotSigned, Plugin};
@@ -110,7 +110,7 @@ impl PluginFolder {
             }
         };
         for problem in problems {
-            FIGURES.reload_failed("plugins");
+            FIGURES.reload_failed(Reloaded::Plugins);
             tracing::error!(error = %problem, "A plugin was not taken up");
         }
         Some(self.plugins())

@@ -32,6 +32,63 @@ const ROUTES: usize = 1_000;
 /// Figures of this process.
 pub static FIGURES: LazyLock<Figures> = LazyLock::new(Figures::default);
 
+/// What is taken up anew while a gateway runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// Who may do what.
+    Access,
+    /// Profiles of banks.
+    Banks,
+    /// Who holds which region.
+    Cell,
+    /// The configuration.
+    Configuration,
+    /// What looks into requests.
+    Filter,
+    /// Keys that sign.
+    Keys,
+    /// How many requests may be made.
+    Limits,
+    /// Plugins.
+    Plugins,
+    /// Keys of regions.
+    RegionKeys,
+    /// Certificates, authorities, revocation lists.
+    Tls,
+}
+
+impl Reloaded {
+    /// All of it.
+    const ALL: [Self; 10] = [
+        Self::Access,
+        Self::Banks,
+        Self::Cell,
+        Self::Configuration,
+        Self::Filter,
+        Self::Keys,
+        Self::Limits,
+        Self::Plugins,
+        Self::RegionKeys,
+        Self::Tls,
+    ];
+
+    fn what(self) -> What {
+        let what = match self {
+            Self::Access => "access",
+            Self::Banks => "banks",
+            Self::Cell => "cell",
+            Self::Configuration => "configuration",
+            Self::Filter => "filter",
+            Self::Keys => "keys",
+            Self::Limits => "limits",
+            Self::Plugins => "plugins",
+            Self::RegionKeys => "region_keys",
+            Self::Tls => "tls",
+        };
+        What { what }
+    }
+}
+
 /// Of which requests something is counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
@@ -128,6 +185,9 @@ pub struct Figures {
 
 impl Default for Figures {
     fn default() -> Self {
+        let reload_failures = Family::default();
+        // From nought: what is first seen as one has not grown, for whoever looks.
+        Reloaded::ALL.iter().for_each(|each| drop(reload_failures.get_or_create(&each.what())));
         Self {
             requests: Family::default(),
             request_times: Family::new_with_constructor(NewTimes),
@@ -136,7 +196,7 @@ impl Default for Figures {
             bank_times: Family::new_with_constructor(NewTimes),
             deliveries: Family::default(),
             background_failures: Family::default(),
-            reload_failures: Family::default(),
+            reload_failures,
             shadowed: Counter::default(),
             shadow_differences: Counter::default(),
             evidence_dropped: Counter::default(),
@@ -194,8 +254,8 @@ impl Figures {
     }
 
     /// Something could not be taken up, and stays as it was.
-    pub fn reload_failed(&self, what: &'static str) {
-        self.reload_failures.get_or_create(&What { what }).inc();
+    pub fn reload_failed(&self, what: Reloaded) {
+        self.reload_failures.get_or_create(&what.what()).inc();
     }
 
     /// A read was asked a second time elsewhere.

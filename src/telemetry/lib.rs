@@ -9,6 +9,8 @@ mod figures;
 mod trail;
 
 pub use context::TraceContext;
-pub use figures::{BankLabels, Collected, FIGURES, Figures, RequestLabels, Spent, Told, registered, text_of};
+pub use figures::{
+    BankLabels, Collected, FIGURES, Figures, Reloaded, RequestLabels, Spent, Told, registered, text_of,
+};
 pub use prometheus_client::registry::Registry;
 pub use trail::{BankCall, BankOutcome, Calling, Trail, carried};

@@ -1,11 +1,12 @@
 // A gateway as an operator runs it: model banks, a configuration, keys, a schema, `consentry serve`.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 
 import { binary, freeBase } from './sandbox.mjs';
 
@@ -20,12 +21,14 @@ async function asked(port, place) {
   // Rejects where nobody answers.
   const [response] = await once(request, 'response').catch(() => []);
   if (!response) return undefined;
-  response.resume();
+  let text = '';
+  response.setEncoding('utf8').on('data', (chunk) => (text += chunk));
   await once(response, 'close');
-  return response.statusCode;
+  return { status: response.statusCode, text };
 }
 
-export async function startServed() {
+// `more` is added to the configuration.
+export async function startServed(more = '') {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'consentry-served-'));
   const base = await freeBase();
   const at = (name) => path.join(folder, name);
@@ -103,15 +106,33 @@ authorities = ['${pki}/root.pem']
 loopback = true
 [drain]
 before = '0s'
+${more}
 `);
     for (const command of [['keys', 'init'], ['migrate']]) {
-      execFileSync(binary, [...command, '--config', configuration], { env: environment(), stdio: 'pipe' });
+      // Not as one that blocks: what it talks to may be in this process.
+      await promisify(execFile)(binary, [...command, '--config', configuration], { env: environment() });
     }
-    const gateway = start(['serve', '--config', configuration], 'serve');
-    while ((await asked(base + 2, '/readyz')) !== 200) {
-      if (gateway.exitCode !== null) throw new Error(readFileSync(at('serve.log'), 'utf8'));
-    }
+    const serve = async () => {
+      const gateway = start(['serve', '--config', configuration], 'serve');
+      while ((await asked(base + 2, '/readyz'))?.status !== 200) {
+        if (gateway.exitCode !== null) throw new Error(readFileSync(at('serve.log'), 'utf8'));
+      }
+      return gateway;
+    };
+    let gateway = await serve();
     return {
+      at,
+      base,
+      banks: child,
+      signal: (name) => gateway.kill(name),
+      // Ends the gateway and starts it with something else in its configuration.
+      restart: async (added) => {
+        gateway.kill('SIGTERM');
+        await once(gateway, 'exit');
+        writeFileSync(configuration, `${readFileSync(configuration, 'utf8')}\n${added}\n`);
+        gateway = await serve();
+      },
+      metrics: async () => (await asked(base + 2, '/metrics'))?.text ?? '',
       issuer,
       api: `https://localhost:${base + 1}`,
       console: `https://localhost:${base + 3}`,

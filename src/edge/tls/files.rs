@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crypto::{InvalidCertificate, Scheme, SigningKey, TrustProfile};
-use telemetry::FIGURES;
+use telemetry::{FIGURES, Reloaded};
 
 use crate::OcspCache;
 
@@ -108,7 +108,7 @@ impl TlsWatch {
                 tracing::info!(tls.certificate = %file, "The TLS files were taken up");
             }
             Err(error) => {
-                FIGURES.reload_failed("tls");
+                FIGURES.reload_failed(Reloaded::Tls);
                 let why = whole(&error);
                 tracing::error!(error = why, "TLS stays as it was: {why}");
             }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::Date;
-use telemetry::FIGURES;
+use telemetry::{FIGURES, Reloaded};
 
 use super::GatewayFilter;
 use super::files::Stamps;
@@ -69,7 +69,7 @@ impl Watched {
         match self.filter.take_up() {
             Ok(()) => tracing::info!("The rules of the filter were taken up"),
             Err(error) => {
-                FIGURES.reload_failed("filter");
+                FIGURES.reload_failed(Reloaded::Filter);
                 let why = format!("{error:#}");
                 tracing::error!(error = why, "The filter stays as it was: {why}");
             }

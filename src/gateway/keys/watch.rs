@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use crypto::{KeyRing, SigningKey};
 use domain::{Clock, Timestamp};
-use telemetry::FIGURES;
+use telemetry::{FIGURES, Reloaded};
 
 use super::{Entry, KeyStore, Manifest, State};
 use crate::stamp::Stamp;
@@ -62,7 +62,7 @@ impl Watch {
             match Loaded::read(&self.store, Some(&self.loaded), now) {
                 Ok(loaded) => self.loaded = loaded,
                 Err(error) => {
-                    FIGURES.reload_failed("keys");
+                    FIGURES.reload_failed(Reloaded::Keys);
                     tracing::warn!(
                         error = format!("{error:#}"),
                         "The signing keys stay as they were: the new ones cannot be used"
@@ -75,7 +75,7 @@ impl Watch {
             return;
         }
         if let Err(error) = self.ring.replace(Arc::clone(&shown.current), &shown.others) {
-            FIGURES.reload_failed("keys");
+            FIGURES.reload_failed(Reloaded::Keys);
             tracing::warn!(error = %error, "The signing keys stay as they were");
             return;
         }

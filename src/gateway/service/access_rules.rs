@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use domain::Region;
 use policy::{Engine, InvalidPolicies, Keep, Keeping};
-use telemetry::FIGURES;
+use telemetry::{FIGURES, Reloaded};
 
 /// The rules, and the folder that they come from.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ fn told(read: &Result<bool, InvalidPolicies>) {
         Ok(true) => tracing::info!("The rules of access were read anew"),
         Ok(false) => {}
         Err(invalid) => {
-            FIGURES.reload_failed("access");
+            FIGURES.reload_failed(Reloaded::Access);
             tracing::error!(error = %invalid, "The rules of access stay as they are");
         }
     }

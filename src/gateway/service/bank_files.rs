@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use connect::{Dialect, Profile, Registry, Scorecard};
 use domain::InstitutionId;
 use flows::Gateway;
-use telemetry::FIGURES;
+use telemetry::{FIGURES, Reloaded};
 
 use crate::deployments;
 
@@ -147,7 +147,7 @@ impl BankFiles {
 
 /// Says that a change is none, and why.
 fn unread(error: &anyhow::Error) {
-    FIGURES.reload_failed("banks");
+    FIGURES.reload_failed(Reloaded::Banks);
     tracing::error!(error = format!("{error:#}"), "The banks stay as they are");
 }
 

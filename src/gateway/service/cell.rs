@@ -15,7 +15,7 @@ use crypto::{Certificate, SigningKey};
 use domain::{Clock, Region};
 use edge::{ClientTrust, Listener, ListenerConfig, Revocation, ServerIdentity, ServerTls};
 use flows::Gateway;
-use telemetry::FIGURES;
+use telemetry::{FIGURES, Reloaded};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -150,7 +150,7 @@ impl WatchedCell {
         match taken() {
             Ok(()) => tracing::info!("The files of the cell were read anew"),
             Err(error) => {
-                FIGURES.reload_failed("cell");
+                FIGURES.reload_failed(Reloaded::Cell);
                 tracing::error!(error = format!("{error:#}"), "The other cells stay as they were");
             }
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use limits::{Limiter, Policies, settle};
 use store::quotas::RedisPool;
-use telemetry::FIGURES;
+use telemetry::{FIGURES, Reloaded};
 use tokio_util::sync::CancellationToken;
 
 use crate::{modified, read};
@@ -66,7 +66,7 @@ impl LimitsFile {
                 self.limiter.replace(policies);
             }
             Err(error) => {
-                FIGURES.reload_failed("limits");
+                FIGURES.reload_failed(Reloaded::Limits);
                 tracing::error!(error = format!("{error:#}"), "The limits stay as they are");
             }
         }
