@@ -19,6 +19,7 @@ mod seal;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use domain::{Clock, Entropy, InstitutionId};
 use http::header::{CONTENT_LENGTH, HOST};
@@ -90,11 +91,24 @@ pub enum InvalidTransport {
 }
 
 type Wire = Client<Connector, Full<Bytes>>;
+
+/// Connections by which these authorities are believed and this certificate is shown.
+fn wire(roots_pem: &str, identity: Option<&TlsIdentity>) -> Result<Wire, InvalidTransport> {
+    let tls = connector::client_config(roots_pem, identity)?;
+    Ok(Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .http1_max_buf_size(MAX_HEAD)
+        // An idle connection that the bank closed took nothing of the request.
+        .retry_canceled_requests(true)
+        .build(Connector::new(tls, CONNECT_TIMEOUT)))
+}
+
 type Answer = Result<BankResponse, BankError>;
 
 /// Sends requests to banks over pooled connections.
 pub struct Transport {
-    client: Wire,
+    client: ArcSwap<Wire>,
     bulkheads: Bulkheads,
     health: Health,
     seal: Option<Seal>,
@@ -110,16 +124,9 @@ impl Transport {
     ///
     /// [`InvalidTransport`] names the part that cannot be used.
     pub fn new(config: TransportConfig) -> Result<Self, InvalidTransport> {
-        let tls = connector::client_config(&config.roots_pem, config.identity.as_ref())?;
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .http1_max_buf_size(MAX_HEAD)
-            // An idle connection that the bank closed took nothing of the request.
-            .retry_canceled_requests(true)
-            .build(Connector::new(tls, CONNECT_TIMEOUT));
+        let client = wire(&config.roots_pem, config.identity.as_ref())?;
         Ok(Self {
-            client,
+            client: ArcSwap::from_pointee(client),
             bulkheads: Bulkheads::default(),
             health: Health::default(),
             seal: config.seal,
@@ -127,6 +134,17 @@ impl Transport {
             entropy: config.entropy,
             limiter: config.limiter,
         })
+    }
+
+    /// Shows banks another certificate, and believes these authorities, from the next connection on. Calls that are
+    /// under way end over the connections they have.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTransport`] names the part that cannot be used; then everything stays as it was.
+    pub fn present(&self, roots_pem: &str, identity: &TlsIdentity) -> Result<(), InvalidTransport> {
+        self.client.store(Arc::new(wire(roots_pem, Some(identity))?));
+        Ok(())
     }
 
     /// How the banks are doing, seen from here.
@@ -231,7 +249,7 @@ impl Transport {
         self.in_quota(profile, patience).await.map_err(|refused| called.spared(refused))?;
         seal::sign(profile, self.seal.as_ref(), self.clock.now(), &mut request)?;
         let left = limits.deadline.saturating_sub(started.elapsed());
-        let (client, id) = (self.client.clone(), profile.id.clone());
+        let (client, id) = (Wire::clone(&self.client.load()), profile.id.clone());
         let (pulse, clock) = (Arc::clone(pulse), Arc::clone(&self.clock));
         let (calling, noted) = (called.calling(), called.clone());
         let work = async move {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -37,9 +38,11 @@ type Wire = Client<WebhookConnector, Full<Bytes>>;
 #[derive(Clone)]
 pub struct WebhookSender {
     policy: WebhookPolicy,
+    /// Host and port of the proxy that connections are made through, if there is one.
+    proxy: Option<Arc<str>>,
     plain: Wire,
     /// What shows the gateway's client certificate, if it has one for webhooks.
-    presenting: Option<Wire>,
+    presenting: Arc<ArcSwapOption<Wire>>,
 }
 
 /// What is posted.
@@ -71,20 +74,19 @@ impl WebhookSender {
         proxy: Option<&str>,
     ) -> Self {
         let proxy = proxy.map(Arc::from);
-        let wire = |tls| {
-            let connector = WebhookConnector { tls, policy, proxy: proxy.clone() };
-            Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(IDLE)
-                .retry_canceled_requests(true)
-                .build(connector)
-        };
-        Self { policy, plain: wire(tls), presenting: presenting.map(wire) }
+        let plain = wire(policy, &proxy, tls);
+        let presenting = presenting.map(|tls| wire(policy, &proxy, tls));
+        Self { policy, proxy, plain, presenting: Arc::new(ArcSwapOption::from_pointee(presenting)) }
+    }
+
+    /// Shows another client certificate from the next connection on: `tls` has it.
+    pub fn present(&self, tls: Arc<ClientConfig>) {
+        self.presenting.store(Some(Arc::new(wire(self.policy, &self.proxy, tls))));
     }
 
     /// Whether there is a client certificate to show.
     pub(crate) fn has_certificate(&self) -> bool {
-        self.presenting.is_some()
+        self.presenting.load().is_some()
     }
 
     /// Checks an address before it is registered.
@@ -114,7 +116,8 @@ impl WebhookSender {
 
     /// Posts one delivery, to an address that was judged when the connection was made.
     pub(crate) async fn post(&self, url: &Url, post: Post<'_>) -> Result<Received, String> {
-        let wire = if post.certificate { self.presenting.as_ref() } else { Some(&self.plain) };
+        let presenting = self.presenting.load_full();
+        let wire = if post.certificate { presenting.as_deref() } else { Some(&self.plain) };
         let wire = wire.ok_or("the gateway has no client certificate for webhooks")?;
         let mut request = Request::post(url.as_str()).header(http::header::CONTENT_TYPE, "application/json");
         for (name, value) in post.headers {
@@ -126,6 +129,14 @@ impl WebhookSender {
             Err(failure) => Err(why(&failure)),
         }
     }
+}
+
+fn wire(policy: WebhookPolicy, proxy: &Option<Arc<str>>, tls: Arc<ClientConfig>) -> Wire {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .retry_canceled_requests(true)
+        .build(WebhookConnector { tls, policy, proxy: proxy.clone() })
 }
 
 /// Why nothing was answered, without address and content.

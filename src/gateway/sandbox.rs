@@ -292,6 +292,7 @@ fn of_service(options: &SandboxOptions, pki: &Pki) -> anyhow::Result<ServiceOpti
             plugins: options.plugins.clone(),
             roots_pem,
             identity: (pki.gateway_qwac.certificate_pem.clone(), pki.gateway_qwac.key_pem.clone().into()),
+            identity_files: None,
             seal: pki.seal()?,
         },
         rules: RuleOptions {

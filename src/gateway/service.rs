@@ -2,6 +2,7 @@
 
 mod access_rules;
 pub(crate) mod bank_files;
+mod bank_identity;
 mod block_feed;
 mod cell;
 pub(crate) mod directory;
@@ -38,6 +39,7 @@ use tokio_util::task::TaskTracker;
 
 use access_rules::AccessRules;
 use bank_files::BankFiles;
+use bank_identity::WatchedBankIdentity;
 pub use block_feed::BlockFeed;
 use cell::{Cell, WatchedCell};
 pub use edge_state::EdgeState;
@@ -47,8 +49,8 @@ pub use limits_file::LimitsFrom;
 use listeners::{Listeners, edge_config};
 pub(crate) use listeners::{WatchedTls, edge_config_of};
 pub(crate) use options::{
-    BankOptions, BankSeal, ClientOptions, Listen, Origins, RuleOptions, ServiceOptions, StoreOptions,
-    TlsOptions, WebhookOptions,
+    BankIdentityFiles, BankOptions, BankSeal, ClientOptions, Listen, Origins, RuleOptions, ServiceOptions,
+    StoreOptions, TlsOptions, WebhookOptions,
 };
 pub(crate) use published_seal::key_url;
 pub(crate) use witness::{Tracer, Witnessing};
@@ -237,6 +239,13 @@ impl Prepared {
         let presenting = trusting(&hooks.roots_pem, shown(&options.banks))?;
         let plain = trusting(&hooks.roots_pem, None)?;
         let webhooks = WebhookSender::new(hooks.policy, plain, Some(presenting), hooks.proxy.as_deref());
+        let transport = Arc::new(transport(&options, &limiter)?);
+        let bank_identity = WatchedBankIdentity::of(
+            options.banks.identity_files.clone(),
+            Arc::clone(&transport),
+            webhooks.clone(),
+            options.webhooks.roots_pem.clone(),
+        );
         let gateway = Gateway::new(Parts {
             config: GatewayConfig {
                 issuer,
@@ -254,7 +263,7 @@ impl Prepared {
             bell,
             registry,
             jurisdictions: Jurisdictions::embedded()?,
-            transport: Arc::new(transport(&options, &limiter)?),
+            transport: Arc::clone(&transport),
             clock: Arc::clone(clock),
             entropy: Arc::clone(&options.entropy),
             id_key: IdKey::new(self.id_key),
@@ -333,6 +342,7 @@ impl Prepared {
         }
         tasks.spawn(watch(self.signing, Watch::look, |()| {}, stop.clone()));
         tasks.spawn(watch(self.webhook_keys, Watch::look, |()| {}, stop.clone()));
+        tasks.spawn(watch(bank_identity, WatchedBankIdentity::look, |()| {}, stop.clone()));
         let vaults = stores.regions().map(|store| store.vault().clone());
         let region_keys = WatchedRegionKeys::of(&options.keys, vaults);
         tasks.spawn(watch(region_keys, WatchedRegionKeys::look, |()| {}, stop.clone()));

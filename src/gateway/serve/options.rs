@@ -16,8 +16,8 @@ use crate::filter::FilterFiles;
 use crate::keys::KeySource;
 use crate::read;
 use crate::service::{
-    BankOptions, BankSeal, BlockFeed, ClientOptions, LimitsFrom, Listen, Origins, RuleOptions,
-    ServiceOptions, StoreOptions, TlsOptions, WebhookOptions,
+    BankIdentityFiles, BankOptions, BankSeal, BlockFeed, ClientOptions, LimitsFrom, Listen, Origins,
+    RuleOptions, ServiceOptions, StoreOptions, TlsOptions, WebhookOptions,
 };
 
 /// All of it. Files that it names are read, and nothing is written.
@@ -29,10 +29,12 @@ pub(crate) fn of(config: &Config, retire: CancellationToken) -> anyhow::Result<S
     let bank = &config.bank;
     let seal_certificate = read(needed(bank.seal_certificate.as_ref(), "bank.seal_certificate")?)?;
     let seal_key = read(needed(bank.seal_key.as_ref(), "bank.seal_key")?)?;
-    let identity = (
-        read(needed(bank.certificate.as_ref(), "bank.certificate")?)?,
-        read(needed(bank.key.as_ref(), "bank.key")?)?.into(),
-    );
+    let identity_files = BankIdentityFiles {
+        certificate: needed(bank.certificate.as_ref(), "bank.certificate")?.to_owned(),
+        key: needed(bank.key.as_ref(), "bank.key")?.to_owned(),
+        authorities: bank.authorities.clone(),
+    };
+    let identity = (read(&identity_files.certificate)?, read(&identity_files.key)?.into());
     let longest = config.drain.longest.0;
     Ok(ServiceOptions {
         folder: config.node.data_dir.clone(),
@@ -73,6 +75,7 @@ pub(crate) fn of(config: &Config, retire: CancellationToken) -> anyhow::Result<S
             plugins: config.banks.plugins.clone(),
             roots_pem: together(&bank.authorities, "bank.authorities")?,
             identity,
+            identity_files: Some(identity_files),
             seal: BankSeal::of(&seal_certificate, &seal_key).context("[bank]: the seal cannot be used")?,
         },
         rules: RuleOptions {

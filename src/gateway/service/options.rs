@@ -147,8 +147,18 @@ pub(crate) struct BankOptions {
     pub(crate) roots_pem: String,
     /// What we show them, our certificate first (PEM), and its key.
     pub(crate) identity: (String, SecretString),
+    /// Where both come from, if that is watched.
+    pub(crate) identity_files: Option<BankIdentityFiles>,
     /// What we sign with.
     pub(crate) seal: BankSeal,
+}
+
+/// The files of what banks are shown, and of who signs what they show.
+#[derive(Clone, Debug)]
+pub(crate) struct BankIdentityFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) authorities: Vec<PathBuf>,
 }
 
 /// The gateway's seal, parsed.

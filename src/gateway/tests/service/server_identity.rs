@@ -1,15 +1,20 @@
-//! What the gateway shows of itself: a certificate of the operator's, with its key on a token and
-//! what its authority says of it.
+//! What the gateway shows of itself: to clients a certificate of the operator's, with its key on a token and
+//! what its authority says of it; to banks its QWAC, as it is now.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 
+use consentry::demo::Tpp;
 use crypto::pki::Authority;
 use domain::{Clock, SystemClock};
+use serde_json::json;
 
 use crate::cli::free_ports;
 use crate::softhsm::{PIN, TOKEN, import, module, with_token};
+use crate::support::served::Place;
+use crate::support::webhooks::until;
 
 /// A running `consentry sandbox`, stopped when dropped.
 struct Running(Child);
@@ -170,4 +175,47 @@ fn a_certificate_without_its_key_is_told() {
     let key = other.path("server.key");
     let none = said(&["--server-cert", &cert, "--server-key", &key]);
     assert!(none.contains(&key), "{none}");
+}
+
+/// A QWAC is renewed every few weeks: banks are shown the new one without a restart, and what is none changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn banks_are_shown_a_new_certificate_without_a_restart() {
+    const TAKEN_UP: &str = "Banks are shown the certificate as it is now";
+    let place = Place::ready().await;
+    let served = place.serve().await;
+    let mut tpp = Tpp::discover(&place.access(), Arc::new(SystemClock)).await.unwrap();
+    tpp.register().await.unwrap();
+    let own = tpp.own_token("payments").await.unwrap();
+    let payee = json!({
+        "institution_id": "de-rheinbank", "name": "Ben Yilmaz", "account": { "iban": "DE42999100002000000018" },
+    });
+    let verified = async || {
+        let answer = tpp.post(&own, "/v1/payee-verifications", &payee).await.unwrap();
+        answer.text("/result") == "MATCH"
+    };
+    assert!(verified().await, "the bank knows us");
+    let [certificate, key] =
+        ["gateway-qwac.pem", "gateway-qwac.key"].map(|name| place.path("banks/pki").join(name));
+    let [qwac, qwac_key] = [&certificate, &key].map(|file| std::fs::read_to_string(file).unwrap());
+
+    std::fs::write(&certificate, "no such thing").unwrap();
+    let counted =
+        async || served.asked("/metrics").filter(|(_, page)| page.contains("failures_total{what=\"tls\"} 1"));
+    until("what is none is counted", counted).await;
+    assert!(verified().await, "it stays as it was");
+
+    // Somebody whom the bank does not let in.
+    let stranger =
+        Authority::new("Strangers", SystemClock.now()).unwrap().issue_client_plain("stranger").unwrap();
+    std::fs::write(&key, &stranger.key_pem).unwrap();
+    std::fs::write(&certificate, &stranger.certificate_pem).unwrap();
+    let taken_up = async |times: usize| (served.lines(TAKEN_UP).len() == times).then_some(());
+    until("another one is taken up", async || taken_up(1).await).await;
+    assert!(!verified().await, "the bank is shown it");
+
+    std::fs::write(&key, qwac_key).unwrap();
+    std::fs::write(&certificate, qwac).unwrap();
+    until("the former one is taken up", async || taken_up(2).await).await;
+    // It was left alone for a moment, as it could not be reached.
+    until("the bank knows us again", async || verified().await.then_some(())).await;
 }
