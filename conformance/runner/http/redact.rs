@@ -92,10 +92,18 @@ pub fn redacted(text: &str) -> String {
     IBAN.replace_all(&text, "***").into_owned()
 }
 
+/// Characters of a value that its digest may be shown of: shorter ones, as codes and passwords are, could be found
+/// out by trying.
+const UNGUESSABLE: usize = 20;
+
 /// A value that can be recognised where it comes again, and not found out.
 fn hidden(value: &str) -> String {
+    let length = value.chars().count();
+    if length < UNGUESSABLE {
+        return format!("*** ({length} characters)");
+    }
     let digest = base64url(&sha256(value.as_bytes()));
-    format!("*** ({} characters, sha-256 {}…)", value.chars().count(), digest.get(..6).unwrap_or_default())
+    format!("*** ({length} characters, sha-256 {}…)", digest.get(..6).unwrap_or_default())
 }
 
 /// Whether a text is a word of a code list: `consent.not_in_force`, `PRODUCT_UNKNOWN`, `AC04`. What has

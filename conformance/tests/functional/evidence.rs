@@ -31,6 +31,13 @@ fn names_narratives_and_accounts_are_not_shown_in_any_dialect() {
     }
 }
 
+/// What is short can be found out from its digest.
+#[test]
+fn short_secrets_have_no_digest() {
+    let text = shown(&json!({"scaAuthenticationData": "123456", "access_token": "jgK2nR_8f3vT0pQxY7Lw4s"}));
+    assert!(text.contains("*** (6 characters)\"") && text.contains("*** (22 characters, sha-256 "), "{text}");
+}
+
 /// A list of values in the place of an object, as a contract is asked about it, too.
 #[test]
 fn values_without_a_name_are_not_shown() {
