@@ -28,7 +28,7 @@ const TRIED = [
   'ConsentryRedisDown', 'ConsentryRefusals', 'ConsentryReloadFailing', 'ConsentryStoreDown', 'ConsentryWebhooksPending',
 ];
 
-describe('alerts and their causes', { timeout: 300_000, skip: lacks.length > 0 }, () => {
+describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }, () => {
   const names = [];
   let served;
   let store;
