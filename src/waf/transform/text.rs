@@ -3,7 +3,14 @@
 use super::{Reader, is_space};
 
 pub(super) fn remove_nulls(input: &[u8]) -> Vec<u8> {
-    input.iter().copied().filter(|byte| *byte != 0).collect()
+    without(input, |byte| byte == 0)
+}
+
+/// All but some bytes.
+fn without(input: &[u8], left_out: impl Fn(u8) -> bool) -> Vec<u8> {
+    let mut output = Vec::with_capacity(input.len());
+    output.extend(input.iter().copied().filter(|byte| !left_out(*byte)));
+    output
 }
 
 pub(super) fn replace_nulls(input: &[u8]) -> Vec<u8> {
@@ -11,7 +18,7 @@ pub(super) fn replace_nulls(input: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn remove_whitespace(input: &[u8]) -> Vec<u8> {
-    input.iter().copied().filter(|byte| !is_space(*byte)).collect()
+    without(input, is_space)
 }
 
 /// Each run of spaces becomes one.
