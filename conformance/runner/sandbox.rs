@@ -13,6 +13,16 @@ use url::Url;
 /// Ports of a sandbox.
 const PORTS: u16 = 16;
 
+/// Profiles that are about banks, and the model bank of each.
+const BANKS: [(&str, &str); 6] = [
+    ("uk-functional", "gb-albion-bank"),
+    ("berlin-group-functional", "de-rheinbank"),
+    ("berlin-group-decoupled", "fr-banque-lumiere"),
+    ("berlin-group-embedded", "at-donaubank"),
+    ("stet-functional", "fr-credit-rivage"),
+    ("polish-api-functional", "pl-bank-wisla"),
+];
+
 /// A sandbox, and the folder with its data and our configuration.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -129,29 +139,13 @@ impl Sandbox {
     /// The configuration for one of its model banks, where a profile is about banks.
     #[must_use]
     pub fn bank(&self, profile: &str) -> Option<PathBuf> {
-        let bank = match profile {
-            "uk-functional" => "gb-albion-bank",
-            "berlin-group-functional" => "de-rheinbank",
-            "berlin-group-decoupled" => "fr-banque-lumiere",
-            "berlin-group-embedded" => "at-donaubank",
-            "stet-functional" => "fr-credit-rivage",
-            "polish-api-functional" => "pl-bank-wisla",
-            _ => return None,
-        };
+        let (_, bank) = BANKS.iter().find(|(of, _)| *of == profile)?;
         Some(self.folder.join(format!("kit/bank-{bank}.toml")))
     }
 
     /// The configurations for the model banks that profiles are about.
     pub fn banks(&self) -> impl Iterator<Item = PathBuf> {
-        let profiles = [
-            "uk-functional",
-            "berlin-group-functional",
-            "berlin-group-decoupled",
-            "berlin-group-embedded",
-            "stet-functional",
-            "polish-api-functional",
-        ];
-        profiles.into_iter().filter_map(|profile| self.bank(profile))
+        BANKS.iter().filter_map(|(profile, _)| self.bank(profile))
     }
 
     /// Ends it, and removes its folder.

@@ -416,7 +416,6 @@ impl Target {
                 }
                 PsuConfiguration::Operator => true,
             },
-            "redirect" => self.approves(Approach::Redirect),
             "decoupled" => self.approves(Approach::Decoupled),
             "embedded" => self.approves(Approach::Embedded),
             "cavage" => self.seal.is_some() && self.signs(Signing::Cavage),

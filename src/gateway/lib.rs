@@ -1,7 +1,7 @@
 //! The `consentry` binary's inside: command line, sandbox, demo, wiring.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Context;
@@ -38,6 +38,15 @@ pub use keys::KeySource;
 /// Reads a text file that somebody named.
 pub(crate) fn read(file: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))
+}
+
+/// The texts of the files of a setting that names whom to trust, one after the other.
+pub(crate) fn together(files: &[PathBuf], name: &str) -> anyhow::Result<String> {
+    if files.is_empty() {
+        anyhow::bail!("{name} names no authority: nobody would be trusted");
+    }
+    let texts = files.iter().map(|file| read(file).with_context(|| name.to_owned()));
+    Ok(texts.collect::<anyhow::Result<Vec<_>>>()?.join("\n"))
 }
 
 /// The text of a file; of what is piped in for `-`.

@@ -31,15 +31,15 @@ const counts = (series) => /_(total|count|sum|bucket)(\{|$)/.test(series);
 // What stands in a series of time: `minutes` with what was shown, then `minutes` with what is shown since. Where a
 // cause goes on, counters grow each minute by what it made of them.
 function times(series, before, after, minutes, goesOn) {
-  const [was, is] = [before.get(series), after.get(series)];
+  // Ends of certificates: promtool's time begins at nought.
+  const shift = series.includes('expiry_seconds') ? Date.now() / 1000 : 0;
+  const [was, is] = [before, after].map((page) => (page.has(series) ? page.get(series) - shift : undefined));
   const first = was === undefined ? `_x${minutes - 1}` : `${was}x${minutes - 1}`;
+  if (is === undefined) return `${first} stale`;
   // For how long something lasts grows by itself.
   const lasts = series.includes('unsigned_seconds') && is > 0;
   const growth = goesOn && counts(series) ? is - (was ?? 0) : lasts ? 60 : 0;
-  // Ends of certificates: promtool's time begins at nought.
-  const shift = series.includes('expiry_seconds') ? Date.now() / 1000 : 0;
-  const last = is === undefined ? 'stale' : `${is - shift}+${growth}x${minutes}`;
-  return was === undefined || !shift ? `${first} ${last}` : `${was - shift}x${minutes - 1} ${last}`;
+  return `${first} ${is}+${growth}x${minutes}`;
 }
 
 // Whether an alert fires at a gateway that shows `after` since it showed `before`. `others` show something else: their

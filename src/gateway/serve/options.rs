@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{self, Config};
 use crate::filter::FilterFiles;
 use crate::keys::KeySource;
-use crate::read;
 use crate::service::{
     BankIdentityFiles, BankOptions, BankSeal, BlockFeed, ClientOptions, LimitsFrom, Listen, Origins,
     RuleOptions, ServiceOptions, StoreOptions, TlsOptions, WebhookOptions,
 };
+use crate::{read, together};
 
 /// All of it. Files that it names are read, and nothing is written.
 ///
@@ -175,15 +175,6 @@ fn origin(said: &str, name: &str) -> anyhow::Result<String> {
         format!("{name} is no origin: https://host or https://host:port, and nothing behind it")
     })?;
     Ok(said.to_owned())
-}
-
-/// The texts of several files.
-fn together(files: &[PathBuf], name: &str) -> anyhow::Result<String> {
-    if files.is_empty() {
-        bail!("{name} names no authority: nobody would be trusted");
-    }
-    let texts = files.iter().map(|file| read(file).with_context(|| name.to_owned()));
-    Ok(texts.collect::<anyhow::Result<Vec<_>>>()?.join("\n"))
 }
 
 fn count(number: u32) -> usize {

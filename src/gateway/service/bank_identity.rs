@@ -1,9 +1,7 @@
 //! What banks are shown, and who they are believed to be, taken up while the gateway runs: a QWAC is renewed every few
 //! weeks. The seal is not: banks have to know its key before it signs.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use anyhow::Context;
 use connect::{TlsIdentity, Transport};
@@ -12,20 +10,19 @@ use telemetry::{FIGURES, Reloaded};
 
 use super::options::BankIdentityFiles;
 use crate::client_tls::trusting;
-use crate::read;
+use crate::stamp::Stamp;
+use crate::{read, together};
 
 /// The files, and who shows what is in them.
 pub(super) struct WatchedBankIdentity {
     files: Option<BankIdentityFiles>,
     /// The files as they were when they were last read, good or not.
-    seen: Vec<Stamp>,
+    seen: Vec<Option<Stamp>>,
     transport: Arc<Transport>,
     webhooks: WebhookSender,
     /// Who signs what webhook endpoints show: PEM.
     webhook_roots: String,
 }
-
-type Stamp = Option<(SystemTime, u64)>;
 
 impl WatchedBankIdentity {
     /// Those that were read a moment ago.
@@ -58,8 +55,7 @@ impl WatchedBankIdentity {
 
     fn take_up(&self, files: &BankIdentityFiles) -> anyhow::Result<()> {
         let (certificate, key) = (read(&files.certificate)?, read(&files.key)?);
-        let roots = files.authorities.iter().map(|file| read(file));
-        let roots = roots.collect::<anyhow::Result<Vec<_>>>()?.join("\n");
+        let roots = together(&files.authorities, "bank.authorities")?;
         // Both or none.
         let shown = trusting(&self.webhook_roots, Some((&certificate, &key)));
         let shown = shown.with_context(|| files.certificate.display().to_string())?;
@@ -71,12 +67,8 @@ impl WatchedBankIdentity {
 }
 
 impl BankIdentityFiles {
-    fn stamps(&self) -> Vec<Stamp> {
-        let stamp = |file: &Path| {
-            let about = std::fs::metadata(file).ok()?;
-            Some((about.modified().ok()?, about.len()))
-        };
+    fn stamps(&self) -> Vec<Option<Stamp>> {
         let own = [&self.certificate, &self.key].into_iter();
-        own.chain(&self.authorities).map(|file| stamp(file)).collect()
+        own.chain(&self.authorities).map(|file| Stamp::of(file)).collect()
     }
 }
