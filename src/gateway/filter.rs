@@ -130,9 +130,7 @@ impl<'r> Seen<'r> {
     }
 
     /// What signatures say of the parts that the model could not type.
-    fn inspected(&self, judged: &mut Judged<'_>, in_force: &InForce, route: &Route) -> Inspected {
-        let typed = Typed::parameters(std::mem::take(&mut judged.typed));
-        let typed = if judged.whole_body { typed.with_whole_body() } else { typed };
+    fn inspected(&self, typed: &Typed, in_force: &InForce, route: &Route) -> Inspected {
         let peer = self.request.extensions.get::<PeerIdentity>().map(|peer| peer.address.ip());
         let asked = waf::Request {
             method: self.request.method.as_str(),
@@ -142,7 +140,7 @@ impl<'r> Seen<'r> {
             body: self.body,
             peer: peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
         };
-        in_force.rules.inspect_but(&asked, &typed, &route.exempt)
+        in_force.rules.inspect_but(&asked, typed, &route.exempt)
     }
 }
 
@@ -172,7 +170,7 @@ impl GatewayFilter {
         let mut refused = !objections.is_empty() && !judged.answers_itself;
         // What is refused already need not be looked into.
         let asks = !(refused && mode == FilterMode::Block);
-        let inspected = asks.then(|| seen.inspected(&mut judged, &in_force, route));
+        let inspected = asks.then(|| seen.inspected(&judged.typed, &in_force, route));
         if let Some(attack) = inspected.as_ref().and_then(|it| attack(it, judged.answers_itself)) {
             objections.insert(0, attack);
             refused = true;

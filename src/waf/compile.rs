@@ -14,6 +14,8 @@ use crate::seclang::{
     OperatorKind, Place, RuleDecl, Selector, SetVar, Severity, TagOrId, Target, VariableRef,
 };
 use crate::signatures::{Declared, SignatureId, Signatures};
+use crate::state::number;
+use crate::stretch::Stretches;
 use crate::transform::Transformation;
 use crate::waking::Waking;
 
@@ -41,7 +43,7 @@ pub(crate) struct Condition {
     pub(crate) negated: bool,
     pub(crate) capture: bool,
     pub(crate) effects: Vec<Effect>,
-    /// Where a signature looks, if rules do not change what is there.
+    /// Where it looks, if rules do not change what is there.
     pub(crate) sources: Vec<SourceId>,
 }
 
@@ -49,7 +51,7 @@ impl Condition {
     /// The signature that has to be found for it to hold, and where, if it is such a condition.
     pub(crate) fn sought(&self) -> Option<(SignatureId, &[SourceId])> {
         match (&self.test, self.sources.as_slice()) {
-            (Test::Signature(signature), sources @ [_, ..]) => Some((*signature, sources)),
+            (Test::Signature(signature), sources @ [_, ..]) if !self.negated => Some((*signature, sources)),
             (_, _) => None,
         }
     }
@@ -129,6 +131,8 @@ pub(crate) struct Compiled {
     pub(crate) prelude: Prelude,
     /// What wakes the rules of each phase.
     pub(crate) waking: [Waking; 2],
+    /// Rules whose outcome is known as long as nothing was found.
+    pub(crate) stretches: Stretches,
 }
 
 /// Rules and markers of a phase before jumps are resolved.
@@ -234,11 +238,13 @@ impl<'d> Compiler<'d> {
         report.phase_1 = first.len();
         report.phase_2 = second.len();
         let Self { chains, sources, selections, .. } = self;
-        let (prelude, waking) = (Prelude::default(), <[Waking; 2]>::default());
+        let (prelude, waking, stretches) =
+            (Prelude::default(), <[Waking; 2]>::default(), Stretches::default());
         let mut compiled =
-            Compiled { phases, signatures, chains, sources, selections, mode, prelude, waking };
+            Compiled { phases, signatures, chains, sources, selections, mode, prelude, waking, stretches };
         compiled.prelude = Prelude::of(&compiled);
         compiled.waking = Waking::of_all(&compiled);
+        compiled.stretches = Stretches::of(&compiled);
         Ok(compiled)
     }
 
@@ -362,12 +368,10 @@ impl<'d> Compiler<'d> {
         Ok(condition)
     }
 
-    /// Conditions without a signature, and those on what rules change, have none.
+    /// Conditions that count, and those on what rules change, have none.
     fn sources_of(&mut self, condition: &Condition) -> Vec<SourceId> {
-        let Condition { targets, chains, test, negated, .. } = condition;
-        let steady = targets.iter().all(|target| !target.count && target.variable.collection.is_kept());
-        let Test::Signature(_) = test else { return Vec::new() };
-        if *negated || !steady {
+        let Condition { targets, chains, .. } = condition;
+        if !targets.iter().all(|target| !target.count && target.variable.collection.is_kept()) {
             return Vec::new();
         }
         let mut sources = Vec::new();
@@ -471,6 +475,17 @@ impl Rule {
 }
 
 impl Condition {
+    /// What of a request is counted, and what the number is compared with, where that is all.
+    pub(crate) fn count(&self) -> Option<(&Target, NumberTest, i64)> {
+        let ([target], [0], Test::Number(test, argument)) =
+            (self.targets.as_slice(), self.chains.as_slice(), &self.test)
+        else {
+            return None;
+        };
+        let counts = target.count && target.variable.collection.is_kept();
+        argument.literal().filter(|_| counts).map(|text| (target, *test, number(text.as_bytes())))
+    }
+
     /// The variable of TX whose number is compared, where that is all.
     pub(crate) fn number(&self) -> Option<(&str, bool, NumberTest, &Macro)> {
         let ([target], [0], Test::Number(test, argument)) =

@@ -20,6 +20,17 @@ pub(crate) struct Hit {
     pub(crate) groups: Vec<Vec<u8>>,
 }
 
+/// What is wanted of a match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// Whether there is one: its place does not matter.
+    Any,
+    /// Where it is.
+    Place,
+    /// Its groups, too.
+    Groups,
+}
+
 /// Groups of a pattern that rules can name.
 const GROUPS: usize = 10;
 
@@ -41,10 +52,10 @@ pub(crate) struct Evaluation<'e, 'r> {
 }
 
 impl Evaluation<'_, '_> {
-    /// Holds a text against a test. With `capture`, groups are noted.
-    pub(crate) fn test(&mut self, test: &Test, text: TextId, capture: bool) -> Option<Hit> {
+    /// Holds a text against a test.
+    pub(crate) fn test(&mut self, test: &Test, text: TextId, wants: Wants) -> Option<Hit> {
         if let Test::Signature(id) = test {
-            return self.signature(*id, text, capture);
+            return self.signature(*id, text, wants);
         }
         let bytes = self.texts.bytes(text);
         let holds = match test {
@@ -70,7 +81,7 @@ impl Evaluation<'_, '_> {
         holds.then(|| Hit::whole(&bytes))
     }
 
-    fn signature(&mut self, id: SignatureId, text: TextId, capture: bool) -> Option<Hit> {
+    fn signature(&mut self, id: SignatureId, text: TextId, wants: Wants) -> Option<Hit> {
         if !self.texts.may_match(text, id) {
             return None;
         }
@@ -78,17 +89,19 @@ impl Evaluation<'_, '_> {
         match self.signatures.get(id)? {
             Signature::Pattern(runs) => {
                 self.texts.spend(bytes.len());
+                let common = self.texts.is_common(text);
+                match common.then(|| self.signatures.outcome(id, &bytes)).flatten() {
+                    Some(false) => return None,
+                    Some(true) if wants == Wants::Any => return Some(Hit::whole(&bytes)),
+                    Some(true) | None => {}
+                }
                 // What cannot be asked may hold: nothing passes for that.
                 let Some(regex) = runs.regex() else { return Some(Hit::whole(&bytes)) };
-                if !capture {
-                    let found = regex.find(&bytes)?;
-                    return Some(Hit { offset: found.start(), length: found.len(), groups: Vec::new() });
+                let hit = found(regex, &bytes, wants);
+                if common {
+                    self.signatures.remember(id, &bytes, hit.is_some());
                 }
-                let found = regex.captures(&bytes)?;
-                let groups = found.iter().take(GROUPS);
-                let groups = groups.map(|group| group.map_or_else(Vec::new, |it| it.as_bytes().to_vec()));
-                let whole = found.get(0)?;
-                Some(Hit { offset: whole.start(), length: whole.len(), groups: groups.collect() })
+                hit
             }
             Signature::Phrases(phrases) => {
                 self.texts.spend(bytes.len());
@@ -118,6 +131,19 @@ impl Evaluation<'_, '_> {
         self.texts.remember_hit(text, id, hit.clone());
         hit
     }
+}
+
+/// What a pattern finds in a text.
+fn found(pattern: &Regex, text: &[u8], wants: Wants) -> Option<Hit> {
+    if wants != Wants::Groups {
+        let found = pattern.find(text)?;
+        return Some(Hit { offset: found.start(), length: found.len(), groups: Vec::new() });
+    }
+    let found = pattern.captures(text)?;
+    let groups = found.iter().take(GROUPS);
+    let groups = groups.map(|group| group.map_or_else(Vec::new, |it| it.as_bytes().to_vec()));
+    let whole = found.get(0)?;
+    Some(Hit { offset: whole.start(), length: whole.len(), groups: groups.collect() })
 }
 
 fn text_holds(test: TextTest, text: &[u8], argument: &[u8]) -> bool {

@@ -1,7 +1,6 @@
-//! What rules need not look at: because another layer has typed it, or because
-//! the operator decided so, for a while and for a reason.
+//! What rules need not look at because the operator decided so, for a while and for a reason.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 
@@ -9,38 +8,6 @@ use crate::byteset::BitSet;
 use crate::compile::among;
 use crate::load::RuleSet;
 use crate::seclang::{Collection, LoadError, Place, TagOrId, VariableRef};
-
-/// Parts of one request that a schema has already typed.
-#[derive(Clone, Debug, Default)]
-pub struct Typed {
-    parameters: HashSet<String>,
-    whole_body: bool,
-}
-
-impl Typed {
-    /// Arguments whose form another layer has checked, as rules name them:
-    /// `page` in a query or form, `json.debtor.iban` in a JSON body.
-    pub fn parameters(names: impl IntoIterator<Item = String>) -> Self {
-        Self { parameters: names.into_iter().collect(), whole_body: false }
-    }
-
-    /// Says that every part of the body was either typed or is an argument, so
-    /// that the raw body need not be looked at.
-    #[must_use]
-    pub fn with_whole_body(mut self) -> Self {
-        self.whole_body = true;
-        self
-    }
-
-    pub(crate) fn has(&self, name: &[u8]) -> bool {
-        !self.parameters.is_empty()
-            && std::str::from_utf8(name).is_ok_and(|name| self.parameters.contains(name))
-    }
-
-    pub(crate) fn whole_body(&self) -> bool {
-        self.whole_body
-    }
-}
 
 /// A rule, or one variable of it, that an operator leaves out.
 ///

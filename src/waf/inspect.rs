@@ -1,22 +1,25 @@
 //! Rules in their order, over one request.
 
+use std::cell::OnceCell;
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
 use crate::body::Processor;
 use crate::budget::Budget;
-use crate::byteset::BitSet;
+use crate::byteset::{BitSet, ByteSet};
 use crate::chains::ChainId;
 use crate::compile::{
     Compiled, Condition, Effect, NumberTest, Rule, Selection, SelectionId, Source, SourceId, among, left_out,
 };
-use crate::evaluate::{Evaluation, Hit, number_holds};
-use crate::exclusions::{Exemptions, Typed};
+use crate::evaluate::{Evaluation, Hit, Wants, number_holds};
+use crate::exclusions::Exemptions;
 use crate::load::RuleSet;
 use crate::request::{Item, Request, Variables};
 use crate::seclang::{Collection, Ctl, EngineMode, Macro, Selector, TagOrId, Target, VariableRef};
 use crate::signatures::SignatureId;
 use crate::state::{Matched, State, number as number_of};
 use crate::texts::{TextId, Texts};
+use crate::typed::Typed;
 use crate::verdict::{Match, OverBudget, Verdict, fingerprint, masked, shown_name};
 
 impl RuleSet {
@@ -90,14 +93,24 @@ struct Value {
 struct Held {
     /// Values, and what the chain makes of them.
     values: Vec<(Value, TextId)>,
-    /// The signatures that may match any of them.
-    candidates: BitSet,
+    /// The bytes of all of them.
+    present: ByteSet,
+    /// The signatures that may match any of them, where that was asked for.
+    candidates: OnceCell<BitSet>,
 }
 
 impl Held {
-    fn with_room(values: usize, rules: &Compiled) -> Self {
-        let candidates = BitSet::with_room(rules.signatures.count());
-        Self { values: Vec::with_capacity(values), candidates }
+    fn candidates(&self, texts: &mut Texts<'_>, signatures: usize) -> &BitSet {
+        self.candidates.get_or_init(|| {
+            let mut candidates = BitSet::with_room(signatures);
+            self.values.iter().for_each(|(_, text)| texts.add_candidates(*text, &mut candidates));
+            candidates
+        })
+    }
+
+    fn push(&mut self, value: Value, text: TextId, texts: &Texts<'_>) {
+        self.present = self.present.union(texts.present(text));
+        self.values.push((value, text));
     }
 }
 
@@ -120,6 +133,21 @@ impl<'r> Inspection<'r> {
             mode: rules.mode,
             verdict: Verdict::default(),
         }
+    }
+
+    /// Of rules that look at no request.
+    pub(crate) fn of_nothing(rules: &'r Compiled, state: State) -> Self {
+        let mut texts = Texts::new(&rules.chains, &rules.signatures);
+        let nothing = Request {
+            method: "",
+            target: "",
+            protocol: "",
+            headers: &[],
+            body: &[],
+            peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        };
+        let variables = Variables::of_head(&nothing, &mut texts, &Typed::default());
+        Self::new(rules, texts, variables, state)
     }
 
     fn run(mut self, request: &Request<'_>, typed: &Typed, budget: &Budget) -> Result<Verdict, OverBudget> {
@@ -177,6 +205,10 @@ impl<'r> Inspection<'r> {
                 at = at_rule + 1;
                 continue;
             }
+            if let Some(behind) = self.passed(phase, at_rule, exempt) {
+                at = behind;
+                continue;
+            }
             let left_out = exempt.is_some_and(|places| places.contains(at_rule))
                 || self.removed.iter().any(|named| among(named, rule.id, &rule.tags));
             at = if !left_out && self.rule(rule) { rule.next } else { at_rule + 1 };
@@ -185,13 +217,34 @@ impl<'r> Inspection<'r> {
         Ok(())
     }
 
+    /// Where it goes on behind rules whose outcome is known, as nothing was found yet and none of them is left out.
+    fn passed(&mut self, phase: usize, place: usize, exempt: Option<&BitSet>) -> Option<usize> {
+        let stretch = self.rules.stretches.at(phase, place)?;
+        let left_out = |exempt: &BitSet| stretch.rules.iter().any(|rule| exempt.contains(*rule));
+        if !self.removed.is_empty()
+            || !self.state.is(&stretch.from, &stretch.names)
+            || exempt.is_some_and(left_out)
+        {
+            return None;
+        }
+        self.state.go_on_with(&stretch.to, stretch.added);
+        Some(stretch.next)
+    }
+
     /// The rules of a phase that this request wakes.
     fn awake(&mut self, phase: usize, budget: &Budget) -> Result<BitSet, OverBudget> {
         let Some(waking) = self.rules.waking.get(phase) else { return Ok(BitSet::default()) };
         let mut awake = waking.always.clone();
-        for (source, sleepers) in &waking.sources {
-            sleepers.wake(&self.held(*source).candidates, &mut awake);
-            self.check_work(budget)?;
+        for (selection, sources) in &waking.selections {
+            // Most selections hold nothing.
+            if self.plain(*selection).values.is_empty() {
+                continue;
+            }
+            for (source, sleepers) in sources {
+                let held = self.held(*source);
+                sleepers.wake(held.candidates(&mut self.texts, self.rules.signatures.count()), &mut awake);
+                self.check_work(budget)?;
+            }
         }
         Ok(awake)
     }
@@ -229,13 +282,19 @@ impl<'r> Inspection<'r> {
         if let Some((name, count, test, argument)) = condition.number() {
             return self.number(rule, condition, last, (name, count), (test, argument));
         }
-        if let Some((signature, sources)) = condition.sought() {
-            if !sources.iter().any(|source| self.held(*source).candidates.contains(signature)) {
-                return false;
-            }
-            if let [_] = condition.chains.as_slice() {
-                return self.signature(rule, condition, last, signature);
-            }
+        if let Some((target, test, argument)) = condition.count()
+            && number_holds(test, self.count(target), argument) == condition.negated
+        {
+            return false;
+        }
+        let sought = condition.sought();
+        if let Some((signature, sources)) = sought
+            && !sources.iter().any(|source| self.may_hold(*source, signature))
+        {
+            return false;
+        }
+        if let ([_, ..], [_]) = (condition.sources.as_slice(), condition.chains.as_slice()) {
+            return self.kept(rule, condition, last, sought.map(|(signature, _)| signature));
         }
         let mut matched = Vec::new();
         for value in self.values(&condition.targets) {
@@ -256,16 +315,22 @@ impl<'r> Inspection<'r> {
         self.keep(matched)
     }
 
-    /// A signature in the values that it may match.
-    fn signature(&mut self, rule: &'r Rule, condition: &'r Condition, last: bool, id: SignatureId) -> bool {
+    /// A test of values that rules do not change; of a signature, those that it may match.
+    fn kept(
+        &mut self,
+        rule: &'r Rule,
+        condition: &'r Condition,
+        last: bool,
+        sought: Option<SignatureId>,
+    ) -> bool {
         let mut matched = Vec::new();
         for source in &condition.sources {
-            let held = self.held(*source);
-            if !held.candidates.contains(id) {
+            if sought.is_some_and(|signature| !self.may_hold(*source, signature)) {
                 continue;
             }
-            for (value, text) in &held.values {
-                if !self.texts.may_match(*text, id) || self.leaves_out(rule, value) {
+            for (value, text) in &self.held(*source).values {
+                let may_match = sought.is_none_or(|signature| self.texts.may_match(*text, signature));
+                if !may_match || self.leaves_out(rule, value) {
                     continue;
                 }
                 let Some(hit) = self.holds(condition, *text) else { continue };
@@ -273,6 +338,20 @@ impl<'r> Inspection<'r> {
             }
         }
         self.keep(matched)
+    }
+
+    /// Whether a signature may match any value of a source.
+    fn may_hold(&mut self, source: SourceId, signature: SignatureId) -> bool {
+        let held = self.held(source);
+        held.candidates(&mut self.texts, self.rules.signatures.count()).contains(signature)
+    }
+
+    /// How many values a target selects.
+    fn count(&self, target: &Target) -> i64 {
+        let VariableRef { collection, selector } = &target.variable;
+        let items = self.variables.of(*collection).iter();
+        let selected = items.filter(|item| selects(&self.texts, item, selector, std::iter::empty()));
+        i64::try_from(selected.count()).unwrap_or(i64::MAX)
     }
 
     /// Keeps what matched for what comes after, and says whether anything did.
@@ -344,7 +423,12 @@ impl<'r> Inspection<'r> {
             state: &self.state,
             variables: &self.variables,
         };
-        let hit = evaluation.test(&condition.test, text, condition.capture && !condition.negated);
+        let wants = match (condition.negated, condition.capture) {
+            (true, _) => Wants::Any,
+            (false, true) => Wants::Groups,
+            (false, false) => Wants::Place,
+        };
+        let hit = evaluation.test(&condition.test, text, wants);
         match (condition.negated, hit) {
             (false, hit) => hit,
             (true, Some(_)) => None,
@@ -405,15 +489,15 @@ impl<'r> Inspection<'r> {
     /// What a chain makes of what a selection holds: most often nothing else.
     fn through(&mut self, selection: SelectionId, chain: ChainId) -> Rc<Held> {
         let plain = self.plain(selection);
+        let untouched = self.rules.chains.get(chain).is_some_and(|step| !step.needs.meets(&plain.present));
         let mut values = plain.values.iter();
-        if values.all(|(value, text)| self.texts.transformed(value.value, chain) == *text) {
+        if untouched || values.all(|(value, text)| self.texts.transformed(value.value, chain) == *text) {
             return plain;
         }
-        let mut held = Held::with_room(plain.values.len(), self.rules);
+        let mut held = Held { values: Vec::with_capacity(plain.values.len()), ..Held::default() };
         for (value, _) in &plain.values {
             let text = self.texts.transformed(value.value, chain);
-            self.texts.add_candidates(text, &mut held.candidates);
-            held.values.push((*value, text));
+            held.push(*value, text, &self.texts);
         }
         Rc::new(held)
     }
@@ -433,17 +517,16 @@ impl<'r> Inspection<'r> {
 
     fn select(&mut self, selection: &Selection) -> Option<Held> {
         let Selection { variable: VariableRef { collection, selector }, but } = selection;
-        let Self { variables, texts, rules, .. } = self;
+        let Self { variables, texts, .. } = self;
         let items = variables.of(*collection);
         let mut held = None;
         for item in items.iter().filter(|item| !item.typed) {
             if !selects(texts, item, selector, but.iter()) {
                 continue;
             }
-            let Held { values, candidates } = held.get_or_insert_with(|| Held::with_room(items.len(), rules));
-            texts.add_candidates(item.value, candidates);
+            let held: &mut Held = held.get_or_insert_default();
             let value = Value { collection: *collection, name: item.name, value: item.value, counted: false };
-            values.push((value, item.value));
+            held.push(value, item.value, texts);
         }
         held
     }
@@ -477,7 +560,7 @@ impl<'r> Inspection<'r> {
     /// Values that rules make while they run.
     fn made(&mut self, collection: Collection, selector: &Selector) -> Vec<Item> {
         let made: Vec<(Vec<u8>, TextId)> = if collection == Collection::Tx {
-            let named = self.state.selected(selector);
+            let named = self.state.selected(selector, &self.rules.stretches.matching);
             named.into_iter().map(|(name, value)| (name.into_bytes(), self.texts.put(&value))).collect()
         } else if collection == Collection::MatchedVars {
             self.state.matched.iter().map(|it| (it.shown(&self.texts).into_bytes(), it.value)).collect()

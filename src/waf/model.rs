@@ -14,6 +14,7 @@
 mod address;
 mod classes;
 mod compile;
+mod headers;
 mod routes;
 
 use std::collections::HashMap;
@@ -27,6 +28,8 @@ use url::form_urlencoded;
 use classes::{Classes, Found, Leaf, Named, NodeId};
 pub use compile::InvalidModel;
 use routes::{Routed, Routes};
+
+use crate::typed::Typed;
 
 /// Longest text that a schema without a length of its own takes, characters.
 pub const LONGEST_TEXT: usize = 4_096;
@@ -132,11 +135,8 @@ pub struct Judged<'m> {
     pub answers_itself: bool,
     /// Where it leaves the model; at most eight.
     pub deviations: Vec<Deviation>,
-    /// Arguments whose form the model has checked, as rules name them: `limit` in a query or
-    /// form, `json.amount.currency` in a JSON body.
-    pub typed: Vec<String>,
-    /// Every part of the body is an argument or typed, so that it need not be looked at as a whole.
-    pub whole_body: bool,
+    /// What the model has checked, so that signatures need not look at it.
+    pub typed: Typed,
     /// What every value was typed as, where that was asked for ([`Model::explain`]).
     pub values: Option<Vec<TypedValue>>,
 }
@@ -332,13 +332,14 @@ impl Model {
         judged.answers_itself = operation.answers_itself;
         for (name, value) in &parameters {
             if let Some(slot) = operation.in_path.get(*name) {
-                let place = Place::named(Part::Path, name);
+                let place = Place { part: Part::Path, name, named: Named::No };
                 self.value(slot, &Value::String(value.clone()), &place, &mut judged);
             }
         }
         let query = asked.query.unwrap_or_default();
         self.pairs(Part::Query, &operation.in_query, query.as_bytes(), &mut judged);
         self.headers(operation, asked.headers, &mut judged);
+        headers::well_known(asked.headers, &mut judged.typed);
         self.body(operation, asked, &mut judged);
         judged
     }
@@ -392,14 +393,17 @@ impl Model {
                 }
                 continue;
             };
-            if values.next().is_some() {
+            let alone = values.next().is_none();
+            if !alone {
                 judged.note(Reason::Repeated, Part::Header, name.as_str());
             }
             match std::str::from_utf8(value) {
                 Ok(text) => {
                     let text = Value::String(text.trim().to_owned());
                     let place = Place { part: Part::Header, name, named: Named::No };
-                    self.value(slot, &text, &place, judged);
+                    if self.value(slot, &text, &place, judged) && alone {
+                        judged.typed.add_header(name);
+                    }
                 }
                 Err(_) => judged.note(Reason::Encoding, Part::Header, name.as_str()),
             }
@@ -411,7 +415,7 @@ impl Model {
             if operation.body_required {
                 judged.note(Reason::Missing, Part::Body, "");
             }
-            judged.whole_body = true;
+            judged.typed.add_whole_body();
             return;
         }
         let declared = asked.headers.iter().find(|(name, _)| *name == "content-type");
@@ -419,8 +423,9 @@ impl Model {
         let essence = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let Some(body) = operation.bodies.iter().find(|body| body.media_type == essence) else {
             // Many clients send an empty object where nothing is wanted.
-            judged.whole_body = operation.bodies.is_empty() && asked.body.trim_ascii() == b"{}";
-            if !judged.whole_body {
+            if operation.bodies.is_empty() && asked.body.trim_ascii() == b"{}" {
+                judged.typed.add_whole_body();
+            } else {
                 judged.note(Reason::MediaType, Part::Header, "content-type");
             }
             return;
@@ -429,7 +434,7 @@ impl Model {
             Writing::Json => self.json(body, asked.body, judged),
             Writing::Form => {
                 self.pairs(Part::Body, &body.members, asked.body, judged);
-                judged.whole_body = true;
+                judged.typed.add_whole_body();
             }
             Writing::Text => self.text(body, asked.body, judged),
             // Its reader takes what it knows and nothing else; the texts are signatures'.
@@ -441,7 +446,7 @@ impl Model {
         match unique_value(bytes) {
             Ok(value) => {
                 self.value(&body.slot, &value, &Place::body(Named::Json), judged);
-                judged.whole_body = true;
+                judged.typed.add_whole_body();
             }
             Err(why) => judged.note(reason_of(why), Part::Body, ""),
         }
@@ -452,35 +457,49 @@ impl Model {
             judged.note(Reason::Encoding, Part::Body, "");
             return;
         };
-        let found = judged.deviations.len();
         let text = Value::String(text.trim().to_owned());
-        self.value(&body.slot, &text, &Place::body(Named::No), judged);
-        judged.whole_body = judged.deviations.len() == found && self.classes.is_typed(body.slot.node);
+        if self.value(&body.slot, &text, &Place::body(Named::No), judged) {
+            judged.typed.add_whole_body();
+        }
     }
 
-    /// Holds a value against its schema, and finds what in it has a form.
-    fn value(&self, slot: &Slot, value: &Value, place: &Place<'_>, judged: &mut Judged<'_>) {
+    /// Holds a value against its schema, and finds what in it has a form; whether all of it has.
+    fn value(&self, slot: &Slot, value: &Value, place: &Place<'_>, judged: &mut Judged<'_>) -> bool {
         let converted = self.classes.as_written(slot.node, value);
         let value = converted.as_ref().unwrap_or(value);
         if let Err(error) = self.schemas.validate(value, slot.schema) {
             // What is of another form has none that it could be trusted for.
             note(&error, place, judged);
             judged.take_for(ValueClass::Deviating, place.part, || place.at(""));
-            return;
+            return false;
         }
+        let mut all_typed = true;
         self.classes.walk(slot.node, value, place.named, &mut |found: Found<'_>| {
             judged.take_for(found.leaf.class(), place.part, || place.at(found.pointer));
             let mut deviates = |reason| judged.note(reason, place.part, place.at(found.pointer));
-            match found.leaf {
-                Leaf::Free => {}
-                Leaf::Address if !address::judge(found.text, self.loopback) => deviates(Reason::Address),
-                Leaf::Typed | Leaf::Address => judged.typed.extend(found.name),
-                Leaf::Json => match unique_value(found.text.as_bytes()) {
-                    Ok(_) => {}
-                    Err(why) => deviates(reason_of(why)),
-                },
+            let typed = match found.leaf {
+                Leaf::Typed => true,
+                Leaf::Address if address::judge(found.text, self.loopback) => true,
+                Leaf::Address => {
+                    deviates(Reason::Address);
+                    false
+                }
+                Leaf::Json => {
+                    if let Err(why) = unique_value(found.text.as_bytes()) {
+                        deviates(reason_of(why));
+                    }
+                    false
+                }
+                Leaf::Free => false,
+            };
+            all_typed &= typed;
+            match found.name {
+                Some(name) if typed => judged.typed.add_argument(name),
+                Some(name) => judged.typed.add_name(name),
+                None => {}
             }
         });
+        all_typed
     }
 }
 

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::exclusions::Typed;
 use crate::load::{RuleSet, Settings, Sources, listed};
 use crate::regression::RunError;
 use crate::request::Request;
 use crate::seclang::{EngineMode, LoadError};
+use crate::typed::Typed;
 use crate::verdict::{OverBudget, Verdict};
 use crate::yaml;
 

@@ -1,19 +1,15 @@
 //! Rules whose outcome is the same for every request, run when they are loaded.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ahash::HashMap;
 
 use crate::byteset::BitSet;
 use crate::compile::{Compiled, Effect, Rule, Test};
-use crate::exclusions::Typed;
 use crate::inspect::Inspection;
-use crate::request::{Request, Variables};
 use crate::seclang::{Collection, Ctl, Macro, Part, Selector, VariableRef};
 use crate::state::State;
-use crate::texts::Texts;
 
 /// What does not depend on the request.
 #[derive(Debug, Default)]
@@ -38,17 +34,7 @@ impl Prelude {
     /// fifty defaults do; and later ones that jump over others because of such
     /// variables, as those of a lower paranoia level do.
     pub(crate) fn of(compiled: &Compiled) -> Self {
-        let mut texts = Texts::new(&compiled.chains, &compiled.signatures);
-        let nothing = Request {
-            method: "",
-            target: "",
-            protocol: "",
-            headers: &[],
-            body: &[],
-            peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        };
-        let variables = Variables::of_head(&nothing, &mut texts, &Typed::default());
-        let mut inspection = Inspection::new(compiled, texts, variables, State::default());
+        let mut inspection = Inspection::of_nothing(compiled, State::default());
         let [head, body] = &compiled.phases;
         let done = beginning(head, &mut inspection);
         let mut changing = Changing::default();
@@ -58,7 +44,7 @@ impl Prelude {
             next_asked(head, &done, &changing, &mut inspection),
             next_asked(body, &BitSet::default(), &changing, &mut inspection),
         ];
-        Self { state: Arc::new(inspection.state.into_fixed()), next }
+        Self { state: inspection.state.into_fixed(), next }
     }
 }
 

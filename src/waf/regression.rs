@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-use crate::exclusions::Typed;
 use crate::load::RuleSet;
 use crate::request::Request;
 use crate::seclang::LoadError;
+use crate::typed::Typed;
 use crate::verdict::Match;
 use crate::yaml;
 

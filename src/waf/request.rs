@@ -3,11 +3,24 @@
 use std::net::IpAddr;
 
 use crate::body::{self, Processor};
-use crate::exclusions::Typed;
 use crate::seclang::Collection;
 use crate::texts::{TextId, Texts};
 use crate::transform::Transformation;
+use crate::typed::{Extent, Typed};
 use crate::verdict::fingerprint;
+
+/// Headers whose values many requests have, and that say nothing of a person.
+const COMMON_HEADERS: [&str; 9] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "te",
+    "user-agent",
+];
 
 /// A request to inspect.
 #[derive(Clone, Copy, Debug)]
@@ -68,18 +81,12 @@ impl Variables {
         };
         variables.line(request, texts);
         for (name, value) in request.headers {
-            variables.pair(
-                Collection::RequestHeaders,
-                Collection::RequestHeadersNames,
-                name.as_bytes(),
-                value,
-                texts,
-            );
+            variables.header(name, value, texts, typed);
         }
         for (_, value) in request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("cookie")) {
             for (name, value) in body::cookies(value) {
-                let (values, names) = (Collection::RequestCookies, Collection::RequestCookiesNames);
-                variables.pair(values, names, name, value, texts);
+                variables.put(Collection::RequestCookies, name, value, texts);
+                variables.put(Collection::RequestCookiesNames, name, name, texts);
             }
         }
         let query = request.target.split_once('?').map_or("", |(_, query)| query);
@@ -94,22 +101,31 @@ impl Variables {
         let query = request.target.split_once('?').map_or("", |(_, query)| without_fragment(query));
         let decoded_path = percent_decoded(local(path).as_bytes());
         let basename = decoded_path.rsplit(|byte| matches!(byte, b'/' | b'\\')).next().unwrap_or_default();
-        self.single(Collection::RequestFilename, &decoded_path, texts);
-        self.single(Collection::RequestBasename, basename, texts);
+        self.common(Collection::RequestFilename, &decoded_path, texts);
+        self.common(Collection::RequestBasename, basename, texts);
         let line = match request.protocol {
             "" => format!("{} {}", request.method, request.target),
             protocol => format!("{} {} {protocol}", request.method, request.target),
         };
         let name = fingerprint(line.as_bytes());
+        self.common(Collection::RequestMethod, request.method.as_bytes(), texts);
+        self.common(Collection::RequestProtocol, request.protocol.as_bytes(), texts);
         for (collection, value) in [
-            (Collection::RequestMethod, request.method),
-            (Collection::RequestProtocol, request.protocol),
-            (Collection::RequestLine, &line),
+            (Collection::RequestLine, line.as_str()),
             (Collection::RequestUri, local(request.target)),
             (Collection::RequestUriRaw, request.target),
+        ] {
+            // What is looked for may be a person's.
+            if query.is_empty() {
+                self.common(collection, value.as_bytes(), texts);
+            } else {
+                self.single(collection, value.as_bytes(), texts);
+            }
+        }
+        for (collection, value) in [
             (Collection::QueryString, query),
-            (Collection::RemoteAddr, &request.peer.to_string()),
-            (Collection::UniqueId, &name),
+            (Collection::RemoteAddr, request.peer.to_string().as_str()),
+            (Collection::UniqueId, name.as_str()),
             (Collection::Duration, "0"),
         ] {
             self.single(collection, value.as_bytes(), texts);
@@ -200,16 +216,23 @@ impl Variables {
         self.put(collection, b"", value, texts);
     }
 
-    fn pair(
-        &mut self,
-        values: Collection,
-        names: Collection,
-        name: &[u8],
-        value: &[u8],
-        texts: &mut Texts<'_>,
-    ) {
-        self.put(values, name, value, texts);
-        self.put(names, name, name, texts);
+    /// The same of a text that many requests have.
+    fn common(&mut self, collection: Collection, value: &[u8], texts: &mut Texts<'_>) {
+        let item = Item { name: texts.put(b""), value: texts.put_common(value), typed: false };
+        self.push(collection, item);
+    }
+
+    fn header(&mut self, name_as_sent: &str, value: &[u8], texts: &mut Texts<'_>, typed: &Typed) {
+        let typed = typed.header(name_as_sent);
+        let name = texts.put_common(name_as_sent.as_bytes());
+        let common = COMMON_HEADERS.iter().any(|common| common.eq_ignore_ascii_case(name_as_sent));
+        let value = match (typed, common) {
+            (true, _) => 0,
+            (false, true) => texts.put_common(value),
+            (false, false) => texts.put(value),
+        };
+        self.push(Collection::RequestHeaders, Item { name, value, typed });
+        self.push(Collection::RequestHeadersNames, Item { name, value: name, typed });
     }
 
     fn argument(
@@ -222,14 +245,15 @@ impl Variables {
         typed: &Typed,
     ) {
         self.arguments_size += name.len() + value.len();
-        let typed = typed.has(name);
+        let extent = typed.argument(name);
+        let (named, typed) = (extent.is_some(), extent == Some(Extent::All));
         // The value of what is typed is asked for by nobody.
         let (name, value) = (texts.put(name), if typed { 0 } else { texts.put(value) });
         for collection in [values, Collection::Args] {
             self.push(collection, Item { name, value, typed });
         }
         for collection in [names, Collection::ArgsNames] {
-            self.push(collection, Item { name, value: name, typed });
+            self.push(collection, Item { name, value: name, typed: named });
         }
     }
 }

@@ -7,8 +7,11 @@
 //! there are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
+use quick_cache::Equivalent;
+use quick_cache::sync::Cache;
 
 use crate::byteset::{BitSet, ByteSet};
 use crate::pattern::{Need, Pattern, Runs};
@@ -49,7 +52,24 @@ pub(crate) struct Signatures {
     /// The clauses by which any becomes one.
     strongest: BitSet,
     always: BitSet,
+    /// What was found out about texts that come again: which may match, as sets, and which patterns do.
+    remembered: Cache<Box<[u8]>, Arc<[u64]>>,
+    outcomes: Cache<(SignatureId, Box<[u8]>), bool>,
 }
+
+/// A signature and a text, to look for what became of them.
+#[derive(Hash)]
+struct Tried<'t>(SignatureId, &'t [u8]);
+
+impl Equivalent<(SignatureId, Box<[u8]>)> for Tried<'_> {
+    fn equivalent(&self, (signature, text): &(SignatureId, Box<[u8]>)) -> bool {
+        self.0 == *signature && *self.1 == **text
+    }
+}
+
+/// Longest text that is remembered, in bytes, and how many are.
+const LONGEST_REMEMBERED: usize = 256;
+const MOST_REMEMBERED: usize = 4_096;
 
 /// Sets that are used again for each text.
 #[derive(Debug)]
@@ -123,7 +143,20 @@ impl Signatures {
         let mut strongest = BitSet::with_room(clauses);
         let used = by_clause.iter().enumerate().filter(|(_, ids)| !ids.is_empty());
         used.for_each(|(clause, _)| strongest.insert(clause));
-        Ok(Self { all, checks, pieces, clauses, by_piece, by_byte, by_clause, strongest, always })
+        let (remembered, outcomes) = (Cache::new(MOST_REMEMBERED), Cache::new(MOST_REMEMBERED));
+        Ok(Self {
+            all,
+            checks,
+            pieces,
+            clauses,
+            by_piece,
+            by_byte,
+            by_clause,
+            strongest,
+            always,
+            remembered,
+            outcomes,
+        })
     }
 
     pub(crate) fn get(&self, id: SignatureId) -> Option<&Signature> {
@@ -148,6 +181,47 @@ impl Signatures {
     pub(crate) fn scratch(&self) -> Scratch {
         let (clauses, signatures) = (self.clauses, self.all.len());
         Scratch { fulfilled: BitSet::with_room(clauses), candidates: BitSet::with_room(signatures) }
+    }
+
+    /// Whether a pattern matches a text that other requests have, too, if that is known.
+    pub(crate) fn outcome(&self, id: SignatureId, text: &[u8]) -> Option<bool> {
+        self.outcomes.get(&Tried(id, text))
+    }
+
+    /// Whether anything is remembered of a text.
+    #[cfg(test)]
+    pub(crate) fn remembers(&self, text: &[u8]) -> bool {
+        let tried = |id| self.outcome(id, text).is_some();
+        self.remembered.get(text).is_some() || (0..self.count()).any(tried)
+    }
+
+    /// Remembers it.
+    pub(crate) fn remember(&self, id: SignatureId, text: &[u8], matches: bool) {
+        if text.len() <= LONGEST_REMEMBERED {
+            self.outcomes.insert((id, text.into()), matches);
+        }
+    }
+
+    /// Adds to a list the signatures that may match a text, as a set. What is found for a text that other
+    /// requests have, too, is remembered: most of what stands in a head does in the next one.
+    pub(crate) fn add_candidates(
+        &self,
+        text: &[u8],
+        present: ByteSet,
+        common: bool,
+        scratch: &mut Scratch,
+        sets: &mut Vec<u64>,
+    ) {
+        let remembers = common && text.len() <= LONGEST_REMEMBERED;
+        if let Some(known) = remembers.then(|| self.remembered.get(text)).flatten() {
+            sets.extend_from_slice(&known);
+            return;
+        }
+        let found = self.candidates(text, present, scratch).words();
+        sets.extend_from_slice(found);
+        if remembers {
+            self.remembered.insert(text.into(), found.into());
+        }
     }
 
     /// The signatures that may match a text. No other does.

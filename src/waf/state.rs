@@ -1,11 +1,14 @@
 //! What rules keep while they run: variables of TX, captures, what matched.
 
-use ahash::HashMap;
+use ahash::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::request::Variables;
 use crate::seclang::{Change, Collection, Macro, Part, Selector, SetVar, VariableRef};
 use crate::texts::{TextId, Texts};
+
+/// By a pattern, names of variables of TX that it matches, of those that are the same for every request.
+pub(crate) type Matching = HashMap<String, Vec<String>>;
 
 /// A value that matched, and where it stood.
 #[derive(Clone, Copy, Debug)]
@@ -32,10 +35,11 @@ impl Matched {
 /// Variables of rules.
 #[derive(Default)]
 pub(crate) struct State {
-    /// What is the same for every request.
+    /// What is the same for every request that came so far.
     fixed: Arc<HashMap<String, Vec<u8>>>,
     /// What this request changed; none where it is there no more.
     variables: HashMap<String, Option<Vec<u8>>>,
+    /// Groups of the last match that had any.
     captures: Vec<Vec<u8>>,
     /// What was added to scores so far.
     pub(crate) added: i64,
@@ -50,8 +54,29 @@ impl State {
     }
 
     /// What rules that look at no request have set.
-    pub(crate) fn into_fixed(self) -> HashMap<String, Vec<u8>> {
-        self.variables.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
+    pub(crate) fn into_fixed(self) -> Arc<HashMap<String, Vec<u8>>> {
+        if self.variables.is_empty() {
+            return self.fixed;
+        }
+        let mut all = HashMap::clone(&self.fixed);
+        for (name, value) in self.variables {
+            match value {
+                Some(value) => drop(all.insert(name, value)),
+                None => drop(all.remove(&name)),
+            }
+        }
+        Arc::new(all)
+    }
+
+    /// Whether variables are still these, as far as they have these names.
+    pub(crate) fn is(&self, fixed: &Arc<HashMap<String, Vec<u8>>>, names: &HashSet<String>) -> bool {
+        Arc::ptr_eq(&self.fixed, fixed) && !self.variables.keys().any(|name| names.contains(name))
+    }
+
+    /// Goes on as after rules that have set these variables and added this to scores.
+    pub(crate) fn go_on_with(&mut self, fixed: &Arc<HashMap<String, Vec<u8>>>, added: i64) {
+        self.fixed = Arc::clone(fixed);
+        self.added = self.added.saturating_add(added);
     }
 
     /// The groups of a match, as TX.0 to TX.9.
@@ -59,27 +84,26 @@ impl State {
         self.captures = groups;
     }
 
-    /// The values of TX that are selected.
-    pub(crate) fn selected(&self, selector: &Selector) -> Vec<(String, Vec<u8>)> {
-        match selector {
+    /// The values of TX that are selected; `matching` says which names of those that are the same for every request a
+    /// pattern has.
+    pub(crate) fn selected(&self, selector: &Selector, matching: &Matching) -> Vec<(String, Vec<u8>)> {
+        let own = self.variables.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let mut found: Vec<_> = match selector {
             Selector::Named(name) => {
-                self.get(name).map(|value| (name.clone(), value.to_vec())).into_iter().collect()
+                return self.get(name).map(|value| (name.clone(), value.to_vec())).into_iter().collect();
             }
-            Selector::All | Selector::Matching(_) => {
-                let fixed = self.fixed.iter().filter(|(name, _)| !self.variables.contains_key(*name));
-                let own = self
-                    .variables
-                    .iter()
-                    .filter_map(|(name, value)| value.as_ref().map(|value| (name, value)));
-                let mut found: Vec<_> = fixed
-                    .chain(own)
-                    .filter(|(name, _)| selector.selects(name.as_bytes()))
-                    .map(|(name, value)| (name.clone(), value.clone()))
-                    .collect();
-                found.sort();
-                found
+            Selector::Matching(pattern) => {
+                let known = matching.get(pattern.as_str()).into_iter().flatten();
+                known.filter_map(|name| self.fixed.get_key_value(name)).collect()
             }
-        }
+            Selector::All => self.fixed.iter().collect(),
+        };
+        found.retain(|(name, _)| !self.variables.contains_key(*name));
+        found.extend(own.filter(|(name, _)| selector.selects(name.as_bytes())));
+        let mut found: Vec<_> =
+            found.into_iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        found.sort();
+        found
     }
 
     /// One value of TX, by its name in any case.

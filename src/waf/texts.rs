@@ -37,6 +37,8 @@ pub(crate) struct Texts<'r> {
 struct Text {
     bytes: Rc<[u8]>,
     present: ByteSet,
+    /// Other requests have it, too, so that what is found out about it is worth remembering.
+    common: bool,
     /// Where the signatures that may match it begin, if they were looked for.
     candidates: Option<usize>,
     /// What became of it, by chain.
@@ -48,11 +50,11 @@ impl<'r> Texts<'r> {
         let mut texts = Self {
             chains,
             signatures,
-            all: Vec::new(),
+            all: Vec::with_capacity(EXPECTED),
             known: HashMap::with_capacity(EXPECTED),
             scratch: signatures.scratch(),
             hits: HashMap::new(),
-            candidates: Vec::new(),
+            candidates: Vec::with_capacity(EXPECTED * signatures.count().div_ceil(64)),
             work: 0,
         };
         texts.put(b"");
@@ -61,6 +63,15 @@ impl<'r> Texts<'r> {
 
     /// Keeps a text, or finds it.
     pub(crate) fn put(&mut self, bytes: &[u8]) -> TextId {
+        self.keep(bytes, false)
+    }
+
+    /// The same of a text that other requests have, too, and that is no person's.
+    pub(crate) fn put_common(&mut self, bytes: &[u8]) -> TextId {
+        self.keep(bytes, true)
+    }
+
+    fn keep(&mut self, bytes: &[u8], common: bool) -> TextId {
         if let Some(known) = self.known.get(bytes) {
             return *known;
         }
@@ -70,6 +81,7 @@ impl<'r> Texts<'r> {
         self.all.push(Text {
             present: ByteSet::of(&kept),
             bytes: kept,
+            common,
             candidates: None,
             transformed: Vec::new(),
         });
@@ -83,6 +95,16 @@ impl<'r> Texts<'r> {
     /// The bytes for as long as nothing is added.
     pub(crate) fn view(&self, id: TextId) -> &[u8] {
         self.all.get(id).map_or(&[], |text| &text.bytes)
+    }
+
+    /// The bytes that it has.
+    pub(crate) fn present(&self, id: TextId) -> ByteSet {
+        self.all.get(id).map_or_else(ByteSet::default, |text| text.present)
+    }
+
+    /// Whether other requests have it, too.
+    pub(crate) fn is_common(&self, id: TextId) -> bool {
+        self.all.get(id).is_some_and(|text| text.common)
     }
 
     /// What the chain makes of a text.
@@ -99,9 +121,9 @@ impl<'r> Texts<'r> {
         let Some(text) = self.all.get(before) else { return id };
         let after = if last.needs().meets(&text.present) || text.bytes.is_empty() {
             let output = last.apply(&text.bytes);
-            let bytes = text.bytes.len();
+            let (bytes, common) = (text.bytes.len(), text.common);
             self.spend(bytes);
-            self.put(&output)
+            self.keep(&output, common)
         } else {
             before
         };
@@ -133,9 +155,15 @@ impl<'r> Texts<'r> {
             Some(at) => at,
             None => {
                 self.work = self.work.saturating_add(text.bytes.len()).saturating_add(LOOK);
-                let found = self.signatures.candidates(&text.bytes, text.present, &mut self.scratch);
                 let at = self.candidates.len();
-                self.candidates.extend_from_slice(found.words());
+                let Text { bytes, present, common, .. } = text;
+                self.signatures.add_candidates(
+                    bytes,
+                    *present,
+                    *common,
+                    &mut self.scratch,
+                    &mut self.candidates,
+                );
                 *text.candidates.insert(at)
             }
         };

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::byteset::BitSet;
-use crate::compile::{Compiled, Rule, SourceId};
+use crate::compile::{Compiled, Rule, SelectionId, Source, SourceId};
 use crate::signatures::SignatureId;
 
 /// What wakes the rules of a phase.
@@ -12,8 +12,8 @@ use crate::signatures::SignatureId;
 pub(crate) struct Waking {
     /// Rules that begin with no signature, or look where rules change what is there.
     pub(crate) always: BitSet,
-    /// By source: its signatures, and the places of the rules that begin with each.
-    pub(crate) sources: Vec<(SourceId, Sleepers)>,
+    /// By selection and source: its signatures, and the places of the rules that begin with each.
+    pub(crate) selections: Vec<(SelectionId, Vec<(SourceId, Sleepers)>)>,
 }
 
 /// Rules that begin with a signature of one source.
@@ -28,28 +28,32 @@ impl Waking {
     pub(crate) fn of_all(compiled: &Compiled) -> [Self; 2] {
         let ([head, body], [next_head, next_body]) = (&compiled.phases, &compiled.prelude.next);
         let signatures = compiled.signatures.count();
-        [Self::of(head, next_head, signatures), Self::of(body, next_body, signatures)]
+        let sources = compiled.sources.as_slice();
+        [Self::of(head, next_head, sources, signatures), Self::of(body, next_body, sources, signatures)]
     }
 
     /// Of the rules of a phase that some request comes to, where there are so many signatures; `next` says from
     /// each place on which rule has to be asked.
-    fn of(rules: &[Rule], next: &[usize], signatures: usize) -> Self {
-        let mut waking = Self { always: BitSet::with_room(rules.len()), sources: Vec::new() };
-        let mut sources: BTreeMap<SourceId, Sleepers> = BTreeMap::new();
+    fn of(rules: &[Rule], next: &[usize], all: &[Source], signatures: usize) -> Self {
+        let mut waking = Self { always: BitSet::with_room(rules.len()), selections: Vec::new() };
+        let mut selections: BTreeMap<SelectionId, BTreeMap<SourceId, Sleepers>> = BTreeMap::new();
         let reached = reached(rules, next);
         for (place, rule) in rules.iter().enumerate().filter(|(place, _)| reached.contains(*place)) {
             let Some((signature, from)) = rule.conditions.first().and_then(|first| first.sought()) else {
                 waking.always.insert(place);
                 continue;
             };
-            for source in from {
-                let sleepers = sources.entry(*source).or_default();
+            for (source, of) in from.iter().filter_map(|source| Some((source, all.get(*source)?))) {
+                let sleepers = selections.entry(of.selection).or_default().entry(*source).or_default();
                 sleepers.signatures.make_room(signatures);
                 sleepers.signatures.insert(signature);
                 sleepers.by_signature.entry(signature).or_default().push(place);
             }
         }
-        waking.sources = sources.into_iter().collect();
+        waking.selections = selections
+            .into_iter()
+            .map(|(selection, sources)| (selection, sources.into_iter().collect()))
+            .collect();
         waking
     }
 }

@@ -106,12 +106,6 @@ impl<'a> Written<'a> {
     }
 }
 
-/// What the model has typed, as the signatures take it.
-pub fn typed(judged: &Judged<'_>) -> Typed {
-    let typed = Typed::parameters(judged.typed.iter().cloned());
-    if judged.whole_body { typed.with_whole_body() } else { typed }
-}
-
 /// The first line without its end, and what follows it.
 pub fn line(data: &[u8]) -> (&[u8], &[u8]) {
     let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());

@@ -115,13 +115,11 @@ impl GatewayFilter {
                 .map(|value| OfPlace { part: word(value.part), place: value.place, word: value.class.word() })
                 .collect(),
         };
-        let typed = judged.typed.clone();
-        let inspected = seen.inspected(&mut judged, &in_force, route);
+        let inspected = seen.inspected(&judged.typed, &in_force, route);
         let mut exclusions = Vec::new();
         if !route.exclusions.is_empty() {
             let all = InForce::without_exclusions(&self.files, &self.model, self.today())?;
-            judged.typed = typed;
-            let unhindered = seen.inspected(&mut judged, &all, all.route(|| None));
+            let unhindered = seen.inspected(&judged.typed, &all, all.route(|| None));
             let silent = silent(&inspected, &unhindered);
             exclusions = route.exclusions.iter().map(|it| OfExclusion::of(it, &all, &silent)).collect();
         }

@@ -57,8 +57,7 @@ fn main() -> Result<(), Failure> {
             if !judged.deviations.is_empty() {
                 return Err(format!("{name} deviates: {:?}", judged.deviations).into());
             }
-            let typed = Typed::parameters(judged.typed);
-            Ok(if judged.whole_body { typed.with_whole_body() } else { typed })
+            Ok(judged.typed)
         };
         println!("{name}, {} B", body.len());
         println!("  model            {}", timed(|| typed().map(drop))?);

@@ -168,9 +168,86 @@ fn typed_parameters_count_but_are_not_looked_at() {
     let all = rules.inspect(&asked, &Typed::default()).unwrap();
     let targets: Vec<_> = all.matches.iter().map(|found| found.target.as_str()).collect();
     assert_eq!(targets, vec!["ARGS:a", "REQUEST_BODY", "ARGS"]);
-    let typed = Typed::parameters(["a".to_owned()]);
+    let mut typed = Typed::default();
+    typed.add_argument("a".to_owned());
     assert_eq!(rules.inspect(&asked, &typed).unwrap().rules(), vec![1, 2], "the raw body is still looked at");
-    assert_eq!(rules.inspect(&asked, &typed.with_whole_body()).unwrap().rules(), vec![2]);
+    typed.add_whole_body();
+    assert_eq!(rules.inspect(&asked, &typed).unwrap().rules(), vec![2]);
+}
+
+#[test]
+fn typed_headers_and_known_names_are_not_looked_at() {
+    let rules = rules(
+        "SecRule REQUEST_HEADERS|REQUEST_HEADERS_NAMES|ARGS|ARGS_NAMES \"@rx evil\" \"id:1,phase:2,pass\"\n",
+    );
+    let headers: &[(&str, &[u8])] = &[("X-Evil-One", b"evil"), ("other", b"evil")];
+    let asked = request("/?evil=evil", headers, b"");
+    let targets = |typed: &Typed| -> Vec<String> {
+        rules.inspect(&asked, typed).unwrap().matches.iter().map(|found| found.target.clone()).collect()
+    };
+    let mut typed = Typed::default();
+    let all = ["REQUEST_HEADERS:X-Evil-One", "REQUEST_HEADERS:other", "ARGS:evil", "ARGS_NAMES:evil"];
+    assert_eq!(targets(&typed), all);
+    typed.add_header("x-evil-one");
+    typed.add_name("evil".to_owned());
+    assert_eq!(targets(&typed), ["REQUEST_HEADERS:other", "ARGS:evil"]);
+    typed.add_argument("evil".to_owned());
+    assert_eq!(targets(&typed), ["REQUEST_HEADERS:other", "ARGS:evil"], "what is known least counts");
+}
+
+/// What other requests have, too, is remembered; what a person may have written is not.
+#[test]
+fn only_what_many_requests_have_is_remembered() {
+    let rules = rules(
+        "SecRule REQUEST_HEADERS|ARGS|REQUEST_URI|REQUEST_FILENAME \"@rx evil\" \"id:1,phase:2,pass\"\n",
+    );
+    let headers: &[(&str, &[u8])] =
+        &[("user-agent", b"tpp evil"), ("cookie", b"s=evil"), ("psu-ip-address", b"192.0.2.9")];
+    for _ in 0..2 {
+        let asked = request("/v1/things?name=evil", headers, b"");
+        assert_eq!(rules.inspect(&asked, &Typed::default()).unwrap().matches.len(), 4, "again and again");
+    }
+    let remembers = |text: &str| rules.compiled.signatures.remembers(text.as_bytes());
+    assert!(remembers("tpp evil") && remembers("/v1/things"));
+    for persons in ["s=evil", "192.0.2.9", "evil", "/v1/things?name=evil"] {
+        assert!(!remembers(persons), "{persons}");
+    }
+}
+
+/// What is known beforehand of rules that count is what they come to.
+#[test]
+fn rules_that_count_come_to_the_same_where_that_is_known() {
+    let text = "SecAction \"id:1,phase:1,pass,nolog,setvar:tx.limit=5,setvar:tx.level=1\"\n\
+         SecRule ARGS \"@contains x\" \"id:2,phase:1,pass,setvar:tx.inbound_anomaly_score_pl1=+3\"\n\
+         SecRule ARGS \"@contains note\" \"id:3,phase:1,pass,nolog,setvar:tx.noted=1\"\n\
+         SecRule TX:level \"@ge 1\" \"id:4,phase:1,pass,nolog,setvar:tx.blocking_inbound_anomaly_score=+%{tx.inbound_anomaly_score_pl1}\"\n\
+         SecRule TX:level \"@ge 2\" \"id:5,phase:1,pass,nolog,setvar:tx.blocking_inbound_anomaly_score=+9\"\n\
+         SecRule TX:blocking_inbound_anomaly_score \"@ge %{tx.limit}\" \"id:6,phase:1,deny\"\n\
+         SecRule TX:blocking_inbound_anomaly_score \"@eq 0\" \"id:7,phase:2,pass\"\n\
+         SecRule TX:noted \"@eq 1\" \"id:8,phase:2,pass\"\n\
+         SecRule TX:/^lim/ \"@ge 0\" \"id:9,phase:2,pass\"\n";
+    let known = rules(text);
+    let place = known.compiled.phases[0].iter().position(|rule| rule.id == 4).unwrap();
+    let known_rules = known.compiled.stretches.at(0, place).map(|stretch| stretch.rules.as_slice());
+    assert_eq!(known_rules, Some(&[place, place + 2][..]));
+    let mut asked = rules(text);
+    asked.compiled.stretches.forget();
+    let exempt = known.exemptions(&[exclusion("5", None, date(2026, 12, 31))]).unwrap();
+    for (query, expected) in [
+        ("/?a=b", vec![7, 9]),
+        ("/?a=note", vec![7, 8, 9]),
+        ("/?a=x", vec![2, 9]),
+        ("/?a=x&b=x", vec![2, 6]),
+        ("/?a=x&b=x&note=note", vec![2, 6]),
+    ] {
+        let verdicts = [&known, &asked].map(|rules| {
+            [&Exemptions::default(), &exempt].map(|exempt| {
+                rules.inspect_but(&request(query, &[], b""), &Typed::default(), exempt).unwrap()
+            })
+        });
+        assert_eq!(verdicts[0], verdicts[1], "{query}");
+        assert_eq!(verdicts[0][0].rules(), expected, "{query}");
+    }
 }
 
 #[test]

@@ -163,11 +163,6 @@ impl Classes {
         numbers.iter().filter_map(|number| self.0.get(*number)).collect()
     }
 
-    /// Whether every text of this schema has a form.
-    pub(super) fn is_typed(&self, node: NodeId) -> bool {
-        self.all(&[node]).iter().filter_map(|node| node.text).max() == Some(Leaf::Typed)
-    }
-
     /// A value of a query or form as its schema has it: a number where only numbers may
     /// stand. None, if it is that already.
     pub(super) fn as_written(&self, node: NodeId, value: &Value) -> Option<Value> {

@@ -177,7 +177,7 @@ fn forms_are_held_as_queries_are() {
     let headers = [("content-type", b"application/x-www-form-urlencoded".as_slice())];
     let body = b"name=A&other=%27&other=2";
     let form = Asked { method: "POST", path: "/v1/things", query: None, headers: &headers, body };
-    assert_eq!((told(&open.judge(&form)), open.judge(&form).typed), (vec![], vec![]));
+    assert_eq!((told(&open.judge(&form)), open.judge(&form).typed.arguments()), (vec![], vec![]));
     let query =
         Asked { method: "GET", path: "/v1/things/t1", query: Some("debug=1"), headers: &[], body: b"" };
     assert_eq!(told(&open.judge(&query)), Vec::<String>::new());
@@ -188,16 +188,46 @@ fn forms_are_held_as_queries_are() {
 fn what_has_a_form_is_named_as_rules_name_it() {
     let body = r#"{"amount":"1","text":"free","back":"https://fintech.example/","lines":["a","b"],
         "labels":{"<script>":"x"},"next":{"amount":"2","text":null}}"#;
-    let mut found = judged("POST", "/v1/things", None, "application/json", body);
+    let found = judged("POST", "/v1/things", None, "application/json", body);
     assert_eq!(told(&found), Vec::<String>::new());
-    found.typed.sort();
-    assert_eq!(found.typed, ["json.amount", "json.back", "json.next.amount", "json.next.text"]);
-    assert!(found.whole_body);
+    let typed = ["json.amount", "json.back", "json.next.amount", "json.next.text"];
+    assert_eq!(found.typed.arguments(), typed);
+    assert!(found.typed.whole_body());
     assert_eq!(found.operation, Some("makeThing"));
     let found = judged("GET", "/v1/things/t1", Some("limit=5&q=x&kind=A"), "", "");
-    let mut typed = found.typed.clone();
-    typed.sort();
-    assert_eq!(typed, ["kind", "limit", "thing_id"]);
+    assert_eq!(found.typed.arguments(), ["kind", "limit"]);
+}
+
+/// Names that the description states are none of the sender's, whatever stands behind them.
+#[test]
+fn stated_names_are_known_where_values_are_free() {
+    use crate::typed::Extent;
+    let body = r#"{"amount":"1","text":"free","lines":["a"],"labels":{"<script>":"x"}}"#;
+    let found = judged("POST", "/v1/things", None, "application/json", body);
+    let extent = |name: &str| found.typed.argument(name.as_bytes());
+    assert_eq!((extent("json.amount"), extent("json.text")), (Some(Extent::All), Some(Extent::Name)));
+    assert_eq!(extent("json.lines.array_0"), Some(Extent::Name));
+    assert_eq!(extent("json.labels.<script>"), None, "who sends it has chosen it");
+}
+
+/// Headers of a form that is stated here or elsewhere, and once, are no signature's business.
+#[test]
+fn headers_of_a_known_form_are_typed() {
+    let model = Model::of(&[interface()]).unwrap();
+    let typed = |name: &str, values: &[&str]| {
+        let headers: Vec<_> = values.iter().map(|value| (name, value.as_bytes())).collect();
+        let asked = Asked { method: "GET", path: "/v1/things/t1", query: None, headers: &headers, body: b"" };
+        model.judge(&asked).typed.header(name)
+    };
+    assert!(typed("on-day", &["2026-05-04"]));
+    assert!(!typed("on-day", &["yesterday"]) && !typed("on-day", &["2026-05-04", "2026-05-05"]));
+    assert!(typed("authorization", &["Bearer eyJh.e-_0~+/="]) && typed("authorization", &["DPoP abc"]));
+    assert!(!typed("authorization", &["Bearer ${jndi:x}"]) && !typed("authorization", &["Basic YTpi"]));
+    assert!(!typed("authorization", &["Bearer a", "Bearer ' or 1=1"]));
+    assert!(typed("dpop", &["eyJh.eyJh.c2ln"]) && !typed("dpop", &["<script>"]));
+    assert!(typed("x-fapi-interaction-id", &["7f0f3c1e-2b2d-4c55-9e3a-0b8f5a1d9a11"]));
+    assert!(!typed("x-fapi-interaction-id", &["${x}"]) && !typed("traceparent", &[""]));
+    assert!(!typed("user-agent", &["tpp/1.4"]), "it may be anything");
 }
 
 #[test]

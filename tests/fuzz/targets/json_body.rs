@@ -34,7 +34,7 @@ fn judge(written: &Written<'_>, value: Option<&Value>) {
     let wants_json = judged.deviations.is_empty() && judged.operation.is_some() && !written.body.is_empty();
     let empty = written.body.trim_ascii() == b"{}";
     let Some(value) = value else {
-        assert!(!(wants_json && judged.whole_body), "what is no JSON of one meaning is a deviation");
+        assert!(!(wants_json && judged.typed.whole_body()), "what is no JSON of one meaning is a deviation");
         return;
     };
     let plain = value.to_string();
@@ -42,7 +42,7 @@ fn judge(written: &Written<'_>, value: Option<&Value>) {
     if !empty {
         assert_eq!(again.judged(), judged, "spelling and space mean nothing");
     }
-    let verdicts = (written.inspected(&typed(&judged)), again.inspected(&typed(&judged)));
+    let verdicts = (written.inspected(&&judged.typed), again.inspected(&&judged.typed));
     if let (Ok(one), Ok(other)) = verdicts
         && !has_fraction(value)
     {
