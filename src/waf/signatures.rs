@@ -77,6 +77,15 @@ pub(crate) struct Scratch {
     /// The clauses that a text fulfils.
     fulfilled: BitSet,
     candidates: BitSet,
+    /// Pieces that were found in texts so far.
+    pieces: usize,
+}
+
+impl Scratch {
+    /// How many pieces of patterns were found since this was asked.
+    pub(crate) fn take_pieces(&mut self) -> usize {
+        std::mem::take(&mut self.pieces)
+    }
 }
 
 /// Number of a clause: one of some bytes and pieces. Many patterns share one.
@@ -180,7 +189,11 @@ impl Signatures {
     /// Sets for one text, to be used again for the next.
     pub(crate) fn scratch(&self) -> Scratch {
         let (clauses, signatures) = (self.clauses, self.all.len());
-        Scratch { fulfilled: BitSet::with_room(clauses), candidates: BitSet::with_room(signatures) }
+        Scratch {
+            fulfilled: BitSet::with_room(clauses),
+            candidates: BitSet::with_room(signatures),
+            pieces: 0,
+        }
     }
 
     /// Whether a pattern matches a text that other requests have, too, if that is known.
@@ -231,7 +244,7 @@ impl Signatures {
         present: ByteSet,
         scratch: &'s mut Scratch,
     ) -> &'s BitSet {
-        let Scratch { fulfilled, candidates } = scratch;
+        let Scratch { fulfilled, candidates, pieces: found } = scratch;
         fulfilled.clear();
         for byte in present.folded().iter() {
             if let Some(clauses) = self.by_byte.get(usize::from(byte)) {
@@ -240,6 +253,7 @@ impl Signatures {
         }
         if let Ok(pieces) = self.pieces.try_find_overlapping_iter(text) {
             for piece in pieces {
+                *found += 1;
                 let clauses = self.by_piece.get(piece.pattern().as_usize());
                 clauses.into_iter().flatten().for_each(|clause| fulfilled.insert(*clause));
             }

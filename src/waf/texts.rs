@@ -16,6 +16,9 @@ pub(crate) type TextId = usize;
 /// To look at a text at all costs as much as so many of its bytes.
 const LOOK: usize = 128;
 
+/// A piece of a pattern that is found in it, as much as so many. Ordinary texts have few.
+const PIECE: usize = 32;
+
 /// Texts of an ordinary request.
 const EXPECTED: usize = 64;
 
@@ -150,21 +153,15 @@ impl<'r> Texts<'r> {
     }
 
     fn candidates(&mut self, id: TextId) -> Option<&[u64]> {
-        let text = self.all.get_mut(id)?;
-        let at = match text.candidates {
-            Some(at) => at,
-            None => {
-                self.work = self.work.saturating_add(text.bytes.len()).saturating_add(LOOK);
-                let at = self.candidates.len();
-                let Text { bytes, present, common, .. } = text;
-                self.signatures.add_candidates(
-                    bytes,
-                    *present,
-                    *common,
-                    &mut self.scratch,
-                    &mut self.candidates,
-                );
-                *text.candidates.insert(at)
+        let at = match self.all.get(id)? {
+            Text { candidates: Some(at), .. } => *at,
+            Text { bytes, present, common, .. } => {
+                let (at, length) = (self.candidates.len(), bytes.len());
+                let found = &mut self.candidates;
+                self.signatures.add_candidates(bytes, *present, *common, &mut self.scratch, found);
+                let pieces = self.scratch.take_pieces().saturating_mul(PIECE);
+                self.spend(length.saturating_add(pieces));
+                *self.all.get_mut(id)?.candidates.insert(at)
             }
         };
         self.candidates.get(at..at + self.signatures.count().div_ceil(64))

@@ -37,6 +37,7 @@ fn main() -> Result<(), Failure> {
     let rules = loaded(&folder, level)?;
     let memory = resident().saturating_sub(before);
     let model = Model::of(&[serde_json::from_str(DESCRIPTION)?])?;
+    let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
     let (order, batch, large) = (order(), batch(95), batch(500));
     let get: &[(&str, &[u8])] = HEADERS.get(..5).unwrap_or_default();
     for (name, method, path, headers, body) in [
@@ -49,7 +50,6 @@ fn main() -> Result<(), Failure> {
             continue;
         }
         let body = body.as_bytes();
-        let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
         let request = Request { method, target: path, protocol: "HTTP/1.1", headers, body, peer };
         let asked = Asked { method, path, query: None, headers, body };
         let typed = || -> Result<Typed, Failure> {
@@ -71,6 +71,18 @@ fn main() -> Result<(), Failure> {
         let told = inspected(&Typed::default());
         println!("  signatures alone {}, {told}", timed(|| inspect(&rules, &request, &Typed::default()))?);
     }
+    if "GET of a new path".contains(&chosen) {
+        let mut number = 0;
+        let told = timed(|| {
+            number += 1;
+            let path = format!("/v1/accounts/acc_eu_{number:022}/balances");
+            let asked = Asked { method: "GET", path: &path, query: None, headers: get, body: b"" };
+            let request =
+                Request { method: "GET", target: &path, protocol: "HTTP/1.1", headers: get, body: b"", peer };
+            inspect(&rules, &request, &model.judge(&asked).typed)
+        });
+        println!("GET of a new path each time\n  with signatures  {}", told?);
+    }
     let dear = DEAR.repeat(64);
     for (name, length, texts) in
         [("long dear texts", 4_000, 64), ("short dear texts", 90, 2_500), ("middling dear texts", 900, 280)]
@@ -84,7 +96,6 @@ fn main() -> Result<(), Failure> {
         };
         let body = format!(r#"{{"texts":[{}]}}"#, (0..texts).map(text).collect::<Vec<_>>().join(","));
         let (method, target, body) = ("POST", "/v1/payment-batches", body.as_bytes());
-        let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
         let request = Request { method, target, protocol: "HTTP/1.1", headers: HEADERS, body, peer };
         let told = match rules.inspect(&request, &Typed::default()) {
             Ok(verdict) => format!("work {} B, {} rules matched", verdict.work, verdict.rules().len()),

@@ -284,6 +284,19 @@ fn over_budget_is_an_error_and_no_verdict() {
 }
 
 #[test]
+fn a_text_that_resembles_attacks_is_more_work() {
+    let rules = rules(
+        "SecRule ARGS \"@rx union.+select\" \"id:1,phase:2,pass\"\n\
+         SecRule ARGS \"@rx (?:onerror|onload)=\" \"id:2,phase:2,pass\"\n",
+    );
+    let work = |value: &str| {
+        rules.inspect(&request(&format!("/?a={value}"), &[], b""), &Typed::default()).unwrap().work
+    };
+    let (plain, dear) = (work("invoice of a february"), work("unionunionselectonload"));
+    assert!(dear > plain + 3 * 32, "{plain} and {dear}");
+}
+
+#[test]
 fn many_short_texts_are_work_as_few_long_ones_are() {
     let mut settings = settings();
     settings.budget = Budget { bytes: 10_000, values: 1_000, work: 20_000 };

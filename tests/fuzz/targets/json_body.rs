@@ -3,7 +3,7 @@
 #![no_main]
 
 use crypto::json::{InvalidJson, MAX_DEPTH, unique_value};
-use fuzz::{Written, line, typed};
+use fuzz::{Written, line};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
