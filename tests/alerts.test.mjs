@@ -3,15 +3,18 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import http2 from 'node:http2';
 import https from 'node:https';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import * as oauth from 'openid-client';
 
-import { Api, connections, discover, register, signingKey, via } from './judge/fintech.mjs';
+import { Api, RETURN, connections, discover, register, signingKey, via } from './judge/fintech.mjs';
+import { Person } from './judge/person.mjs';
 import { fires, promtool, samples } from './judge/promtool.mjs';
 import { Relay } from './judge/relay.mjs';
 import { startServed } from './judge/served.mjs';
@@ -25,7 +28,8 @@ if (lacks.length) console.log(`SKIPPED: alerts and their causes, as there is no 
 const TRIED = [
   'ConsentryAbsent', 'ConsentryApiErrorBudgetBurn', 'ConsentryApiLatencyBudgetBurn', 'ConsentryAuditUnsigned', 'ConsentryBackgroundFailing',
   'ConsentryBankDown', 'ConsentryBankRefusesUs', 'ConsentryCertificateExpires', 'ConsentryConfigDiffers',
-  'ConsentryRedisDown', 'ConsentryRefusals', 'ConsentryReloadFailing', 'ConsentryStoreDown', 'ConsentryWebhooksPending',
+  'ConsentryPaymentsNeedAttention', 'ConsentryRedisDown', 'ConsentryRefusals', 'ConsentryReloadFailing', 'ConsentrySchedulerLag',
+  'ConsentryShadowDifferences', 'ConsentryShedding', 'ConsentryStoreDown', 'ConsentryWebhooksPending',
 ];
 
 describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }, () => {
@@ -59,6 +63,13 @@ describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }
     listening.closeAllConnections();
     listening.close();
     await once(listening, 'close');
+  };
+  // One that nobody else issues, good for a day.
+  const makeCertificate = (name) => {
+    const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1', '-subj', '/CN=localhost'];
+    const more = ['subjectAltName=DNS:localhost', 'basicConstraints=critical,CA:FALSE'].flatMap((one) => ['-addext', one]);
+    const files = ['-keyout', served.at(`${name}.key`), '-out', served.at(`${name}.pem`)];
+    execFileSync('openssl', ['req', '-x509', ...made, ...more, ...files], { stdio: 'pipe' });
   };
   const token = () => oauth.clientCredentialsGrant(config, { scope: 'accounts' });
   const onlySoNow = (alert, now, options) => {
@@ -151,6 +162,34 @@ describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }
     onlySoNow('ConsentryRefusals', now);
   });
 
+  test('it gets a fraction of the time that it needs, while strangers ask', async () => {
+    const refused = 'consentry_edge_refused_total{reason="gateway.overloaded"}';
+    const stranger = connections(served);
+    const fetch = via(stranger);
+    let over = false;
+    const ask = async () => {
+      // Who is sent away with an answer or without one asks again.
+      while (!over) await fetch(`${served.issuer}/.well-known/openid-configuration`).then((answer) => answer.text()).catch(() => {});
+    };
+    // As a container that is throttled: most of the time it stands still.
+    const throttle = async () => {
+      while (!over) {
+        served.signal('SIGSTOP');
+        await pause(400);
+        served.signal('SIGCONT');
+        await pause(40);
+      }
+    };
+    const all = [throttle(), ...Array.from({ length: 64 }, ask)];
+    const late = (page) => page.get('consentry_scheduler_lag_seconds') > 0.1 && sum(page, refused) - sum(calm, refused) > 120;
+    const now = await until('it is late, and sends strangers away', late).finally(() => (over = true));
+    await Promise.all(all);
+    await stranger.close();
+    onlySoNow('ConsentrySchedulerLag', now);
+    onlySoNow('ConsentryShedding', now);
+    await until('it is in time', (page) => page.get('consentry_scheduler_lag_seconds') < 0.1);
+  });
+
   test('a file that cannot be used is written', async () => {
     const profile = served.at('profiles/de-rheinbank.toml');
     const was = readFileSync(profile, 'utf8');
@@ -173,11 +212,31 @@ describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }
     };
     served.banks.kill('SIGKILL');
     await once(served.banks, 'exit');
-    // In its place somebody who knows nobody.
+    // In its place somebody who takes an order without a word, and then knows nobody.
+    let speechless = true;
     const stranger = await server((request, response) => {
       request.resume();
-      response.writeHead(401, { 'content-type': 'application/json' }).end('{}');
+      if (speechless && request.method === 'POST') request.on('end', () => request.socket.destroy());
+      else response.writeHead(401, { 'content-type': 'application/json' }).end('{}');
     }, served.base + 6);
+    const order = await api.post('/v1/payments', {
+      institution_id: 'de-rheinbank',
+      amount: { amount: '12.34', currency: 'EUR' },
+      creditor: { name: 'Ben Yilmaz' },
+      creditor_account: { iban: 'DE42999100002000000018' },
+      remittance: { unstructured: ['Invoice 4711'] },
+      redirect_uri: RETURN,
+    }, { 'idempotency-key': randomUUID() });
+    assert.equal(order.status, 201, JSON.stringify(order.body));
+    const browser = connections(served);
+    await assert.rejects(new Person(browser, {}, {}).walk(order.body.authorization.href, RETURN), /ended with 502/);
+    await browser.close();
+    let flagged = await api.get(`/v1/payments/${order.body.id}`);
+    for (const end = Date.now() + 30_000; flagged.body.attention?.code !== 'payment.unnamed_at_bank';) {
+      assert.ok(Date.now() < end, JSON.stringify(flagged.body));
+      flagged = await api.get(`/v1/payments/${order.body.id}`);
+    }
+    speechless = false;
     const refused = await verify(25);
     onlySoNow('ConsentryBankRefusesUs', refused);
     await gone(stranger);
@@ -188,9 +247,10 @@ describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }
   });
 
   // A gateway looks at these once a minute, so that they are brought about together.
-  test('a certificate is about to end, nobody signs the audit log, and webhooks wait', async () => {
+  test('a certificate is about to end, nobody signs the audit log, webhooks wait, and so does a payment', async () => {
     const sql = 'begin; lock table audit_checkpoints in exclusive mode; select pg_sleep(600);';
-    const locks = spawn(process.env.PSQL ?? 'psql', [database.replace(new URL(database).pathname, `/${names.at(-1)}_eu`), '-c', sql]);
+    const region = Object.assign(new URL(database), { pathname: `/${names.at(-1)}_eu` });
+    const locks = spawn(process.env.PSQL ?? 'psql', [region.href, '-c', sql]);
     const api = new Api(served, agent, (await token()).access_token);
     // It says its challenge back, and goes.
     const endpoint = await server(async (request, response) => {
@@ -212,16 +272,16 @@ describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }
     };
     await Promise.all([send(), send(), send(), send()]);
 
-    const made = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1'];
-    const file = (name) => served.at(`banks/pki/${name}`);
-    execFileSync('openssl', ['req', '-x509', ...made, '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', file('server.key'), '-out', file('server.pem')], { stdio: 'pipe' });
+    makeCertificate('banks/pki/server');
     const soon = Date.now() / 1000 + 2 * 86_400;
     const ends = (page) => [...page].some(([series, at]) => series.startsWith('consentry_certificate_expiry') && at < soon);
     const unsigned = (page) => [...page].some(([series, of]) => series.startsWith('consentry_audit_unsigned') && of > 0);
-    const now = await until('all of it is seen', (page) => ends(page) && unsigned(page) && sum(page, 'consentry_webhooks_pending') > 1_000);
+    const waits = (page) => sum(page, 'consentry_webhooks_pending') > 1_000 && sum(page, 'consentry_payments_attention') > 0;
+    const now = await until('all of it is seen', (page) => ends(page) && unsigned(page) && waits(page));
     onlySoNow('ConsentryCertificateExpires', now, { minutes: 90 });
     onlySoNow('ConsentryAuditUnsigned', now);
     onlySoNow('ConsentryWebhooksPending', now);
+    onlySoNow('ConsentryPaymentsNeedAttention', now);
     // A server does not notice that a client that sleeps is gone.
     const unlocked = once(locks, 'exit');
     psql(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${names.at(-1)}_eu' and query like 'begin; lock%'`);
@@ -236,7 +296,47 @@ describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }
     assert.equal(fires('ConsentryConfigDiffers', one, one, { others: [other] }), true);
   });
 
-  test('each runbook says whether its cause is tried here', () => {
+  test('a shadow answers something else', async () => {
+    makeCertificate('cell');
+    const [cert, key] = ['cell.pem', 'cell.key'].map((name) => readFileSync(served.at(name)));
+    const shadow = http2.createSecureServer({ cert, key });
+    const sessions = new Set();
+    shadow.on('session', (session) => sessions.add(session));
+    shadow.on('stream', (stream) => {
+      stream.resume();
+      stream.respond({ ':status': 200, 'content-type': 'application/json' });
+      stream.end('{}');
+    });
+    shadow.listen(0, '127.0.0.1');
+    await once(shadow, 'listening');
+    const spare = await server(() => {});
+    const { port } = spare.address();
+    await gone(spare);
+    writeFileSync(served.at('cell.toml'), `
+name = 'cell'
+regions = ['eu']
+listen = '127.0.0.1:${port}'
+certificate = 'cell.pem'
+key = 'cell.key'
+trust = 'cell.pem'
+[shadow]
+name = 'copy'
+address = 'https://localhost:${shadow.address().port}'
+certificates = ['cell.pem']
+per_mille = 1000
+`);
+    await served.restart('', { CONSENTRY_REGIONS_CELL_FILE: served.at('cell.toml') });
+    const before = await scraped();
+    const api = new Api(served, agent, (await token()).access_token);
+    assert.equal((await api.get('/v1/problems')).status, 200);
+    const now = await until('the difference is noticed', (page) => sum(page, 'consentry_shadow_differences_total') > 0);
+    assert.equal(fires('ConsentryShadowDifferences', before, before), false, 'in peace');
+    sessions.forEach((session) => session.destroy());
+    shadow.close();
+    assert.equal(fires('ConsentryShadowDifferences', before, now), true);
+  });
+
+  test('each alert is tried here, and its runbook says so', () => {
     const alerts = readFileSync(new URL('../charts/consentry/rules/alerts.yaml', import.meta.url), 'utf8')
       + readFileSync(new URL('../charts/consentry/rules/slo.yaml', import.meta.url), 'utf8');
     for (const rule of alerts.split('- alert: ').slice(1)) {
@@ -244,7 +344,7 @@ describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }
       // One of several with the same annotations.
       if (!file) continue;
       const text = readFileSync(new URL(`../docs/runbooks/${file}`, import.meta.url), 'utf8');
-      assert.equal(text.includes('tests/alerts.test.mjs'), TRIED.includes(alert), `${file}: ${alert}`);
+      assert.ok(TRIED.includes(alert) && text.includes('tests/alerts.test.mjs'), `${file}: ${alert}`);
     }
   });
 });

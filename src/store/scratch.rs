@@ -63,7 +63,7 @@ impl Drop for ScratchDatabase {
     }
 }
 
-/// Puts copies of a consent that a region's database has beside it until there are `count`, with ids of
+/// Puts copies of a consent that a region's database (SQLite, and nobody else's) has beside it until there are `count`, with ids of
 /// their own, by which nobody was granted anything: for measurements.
 ///
 /// # Errors
@@ -72,6 +72,10 @@ impl Drop for ScratchDatabase {
 pub async fn multiply_consents(url: &str, count: u64) -> Result<(), StoreError> {
     sqlx::any::install_default_drivers();
     let pool = AnyPoolOptions::new().max_connections(1).connect(url).await?;
+    // Whoever opens it next sets these for itself; until then nobody needs what is written to be safe.
+    for pragma in ["journal_mode = memory", "synchronous = off", "cache_size = -4000000"] {
+        sqlx::query(sqlx::AssertSqlSafe(format!("pragma {pragma}"))).execute(&pool).await?;
+    }
     let one = sqlx::query("select * from consents limit 1").fetch_one(&pool).await?;
     let others: Vec<&str> =
         one.columns().iter().map(|it| it.name()).filter(|it| *it != "consent_id").collect();

@@ -33,9 +33,9 @@ export async function startServed(more = '') {
   const base = await freeBase();
   const at = (name) => path.join(folder, name);
   const children = [];
-  const start = (args, name) => {
+  const start = (args, name, more = {}) => {
     const log = openSync(at(`${name}.log`), 'w');
-    const child = spawn(binary, args, { stdio: ['ignore', log, log], env: environment() });
+    const child = spawn(binary, args, { stdio: ['ignore', log, log], env: { ...environment(), ...more } });
     children.push({ child, exited: once(child, 'exit') });
     return child;
   };
@@ -112,8 +112,8 @@ ${more}
       // Not as one that blocks: what it talks to may be in this process.
       await promisify(execFile)(binary, [...command, '--config', configuration], { env: environment() });
     }
-    const serve = async () => {
-      const gateway = start(['serve', '--config', configuration], 'serve');
+    const serve = async (more) => {
+      const gateway = start(['serve', '--config', configuration], 'serve', more);
       while ((await asked(base + 2, '/readyz'))?.status !== 200) {
         if (gateway.exitCode !== null) throw new Error(readFileSync(at('serve.log'), 'utf8'));
       }
@@ -125,12 +125,12 @@ ${more}
       base,
       banks: child,
       signal: (name) => gateway.kill(name),
-      // Ends the gateway and starts it with something else in its configuration.
-      restart: async (added) => {
+      // Ends the gateway and starts it with something else in its configuration, or its environment.
+      restart: async (added, more) => {
         gateway.kill('SIGTERM');
         await once(gateway, 'exit');
         writeFileSync(configuration, `${readFileSync(configuration, 'utf8')}\n${added}\n`);
-        gateway = await serve();
+        gateway = await serve(more);
       },
       metrics: async () => (await asked(base + 2, '/metrics'))?.text ?? '',
       issuer,

@@ -70,6 +70,39 @@ pub async fn fan_out(
     Ok(told)
 }
 
+/// Reads where fifty banks are configured, and where ever more are.
+pub async fn banks(place: &mut Place, servers: &[Server], load: &Load) -> anyhow::Result<String> {
+    let cpu: Of = |sample| sample.cpu;
+    let mut told = "## Ever more banks\n\nConfigured, a file each; reads are of one of them.\n\n\
+         | Banks | Ready | Memory (PSS) | CPU of a read | To the first | nginx, to the first |\n|---|---|---|---|---|---|\n"
+        .to_owned();
+    let (tokens, _) = place.many().await?;
+    let mut first: Option<[f64; 2]> = None;
+    for count in [BANKS, 250, 1_000] {
+        let ready = place.with_banks(count).await?;
+        let read = Target::gateway(place, &tokens, "/v1/accounts")?;
+        let nginx = Target::peer(servers.first().context("no nginx")?, &tokens)?;
+        let mut samples: [Vec<Sample>; 2] = Default::default();
+        for _ in 0..ROUNDS {
+            for (target, samples) in [&read, &nginx].into_iter().zip(&mut samples) {
+                samples.push(load.measure("run", target, &[]).await?);
+            }
+        }
+        let now = [0, 1].map(|which| median(&samples[which], cpu));
+        let begun = *first.get_or_insert(now);
+        let memory = memory_of(place.gateway.pid().context("the gateway does not run")?)? / 1_024.0;
+        told += &format!(
+            "| {count} | {} ms | {memory:.0} MiB | {:.0} µs | {:.2}× | {:.2}× |\n",
+            ready.as_millis(),
+            now[0],
+            now[0] / begun[0],
+            now[1] / begun[1]
+        );
+        println!("==> Measured beside {count} banks");
+    }
+    Ok(told)
+}
+
 /// Reads beside a thousand consents, and beside ever more.
 pub async fn consents(
     place: &mut Place,

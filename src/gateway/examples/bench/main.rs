@@ -44,6 +44,8 @@ enum Part {
     Idle,
     /// Reads of several banks at once.
     FanOut,
+    /// Reads where ever more banks are configured.
+    Banks,
     /// Reads beside ever more consents.
     Consents,
 }
@@ -119,7 +121,11 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     if wanted(Part::FanOut) {
         tables.add(growth::fan_out(&mut place, &servers, &load, rounds).await?)?;
     }
+    if wanted(Part::Banks) {
+        tables.add(growth::banks(&mut place, &servers, &load).await?)?;
+    }
     if wanted(Part::Consents) {
+        // The last, as what it leaves is large.
         tables.add(growth::consents(&mut place, &servers, &load, options.consents).await?)?;
     }
     for mut server in servers {

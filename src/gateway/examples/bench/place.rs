@@ -114,12 +114,12 @@ impl Place {
     /// A grant at each of these sets of banks. What the model bank does for it has to be signed; the reads
     /// are not. The gateway is started anew.
     pub async fn granted(&mut self, sets: &[Vec<String>]) -> anyhow::Result<Vec<Grant>> {
-        self.likes(true).await?;
+        self.likes(BANKS, true).await?;
         let mut all = Vec::new();
         for banks in sets {
             all.push(self.grant(banks).await?);
         }
-        self.likes(false).await?;
+        self.likes(BANKS, false).await?;
         Ok(all)
     }
 
@@ -153,8 +153,13 @@ impl Place {
         Ok(file)
     }
 
+    /// Starts the gateway with so many banks; how long it took to be ready.
+    pub async fn with_banks(&mut self, count: usize) -> anyhow::Result<Duration> {
+        self.likes(count, false).await
+    }
+
     /// Writes the profiles of the pattern's likes, which sign or do not, and starts the gateway with them.
-    async fn likes(&mut self, sign: bool) -> anyhow::Result<()> {
+    async fn likes(&mut self, count: usize, sign: bool) -> anyhow::Result<Duration> {
         let profiles = self.folder.join("profiles");
         let text = std::fs::read_to_string(profiles.join(format!("{PATTERN}.toml")))?;
         let text = match sign {
@@ -162,11 +167,11 @@ impl Place {
             false => text.split("[brand.signing]").next().context("no profile")?,
         };
         self.gateway.stop().await;
-        for number in 0..BANKS {
+        for number in 0..count {
             let like = text.replace(&format!("id = \"{PATTERN}\""), &format!("id = \"{}\"", bank(number)));
             std::fs::write(profiles.join(format!("{}.toml", bank(number))), like)?;
         }
-        self.start_gateway().await.map(|_| ())
+        self.start_gateway().await
     }
 
     /// What the gateway answers to a read.

@@ -1,20 +1,18 @@
 //! Clients that do not behave.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
 use bytes::Bytes;
 use clap::ValueEnum;
 use http::{Method, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::renegotiation;
 use crate::wire::{Site, What};
 
 /// What they do.
@@ -30,7 +28,7 @@ pub enum Attack {
     Garbage,
     /// Handshakes, one after the other.
     Handshakes,
-    /// New handshakes asked for inside of connections with TLS 1.2 (by `openssl s_client`).
+    /// New handshakes asked for inside of connections with TLS 1.2.
     Renegotiation,
     /// HTTP/2 requests that are broken off as soon as they are sent.
     Resets,
@@ -45,9 +43,7 @@ impl Attack {
     fn connections(self, most: u32) -> u32 {
         match self {
             Self::SlowHeads | Self::SlowBodies | Self::Silence => most,
-            Self::Garbage | Self::Handshakes | Self::Resets | Self::DearBodies => 64,
-            // A process each, again and again: more would show how the machine starts processes.
-            Self::Renegotiation => 8,
+            Self::Garbage | Self::Handshakes | Self::Renegotiation | Self::Resets | Self::DearBodies => 64,
             Self::Overload => 400,
         }
     }
@@ -114,7 +110,7 @@ async fn once(site: &Site, attack: Attack, made: &AtomicU64) -> anyhow::Result<(
             stream.shutdown().await?;
             Ok(())
         }
-        Attack::Renegotiation => renegotiation(site, made).await,
+        Attack::Renegotiation => renegotiation::ask(site, made).await,
         Attack::Resets => resets(site, made).await,
         Attack::Overload => {
             let what = What::get("/v1/consents", Some("nobody"), false);
@@ -144,24 +140,6 @@ async fn drip(stream: &mut (impl AsyncReadExt + AsyncWriteExt + Unpin)) -> anyho
             () = sleep(Duration::from_secs(1)) => stream.write_all(b"a").await?,
         }
     }
-}
-
-async fn renegotiation(site: &Site, made: &AtomicU64) -> anyhow::Result<()> {
-    let local = site.local.context("attackers have addresses of their own")?;
-    let mut openssl = Command::new("openssl")
-        .args(["s_client", "-tls1_2", "-bind", &local.to_string(), "-connect", &site.address.to_string()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()?;
-    let mut asks = openssl.stdin.take().context("openssl listens")?;
-    while openssl.try_wait()?.is_none() {
-        asks.write_all(b"R\n").await?;
-        made.fetch_add(1, Ordering::Relaxed);
-        sleep(Duration::from_millis(5)).await;
-    }
-    Ok(())
 }
 
 async fn resets(site: &Site, made: &AtomicU64) -> anyhow::Result<()> {

@@ -7,6 +7,7 @@
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a benchmark")]
 
 mod attack;
+mod renegotiation;
 mod siege;
 mod steady;
 mod wire;

@@ -12,9 +12,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::client::Resumption;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedCipherSuite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -28,6 +29,7 @@ pub struct Site {
     /// `host:port`, as requests name it.
     pub host: String,
     tls: Arc<ClientConfig>,
+    roots: Arc<RootCertStore>,
     /// From where we connect, if that is not left to the machine.
     pub local: Option<IpAddr>,
 }
@@ -49,10 +51,11 @@ impl Site {
         for certificate in CertificateDer::pem_slice_iter(read(&place.root)?.as_bytes()) {
             roots.add(certificate?)?;
         }
+        let roots = Arc::new(roots);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots);
+            .with_root_certificates(Arc::clone(&roots));
         let mut config = if shows {
             let chain = read(&place.certificate)?;
             let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>()?;
@@ -65,7 +68,7 @@ impl Site {
         config.resumption = Resumption::disabled();
         let address = SocketAddr::from(([127, 0, 0, 1], place.port));
         let host = format!("localhost:{}", place.port);
-        Ok(Self { address, host, tls: Arc::new(config), local: None })
+        Ok(Self { address, host, tls: Arc::new(config), roots, local: None })
     }
 
     /// The same, with tickets of earlier connections.
@@ -79,6 +82,19 @@ impl Site {
     /// The same, from another address of this machine.
     pub fn from(&self, address: IpAddr) -> Self {
         Self { local: Some(address), ..self.clone() }
+    }
+
+    /// The same with TLS 1.2 and one cipher suite, whose keys can be had.
+    pub fn older(&self, suite: SupportedCipherSuite) -> anyhow::Result<Self> {
+        let provider =
+            CryptoProvider { cipher_suites: vec![suite], ..rustls::crypto::aws_lc_rs::default_provider() };
+        let mut tls = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[&rustls::version::TLS12])?
+            .with_root_certificates(Arc::clone(&self.roots))
+            .with_no_client_auth();
+        tls.enable_secret_extraction = true;
+        tls.resumption = Resumption::disabled();
+        Ok(Self { tls: Arc::new(tls), ..self.clone() })
     }
 
     pub async fn tcp(&self) -> anyhow::Result<TcpStream> {
