@@ -7,9 +7,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use crypto::jws::sign_detached;
-use crypto::pki::{Authority, Psd2Subject};
-use crypto::{Psd2Role, SigningKey};
+use consentry_crypto::jws::sign_detached;
+use consentry_crypto::pki::{Authority, Psd2Subject};
+use consentry_crypto::{Psd2Role, SigningKey};
 use domain::{Clock, SystemClock};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Map, json};
