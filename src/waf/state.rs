@@ -1,7 +1,8 @@
 //! What rules keep while they run: variables of TX, captures, what matched.
 
-use ahash::{HashMap, HashSet};
 use std::sync::Arc;
+
+use ahash::{HashMap, HashSet};
 
 use crate::request::Variables;
 use crate::seclang::{Change, Collection, Macro, Part, Selector, SetVar, VariableRef};

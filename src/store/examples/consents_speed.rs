@@ -25,7 +25,8 @@ const ROUNDS: usize = 5;
 
 #[tokio::main]
 async fn main() {
-    let world = Arc::new(World::on_postgres().await.expect("CONSENTRY_TEST_POSTGRES says where PostgreSQL is"));
+    let world =
+        Arc::new(World::on_postgres().await.expect("CONSENTRY_TEST_POSTGRES says where PostgreSQL is"));
     let script = world.folder.path().join("consent.sql");
     std::fs::write(&script, same_row(&world).await).unwrap();
     let mut told = serde_json::Map::new();
