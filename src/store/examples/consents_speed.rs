@@ -76,10 +76,12 @@ async fn same_row(world: &World) -> String {
     let names = row.columns().iter().map(Column::name).filter(|name| *name != "consent_id");
     let others = names.collect::<Vec<_>>().join(", ");
     sqlx::query("create table one_consent as select * from consents limit 1").execute(&pool).await.unwrap();
+    let schema: String =
+        sqlx::query_scalar("select cast(current_schema() as text)").fetch_one(&pool).await.unwrap();
     pool.close().await;
     format!(
-        "\\set id random(1, 1000000000000000)\nbegin;\ninsert into consents (consent_id, {others}) \
-         select 'con_uk_' || :id, {others} from one_consent;\ncommit;\n"
+        "\\set id random(1, 1000000000000000)\nbegin;\ninsert into {schema}.consents (consent_id, {others}) \
+         select 'con_uk_' || :id, {others} from {schema}.one_consent;\ncommit;\n"
     )
 }
 
@@ -94,6 +96,7 @@ fn committed(world: &World, at_once: usize, script: &std::path::Path) -> f64 {
         .output()
         .expect("pgbench is at hand");
     let said = String::from_utf8(output.stdout).unwrap();
-    let rate = said.lines().find_map(|line| line.strip_prefix("tps = ")).expect("it says how many");
+    let rate = said.lines().find_map(|line| line.strip_prefix("tps = "));
+    let rate = rate.unwrap_or_else(|| panic!("pgbench: {}", String::from_utf8_lossy(&output.stderr)));
     rate.split_whitespace().next().unwrap().parse().unwrap()
 }
