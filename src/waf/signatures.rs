@@ -53,7 +53,7 @@ pub(crate) struct Signatures {
     strongest: BitSet,
     always: BitSet,
     /// What was found out about texts that come again: which may match, as sets, and which patterns do.
-    remembered: Cache<Box<[u8]>, Arc<[u64]>>,
+    remembered: Cache<Box<[u8]>, Arc<Remembered>>,
     outcomes: Cache<(SignatureId, Box<[u8]>), bool>,
 }
 
@@ -65,6 +65,14 @@ impl Equivalent<(SignatureId, Box<[u8]>)> for Tried<'_> {
     fn equivalent(&self, (signature, text): &(SignatureId, Box<[u8]>)) -> bool {
         self.0 == *signature && *self.1 == **text
     }
+}
+
+/// What is remembered of a text: the signatures that may match it, as a set, and how many pieces it holds, so that it is
+/// as much work when it comes again.
+#[derive(Debug)]
+struct Remembered {
+    candidates: Box<[u64]>,
+    pieces: usize,
 }
 
 /// Longest text that is remembered, in bytes, and how many are.
@@ -79,13 +87,6 @@ pub(crate) struct Scratch {
     candidates: BitSet,
     /// Pieces that were found in texts so far.
     pieces: usize,
-}
-
-impl Scratch {
-    /// How many pieces of patterns were found since this was asked.
-    pub(crate) fn take_pieces(&mut self) -> usize {
-        std::mem::take(&mut self.pieces)
-    }
 }
 
 /// Number of a clause: one of some bytes and pieces. Many patterns share one.
@@ -216,7 +217,8 @@ impl Signatures {
     }
 
     /// Adds to a list the signatures that may match a text, as a set. What is found for a text that other
-    /// requests have, too, is remembered: most of what stands in a head does in the next one.
+    /// requests have, too, is remembered: most of what stands in a head does in the next one. Says how many pieces of
+    /// patterns the text holds.
     pub(crate) fn add_candidates(
         &self,
         text: &[u8],
@@ -224,17 +226,20 @@ impl Signatures {
         common: bool,
         scratch: &mut Scratch,
         sets: &mut Vec<u64>,
-    ) {
+    ) -> usize {
         let remembers = common && text.len() <= LONGEST_REMEMBERED;
         if let Some(known) = remembers.then(|| self.remembered.get(text)).flatten() {
-            sets.extend_from_slice(&known);
-            return;
+            sets.extend_from_slice(&known.candidates);
+            return known.pieces;
         }
         let found = self.candidates(text, present, scratch).words();
         sets.extend_from_slice(found);
-        if remembers {
-            self.remembered.insert(text.into(), found.into());
+        let candidates = remembers.then(|| found.into());
+        let pieces = std::mem::take(&mut scratch.pieces);
+        if let Some(candidates) = candidates {
+            self.remembered.insert(text.into(), Arc::new(Remembered { candidates, pieces }));
         }
+        pieces
     }
 
     /// The signatures that may match a text. No other does.

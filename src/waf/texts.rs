@@ -158,9 +158,9 @@ impl<'r> Texts<'r> {
             Text { bytes, present, common, .. } => {
                 let (at, length) = (self.candidates.len(), bytes.len());
                 let found = &mut self.candidates;
-                self.signatures.add_candidates(bytes, *present, *common, &mut self.scratch, found);
-                let pieces = self.scratch.take_pieces().saturating_mul(PIECE);
-                self.spend(length.saturating_add(pieces));
+                let pieces =
+                    self.signatures.add_candidates(bytes, *present, *common, &mut self.scratch, found);
+                self.spend(length.saturating_add(pieces.saturating_mul(PIECE)));
                 *self.all.get_mut(id)?.candidates.insert(at)
             }
         };
