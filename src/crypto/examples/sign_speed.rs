@@ -2,6 +2,7 @@
 //! RSA-2048, beside a compact one of `jsonwebtoken` over the same. Prints one JSON object, in microseconds.
 
 #![allow(clippy::print_stdout, reason = "it reports on the terminal")]
+#![allow(clippy::float_arithmetic, reason = "it works with times and ratios, and no money")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "it stops at the first surprise")]
 
 use std::hint::black_box;

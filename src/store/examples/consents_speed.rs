@@ -4,7 +4,13 @@
 //! `CONSENTRY_TEST_POSTGRES=postgres://… cargo run --release -p consentry-store --example consents_speed`
 
 #![allow(clippy::print_stdout, reason = "it reports on the terminal")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "it stops at the first surprise")]
+#![allow(clippy::float_arithmetic, reason = "it works with times and ratios, and no money")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "it stops at the first surprise"
+)]
 
 #[path = "../tests/world/mod.rs"]
 mod world;
