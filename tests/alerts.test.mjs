@@ -272,6 +272,7 @@ describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }
     };
     await Promise.all([send(), send(), send(), send()]);
 
+    const shown = ['pem', 'key'].map((part) => [served.at(`banks/pki/server.${part}`), served.pki(`server.${part}`)]);
     makeCertificate('banks/pki/server');
     const soon = Date.now() / 1000 + 2 * 86_400;
     const ends = (page) => [...page].some(([series, at]) => series.startsWith('consentry_certificate_expiry') && at < soon);
@@ -282,6 +283,7 @@ describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }
     onlySoNow('ConsentryAuditUnsigned', now);
     onlySoNow('ConsentryWebhooksPending', now);
     onlySoNow('ConsentryPaymentsNeedAttention', now);
+    shown.forEach(([file, was]) => writeFileSync(file, was));
     // A server does not notice that a client that sleeps is gone.
     const unlocked = once(locks, 'exit');
     psql(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${names.at(-1)}_eu' and query like 'begin; lock%'`);
