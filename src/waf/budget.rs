@@ -13,7 +13,7 @@ pub struct Budget {
 }
 
 impl Default for Budget {
-    /// 256 KiB beside 32 KiB of headers, and the texts of a batch of 500 payments, which are the work of 13 to 20 ms;
+    /// 256 KiB beside 32 KiB of headers, and the texts of a batch of 500 payments, which are the work of some 13 ms;
     /// what is made to be dear is no more.
     fn default() -> Self {
         Self { bytes: 288 << 10, values: 2_560, work: 12 << 20 }

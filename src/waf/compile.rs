@@ -475,26 +475,26 @@ impl Rule {
 }
 
 impl Condition {
+    /// One target as it came, whose number is compared.
+    fn compared(&self) -> Option<(&Target, NumberTest, &Macro)> {
+        match (self.targets.as_slice(), self.chains.as_slice(), &self.test) {
+            ([target], [0], Test::Number(test, argument)) => Some((target, *test, argument)),
+            (_, _, _) => None,
+        }
+    }
+
     /// What of a request is counted, and what the number is compared with, where that is all.
     pub(crate) fn count(&self) -> Option<(&Target, NumberTest, i64)> {
-        let ([target], [0], Test::Number(test, argument)) =
-            (self.targets.as_slice(), self.chains.as_slice(), &self.test)
-        else {
-            return None;
-        };
+        let (target, test, argument) = self.compared()?;
         let counts = target.count && target.variable.collection.is_kept();
-        argument.literal().filter(|_| counts).map(|text| (target, *test, number(text.as_bytes())))
+        argument.literal().filter(|_| counts).map(|text| (target, test, number(text.as_bytes())))
     }
 
     /// The variable of TX whose number is compared, where that is all.
     pub(crate) fn number(&self) -> Option<(&str, bool, NumberTest, &Macro)> {
-        let ([target], [0], Test::Number(test, argument)) =
-            (self.targets.as_slice(), self.chains.as_slice(), &self.test)
-        else {
-            return None;
-        };
+        let (target, test, argument) = self.compared()?;
         match (target.variable.collection, &target.variable.selector) {
-            (Collection::Tx, Selector::Named(name)) => Some((name, target.count, *test, argument)),
+            (Collection::Tx, Selector::Named(name)) => Some((name, target.count, test, argument)),
             (_, Selector::All | Selector::Named(_) | Selector::Matching(_)) => None,
         }
     }

@@ -206,7 +206,7 @@ impl<'r> Inspection<'r> {
             }
             for (source, sleepers) in sources {
                 let held = self.held(*source);
-                sleepers.wake(held.candidates(&mut self.texts, self.rules.signatures.count()), &mut awake);
+                sleepers.wake(held.candidates(&mut self.texts), &mut awake);
                 self.check_work(budget)?;
             }
         }

@@ -75,8 +75,7 @@ struct Remembered {
     pieces: usize,
 }
 
-/// Longest text that is remembered, in bytes, and how many are.
-const LONGEST_REMEMBERED: usize = 256;
+/// How many texts are remembered.
 const MOST_REMEMBERED: usize = 4_096;
 
 /// Sets that are used again for each text.
@@ -211,9 +210,7 @@ impl Signatures {
 
     /// Remembers it.
     pub(crate) fn remember(&self, id: SignatureId, text: &[u8], matches: bool) {
-        if text.len() <= LONGEST_REMEMBERED {
-            self.outcomes.insert((id, text.into()), matches);
-        }
+        self.outcomes.insert((id, text.into()), matches);
     }
 
     /// Adds to a list the signatures that may match a text, as a set. What is found for a text that other
@@ -227,14 +224,13 @@ impl Signatures {
         scratch: &mut Scratch,
         sets: &mut Vec<u64>,
     ) -> usize {
-        let remembers = common && text.len() <= LONGEST_REMEMBERED;
-        if let Some(known) = remembers.then(|| self.remembered.get(text)).flatten() {
+        if let Some(known) = common.then(|| self.remembered.get(text)).flatten() {
             sets.extend_from_slice(&known.candidates);
             return known.pieces;
         }
         let found = self.candidates(text, present, scratch).words();
         sets.extend_from_slice(found);
-        let candidates = remembers.then(|| found.into());
+        let candidates = common.then(|| found.into());
         let pieces = std::mem::take(&mut scratch.pieces);
         if let Some(candidates) = candidates {
             self.remembered.insert(text.into(), Arc::new(Remembered { candidates, pieces }));

@@ -1,5 +1,6 @@
 //! Rules one behind the other that look at variables of TX alone: what they come to is known beforehand for a request
-//! in which nothing was found, whatever else rules have noted of it. The Core Rule Set ends each phase with two dozen such rules, which add up scores.
+//! in which nothing was found, whatever else rules have noted of it. The Core Rule Set ends each phase with such
+//! rules, which add up scores.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -100,11 +101,15 @@ impl Stretch {
         from: &Arc<HashMap<String, Vec<u8>>>,
     ) -> Option<Self> {
         let (rules, asked) = (compiled.phases.get(phase)?, compiled.prelude.next.get(phase)?);
+        let knows = |rule: &Rule| rule.depends_only_on_tx(&Changing::default());
+        // Only what is asked begins anything, and most rules begin nothing.
+        if asked.get(begin) != Some(&begin) || !rules.get(begin).is_some_and(knows) {
+            return None;
+        }
         let mut inspection = Inspection::of_nothing(compiled, State::beginning_with(from));
         let (mut at, mut places, mut names) = (begin, Vec::new(), HashSet::default());
         while let Some((place, rule)) = asked.get(at).and_then(|place| Some((*place, rules.get(*place)?))) {
-            // Only what is asked begins anything.
-            if (places.is_empty() && place != begin) || !rule.depends_only_on_tx(&Changing::default()) {
+            if !knows(rule) {
                 break;
             }
             let matched = inspection.rule(rule);

@@ -19,6 +19,9 @@ const LOOK: usize = 128;
 /// A piece of a pattern that is found in it, as much as so many. Ordinary texts have few.
 const PIECE: usize = 32;
 
+/// Longest text that is remembered for other requests, in bytes.
+const LONGEST_REMEMBERED: usize = 256;
+
 /// Texts of an ordinary request.
 const EXPECTED: usize = 64;
 
@@ -40,7 +43,7 @@ pub(crate) struct Texts<'r> {
 struct Text {
     bytes: Rc<[u8]>,
     present: ByteSet,
-    /// Other requests have it, too, so that what is found out about it is worth remembering.
+    /// Other requests have it, too, and it is short, so that what is found out about it is worth remembering.
     common: bool,
     /// Where the signatures that may match it begin, if they were looked for.
     candidates: Option<usize>,
@@ -84,7 +87,7 @@ impl<'r> Texts<'r> {
         self.all.push(Text {
             present: ByteSet::of(&kept),
             bytes: kept,
-            common,
+            common: common && bytes.len() <= LONGEST_REMEMBERED,
             candidates: None,
             transformed: Vec::new(),
         });
@@ -143,6 +146,11 @@ impl<'r> Texts<'r> {
                 *place = Some(after);
             }
         }
+    }
+
+    /// How many signatures there are to look for.
+    pub(crate) fn signatures(&self) -> usize {
+        self.signatures.count()
     }
 
     /// Adds the signatures that may match a text.

@@ -7,7 +7,7 @@ use ahash::HashMap;
 pub struct Typed {
     /// Arguments by their names.
     arguments: HashMap<String, Extent>,
-    /// Headers whose values are typed, in lower case.
+    /// Headers whose values are typed, by their names in any case.
     headers: Vec<String>,
     whole_body: bool,
 }
@@ -35,19 +35,13 @@ impl Typed {
 
     /// Adds a header whose value is of a form that another layer has checked.
     pub fn add_header(&mut self, name: &str) {
-        self.headers.push(name.to_ascii_lowercase());
+        self.headers.push(name.to_owned());
     }
 
     /// Says that every part of the body was either typed or is an argument, so
     /// that the raw body need not be looked at.
     pub fn add_whole_body(&mut self) {
         self.whole_body = true;
-    }
-
-    /// Whether an argument is typed as a whole, by its name.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.arguments.get(name) == Some(&Extent::All)
     }
 
     /// Names of arguments that are typed as a whole, in order.

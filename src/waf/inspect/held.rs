@@ -34,9 +34,9 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn candidates(&self, texts: &mut Texts<'_>, signatures: usize) -> &BitSet {
+    pub(super) fn candidates(&self, texts: &mut Texts<'_>) -> &BitSet {
         self.candidates.get_or_init(|| {
-            let mut candidates = BitSet::with_room(signatures);
+            let mut candidates = BitSet::with_room(texts.signatures());
             self.values.iter().for_each(|(_, text)| texts.add_candidates(*text, &mut candidates));
             candidates
         })
@@ -52,7 +52,7 @@ impl Inspection<'_> {
     /// Whether a signature may match any value of a source.
     pub(super) fn may_hold(&mut self, source: SourceId, signature: SignatureId) -> bool {
         let held = self.held(source);
-        held.candidates(&mut self.texts, self.rules.signatures.count()).contains(signature)
+        held.candidates(&mut self.texts).contains(signature)
     }
 
     /// How many values a target selects.

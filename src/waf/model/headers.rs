@@ -37,5 +37,5 @@ fn is_token(value: &[u8]) -> bool {
 }
 
 fn is_of(value: &[u8], bytes: &ByteSet) -> bool {
-    !value.is_empty() && value.iter().all(|byte| bytes.contains(*byte))
+    !value.is_empty() && ByteSet::of(value).within(bytes)
 }

@@ -42,7 +42,7 @@ fn judge(written: &Written<'_>, value: Option<&Value>) {
     if !empty {
         assert_eq!(again.judged(), judged, "spelling and space mean nothing");
     }
-    let verdicts = (written.inspected(&&judged.typed), again.inspected(&&judged.typed));
+    let verdicts = (written.inspected(&judged.typed), again.inspected(&judged.typed));
     if let (Ok(one), Ok(other)) = verdicts
         && !has_fraction(value)
     {
