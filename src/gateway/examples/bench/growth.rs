@@ -70,9 +70,19 @@ pub async fn fan_out(
     Ok(told)
 }
 
+/// CPU of a request of each, measured in turns.
+async fn in_turns<const N: usize>(load: &Load, targets: [&Target; N]) -> anyhow::Result<[f64; N]> {
+    let mut samples: [Vec<Sample>; N] = std::array::from_fn(|_| Vec::new());
+    for _ in 0..ROUNDS {
+        for (target, samples) in targets.into_iter().zip(&mut samples) {
+            samples.push(load.measure("run", target, &[]).await?);
+        }
+    }
+    Ok(samples.map(|samples| median(&samples, |sample| sample.cpu)))
+}
+
 /// Reads where fifty banks are configured, and where ever more are.
 pub async fn banks(place: &mut Place, servers: &[Server], load: &Load) -> anyhow::Result<String> {
-    let cpu: Of = |sample| sample.cpu;
     let mut told = "## Ever more banks\n\nConfigured, a file each; reads are of one of them.\n\n\
          | Banks | Ready | Memory (PSS) | CPU of a read | To the first | nginx, to the first |\n|---|---|---|---|---|---|\n"
         .to_owned();
@@ -82,13 +92,7 @@ pub async fn banks(place: &mut Place, servers: &[Server], load: &Load) -> anyhow
         let ready = place.with_banks(count).await?;
         let read = Target::gateway(place, &tokens, "/v1/accounts")?;
         let nginx = Target::peer(servers.first().context("no nginx")?, &tokens)?;
-        let mut samples: [Vec<Sample>; 2] = Default::default();
-        for _ in 0..ROUNDS {
-            for (target, samples) in [&read, &nginx].into_iter().zip(&mut samples) {
-                samples.push(load.measure("run", target, &[]).await?);
-            }
-        }
-        let now = [0, 1].map(|which| median(&samples[which], cpu));
+        let now = in_turns(load, [&read, &nginx]).await?;
         let begun = *first.get_or_insert(now);
         let memory = memory_of(place.gateway.pid().context("the gateway does not run")?)? / 1_024.0;
         told += &format!(
@@ -110,7 +114,6 @@ pub async fn consents(
     load: &Load,
     most: u64,
 ) -> anyhow::Result<String> {
-    let cpu: Of = |sample| sample.cpu;
     let mut told = "## Ever more consents\n\nIn the same region (SQLite); `nginx` in the same minute, for comparison. \
          Ready: from starting the process to the first answer that it is, asked for every two milliseconds.\n\n\
          | Consents | Ready | Memory (PSS) | CPU of a read | To the first | nginx, to the first | CPU of `GET /v1/consents/{id}` | To the first |\n\
@@ -131,13 +134,7 @@ pub async fn consents(
         let read = Target::gateway(place, &tokens, "/v1/accounts")?;
         let shown = Target::gateway(place, &own, &format!("/v1/consents/{consent}"))?;
         let nginx = Target::peer(servers.first().context("no nginx")?, &tokens)?;
-        let mut samples: [Vec<Sample>; 3] = Default::default();
-        for _ in 0..ROUNDS {
-            for (target, samples) in [&read, &nginx, &shown].into_iter().zip(&mut samples) {
-                samples.push(load.measure("run", target, &[]).await?);
-            }
-        }
-        let now = [0, 1, 2].map(|which| median(&samples[which], cpu));
+        let now = in_turns(load, [&read, &nginx, &shown]).await?;
         let begun = *first.get_or_insert(now);
         let to = |which: usize| now[which] / begun[which];
         let memory = memory_of(place.gateway.pid().context("the gateway does not run")?)? / 1_024.0;
