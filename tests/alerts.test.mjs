@@ -17,6 +17,7 @@ import { Api, RETURN, connections, discover, register, signingKey, via } from '.
 import { Person } from './judge/person.mjs';
 import { fires, promtool, samples } from './judge/promtool.mjs';
 import { Relay } from './judge/relay.mjs';
+import { freeBase } from './judge/sandbox.mjs';
 import { startServed } from './judge/served.mjs';
 
 const { DATABASE_URL: database, REDIS_URL: redis } = process.env;
@@ -53,16 +54,23 @@ describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }
     }
   };
   const sum = (page, part) => [...page].filter(([series]) => series.includes(part)).reduce((all, [, value]) => all + value, 0);
-  const server = async (answer, port = 0) => {
-    const listening = https.createServer({ cert: served.pki('server.pem'), key: served.pki('server.key') }, answer);
+  // What stands in for others, with its connections.
+  const standing = new Map();
+  const server = async (answer, { port = 0, create = https.createServer, identity = 'banks/pki/server' } = {}) => {
+    const [cert, key] = ['pem', 'key'].map((part) => readFileSync(served.at(`${identity}.${part}`)));
+    const listening = create({ cert, key }, answer);
+    standing.set(listening, new Set());
+    listening.on('secureConnection', (socket) => standing.get(listening)?.add(socket));
     listening.listen(port, '127.0.0.1');
     await once(listening, 'listening');
     return listening;
   };
   const gone = async (listening) => {
-    listening.closeAllConnections();
+    const closed = once(listening, 'close');
     listening.close();
-    await once(listening, 'close');
+    standing.get(listening).forEach((socket) => socket.destroy());
+    standing.delete(listening);
+    await closed;
   };
   // One that nobody else issues, good for a day.
   const makeCertificate = (name) => {
@@ -102,6 +110,8 @@ describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }
   });
 
   after(async () => {
+    // A test that fails leaves its own behind.
+    await Promise.all([...standing.keys()].map(gone));
     await agent?.close();
     await served?.stop();
     await Promise.all([store?.close(), cache?.close()]);
@@ -218,7 +228,7 @@ describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }
       request.resume();
       if (speechless && request.method === 'POST') request.on('end', () => request.socket.destroy());
       else response.writeHead(401, { 'content-type': 'application/json' }).end('{}');
-    }, served.base + 6);
+    }, { port: served.base + 6 });
     const order = await api.post('/v1/payments', {
       institution_id: 'de-rheinbank',
       amount: { amount: '12.34', currency: 'EUR' },
@@ -300,24 +310,14 @@ describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }
 
   test('a shadow answers something else', async () => {
     makeCertificate('cell');
-    const [cert, key] = ['cell.pem', 'cell.key'].map((name) => readFileSync(served.at(name)));
-    const shadow = http2.createSecureServer({ cert, key });
-    const sessions = new Set();
-    shadow.on('session', (session) => sessions.add(session));
-    shadow.on('stream', (stream) => {
-      stream.resume();
-      stream.respond({ ':status': 200, 'content-type': 'application/json' });
-      stream.end('{}');
-    });
-    shadow.listen(0, '127.0.0.1');
-    await once(shadow, 'listening');
-    const spare = await server(() => {});
-    const { port } = spare.address();
-    await gone(spare);
+    const shadow = await server((request, response) => {
+      request.resume();
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+    }, { create: http2.createSecureServer, identity: 'cell' });
     writeFileSync(served.at('cell.toml'), `
 name = 'cell'
 regions = ['eu']
-listen = '127.0.0.1:${port}'
+listen = '127.0.0.1:${await freeBase()}'
 certificate = 'cell.pem'
 key = 'cell.key'
 trust = 'cell.pem'
@@ -333,8 +333,7 @@ per_mille = 1000
     assert.equal((await api.get('/v1/problems')).status, 200);
     const now = await until('the difference is noticed', (page) => sum(page, 'consentry_shadow_differences_total') > 0);
     assert.equal(fires('ConsentryShadowDifferences', before, before), false, 'in peace');
-    sessions.forEach((session) => session.destroy());
-    shadow.close();
+    await gone(shadow);
     assert.equal(fires('ConsentryShadowDifferences', before, now), true);
   });
 
