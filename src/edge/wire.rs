@@ -62,8 +62,31 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         if !self.conduct.read(out.filled().len().saturating_sub(filled)) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
+        if let Poll::Ready(Err(error)) = &polled
+            && is_peers_fault(error)
+        {
+            self.conduct.end(Closed::Protocol);
+        }
         polled
     }
+}
+
+/// Whether the peer did what TLS forbids, as to ask for one more handshake again and again. It is none if the peer
+/// went away, or said that it does not like us.
+fn is_peers_fault(error: &io::Error) -> bool {
+    use rustls::Error as Tls;
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Tls>());
+    matches!(
+        tls,
+        Some(
+            Tls::PeerMisbehaved(_)
+                | Tls::InvalidMessage(_)
+                | Tls::InappropriateMessage { .. }
+                | Tls::InappropriateHandshakeMessage { .. }
+                | Tls::DecryptError
+                | Tls::PeerSentOversizedRecord
+        )
+    )
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {

@@ -14,6 +14,7 @@ use json::{JsonFields, JsonLines};
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -102,7 +103,7 @@ impl LogSettings {
     pub fn of_environment() -> Self {
         let said = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let level = said("CONSENTRY_LOG").and_then(|level| level.into_string().ok());
-        let level = level.filter(|level| EnvFilter::try_new(level).is_ok());
+        let level = level.filter(|level| filter(level).is_ok());
         let level = level.unwrap_or_else(|| "warn".to_owned());
         Self { level, json: false, folder: said("CONSENTRY_LOG_FOLDER").map(PathBuf::from) }
     }
@@ -115,7 +116,7 @@ pub struct Level(Arc<dyn Fn(EnvFilter) -> anyhow::Result<()> + Send + Sync>);
 impl Level {
     /// Writes this from now on.
     pub(crate) fn change(&self, level: &str) -> anyhow::Result<()> {
-        (self.0)(EnvFilter::try_new(level)?)
+        (self.0)(filter(level)?)
     }
 }
 
@@ -125,10 +126,18 @@ impl Level {
 ///
 /// If the folder cannot be written to, or the level is none.
 pub fn init(settings: &LogSettings) -> anyhow::Result<Level> {
-    let filter = EnvFilter::try_new(&settings.level).context("the level of the log is none")?;
+    let filter = filter(&settings.level).context("the level of the log is none")?;
     let Some(folder) = &settings.folder else { return begin(std::io::stderr, filter, settings.json) };
     let unwritable = || format!("{} of the log cannot be written to", folder.display());
     begin(Arc::new(Files::below(folder).with_context(unwritable)?), filter, settings.json)
+}
+
+/// What is written at a level.
+///
+/// The TLS library warns of whatever its other side does, so that a stranger could fill the disk with it: it says
+/// something only to those who ask for it (`warn,rustls=warn`). What fails in a handshake is counted by us.
+fn filter(level: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::try_new(format!("rustls=off,{level}"))
 }
 
 fn begin<W>(writer: W, filter: EnvFilter, json: bool) -> anyhow::Result<Level>
@@ -235,6 +244,23 @@ mod tests {
             (&line["consent.id"], &line["holder"], &line["iban"]),
             (&"con_eu_1".into(), &"***".into(), &"***".into())
         );
+    }
+
+    /// A stranger who asks for another handshake, again and again, writes nothing into the log.
+    #[test]
+    fn what_strangers_make_the_tls_library_say_is_written_to_who_asks_for_it() {
+        for (level, written) in [("warn", 0), ("trace", 0), ("warn,rustls=warn", 1)] {
+            let kept = Kept::default();
+            let writer = kept.clone();
+            let log: Dispatch = to(move || writer.clone(), filter(level).unwrap()).into();
+            tracing::dispatcher::with_default(&log, || {
+                tracing::warn!(target: "rustls::common_state", "Sending warning alert NoRenegotiation");
+                tracing::warn!("What we say ourselves");
+            });
+            let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+            assert_eq!(text.lines().count(), written + 1, "{level}: {text}");
+        }
+        assert!(filter("no level, at all").is_err());
     }
 
     /// The fields of every call of a macro of `tracing` in a text.

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::routing::get;
 use consentry_edge::Closed;
 use limits::{Limiter, Policies};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -222,5 +223,27 @@ async fn an_address_from_which_attacks_come_is_let_in_no_more() {
     gate.closed(Closed::Blocked, 1).await;
     assert!(ask_on(&mut open, GET).await.ends_with("Blocked"));
     assert!(ask_on(&mut known, GET).await.ends_with("Some(Trusted)"));
+    gate.stop().await;
+}
+
+/// What breaks TLS after the handshake counts as much as what breaks HTTP. Going away without a word does not.
+#[tokio::test]
+async fn an_address_whose_records_are_none_is_let_in_no_more() {
+    let mut plan = Plan::new();
+    plan.config.limiter =
+        limits("[block]\noffences = 3\nwithin = 3600\nseconds = 3600\nreasons = [\"protocol\"]\n");
+    let gate = plan.start().await;
+    for _ in 0..3 {
+        drop(gate.connect().await.into_inner());
+    }
+    for times in 1..=3 {
+        let (mut stream, _) = gate.connect().await.into_inner();
+        stream.write_all(&[&[0x17, 3, 3, 0, 64][..], &[7; 64]].concat()).await.unwrap();
+        rest(&mut stream).await;
+        gate.closed(Closed::Protocol, times).await;
+    }
+    let mut next = TcpStream::connect(gate.address).await.unwrap();
+    assert_eq!(rest(&mut next).await, "", "closed before the handshake");
+    gate.closed(Closed::Blocked, 1).await;
     gate.stop().await;
 }

@@ -50,7 +50,8 @@ impl Attack {
 }
 
 /// Attacks until `time` is over, and says how many connections or requests that were.
-pub async fn run(site: &Site, attack: Attack, most: u32, time: Duration) -> u64 {
+pub async fn run(site: &Site, attack: Attack, most: u32, time: Duration) -> anyhow::Result<u64> {
+    let site = if attack == Attack::Renegotiation { renegotiation::prepared(site)? } else { site.clone() };
     let until = Instant::now() + time;
     let made = Arc::new(AtomicU64::new(0));
     let mut attackers = JoinSet::new();
@@ -71,7 +72,7 @@ pub async fn run(site: &Site, attack: Attack, most: u32, time: Duration) -> u64 
         });
     }
     attackers.join_all().await;
-    made.load(Ordering::Relaxed)
+    Ok(made.load(Ordering::Relaxed))
 }
 
 async fn once(site: &Site, attack: Attack, made: &AtomicU64) -> anyhow::Result<()> {

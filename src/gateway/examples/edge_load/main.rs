@@ -169,7 +169,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Attack { attack, place, connections, seconds } => {
             // Strangers show no certificate.
             let site = Site::of(&place, false, attack == Attack::Resets)?;
-            println!("{}", attack::run(&site, attack, connections, Duration::from_secs(seconds)).await);
+            println!("{}", attack::run(&site, attack, connections, Duration::from_secs(seconds)).await?);
         }
         Command::Siege { binary, folder, port_base, connections, seconds, only } => {
             let time = Duration::from_secs(seconds);

@@ -14,12 +14,20 @@ use crate::wire::Site;
 /// Bytes of an initialization vector that are not sent along (RFC 5288 §3).
 const SALT: usize = 4;
 
-/// Asks, and asks again, until the other side has enough.
+/// The suite that is spoken here.
+const SUITE: SupportedCipherSuite = TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
+
+/// The same site, reached by the protocol in which one can ask. Made once: a configuration costs more than a connection.
+pub fn prepared(site: &Site) -> anyhow::Result<Site> {
+    site.older(SUITE)
+}
+
+/// Asks, and asks again, until the other side has enough. The site is one that was [prepared].
 pub async fn ask(site: &Site, made: &AtomicU64) -> anyhow::Result<()> {
-    let SupportedCipherSuite::Tls12(suite) = TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 else {
+    let SupportedCipherSuite::Tls12(suite) = SUITE else {
         bail!("it is a suite of TLS 1.2");
     };
-    let stream = site.older(SupportedCipherSuite::Tls12(suite))?.tls().await?;
+    let stream = site.tls().await?;
     let (mut stream, connection) = stream.into_inner();
     let (mut sequence, secrets) = connection.dangerous_extract_secrets()?.tx;
     let ConnectionTrafficSecrets::Aes128Gcm { key, iv } = secrets else {
