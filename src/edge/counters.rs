@@ -31,7 +31,7 @@ pub enum Closed {
     Resets,
     /// The peer sent frame after frame that is part of no request.
     Flood,
-    /// What came was not HTTP.
+    /// What came was not HTTP, or after the handshake not TLS.
     Protocol,
     /// The connection was as old as one may become.
     Aged,
