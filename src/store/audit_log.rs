@@ -149,6 +149,55 @@ pub(crate) fn beginning<'q>() -> [Query<'q, Any, AnyArguments>; 2] {
     [sqlx::query(head).bind("0"), sqlx::query(pending)]
 }
 
+/// What this process appended last: if nobody has appended since, what is asked before an append is known, and
+/// everything goes to the database at once.
+#[derive(Debug, Default)]
+pub(crate) struct Last {
+    frontier: Option<Frontier>,
+    /// How often somebody else had, one after the other.
+    missed: u32,
+    /// So many appends do not try, as others append, too.
+    resting: u32,
+}
+
+impl Last {
+    /// The log as it may still be.
+    pub(crate) fn expected(&mut self) -> Option<Frontier> {
+        match self.resting.checked_sub(1) {
+            Some(left) => {
+                self.resting = left;
+                None
+            }
+            None => self.frontier.clone(),
+        }
+    }
+
+    /// The log was not as expected.
+    pub(crate) fn miss(&mut self) {
+        self.frontier = None;
+        self.resting = (1_u32 << self.missed).saturating_sub(1);
+        self.missed = self.missed.saturating_add(1).min(LONGEST_REST);
+    }
+
+    /// The log as it is after an append that was made as expected, or after any other one.
+    pub(crate) fn append(&mut self, frontier: Option<Frontier>, as_expected: bool) {
+        self.frontier = frontier;
+        if as_expected {
+            self.missed = 0;
+        }
+    }
+}
+
+/// Appends that do not try after one that tried in vain: 2 to the power of this, less one, at most.
+const LONGEST_REST: u32 = 6;
+
+/// Says that the log goes on, where it is as expected and nothing waits to be appended: a row if so.
+fn going_on<'q>(from: &Frontier, to: &Frontier) -> Query<'q, Any, AnyArguments> {
+    let sql = "update audit_head set frontier = $1 where id = 1 and frontier = $2 \
+               and not exists (select 1 from audit_pending) returning id";
+    sqlx::query(sql).bind(to.to_string()).bind(from.to_string())
+}
+
 /// What is appended after so much of the log.
 pub(crate) struct Appending {
     frontier: Frontier,
@@ -166,8 +215,29 @@ impl Appending {
         Ok(Self { frontier: frontier(&head.try_get::<String, _>(0)?)?, pending })
     }
 
-    /// What appends what was written with changes, and then `entries`.
-    pub(crate) fn statements<'q>(mut self, entries: &[&str]) -> Vec<Query<'q, Any, AnyArguments>> {
+    /// To the log as it may be, with nothing that waits.
+    pub(crate) fn after(frontier: Frontier) -> Self {
+        Self { frontier, pending: Vec::new() }
+    }
+
+    /// What appends `entries` if the log is as it may be; the first of them gives a row if it is. And the log then.
+    pub(crate) fn expecting<'q>(self, entries: &[&str]) -> (Vec<Query<'q, Any, AnyArguments>>, Frontier) {
+        let from = self.frontier.clone();
+        let (inserts, to) = self.inserts(entries);
+        (std::iter::once(going_on(&from, &to)).chain(inserts).collect(), to)
+    }
+
+    /// What appends what was written with changes, and then `entries`; and the log then.
+    pub(crate) fn statements<'q>(self, entries: &[&str]) -> (Vec<Query<'q, Any, AnyArguments>>, Frontier) {
+        let (mut statements, frontier) = self.inserts(entries);
+        if !statements.is_empty() {
+            let head = sqlx::query("update audit_head set frontier = $1 where id = 1");
+            statements.push(head.bind(frontier.to_string()));
+        }
+        (statements, frontier)
+    }
+
+    fn inserts<'q>(mut self, entries: &[&str]) -> (Vec<Query<'q, Any, AnyArguments>>, Frontier) {
         let pending = self.pending.iter().map(|(_, entry)| entry.as_str());
         let all: Vec<_> = pending.chain(entries.iter().copied()).collect();
         let mut statements = Vec::new();
@@ -185,11 +255,7 @@ impl Appending {
             }
             statements.push(insert);
         }
-        if !statements.is_empty() {
-            let head = sqlx::query("update audit_head set frontier = $1 where id = 1");
-            statements.push(head.bind(self.frontier.to_string()));
-        }
-        statements
+        (statements, self.frontier)
     }
 }
 

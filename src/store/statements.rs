@@ -160,6 +160,27 @@ impl Begun {
         Ok(all)
     }
 
+    /// Like [`each`](Self::each), if the first gives a row. Without one the transaction is to be taken back: SQLite
+    /// has run the others, too, and an error of theirs is none.
+    pub(crate) async fn each_if_first(
+        &mut self,
+        mut statements: Vec<Query<'_, Any, AnyArguments>>,
+    ) -> Result<Option<Vec<Vec<AnyRow>>>, Error> {
+        if self.at_once || statements.is_empty() {
+            return match self.each(statements).await {
+                Ok(all) => Ok(Some(all).filter(|all| all.first().is_some_and(|rows| !rows.is_empty()))),
+                Err(Error::Database(error)) if error.is_unique_violation() => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
+        let first = statements.remove(0).fetch_all(&mut *self).await?;
+        if first.is_empty() {
+            return Ok(None);
+        }
+        let others = self.each(statements).await?;
+        Ok(Some(std::iter::once(first).chain(others).collect()))
+    }
+
     /// The statement of a query, as it may be run here.
     fn statement<'q>(&self, mut query: impl Execute<'q, Any>) -> Result<Statement, Error> {
         let arguments = query.take_arguments().map_err(Error::Encode)?;

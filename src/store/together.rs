@@ -7,13 +7,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlx::any::AnyArguments;
+use audit::Frontier;
+use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::StoreError;
-use crate::audit_log::{Appending, beginning};
+use crate::audit_log::{Appending, Last, beginning};
 use crate::database::Database;
 use crate::statements::Begun;
 use crate::transaction;
@@ -92,9 +93,9 @@ impl Together {
     pub(crate) fn on(database: Database) -> Self {
         let (sender, mut receiver) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
-            let mut batch = Vec::with_capacity(AT_ONCE);
+            let (mut batch, mut last) = (Vec::with_capacity(AT_ONCE), Last::default());
             while receiver.recv_many(&mut batch, AT_ONCE).await > 0 {
-                write(&database, std::mem::take(&mut batch)).await;
+                write(&database, std::mem::take(&mut batch), &mut last).await;
             }
         });
         Self(sender)
@@ -113,9 +114,9 @@ impl Together {
     }
 }
 
-async fn write(database: &Database, batch: Vec<Waiting>) {
+async fn write(database: &Database, batch: Vec<Waiting>, last: &mut Last) {
     let (entries, asking): (Vec<_>, Vec<_>) = batch.into_iter().map(|one| (one.entry, one.done)).unzip();
-    match try_write(database, &entries).await {
+    match try_write(database, &entries, last).await {
         Ok(outcomes) => asking.into_iter().zip(outcomes).for_each(|(done, outcome)| tell(done, outcome)),
         // The database is away, and each would wait as long for it.
         Err(error) if error.is_passing() => {
@@ -126,7 +127,7 @@ async fn write(database: &Database, batch: Vec<Waiting>) {
         // commit seemed to fail is then refused, or a read counted twice: safe, if not kind.
         Err(_) => {
             for (entry, done) in entries.into_iter().zip(asking) {
-                let alone = try_write(database, &[entry]).await;
+                let alone = try_write(database, &[entry], last).await;
                 tell(done, alone.and_then(|outcomes| outcomes.into_iter().collect()));
             }
         }
@@ -142,6 +143,7 @@ fn tell(done: oneshot::Sender<Result<(), StoreError>>, outcome: Result<(), Store
 async fn try_write(
     database: &Database,
     entries: &[Entry],
+    last: &mut Last,
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
     let (mut claims, mut tokens, mut attempts) = (Vec::new(), Vec::new(), Vec::new());
     let (mut reads, mut logged) = (Vec::new(), Vec::new());
@@ -160,29 +162,12 @@ async fn try_write(
     // In the same order everywhere, so that no two processes wait for each other.
     reads.sort_unstable();
     attempts.sort_unstable();
-    // What was read is noted where its consent is as it was then.
-    let note = async |tx: &mut Begun| {
-        if logged.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let asked = (!reads.is_empty()).then(|| revisions(&reads));
-        let begun = tx.each(beginning().into_iter().chain(asked).collect()).await?;
-        let [head, pending, asked @ ..] = begun.as_slice() else { return Err(StoreError::NotFound) };
-        let standing = asked.iter().flatten().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-        let standing = standing.collect::<Result<HashMap<String, i64>, sqlx::Error>>()?;
-        let stands = |note: &ReadNote| standing.get(&note.consent) == Some(&note.revision);
-        let noted: Vec<_> = reads.iter().copied().filter(|note| stands(note)).collect();
-        let entries = logged.iter().filter(|(read, _)| read.is_none_or(stands));
-        let entries: Vec<_> = entries.filter_map(|(_, entry)| *entry).collect();
-        let mut statements = Appending::to(head, pending)?.statements(&entries);
-        statements.extend((!noted.is_empty()).then(|| note_reads(&noted)));
-        tx.each(statements).await?;
-        Ok::<_, StoreError>(standing)
-    };
-    let outcome = |standing: &HashMap<String, i64>, note: &ReadNote| {
-        let stands = standing.get(&note.consent) == Some(&note.revision);
-        if stands { Ok(()) } else { Err(StoreError::Conflict) }
-    };
+    let appended = Appended { reads: &reads, logged: &logged };
+    let outcome =
+        |standing: &Standing, note| if stands(standing, note) { Ok(()) } else { Err(StoreError::Conflict) };
+    // Who settles knows that something waits.
+    let settles = entries.iter().any(|entry| matches!(entry, Entry::Audit(None)));
+    let expected = if settles { None } else { last.expected() };
     let all = transaction!(database, tx => {
         let tx = &mut tx.0;
         if !insert_claims(tx, &claims).await? {
@@ -190,27 +175,35 @@ async fn try_write(
         }
         insert_tokens(tx, &tokens).await?;
         note_attempts(tx, &attempts).await?;
-        note(tx).await
+        match &expected {
+            Some(frontier) => appended.expecting(tx, frontier).await,
+            None => appended.whatever(tx).await,
+        }
     });
     match all {
-        Ok(standing) => {
+        Ok((standing, frontier)) => {
+            last.append(frontier, expected.is_some());
             let outcomes = entries.iter().map(|entry| match entry {
                 Entry::Read(note, _) => outcome(&standing, note),
                 Entry::Claim(_) | Entry::Token(_) | Entry::Attempt(_) | Entry::Audit(_) => Ok(()),
             });
             return Ok(outcomes.collect());
         }
-        // Somebody uses something twice. Who, costs a row for each.
-        Err(StoreError::Conflict) => {}
-        Err(error) => return Err(error),
+        // Somebody uses something twice, and who, costs a row for each; or the log is not as it was.
+        Err(StoreError::Conflict) => last.miss(),
+        Err(error) => {
+            last.append(None, false);
+            return Err(error);
+        }
     }
-    let (mut made, standing) = transaction!(database, tx => {
+    let (mut made, (standing, frontier)) = transaction!(database, tx => {
         let tx = &mut tx.0;
         let made = insert_claims_by_name(tx, &claims).await?;
         insert_tokens(tx, &tokens).await?;
         note_attempts(tx, &attempts).await?;
-        Ok::<_, StoreError>((made, note(tx).await?))
+        Ok::<_, StoreError>((made, appended.whatever(tx).await?))
     })?;
+    last.append(frontier, false);
     let outcomes = entries.iter().map(|entry| match entry {
         Entry::Token(_) | Entry::Attempt(_) | Entry::Audit(_) => Ok(()),
         Entry::Read(note, _) => outcome(&standing, note),
@@ -219,6 +212,78 @@ async fn try_write(
         Entry::Claim(_) => Err(StoreError::Conflict),
     });
     Ok(outcomes.collect())
+}
+
+/// The revisions of the consents that were read under, as they are.
+type Standing = HashMap<String, i64>;
+
+/// What goes into the audit log: each entry with the read that it tells of, if it tells of one.
+struct Appended<'e> {
+    /// In order.
+    reads: &'e [&'e ReadNote],
+    logged: &'e [(Option<&'e ReadNote>, Option<&'e str>)],
+}
+
+impl Appended<'_> {
+    /// Appends where the log is as expected and every consent is as it was, in one go.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if not all is so.
+    async fn expecting(
+        &self,
+        tx: &mut Begun,
+        log: &Frontier,
+    ) -> Result<(Standing, Option<Frontier>), StoreError> {
+        if self.logged.is_empty() {
+            return Ok((Standing::new(), Some(log.clone())));
+        }
+        let entries: Vec<_> = self.logged.iter().filter_map(|(_, entry)| *entry).collect();
+        let (mut statements, frontier) = Appending::after(log.clone()).expecting(&entries);
+        if !self.reads.is_empty() {
+            statements.push(note_reads(self.reads));
+            statements.push(revisions(self.reads));
+        }
+        let given = match tx.each_if_first(statements).await {
+            // A consent that is gone.
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => None,
+            given => given?,
+        };
+        let given = given.ok_or(StoreError::Conflict)?;
+        let standing = standing(if self.reads.is_empty() { None } else { given.last() })?;
+        if self.reads.iter().all(|note| stands(&standing, note)) {
+            Ok((standing, Some(frontier)))
+        } else {
+            Err(StoreError::Conflict)
+        }
+    }
+
+    /// Appends after what is there. What was read is noted where its consent is as it was then.
+    async fn whatever(&self, tx: &mut Begun) -> Result<(Standing, Option<Frontier>), StoreError> {
+        if self.logged.is_empty() {
+            return Ok((Standing::new(), None));
+        }
+        let asked = (!self.reads.is_empty()).then(|| revisions(self.reads));
+        let begun = tx.each(beginning().into_iter().chain(asked).collect()).await?;
+        let [head, pending, asked @ ..] = begun.as_slice() else { return Err(StoreError::NotFound) };
+        let standing = standing(asked.first())?;
+        let noted: Vec<_> = self.reads.iter().copied().filter(|note| stands(&standing, note)).collect();
+        let entries = self.logged.iter().filter(|(read, _)| read.is_none_or(|note| stands(&standing, note)));
+        let entries: Vec<_> = entries.filter_map(|(_, entry)| *entry).collect();
+        let (mut statements, frontier) = Appending::to(head, pending)?.statements(&entries);
+        statements.extend((!noted.is_empty()).then(|| note_reads(&noted)));
+        tx.each(statements).await?;
+        Ok((standing, Some(frontier)))
+    }
+}
+
+fn standing(rows: Option<&Vec<AnyRow>>) -> Result<Standing, StoreError> {
+    let standing = rows.into_iter().flatten().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    Ok(standing.collect::<Result<_, sqlx::Error>>()?)
+}
+
+fn stands(standing: &Standing, note: &ReadNote) -> bool {
+    standing.get(&note.consent) == Some(&note.revision)
 }
 
 const INSERT_CLAIMS: &str = "insert into assertion_ids (client_id, jti_digest, expires_at) values";
@@ -245,6 +310,9 @@ async fn insert_claims_by_name(
     tx: &mut Begun,
     claims: &[&Claim],
 ) -> Result<HashSet<(String, String)>, StoreError> {
+    if claims.is_empty() {
+        return Ok(HashSet::new());
+    }
     let places = placeholders(claims.len(), 3);
     let sql = format!("{INSERT_CLAIMS} {places} {UNLESS_MADE} returning client_id, jti_digest");
     let rows = bound(sql, claims).fetch_all(&mut *tx).await?;

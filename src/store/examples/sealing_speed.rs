@@ -20,7 +20,7 @@ use sqlx::{AnyPool, Row};
 use world::World;
 
 /// Reads, and entries.
-const TIMES: u32 = 40_000;
+const TIMES: u32 = 80_000;
 /// Values that are sealed and opened.
 const VALUES: u32 = 400_000;
 /// As much as the terms of a consent.

@@ -68,6 +68,36 @@ on_both_databases! {
         assert_eq!(world.region.audit_entries(78, 1).await.unwrap(), log[78..79]);
     }
 
+    /// A process that knows how the log was when it appended last sees what others did since, and what waits.
+    async fn who_appended_last_may_be_somebody_else(world: World) {
+        let other = world::region(&world.urls, &[1], &world.clock).await;
+        let mut told = Vec::new();
+        for number in 0..12_i64 {
+            let record = world.read(true, world.in_seconds(number));
+            // Twice each: alone, and after the other one.
+            let store = if number / 2 % 2 == 0 { &world.region } else { &other };
+            store.audit(&record).await.unwrap();
+            told.push(record.to_string());
+            if number % 3 == 0 {
+                transaction!(world.region, tx => {
+                    tx.emit(&world.event("consent.granted", &format!("con_uk_{number}_"))).await.unwrap();
+                    Ok::<_, StoreError>(())
+                })
+                .unwrap();
+                told.push(format!("con_uk_{number}_"));
+            }
+        }
+        world.region.settle_audit().await.unwrap();
+        let log = world.log().await;
+        assert_eq!(log.len(), told.len());
+        for (logged, told) in log.iter().zip(&told) {
+            assert!(logged.entry.contains(told), "{} is where {told} was", logged.entry);
+        }
+        assert_eq!(world.findings().await, []);
+        let frontier = world.region.audit_frontier().await.unwrap();
+        assert_eq!(frontier.root(), root(&log));
+    }
+
     /// A change that was taken back was none.
     async fn a_change_and_its_entry_are_one(world: World) {
         let taken_back = transaction!(world.region, tx => {
