@@ -17,6 +17,7 @@ use crate::hosts::{Hosts, addresses, on_all_hosts, primary_of};
 use crate::kept::{Kept, Lent};
 use crate::statements::{Statements, Unheard};
 use crate::transactions::code_of;
+use crate::wal::{Turn, Writers};
 use crate::{pooler, upgrade};
 
 /// Why the store did not do what it was asked.
@@ -208,6 +209,8 @@ pub struct Database {
     renewed: Arc<Mutex<Option<Instant>>>,
     hosts: Hosts,
     behind_pooler: bool,
+    /// Where there is one writer at a time.
+    writers: Option<Arc<Writers>>,
 }
 
 impl Database {
@@ -267,8 +270,14 @@ impl Database {
             upgrade::migrations(schema).run(&pool).await?;
         }
         hosts.follow(pool.clone());
-        let database =
-            Self { pool, alone, kept: Kept::at_most(reads, PATIENCE), engine, renewed, hosts, behind_pooler };
+        let kept = Kept::at_most(reads, PATIENCE);
+        let writers = (engine == Engine::Sqlite).then(Arc::<Writers>::default);
+        if let Some(writers) = &writers
+            && schema != KEYS
+        {
+            writers.follow(pool.clone(), PATIENCE);
+        }
+        let database = Self { pool, alone, kept, engine, renewed, hosts, behind_pooler, writers };
         if !up_to_date {
             database.is_not_behind(schema).await?;
         }
@@ -323,6 +332,18 @@ impl Database {
         self.hosts.watching(work).await
     }
 
+    /// A turn to write, where there is one writer at a time.
+    ///
+    /// # Errors
+    ///
+    /// That of a pool without a free connection, if nobody's turn ends in time.
+    pub(crate) async fn turn(&self) -> Result<Option<Turn>, sqlx::Error> {
+        match &self.writers {
+            Some(writers) => writers.next(PATIENCE).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// How a transaction begins. On SQLite it takes the write lock at once: taking
     /// it later fails when another writer came between.
     pub(crate) fn beginning(&self) -> &'static str {
@@ -339,6 +360,7 @@ impl Database {
             Engine::Sqlite => "pragma wal_checkpoint(truncate)",
             Engine::Postgres => "vacuum data_keys",
         };
+        let _turn = self.turn().await?;
         sqlx::raw_sql(sql).execute(&self.pool).await?;
         Ok(())
     }
@@ -403,8 +425,8 @@ const SQLITE_PRAGMAS: &[&str] = &[
     // the system, without a call each.
     "pragma mmap_size = 268435456",
     "pragma cache_size = -8000",
-    // Tokens scatter over pages: fewer checkpoints write each page fewer times.
-    "pragma wal_autocheckpoint = 16000",
+    // That is done beside who writes (`wal`), unless it falls far behind.
+    "pragma wal_autocheckpoint = 64000",
 ];
 
 /// Makes the databases `NAME_suffix` beside the one that `url` names, where they

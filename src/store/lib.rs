@@ -58,6 +58,7 @@ mod upgrade;
 pub mod usage;
 pub mod vault;
 mod verifications;
+mod wal;
 pub mod webhooks;
 
 use std::collections::BTreeMap;

@@ -15,6 +15,7 @@ use sqlx::{Any, AssertSqlSafe, Either, Error, Execute, Executor, SqlSafeStr, Sql
 
 use crate::database::Database;
 use crate::transactions::{Pace, code_of, lost, passing, refusal};
+use crate::wal::Turn;
 
 /// What a statement gives, in the order in which it comes.
 type Given = Vec<Either<AnyQueryResult, AnyRow>>;
@@ -59,6 +60,7 @@ impl Statements<'_> {
             return Ok(given);
         }
         if statement.named {
+            let _turn = self.0.turn().await?;
             return self.0.connections().fetch_many(statement).try_collect().await;
         }
         let mut begun = self.0.begin().await?;
@@ -103,6 +105,8 @@ impl Execute<'_, Any> for Statement {
 #[derive(Debug)]
 pub(crate) struct Begun {
     transaction: Transaction<'static, Any>,
+    /// Ends with the transaction.
+    _turn: Option<Turn>,
     named: bool,
     /// Whether several statements can be handed over at once.
     at_once: bool,
@@ -111,8 +115,9 @@ pub(crate) struct Begun {
 impl Database {
     /// Begins a transaction on any connection.
     pub(crate) async fn begin(&self) -> Result<Begun, Error> {
+        let turn = self.turn().await?;
         let transaction = self.connections().begin_with(self.beginning()).await?;
-        Ok(Begun { transaction, named: !self.behind_pooler(), at_once: self.is_sqlite() })
+        Ok(Begun { transaction, _turn: turn, named: !self.behind_pooler(), at_once: self.is_sqlite() })
     }
 }
 

@@ -89,9 +89,9 @@ async fn wrap_anew(vault: &Vault) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Keeps what was noted of requests, each second and once more at the end.
+/// Keeps what was noted of requests, soon and once more at the end. A little each time: who reads meanwhile waits for it.
 pub(crate) async fn keep_requests(gateway: Arc<Gateway>, stop: CancellationToken) {
-    let mut rounds = Rounds::every(Duration::from_secs(1), &stop);
+    let mut rounds = Rounds::every(Duration::from_millis(100), &stop);
     while rounds.next().await {
         rounds.note("keep-requests", gateway.keep_requests().await);
     }

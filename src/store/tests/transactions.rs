@@ -318,6 +318,67 @@ async fn single_statements_are_run_again_where_they_read() {
     global.note_instance("one", 0, world.in_seconds(60)).await.unwrap();
 }
 
+/// On SQLite, which has one writer at a time and has others sleep, those of a process write in the order in which they came.
+#[tokio::test]
+async fn who_writes_waits_for_a_turn() {
+    let world = World::on_sqlite().await;
+    let (begun, release) = (Barrier::new(2), Barrier::new(2));
+    let order = std::sync::Mutex::new(Vec::new());
+    let first = async {
+        let outcome: Result<(), StoreError> = transaction!(world.global, _tx => {
+            begun.wait().await;
+            release.wait().await;
+            Ok(())
+        });
+        outcome.unwrap();
+    };
+    let others = async {
+        begun.wait().await;
+        let write = async |number: i64| {
+            world.global.note_instance("one", number, world.in_seconds(60)).await.unwrap();
+            order.lock().unwrap().push(number);
+        };
+        let writing = futures_util::future::join_all((0..12).map(write));
+        // By then each of them has been asked once, in turn.
+        let released = async {
+            tokio::task::yield_now().await;
+            release.wait().await;
+        };
+        tokio::join!(writing, released);
+    };
+    tokio::join!(first, others);
+    assert_eq!(*order.lock().unwrap(), (0..12).collect::<Vec<_>>());
+}
+
+/// What SQLite has logged is taken into its file beside who writes, and before the log is so long that a commit has to.
+#[tokio::test]
+async fn the_log_of_sqlite_is_taken_into_its_file() {
+    let world = World::on_sqlite().await;
+    let there =
+        Path::new(world.urls[0].trim_start_matches("sqlite://").split('?').next().unwrap()).to_owned();
+    let taken_over = async || {
+        // Of the file alone, without its log.
+        let copy = there.with_extension("copy");
+        std::fs::copy(&there, &copy).unwrap();
+        let pool = AnyPoolOptions::new().connect(&format!("sqlite://{}", copy.display())).await.unwrap();
+        let told = sqlx::query("select count(*) from clients").fetch_one(&pool).await;
+        pool.close().await;
+        told.and_then(|row| sqlx::Row::try_get::<i64, _>(&row, 0)).unwrap_or(0) > 0
+    };
+    world.client("tpp").await;
+    assert!(!taken_over().await, "it is in the log alone");
+    let until = Instant::now() + Duration::from_secs(60);
+    let mut number = 0;
+    while !taken_over().await {
+        assert!(Instant::now() < until, "after {number} turns it is still in the log alone");
+        for _ in 0..200 {
+            number += 1;
+            world.global.note_instance("one", number, world.in_seconds(60)).await.unwrap();
+        }
+    }
+    assert!(number < 4_000, "{number}");
+}
+
 /// Sources in a folder and those below.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
