@@ -376,7 +376,7 @@ async fn the_log_of_sqlite_is_taken_into_its_file() {
             world.global.note_instance("one", number, world.in_seconds(60)).await.unwrap();
         }
     }
-    assert!(number < 4_000, "{number}");
+    assert!(number < 16_000, "so long that a commit may have done it: {number}");
 }
 
 /// Sources in a folder and those below.

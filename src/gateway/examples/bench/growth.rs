@@ -104,6 +104,8 @@ pub async fn banks(place: &mut Place, servers: &[Server], load: &Load) -> anyhow
         );
         println!("==> Measured beside {count} banks");
     }
+    // What comes next is measured beside as many as what came before.
+    place.with_banks(BANKS).await?;
     Ok(told)
 }
 

@@ -171,6 +171,12 @@ impl Place {
             let like = text.replace(&format!("id = \"{PATTERN}\""), &format!("id = \"{}\"", bank(number)));
             std::fs::write(profiles.join(format!("{}.toml", bank(number))), like)?;
         }
+        // Of a time with more of them.
+        for number in count.. {
+            if std::fs::remove_file(profiles.join(format!("{}.toml", bank(number)))).is_err() {
+                break;
+            }
+        }
         self.start_gateway().await
     }
 
