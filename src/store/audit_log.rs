@@ -191,10 +191,10 @@ impl Last {
 /// Appends that do not try after one that tried in vain: 2 to the power of this, less one, at most.
 const LONGEST_REST: u32 = 6;
 
-/// Says that the log goes on, where it is as expected and nothing waits to be appended: a row if so.
+/// Says that the log goes on, where it is as expected and nothing waits to be appended: changes a row if so.
 fn going_on<'q>(from: &Frontier, to: &Frontier) -> Query<'q, Any, AnyArguments> {
     let sql = "update audit_head set frontier = $1 where id = 1 and frontier = $2 \
-               and not exists (select 1 from audit_pending) returning id";
+               and not exists (select 1 from audit_pending)";
     sqlx::query(sql).bind(to.to_string()).bind(from.to_string())
 }
 
@@ -220,7 +220,7 @@ impl Appending {
         Self { frontier, pending: Vec::new() }
     }
 
-    /// What appends `entries` if the log is as it may be; the first of them gives a row if it is. And the log then.
+    /// What appends `entries` if the log is as it may be; the first of them changes a row if it is. And the log then.
     pub(crate) fn expecting<'q>(self, entries: &[&str]) -> (Vec<Query<'q, Any, AnyArguments>>, Frontier) {
         let from = self.frontier.clone();
         let (inserts, to) = self.inserts(entries);

@@ -136,14 +136,48 @@ impl Begun {
         &mut self,
         statements: Vec<Query<'_, Any, AnyArguments>>,
     ) -> Result<Vec<Vec<AnyRow>>, Error> {
+        if self.at_once {
+            let all = self.at_once(statements).await?;
+            return Ok(all.into_iter().map(|(_, rows)| rows).collect());
+        }
         let mut all = Vec::with_capacity(statements.len());
-        if !self.at_once || statements.is_empty() {
-            for statement in statements {
-                all.push(statement.fetch_all(&mut *self).await?);
-            }
-            return Ok(all);
+        for statement in statements {
+            all.push(statement.fetch_all(&mut *self).await?);
+        }
+        Ok(all)
+    }
+
+    /// Like [`each`](Self::each), if the first changes a row; the rows of the others. Where it changes none the
+    /// transaction is to be taken back: SQLite has run the others, too, and an error of theirs is none.
+    pub(crate) async fn each_if_first_changes(
+        &mut self,
+        mut statements: Vec<Query<'_, Any, AnyArguments>>,
+    ) -> Result<Option<Vec<Vec<AnyRow>>>, Error> {
+        if self.at_once {
+            let mut all = match self.at_once(statements).await {
+                Err(Error::Database(error)) if error.is_unique_violation() => return Ok(None),
+                all => all?.into_iter(),
+            };
+            let changed = all.next().is_some_and(|(changed, _)| changed > 0);
+            return Ok(changed.then(|| all.map(|(_, rows)| rows).collect()));
+        }
+        let first = statements.remove(0).execute(&mut *self).await?;
+        if first.rows_affected() == 0 {
+            return Ok(None);
+        }
+        self.each(statements).await.map(Some)
+    }
+
+    /// Runs statements at once; how many rows each changed, and its rows.
+    async fn at_once(
+        &mut self,
+        statements: Vec<Query<'_, Any, AnyArguments>>,
+    ) -> Result<Vec<(u64, Vec<AnyRow>)>, Error> {
+        if statements.is_empty() {
+            return Ok(Vec::new());
         }
         let (mut sql, mut arguments) = (String::new(), AnyArguments::default());
+        let mut all = Vec::with_capacity(statements.len());
         for mut statement in statements {
             let before = arguments.values.0.len();
             if let Some(more) = statement.take_arguments().map_err(Error::Encode)? {
@@ -159,31 +193,10 @@ impl Begun {
         for one in given {
             match one {
                 Either::Right(row) => rows.push(row),
-                Either::Left(_) => all.push(std::mem::take(&mut rows)),
+                Either::Left(done) => all.push((done.rows_affected(), std::mem::take(&mut rows))),
             }
         }
         Ok(all)
-    }
-
-    /// Like [`each`](Self::each), if the first gives a row. Without one the transaction is to be taken back: SQLite
-    /// has run the others, too, and an error of theirs is none.
-    pub(crate) async fn each_if_first(
-        &mut self,
-        mut statements: Vec<Query<'_, Any, AnyArguments>>,
-    ) -> Result<Option<Vec<Vec<AnyRow>>>, Error> {
-        if self.at_once || statements.is_empty() {
-            return match self.each(statements).await {
-                Ok(all) => Ok(Some(all).filter(|all| all.first().is_some_and(|rows| !rows.is_empty()))),
-                Err(Error::Database(error)) if error.is_unique_violation() => Ok(None),
-                Err(error) => Err(error),
-            };
-        }
-        let first = statements.remove(0).fetch_all(&mut *self).await?;
-        if first.is_empty() {
-            return Ok(None);
-        }
-        let others = self.each(statements).await?;
-        Ok(Some(std::iter::once(first).chain(others).collect()))
     }
 
     /// The statement of a query, as it may be run here.

@@ -244,7 +244,7 @@ impl Appended<'_> {
             statements.push(note_reads(self.reads));
             statements.push(revisions(self.reads));
         }
-        let given = match tx.each_if_first(statements).await {
+        let given = match tx.each_if_first_changes(statements).await {
             // A consent that is gone.
             Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => None,
             given => given?,
