@@ -154,9 +154,9 @@ pub(crate) fn beginning<'q>() -> [Query<'q, Any, AnyArguments>; 2] {
 #[derive(Debug, Default)]
 pub(crate) struct Last {
     frontier: Option<Frontier>,
-    /// How often somebody else had, one after the other.
+    /// How often it was in vain to expect that, one after the other.
     missed: u32,
-    /// So many appends do not try, as others append, too.
+    /// So many appends do not try.
     resting: u32,
 }
 
@@ -174,14 +174,13 @@ impl Last {
 
     /// The log was not as expected.
     pub(crate) fn miss(&mut self) {
-        self.frontier = None;
         self.resting = (1_u32 << self.missed).saturating_sub(1);
         self.missed = self.missed.saturating_add(1).min(LONGEST_REST);
     }
 
-    /// The log as it is after an append that was made as expected, or after any other one.
-    pub(crate) fn append(&mut self, frontier: Option<Frontier>, as_expected: bool) {
-        self.frontier = frontier;
+    /// The log as it is after an append, which was made as expected or not.
+    pub(crate) fn append(&mut self, frontier: Frontier, as_expected: bool) {
+        self.frontier = Some(frontier);
         if as_expected {
             self.missed = 0;
         }
@@ -220,11 +219,14 @@ impl Appending {
         Self { frontier, pending: Vec::new() }
     }
 
-    /// What appends `entries` if the log is as it may be; the first of them changes a row if it is. And the log then.
-    pub(crate) fn expecting<'q>(self, entries: &[&str]) -> (Vec<Query<'q, Any, AnyArguments>>, Frontier) {
+    /// What changes a row if the log is as it may be, what appends `entries` then, and the log after that.
+    pub(crate) fn expecting<'q>(
+        self,
+        entries: &[&str],
+    ) -> (Query<'q, Any, AnyArguments>, Vec<Query<'q, Any, AnyArguments>>, Frontier) {
         let from = self.frontier.clone();
         let (inserts, to) = self.inserts(entries);
-        (std::iter::once(going_on(&from, &to)).chain(inserts).collect(), to)
+        (going_on(&from, &to), inserts, to)
     }
 
     /// What appends what was written with changes, and then `entries`; and the log then.

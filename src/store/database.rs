@@ -271,11 +271,11 @@ impl Database {
         }
         hosts.follow(pool.clone());
         let kept = Kept::at_most(reads, PATIENCE);
-        let writers = (engine == Engine::Sqlite).then(Arc::<Writers>::default);
+        let writers = (engine == Engine::Sqlite).then(|| Writers::new(PATIENCE));
         if let Some(writers) = &writers
             && schema != KEYS
         {
-            writers.follow(pool.clone(), PATIENCE);
+            writers.follow(pool.clone());
         }
         let database = Self { pool, alone, kept, engine, renewed, hosts, behind_pooler, writers };
         if !up_to_date {
@@ -339,7 +339,7 @@ impl Database {
     /// That of a pool without a free connection, if nobody's turn ends in time.
     pub(crate) async fn turn(&self) -> Result<Option<Turn>, sqlx::Error> {
         match &self.writers {
-            Some(writers) => writers.next(PATIENCE).await.map(Some),
+            Some(writers) => writers.next().await.map(Some),
             None => Ok(None),
         }
     }

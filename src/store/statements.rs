@@ -147,22 +147,22 @@ impl Begun {
         Ok(all)
     }
 
-    /// Like [`each`](Self::each), if the first changes a row; the rows of the others. Where it changes none the
-    /// transaction is to be taken back: SQLite has run the others, too, and an error of theirs is none.
-    pub(crate) async fn each_if_first_changes(
+    /// Like [`each`](Self::each), where `condition` changes a row. Where it changes none the transaction is to be taken
+    /// back: SQLite has run the statements, too, and an error of theirs is none.
+    pub(crate) async fn each_if(
         &mut self,
-        mut statements: Vec<Query<'_, Any, AnyArguments>>,
+        condition: Query<'_, Any, AnyArguments>,
+        statements: Vec<Query<'_, Any, AnyArguments>>,
     ) -> Result<Option<Vec<Vec<AnyRow>>>, Error> {
         if self.at_once {
-            let mut all = match self.at_once(statements).await {
+            let mut all = match self.at_once(std::iter::once(condition).chain(statements).collect()).await {
                 Err(Error::Database(error)) if error.is_unique_violation() => return Ok(None),
                 all => all?.into_iter(),
             };
             let changed = all.next().is_some_and(|(changed, _)| changed > 0);
             return Ok(changed.then(|| all.map(|(_, rows)| rows).collect()));
         }
-        let first = statements.remove(0).execute(&mut *self).await?;
-        if first.rows_affected() == 0 {
+        if condition.execute(&mut *self).await?.rows_affected() == 0 {
             return Ok(None);
         }
         self.each(statements).await.map(Some)

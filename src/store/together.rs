@@ -167,7 +167,7 @@ async fn try_write(
         |standing: &Standing, note| if stands(standing, note) { Ok(()) } else { Err(StoreError::Conflict) };
     // Who settles knows that something waits.
     let settles = entries.iter().any(|entry| matches!(entry, Entry::Audit(None)));
-    let expected = if settles { None } else { last.expected() };
+    let expected = if settles || logged.is_empty() { None } else { last.expected() };
     let all = transaction!(database, tx => {
         let tx = &mut tx.0;
         if !insert_claims(tx, &claims).await? {
@@ -176,25 +176,26 @@ async fn try_write(
         insert_tokens(tx, &tokens).await?;
         note_attempts(tx, &attempts).await?;
         match &expected {
-            Some(frontier) => appended.expecting(tx, frontier).await,
+            Some(log) => appended.expecting(tx, log.clone()).await,
             None => appended.whatever(tx).await,
         }
     });
     match all {
         Ok((standing, frontier)) => {
-            last.append(frontier, expected.is_some());
+            if let Some(frontier) = frontier {
+                last.append(frontier, expected.is_some());
+            }
             let outcomes = entries.iter().map(|entry| match entry {
                 Entry::Read(note, _) => outcome(&standing, note),
                 Entry::Claim(_) | Entry::Token(_) | Entry::Attempt(_) | Entry::Audit(_) => Ok(()),
             });
             return Ok(outcomes.collect());
         }
-        // Somebody uses something twice, and who, costs a row for each; or the log is not as it was.
-        Err(StoreError::Conflict) => last.miss(),
-        Err(error) => {
-            last.append(None, false);
-            return Err(error);
-        }
+        // The log is not as it was, or what was read under is not.
+        Err(StoreError::Conflict) if expected.is_some() => last.miss(),
+        // Somebody uses something twice. Who, costs a row for each.
+        Err(StoreError::Conflict) => {}
+        Err(error) => return Err(error),
     }
     let (mut made, (standing, frontier)) = transaction!(database, tx => {
         let tx = &mut tx.0;
@@ -203,7 +204,9 @@ async fn try_write(
         note_attempts(tx, &attempts).await?;
         Ok::<_, StoreError>((made, appended.whatever(tx).await?))
     })?;
-    last.append(frontier, false);
+    if let Some(frontier) = frontier {
+        last.append(frontier, false);
+    }
     let outcomes = entries.iter().map(|entry| match entry {
         Entry::Token(_) | Entry::Attempt(_) | Entry::Audit(_) => Ok(()),
         Entry::Read(note, _) => outcome(&standing, note),
@@ -233,18 +236,15 @@ impl Appended<'_> {
     async fn expecting(
         &self,
         tx: &mut Begun,
-        log: &Frontier,
+        log: Frontier,
     ) -> Result<(Standing, Option<Frontier>), StoreError> {
-        if self.logged.is_empty() {
-            return Ok((Standing::new(), Some(log.clone())));
-        }
         let entries: Vec<_> = self.logged.iter().filter_map(|(_, entry)| *entry).collect();
-        let (mut statements, frontier) = Appending::after(log.clone()).expecting(&entries);
+        let (condition, mut statements, frontier) = Appending::after(log).expecting(&entries);
         if !self.reads.is_empty() {
             statements.push(note_reads(self.reads));
             statements.push(revisions(self.reads));
         }
-        let given = match tx.each_if_first_changes(statements).await {
+        let given = match tx.each_if(condition, statements).await {
             // A consent that is gone.
             Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => None,
             given => given?,

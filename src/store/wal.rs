@@ -6,7 +6,6 @@
 //! others write, and only what has come meanwhile within a turn. Then the log begins anew.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::{AnyPool, Row};
@@ -23,45 +22,58 @@ const EARLIEST: u64 = 100;
 const LATEST: u64 = 16_000;
 
 /// A writer at a time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Writers {
-    writing: Arc<Mutex<()>>,
-    had: AtomicU64,
-    /// Turns after which the log is taken over; 0 before that was ever done.
-    enough: AtomicU64,
-    long: Notify,
+    log: Arc<Mutex<Log>>,
+    is_long: Notify,
+    /// For how long somebody waits for a turn at most.
+    patience: Duration,
+}
+
+/// How long the log is.
+#[derive(Debug)]
+pub(crate) struct Log {
+    /// Turns since it was taken over.
+    turns: u64,
+    /// Turns after which it is taken over.
+    enough: u64,
 }
 
 /// A turn to write, until it is dropped.
-pub(crate) type Turn = OwnedMutexGuard<()>;
+pub(crate) type Turn = OwnedMutexGuard<Log>;
 
 impl Writers {
+    pub(crate) fn new(patience: Duration) -> Arc<Self> {
+        let log = Arc::new(Mutex::new(Log { turns: 0, enough: FIRST }));
+        Arc::new(Self { log, is_long: Notify::new(), patience })
+    }
+
     /// Waits for a turn.
     ///
     /// # Errors
     ///
     /// That of a pool without a free connection, if nobody's turn ends in time.
-    pub(crate) async fn next(&self, patience: Duration) -> Result<Turn, sqlx::Error> {
-        let writing = timeout(patience, Arc::clone(&self.writing).lock_owned()).await;
-        let turn = writing.map_err(|_| sqlx::Error::PoolTimedOut)?;
-        let had = self.had.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        if had == self.enough.load(Ordering::Relaxed).max(EARLIEST) {
-            self.long.notify_one();
+    pub(crate) async fn next(&self) -> Result<Turn, sqlx::Error> {
+        let turn = timeout(self.patience, Arc::clone(&self.log).lock_owned()).await;
+        let mut turn = turn.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        turn.turns = turn.turns.saturating_add(1);
+        // Once more after as many, if it could not be taken over.
+        if turn.turns.checked_rem(turn.enough) == Some(0) {
+            self.is_long.notify_one();
         }
         Ok(turn)
     }
 
     /// Takes the log over whenever it is long, until the pool is closed.
-    pub(crate) fn follow(self: &Arc<Self>, pool: AnyPool, patience: Duration) {
-        self.enough.store(FIRST, Ordering::Relaxed);
+    pub(crate) fn follow(self: &Arc<Self>, pool: AnyPool) {
         let writers = Arc::clone(self);
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     () = pool.close_event() => return,
-                    () = writers.long.notified() => {}
+                    () = writers.is_long.notified() => {}
                 }
-                if let Err(error) = writers.take_over(&pool, patience).await
+                if let Err(error) = writers.take_over(&pool).await
                     && !pool.is_closed()
                 {
                     // It is tried again; and each connection does it by itself where the log is far too long.
@@ -71,16 +83,11 @@ impl Writers {
         });
     }
 
-    async fn take_over(&self, pool: &AnyPool, patience: Duration) -> Result<(), sqlx::Error> {
-        let had = self.had.load(Ordering::Relaxed).max(1);
-        let most = taken_over(pool).await;
-        let turn = self.next(patience).await;
-        let rest = taken_over(pool).await;
-        // Whatever came of it, it is tried again after some turns.
-        self.had.store(0, Ordering::Relaxed);
-        drop(turn?);
-        rest?;
-        self.enough.store(after(had, most?), Ordering::Relaxed);
+    async fn take_over(&self, pool: &AnyPool) -> Result<(), sqlx::Error> {
+        taken_over(pool).await?;
+        let mut turn = self.next().await?;
+        let pages = taken_over(pool).await?;
+        *turn = Log { turns: 0, enough: after(turn.turns, pages) };
         Ok(())
     }
 }
