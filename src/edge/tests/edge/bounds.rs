@@ -19,9 +19,7 @@ async fn an_address_has_so_many_connections_and_no_more() {
     plan.config.max_per_address = 2;
     let gate = plan.start().await;
     let (mut first, _second) = (gate.connect().await, gate.connect().await);
-    let mut third = TcpStream::connect(gate.address).await.unwrap();
-    assert_eq!(rest(&mut third).await, "", "closed before the handshake");
-    gate.closed(Closed::AddressCap, 1).await;
+    gate.turns_away(Closed::AddressCap).await;
     assert!(ask(&mut first, GET_AND_CLOSE).await.starts_with("HTTP/1.1 200"));
     drop(first);
     while gate.counters.open() > 1 {
@@ -190,9 +188,7 @@ async fn an_address_begins_so_many_handshakes_and_no_more() {
         limits("[[policy]]\nname = \"handshakes\"\npartition = \"address\"\nquota = 2\nwindow = 3600\n");
     let gate = plan.start().await;
     let (_first, _second) = (gate.connect().await, gate.connect().await);
-    let mut third = TcpStream::connect(gate.address).await.unwrap();
-    assert_eq!(rest(&mut third).await, "", "closed before the handshake");
-    gate.closed(Closed::HandshakeRate, 1).await;
+    gate.turns_away(Closed::HandshakeRate).await;
     gate.stop().await;
 }
 
@@ -218,9 +214,7 @@ async fn an_address_from_which_attacks_come_is_let_in_no_more() {
     let mut garbage = gate.connect().await;
     assert_eq!(ask(&mut garbage, b"\x16\x03\x01 nonsense\r\n\r\n").await.find("200"), None);
     gate.closed(Closed::Protocol, 1).await;
-    let mut next = TcpStream::connect(gate.address).await.unwrap();
-    assert_eq!(rest(&mut next).await, "", "closed before the handshake");
-    gate.closed(Closed::Blocked, 1).await;
+    gate.turns_away(Closed::Blocked).await;
     assert!(ask_on(&mut open, GET).await.ends_with("Blocked"));
     assert!(ask_on(&mut known, GET).await.ends_with("Some(Trusted)"));
     gate.stop().await;
@@ -242,8 +236,6 @@ async fn an_address_whose_records_are_none_is_let_in_no_more() {
         rest(&mut stream).await;
         gate.closed(Closed::Protocol, times).await;
     }
-    let mut next = TcpStream::connect(gate.address).await.unwrap();
-    assert_eq!(rest(&mut next).await, "", "closed before the handshake");
-    gate.closed(Closed::Blocked, 1).await;
+    gate.turns_away(Closed::Blocked).await;
     gate.stop().await;
 }

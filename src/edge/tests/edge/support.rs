@@ -168,6 +168,13 @@ impl Gate {
         assert_eq!(self.counters.closed(reason), times);
     }
 
+    /// Whoever connects now is sent away before the handshake, the first one for this reason.
+    pub async fn turns_away(&self, reason: Closed) {
+        let mut next = TcpStream::connect(self.address).await.unwrap();
+        assert_eq!(rest(&mut next).await, "", "closed before the handshake");
+        self.closed(reason, 1).await;
+    }
+
     /// One who does nothing wrong is answered.
     pub async fn assert_well(&self) {
         let mut stream = self.connect().await;

@@ -166,17 +166,15 @@ impl Place {
             true => text.as_str(),
             false => text.split("[brand.signing]").next().context("no profile")?,
         };
+        let profile = |number| profiles.join(format!("{}.toml", bank(number)));
         self.gateway.stop().await;
         for number in 0..count {
             let like = text.replace(&format!("id = \"{PATTERN}\""), &format!("id = \"{}\"", bank(number)));
-            std::fs::write(profiles.join(format!("{}.toml", bank(number))), like)?;
+            std::fs::write(profile(number), like)?;
         }
         // Of a time with more of them.
-        for number in count.. {
-            if std::fs::remove_file(profiles.join(format!("{}.toml", bank(number)))).is_err() {
-                break;
-            }
-        }
+        let mut others = (count..).map(profile);
+        while others.next().is_some_and(|other| std::fs::remove_file(other).is_ok()) {}
         self.start_gateway().await
     }
 

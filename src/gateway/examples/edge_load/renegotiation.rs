@@ -22,7 +22,7 @@ pub fn prepared(site: &Site) -> anyhow::Result<Site> {
     site.older(SUITE)
 }
 
-/// Asks, and asks again, until the other side has enough. The site is one that was [prepared].
+/// Asks, and asks again, until the other side has enough. The site is one that was [`prepared`].
 pub async fn ask(site: &Site, made: &AtomicU64) -> anyhow::Result<()> {
     let SupportedCipherSuite::Tls12(suite) = SUITE else {
         bail!("it is a suite of TLS 1.2");
