@@ -5,9 +5,8 @@
 # look into, each for SECONDS_EACH (30), and peace in between. Prints a line of JSON for each, and ends with 1 if the
 # gateway ended, or a client that behaves was refused or not answered.
 #
-# Everything runs on this machine, the attackers too, in the time that nobody else wants
-# (SCHED_IDLE): what they do costs clients little, and what it makes the gateway do does. How little, each attack
-# on a decoy says: another gateway, which computes while nobody else does.
+# Everything runs on this machine, but attackers have its last core for themselves, and the gateway and the
+# clients that behave have the others: what is measured is what attacks make the gateway do.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 die() { printf 'make siege: %s\n' "$*" >&2; exit 1; }
@@ -21,7 +20,15 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 base=19840
 is_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-all_free() { for offset in $(seq 0 31); do is_free $((base + offset)) || return 1; done; }
-until all_free; do base=$((base + 32)); done
-"$release/examples/edge_load" siege --binary "$release/consentry" --folder "$work/data" --port-base "$base" \
-  --connections "${CONNECTIONS:-5000}" --seconds "${SECONDS_EACH:-30}"
+all_free() { for offset in $(seq 0 15); do is_free $((base + offset)) || return 1; done; }
+until all_free; do base=$((base + 16)); done
+last=$(($(nproc) - 1))
+if [ "$last" -gt 0 ]; then
+  apart=(taskset --cpu-list "0-$((last - 1))")
+  there=(--attackers-on "$last")
+else
+  echo "make siege: one core, which attackers share: what they compute is measured, too" >&2
+  apart=() there=()
+fi
+"${apart[@]}" "$release/examples/edge_load" siege --binary "$release/consentry" --folder "$work/data" --port-base "$base" \
+  --connections "${CONNECTIONS:-5000}" --seconds "${SECONDS_EACH:-30}" "${there[@]}"

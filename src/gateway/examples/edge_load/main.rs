@@ -116,6 +116,9 @@ enum Command {
         /// Only these.
         #[arg(long)]
         only: Vec<Attack>,
+        /// The core that attackers compute on; the gateway is where this is.
+        #[arg(long)]
+        attackers_on: Option<u32>,
     },
 }
 
@@ -171,9 +174,9 @@ async fn main() -> anyhow::Result<()> {
             let site = Site::of(&place, false, attack == Attack::Resets)?;
             println!("{}", attack::run(&site, attack, connections, Duration::from_secs(seconds)).await?);
         }
-        Command::Siege { binary, folder, port_base, connections, seconds, only } => {
+        Command::Siege { binary, folder, port_base, connections, seconds, only, attackers_on } => {
             let time = Duration::from_secs(seconds);
-            Siege { binary, folder, port_base, connections, time, only }.lay().await?;
+            Siege { binary, folder, port_base, connections, time, only, attackers_on }.lay().await?;
         }
     }
     Ok(())

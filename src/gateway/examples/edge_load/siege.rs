@@ -18,8 +18,6 @@ use crate::wire::{Site, What, token};
 /// Requests of the clients that behave, a second, and their connections.
 const RATE: u32 = 200;
 const CONNECTIONS: u32 = 8;
-/// Ports between the gateway and the decoy.
-const BESIDE: u16 = 16;
 /// Those of the sandbox, but for whom they never block: attackers are on this machine, too.
 const LIMITS: &str = include_str!("../../../../policies/limits/limits.toml");
 /// Longest time until the gateway answers.
@@ -33,20 +31,16 @@ pub struct Siege {
     pub connections: u32,
     pub time: Duration,
     pub only: Vec<Attack>,
+    /// The core that attackers compute on; where nobody says, all of them.
+    pub attackers_on: Option<u32>,
 }
 
 impl Siege {
     /// A gateway of its own, each attack in turn; prints a line for each, and fails if the
     /// gateway does, or its clients do.
-    ///
-    /// Attackers are on this machine, and what they make it do is felt whomever they attack. So each attack is
-    /// made a second time, on a decoy: another gateway, which nobody asks anything and which computes while
-    /// nobody else does. What clients notice of that is the machine's part.
     pub async fn lay(self) -> anyhow::Result<()> {
-        let (mut gateway, place) = self.start(0)?;
-        let (mut decoy, place_of_decoy) = self.start(BESIDE)?;
+        let (mut gateway, place) = self.start()?;
         let site = ready(&place, &mut gateway).await?;
-        ready(&place_of_decoy, &mut decoy).await?;
         let what = What::get("/v1/consents", Some(&token(&site).await?), false);
         let process = gateway.id().context("the gateway has ended")?;
         let mut lines = Vec::new();
@@ -57,12 +51,7 @@ impl Siege {
         for attack in all {
             // In between, too: what is measured in peace is no more the same each time than the rest.
             calm.push(self.phase(None, &site, &what, process).await?);
-            let mut line = self.phase(Some((*attack, &place)), &site, &what, process).await?;
-            let beside = self.phase(Some((*attack, &place_of_decoy)), &site, &what, process).await?;
-            line["p99_us_on_decoy"] = beside["p99_us"].clone();
-            line["attacks_on_decoy"] = beside["attacks"].clone();
-            line["failed"] = json!(failed(&line).saturating_add(failed(&beside)));
-            lines.push(line);
+            lines.push(self.phase(Some((*attack, &place)), &site, &what, process).await?);
             if gateway.try_wait()?.is_some() {
                 bail!("the gateway has ended under {attack:?}");
             }
@@ -71,13 +60,10 @@ impl Siege {
         let middle = calm.get(calm.len() / 2).map_or(1, p99).max(1);
         for line in &mut lines {
             line["p99_times_calm_percent"] = json!(p99(line).saturating_mul(100) / middle);
-            let on_decoy = line["p99_us_on_decoy"].as_u64().unwrap_or(0);
-            line["p99_on_decoy_times_calm_percent"] = json!(on_decoy.saturating_mul(100) / middle);
         }
         lines.extend(calm);
         lines.iter().for_each(|line| println!("{line}"));
         stop(&mut gateway).await;
-        stop(&mut decoy).await;
         let failed = lines.iter().filter(|line| failed(line) != 0).count();
         if failed > 0 {
             bail!("clients that behave were refused or not answered in {failed} of {} phases", lines.len());
@@ -85,27 +71,19 @@ impl Siege {
         Ok(())
     }
 
-    /// Starts a gateway so many ports above the first; any but the first is a decoy.
-    fn start(&self, above: u16) -> anyhow::Result<(Child, Place)> {
-        let folder = self.folder.join(above.to_string());
+    /// Starts a gateway.
+    fn start(&self) -> anyhow::Result<(Child, Place)> {
+        let folder = self.folder.join("data");
         std::fs::create_dir_all(&folder)?;
-        let log = std::fs::File::create(folder.with_extension("log"))?;
-        let limits = folder.with_extension("toml");
-        let port_base = self.port_base.saturating_add(above);
+        let log = std::fs::File::create(self.folder.join("log"))?;
+        let limits = self.folder.join("limits.toml");
         let (all, us) = (r#"["127.0.0.0/8", "::1/128"]"#, r#"["127.0.0.1/32"]"#);
         if !LIMITS.contains(all) {
             bail!("the limits do not say whom they never block");
         }
         std::fs::write(&limits, LIMITS.replace(all, us))?;
-        let mut command = if above == 0 {
-            Command::new(&self.binary)
-        } else {
-            let mut command = Command::new("chrt");
-            command.args(["--idle", "0"]).arg(&self.binary);
-            command
-        };
-        let child = command
-            .args(["sandbox", "--filter", "block", "--port-base", &port_base.to_string(), "--data-dir"])
+        let child = Command::new(&self.binary)
+            .args(["sandbox", "--filter", "block", "--port-base", &self.port_base.to_string(), "--data-dir"])
             .arg(&folder)
             .arg("--limits")
             .arg(&limits)
@@ -117,7 +95,7 @@ impl Siege {
         let child = child.with_context(|| format!("{} cannot start", self.binary.display()))?;
         let pki = folder.join("pki");
         let place = Place {
-            port: port_base.saturating_add(1),
+            port: self.port_base.saturating_add(1),
             root: pki.join("root.pem"),
             certificate: pki.join("fintech.pem"),
             key: pki.join("fintech.key"),
@@ -153,13 +131,22 @@ impl Siege {
         Ok(line)
     }
 
-    /// A process of its own that computes while nobody else does (sched(7), `SCHED_IDLE`): what is
-    /// measured is what its attack costs the gateway, not what it costs the attacker.
+    /// A process of its own, on a core of its own: what is measured is what its attack costs the gateway, not
+    /// what it costs the attacker. It must not be the gateway's core, not even for the time that nobody else
+    /// wants (sched(7), `SCHED_IDLE`): the operating system lets such a one go on for a tick, some milliseconds,
+    /// when somebody else awakes, often enough to be the 99th percentile.
     fn attacker(&self, attack: Attack, place: &Place) -> anyhow::Result<Child> {
         let name = attack.to_possible_value().context("an attack has a name")?;
-        let child = Command::new("chrt")
-            .args(["--idle", "0"])
-            .arg(std::env::current_exe()?)
+        let this = std::env::current_exe()?;
+        let mut command = match self.attackers_on {
+            Some(core) => {
+                let mut command = Command::new("taskset");
+                command.args(["--cpu-list", &core.to_string()]).arg(this);
+                command
+            }
+            None => Command::new(this),
+        };
+        let child = command
             .args(["attack", name.get_name(), "--connections", &self.connections.to_string()])
             .args(["--seconds", &self.time.as_secs().to_string(), "--port", &place.port.to_string()])
             .arg("--root")
