@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Judges the chart without a cluster: renders it as releases of seven kinds, with two versions of Helm; validates what comes out
+# Judges the chart without a cluster: renders it as releases of eight kinds, with two versions of Helm; validates what comes out
 # against the schemas of three versions of Kubernetes; holds it to checkov's policies and to ours; compares it with what it was
 # (charts/tests/snapshots); tests alerts with promtool; and looks at the Dockerfile, the list of components and the systemd unit.
 #
@@ -93,6 +93,7 @@ releases=(
   "region consentry region"
   "region-eu consentry-eu region-eu"
   "region-uk consentry-uk region-uk"
+  "shadow consentry-eu-next region-eu shadow"
   "mesh consentry region mesh"
   "airgapped consentry region airgapped"
   "staging consentry region staging"

@@ -5,8 +5,8 @@
 The table of values in README.md says what values.yaml says. Rules and dashboards speak of metrics and labels of metrics.txt
 alone. Every alert has a runbook, every runbook an alert, and every alert a test in which it fires and one in which it does not.
 Templates look nothing up and throw no dice. Each file in bad/ is refused for the reason in its first line. WORK gets the
-queries of dashboards as rules, for promtool. With a binary, every command that runbooks and instructions tell to run is there. With
---update README.md is written anew.
+queries of dashboards as rules, for promtool. With a binary, every command that runbooks and instructions tell to run is there, and
+it reads the configurations that are rendered. With --update README.md is written anew.
 """
 
 import json
@@ -261,10 +261,55 @@ def commands(binary):
                 yield f"{file.relative_to(root)}: there is no `consentry {command}`"
 
 
+# --- What the program reads --------------------------------------------------------------------------------------------------
+
+
+def config_maps(rendered):
+    for document in yaml.safe_load_all(rendered.read_text()):
+        if document and document["kind"] == "ConfigMap":
+            yield document.get("data", {})
+
+
+def unread(binary, folder, files):
+    """What the program says of files that it cannot read, but for what other files would be needed for."""
+    for name, text in files.items():
+        (folder / name).write_text(text.replace("/run/consentry/cell/cell.toml", str(folder / "cell.toml")))
+    done = subprocess.run([binary, "config", "show", "--config", folder / "consentry.toml"], capture_output=True, text=True)
+    if done.returncode:
+        return done.stderr
+    if "cell.toml" in files:
+        done = subprocess.run([binary, "config", "check", "--config", folder / "consentry.toml"], capture_output=True, text=True)
+        told = done.stdout + done.stderr
+        return told if "tells of no cell" in told else ""
+    return ""
+
+
+def configurations(binary, work):
+    """Configurations as they are rendered are configurations to the program; with a key that nobody knows they are not."""
+    folder = work / "configurations"
+    folder.mkdir(exist_ok=True)
+    seen = set()
+    for rendered in sorted((work / "rendered").glob("*.yaml")):
+        maps = list(config_maps(rendered))
+        cell = {"cell.toml": data["cell.toml"] for data in maps if "cell.toml" in data}
+        for text in [data["consentry.toml"] for data in maps if "consentry.toml" in data]:
+            files = {"consentry.toml": text} | (cell if "cell_file" in text else {})
+            if why := unread(binary, folder, files):
+                yield f"{rendered.name}: the program does not read its configuration: {why.strip()}"
+            for name in files:
+                seen.add(name)
+                if not unread(binary, folder, files | {name: f"nobody_knows = 1\n{files[name]}"}):
+                    yield f"{rendered.name}: the program reads {name} with a key that nobody knows"
+    if seen != {"consentry.toml", "cell.toml"}:
+        yield f"configurations were not looked at, but {sorted(seen)}"
+
+
 def main(helm, work, binary, update):
     wrong = readme(update)
-    for check in (schema_is_strict(), queries(), dashboard_layout(), alerts(), templates(), examples(), bad_values(helm), commands(binary) if binary else ()):
+    for check in (schema_is_strict(), queries(), dashboard_layout(), alerts(), templates(), examples(), bad_values(helm)):
         wrong += check
+    if binary:
+        wrong += [*commands(binary), *configurations(binary, Path(work))]
     queries_as_rules(Path(work))
     number = len(list((HERE / "bad").glob("*.yaml")))
     print("\n".join(wrong) or f"values, metrics, alerts and runbooks fit; {number} bad values are refused")

@@ -23,7 +23,8 @@ pub(crate) use overrides::leaves;
 pub(crate) use sections::{
     AdminSection, BankSection, BanksSection, ClientsSection, DatabaseSection, DrainSection, FilterSection,
     ListenSection, LogFormat, LogSection, NodeSection, PoliciesSection, PublicSection, ReadsSection,
-    RedisSection, RegionsSection, TelemetrySection, TlsSection, WebhooksSection, WorkSection,
+    RedisSection, RegionsSection, SYSTEM_AUTHORITIES, TelemetrySection, TlsSection, WebhooksSection,
+    WorkSection,
 };
 pub(crate) use span::Span;
 

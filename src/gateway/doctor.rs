@@ -7,8 +7,10 @@ use std::path::Path;
 
 use crypto::Certificate;
 use domain::{Clock, SystemClock};
+use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::certificates::{self, Whose};
 use crate::config::Config;
 use crate::serve;
 
@@ -74,34 +76,32 @@ pub(crate) async fn examine(config: &Config) -> Vec<Finding> {
     found
 }
 
-/// Whether certificates are in date, and those of servers are of the names that they are reached by.
+/// Whether certificates are in date and follow each other, and those of servers are of the names that they are reached
+/// by.
 fn certificates(config: &Config) -> Vec<Finding> {
-    let named = [
-        ("server", &config.tls.certificate),
-        ("bank", &config.bank.certificate),
-        ("seal", &config.bank.seal_certificate),
-    ];
+    let now = SystemClock.now();
     let mut found = Vec::new();
-    for (name, file) in named {
-        let what = format!("certificate: {name}");
+    for held in certificates::held(config) {
+        let (what, all) = (format!("certificate: {}", held.name), held.read());
         // What is missing, the configuration's own finding has said.
-        let Some(read) = file.as_ref().and_then(|file| Some(Certificate::from_pem(&crate::read(file).ok()?)))
-        else {
+        let Some((end, first)) = certificates::first_end(held.whose, &all, now).zip(all.first()) else {
             continue;
         };
-        let certificate = match read {
-            Ok(certificate) => certificate,
-            Err(error) => {
-                found.push(Finding::bad(what, error.to_string()));
-                continue;
-            }
-        };
-        found.push(in_date(&what, &certificate));
-        if name == "server" {
+        found.push(in_date(&what, (certificates::last_begin(held.whose, &all), end), now));
+        if held.whose == Whose::Ours && all.len() > 1 {
+            let chain = format!("{what}: chain");
+            found.push(match certificates::broken(&all) {
+                None => Finding::good(chain, format!("{} certificates, each issued by the next", all.len())),
+                Some(why) => {
+                    Finding::bad(chain, format!("{why}: whoever does not know the issuer refuses it"))
+                }
+            });
+        }
+        if held.name == "server" {
             let origins =
                 [Some(&config.public.issuer), config.public.pages.as_ref(), Some(&config.public.api)];
             let hosts = origins.into_iter().flatten().filter_map(|origin| host_of(origin));
-            let missing: Vec<_> = hosts.filter(|host| !covers(&certificate, host)).collect();
+            let missing: Vec<_> = hosts.filter(|host| !covers(first, host)).collect();
             found.push(if missing.is_empty() {
                 Finding::good(format!("{what}: names"), "it is of every name that clients use")
             } else {
@@ -112,16 +112,14 @@ fn certificates(config: &Config) -> Vec<Finding> {
     found
 }
 
-fn in_date(what: &str, certificate: &Certificate) -> Finding {
-    let now = SystemClock.now();
-    let days = certificate.not_after.as_second().saturating_sub(now.as_second()).div_euclid(86_400);
-    let until = certificate.not_after;
+/// Whether something is in date that begins and ends then.
+fn in_date(what: &str, (begin, end): (Option<Timestamp>, Timestamp), now: Timestamp) -> Finding {
+    let days = end.as_second().saturating_sub(now.as_second()).div_euclid(86_400);
     match () {
-        () if !certificate.is_valid_at(now) => {
-            Finding::bad(what, format!("it is out of date: until {until}"))
-        }
-        () if days < SOON => Finding::doubtful(what, format!("it ends in {days} days, on {until}")),
-        () => Finding::good(what, format!("until {until}")),
+        () if now > end => Finding::bad(what, format!("it is out of date: until {end}")),
+        () if begin.is_some_and(|begin| now < begin) => Finding::bad(what, "it is not in date yet"),
+        () if days < SOON => Finding::doubtful(what, format!("it ends in {days} days, on {end}")),
+        () => Finding::good(what, format!("until {end}")),
     }
 }
 
@@ -168,5 +166,22 @@ fn files(config: &Config) -> Finding {
         ),
         Some(limit) => Finding::good(what, format!("{limit} files may be open, {wanted} may be wanted")),
         None => Finding::good(what, "there is none"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_soon_is_worth_a_word() {
+        let at = |day: i64| Timestamp::from_second(1_800_000_000 + day * 86_400).unwrap();
+        let is = |begin, end, day| in_date("it", (Some(at(begin)), at(end)), at(day)).verdict;
+        assert_eq!(is(0, 90, 1), Verdict::Good);
+        assert_eq!(is(0, 90, 69), Verdict::Good);
+        assert_eq!(is(0, 90, 70), Verdict::Doubtful);
+        assert_eq!(is(0, 90, 91), Verdict::Bad);
+        assert_eq!(is(5, 90, 1), Verdict::Bad);
+        assert_eq!(in_date("it", (None, at(90)), at(1)).verdict, Verdict::Good);
     }
 }

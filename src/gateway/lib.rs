@@ -8,6 +8,7 @@ use anyhow::Context;
 
 mod admin;
 mod audit_logs;
+mod certificates;
 pub mod cli;
 mod client_tls;
 mod commands;

@@ -12,7 +12,6 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use cells::CellFile;
-use crypto::Certificate;
 use domain::{Clock, Region, SystemClock, SystemEntropy};
 use flows::Gateway;
 use store::{SchemaUse, Stores};
@@ -24,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
 use crate::audit_logs;
+use crate::certificates::{self, Held};
 use crate::config::{Config, Difference, variables};
 use crate::log::Level;
 use crate::service::state::{Keys, mark};
@@ -139,7 +139,7 @@ impl Process {
             gateway: Arc::clone(service.gateway()),
             condition: Arc::clone(&condition),
             lately: Arc::clone(service.lately()),
-            certificates: certificates(&config),
+            certificates: certificates::held(&config),
         };
         tasks.spawn(look.again_and_again(operations.clone()));
         let reload = Arc::<Notify>::default();
@@ -226,23 +226,13 @@ async fn opened(prepared: &Prepared, patience: Duration) -> anyhow::Result<Store
     }
 }
 
-/// The certificates whose end is told.
-fn certificates(config: &Config) -> Vec<(&'static str, PathBuf)> {
-    let named = [
-        ("server", &config.tls.certificate),
-        ("bank", &config.bank.certificate),
-        ("bank_seal", &config.bank.seal_certificate),
-    ];
-    named.into_iter().filter_map(|(name, file)| Some((name, file.clone()?))).collect()
-}
-
 /// What is looked at again and again.
 struct Look {
     stores: Stores,
     gateway: Arc<Gateway>,
     condition: Arc<Condition>,
     lately: Arc<Lately>,
-    certificates: Vec<(&'static str, PathBuf)>,
+    certificates: Vec<Held>,
 }
 
 impl Look {
@@ -278,17 +268,17 @@ impl Look {
 
     /// Notes when certificates end. One that cannot be read keeps its end.
     async fn at_certificates(&self) {
-        let files = self.certificates.clone();
+        let held = self.certificates.clone();
+        let now = self.gateway.clock().now();
         let read = tokio::task::spawn_blocking(move || {
-            files
-                .into_iter()
-                .filter_map(|(name, file)| {
-                    Some((name, Certificate::from_pem(&crate::read(&file).ok()?).ok()?.not_after))
-                })
-                .collect::<Vec<_>>()
+            let ends = held.into_iter().filter_map(|held| {
+                let end = certificates::first_end(held.whose, &held.read(), now)?;
+                Some((held.name, end))
+            });
+            ends.collect::<Vec<_>>()
         });
         for (name, at) in read.await.unwrap_or_default() {
-            self.lately.ends(name, at);
+            self.lately.ends(&name, at);
         }
     }
 }

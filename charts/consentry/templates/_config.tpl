@@ -185,6 +185,20 @@ api = {{ toRawJson .api }}
 pages = {{ toRawJson .pages }}
 across = {{ .across | default "forward" | toRawJson }}
 {{- end }}
+{{- with $v.cells.shadow }}
+
+[shadow]
+name = {{ toRawJson .name }}
+address = {{ toRawJson .address }}
+certificates = {{ include "consentry.files" (dict "folder" $trust "files" .certificates) }}
+per_mille = {{ .perMille }}
+{{- end }}
+{{- range $v.cells.originals }}
+
+[[original]]
+name = {{ toRawJson .name }}
+certificates = {{ include "consentry.files" (dict "folder" $trust "files" .certificates) }}
+{{- end }}
 {{ end -}}
 
 {{/* Whether background work has pods of its own. */}}

@@ -12,6 +12,9 @@ use super::Span;
 use crate::cli::RevocationCheck;
 use crate::filter::FilterMode;
 
+/// Where the system has the authorities that it believes.
+pub(crate) const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// A section: what is not said is as by default, and what nobody knows is refused.
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
@@ -167,7 +170,7 @@ impl Default for BankSection {
             key: None,
             seal_certificate: None,
             seal_key: None,
-            authorities: vec!["/etc/ssl/certs/ca-certificates.crt".into()],
+            authorities: vec![SYSTEM_AUTHORITIES.into()],
         }
     }
 }
@@ -335,12 +338,7 @@ section! {
 
 impl Default for WebhooksSection {
     fn default() -> Self {
-        Self {
-            challenge: true,
-            proxy: None,
-            authorities: vec!["/etc/ssl/certs/ca-certificates.crt".into()],
-            loopback: false,
-        }
+        Self { challenge: true, proxy: None, authorities: vec![SYSTEM_AUTHORITIES.into()], loopback: false }
     }
 }
 

@@ -81,16 +81,19 @@ pub(super) async fn databases(config: &Config) -> Vec<Finding> {
         found.push(Finding::doubtful("databases: time to answer", says));
     }
     match opened.times().await {
-        Ok(times) => found.extend(times.into_iter().map(|(name, micros)| skew(&name, micros))),
+        Ok(times) => {
+            let ours = SystemClock.now().as_microsecond();
+            found.extend(times.into_iter().map(|(name, theirs)| skew(&name, ours, theirs)));
+        }
         Err(error) => found.push(Finding::bad("clock", error.to_string())),
     }
     opened.close().await;
     found
 }
 
-fn skew(name: &str, theirs: i64) -> Finding {
+/// How far the clock of a database is from ours; both in microseconds.
+fn skew(name: &str, ours: i64, theirs: i64) -> Finding {
     let what = format!("clock: database {name}");
-    let ours = SystemClock.now().as_microsecond();
     let apart = ours.saturating_sub(theirs).saturating_abs() / 1_000;
     let says = format!("{apart} ms apart from ours");
     if apart > SKEW.saturating_mul(1_000) {
@@ -172,4 +175,24 @@ async fn greeted(tls: &TlsConnector, host: &str, port: u16) -> Result<(), String
         ServerName::try_from(host.to_owned()).map_err(|_| "it has no name that a certificate can have")?;
     tls.connect(name, stream).await.map_err(|error| error.to_string())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    #[test]
+    fn clocks_may_differ_a_little() {
+        let apart = |millis: i64| skew("global", 5_000_000, 5_000_000 + millis * 1_000);
+        for millis in [0, 40, -1_900, 2_000] {
+            assert_eq!(apart(millis).verdict, Verdict::Good, "{millis}");
+        }
+        for millis in [2_001, -3_000] {
+            let finding = apart(millis);
+            assert_eq!(finding.verdict, Verdict::Bad, "{millis}");
+            assert_eq!(finding.what, "clock: database global");
+            assert!(finding.says.contains(&format!("{} ms", millis.abs())), "{}", finding.says);
+        }
+    }
 }

@@ -26,6 +26,8 @@ use crate::{read, together};
 ///
 /// What is missing, or cannot be used.
 pub(crate) fn of(config: &Config, retire: CancellationToken) -> anyhow::Result<ServiceOptions> {
+    // The first, as it is part of the configuration and no secret that comes later.
+    let regions = super::regions(config).context("regions.cell_file")?;
     let bank = &config.bank;
     let seal_certificate = read(needed(bank.seal_certificate.as_ref(), "bank.seal_certificate")?)?;
     let seal_key = read(needed(bank.seal_key.as_ref(), "bank.seal_key")?)?;
@@ -39,7 +41,7 @@ pub(crate) fn of(config: &Config, retire: CancellationToken) -> anyhow::Result<S
     Ok(ServiceOptions {
         folder: config.node.data_dir.clone(),
         keys: config.key_dir().to_owned(),
-        regions: super::regions(config).context("regions.cell_file")?,
+        regions,
         cells: config.regions.cell_file.clone(),
         make_keys: false,
         works: config.work.here,

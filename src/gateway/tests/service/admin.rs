@@ -72,7 +72,11 @@ async fn operators_change_what_viewers_only_see() {
     assert_eq!(world.get(&fintech, "/admin/v1/status").await.0, StatusCode::FORBIDDEN);
 
     let (_, status) = world.get(&viewer, "/admin/v1/status").await;
-    assert_eq!(status["certificates"].as_array().unwrap().len(), 3, "{status}");
+    let ends: Vec<_> =
+        status["certificates"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    let all =
+        ["bank", "bank_authorities", "bank_seal", "client_authorities", "operator_authorities", "server"];
+    assert!(all.iter().all(|name| ends.contains(name)), "{status}");
     assert!(status["edge"]["connections"]["accepted"].as_u64() > Some(0));
     let (_, banks) = world.get(&viewer, "/admin/v1/banks").await;
     let rhein = banks["data"].as_array().unwrap().iter().find(|bank| bank["id"] == "de-rheinbank").unwrap();
@@ -155,6 +159,9 @@ async fn the_doctor_finds_what_is_wrong() {
         "configuration",
         "certificate: server",
         "certificate: server: names",
+        "certificate: bank_seal",
+        "certificate: client_authorities",
+        "certificate: bank_authorities",
         "database: global",
         "database: keys_uk",
         "bank: gb-albion-bank",
@@ -165,6 +172,16 @@ async fn the_doctor_finds_what_is_wrong() {
     }
     let pki = place.path("banks/pki");
     let good = place.configuration("");
+    // A chain of which something is missing.
+    let server = std::fs::read_to_string(pki.join("server.pem")).unwrap();
+    let (leaf, stranger) = (place.path("chain.pem"), pki.join("fintech.pem"));
+    std::fs::write(&leaf, format!("{server}{}", std::fs::read_to_string(stranger).unwrap())).unwrap();
+    place
+        .configure(&good.replace(&pki.join("server.pem").display().to_string(), &leaf.display().to_string()));
+    let (well, found) = said(&place);
+    let (state, says) = verdict(&found, "certificate: server: chain");
+    assert!(!well && state == "bad" && says.contains("localhost"), "{found}");
+
     // A certificate of other names, a bank that is away, a Redis that is away, and few files.
     place.configure(&good.replace("issuer = 'https://localhost:", "issuer = 'https://elsewhere.example:"));
     let (well, found) = said(&place);

@@ -246,6 +246,10 @@ async fn the_file_of_a_cell_says_which_keys_are_wanted() {
     }
     assert!(place.path("data/keys/region-uk.json").exists());
     assert!(!place.path("data/keys/region-eu.json").exists());
+    let found = text(&place.run(&["doctor", "--json"]).stdout);
+    for name in ["cell", "cell_authorities"] {
+        assert!(found.contains(&format!(r#"{{"what":"certificate: {name}","verdict":"good""#)), "{found}");
+    }
     drop(place.serve().await);
 }
 
