@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{Instant, sleep};
 
 use super::caches::Caches;
 use super::collector::{Collector, Mood};
 use super::database::Database;
 use super::figures::{Payments, Row, Sort};
-use super::gateways::{Gateways, replace};
+use super::gateways::Gateways;
 use super::processes::{signal, until};
+use super::rotations::rotate;
 use super::traffic::{Kind, Traffic};
 
 /// Traffic before something happens.
@@ -75,7 +76,9 @@ impl Event {
         match self {
             Self::Nothing => "nothing",
             Self::RollingRestart => "both gateways restarted, one after the other",
-            Self::Rotations => "certificates, signing keys, limits and bank profiles changed",
+            Self::Rotations => {
+                "certificates, signing keys, limits, rules of access and of the filter, bank profiles changed"
+            }
             Self::SwitchoverPaused => "switchover of PostgreSQL while PgBouncer pauses",
             Self::OntoHosts => "rolling restart onto an address with all three hosts",
             Self::Switchover => "switchover of PostgreSQL, found by its hosts",
@@ -101,14 +104,13 @@ impl Event {
             | Self::Rotations
             | Self::SwitchoverPaused
             | Self::OntoHosts
-            | Self::Switchover
             | Self::Migration
-            | Self::NodeByNode
             // Nothing of these is in the way of a request.
             | Self::MasterKilled
             | Self::RedisGone
             | Self::QuorumLost
-            | Self::CollectorGone => Sort::Planned,
+            | Self::CollectorGone => Sort::Unnoticed,
+            Self::Switchover | Self::NodeByNode => Sort::Planned,
             Self::ServerKilled => Sort::Fault { recovers_in: 20 },
             Self::PrimaryKilled => Sort::Fault { recovers_in: 40 },
             Self::PrimaryFrozen => Sort::Fault { recovers_in: 45 },
@@ -178,7 +180,7 @@ impl World {
         match event {
             Event::Nothing => sleep(AFTER).await,
             Event::RollingRestart => self.gateways.restart_each().await?,
-            Event::Rotations => self.rotate().await?,
+            Event::Rotations => rotate(&self.gateways, self.rotations).await?,
             Event::SwitchoverPaused => {
                 let database = &self.database;
                 let moved = async {
@@ -315,28 +317,6 @@ impl World {
         let (read, changed) = tokio::join!(database.sql("postgres", "consentry_eu", reads), changes);
         read?;
         println!("{}", changed?.trim());
-        Ok(())
-    }
-
-    /// Each second another certificate, and by turns another key, other limits, another profile.
-    async fn rotate(&mut self) -> anyhow::Result<()> {
-        let data = self.gateways.data().display().to_string();
-        let profile = self.gateways.profiles().join(format!("{BANK}.toml"));
-        let (bank, limits) =
-            (std::fs::read_to_string(&profile)?, std::fs::read_to_string(self.gateways.limits())?);
-        let mut beat = interval(Duration::from_secs(1));
-        for turn in 0..self.rotations {
-            beat.tick().await;
-            self.gateways.renew_certificate().await?;
-            match turn % 3 {
-                0 => {
-                    let rotate = ["keys", "rotate", "--publish-first", "1", "--data-dir", &data];
-                    self.gateways.run(&rotate, false).await?;
-                }
-                1 => replace(&self.gateways.limits(), &format!("{limits}\n# {turn}\n"))?,
-                _ => replace(&profile, &format!("{bank}\n# {turn}\n"))?,
-            }
-        }
         Ok(())
     }
 }

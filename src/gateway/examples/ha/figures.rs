@@ -15,6 +15,8 @@ const SLOW: Duration = Duration::from_secs(2);
 /// Whether anything may fail meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sort {
+    /// Nothing fails, and nothing has to be sent again.
+    Unnoticed,
     /// Nothing fails.
     Planned,
     /// It is as before after so many seconds.
@@ -110,6 +112,13 @@ impl Row {
         must(self.payments.lost == 0, format!("{} payments lost", self.payments.lost));
         must(!self.calls.is_empty(), "no traffic".to_owned());
         match self.sort {
+            Sort::Unnoticed => {
+                let (failed, retried) = (self.failed(), self.retried());
+                must(
+                    failed == 0 && retried == 0,
+                    format!("{failed} requests failed, {retried} were sent again"),
+                );
+            }
             Sort::Planned => must(self.failed() == 0, format!("{} requests failed", self.failed())),
             Sort::Fault { recovers_in } => {
                 let took = self.recovered();
@@ -127,6 +136,7 @@ impl Row {
         let seconds = |time: Duration| format!("{:.1}", time.as_secs_f64());
         let Payments { ordered, settled, flagged, doubled, lost } = self.payments;
         let promised = match self.sort {
+            Sort::Unnoticed => "not noticed".to_owned(),
             Sort::Planned => "nothing fails".to_owned(),
             Sort::Fault { recovers_in } => format!("≤ {recovers_in} s"),
         };

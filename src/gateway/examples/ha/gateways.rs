@@ -63,8 +63,7 @@ impl Gateways {
             profiles: Some(folder.join("profiles")),
         };
         let banks = BanksApart::of(&options, &gateway).await?;
-        std::fs::copy("policies/limits/limits.toml", folder.join("limits.toml"))
-            .context("policies/limits/limits.toml: run this where the project is")?;
+        super::rotations::prepare(&folder)?;
         let port = |offset: u16| ports.saturating_add(offset);
         let checks = [2, 5].map(|at| Check { port: port(at), path: "/readyz" });
         let backends = Backends::asked(&checks);
@@ -190,9 +189,14 @@ impl Gateways {
         self.folder.join("profiles")
     }
 
-    /// The file of limits.
-    pub fn limits(&self) -> PathBuf {
-        self.folder.join("limits.toml")
+    /// Where the configuration is, and the policies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What each has said.
+    pub fn logs(&self) -> Vec<PathBuf> {
+        self.each.iter().map(|process| process.plan.log()).collect()
     }
 
     /// How an outside client reaches them.
@@ -244,19 +248,20 @@ impl Gateways {
 
     fn configuration(&self) -> String {
         let origin = |offset: u16| format!("https://localhost:{}", self.front.saturating_add(offset));
+        let folder = self.folder.display();
         format!(
             "[node]\ndata_dir = '{}'\n\
              [public]\nissuer = '{}'\napi = '{}'\n\
              [listen]\nper_address = 10000\nper_client = 10000\n\
              [redis]\nurl = '{}'\n\
-             [policies]\nlimits = '{}'\n\
+             [policies]\nlimits = '{folder}/limits.toml'\naccess = '{folder}/access'\n\
+             [filter]\npolicy = '{folder}/filter.toml'\n\
              [drain]\nbefore = '{}ms'\nlongest = '20s'\n\
              [telemetry]\notlp_endpoint = 'http://127.0.0.1:{}'\nsample_per_mille = 1000\n{}",
             self.data().display(),
             origin(0),
             origin(1),
             self.redis,
-            self.limits().display(),
             BEFORE.as_millis(),
             self.collector,
             self.banks.configuration(&self.profiles()),

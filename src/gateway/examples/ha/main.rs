@@ -25,6 +25,7 @@ mod gateways;
 #[expect(dead_code, reason = "time is not moved on here, and no webhooks are received")]
 mod ledgers;
 mod processes;
+mod rotations;
 mod traffic;
 mod wire;
 
