@@ -1,6 +1,7 @@
 //! The whole path of a read, measured: a TPP's certificate and token, the filter, limits, consent, policy,
 //! the bank over mutual TLS, and the audit. Beside it, in turns on the same machine, nginx, HAProxy and
-//! Caddy that pass the same request to the same bank, and a bare axum handler that has the answer ready.
+//! Caddy that pass the same request to the same bank, and a bare axum handler that has the answer ready or
+//! passes the request on as well.
 //!
 //! `make bench` runs it and writes docs/performance.md; `make instructions` counts instead of timing.
 
@@ -16,6 +17,7 @@ mod bare;
 mod counted;
 mod figures;
 mod growth;
+mod large;
 mod load;
 mod paths;
 mod peers;
@@ -42,6 +44,8 @@ enum Part {
     Latency,
     Handshakes,
     Idle,
+    /// Reads of many bookings.
+    Large,
     /// Reads of several banks at once.
     FanOut,
     /// Reads where ever more banks are configured.
@@ -62,6 +66,9 @@ struct Options {
     /// Who asks: the example `edge_load`.
     #[arg(long)]
     load: PathBuf,
+    /// The peer of tests/bench/pingora, if it is to be measured.
+    #[arg(long)]
+    pingora: Option<PathBuf>,
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Of each measurement.
@@ -102,7 +109,7 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
     let start = Start::pinned(&options.folder, &options.binary)?;
     let mut place = Place::ready(start).await?;
-    let servers = peers::started(&mut place).await?;
+    let servers = peers::started(&mut place, options.pingora.as_deref()).await?;
     let load = Load::of(&place, &options.load, options.seconds)?;
     let mut tables = Tables { file: &options.tables, all: Vec::new() };
     let rounds = options.rounds;
@@ -117,6 +124,9 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     }
     if wanted(Part::Idle) {
         tables.add(paths::idle(&mut place, &servers, &load, options.idle).await?)?;
+    }
+    if wanted(Part::Large) {
+        tables.add(large::read(&mut place, &servers, &load, rounds).await?)?;
     }
     if wanted(Part::FanOut) {
         tables.add(growth::fan_out(&mut place, &servers, &load, rounds).await?)?;

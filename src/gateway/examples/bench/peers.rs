@@ -1,5 +1,7 @@
 //! What is measured beside the gateway: proxies that pass the same request to the same bank.
 
+use std::path::Path;
+
 use anyhow::Context;
 
 use super::place::{Place, nginx, nginx_head, nginx_tls};
@@ -18,7 +20,7 @@ pub struct Server {
 }
 
 /// All but the gateway, which the place has.
-pub async fn started(place: &mut Place) -> anyhow::Result<Vec<Server>> {
+pub async fn started(place: &mut Place, pingora: Option<&Path>) -> anyhow::Result<Vec<Server>> {
     // Once through all, so that the front has the bank's answer and we know what the bank is asked.
     let (_, grant) = place.many().await?;
     let answer = place.read(&grant.token, "/v1/accounts").await?;
@@ -71,16 +73,17 @@ pub async fn started(place: &mut Place) -> anyhow::Result<Vec<Server>> {
     let (haproxy, caddy) = (folder.join("haproxy.cfg"), folder.join("Caddyfile"));
     let (haproxy, caddy) = (haproxy.display().to_string(), caddy.display().to_string());
     let answer = folder.join("answer.json").display().to_string();
-    let port = place.peer(3).to_string();
-    let bare = ["bare", "--port", &port, "--pki", &cert, "--answer", &answer];
+    let (port, port_of_proxy, bank) =
+        (place.peer(3).to_string(), place.peer(4).to_string(), front.to_string());
+    let bare = [&here, "bare", "--port", &port, "--pki", &cert, "--answer", &answer];
+    let passes_on = [&here, "bare", "--port", &port_of_proxy, "--pki", &cert, "--bank", &bank];
     let mut servers = vec![Server {
         name: "nginx",
         process: nginx(&folder, "nginx", Some("0"))?,
         port: place.peer(0),
         path: asked.clone(),
     }];
-    let bare: Vec<&str> = [here.as_str()].into_iter().chain(bare).collect();
-    let others = [
+    let mut others = vec![
         ("HAProxy", place.server("haproxy", &["haproxy", "-db", "-f", &haproxy]), 1, asked.as_str()),
         (
             "Caddy",
@@ -89,7 +92,13 @@ pub async fn started(place: &mut Place) -> anyhow::Result<Vec<Server>> {
             &asked,
         ),
         ("bare axum", place.server("bare", &bare), 3, "/v1/accounts"),
+        ("axum that passes on", place.server("proxy", &passes_on), 4, &asked),
     ];
+    let pingora = pingora.map(|program| program.display().to_string());
+    let port = place.peer(5).to_string();
+    if let Some(program) = &pingora {
+        others.push(("Pingora", place.server("pingora", &[program, &port, &cert, &bank]), 5, &asked));
+    }
     for (name, plan, number, path) in others {
         let home = folder.display().to_string();
         // Caddy keeps things at home; one processor, as it has.

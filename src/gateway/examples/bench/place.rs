@@ -95,6 +95,7 @@ impl Place {
         for command in [&["keys", "init", "--config", &file][..], &["migrate", "--config", &file]] {
             Plan::of(&folder, "consentry", binary, command).run().await?;
         }
+        super::large::prepare(&folder)?;
         std::fs::write(folder.join("bank.conf"), front_of(&folder, front, behind))?;
         let bank = nginx(&folder, "bank", core.map(|_| "1"))?;
         let mut arguments: Vec<&str> = program.iter().map(String::as_str).collect();
@@ -303,12 +304,13 @@ fn front_of(folder: &Path, port: u16, behind: u16) -> String {
     let pki = folder.join("banks/pki");
     let head = nginx_head(folder, "bank");
     let tls = nginx_tls(&pki, port);
+    let large = super::large::location(folder);
     let (folder, pki) = (folder.display(), pki.display());
     format!(
         "{head}  proxy_cache_path {folder}/kept keys_zone=kept:10m inactive=1d;\n  \
          map $upstream_cache_status $asked {{ default 1; HIT 0; }}\n  \
          log_format asked '$request_method $request_uri';\n  access_log {folder}/bank.asked asked if=$asked;\n  \
-         server {{\n{tls}    \
+         server {{\n{tls}{large}    \
          location / {{\n      proxy_pass https://127.0.0.1:{behind}; proxy_http_version 1.1;\n      \
          proxy_set_header Connection \"\"; proxy_set_header Host localhost:{behind}; proxy_ssl_name localhost;\n      \
          proxy_ssl_certificate {pki}/gateway-qwac.pem; proxy_ssl_certificate_key {pki}/gateway-qwac.key;\n      \
