@@ -13,6 +13,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 import * as oauth from 'openid-client';
 
+import { complaintsAbout, openBrowser, openContext } from './judge/browser.mjs';
 import { Api, RETURN, connections, discover, register, signingKey, via } from './judge/fintech.mjs';
 import { Person } from './judge/person.mjs';
 import { fires, promtool, samples } from './judge/promtool.mjs';
@@ -298,6 +299,29 @@ describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }
     const unlocked = once(locks, 'exit');
     psql(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${names.at(-1)}_eu' and query like 'begin; lock%'`);
     await unlocked;
+  });
+
+  test('the console shows what waits, and an operator says what became of a payment', async () => {
+    const browser = await openBrowser();
+    try {
+      const clientCertificates = [{ origin: served.console, ...served.operator('operator') }];
+      const page = await (await openContext(browser, { clientCertificates })).newPage();
+      await page.goto(`${served.console}/`);
+      assert.deepEqual(await complaintsAbout(page), []);
+      const section = (name) => page.getByRole('region', { name });
+      const payments = section('Payments that a person must look after');
+      const row = payments.getByRole('row').filter({ hasText: 'payment.unnamed_at_bank' });
+      assert.match(await row.textContent(), /pay_eu_[\s\S]*de-rheinbank/);
+      assert.match(await section('Banks, in the last ten minutes').textContent(), /de-rheinbank/);
+      assert.match(await section('Deliveries of events that failed so far').textContent(), /webhook\.test/);
+      assert.match(await section('Regions').textContent(), /eu[\s\S]*1/);
+      assert.match(await section('Certificates, by their end').textContent(), /client_authorities/);
+      assert.match(await section('Requests that were refused, since the start').textContent(), /rate/);
+      await row.getByRole('button', { name: /was not executed/ }).click();
+      await payments.getByText('None.').waitFor();
+    } finally {
+      await browser.close();
+    }
   });
 
   test('one of two gateways has another configuration', async () => {

@@ -22,3 +22,4 @@ mod slow;
 mod softhsm;
 mod suites;
 mod support;
+mod traces;

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use consentry_edge::{
     Asked, BlockList, Closed, EdgeConfig, EdgeCounters, Filter, Listener, ListenerConfig, Lobby, Overload,
-    PeerIdentity, Reason, Refusal, ServerTls, protect,
+    PeerIdentity, Reason, Refusal, ServerTls, Witness, protect,
 };
 use crypto::pki::{Authority, Issued};
 use domain::{Clock, SystemClock, SystemEntropy};
@@ -54,6 +54,7 @@ pub struct Plan {
     pub config: ListenerConfig,
     pub clock: Arc<dyn Clock>,
     pub filter: Option<Arc<dyn Filter>>,
+    pub witness: Option<Arc<dyn Witness>>,
     pub router: Router,
 }
 
@@ -70,11 +71,19 @@ impl Plan {
             lobby: Some(Lobby::open().unwrap()),
             ..ListenerConfig::default()
         };
-        Self { ca, tls, config, clock: Arc::new(SystemClock), filter: None, router: greeting() }
+        Self {
+            ca,
+            tls,
+            config,
+            clock: Arc::new(SystemClock),
+            filter: None,
+            witness: None,
+            router: greeting(),
+        }
     }
 
     pub async fn start(self) -> Gate {
-        let Self { ca, tls, config, clock, filter, router } = self;
+        let Self { ca, tls, config, clock, filter, witness, router } = self;
         let counters = Arc::clone(&config.counters);
         let limiter = config.limiter.clone().unwrap_or_else(|| Arc::new(Limiter::new(Policies::unlimited())));
         let blocked = BlockList::new(Arc::clone(&limiter), Arc::clone(&clock));
@@ -93,7 +102,7 @@ impl Plan {
             side: consentry_edge::Side::Api,
             region_of: |_| None,
             only_region: None,
-            witness: None,
+            witness,
             clock: Arc::clone(&clock),
             entropy: Arc::new(SystemEntropy),
             filter,

@@ -64,7 +64,7 @@ pub async fn read(
     let grants = place.granted(&[vec![bank(0)]]).await?;
     let grant = grants.first().context("no grant")?;
     let accounts: Value = serde_json::from_slice(&place.read(&grant.token, "/v1/accounts").await?)?;
-    let account = accounts["data"][0]["account_id"].as_str().context("no account")?;
+    let account = accounts["data"][0]["id"].as_str().context("no account")?;
     let path = format!("/v1/accounts/{account}/transactions");
     let list: Value = serde_json::from_slice(&place.read(&grant.token, &path).await?)?;
     let listed = list["data"].as_array().map_or(0, Vec::len);
