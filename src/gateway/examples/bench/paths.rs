@@ -48,7 +48,7 @@ fn peer<'a>(series: &'a Series, name: &str) -> &'a [Sample] {
         .unwrap_or_default()
 }
 
-const HEAD: &str = "| Server | Requests/s | Ours to it | CPU by request | Ours to it | p50 / p99, ms |\n|---|---|---|---|---|---|\n";
+const HEAD: &str = "| Server | Requests/s | Ours to it | CPU by request | Ours to it | p50 / p99 / p99.9, ms |\n|---|---|---|---|---|---|\n";
 
 fn table(series: &Series) -> String {
     let ours = peer(series, "Consentry");
@@ -56,7 +56,7 @@ fn table(series: &Series) -> String {
     let cpu: Of = |sample| sample.cpu;
     let line = |(target, samples): &(Target, Vec<Sample>)| {
         format!(
-            "| {} | {:.0} | {} | {:.0} µs | {} | {} / {} |\n",
+            "| {} | {:.0} | {} | {:.0} µs | {} | {} / {} / {} |\n",
             target.name,
             median(samples, per_second),
             spread(ours, samples, per_second),
@@ -64,6 +64,7 @@ fn table(series: &Series) -> String {
             spread(ours, samples, cpu),
             ms(median(samples, |sample| sample.p50)),
             ms(median(samples, |sample| sample.p99)),
+            ms(median(samples, |sample| sample.p999)),
         )
     };
     series.iter().map(line).collect()
