@@ -316,7 +316,7 @@ describe('alerts and their causes', { timeout: 480_000, skip: lacks.length > 0 }
       assert.match(await section('Deliveries of events that failed so far').textContent(), /webhook\.test/);
       assert.match(await section('Regions').textContent(), /eu[\s\S]*1/);
       assert.match(await section('Certificates, by their end').textContent(), /client_authorities/);
-      assert.match(await section('Requests that were refused, since the start').textContent(), /rate/);
+      assert.match(await section('Requests that were refused, since the start').textContent(), /quota\.exceeded/);
       await row.getByRole('button', { name: /was not executed/ }).click();
       await payments.getByText('None.').waitFor();
     } finally {

@@ -132,16 +132,22 @@ impl Gateway {
         kind: &str,
         fits: impl Fn(&Value) -> bool,
     ) -> Result<bool, FlowError> {
-        let kind_of = |detail: &Value| detail.get("type").and_then(Value::as_str).map(str::to_owned);
-        let certain = |kind: String| ["payment_initiation", "vrp"].contains(&kind.as_str());
-        let details = token.row.details.as_array();
-        if !details.is_some_and(|all| all.iter().filter_map(kind_of).any(certain)) {
+        if !token.row.details.as_array().is_some_and(|all| all.iter().any(is_of_orders)) {
             return Ok(true);
         }
         let full = self.details_in_full(&token.row.client_id, &token.row.details).await?;
         let all = full.as_array().into_iter().flatten();
-        Ok(all.filter(|detail| kind_of(detail).as_deref() == Some(kind)).any(fits))
+        Ok(all.filter(|detail| kind_of(detail) == Some(kind)).any(fits))
     }
+}
+
+fn kind_of(detail: &Value) -> Option<&str> {
+    detail.get("type").and_then(Value::as_str)
+}
+
+/// Whether a detail grants payments or mandates.
+pub(crate) fn is_of_orders(detail: &Value) -> bool {
+    matches!(kind_of(detail), Some("payment_initiation" | "vrp"))
 }
 
 fn detail_id(detail: &Value) -> Option<DetailId> {

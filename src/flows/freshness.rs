@@ -19,13 +19,14 @@ use store::tokens::TokenRow;
 use store::{GlobalStore, StoreError, Tx};
 use tokio::sync::Notify;
 
+use crate::details::is_of_orders;
 use crate::webhooks::later;
 use crate::{FlowError, Gateway};
 
 /// An access token that lives, as a request needs it.
 #[derive(Clone, Debug)]
 pub struct LiveToken {
-    /// The token.
+    /// The token. Of its details those of payments and mandates; what the others say is in `consents`.
     pub row: TokenRow,
     /// SHA-256 of what the client shows.
     digest: [u8; 32],
@@ -36,10 +37,15 @@ pub struct LiveToken {
 }
 
 impl LiveToken {
-    fn of(row: TokenRow, digest: [u8; 32]) -> Self {
+    fn of(mut row: TokenRow, digest: [u8; 32]) -> Self {
         let of = |kind| consents_of(&row.details, kind);
         let (consents, funds_consents) =
             (of(ConsentKind::AccountInformation), of(ConsentKind::FundsConfirmation));
+        // As many are remembered as there are tokens.
+        if let Some(details) = row.details.as_array_mut() {
+            details.retain(is_of_orders);
+            details.shrink_to_fit();
+        }
         Self { row, digest, consents, funds_consents }
     }
 }
@@ -403,5 +409,39 @@ impl Gateway {
         fresh.lease.store(lease.saturating_add(length), Ordering::Release);
         *renewed = Some(began);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crypto::certificate::Thumbprint;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_a_grant_what_a_request_needs_is_remembered() {
+        let ids = [1, 2]
+            .map(|_| ConsentId::new("eu".parse().unwrap(), &domain::SystemClock, &domain::SystemEntropy));
+        let at = Timestamp::from_second(1_800_000_000).unwrap();
+        let order = json!({ "type": "payment_initiation", "detail_id": "det_1" });
+        let token = LiveToken::of(
+            TokenRow {
+                client_id: "client".to_owned(),
+                grant: None,
+                scope: "accounts".to_owned(),
+                cnf: crypto::Confirmation::Certificate(Thumbprint::of(b"certificate")),
+                issued_at: at,
+                expires_at: at,
+                details: json!([
+                    { "type": "account_access", "consent_id": ids[0].to_string(), "permissions": ["balances"] },
+                    order,
+                    { "type": "funds_confirmation", "consent_id": ids[1].to_string() },
+                ]),
+            },
+            [0; 32],
+        );
+        assert_eq!((token.consents, token.funds_consents), (vec![ids[0]], vec![ids[1]]));
+        assert_eq!(token.row.details, json!([order]));
     }
 }

@@ -4,11 +4,12 @@ use domain::{RequestId, Timestamp};
 use sqlx::{AssertSqlSafe, Row};
 
 use crate::database::micros;
-use crate::together::placeholders;
+use crate::statements::Begun;
+use crate::together::{Entry, placeholders};
 use crate::{RegionalStore, StoreError};
 
-/// Rows of one statement: reads wait to be noted meanwhile, where there is one writer.
-const AT_ONCE: usize = 32;
+/// Rows that are written at a time: what is written with them waits for them.
+const AT_ONCE: usize = 16;
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,29 +25,14 @@ pub struct RequestRow {
 }
 
 impl RegionalStore {
-    /// Keeps what became of requests.
+    /// Keeps what became of requests, a few at a time and with whatever else is written then.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the database fails.
     pub async fn keep_requests(&self, requests: &[RequestRow]) -> Result<(), StoreError> {
-        // Over the connection of what is written together: what it knows of the file stays true.
-        let alone = self.database.alone();
         for some in requests.chunks(AT_ONCE) {
-            let sql = format!(
-                "insert into requests (request_id, client_id, at, evidence) values {} \
-                 on conflict (request_id) do nothing",
-                placeholders(some.len(), 4)
-            );
-            let mut query = sqlx::query(AssertSqlSafe(sql));
-            for request in some {
-                query = query
-                    .bind(request.id.to_string())
-                    .bind(&request.client_id)
-                    .bind(micros(request.at))
-                    .bind(&request.evidence);
-            }
-            query.execute(alone.pool()).await?;
+            self.together.write(Entry::Requests(some.to_vec())).await?;
         }
         Ok(())
     }
@@ -74,4 +60,25 @@ impl RegionalStore {
         let done = sqlx::query("delete from requests where at < $1").bind(micros(before));
         Ok(done.execute(self.database.pool()).await?.rows_affected())
     }
+}
+
+/// Writes them, but for those that are there.
+pub(crate) async fn insert_requests(tx: &mut Begun, requests: &[&RequestRow]) -> Result<(), StoreError> {
+    if requests.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "insert into requests (request_id, client_id, at, evidence) values {} on conflict (request_id) do nothing",
+        placeholders(requests.len(), 4)
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for request in requests {
+        query = query
+            .bind(request.id.to_string())
+            .bind(&request.client_id)
+            .bind(micros(request.at))
+            .bind(&request.evidence);
+    }
+    query.execute(tx).await?;
+    Ok(())
 }

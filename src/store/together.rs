@@ -3,7 +3,7 @@
 //!
 //! A commit waits for the disk, whatever it holds. Only writes that are part of
 //! no larger change go this way: ids that are used up, tokens, what was read, how deliveries went,
-//! and entries of the audit log.
+//! what became of requests, and entries of the audit log.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::StoreError;
 use crate::audit_log::{Appending, Last, beginning};
 use crate::database::Database;
+use crate::requests::{RequestRow, insert_requests};
 use crate::statements::Begun;
 use crate::transaction;
 
@@ -32,6 +33,7 @@ pub(crate) enum Entry {
     /// With its entry of the audit log.
     Read(ReadNote, String),
     Attempt(AttemptNote),
+    Requests(Vec<RequestRow>),
     /// An entry of the audit log; without one, what waits to be appended is.
     Audit(Option<String>),
 }
@@ -146,12 +148,13 @@ async fn try_write(
     last: &mut Last,
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
     let (mut claims, mut tokens, mut attempts) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut reads, mut logged) = (Vec::new(), Vec::new());
+    let (mut reads, mut requests, mut logged) = (Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
         match entry {
             Entry::Claim(claim) => claims.push(claim),
             Entry::Token(token) => tokens.push(token),
             Entry::Attempt(note) => attempts.push(note),
+            Entry::Requests(rows) => requests.extend(rows),
             Entry::Read(note, entry) => {
                 reads.push(note);
                 logged.push((Some(note), Some(entry.as_str())));
@@ -175,6 +178,7 @@ async fn try_write(
         }
         insert_tokens(tx, &tokens).await?;
         note_attempts(tx, &attempts).await?;
+        insert_requests(tx, &requests).await?;
         match &expected {
             Some(log) => appended.expecting(tx, log.clone()).await,
             None => appended.whatever(tx).await,
@@ -187,7 +191,11 @@ async fn try_write(
             }
             let outcomes = entries.iter().map(|entry| match entry {
                 Entry::Read(note, _) => outcome(&standing, note),
-                Entry::Claim(_) | Entry::Token(_) | Entry::Attempt(_) | Entry::Audit(_) => Ok(()),
+                Entry::Claim(_)
+                | Entry::Token(_)
+                | Entry::Attempt(_)
+                | Entry::Requests(_)
+                | Entry::Audit(_) => Ok(()),
             });
             return Ok(outcomes.collect());
         }
@@ -202,13 +210,14 @@ async fn try_write(
         let made = insert_claims_by_name(tx, &claims).await?;
         insert_tokens(tx, &tokens).await?;
         note_attempts(tx, &attempts).await?;
+        insert_requests(tx, &requests).await?;
         Ok::<_, StoreError>((made, appended.whatever(tx).await?))
     })?;
     if let Some(frontier) = frontier {
         last.append(frontier, false);
     }
     let outcomes = entries.iter().map(|entry| match entry {
-        Entry::Token(_) | Entry::Attempt(_) | Entry::Audit(_) => Ok(()),
+        Entry::Token(_) | Entry::Attempt(_) | Entry::Requests(_) | Entry::Audit(_) => Ok(()),
         Entry::Read(note, _) => outcome(&standing, note),
         // Of two equal claims at the same time, the first one was made.
         Entry::Claim(claim) if made.remove(&(claim.owner.clone(), claim.digest.clone())) => Ok(()),

@@ -60,7 +60,7 @@ export async function startServed(more = '') {
     mkdirSync(at('operators'));
     const openssl = (...args) => execFileSync('openssl', args, { cwd: at('operators'), stdio: 'pipe' });
     const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-    openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=Operators', '-days', '2');
+    openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=Operators', '-days', '300');
     // Of version 3: TLS takes no others.
     writeFileSync(at('operators/v3.txt'), 'basicConstraints = CA:FALSE\nextendedKeyUsage = clientAuth\n');
     for (const name of ['viewer', 'operator']) {
