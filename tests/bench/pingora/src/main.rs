@@ -70,6 +70,8 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     tls.enable_h2();
     tls.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
     tls.set_ca_file(text("root.pem"))?;
+    // Without one OpenSSL resumes no session of who showed a certificate.
+    tls.set_session_id_context(b"passes-on")?;
     let conf = ServerConf { threads: 1, upstream_keepalive_pool_size: 64, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
