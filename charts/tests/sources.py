@@ -10,6 +10,7 @@ it reads the configurations that are rendered. With --update README.md is writte
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -272,13 +273,20 @@ def config_maps(rendered):
 
 def unread(binary, folder, files):
     """What the program says of files that it cannot read, but for what other files would be needed for."""
+    # Nothing of it is said by the environment, which the program would read as well.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CONSENTRY_")}
+
+    def said(command):
+        told = [binary, "config", command, "--config", folder / "consentry.toml"]
+        return subprocess.run(told, capture_output=True, text=True, env=environment)
+
     for name, text in files.items():
         (folder / name).write_text(text.replace("/run/consentry/cell/cell.toml", str(folder / "cell.toml")))
-    done = subprocess.run([binary, "config", "show", "--config", folder / "consentry.toml"], capture_output=True, text=True)
+    done = said("show")
     if done.returncode:
         return done.stderr
     if "cell.toml" in files:
-        done = subprocess.run([binary, "config", "check", "--config", folder / "consentry.toml"], capture_output=True, text=True)
+        done = said("check")
         told = done.stdout + done.stderr
         return told if "tells of no cell" in told else ""
     return ""

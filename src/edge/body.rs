@@ -34,7 +34,7 @@ pub(crate) async fn in_time(State(edge): State<Arc<EdgeConfig>>, request: Reques
     if !late.load(Ordering::Relaxed) {
         return response;
     }
-    edge.counters.count(Closed::BodyTimeout);
+    edge.counters.count(Closed::BodyTimeout, edge.clock.now());
     let mut response = (edge.refuse)(Refusal::BodyTimedOut(longest), asked);
     if is_http1 {
         // Whatever still comes of the body must not be read as a request.

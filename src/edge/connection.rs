@@ -37,7 +37,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, socket: Socket
     let _open = shared.config.counters.opened();
     let mut stranger = None;
     if let Err(reason) = serve_or_close(&shared, stream, socket, &mut stranger).await {
-        shared.config.counters.count(reason);
+        shared.config.counters.count(reason, shared.clock.now());
         if let (Some(address), Some(list)) = (stranger, &shared.config.blocked) {
             list.offend(address, reason.as_str());
         }
@@ -166,10 +166,10 @@ impl Answering {
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
-                    return match ended {
+                    // Who was told to go may have hung up before it was over.
+                    return match ended.or_else(|error| self.why(&error)) {
                         Ok(()) if aged => Err(Closed::Aged),
-                        Ok(()) => Ok(()),
-                        Err(error) => self.why(&error),
+                        other => other,
                     };
                 }
                 () = self.shared.stop.cancelled(), if !stopping => {
@@ -225,7 +225,7 @@ impl Answering {
         let leaving = self.shared.config.retire.is_cancelled() || self.shared.stop.is_cancelled();
         if is_http1 && (aged || leaving) {
             if aged {
-                self.shared.config.counters.count(Closed::Aged);
+                self.shared.config.counters.count(Closed::Aged, self.shared.clock.now());
             }
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

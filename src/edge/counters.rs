@@ -2,6 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use domain::Timestamp;
+
+use crate::evidence::Written;
+
 /// Why a connection was refused or ended from our side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Closed {
@@ -57,6 +61,11 @@ impl Closed {
         Self::Aged,
     ];
 
+    /// Whether the peer was sent away, and did not go by itself or at the end of its time.
+    const fn is_refusal(self) -> bool {
+        !matches!(self, Self::HandshakeFailed | Self::Aged)
+    }
+
     /// The word in metrics and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -86,6 +95,7 @@ pub struct EdgeCounters {
     accepted: AtomicU64,
     open: AtomicU64,
     closed: [AtomicU64; Closed::ALL.len()],
+    written: Written,
 }
 
 impl EdgeCounters {
@@ -107,11 +117,15 @@ impl EdgeCounters {
         self.slot(reason).map_or(0, |slot| slot.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn count(&self, reason: Closed) {
+    /// Counts it, and writes an entry of the target `audit` where it is a refusal and there is room for one. Who it
+    /// was is not told: an address is a person's more often than not.
+    pub(crate) fn count(&self, reason: Closed, now: Timestamp) {
         if let Some(slot) = self.slot(reason) {
             slot.fetch_add(1, Ordering::Relaxed);
         }
-        tracing::debug!(reason = reason.as_str(), "A connection was closed: {}", reason.as_str());
+        if reason.is_refusal() && self.written.has_room(reason.as_str(), now) {
+            tracing::info!(target: "audit", reason = reason.as_str(), "Connection refused");
+        }
     }
 
     /// Counts a connection as open until the guard is dropped.

@@ -1,4 +1,4 @@
-//! What is kept of every refusal: a count by reason, and an entry in the audit log.
+//! What is kept of every refusal, of a request or of a connection: a count by reason, and an entry in the audit log.
 //!
 //! A flood of refusals must not become a flood of log lines. Of each reason so many entries
 //! are written in a second; how many more there were, the next second says.
@@ -25,10 +25,13 @@ const ENTRIES: u32 = 50;
 #[derive(Debug, Default)]
 pub struct Evidence {
     counts: DashMap<&'static str, AtomicU64>,
-    second: Mutex<Second>,
+    written: Written,
 }
 
-/// What was written in a second.
+/// What was written in a second, so that no more is.
+#[derive(Debug, Default)]
+pub(crate) struct Written(Mutex<Second>);
+
 #[derive(Debug, Default)]
 struct Second {
     number: i64,
@@ -63,7 +66,7 @@ impl Evidence {
 
     pub(crate) fn note(&self, refused: &Refused<'_>, now: Timestamp) {
         self.counts.entry(refused.reason).or_default().fetch_add(1, Ordering::Relaxed);
-        if !self.has_room(refused.reason, now) {
+        if !self.written.has_room(refused.reason, now) {
             return;
         }
         // An address is a person's more often than not; who has a certificate is named by it.
@@ -80,15 +83,17 @@ impl Evidence {
             "Request refused"
         );
     }
+}
 
+impl Written {
     /// Whether there is room for one more entry in this second.
-    fn has_room(&self, reason: &'static str, now: Timestamp) -> bool {
-        let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn has_room(&self, reason: &'static str, now: Timestamp) -> bool {
+        let mut second = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if second.number != now.as_second() {
             second.number = now.as_second();
             for (reason, entries) in second.reasons.drain(..).filter(|(_, entries)| *entries > ENTRIES) {
                 let more = entries.saturating_sub(ENTRIES);
-                tracing::info!(target: "audit", reason, more, "More requests were refused for the same reason");
+                tracing::info!(target: "audit", reason, more, "More were refused for the same reason");
             }
         }
         let place = second.reasons.iter().position(|(known, _)| *known == reason);
@@ -109,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_flood_has_so_many_entries_in_a_second_and_every_count() {
-        let evidence = Evidence::default();
+        let evidence = Written::default();
         let now: Timestamp = "2026-11-27T10:00:00.5Z".parse().unwrap();
         let written = |reason, now, times: u32| (0..times).filter(|_| evidence.has_room(reason, now)).count();
         assert_eq!(written("quota.exceeded", now, 80), 50);

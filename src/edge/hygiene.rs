@@ -14,7 +14,8 @@ use bytes::Bytes;
 use domain::{Clock, Entropy, Region, RequestId};
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, HOST};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use hyper::body::Body as _;
 use limits::{Exceeded, Limiter, Partition, Told};
 use tower::ServiceBuilder;
@@ -25,6 +26,7 @@ use crate::count::{key_of, tell};
 use crate::evidence::Refused;
 use crate::filter::{Filter, Judgement, filtered, report};
 use crate::lobby::Home;
+use crate::serve::{MAX_HEAD, MAX_HEADERS};
 use crate::witness::Seen;
 use crate::{BlockList, EdgeCounters, Evidence, Overload, PeerIdentity, Reason, Side, Witness, body};
 
@@ -146,6 +148,25 @@ const IDENTITY_HEADERS: &[&str] = &[
     "ssl-client-cert",
 ];
 
+/// Takes away what only our own TLS layer may say.
+pub fn without_identity(headers: &mut HeaderMap) {
+    for name in IDENTITY_HEADERS {
+        headers.remove(*name);
+    }
+}
+
+/// Whether a head is larger than one may be, which the listener answers with 431 or by hanging up: for requests that
+/// do not come from it.
+#[must_use]
+pub fn head_is_too_large(request: &Parts) -> bool {
+    let line = request.method.as_str().len().saturating_add(request.uri.to_string().len());
+    let headers = request.headers.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len()));
+    // A line ends with two bytes, and two stand between a name and its value.
+    let headers = headers.fold(0_usize, |all, length| all.saturating_add(length).saturating_add(4));
+    let size = line.saturating_add(headers).saturating_add(12);
+    request.headers.len() > MAX_HEADERS || u32::try_from(size).map_or(true, |size| size > MAX_HEAD)
+}
+
 /// By which a client finds its request again among its own, on every answer (FAPI 2.0 Implementation
 /// Advice). What is no UUID is not repeated.
 const INTERACTION_ID: &str = "x-fapi-interaction-id";
@@ -161,9 +182,7 @@ fn is_uuid(text: &[u8]) -> bool {
 
 async fn identify(State(edge): State<Arc<EdgeConfig>>, mut request: Request, next: Next) -> Response {
     let id = RequestId::new(&*edge.clock, &*edge.entropy);
-    for name in IDENTITY_HEADERS {
-        request.headers_mut().remove(*name);
-    }
+    without_identity(request.headers_mut());
     let told = Arc::new(edge.limiter.told(request.method().as_str(), request.uri().path()));
     let moves_money = (edge.moves_money)(request.method(), request.uri().path());
     let peer = request.extensions().get::<PeerIdentity>().cloned();
@@ -307,7 +326,13 @@ pub fn fault(request: &Parts, max_body: usize) -> Option<Refusal> {
     }
     let headers = &request.headers;
     let hosts = headers.get_all(HOST).iter().count();
-    if hosts > 1 || (hosts == 0 && request.uri.host().is_none()) {
+    let said = request.uri.authority().map(Authority::as_str);
+    if hosts > 1 || (hosts == 0 && said.is_none()) {
+        return Some(Refusal::Host);
+    }
+    // RFC 9113 §8.3.1, RFC 9112 §3.2.2: they say the same, or somebody is to be misled.
+    let host = headers.get(HOST).map(HeaderValue::as_bytes);
+    if said.zip(host).is_some_and(|(said, host)| !said.as_bytes().eq_ignore_ascii_case(host)) {
         return Some(Refusal::Host);
     }
     if headers.contains_key(CONTENT_ENCODING) {

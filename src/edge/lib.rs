@@ -29,7 +29,7 @@ pub use block::{BlockList, Blocked};
 pub use counters::{Closed, EdgeCounters};
 pub use evidence::{Evidence, Reason};
 pub use filter::{Filter, Judgement, Objection, ObjectionKind, whole};
-pub use hygiene::{Asked, EdgeConfig, Refusal, Refuse, fault, protect};
+pub use hygiene::{Asked, EdgeConfig, Refusal, Refuse, fault, head_is_too_large, protect, without_identity};
 pub use load::Overload;
 pub use lobby::Lobby;
 pub use ocsp::{Fetched, HttpOcsp, OcspCache, OcspFailed, OcspSource};

@@ -81,7 +81,7 @@ impl Default for ListenerConfig {
             age_grace: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(10),
             max_streams: 256,
-            max_head: 32 * 1024,
+            max_head: MAX_HEAD,
             proxies: Vec::new(),
             limiter: None,
             lobby: None,
@@ -100,6 +100,11 @@ pub struct Listener {
     tls: ServerTls,
     config: ListenerConfig,
 }
+
+/// Largest request head in bytes, where nothing else is said.
+pub(crate) const MAX_HEAD: u32 = 32 * 1024;
+/// Headers that a request has at most: hyper's own bound for HTTP/1.1.
+pub(crate) const MAX_HEADERS: usize = 100;
 
 /// What the connections of a listener share.
 pub(crate) struct Shared {

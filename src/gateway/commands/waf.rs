@@ -94,7 +94,7 @@ fn replay(file: &Path, filter: &GatewayFilter, as_json: bool) -> anyhow::Result<
             .with_context(|| format!("{}:{} is no request", file.display(), number.saturating_add(1)))?;
         let judged = request.sent.through(filter);
         total = total.saturating_add(1);
-        if judged.is_err() == (request.expect == "block") {
+        if judged.is_err() == (request.expect == Expected::Block) {
             right = right.saturating_add(1);
         } else {
             if !as_json {
@@ -112,13 +112,20 @@ fn replay(file: &Path, filter: &GatewayFilter, as_json: bool) -> anyhow::Result<
     Ok(ended(wrong.is_empty()))
 }
 
+/// What is to become of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Expected {
+    Allow,
+    Block,
+}
+
 /// One request of a file that is played through the edge.
 #[derive(Debug, Deserialize)]
 struct Replayed {
     /// Its name in the report.
     id: String,
-    /// `allow` or `block`.
-    expect: String,
+    expect: Expected,
     #[serde(flatten)]
     sent: Sent,
 }

@@ -18,6 +18,7 @@ mod proxy;
 mod revocation;
 mod rotation;
 mod slow;
+mod smuggling;
 #[path = "../../../crypto/tests/softhsm/mod.rs"]
 mod softhsm;
 mod suites;

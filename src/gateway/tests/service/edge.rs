@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::served::Place;
+use crate::support::webhooks::until;
 use crate::support::{TestGateway, UK, assert_problem};
 use axum::Router;
 use axum::routing::get;
@@ -120,6 +122,9 @@ async fn ambiguous_messages_are_refused() {
     let two_hosts =
         format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nhost: evil\r\nconnection: close\r\n\r\n");
     assert_said(&said(&gw, &two_hosts).await, 400, "request.header");
+    let misled =
+        format!("GET https://evil.example{path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    assert_said(&said(&gw, &misled).await, 400, "request.header");
     let no_host = format!("GET {path} HTTP/1.1\r\nconnection: close\r\n\r\n");
     assert_said(&said(&gw, &no_host).await, 400, "request.header");
     let two_lengths = format!(
@@ -478,4 +483,48 @@ async fn no_other_origin_is_allowed_to_read_an_answer() {
     }
     assert!(asked > 300, "{asked}");
     gw.sandbox.stop().await;
+}
+
+/// What a person's data is in is kept by nobody on the way, and asked for over TLS for two years (RFC 6797).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_is_kept_by_nobody_and_asked_for_over_tls_only() {
+    let gw = TestGateway::start().await;
+    let tpp = gw.tpp().await;
+    let token = gw.granted(&tpp, &[UK]).await.token;
+    for path in ["/v1/accounts", "/v1/balances", "/v1/transactions", "/v1/consents", "/v1/nowhere"] {
+        let answer = tpp.get(&token, path).await.unwrap();
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        assert_eq!(answer.header("strict-transport-security"), Some("max-age=63072000"), "{path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+    }
+    gw.sandbox.stop().await;
+}
+
+/// Each refusal is in the log that auditors read, of requests and of connections, with its reason and without an
+/// address.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_is_in_the_audit_log() {
+    let place = Place::ready().await;
+    let served = place.serve().await;
+    let root = &place.access().pki.root;
+    for sent in [
+        "GET /v1/%2e%2e/x HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+        "this is no HTTP\r\n\r\n",
+    ] {
+        let mut stream = raw(place.port(1), root, None, &[]).await;
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        rest(&mut stream).await;
+    }
+    let told = until("both are told", async || {
+        let logged = served.logged();
+        let lines = logged.lines().filter(|line| line.contains("\"audit\"") && line.contains(" refused\""));
+        let lines: Vec<_> = lines.map(str::to_owned).collect();
+        let has = |what: &str, reason: &str| {
+            let reason = format!("\"reason\":\"{reason}\"");
+            lines.iter().any(|line| line.contains(what) && line.contains(&reason))
+        };
+        (has("Request refused", "request.path") && has("Connection refused", "protocol")).then_some(lines)
+    })
+    .await;
+    assert!(told.iter().all(|line| !line.contains("127.0.0.1") && !line.contains("::1")), "{told:?}");
 }

@@ -125,6 +125,45 @@ fn requests_are_played_through_the_edge_by_a_command() {
     assert_eq!((well, told), (false, json!({ "total": 3, "right": 1, "wrong": ["a", "c"] })));
 }
 
+/// Requests are played as others write them down, and meet the bounds of a head that they would meet on the wire;
+/// what may not be expected is said with its line.
+#[test]
+fn requests_are_played_however_they_are_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("requests.jsonl");
+    let replay = |lines: &[Value]| {
+        let text: Vec<_> = lines.iter().map(Value::to_string).collect();
+        std::fs::write(&file, text.join("\n")).unwrap();
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_consentry"))
+            .args(["policy", "waf", "replay", "--json"])
+            .arg(&file)
+            .current_dir(root)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (serde_json::from_slice::<Value>(&output.stdout).ok(), said)
+    };
+    let post = |id: &str, headers: Value, body: Value, expect: &str| json!({ "id": id, "method": "POST", "path": "/v1/payee-verifications", "headers": headers, "body": body, "expect": expect });
+    let payee = json!({ "institution_id": "de-rheinbank", "name": "Ben Yilmaz", "account": { "iban": "DE42999100002000000018" } });
+    let is_json = json!({ "content-type": "application/json" });
+    let pairs =
+        json!([["content-type", "application/json"], ["x-forwarded-for", "<script>alert(1)</script>"]]);
+    let get = |id: &str, headers: Value, expect: &str| json!({ "id": id, "method": "GET", "path": "/v1/accounts", "headers": headers, "expect": expect });
+    let many: Vec<_> = (0..100).map(|number| json!([format!("x-{number}"), "1"])).collect();
+    let (told, said) = replay(&[
+        post("text", is_json.clone(), json!(payee.to_string()), "allow"),
+        post("object", is_json, payee.clone(), "allow"),
+        post("pairs", pairs, payee, "allow"),
+        get("plain", json!({}), "allow"),
+        get("long", json!({ "x-long": "x".repeat(40_000) }), "block"),
+        get("many", json!(many), "block"),
+    ]);
+    assert_eq!(told, Some(json!({ "total": 6, "right": 6, "wrong": [] })), "{said}");
+    let (told, said) = replay(&[get("plain", json!({}), "allow"), get("typo", json!({}), "blok")]);
+    assert!(told.is_none() && said.contains(":2 is no request") && said.contains("blok"), "{said}");
+}
+
 /// `policy waf explain` says what each layer says of one request, and never a value; a policy
 /// that is named counts there as in `replay`, and what has expired is told.
 #[test]
