@@ -125,6 +125,45 @@ fn requests_are_played_through_the_edge_by_a_command() {
     assert_eq!((well, told), (false, json!({ "total": 3, "right": 1, "wrong": ["a", "c"] })));
 }
 
+/// The tests of a release of the Core Rule Set are judged by its own rules, and told by category.
+#[test]
+fn a_release_of_rules_is_judged_by_its_own_tests() {
+    let folder = tempfile::tempdir().unwrap();
+    let tests = folder.path().join("tests/regression/tests/REQUEST-942-APPLICATION-ATTACK-SQLI");
+    std::fs::create_dir_all(&tests).unwrap();
+    std::fs::create_dir(folder.path().join("rules")).unwrap();
+    let rule = "SecRule ARGS \"@contains drop table\" \"id:942999,phase:2,block,capture,t:lowercase,severity:'CRITICAL'\"\n";
+    std::fs::write(folder.path().join("rules/REQUEST-942-APPLICATION-ATTACK-SQLI.conf"), rule).unwrap();
+    let test = |id: u32, uri: &str, output: &str| {
+        format!(
+            "  - test_id: {id}\n    stages:\n      - input:\n          method: GET\n          uri: \"{uri}\"\n          headers:\n            \
+             Host: localhost\n        output:\n          log:\n            {output}: [942999]\n"
+        )
+    };
+    let all = [
+        test(1, "/?q=drop%20table", "expect_ids"),
+        test(2, "/?q=a%20table", "no_expect_ids"),
+        test(3, "/?q=nothing", "expect_ids"),
+    ];
+    let text = format!("---\nmeta:\n  author: \"us\"\nrule_id: 942999\ntests:\n{}", all.concat());
+    std::fs::write(tests.join("942999.yaml"), text).unwrap();
+    let run = |more: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_consentry"))
+            .args(["policy", "waf", "crs"])
+            .arg(folder.path())
+            .args(more)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let told: Value = serde_json::from_str(&run(&["--json"])).unwrap();
+    assert_eq!(told["categories"]["942"], json!({ "passed": 2, "failed": 1 }), "{told}");
+    assert_eq!(told["failures"].as_array().unwrap().len(), 1, "{told}");
+    let table = run(&[]);
+    assert!(table.contains("942") && table.contains('%'), "{table}");
+}
+
 /// Requests are played as others write them down, and meet the bounds of a head that they would meet on the wire;
 /// what may not be expected is said with its line.
 #[test]
