@@ -83,8 +83,11 @@ fn certificates(config: &Config) -> Vec<Finding> {
     let mut found = Vec::new();
     for held in certificates::held(config) {
         let (what, all) = (format!("certificate: {}", held.name), held.read());
-        // What is missing, the configuration's own finding has said.
         let Some((end, first)) = certificates::first_end(held.whose, &all, now).zip(all.first()) else {
+            // What is missing, the configuration's own finding has said.
+            if held.files.iter().any(|file| crate::read(file).is_ok()) {
+                found.push(Finding::bad(what, "no certificate in it can be read"));
+            }
             continue;
         };
         found.push(in_date(&what, (certificates::last_begin(held.whose, &all), end), now));

@@ -181,6 +181,8 @@ async fn the_doctor_finds_what_is_wrong() {
     let (well, found) = said(&place);
     let (state, says) = verdict(&found, "certificate: server: chain");
     assert!(!well && state == "bad" && says.contains("localhost"), "{found}");
+    std::fs::write(&leaf, "none").unwrap();
+    assert_eq!(verdict(&said(&place).1, "certificate: server").0, "bad");
 
     // A certificate of other names, a bank that is away, a Redis that is away, and few files.
     place.configure(&good.replace("issuer = 'https://localhost:", "issuer = 'https://elsewhere.example:"));
