@@ -7,6 +7,10 @@ use http::Request;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::frames::{
+    CONTINUATION, Came, END_HEADERS, END_STREAM, HEADERS, LAST_REMEMBERED, PING, SETTINGS, came, field, frame, opened,
+    pseudo, remembered,
+};
 use crate::support::{Gate, PATIENCE, Plan, TestClient, ask, rest};
 
 fn request(path: &str) -> Request<()> {
@@ -75,27 +79,15 @@ async fn breaking_off_request_after_request_ends_the_connection() {
     gate.stop().await;
 }
 
-/// A frame of HTTP/2 (RFC 9113 §4.1).
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
 /// PING and SETTINGS must be answered (RFC 9113 §6.5.3, §6.7): cheap to ask for
 /// without end.
 #[tokio::test]
 async fn a_flood_of_frames_ends_the_connection() {
     let gate = Gate::start().await;
-    for (times, kind) in [(1, 6), (2, 4)] {
-        let stream = gate.client().http2().connect(gate.address).await.unwrap();
-        let (mut reader, mut writer) = tokio::io::split(stream);
+    for (times, kind) in [(1, PING), (2, SETTINGS)] {
+        let (mut reader, mut writer) = tokio::io::split(opened(&gate).await);
         let drained = tokio::spawn(async move { rest(&mut reader).await });
-        writer.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-        writer.write_all(&frame(4, 0, 0, &[])).await.unwrap();
-        let payload: &[u8] = if kind == 6 { &[0; 8] } else { &[] };
+        let payload: &[u8] = if kind == PING { &[0; 8] } else { &[] };
         let many = frame(kind, 0, 0, payload).repeat(1_000);
         let mut sent = 0;
         while sent < 32 * 1024 * 1024 && writer.write_all(&many).await.is_ok() {
@@ -138,6 +130,33 @@ async fn a_head_that_is_too_large_is_refused() {
         Err(error) => assert!(error.is_reset() || error.is_go_away(), "{error}"),
     }
     connection.abort();
+    gate.assert_well().await;
+    gate.stop().await;
+}
+
+/// Header bombs (RFC 9113 §10.5.1): a head that goes on without end, one that is small until it is unpacked, and as
+/// many fields as there are bytes.
+#[tokio::test]
+async fn a_head_that_has_no_end_or_unpacks_without_one_is_refused() {
+    let plan = Plan { router: axum::Router::new().route("/", axum::routing::get(async || "asked")), ..Plan::new() };
+    let gate = plan.start().await;
+    let head = pseudo("GET", "/");
+    let whole = frame(HEADERS, END_HEADERS | END_STREAM, 1, &head);
+    assert_eq!(came(&gate, &whole).await, Came::Answer("asked".to_owned()));
+
+    let one = frame(CONTINUATION, 0, 1, &field("x-more", &"x".repeat(16_000)));
+    let endless = [frame(HEADERS, END_STREAM, 1, &head), one.repeat(2_000)].concat();
+    let empty = [frame(HEADERS, END_STREAM, 1, &head), frame(CONTINUATION, 0, 1, &[]).repeat(1_000_000)].concat();
+    let mut bomb = [head.clone(), remembered("x-bomb", &"x".repeat(4_000))].concat();
+    bomb.extend([LAST_REMEMBERED].repeat(10_000));
+    let bomb = frame(HEADERS, END_HEADERS | END_STREAM, 1, &bomb);
+    let mut many = head.clone();
+    many.extend(field("x", "").repeat(4_000));
+    let many = frame(HEADERS, END_HEADERS | END_STREAM, 1, &many);
+    for frames in [endless, empty, bomb, many] {
+        let came = came(&gate, &frames).await;
+        assert!(!matches!(&came, Came::Answer(body) if body == "asked"), "{came:?}");
+    }
     gate.assert_well().await;
     gate.stop().await;
 }

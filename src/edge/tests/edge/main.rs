@@ -9,6 +9,7 @@
 
 mod abuse;
 mod bounds;
+mod frames;
 #[cfg(target_os = "linux")]
 mod lobby;
 mod ocsp;
