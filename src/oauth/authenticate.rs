@@ -14,7 +14,7 @@ use store::StoreError;
 use web::dpop::{ProofRefused, proof_of};
 
 use crate::assertion::{self, AssertionId};
-use crate::client::ClientAuth;
+use crate::client::{ClientAuth, role_missing};
 use crate::form::Form;
 use crate::{Client, OAuth, OAuthError};
 
@@ -67,12 +67,10 @@ impl ClientForm {
             .client
             .scope_of(asked)
             .ok_or_else(|| OAuthError::new("invalid_scope", "the client is not registered for this scope"))?;
-        let scopes: Vec<_> = registered.into_iter().filter(|scope| self.role_covers(scope)).collect();
+        let (scopes, without): (Vec<_>, Vec<_>) =
+            registered.into_iter().partition(|scope| self.role_covers(scope));
         if scopes.is_empty() {
-            return Err(OAuthError::new(
-                "invalid_scope",
-                "the certificate does not state the PSD2 role for this scope",
-            ));
+            return Err(OAuthError::new("invalid_scope", role_missing(without)));
         }
         Ok(scopes)
     }

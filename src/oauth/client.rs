@@ -221,6 +221,24 @@ impl Client {
     }
 }
 
+/// Why a scope is not given to who does not have the role for it.
+pub(crate) fn role_missing<'a>(scopes: impl IntoIterator<Item = &'a str>) -> &'static str {
+    match scopes.into_iter().find_map(Psd2Role::for_scope) {
+        Some(Psd2Role::AccountInformation) => {
+            "the certificate does not state the PSD2 role PSP_AI, which the scope accounts needs"
+        }
+        Some(Psd2Role::PaymentInitiation) => {
+            "the certificate does not state the PSD2 role PSP_PI, which the scope payments needs"
+        }
+        Some(Psd2Role::CardIssuing) => {
+            "the certificate does not state the PSD2 role PSP_IC, which the scope fundsconfirmations needs"
+        }
+        Some(Psd2Role::AccountServicing) | None => {
+            "the certificate does not state the PSD2 role that this scope needs"
+        }
+    }
+}
+
 fn only(given: &Option<String>, known: &[&str], why: &'static str) -> Result<(), InvalidMetadata> {
     match given {
         Some(given) if !known.contains(&given.as_str()) => Err(InvalidMetadata::Metadata(why)),

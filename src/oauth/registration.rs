@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use store::StoreError;
 
 use crate::Client;
-use crate::client::InvalidMetadata;
+use crate::client::{InvalidMetadata, role_missing};
 
 /// A registration that holds.
 #[derive(Clone, Debug)]
@@ -43,11 +43,9 @@ impl Registration {
         }
         let metadata = Value::Object(metadata);
         let client = Client::from_metadata(client_id, &metadata)?;
-        let missing = |scope: &String| !client.role_covers(certificate, scope);
-        if client.scopes.iter().any(missing) {
-            return Err(InvalidMetadata::Metadata(
-                "the certificate does not state the PSD2 role for every scope that is asked for",
-            ));
+        let missing = |scope: &&String| !client.role_covers(certificate, scope);
+        if let Some(scope) = client.scopes.iter().find(missing) {
+            return Err(InvalidMetadata::Metadata(role_missing([scope.as_str()])));
         }
         Ok(Self { client, metadata })
     }

@@ -14,7 +14,7 @@ use store::grants::GrantRow;
 use store::tokens::{NewToken, RefreshRow};
 
 use crate::authenticate::{ClientForm, ProofIds, Unspent};
-use crate::client::{CIBA_GRANT, GRANT_TYPES};
+use crate::client::{CIBA_GRANT, GRANT_TYPES, role_missing};
 use crate::par::may_use;
 use crate::{OAuth, OAuthError, backchannel, id_token, seconds_after};
 
@@ -95,12 +95,9 @@ async fn redeem(oauth: &OAuth, asked: &ClientForm) -> Result<Value, OAuthError> 
 /// The scopes of a grant for which this certificate states the role: a token is
 /// bound to it, and it need not be the one that pushed.
 pub(crate) fn still_covered(asked: &ClientForm, scope: &str) -> Result<String, OAuthError> {
-    let kept: Vec<_> = scope.split(' ').filter(|scope| asked.role_covers(scope)).collect();
+    let (kept, without): (Vec<_>, Vec<_>) = scope.split(' ').partition(|scope| asked.role_covers(scope));
     if kept.is_empty() {
-        return Err(OAuthError::new(
-            "invalid_scope",
-            "the certificate does not state the PSD2 role for this scope",
-        ));
+        return Err(OAuthError::new("invalid_scope", role_missing(without)));
     }
     Ok(kept.join(" "))
 }

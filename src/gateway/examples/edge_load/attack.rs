@@ -1,17 +1,20 @@
 //! Clients that do not behave.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use anyhow::bail;
 use bytes::Bytes;
 use clap::ValueEnum;
 use http::{Method, Request};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::flood::{Flood, Flooded};
 use crate::renegotiation;
 use crate::wire::{Site, What};
 
@@ -32,37 +35,84 @@ pub enum Attack {
     Renegotiation,
     /// HTTP/2 requests that are broken off as soon as they are sent.
     Resets,
-    /// As many requests as are answered, from two hundred addresses.
+    /// More requests than can be answered, from two hundred addresses, whoever answers or not.
     Overload,
+    /// The same of a client that we know, with a token of its own.
+    OverloadByClient,
     /// Bodies that are dear to look into.
     DearBodies,
+    /// The same of a client that we know.
+    DearBodiesByClient,
 }
 
 impl Attack {
+    /// Whether it shows a certificate that the gateway trusts.
+    pub fn is_of_client(self) -> bool {
+        match self {
+            Self::OverloadByClient | Self::DearBodiesByClient => true,
+            Self::SlowHeads
+            | Self::SlowBodies
+            | Self::Silence
+            | Self::Garbage
+            | Self::Handshakes
+            | Self::Renegotiation
+            | Self::Resets
+            | Self::Overload
+            | Self::DearBodies => false,
+        }
+    }
+
     /// Connections that it has at once, where a siege has so many in all.
     fn connections(self, most: u32) -> u32 {
         match self {
             Self::SlowHeads | Self::SlowBodies | Self::Silence => most,
-            Self::Garbage | Self::Handshakes | Self::Renegotiation | Self::Resets | Self::DearBodies => 64,
-            Self::Overload => 400,
+            Self::Garbage
+            | Self::Handshakes
+            | Self::Renegotiation
+            | Self::Resets
+            | Self::DearBodies
+            | Self::DearBodiesByClient => 64,
+            Self::Overload | Self::OverloadByClient => 400,
         }
     }
 }
 
-/// Attacks until `time` is over, and says how many connections or requests that were.
-pub async fn run(site: &Site, attack: Attack, most: u32, time: Duration) -> anyhow::Result<u64> {
+/// What an attacker has.
+pub struct Means {
+    /// Connections of attacks that want many.
+    pub most: u32,
+    /// Requests a second of attacks that overload.
+    pub per_second: u32,
+    /// What those show.
+    pub token: String,
+    pub time: Duration,
+}
+
+/// Attacks until the time is over, and says how many connections or requests that were.
+pub async fn run(site: &Site, attack: Attack, means: Means) -> anyhow::Result<Value> {
+    let Means { most, per_second, token, time } = means;
     let site = if attack == Attack::Renegotiation { renegotiation::prepared(site)? } else { site.clone() };
     let until = Instant::now() + time;
     let made = Arc::new(AtomicU64::new(0));
+    let (token, flooded) = (Arc::<str>::from(token), Arc::new(Mutex::new(Flooded::default())));
+    let connections = attack.connections(most);
     let mut attackers = JoinSet::new();
     // Two hundred addresses, none of them that of clients who behave, or of another attack: who was
     // blocked for that one would be kept out of this one.
     let place = Attack::value_variants().iter().position(|it| *it == attack).unwrap_or(0);
     let network = u8::try_from(place).unwrap_or(0).saturating_add(1);
-    for number in 0..attack.connections(most) {
+    for number in 0..connections {
         let last = u8::try_from(number % 200).unwrap_or(0).saturating_add(2);
         let site = site.from(IpAddr::V4(Ipv4Addr::new(127, 0, network, last)));
         let made = Arc::clone(&made);
+        if matches!(attack, Attack::Overload | Attack::OverloadByClient) {
+            let (token, flooded) = (Arc::clone(&token), Arc::clone(&flooded));
+            attackers.spawn(async move {
+                let flood = Flood { path: "/v1/consents", token: &token, connections, per_second };
+                flood.pour(number, &site, until, &flooded).await;
+            });
+            continue;
+        }
         attackers.spawn(async move {
             while Instant::now() < until {
                 // Whatever comes of it: the attacker comes again.
@@ -72,7 +122,11 @@ pub async fn run(site: &Site, attack: Attack, most: u32, time: Duration) -> anyh
         });
     }
     attackers.join_all().await;
-    Ok(made.load(Ordering::Relaxed))
+    let flooded = flooded.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(match made.load(Ordering::Relaxed) {
+        0 if flooded.offered > 0 => serde_json::to_value(&*flooded)?,
+        made => made.into(),
+    })
 }
 
 async fn once(site: &Site, attack: Attack, made: &AtomicU64) -> anyhow::Result<()> {
@@ -113,15 +167,8 @@ async fn once(site: &Site, attack: Attack, made: &AtomicU64) -> anyhow::Result<(
         }
         Attack::Renegotiation => renegotiation::ask(site, made).await,
         Attack::Resets => resets(site, made).await,
-        Attack::Overload => {
-            let what = What::get("/v1/consents", Some("nobody"), false);
-            let mut connection = site.connect().await?;
-            loop {
-                connection.ask(site.request(&what)?).await?;
-                count();
-            }
-        }
-        Attack::DearBodies => {
+        Attack::Overload | Attack::OverloadByClient => bail!("it does not wait for answers"),
+        Attack::DearBodies | Attack::DearBodiesByClient => {
             let what = dear();
             let mut connection = site.connect().await?;
             loop {

@@ -7,6 +7,8 @@
 #![allow(clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a benchmark")]
 
 mod attack;
+mod flood;
+mod insider;
 mod renegotiation;
 mod siege;
 mod steady;
@@ -21,7 +23,7 @@ use clap::{Args, Parser};
 use http::Method;
 use serde_json::json;
 
-use attack::Attack;
+use attack::{Attack, Means};
 use siege::Siege;
 use wire::{Site, What};
 
@@ -98,6 +100,12 @@ enum Command {
         connections: u32,
         #[arg(long)]
         seconds: u64,
+        /// Requests a second of what overloads.
+        #[arg(long, default_value_t = 10_000)]
+        per_second: u32,
+        /// What it shows.
+        #[arg(long, default_value = "nobody")]
+        token: String,
     },
     /// All attacks on a gateway of its own.
     Siege {
@@ -169,10 +177,10 @@ async fn main() -> anyhow::Result<()> {
             println!("{}", outcome.view());
         }
         Command::Idle(asked) => idle(&asked).await?,
-        Command::Attack { attack, place, connections, seconds } => {
-            // Strangers show no certificate.
-            let site = Site::of(&place, false, attack == Attack::Resets)?;
-            println!("{}", attack::run(&site, attack, connections, Duration::from_secs(seconds)).await?);
+        Command::Attack { attack, place, connections, seconds, per_second, token } => {
+            let site = Site::of(&place, attack.is_of_client(), attack == Attack::Resets)?;
+            let means = Means { most: connections, per_second, token, time: Duration::from_secs(seconds) };
+            println!("{}", attack::run(&site, attack, means).await?);
         }
         Command::Siege { binary, folder, port_base, connections, seconds, only, attackers_on } => {
             let time = Duration::from_secs(seconds);

@@ -238,10 +238,16 @@ async fn a_scope_needs_the_role_in_the_certificate() {
     };
     let reader = with_roles(&[Psd2Role::AccountInformation]);
     let payer = with_roles(&[Psd2Role::PaymentInitiation]);
-    for (client, may, may_not) in [(&reader, "accounts", "payments"), (&payer, "payments", "accounts")] {
+    let cases = [
+        (&reader, "accounts", "payments", Psd2Role::PaymentInitiation),
+        (&payer, "payments", "accounts", Psd2Role::AccountInformation),
+    ];
+    for (client, may, may_not, role) in cases {
         assert_eq!(push(client, &verifier(), &[("scope", Some(may))]).await.status, 201);
         let answer = push(client, &verifier(), &[("scope", Some(may_not))]).await;
         assert_error(&answer, 400, "invalid_scope");
+        let why = answer.text("/error_description");
+        assert!(why.contains(role.as_str()) && why.contains(may_not), "{why}");
         client.own_token(may).await.unwrap();
         client.own_token(may_not).await.unwrap_err();
     }

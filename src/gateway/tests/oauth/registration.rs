@@ -264,9 +264,12 @@ async fn a_client_registers_no_scope_without_its_role() {
     let mut reader = subject();
     reader.roles = vec![Psd2Role::AccountInformation];
     tpp.http = with(&gw, &authority(&gw).issue_qwac(&reader).unwrap());
-    for scope in ["payments", "accounts payments", "accounts fundsconfirmations"] {
+    for (scope, role) in
+        [("payments", "PSP_PI"), ("accounts payments", "PSP_PI"), ("accounts fundsconfirmations", "PSP_IC")]
+    {
         let answer = tpp.http.post_json(&url, &[], &metadata(&json!({ "scope": scope }))).await.unwrap();
         assert_error(&answer, 400, "invalid_client_metadata");
+        assert!(answer.text("/error_description").contains(role), "{answer:?}");
     }
     // Nor by saying that it has the role.
     let claimed = metadata(&json!({ "psd2_roles": ["PSP_PI", "PSP_AI"] }));

@@ -129,7 +129,7 @@ async fn a_certificate_gets_no_more_than_its_roles() {
     assert_eq!((token.status.as_u16(), token.text("/error").as_str()), (400, "invalid_scope"));
     assert_eq!(
         token.text("/error_description"),
-        "the certificate does not state the PSD2 role for this scope"
+        "the certificate does not state the PSD2 role PSP_AI, which the scope accounts needs"
     );
     sandbox.stop().await;
 }
