@@ -3,18 +3,24 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
 use crate::Closed;
+use crate::lobby::Room;
 
 /// Bytes that may come while no request begins and no body is taken: PING,
 /// SETTINGS and empty frames cost us more than they cost the peer.
 const UNSERVED: usize = 4 * 1024 * 1024;
+
+/// How long a client has to keep to what it may ask before it need not give way any more.
+const PROBATION: Duration = Duration::from_secs(2);
 
 /// Requests that a client may break off before it matters how many it lets end.
 const OF_CLIENT: u32 = 100;
@@ -30,6 +36,9 @@ pub(crate) struct Conduct {
     broken_off: AtomicU32,
     verdict: OnceLock<Closed>,
     judged: Notify,
+    /// When it went on over what it may ask, if it has not kept to it since.
+    exceeded: Mutex<Option<Instant>>,
+    moves: Notify,
 }
 
 impl Conduct {
@@ -77,6 +86,39 @@ impl Conduct {
     pub(crate) fn end(&self, reason: Closed) {
         if self.verdict.set(reason).is_ok() {
             self.judged.notify_one();
+        }
+    }
+
+    /// It goes on over what it may ask. True if it did not before.
+    pub(crate) fn exceed(&self) -> bool {
+        let before = self.exceeded().replace(Instant::now());
+        if before.is_none() {
+            self.moves.notify_one();
+        }
+        before.is_none()
+    }
+
+    /// Whether it has to give way.
+    pub(crate) fn is_excessive(&self) -> bool {
+        self.exceeded().is_some()
+    }
+
+    fn exceeded(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.exceeded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until it has to give way, or need not any more: until it is served in another room than this.
+    pub(crate) async fn moved(&self, from: Room) {
+        loop {
+            let exceeded = *self.exceeded();
+            match (from, exceeded.and_then(|last| last.checked_add(PROBATION))) {
+                (Room::Home, Some(_)) | (Room::Lobby, None) => return,
+                (Room::Home, None) => self.moves.notified().await,
+                (Room::Lobby, Some(pardoned)) => {
+                    sleep_until(pardoned).await;
+                    self.exceeded().take_if(|last| last.checked_add(PROBATION).is_none_or(|end| end <= Instant::now()));
+                }
+            }
         }
     }
 

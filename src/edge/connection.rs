@@ -24,7 +24,8 @@ use tower::ServiceExt;
 
 use crate::Closed;
 use crate::conduct::{Conduct, Taken};
-use crate::lobby::Home;
+use crate::hygiene::Excess;
+use crate::lobby::Room;
 use crate::peer::Peer;
 use crate::places::subscriber;
 use crate::proxy_protocol::{self, Refused};
@@ -32,11 +33,11 @@ use crate::serve::Shared;
 use crate::socket::Socket;
 use crate::wire::Wire;
 
-/// Serves a connection to its end.
-pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, socket: SocketAddr) {
+/// Serves a connection to its end, from a room.
+pub(crate) async fn serve(shared: Arc<Shared>, stream: TcpStream, socket: SocketAddr, here: Room) {
     let _open = shared.config.counters.opened();
     let mut stranger = None;
-    if let Err(reason) = serve_or_close(&shared, stream, socket, &mut stranger).await {
+    if let Err(reason) = serve_or_close(&shared, stream, socket, here, &mut stranger).await {
         shared.config.counters.count(reason, shared.clock.now());
         if let (Some(address), Some(list)) = (stranger, &shared.config.blocked) {
             list.offend(address, reason.as_str());
@@ -48,6 +49,7 @@ async fn serve_or_close(
     shared: &Arc<Shared>,
     mut stream: TcpStream,
     socket: SocketAddr,
+    here: Room,
     stranger: &mut Option<IpAddr>,
 ) -> Result<(), Closed> {
     let config = &shared.config;
@@ -64,9 +66,10 @@ async fn serve_or_close(
     if config.blocked.as_ref().is_some_and(|list| list.blocks(address.ip())) {
         return Err(Closed::Blocked);
     }
-    if config.overload.as_ref().is_some_and(|overload| !overload.admit(address.ip())) {
-        return Err(Closed::Overload);
-    }
+    let greeting = match &config.overload {
+        Some(overload) => overload.admit(address.ip()).ok_or(Closed::Overload)?,
+        None => here,
+    };
     *stranger = Some(address.ip());
     let subscriber = subscriber(address.ip());
     let _place = shared.addresses.take(subscriber).ok_or(Closed::AddressCap)?;
@@ -75,7 +78,8 @@ async fn serve_or_close(
         .as_ref()
         .map(|limiter| limiter.count(Partition::Address, &Key::Address(subscriber), None));
     counted.transpose().map_err(|_| Closed::HandshakeRate)?;
-    let stream = Box::pin(handshake(shared, stream, greeted)).await?;
+    let greets = handshake(Arc::clone(shared), Socket::from(stream), greeted, here != greeting);
+    let stream = Box::pin(shared.within(here, greeting, greets)).await.unwrap_or(Err(Closed::HandshakeFailed))?;
     let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = Peer::new(address, &shared.tls, shown);
     let client = peer.identity(shared.clock.now()).await.trusted().map(|certificate| certificate.thumbprint);
@@ -89,23 +93,23 @@ async fn serve_or_close(
     };
     let conduct = Conduct::of(client.is_some());
     let ends = born.checked_add(config.max_age).unwrap_or(born);
-    let mut answering = Answering { shared: Arc::clone(shared), peer, conduct, ends, home: None };
-    match &shared.home {
-        Some(home) if client.is_some() => home.run(answering.settle(stream)).await.unwrap_or(Ok(())),
-        home => {
-            answering.home.clone_from(home);
-            answering.serve(stream).await
-        }
-    }
+    let room = if client.is_some() { Room::Home } else { Room::Lobby };
+    let answering = Arc::new(Answering { shared: Arc::clone(shared), peer, conduct, ends, room });
+    answering.serve(stream, here, greeting).await
 }
 
+/// A handshake, after the socket has settled where this runs, if it was not there.
 async fn handshake(
-    shared: &Shared,
-    stream: TcpStream,
+    shared: Arc<Shared>,
+    mut socket: Socket,
     until: Instant,
+    settles: bool,
 ) -> Result<Box<TlsStream<Socket>>, Closed> {
+    if settles && socket.settle().is_err() {
+        return Err(Closed::HandshakeFailed);
+    }
     let acceptor = TlsAcceptor::from(Arc::clone(&shared.tls.load().config));
-    match timeout_at(until, acceptor.accept(Socket::from(stream))).await {
+    match timeout_at(until, acceptor.accept(socket)).await {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
         Ok(Err(error)) => {
             tracing::debug!(error = %error, "A TLS handshake failed");
@@ -122,72 +126,102 @@ struct Answering {
     conduct: Arc<Conduct>,
     /// When it is too old.
     ends: Instant,
-    /// Where its requests are answered, if it is served elsewhere.
-    home: Option<Home>,
+    /// Where it is served while its peer keeps to what it may ask.
+    room: Room,
+}
+
+/// A connection that is served, and what it was told.
+struct Life<C> {
+    connection: Pin<Box<C>>,
+    is_http2: bool,
+    stopping: bool,
+    retiring: bool,
+    aged: bool,
+}
+
+/// What became of a connection that was served in a room.
+enum Kept<C> {
+    Ended(Result<(), Closed>),
+    /// It goes on in the other one.
+    Moves(Life<C>),
 }
 
 impl Answering {
-    /// Serves a connection on the threads that this runs on, which it was not made on.
-    async fn settle(self, mut stream: Box<TlsStream<Socket>>) -> Result<(), Closed> {
-        if stream.get_mut().0.settle().is_err() {
-            return Ok(());
-        }
-        self.serve(stream).await
-    }
-
-    async fn serve(self, mut stream: Box<TlsStream<Socket>>) -> Result<(), Closed> {
-        let this = Arc::new(self);
+    /// Serves a connection to its end. This runs in one room, and its socket is at home in one.
+    async fn serve(self: Arc<Self>, stream: Box<TlsStream<Socket>>, here: Room, at: Room) -> Result<(), Closed> {
         // Which of the two it is ALPN has said. Finding out from the first
         // bytes would wait for them without end.
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2".as_slice());
-        let before =
-            if is_http2 { preface(&mut stream, this.shared.config.head_timeout).await? } else { Vec::new() };
-        let wire = Wire::new(stream, before, this.shared.config.write_timeout, Arc::clone(&this.conduct));
-        let io = TokioIo::new(wire);
-        let answering = Arc::clone(&this);
+        let settles = at != self.room;
+        let shared = Arc::clone(&self.shared);
+        let (this, answering) = (Arc::clone(&self), Arc::clone(&self));
         // Each on the heap for as long as there is something in it: a connection that waits
         // would otherwise hold room for the largest of what it may ever do.
         let service = service_fn(move |request| Box::pin(Arc::clone(&answering).answer(request)));
         if is_http2 {
-            this.keep(Box::pin(this.shared.http2.serve_connection(io, service)), true).await
+            let begin = async move {
+                let io = this.wire(stream, settles, true).await?;
+                Ok(Box::pin(this.shared.http2.serve_connection(io, service)))
+            };
+            shared.live(self, here, begin, true).await
         } else {
-            this.keep(Box::pin(this.shared.http1.serve_connection(io, service)), false).await
+            let begin = async move {
+                let io = this.wire(stream, settles, false).await?;
+                Ok(Box::pin(this.shared.http1.serve_connection(io, service)))
+            };
+            shared.live(self, here, begin, false).await
         }
     }
 
-    /// Lets a connection go on until it ends, has to, or is asked to.
-    async fn keep<C>(&self, mut connection: Pin<Box<C>>, is_http2: bool) -> Result<(), Closed>
+    /// What HTTP is read from and written to, once the socket has settled where this runs.
+    async fn wire(
+        &self,
+        mut stream: Box<TlsStream<Socket>>,
+        settles: bool,
+        is_http2: bool,
+    ) -> Result<TokioIo<Wire<Box<TlsStream<Socket>>>>, Option<Closed>> {
+        if settles && stream.get_mut().0.settle().is_err() {
+            return Err(None);
+        }
+        let config = &self.shared.config;
+        let before = if is_http2 { preface(&mut stream, config.head_timeout).await? } else { Vec::new() };
+        Ok(TokioIo::new(Wire::new(stream, before, config.write_timeout, Arc::clone(&self.conduct))))
+    }
+
+    /// Lets a connection go on until it ends, has to, is asked to, or has to go on elsewhere.
+    async fn keep<C>(self: Arc<Self>, mut life: Life<C>, room: Room) -> Kept<C>
     where
         C: GracefulConnection<Error = hyper::Error>,
     {
         let config = &self.shared.config;
         let last = self.ends.checked_add(config.age_grace).unwrap_or(self.ends);
-        let (mut stopping, mut retiring, mut aged) = (false, false, false);
+        let is_http2 = life.is_http2;
         loop {
             tokio::select! {
-                ended = connection.as_mut() => {
+                ended = life.connection.as_mut() => {
                     // Who was told to go may have hung up before it was over.
-                    return match ended.or_else(|error| self.why(&error)) {
-                        Ok(()) if aged => Err(Closed::Aged),
+                    return Kept::Ended(match ended.or_else(|error| self.why(&error)) {
+                        Ok(()) if life.aged => Err(Closed::Aged),
                         other => other,
-                    };
+                    });
                 }
-                () = self.shared.stop.cancelled(), if !stopping => {
-                    stopping = true;
-                    connection.as_mut().graceful_shutdown();
+                () = self.shared.stop.cancelled(), if !life.stopping => {
+                    life.stopping = true;
+                    life.connection.as_mut().graceful_shutdown();
                 }
                 // HTTP/1.1 learns of both by its next answer, as one that is closed
                 // while a request is on its way would lose it.
-                () = config.retire.cancelled(), if is_http2 && !retiring => {
-                    retiring = true;
-                    connection.as_mut().graceful_shutdown();
+                () = config.retire.cancelled(), if is_http2 && !life.retiring => {
+                    life.retiring = true;
+                    life.connection.as_mut().graceful_shutdown();
                 }
-                () = sleep_until(self.ends), if is_http2 && !aged => {
-                    aged = true;
-                    connection.as_mut().graceful_shutdown();
+                () = sleep_until(self.ends), if is_http2 && !life.aged => {
+                    life.aged = true;
+                    life.connection.as_mut().graceful_shutdown();
                 }
-                () = sleep_until(last) => return Err(Closed::Aged),
-                reason = self.conduct.judged() => return Err(reason),
+                () = sleep_until(last) => return Kept::Ended(Err(Closed::Aged)),
+                reason = self.conduct.judged() => return Kept::Ended(Err(reason)),
+                () = self.conduct.moved(room), if self.room == Room::Home => return Kept::Moves(life),
             }
         }
     }
@@ -217,10 +251,18 @@ impl Answering {
         let conduct = Arc::clone(&self.conduct);
         let mut request = request.map(|inner| axum::body::Body::new(Taken { inner, conduct }));
         request.extensions_mut().insert(self.peer.identity(self.shared.clock.now()).await);
-        if let Some(home) = &self.home {
-            request.extensions_mut().insert(home.clone());
+        if let Some(rooms) = &self.shared.rooms
+            && (self.room == Room::Lobby || self.conduct.is_excessive())
+        {
+            request.extensions_mut().insert(rooms.clone());
         }
         let mut response = self.shared.router.clone().oneshot(request).await?;
+        if response.extensions_mut().remove::<Excess>().is_some()
+            && self.conduct.exceed()
+            && let Some(overload) = &self.shared.config.overload
+        {
+            overload.estrange(self.peer.address.ip());
+        }
         let aged = Instant::now() >= self.ends;
         let leaving = self.shared.config.retire.is_cancelled() || self.shared.stop.is_cancelled();
         if is_http1 && (aged || leaving) {
@@ -231,6 +273,57 @@ impl Answering {
         }
         begun.ended();
         Ok(response)
+    }
+}
+
+impl Shared {
+    /// Runs a future in a room, if it is not the one that this runs in; nothing, if it panics there.
+    async fn within<T: Send + 'static>(
+        &self,
+        here: Room,
+        room: Room,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        match &self.rooms {
+            Some(rooms) if here != room => rooms.run(room, future).await,
+            Some(_) | None => Some(future.await),
+        }
+    }
+
+    /// Begins a connection where it is to be served, and lets it go on there and elsewhere until it ends.
+    async fn live<C>(
+        &self,
+        answering: Arc<Answering>,
+        here: Room,
+        begin: impl Future<Output = Result<Pin<Box<C>>, Option<Closed>>> + Send + 'static,
+        is_http2: bool,
+    ) -> Result<(), Closed>
+    where
+        C: GracefulConnection<Error = hyper::Error> + Send + 'static,
+    {
+        let mut room = answering.room;
+        let this = Arc::clone(&answering);
+        // On the heap, as it is handed on more than once, and what is handed on holds room for it each time.
+        let begun = Box::pin(async move {
+            match Box::pin(begin).await {
+                Ok(connection) => {
+                    let life = Life { connection, is_http2, stopping: false, retiring: false, aged: false };
+                    this.keep(life, room).await
+                }
+                Err(reason) => Kept::Ended(reason.map_or(Ok(()), Err)),
+            }
+        });
+        let mut kept = self.within(here, room, begun).await;
+        loop {
+            let life = match kept {
+                Some(Kept::Ended(ended)) => return ended,
+                Some(Kept::Moves(life)) => life,
+                None => return Ok(()),
+            };
+            room = room.other();
+            let keeping = Box::pin(Arc::clone(&answering).keep(life, room));
+            kept = self.within(here, room, keeping).await;
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 use crate::count::{key_of, tell};
 use crate::evidence::Refused;
 use crate::filter::{Filter, Judgement, filtered, report};
-use crate::lobby::Home;
+use crate::lobby::{Room, Rooms};
 use crate::serve::{MAX_HEAD, MAX_HEADERS};
 use crate::witness::Seen;
 use crate::{BlockList, EdgeCounters, Evidence, Overload, PeerIdentity, Reason, Side, Witness, body};
@@ -60,6 +60,10 @@ pub enum Refusal {
     /// A handler failed in a way it should not.
     Panic,
 }
+
+/// Of an answer: a client that we know goes on and on over what it may ask.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Excess;
 
 /// Makes the answer to a refused request.
 pub type Refuse = fn(Refusal, Asked) -> Response;
@@ -236,7 +240,13 @@ async fn count(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next
     let counted = edge.limiter.count(Partition::Peer, &key, told).map_err(Refusal::TooMany);
     match counted.and_then(|()| edge.overload.enter(&key).map_err(Refusal::Overloaded)) {
         Ok(_working) => next.run(request).await,
-        Err(refusal) => (edge.refuse)(refusal, asked_of(&request)),
+        Err(refusal) => {
+            let mut response = (edge.refuse)(refusal, asked_of(&request));
+            if edge.overload.exceeds(&key) {
+                response.extensions_mut().insert(Excess);
+            }
+            response
+        }
     }
 }
 
@@ -272,9 +282,9 @@ async fn look_into(State(edge): State<Arc<EdgeConfig>>, request: Request, next: 
 
 /// Strangers are looked at in the lobby; handlers, and what they share, are at home.
 async fn answer_at_home(State(edge): State<Arc<EdgeConfig>>, mut request: Request, next: Next) -> Response {
-    let Some(home) = request.extensions_mut().remove::<Home>() else { return next.run(request).await };
+    let Some(rooms) = request.extensions_mut().remove::<Rooms>() else { return next.run(request).await };
     let asked = asked_of(&request);
-    home.run(next.run(request)).await.unwrap_or_else(|| (edge.refuse)(Refusal::Panic, asked))
+    rooms.run(Room::Home, next.run(request)).await.unwrap_or_else(|| (edge.refuse)(Refusal::Panic, asked))
 }
 
 /// Longest time that a refused body is read to be thrown away, and most bytes.

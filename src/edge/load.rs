@@ -21,12 +21,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Lobby;
+use crate::lobby::Room;
 use crate::places::subscriber;
 
 /// Time between two looks at how late it is.
 const BEAT: Duration = Duration::from_millis(10);
 /// Length of a round: the later it is, the fewer looks fit in.
 const ROUND: Duration = Duration::from_millis(100);
+/// Requests of a client that are refused in a round before it has to give way.
+const PARDONED: u32 = 10;
+/// Handshakes of known addresses that are made on the threads that answer, in a round.
+const WELCOME: u32 = 20;
 /// Handshakes and strangers may wait so many times as long as known clients.
 const PATIENCE: u32 = 5;
 /// Shares shrink to this part at the most in one round.
@@ -55,6 +60,10 @@ pub struct Overload {
     /// Handshakes from all addresses together that no known client came from.
     arrivals: Share,
     round: DashMap<Key, u32>,
+    /// Requests of known clients that were refused in this round.
+    refused: DashMap<Key, u32>,
+    /// Handshakes of known addresses in this round.
+    welcomed: AtomicU32,
     known: DashMap<IpAddr, ()>,
     /// Places for looking into large bodies.
     pub(crate) large: Arc<Semaphore>,
@@ -115,6 +124,8 @@ impl Overload {
             strangers: Share::default(),
             arrivals: Share::default(),
             round: DashMap::new(),
+            refused: DashMap::new(),
+            welcomed: AtomicU32::new(0),
             known: DashMap::new(),
             large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
             lag: AtomicU64::new(0),
@@ -146,9 +157,36 @@ impl Overload {
         Err(LATER)
     }
 
-    /// Lets a handshake in; false if there is no room for strangers now.
-    pub(crate) fn admit(&self, address: IpAddr) -> bool {
-        self.arrivals.take() || self.known.contains_key(&subscriber(address))
+    /// Whether a known client that was refused once more went on over what it may ask.
+    pub(crate) fn exceeds(&self, peer: &Key) -> bool {
+        match peer {
+            Key::Certificate(_) => {
+                let mut refused = self.refused.entry(peer.clone()).or_default();
+                *refused = refused.saturating_add(1);
+                *refused > PARDONED
+            }
+            // They are where they would be sent.
+            Key::Address(_) | Key::Id(_) => false,
+        }
+    }
+
+    /// Lets a handshake in, and says where it is made; nowhere if there is no room for strangers now.
+    pub(crate) fn admit(&self, address: IpAddr) -> Option<Room> {
+        if self.knows(address) {
+            let is_welcome = self.welcomed.fetch_add(1, Ordering::Relaxed) < WELCOME;
+            return Some(if is_welcome { Room::Home } else { Room::Lobby });
+        }
+        self.arrivals.take().then_some(Room::Lobby)
+    }
+
+    /// Whether a client that we know came from an address lately.
+    pub(crate) fn knows(&self, address: IpAddr) -> bool {
+        self.known.contains_key(&subscriber(address))
+    }
+
+    /// Forgets that a client that we know came from an address.
+    pub(crate) fn estrange(&self, address: IpAddr) {
+        self.known.remove(&subscriber(address));
     }
 
     /// Notes that a client that we know came from an address.
@@ -215,6 +253,8 @@ impl Overload {
         let bound = self.bound();
         let most = self.round.iter().map(|entry| *entry.value()).max().unwrap_or(0);
         self.round.clear();
+        self.refused.clear();
+        self.welcomed.store(0, Ordering::Relaxed);
         let was_open = self.strangers.most() == OPEN;
         // Known clients are sent away only once there is nobody else to send away.
         let alone = self.strangers.most() <= FLOOR;
@@ -339,7 +379,7 @@ mod tests {
         let overload = overload(1_000);
         let [known, other] = [[192, 0, 2, 1], [192, 0, 2, 2]].map(IpAddr::from);
         overload.meet(known);
-        let admitted = |address, times: u32| (0..times).filter(|_| overload.admit(address)).count();
+        let admitted = |address, times: u32| (0..times).filter_map(|_| overload.admit(address)).count();
         assert_eq!((admitted(other, 100), admitted(known, 1)), (100, 1));
         // They may wait longer than requests.
         overload.judge_handshakes(LATE);
@@ -348,6 +388,29 @@ mod tests {
         assert_eq!((admitted(other, 100), admitted(known, 100)), (50, 100));
         overload.judge(LATE);
         assert_eq!(admitted(known, 100), 100);
+    }
+
+    #[test]
+    fn known_addresses_are_greeted_where_they_are_answered_within_reason() {
+        let overload = overload(1_000);
+        let address = IpAddr::from([192, 0, 2, 1]);
+        assert_eq!(overload.admit(address), Some(Room::Lobby));
+        overload.meet(address);
+        let welcomed = (0..100).filter(|_| overload.admit(address) == Some(Room::Home)).count();
+        assert_eq!(welcomed, usize::try_from(WELCOME).unwrap());
+        overload.judge(Duration::ZERO);
+        assert_eq!(overload.admit(address), Some(Room::Home));
+        overload.estrange(address);
+        assert_eq!(overload.admit(address), Some(Room::Lobby));
+    }
+
+    #[test]
+    fn some_refusals_are_pardoned_in_each_round() {
+        let overload = overload(1_000);
+        let exceeds = |key: &Key| (0..100).filter(|_| overload.exceeds(key)).count();
+        assert_eq!((exceeds(&client(1)), exceeds(&stranger(1))), (90, 0));
+        overload.judge(Duration::ZERO);
+        assert_eq!((exceeds(&client(1)), exceeds(&client(2))), (90, 90));
     }
 
     #[test]

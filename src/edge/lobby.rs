@@ -1,6 +1,7 @@
 //! Threads for whom nobody knows, which give way to those that answer who is known: a handshake
 //! is a millisecond of arithmetic that anybody may ask for, and looking into what a stranger
-//! sends may take as long.
+//! sends may take as long. Known clients that go on over their quota are served there, too, until they have kept to it
+//! for a while.
 
 use std::future::Future;
 use std::io;
@@ -14,9 +15,16 @@ use tokio_util::task::AbortOnDropHandle;
 /// How much they give way (nice(2)): beside a thread that does not, about a tenth of its time.
 const GIVES_WAY: i32 = 10;
 
-/// Threads for handshakes and for strangers' connections, as many as there are cores.
+/// Threads for handshakes and for strangers' connections, as many as there are cores, and one at the door: whoever
+/// comes has not to wait for all that is done for those who are there.
 #[derive(Debug)]
-pub struct Lobby(Option<Runtime>);
+pub struct Lobby(Option<Threads>);
+
+#[derive(Debug)]
+struct Threads {
+    lobby: Runtime,
+    door: Runtime,
+}
 
 impl Lobby {
     /// Starts the threads.
@@ -25,12 +33,13 @@ impl Lobby {
     ///
     /// The operating system's error.
     pub fn open() -> io::Result<Arc<Self>> {
-        let runtime = Builder::new_multi_thread()
-            .enable_all()
-            .thread_name("lobby")
-            .on_thread_start(give_way)
-            .build()?;
-        Ok(Arc::new(Self(Some(runtime))))
+        let threads = |name: &str| {
+            let mut builder = Builder::new_multi_thread();
+            builder.enable_all().thread_name(name).on_thread_start(give_way);
+            builder
+        };
+        let (lobby, door) = (threads("lobby").build()?, threads("door").worker_threads(1).build()?);
+        Ok(Arc::new(Self(Some(Threads { lobby, door }))))
     }
 
     /// Runs a future there; nothing, if it panics. It ends with the one that waits for it.
@@ -38,7 +47,68 @@ impl Lobby {
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
-        AbortOnDropHandle::new(self.0.as_ref()?.spawn(future)).await.ok()
+        AbortOnDropHandle::new(self.0.as_ref()?.lobby.spawn(future)).await.ok()
+    }
+
+    /// The same at the door.
+    pub(crate) async fn run_at_door(&self, future: impl Future<Output = ()> + Send + 'static) {
+        if let Some(threads) = &self.0 {
+            let _ = AbortOnDropHandle::new(threads.door.spawn(future)).await;
+        }
+    }
+
+    /// Both rooms, where this runs at home.
+    pub(crate) fn rooms(&self) -> Option<Rooms> {
+        self.0.as_ref().map(|threads| Rooms { home: Handle::current(), lobby: threads.lobby.handle().clone() })
+    }
+}
+
+/// Where something runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// The threads that answer.
+    Home,
+    /// Those that give way.
+    Lobby,
+}
+
+impl Room {
+    /// The one that is not this one.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Home => Self::Lobby,
+            Self::Lobby => Self::Home,
+        }
+    }
+}
+
+/// The threads of both.
+#[derive(Clone, Debug)]
+pub(crate) struct Rooms {
+    home: Handle,
+    lobby: Handle,
+}
+
+impl Rooms {
+    /// The threads of one.
+    pub(crate) fn handle(&self, room: Room) -> &Handle {
+        match room {
+            Room::Home => &self.home,
+            Room::Lobby => &self.lobby,
+        }
+    }
+
+    /// Runs a future in one; nothing, if it panics. It ends with the one that waits for it.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        room: Room,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let future: Pin<Box<dyn Future<Output = T> + Send>> = match room {
+            Room::Home => Box::pin(future),
+            Room::Lobby => Box::pin(Yielding::of(Box::pin(future))),
+        };
+        AbortOnDropHandle::new(self.handle(room).spawn(future)).await.ok()
     }
 }
 
@@ -46,7 +116,7 @@ impl Lobby {
 ///
 /// A thread that gives way is still let go on for the rest of its slice, some milliseconds, when one that does
 /// not awakes; what it does at a time takes a tenth of that.
-pub(crate) struct Yielding<F> {
+pub(crate) struct Yielding<F: ?Sized> {
     inner: Pin<Box<F>>,
     let_go_first: fn(),
 }
@@ -68,25 +138,12 @@ impl<F: Future> Future for Yielding<F> {
     }
 }
 
-/// The threads that answer.
-#[derive(Clone, Debug)]
-pub(crate) struct Home(pub(crate) Handle);
-
-impl Home {
-    /// Runs a future there; nothing, if it panics. It ends with the one that waits for it.
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> Option<T> {
-        AbortOnDropHandle::new(self.0.spawn(future)).await.ok()
-    }
-}
-
 /// From within a runtime another one can only be left alone to end.
 impl Drop for Lobby {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
+        if let Some(Threads { lobby, door }) = self.0.take() {
+            door.shutdown_background();
+            lobby.shutdown_background();
         }
     }
 }

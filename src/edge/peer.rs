@@ -81,7 +81,7 @@ impl PeerIdentity {
 /// The peer of a connection, judged anew when what we trust has changed and
 /// when time has passed.
 pub(crate) struct Peer {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     tls: ServerTls,
     shown: Option<Shown>,
     judged: Mutex<Option<Judged>>,

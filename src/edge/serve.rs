@@ -14,13 +14,12 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ipnet::IpNet;
 use limits::Limiter;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connection;
-use crate::lobby::{Home, Yielding};
+use crate::lobby::{Room, Rooms, Yielding};
 use crate::places::Places;
 use crate::{BlockList, EdgeCounters, Lobby, Overload, ServerTls};
 
@@ -116,8 +115,8 @@ pub(crate) struct Shared {
     pub(crate) http2: http2::Builder<TokioExecutor>,
     pub(crate) addresses: Arc<Places<IpAddr>>,
     pub(crate) clients: Arc<Places<Thumbprint>>,
-    /// Where known clients are served, if connections are accepted elsewhere.
-    pub(crate) home: Option<Home>,
+    /// Where known clients are served and where strangers are, if that is not the same.
+    pub(crate) rooms: Option<Rooms>,
     /// Connections take no new request any more.
     pub(crate) stop: CancellationToken,
 }
@@ -146,22 +145,28 @@ impl Listener {
         let Some(lobby) = self.config.lobby.clone() else {
             return self.accept_all(None, router, clock, stop).await;
         };
-        let home = Home(Handle::current());
-        lobby.run(self.settle(home, router, clock, stop)).await;
+        let rooms = lobby.rooms();
+        lobby.run_at_door(self.settle(rooms, router, clock, stop)).await;
     }
 
     /// Serves on the threads that this runs on, which the socket was not bound on.
-    async fn settle(mut self, home: Home, router: Router, clock: Arc<dyn Clock>, stop: CancellationToken) {
+    async fn settle(
+        mut self,
+        rooms: Option<Rooms>,
+        router: Router,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) {
         match self.socket.into_std().and_then(TcpListener::from_std) {
             Ok(socket) => self.socket = socket,
             Err(error) => return tracing::error!(error = %error, "No connections can be accepted"),
         }
-        self.accept_all(Some(home), router, clock, stop).await;
+        self.accept_all(rooms, router, clock, stop).await;
     }
 
     async fn accept_all(
         self,
-        home: Option<Home>,
+        rooms: Option<Rooms>,
         router: Router,
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
@@ -177,7 +182,7 @@ impl Listener {
             http2: http2(&config),
             addresses: Places::new(config.max_per_address),
             clients: Places::new(config.max_per_client),
-            home,
+            rooms,
             stop: stop.clone(),
             config,
         });
@@ -188,7 +193,12 @@ impl Listener {
                 accepted = accept(&socket, &places) => accepted,
             };
             let Some((stream, address, place)) = accepted else { continue };
-            connections.spawn(served(Arc::clone(&shared), stream, address, broken_off.clone(), place));
+            let here = shared.room_of(address);
+            let served = served(Arc::clone(&shared), stream, address, here, broken_off.clone(), place);
+            match &shared.rooms {
+                Some(rooms) => connections.spawn_on(served, rooms.handle(here)),
+                None => connections.spawn(served),
+            };
         }
         drop(socket);
         connections.close();
@@ -228,17 +238,31 @@ async fn served(
     shared: Arc<Shared>,
     stream: TcpStream,
     address: SocketAddr,
+    here: Room,
     broken_off: CancellationToken,
     place: OwnedSemaphorePermit,
 ) {
-    let yields = shared.home.is_some();
-    let serving = Box::pin(connection::serve(shared, stream, address));
-    if yields {
+    let moves = shared.rooms.is_some();
+    // What it was accepted on hears of it until it settles here.
+    let stream = if moves { stream.into_std().and_then(TcpStream::from_std) } else { Ok(stream) };
+    let Ok(stream) = stream else { return };
+    let serving = Box::pin(connection::serve(shared, stream, address, here));
+    if moves && here == Room::Lobby {
         broken_off.run_until_cancelled_owned(Yielding::of(serving)).await;
     } else {
         broken_off.run_until_cancelled_owned(serving).await;
     }
     drop(place);
+}
+
+impl Shared {
+    /// Where whoever connects from an address is greeted, as far as that can be said before anything was read.
+    fn room_of(&self, address: SocketAddr) -> Room {
+        let ip = address.ip().to_canonical();
+        let speaks_for_others = self.config.proxies.iter().any(|network| network.contains(&ip));
+        let knows = self.config.overload.as_ref().is_some_and(|overload| overload.knows(ip));
+        if knows && !speaks_for_others { Room::Home } else { Room::Lobby }
+    }
 }
 
 type Accepted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
@@ -268,11 +292,11 @@ mod tests {
     #[test]
     fn a_connection_takes_little_room() {
         fn task<F>(
-            _: impl Fn(Arc<Shared>, TcpStream, SocketAddr, CancellationToken, OwnedSemaphorePermit) -> F,
+            _: impl Fn(Arc<Shared>, TcpStream, SocketAddr, Room, CancellationToken, OwnedSemaphorePermit) -> F,
         ) -> usize {
             size_of::<F>()
         }
-        fn serving<F>(_: impl Fn(Arc<Shared>, TcpStream, SocketAddr) -> F) -> usize {
+        fn serving<F>(_: impl Fn(Arc<Shared>, TcpStream, SocketAddr, Room) -> F) -> usize {
             size_of::<F>()
         }
         assert!(task(served) <= 512, "{}", task(served));

@@ -134,7 +134,7 @@ impl Asked {
     async fn prepared(&self) -> anyhow::Result<(Site, What)> {
         let mut what = What::get(&self.path, None, self.http2);
         if self.token {
-            let token = wire::token(&Site::of(&self.place, true, false)?).await?;
+            let token = wire::token(&Site::of(&self.place, true, false)?, wire::DEMO).await?;
             what.headers.push(("authorization".to_owned(), format!("Bearer {token}")));
         }
         if let Some(tokens) = &self.tokens {

@@ -12,12 +12,20 @@ use tokio::time::{Instant, interval, timeout};
 
 use crate::Place;
 use crate::attack::Attack;
-use crate::steady::at_rate;
-use crate::wire::{Site, What, token};
+use crate::insider::insider;
+use crate::steady::{arrivals, at_rate};
+use crate::wire::{DEMO, Site, What, token};
 
 /// Requests of the clients that behave, a second, and their connections.
 const RATE: u32 = 200;
 const CONNECTIONS: u32 = 8;
+/// Requests of theirs that come over a connection of their own each, a second.
+const ARRIVALS: u32 = 40;
+/// Overload is so many times what can be answered.
+const TIMES: u32 = 10;
+/// What clients that behave may notice, in percent of their 99th percentile in peace, and what it may take, in MiB.
+const BOUND_PERCENT: u64 = 200;
+const BOUND_MIB: u64 = 384;
 /// Those of the sandbox, but for whom they never block: attackers are on this machine, too.
 const LIMITS: &str = include_str!("../../../../policies/limits/limits.toml");
 /// Longest time until the gateway answers.
@@ -39,9 +47,12 @@ impl Siege {
     /// A gateway of its own, each attack in turn; prints a line for each, and fails if the
     /// gateway does, or its clients do.
     pub async fn lay(self) -> anyhow::Result<()> {
-        let (mut gateway, place) = self.start()?;
+        let capacity = self.capacity().await?;
+        eprintln!("{}", json!({ "requests_per_second_at_most": capacity }));
+        let (mut gateway, place) = self.start(true)?;
         let site = ready(&place, &mut gateway).await?;
-        let what = What::get("/v1/consents", Some(&token(&site).await?), false);
+        let what = What::get("/v1/consents", Some(&token(&site, DEMO).await?), false);
+        let known = insider(&place, &self.folder).await?;
         let process = gateway.id().context("the gateway has ended")?;
         let mut lines = Vec::new();
         // The first seconds warm it up.
@@ -51,28 +62,48 @@ impl Siege {
         for attack in all {
             // In between, too: what is measured in peace is no more the same each time than the rest.
             calm.push(self.phase(None, &site, &what, process).await?);
-            lines.push(self.phase(Some((*attack, &place)), &site, &what, process).await?);
+            let (place, token) = if attack.is_of_client() { (&known.0, known.1.as_str()) } else { (&place, "nobody") };
+            let attacker = self.attacker(*attack, place, token, capacity.saturating_mul(TIMES))?;
+            lines.push(self.phase(Some((*attack, attacker)), &site, &what, process).await?);
             if gateway.try_wait()?.is_some() {
                 bail!("the gateway has ended under {attack:?}");
             }
         }
-        calm.sort_by_key(p99);
-        let middle = calm.get(calm.len() / 2).map_or(1, p99).max(1);
-        for line in &mut lines {
-            line["p99_times_calm_percent"] = json!(p99(line).saturating_mul(100) / middle);
+        for name in ["p99_us", "arrivals_p99_us"] {
+            let mut peace: Vec<u64> = calm.iter().map(|line| figure(line, name)).collect();
+            peace.sort_unstable();
+            let middle = peace.get(peace.len() / 2).map_or(1, |middle| (*middle).max(1));
+            for line in &mut lines {
+                line[name.replace("us", "times_calm_percent")] =
+                    json!(figure(line, name).saturating_mul(100) / middle);
+            }
         }
-        lines.extend(calm);
-        lines.iter().for_each(|line| println!("{line}"));
         stop(&mut gateway).await;
-        let failed = lines.iter().filter(|line| failed(line) != 0).count();
-        if failed > 0 {
-            bail!("clients that behave were refused or not answered in {failed} of {} phases", lines.len());
+        lines.iter().chain(&calm).for_each(|line| println!("{line}"));
+        let wrong: Vec<_> = lines.iter().chain(&calm).flat_map(wrong).collect();
+        if !wrong.is_empty() {
+            bail!("{}", wrong.join("; "));
         }
         Ok(())
     }
 
-    /// Starts a gateway.
-    fn start(&self) -> anyhow::Result<(Child, Place)> {
+    /// Requests a second that a gateway answers, which holds nobody back, where nobody attacks.
+    async fn capacity(&self) -> anyhow::Result<u32> {
+        let (mut gateway, place) = self.start(false)?;
+        let site = ready(&place, &mut gateway).await?;
+        let token = token(&site, DEMO).await?;
+        let header = format!("authorization: Bearer {token}");
+        let mut asker = self.program()?;
+        asker.args(["run", "--path", "/v1/consents", "--header", &header, "--seconds", "3"]);
+        let told = asked(asker, &place)?.wait_with_output().await?;
+        stop(&mut gateway).await;
+        let told: Value = serde_json::from_slice(&told.stdout)?;
+        let answered = told["per_second"].as_u64().and_then(|answered| u32::try_from(answered).ok());
+        answered.filter(|answered| *answered > 0).with_context(|| format!("nothing was answered: {told}"))
+    }
+
+    /// Starts a gateway, with limits or without.
+    fn start(&self, is_limited: bool) -> anyhow::Result<(Child, Place)> {
         let folder = self.folder.join("data");
         std::fs::create_dir_all(&folder)?;
         let log = std::fs::File::create(self.folder.join("log"))?;
@@ -82,11 +113,15 @@ impl Siege {
             bail!("the limits do not say whom they never block");
         }
         std::fs::write(&limits, LIMITS.replace(all, us))?;
-        let child = Command::new(&self.binary)
-            .args(["sandbox", "--filter", "block", "--port-base", &self.port_base.to_string(), "--data-dir"])
+        let mut command = Command::new(&self.binary);
+        if is_limited {
+            command.arg("sandbox").arg("--limits").arg(&limits);
+        } else {
+            command.args(["sandbox", "--no-limits"]);
+        }
+        let child = command
+            .args(["--filter", "block", "--port-base", &self.port_base.to_string(), "--data-dir"])
             .arg(&folder)
-            .arg("--limits")
-            .arg(&limits)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -105,26 +140,30 @@ impl Siege {
 
     async fn phase(
         &self,
-        attack: Option<(Attack, &Place)>,
+        attack: Option<(Attack, Child)>,
         site: &Site,
         what: &What,
         process: u32,
     ) -> anyhow::Result<Value> {
-        let attacker = attack.map(|(attack, place)| self.attacker(attack, place)).transpose()?;
         let steady = at_rate(site, what, CONNECTIONS, RATE, self.time);
-        tokio::pin!(steady);
+        let clients = async { tokio::join!(steady, arrivals(site, what, ARRIVALS, self.time)) };
+        tokio::pin!(clients);
         let mut beat = interval(Duration::from_millis(100));
         let mut memory = 0;
-        let mut outcome = loop {
+        let (mut steady, mut arrivals) = loop {
             tokio::select! {
-                outcome = &mut steady => break outcome,
+                outcomes = &mut clients => break outcomes,
                 _ = beat.tick() => memory = memory.max(resident(process)),
             }
         };
-        let mut line = outcome.view();
-        line["attack"] = json!(attack.map_or_else(|| "none".to_owned(), |(attack, _)| format!("{attack:?}")));
+        let mut line = steady.view();
+        let name = |(attack, _): &(Attack, Child)| format!("{attack:?}");
+        line["attack"] = json!(attack.as_ref().map_or_else(|| "none".to_owned(), name));
         line["memory_kib"] = json!(memory);
-        if let Some(attacker) = attacker {
+        let arrivals = arrivals.view();
+        line["arrivals_p99_us"] = arrivals["p99_us"].clone();
+        line["arrivals"] = arrivals;
+        if let Some((_, attacker)) = attack {
             let ended = attacker.wait_with_output().await?;
             line["attacks"] = serde_json::from_slice(&ended.stdout).unwrap_or(Value::Null);
         }
@@ -135,31 +174,35 @@ impl Siege {
     /// what it costs the attacker. It must not be the gateway's core, not even for the time that nobody else
     /// wants (sched(7), `SCHED_IDLE`): the operating system lets such a one go on for a tick, some milliseconds,
     /// when somebody else awakes, often enough to be the 99th percentile.
-    fn attacker(&self, attack: Attack, place: &Place) -> anyhow::Result<Child> {
+    fn attacker(&self, attack: Attack, place: &Place, token: &str, per_second: u32) -> anyhow::Result<Child> {
         let name = attack.to_possible_value().context("an attack has a name")?;
+        let mut attacker = self.program()?;
+        attacker
+            .args(["attack", name.get_name(), "--connections", &self.connections.to_string()])
+            .args(["--seconds", &self.time.as_secs().to_string(), "--token", token])
+            .args(["--per-second", &per_second.to_string()]);
+        asked(attacker, place)
+    }
+
+    /// This program, on the core of attackers.
+    fn program(&self) -> anyhow::Result<Command> {
         let this = std::env::current_exe()?;
-        let mut command = match self.attackers_on {
+        Ok(match self.attackers_on {
             Some(core) => {
                 let mut command = Command::new("taskset");
                 command.args(["--cpu-list", &core.to_string()]).arg(this);
                 command
             }
             None => Command::new(this),
-        };
-        let child = command
-            .args(["attack", name.get_name(), "--connections", &self.connections.to_string()])
-            .args(["--seconds", &self.time.as_secs().to_string(), "--port", &place.port.to_string()])
-            .arg("--root")
-            .arg(&place.root)
-            .arg("--certificate")
-            .arg(&place.certificate)
-            .arg("--key")
-            .arg(&place.key)
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn();
-        child.context("the attacker cannot start")
+        })
     }
+}
+
+/// Starts this program, against a gateway.
+fn asked(mut program: Command, place: &Place) -> anyhow::Result<Child> {
+    program.args(["--port", &place.port.to_string(), "--root"]).arg(&place.root);
+    program.arg("--certificate").arg(&place.certificate).arg("--key").arg(&place.key);
+    program.stdout(Stdio::piped()).kill_on_drop(true).spawn().context("the attacker cannot start")
 }
 
 /// Waits until the gateway answers.
@@ -182,14 +225,25 @@ async fn ready(place: &Place, gateway: &mut Child) -> anyhow::Result<Site> {
     }
 }
 
-/// The 99th percentile of a line, in microseconds.
-fn p99(line: &Value) -> u64 {
-    line["p99_us"].as_u64().unwrap_or(u64::MAX)
+/// A figure of a line.
+fn figure(line: &Value, name: &str) -> u64 {
+    line.pointer(name).or_else(|| line.get(name)).and_then(Value::as_u64).unwrap_or(u64::MAX)
 }
 
-/// Requests of a line that were refused or not answered.
-fn failed(line: &Value) -> u64 {
-    line["failed"].as_u64().unwrap_or(u64::MAX)
+/// What ought not to be, in a line.
+fn wrong(line: &Value) -> Vec<String> {
+    let attack = &line["attack"];
+    let failed = figure(line, "failed").saturating_add(figure(line, "/arrivals/failed"));
+    let late = line.get("p99_times_calm_percent").and_then(Value::as_u64).unwrap_or(0);
+    let mib = figure(line, "memory_kib") / 1_024;
+    [
+        (failed > 0, format!("{attack}: {failed} requests of clients that behave were refused or not answered")),
+        (late > BOUND_PERCENT, format!("{attack}: their 99th percentile is {late} % of that in peace")),
+        (mib > BOUND_MIB, format!("{attack}: {mib} MiB")),
+    ]
+    .into_iter()
+    .filter_map(|(is_wrong, what)| is_wrong.then_some(what))
+    .collect()
 }
 
 async fn stop(gateway: &mut Child) {

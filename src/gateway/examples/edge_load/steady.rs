@@ -96,6 +96,36 @@ pub async fn at_rate(site: &Site, what: &What, connections: u32, per_second: u32
     all
 }
 
+/// So many requests a second, over a connection of its own each; each is due at an instant of its own, whatever became
+/// of those before.
+pub async fn arrivals(site: &Site, what: &What, per_second: u32, time: Duration) -> Outcome {
+    let started = Instant::now();
+    let mut clients = JoinSet::new();
+    let count = u32::try_from(time.as_millis()).unwrap_or(u32::MAX).saturating_mul(per_second) / 1_000;
+    for number in 0..count {
+        let (site, what) = (site.clone(), what.clone());
+        let due = started + Duration::from_secs(1) * number / per_second;
+        clients.spawn(async move {
+            sleep_until(due).await;
+            let begun = Instant::now();
+            let asked = async { site.connect().await?.ask(site.request(&what)?).await };
+            match asked.await {
+                Ok((status, _)) if status.is_success() => Some(begun.elapsed()),
+                Ok(_) | Err(_) => None,
+            }
+        });
+    }
+    let mut all = Outcome::default();
+    while let Some(answered) = clients.join_next().await {
+        match answered.ok().flatten() {
+            Some(time) => all.times.push(time),
+            None => all.failed += 1,
+        }
+    }
+    all.took = started.elapsed();
+    all
+}
+
 /// So many connections, where they come about.
 async fn opened(site: &Site, connections: u32) -> Vec<Option<Connection>> {
     let mut opened = Vec::new();

@@ -22,6 +22,9 @@ use tokio_rustls::client::TlsStream;
 
 use crate::Place;
 
+/// The client that every sandbox has.
+pub const DEMO: &str = "demo-fintech";
+
 /// A server, and who we are to it.
 #[derive(Clone)]
 pub struct Site {
@@ -195,23 +198,30 @@ impl Connection {
     }
 }
 
-/// A token of the demo client's own.
-pub async fn token(site: &Site) -> anyhow::Result<String> {
-    let form = "grant_type=client_credentials&client_id=demo-fintech&scope=accounts%20payments";
+/// A token of a client's own.
+pub async fn token(site: &Site, client: &str) -> anyhow::Result<String> {
+    let form = format!("grant_type=client_credentials&client_id={client}&scope=accounts%20payments");
+    told(site, "/oauth/token", "application/x-www-form-urlencoded", form, "access_token").await
+}
+
+/// Posts something, and reads one text of the answer.
+pub async fn told(
+    site: &Site,
+    path: &str,
+    media_type: &str,
+    body: String,
+    name: &str,
+) -> anyhow::Result<String> {
     let what = What {
         method: Method::POST,
-        path: "/oauth/token".to_owned(),
-        headers: vec![("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())],
-        tokens: Vec::new(),
-        body: Bytes::from_static(form.as_bytes()),
-        http2: false,
+        headers: vec![("content-type".to_owned(), media_type.to_owned())],
+        body: Bytes::from(body),
+        ..What::get(path, None, false)
     };
     let Connection::Http1(mut sender) = site.connect().await? else { bail!("HTTP/1.1 is needed") };
     let answer = sender.send_request(site.request(&what)?).await?;
     let body = answer.into_body().collect().await?.to_bytes();
     let told: serde_json::Value = serde_json::from_slice(&body)?;
-    told.get("access_token")
-        .and_then(serde_json::Value::as_str)
-        .map(str::to_owned)
-        .with_context(|| format!("no token: {told}"))
+    let text = told.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
+    text.with_context(|| format!("no {name}: {told}"))
 }
