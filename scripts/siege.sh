@@ -5,6 +5,8 @@
 # look into, each for SECONDS_EACH (30), and peace in between. Prints a line of JSON for each, and ends with 1 if the
 # gateway ended, or a client that behaves was refused or not answered.
 #
+#   scripts/siege.sh --short    # of the tests' build, two seconds each: that nobody who behaves fails, however long it takes
+#
 # Everything runs on this machine, but attackers have its last core for themselves, and the gateway and the
 # clients that behave have the others: what is measured is what attacks make the gateway do.
 set -euo pipefail
@@ -13,9 +15,16 @@ die() { printf 'make siege: %s\n' "$*" >&2; exit 1; }
 
 # A socket of each attacker, at both ends.
 ulimit -n 20000 2>/dev/null || [ "$(ulimit -n)" -ge 12000 ] || die "12,000 open files are needed (ulimit -n)"
-# In one go: apart they would be built with other features each.
-cargo build --release --locked --quiet -p consentry --bins --example edge_load
-release="${CARGO_TARGET_DIR:-target}/release"
+if [ "${1:-}" = --short ]; then
+  # As the tests build them: another set of features would build everything again.
+  cargo build --locked --quiet --workspace --features consentry/plugins,consentry/crash-points --bins --examples
+  release="${CARGO_TARGET_DIR:-target}/debug"
+  CONNECTIONS=${CONNECTIONS:-1000} SECONDS_EACH=${SECONDS_EACH:-2} how=(--debug)
+else
+  # In one go: apart they would be built with other features each.
+  cargo build --release --locked --quiet -p consentry --bins --example edge_load
+  release="${CARGO_TARGET_DIR:-target}/release" how=()
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 base=19840
@@ -31,4 +40,4 @@ else
   apart=() there=()
 fi
 "${apart[@]}" "$release/examples/edge_load" siege --binary "$release/consentry" --folder "$work/data" --port-base "$base" \
-  --connections "${CONNECTIONS:-5000}" --seconds "${SECONDS_EACH:-30}" "${there[@]}"
+  --connections "${CONNECTIONS:-5000}" --seconds "${SECONDS_EACH:-30}" "${there[@]}" "${how[@]}"

@@ -24,11 +24,13 @@ const CODE: Form = Form::Pattern("^[A-Z][A-Z0-9_]{0,39}$");
 const PAYMENT: Form = Form::Pattern("^pay_[a-z]{2,4}_[0-9a-f]{32}$");
 /// What travels to the creditor in the characters of SEPA, of which attacks can be made, too.
 const REFERENCE: &str = "^[A-Za-z0-9/?:().,'+ -]{1,35}$";
+/// What a client makes up, of which attacks can be made as well.
+const KEY: &str = "^\"?[!#-\\[\\]-~]{1,255}\"?$";
 const WORDS: Form = Form::Pattern("^[A-Za-z0-9_.,*-]{1,400}$");
 
 /// Names and their forms, in bodies and parameters.
 const NAMES: [(&str, Form); 39] = [
-    ("Idempotency-Key", Form::Pattern("^\"?[!#-\\[\\]-~]{1,255}\"?$")),
+    ("Idempotency-Key", Form::Pattern(KEY)),
     ("Last-Event-ID", Form::Pattern("^[A-Za-z0-9_.-]{1,400}$")),
     ("PSU-IP-Address", Form::Pattern("^[0-9A-Fa-f.:]{2,45}$")),
     ("account_id", Form::Pattern("^acc_[a-z]{2,4}_[0-9a-f]{32}$")),
@@ -93,6 +95,7 @@ fn parameters(operation: &mut Operation) -> impl Iterator<Item = &mut Parameter>
 fn parameter(parameter: &mut Parameter) {
     if let Some(schema) = &mut parameter.schema {
         named(&parameter.name, schema);
+        free(schema);
     }
 }
 
@@ -131,7 +134,7 @@ fn named(name: &str, schema: &mut RefOr<Schema>) {
 /// Says of a text that its pattern does not make it harmless.
 fn free(schema: &mut RefOr<Schema>) {
     if let RefOr::T(Schema::Object(object)) = schema
-        && object.pattern.as_deref() == Some(REFERENCE)
+        && [Some(REFERENCE), Some(KEY)].contains(&object.pattern.as_deref())
     {
         let class = Extensions::builder().add("x-waf-class", "text").build();
         object.extensions.get_or_insert_default().merge(class);

@@ -116,7 +116,8 @@ impl Conduct {
                 (Room::Home, None) => self.moves.notified().await,
                 (Room::Lobby, Some(pardoned)) => {
                     sleep_until(pardoned).await;
-                    self.exceeded().take_if(|last| last.checked_add(PROBATION).is_none_or(|end| end <= Instant::now()));
+                    self.exceeded()
+                        .take_if(|last| last.checked_add(PROBATION).is_none_or(|end| end <= Instant::now()));
                 }
             }
         }

@@ -79,7 +79,8 @@ async fn serve_or_close(
         .map(|limiter| limiter.count(Partition::Address, &Key::Address(subscriber), None));
     counted.transpose().map_err(|_| Closed::HandshakeRate)?;
     let greets = handshake(Arc::clone(shared), Socket::from(stream), greeted, here != greeting);
-    let stream = Box::pin(shared.within(here, greeting, greets)).await.unwrap_or(Err(Closed::HandshakeFailed))?;
+    let stream =
+        Box::pin(shared.within(here, greeting, greets)).await.unwrap_or(Err(Closed::HandshakeFailed))?;
     let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let peer = Peer::new(address, &shared.tls, shown);
     let client = peer.identity(shared.clock.now()).await.trusted().map(|certificate| certificate.thumbprint);
@@ -148,7 +149,12 @@ enum Kept<C> {
 
 impl Answering {
     /// Serves a connection to its end. This runs in one room, and its socket is at home in one.
-    async fn serve(self: Arc<Self>, stream: Box<TlsStream<Socket>>, here: Room, at: Room) -> Result<(), Closed> {
+    async fn serve(
+        self: Arc<Self>,
+        stream: Box<TlsStream<Socket>>,
+        here: Room,
+        at: Room,
+    ) -> Result<(), Closed> {
         // Which of the two it is ALPN has said. Finding out from the first
         // bytes would wait for them without end.
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2".as_slice());
@@ -257,11 +263,12 @@ impl Answering {
             request.extensions_mut().insert(rooms.clone());
         }
         let mut response = self.shared.router.clone().oneshot(request).await?;
-        if response.extensions_mut().remove::<Excess>().is_some()
-            && self.conduct.exceed()
-            && let Some(overload) = &self.shared.config.overload
-        {
-            overload.estrange(self.peer.address.ip());
+        if response.extensions_mut().remove::<Excess>().is_some() && self.conduct.exceed() {
+            if let Some(overload) = &self.shared.config.overload {
+                overload.estrange(self.peer.address.ip());
+            }
+            // What else has arrived on this connection is looked at where it goes on.
+            tokio::task::yield_now().await;
         }
         let aged = Instant::now() >= self.ends;
         let leaving = self.shared.config.retire.is_cancelled() || self.shared.stop.is_cancelled();

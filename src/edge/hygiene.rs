@@ -238,6 +238,12 @@ async fn count(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next
     let told = request.extensions().get::<Arc<Told>>().map(|told| &**told);
     // What is over a quota is no load that everybody has to share.
     let counted = edge.limiter.count(Partition::Peer, &key, told).map_err(Refusal::TooMany);
+    if counted.is_ok() {
+        let wait = edge.overload.wait(&key);
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
     match counted.and_then(|()| edge.overload.enter(&key).map_err(Refusal::Overloaded)) {
         Ok(_working) => next.run(request).await,
         Err(refusal) => {

@@ -16,6 +16,7 @@ mod hygiene;
 mod load;
 mod lobby;
 mod ocsp;
+mod pace;
 mod peer;
 mod places;
 pub mod proxy_protocol;

@@ -15,13 +15,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use limits::{Key, Limiter};
+use limits::{Key, Limiter, Partition};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Lobby;
 use crate::lobby::Room;
+use crate::pace::Pace;
 use crate::places::subscriber;
 
 /// Time between two looks at how late it is.
@@ -62,6 +63,8 @@ pub struct Overload {
     round: DashMap<Key, u32>,
     /// Requests of known clients that were refused in this round.
     refused: DashMap<Key, u32>,
+    /// How quickly what each of them asks is begun.
+    pace: Pace,
     /// Handshakes of known addresses in this round.
     welcomed: AtomicU32,
     known: DashMap<IpAddr, ()>,
@@ -125,6 +128,7 @@ impl Overload {
             arrivals: Share::default(),
             round: DashMap::new(),
             refused: DashMap::new(),
+            pace: Pace::default(),
             welcomed: AtomicU32::new(0),
             known: DashMap::new(),
             large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
@@ -155,6 +159,14 @@ impl Overload {
         }
         self.shed.fetch_add(1, Ordering::Relaxed);
         Err(LATER)
+    }
+
+    /// How long a request of a known client waits before it is begun.
+    pub(crate) fn wait(&self, peer: &Key) -> Duration {
+        match (peer, self.limiter.at_once(Partition::Peer)) {
+            (Key::Certificate(_), Some(quota)) => self.pace.wait(peer, quota.get(), Instant::now()),
+            (Key::Certificate(_), None) | (Key::Address(_) | Key::Id(_), _) => Duration::ZERO,
+        }
     }
 
     /// Whether a known client that was refused once more went on over what it may ask.
@@ -254,6 +266,7 @@ impl Overload {
         let most = self.round.iter().map(|entry| *entry.value()).max().unwrap_or(0);
         self.round.clear();
         self.refused.clear();
+        self.pace.sweep(Instant::now());
         self.welcomed.store(0, Ordering::Relaxed);
         let was_open = self.strangers.most() == OPEN;
         // Known clients are sent away only once there is nobody else to send away.

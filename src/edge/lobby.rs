@@ -59,7 +59,9 @@ impl Lobby {
 
     /// Both rooms, where this runs at home.
     pub(crate) fn rooms(&self) -> Option<Rooms> {
-        self.0.as_ref().map(|threads| Rooms { home: Handle::current(), lobby: threads.lobby.handle().clone() })
+        self.0
+            .as_ref()
+            .map(|threads| Rooms { home: Handle::current(), lobby: threads.lobby.handle().clone() })
     }
 }
 

@@ -168,6 +168,16 @@ impl<C: Clock + Clone> Limiter<C> {
         Ok(())
     }
 
+    /// How many requests of whatever class one may make at once, if a policy says it.
+    #[must_use]
+    pub fn at_once(&self, partition: Partition) -> Option<NonZeroU32> {
+        let rules = self.rules.load();
+        let all = rules.policies.policies.iter();
+        all.filter(|policy| policy.partition == partition && policy.class.is_none())
+            .map(|policy| policy.quota)
+            .min()
+    }
+
     /// How `key` stands, with nothing counted.
     #[must_use]
     pub fn standings(&self, partition: Partition, key: &Key) -> Vec<Standing> {

@@ -12,8 +12,14 @@ pub(super) fn judge(text: &str, loopback: bool) -> bool {
     let Some(host) = url.host() else { return false };
     let here = loopback && is_loopback(&host);
     let by = url.scheme() == "https" || (here && url.scheme() == "http");
-    let plain = url.username().is_empty() && url.password().is_none();
+    let plain = url.username().is_empty() && url.password().is_none() && !holds_lines(text);
     by && plain && (here || is_public(&host))
+}
+
+/// Whether there is an end of a line or of a text in it, written as an address writes it.
+fn holds_lines(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["%0d", "%0a", "%00"].iter().any(|end| text.contains(end))
 }
 
 fn is_loopback(host: &Host<&str>) -> bool {
@@ -28,10 +34,24 @@ fn is_public(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => {
             let name = name.trim_end_matches('.');
-            let private = ["localhost", "local", "internal", "lan", "home.arpa", "intranet"];
+            let private = [
+                "localhost",
+                "localdomain",
+                "local",
+                "internal",
+                "svc",
+                "lan",
+                "corp",
+                "home",
+                "home.arpa",
+                "intranet",
+                "private",
+            ];
+            // Whatever address stands before it is what these lead to.
+            let by_name = ["nip.io", "sslip.io", "xip.io", "localtest.me", "lvh.me"];
             let ends =
                 |end: &str| name == end || name.strip_suffix(end).is_some_and(|rest| rest.ends_with('.'));
-            name.contains('.') && !private.iter().any(|end| ends(end))
+            name.contains('.') && !private.iter().chain(&by_name).any(|end| ends(end))
         }
         Host::Ipv4(address) => domain::is_public(IpAddr::V4(*address)),
         Host::Ipv6(address) => domain::is_public(IpAddr::V6(*address).to_canonical()),
@@ -55,6 +75,9 @@ mod tests {
             "https://localhost/",
             "https://intranet/",
             "https://db.internal/",
+            "https://127.0.0.1.nip.io/",
+            "https://kubernetes.default.svc/api",
+            "https://fintech.example/cb?x=%0D%0ALocation:%20https://elsewhere.example",
             "https://10.0.0.1/",
             "https://2130706433/",
             "https://0x7f.1/",

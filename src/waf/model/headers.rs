@@ -9,6 +9,8 @@ const TOKEN: ByteSet = ALPHANUMERIC.union(ByteSet::ascii(b"-._~+/="));
 const JWS: ByteSet = ALPHANUMERIC.union(ByteSet::ascii(b"-_."));
 /// What identifiers of requests and traces are made of (FAPI 2.0; W3C Trace Context).
 const IDENTIFIER: ByteSet = ByteSet::ascii(b"0123456789abcdefABCDEF-");
+/// What most clients number their requests with.
+const NUMBER: ByteSet = ALPHANUMERIC.union(ByteSet::ascii(b"-_"));
 const ALPHANUMERIC: ByteSet = ByteSet::ascii(b"0123456789").union(ByteSet::UPPER).union(ByteSet::LOWER);
 
 /// Adds those that have the form they should have. The others are not refused here: whoever reads them does
@@ -19,6 +21,7 @@ pub(super) fn well_known(headers: &[(&str, &[u8])], typed: &mut Typed) {
             "authorization" => is_token(value),
             "dpop" => is_of(value, &JWS),
             "x-fapi-interaction-id" | "traceparent" => is_of(value, &IDENTIFIER),
+            "idempotency-key" => is_of(value, &NUMBER),
             _ => false,
         };
         // Of two with one name both are looked into.

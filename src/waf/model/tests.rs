@@ -227,6 +227,7 @@ fn headers_of_a_known_form_are_typed() {
     assert!(typed("dpop", &["eyJh.eyJh.c2ln"]) && !typed("dpop", &["<script>"]));
     assert!(typed("x-fapi-interaction-id", &["7f0f3c1e-2b2d-4c55-9e3a-0b8f5a1d9a11"]));
     assert!(!typed("x-fapi-interaction-id", &["${x}"]) && !typed("traceparent", &[""]));
+    assert!(typed("idempotency-key", &["0b5e3f6e-1a52"]) && !typed("idempotency-key", &["${jndi:x}"]));
     assert!(!typed("user-agent", &["tpp/1.4"]), "it may be anything");
 }
 

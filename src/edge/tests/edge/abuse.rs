@@ -8,8 +8,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::frames::{
-    CONTINUATION, Came, END_HEADERS, END_STREAM, HEADERS, LAST_REMEMBERED, PING, SETTINGS, came, field, frame, opened,
-    pseudo, remembered,
+    CONTINUATION, Came, END_HEADERS, END_STREAM, HEADERS, LAST_REMEMBERED, PING, SETTINGS, came, field,
+    frame, opened, pseudo, remembered,
 };
 use crate::support::{Gate, PATIENCE, Plan, TestClient, ask, rest};
 
@@ -138,7 +138,8 @@ async fn a_head_that_is_too_large_is_refused() {
 /// many fields as there are bytes.
 #[tokio::test]
 async fn a_head_that_has_no_end_or_unpacks_without_one_is_refused() {
-    let plan = Plan { router: axum::Router::new().route("/", axum::routing::get(async || "asked")), ..Plan::new() };
+    let plan =
+        Plan { router: axum::Router::new().route("/", axum::routing::get(async || "asked")), ..Plan::new() };
     let gate = plan.start().await;
     let head = pseudo("GET", "/");
     let whole = frame(HEADERS, END_HEADERS | END_STREAM, 1, &head);
@@ -146,7 +147,8 @@ async fn a_head_that_has_no_end_or_unpacks_without_one_is_refused() {
 
     let one = frame(CONTINUATION, 0, 1, &field("x-more", &"x".repeat(16_000)));
     let endless = [frame(HEADERS, END_STREAM, 1, &head), one.repeat(2_000)].concat();
-    let empty = [frame(HEADERS, END_STREAM, 1, &head), frame(CONTINUATION, 0, 1, &[]).repeat(1_000_000)].concat();
+    let empty =
+        [frame(HEADERS, END_STREAM, 1, &head), frame(CONTINUATION, 0, 1, &[]).repeat(1_000_000)].concat();
     let mut bomb = [head.clone(), remembered("x-bomb", &"x".repeat(4_000))].concat();
     bomb.extend([LAST_REMEMBERED].repeat(10_000));
     let bomb = frame(HEADERS, END_HEADERS | END_STREAM, 1, &bomb);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
@@ -105,7 +105,8 @@ async fn a_client_gives_way_while_it_goes_on_over_its_quota() {
         Some(limiter("[[policy]]\nname = \"peer\"\npartition = \"peer\"\nquota = 20\nwindow = 1\n"));
     let client = plan.ca.issue_client_plain("hasty").unwrap();
     let gate = plan.start().await;
-    let mut stream = TestClient::shows(gate.ca.certificate_pem(), &client).connect(gate.address).await.unwrap();
+    let mut stream =
+        TestClient::shows(gate.ca.certificate_pem(), &client).connect(gate.address).await.unwrap();
     let mut refused = 0;
     let mut asked = async |patience: &mut u32| {
         let answer = ask_on(&mut stream, GET).await;
@@ -126,6 +127,25 @@ async fn a_client_gives_way_while_it_goes_on_over_its_quota() {
         }
     };
     tokio::time::timeout(PATIENCE, kept_to).await.expect("it is pardoned");
+    gate.stop().await;
+}
+
+/// What a quota lets a client ask at once is begun one by one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_client_asks_at_once_is_begun_within_half_a_second() {
+    let mut plan = Plan::new();
+    plan.config.limiter =
+        Some(limiter("[[policy]]\nname = \"peer\"\npartition = \"peer\"\nquota = 200\nwindow = 60\n"));
+    let client = plan.ca.issue_client_plain("hasty").unwrap();
+    let gate = plan.start().await;
+    let mut stream =
+        TestClient::shows(gate.ca.certificate_pem(), &client).connect(gate.address).await.unwrap();
+    let begun = Instant::now();
+    let answers = ask(&mut stream, &[GET.repeat(99), GET_AND_CLOSE.to_vec()].concat()).await;
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 100);
+    // But for 32, each two and a half thousandths of a second after the one before.
+    let least = Duration::from_millis(170);
+    assert!((least..PATIENCE).contains(&begun.elapsed()), "{:?}", begun.elapsed());
     gate.stop().await;
 }
 

@@ -6,9 +6,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::{get, post};
 
-use crate::frames::{
-    Came, DATA, END_HEADERS, END_STREAM, HEADERS, came, field, frame, pseudo,
-};
+use crate::frames::{Came, DATA, END_HEADERS, END_STREAM, HEADERS, came, field, frame, pseudo};
 use crate::support::{Gate, Plan, ask};
 
 const FOLLOWS: &str = "GET /follows HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";

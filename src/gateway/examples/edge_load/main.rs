@@ -127,6 +127,9 @@ enum Command {
         /// The core that attackers compute on; the gateway is where this is.
         #[arg(long)]
         attackers_on: Option<u32>,
+        /// The binary is not optimised: nobody is to fail, however long it takes.
+        #[arg(long)]
+        debug: bool,
     },
 }
 
@@ -182,9 +185,9 @@ async fn main() -> anyhow::Result<()> {
             let means = Means { most: connections, per_second, token, time: Duration::from_secs(seconds) };
             println!("{}", attack::run(&site, attack, means).await?);
         }
-        Command::Siege { binary, folder, port_base, connections, seconds, only, attackers_on } => {
+        Command::Siege { binary, folder, port_base, connections, seconds, only, attackers_on, debug } => {
             let time = Duration::from_secs(seconds);
-            Siege { binary, folder, port_base, connections, time, only, attackers_on }.lay().await?;
+            Siege { binary, folder, port_base, connections, time, only, attackers_on, debug }.lay().await?;
         }
     }
     Ok(())

@@ -206,7 +206,7 @@ async fn the_log_has_the_evidence_and_not_the_value() {
         "WARN",
         "SQL injection",
         "ARGS:json.remittance.unstructured.array_0",
-        "waf.length=12",
+        "waf.length=26",
         &format!("request.id=\"{id}\""),
         digest.get(..16).unwrap(),
     ] {
