@@ -143,17 +143,19 @@ measure() { # series, process, arguments of edge_load
 }
 middle() { awk -v at="$2" '{ print $at }' "$work/$1.figures" | sort -n | sed -n "$(((ROUNDS + 1) / 2))p"; }
 
-# An order of 2 KB, the same again and again: what comes after the first is answered from what was kept for its key.
+# An order, nearly as long as orders may be, the same again and again: what comes after the first is answered from what was kept for its key.
 cat >"$work/order.json" <<JSON
-{"institution_id":"de-rheinbank","amount":{"amount":"1234.56","currency":"EUR"},"creditor":{"name":"O'Brien & Söhne GmbH"},
+{"institution_id":"de-rheinbank","amount":{"amount":"1234.56","currency":"EUR"},"creditor":{"name":"Bergmann & Söhne GmbH"},
 "creditor_account":{"iban":"DE42999100002000000018"},"end_to_end_id":"RE-2026-0815","client_reference":"cart 7f0f3c1e of Tuesday",
 "remittance":{"unstructured":["Invoice 4711 of 2026-03-04, thank you; order by phone, customer 0815/22"]},"scheme":"SEPA_CT",
 "debtor_account":{"iban":"DE42999100002000000018"},"risk":{"delivery_address":{"country":"DE","post_code":"50667",
 "town_name":"Köln","address_lines":["Hohe Straße 12","Hinterhaus, 3. Stock"]}},
-"state":"$(for _ in $(seq 26); do printf eyJzZXNzaW9uIjoiN2YwZjNjMWUtMmIyZC00YzU1LTllM2EifQ; done)",
-"redirect_uri":"https://fintech.consentry.example/return"}
+"state":"$(for _ in $(seq 19); do printf eyJzZXNzaW9uIjoiN2YwZjNjMWUtMmIyZC00YzU1LTllM2EifQ; done)",
+"redirect_uri":"https://localhost:8455/return"}
 JSON
-order=(--path /v1/payments --body "$work/order.json" --connections 1 --header "content-type: application/json"
+# An address of this machine is what the sandbox's client has, and the Core Rule Set takes for an attack.
+sed 's|localhost:8455|fintech.example|' "$work/order.json" >"$work/order-of-peer.json"
+order=(--path /v1/payments --connections 1 --header "content-type: application/json"
   --header "idempotency-key: 0b5e3f6e-1a52-4a3b-9f4e-0f6f2a1c7a11")
 # As clients send them: rules look for both, and tell of requests without.
 usual=(--header "user-agent: tpp/1.4" --header "accept: application/json")
@@ -175,10 +177,10 @@ for round in $(seq "$ROUNDS"); do
     measure alone-guarded "$pid_guarded" run --port $((base + 33)) --path /v1/limits "${usual[@]}" --connections 1
     measure alone-nginx "$pid_nginx" run --port $((base + 32)) --path /v1/limits "${usual[@]}" --connections 1
     measure guarded "$pid_guarded" run --port $((base + 33)) --path /v1/limits "${usual[@]}"
-    measure order-ours "$pid_filtered" run --port $((base + 17)) --token "${order[@]}" "${usual[@]}"
-    measure order-plain "$pid_plain" run --port $((base + 1)) --token "${order[@]}" "${usual[@]}"
-    measure order-guarded "$pid_guarded" run --port $((base + 33)) "${order[@]}" "${usual[@]}"
-    measure order-nginx "$pid_nginx" run --port $((base + 32)) "${order[@]}" "${usual[@]}"
+    measure order-ours "$pid_filtered" run --port $((base + 17)) --token --body "$work/order.json" "${order[@]}" "${usual[@]}"
+    measure order-plain "$pid_plain" run --port $((base + 1)) --token --body "$work/order.json" "${order[@]}" "${usual[@]}"
+    measure order-guarded "$pid_guarded" run --port $((base + 33)) --body "$work/order-of-peer.json" "${order[@]}" "${usual[@]}"
+    measure order-nginx "$pid_nginx" run --port $((base + 32)) --body "$work/order-of-peer.json" "${order[@]}" "${usual[@]}"
   fi
 done
 idle() { # process, port, path
@@ -228,7 +230,7 @@ line() { # what, series of ours, series of the peer
     printf '\nWhat the filter with the Core Rule Set at level 1 adds, one request at a time:\n\n'
     printf '| To | ours, p50 / p99 | ModSecurity in nginx | as quick (p50) | CPU: ours, ModSecurity |\n|---|---|---|---|---|\n'
     adds "a small GET" alone-ours alone-plain alone-guarded alone-nginx
-    adds "an order of 2 KB" order-ours order-plain order-guarded order-nginx
+    adds "an order of $(wc -c <"$work/order.json") bytes" order-ours order-plain order-guarded order-nginx
     printf '\nWhere every core is busy, CPU of a small GET: ours %s µs, ModSecurity in nginx %s µs (%s).\n' "$filter" "$get" \
       "$(times "$get" "$filter")"
   fi

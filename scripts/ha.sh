@@ -118,7 +118,8 @@ if [ -n "$table" ]; then
   page=docs/high-availability.md
   {
     sed '/^<!-- written by make ha -->$/q' "$page"
-    printf '\nRun of %s, version %s, %s cores, debug build.\n\n' "$(date -u +%F)" "$(git rev-parse --short HEAD)" "$(nproc)"
+    printf '\nRun of %s, version %s, %s cores, %s build.\n\n' "$(date -u +%F)" "$(git rev-parse --short HEAD)" "$(nproc)" \
+      "$(basename "$HA_BINARIES")"
     cat "$table"
     printf '\n'
     sed -n '/^<!-- until here -->$/,$p' "$page"

@@ -203,6 +203,9 @@ if [ ! -d ../shared ]; then say "SKIPPED: what is tested with the reference data
 say "Payments under torture, for a short while"
 scripts/torture.sh --short || fails "scripts/torture.sh --short"
 
+say "Clients that behave beside clients that do not, for a short while"
+scripts/siege.sh --short >"$run/siege.json" 2>"$run/siege.log" || { cat "$run/siege.log" "$run/siege.json"; fails "scripts/siege.sh --short"; }
+
 # The benchmark is built together with the Rust tests, too.
 say "Counting the instructions of a read"
 scripts/instructions.sh || fails "scripts/instructions.sh"

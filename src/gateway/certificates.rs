@@ -142,6 +142,37 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_come_and_go_with_the_file_of_the_cell() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cell.toml");
+        let write = |neighbours: &str| {
+            let cell = "name = 'cell-uk'\nregions = ['uk']\nlisten = '127.0.0.1:1'\ncertificate = 'cell.pem'\n\
+                        key = 'cell.key'\ntrust = 'trust.pem'\n";
+            std::fs::write(&file, format!("{cell}{neighbours}")).unwrap();
+        };
+        let mut config = Config::default();
+        config.regions.cell_file = Some(file.clone());
+        let names = || held(&config).into_iter().map(|held| held.name).collect::<Vec<_>>();
+        write("");
+        let before = names();
+        write(
+            "[[neighbour]]\nname = 'cell-eu'\nregions = ['eu']\naddress = 'https://localhost:2'\n\
+             certificates = ['eu.pem']\napi = 'https://localhost:3'\npages = 'https://localhost:4'\n",
+        );
+        let there = names();
+        assert_eq!(there.len(), before.len() + 1, "{there:?}");
+        assert_eq!(there.last().map(String::as_str), Some("neighbour cell-eu"));
+        let lately = crate::service::Lately::default();
+        let ends = |names: &[String]| names.iter().map(|name| (name.clone(), at(1))).collect::<Vec<_>>();
+        lately.end(&there, ends(&there));
+        assert!(lately.certificates().contains_key("neighbour cell-eu"));
+        lately.end(&before, []);
+        assert!(
+            !lately.certificates().contains_key("neighbour cell-eu") && !lately.certificates().is_empty()
+        );
+    }
+
+    #[test]
     fn a_chain_has_each_issued_by_the_next() {
         let root = Authority::new("Root", at(1_800_000_000)).unwrap();
         let between = root.subordinate("Between").unwrap();

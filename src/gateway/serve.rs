@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
 use crate::audit_logs;
-use crate::certificates::{self, Held};
+use crate::certificates;
 use crate::config::{Config, Difference, variables};
 use crate::log::Level;
 use crate::service::state::{Keys, mark};
@@ -139,7 +139,7 @@ impl Process {
             gateway: Arc::clone(service.gateway()),
             condition: Arc::clone(&condition),
             lately: Arc::clone(service.lately()),
-            certificates: certificates::held(&config),
+            config: Arc::new(config.clone()),
         };
         tasks.spawn(look.again_and_again(operations.clone()));
         let reload = Arc::<Notify>::default();
@@ -232,7 +232,7 @@ struct Look {
     gateway: Arc<Gateway>,
     condition: Arc<Condition>,
     lately: Arc<Lately>,
-    certificates: Vec<Held>,
+    config: Arc<Config>,
 }
 
 impl Look {
@@ -266,19 +266,21 @@ impl Look {
         self.condition.misses(missing);
     }
 
-    /// Notes when certificates end. One that cannot be read keeps its end.
+    /// Notes when certificates end. Which there are is asked each time: a cell's neighbours come and go.
     async fn at_certificates(&self) {
-        let held = self.certificates.clone();
+        let config = Arc::clone(&self.config);
         let now = self.gateway.clock().now();
         let read = tokio::task::spawn_blocking(move || {
-            let ends = held.into_iter().filter_map(|held| {
+            let held = certificates::held(&config);
+            let ends = held.iter().filter_map(|held| {
                 let end = certificates::first_end(held.whose, &held.read(), now)?;
-                Some((held.name, end))
+                Some((held.name.clone(), end))
             });
-            ends.collect::<Vec<_>>()
+            let ends: Vec<_> = ends.collect();
+            (held.into_iter().map(|held| held.name).collect::<Vec<_>>(), ends)
         });
-        for (name, at) in read.await.unwrap_or_default() {
-            self.lately.ends(&name, at);
+        if let Ok((held, ends)) = read.await {
+            self.lately.end(&held, ends);
         }
     }
 }

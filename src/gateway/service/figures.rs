@@ -54,9 +54,12 @@ impl Lately {
         self.known().there.insert(name.to_owned(), there);
     }
 
-    /// Notes when a certificate ends.
-    pub(crate) fn ends(&self, name: &str, at: Timestamp) {
-        self.known().certificates.insert(name.to_owned(), at);
+    /// Notes when certificates end. One that is held and could not be read keeps its end; one that is held no more
+    /// is forgotten.
+    pub(crate) fn end(&self, held: &[String], ends: impl IntoIterator<Item = (String, Timestamp)>) {
+        let mut known = self.known();
+        known.certificates.retain(|name, _| held.contains(name));
+        known.certificates.extend(ends);
     }
 
     /// How much there is in each region, as it was counted last.

@@ -246,8 +246,10 @@ fn figure(line: &Value, name: &str) -> u64 {
 fn wrong(line: &Value, debug: bool) -> Vec<String> {
     let attack = &line["attack"];
     let failed = figure(line, "failed").saturating_add(figure(line, "/arrivals/failed"));
-    let late = if debug { None } else { line.get("p99_times_calm_percent").and_then(Value::as_u64) };
-    let late = late.unwrap_or(0);
+    let late = ["p99_times_calm_percent", "arrivals_p99_times_calm_percent"]
+        .into_iter()
+        .filter_map(|name| line.get(name).and_then(Value::as_u64));
+    let late = late.max().filter(|_| !debug).unwrap_or(0);
     let mib = figure(line, "memory_kib") / 1_024;
     [
         (
