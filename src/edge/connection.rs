@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
+use crypto::certificate::Thumbprint;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Version};
 use hyper::body::Incoming;
@@ -66,10 +67,9 @@ async fn serve_or_close(
     if config.blocked.as_ref().is_some_and(|list| list.blocks(address.ip())) {
         return Err(Closed::Blocked);
     }
-    let greeting = match &config.overload {
-        Some(overload) => overload.admit(address.ip()).ok_or(Closed::Overload)?,
-        None => here,
-    };
+    if config.overload.as_ref().is_some_and(|overload| !overload.admit(address.ip())) {
+        return Err(Closed::Overload);
+    }
     *stranger = Some(address.ip());
     let subscriber = subscriber(address.ip());
     let _place = shared.addresses.take(subscriber).ok_or(Closed::AddressCap)?;
@@ -78,40 +78,54 @@ async fn serve_or_close(
         .as_ref()
         .map(|limiter| limiter.count(Partition::Address, &Key::Address(subscriber), None));
     counted.transpose().map_err(|_| Closed::HandshakeRate)?;
-    let greets = handshake(Arc::clone(shared), Socket::from(stream), greeted, here != greeting);
-    let stream =
-        Box::pin(shared.within(here, greeting, greets)).await.unwrap_or(Err(Closed::HandshakeFailed))?;
-    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    let peer = Peer::new(address, &shared.tls, shown);
-    let client = peer.identity(shared.clock.now()).await.trusted().map(|certificate| certificate.thumbprint);
+    let greeting = config.overload.as_ref().map_or(here, |overload| overload.greets(address.ip()));
+    let greets = greet(Arc::clone(shared), Socket::from(stream), address, greeted, here != greeting);
+    let greeted = Box::pin(shared.within(here, greeting, greets)).await;
+    let (stream, peer, client) = greeted.unwrap_or(Err(Closed::HandshakeFailed))?;
+    let conduct = Conduct::of(client.is_some());
     let _client = match client {
         Some(client) => {
             *stranger = None;
-            config.overload.as_ref().inspect(|overload| overload.meet(address.ip()));
+            if let Some(overload) = &config.overload {
+                if overload.is_excessive(&Key::Certificate(*client.as_bytes())) {
+                    conduct.exceed();
+                } else {
+                    overload.meet(address.ip());
+                }
+            }
             Some(shared.clients.take(client).ok_or(Closed::ClientCap)?)
         }
         None => None,
     };
-    let conduct = Conduct::of(client.is_some());
     let ends = born.checked_add(config.max_age).unwrap_or(born);
     let room = if client.is_some() { Room::Home } else { Room::Lobby };
     let answering = Arc::new(Answering { shared: Arc::clone(shared), peer, conduct, ends, room });
     answering.serve(stream, here, greeting).await
 }
 
-/// A handshake, after the socket has settled where this runs, if it was not there.
-async fn handshake(
+/// What a handshake came to: the connection, its peer, and which client that is, if we know it.
+type Greeted = (Box<TlsStream<Socket>>, Peer, Option<Thumbprint>);
+
+/// A handshake and a look at what was shown, after the socket has settled where this runs, if it was not there.
+async fn greet(
     shared: Arc<Shared>,
     mut socket: Socket,
+    address: SocketAddr,
     until: Instant,
     settles: bool,
-) -> Result<Box<TlsStream<Socket>>, Closed> {
+) -> Result<Greeted, Closed> {
     if settles && socket.settle().is_err() {
         return Err(Closed::HandshakeFailed);
     }
     let acceptor = TlsAcceptor::from(Arc::clone(&shared.tls.load().config));
     match timeout_at(until, acceptor.accept(socket)).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
+        Ok(Ok(stream)) => {
+            let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let peer = Peer::new(address, &shared.tls, shown);
+            let identity = peer.identity(shared.clock.now()).await;
+            let client = identity.trusted().map(|certificate| certificate.thumbprint);
+            Ok((Box::new(stream), peer, client))
+        }
         Ok(Err(error)) => {
             tracing::debug!(error = %error, "A TLS handshake failed");
             Err(Closed::HandshakeFailed)
@@ -158,12 +172,16 @@ impl Answering {
         // Which of the two it is ALPN has said. Finding out from the first
         // bytes would wait for them without end.
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2".as_slice());
-        let settles = at != self.room;
+        let settles = at != self.first_room();
         let shared = Arc::clone(&self.shared);
         let (this, answering) = (Arc::clone(&self), Arc::clone(&self));
         // Each on the heap for as long as there is something in it: a connection that waits
         // would otherwise hold room for the largest of what it may ever do.
-        let service = service_fn(move |request| Box::pin(Arc::clone(&answering).answer(request)));
+        let service = service_fn(move |request| {
+            // Where this connection is served is said here, and not once the request is under way elsewhere.
+            let away = answering.room == Room::Lobby || answering.conduct.is_excessive();
+            Box::pin(Arc::clone(&answering).answer(request, away))
+        });
         if is_http2 {
             let begin = async move {
                 let io = this.wire(stream, settles, true).await?;
@@ -177,6 +195,11 @@ impl Answering {
             };
             shared.live(self, here, begin, false).await
         }
+    }
+
+    /// Where it is served first.
+    fn first_room(&self) -> Room {
+        if self.conduct.is_excessive() { self.room.other() } else { self.room }
     }
 
     /// What HTTP is read from and written to, once the socket has settled where this runs.
@@ -251,22 +274,18 @@ impl Answering {
         }
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response, Infallible> {
+    /// Answers a request of a connection that is served at home, or away from it.
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, away: bool) -> Result<Response, Infallible> {
         let begun = self.conduct.begin();
         let is_http1 = request.version() < Version::HTTP_2;
         let conduct = Arc::clone(&self.conduct);
         let mut request = request.map(|inner| axum::body::Body::new(Taken { inner, conduct }));
         request.extensions_mut().insert(self.peer.identity(self.shared.clock.now()).await);
-        if let Some(rooms) = &self.shared.rooms
-            && (self.room == Room::Lobby || self.conduct.is_excessive())
-        {
+        if let Some(rooms) = self.shared.rooms.as_ref().filter(|_| away) {
             request.extensions_mut().insert(rooms.clone());
         }
         let mut response = self.shared.router.clone().oneshot(request).await?;
         if response.extensions_mut().remove::<Excess>().is_some() && self.conduct.exceed() {
-            if let Some(overload) = &self.shared.config.overload {
-                overload.estrange(self.peer.address.ip());
-            }
             // What else has arrived on this connection is looked at where it goes on.
             tokio::task::yield_now().await;
         }
@@ -308,7 +327,7 @@ impl Shared {
     where
         C: GracefulConnection<Error = hyper::Error> + Send + 'static,
     {
-        let mut room = answering.room;
+        let mut room = answering.first_room();
         let this = Arc::clone(&answering);
         // On the heap, as it is handed on more than once, and what is handed on holds room for it each time.
         let begun = Box::pin(async move {

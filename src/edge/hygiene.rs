@@ -239,7 +239,7 @@ async fn count(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next
     // What is over a quota is no load that everybody has to share.
     let counted = edge.limiter.count(Partition::Peer, &key, told).map_err(Refusal::TooMany);
     if counted.is_ok() {
-        let wait = edge.overload.wait(&key);
+        let wait = edge.limiter.at_once(Partition::Peer).map_or(Duration::ZERO, |quota| edge.overload.wait(&key, quota));
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
@@ -247,8 +247,10 @@ async fn count(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next
     match counted.and_then(|()| edge.overload.enter(&key).map_err(Refusal::Overloaded)) {
         Ok(_working) => next.run(request).await,
         Err(refusal) => {
+            // Whoever is sent away for what others ask does nothing wrong.
+            let exceeds = matches!(refusal, Refusal::TooMany(_)) && edge.overload.exceeds(&key);
             let mut response = (edge.refuse)(refusal, asked_of(&request));
-            if edge.overload.exceeds(&key) {
+            if exceeds {
                 response.extensions_mut().insert(Excess);
             }
             response

@@ -10,12 +10,13 @@
 //! lately are let in, all others have one share.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use limits::{Key, Limiter, Partition};
+use limits::{Key, Limiter};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -31,8 +32,13 @@ const BEAT: Duration = Duration::from_millis(10);
 const ROUND: Duration = Duration::from_millis(100);
 /// Requests of a client that are refused in a round before it has to give way.
 const PARDONED: u32 = 10;
-/// Handshakes of known addresses that are made on the threads that answer, in a round.
+/// Handshakes of known addresses that are made on the threads that answer, in a round; and of one of them.
 const WELCOME: u32 = 20;
+const WELCOME_EACH: u32 = 10;
+/// How long an address is known that no known client has come from again.
+const KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
+/// How long a client that goes on over what it may ask gives way on connections that it makes.
+const PROBATION: Duration = Duration::from_secs(2);
 /// Handshakes and strangers may wait so many times as long as known clients.
 const PATIENCE: u32 = 5;
 /// Shares shrink to this part at the most in one round.
@@ -63,11 +69,14 @@ pub struct Overload {
     round: DashMap<Key, u32>,
     /// Requests of known clients that were refused in this round.
     refused: DashMap<Key, u32>,
+    /// When known clients went on over what they may ask, lately.
+    excessive: DashMap<Key, Instant>,
     /// How quickly what each of them asks is begun.
     pace: Pace,
     /// Handshakes of known addresses in this round.
     welcomed: AtomicU32,
-    known: DashMap<IpAddr, ()>,
+    welcomed_from: DashMap<IpAddr, u32>,
+    known: DashMap<IpAddr, Instant>,
     /// Places for looking into large bodies.
     pub(crate) large: Arc<Semaphore>,
     /// Microseconds, of the last round.
@@ -128,8 +137,10 @@ impl Overload {
             arrivals: Share::default(),
             round: DashMap::new(),
             refused: DashMap::new(),
+            excessive: DashMap::new(),
             pace: Pace::default(),
             welcomed: AtomicU32::new(0),
+            welcomed_from: DashMap::new(),
             known: DashMap::new(),
             large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
             lag: AtomicU64::new(0),
@@ -161,11 +172,11 @@ impl Overload {
         Err(LATER)
     }
 
-    /// How long a request of a known client waits before it is begun.
-    pub(crate) fn wait(&self, peer: &Key) -> Duration {
-        match (peer, self.limiter.at_once(Partition::Peer)) {
-            (Key::Certificate(_), Some(quota)) => self.pace.wait(peer, quota.get(), Instant::now()),
-            (Key::Certificate(_), None) | (Key::Address(_) | Key::Id(_), _) => Duration::ZERO,
+    /// How long a request of a known client, which may ask so many things at once, waits before it is begun.
+    pub(crate) fn wait(&self, peer: &Key, quota: NonZeroU32) -> Duration {
+        match peer {
+            Key::Certificate(_) => self.pace.wait(peer, quota.get(), Instant::now()),
+            Key::Address(_) | Key::Id(_) => Duration::ZERO,
         }
     }
 
@@ -175,42 +186,62 @@ impl Overload {
             Key::Certificate(_) => {
                 let mut refused = self.refused.entry(peer.clone()).or_default();
                 *refused = refused.saturating_add(1);
-                *refused > PARDONED
+                let exceeds = *refused > PARDONED;
+                drop(refused);
+                if exceeds {
+                    self.excessive.insert(peer.clone(), Instant::now());
+                }
+                exceeds
             }
             // They are where they would be sent.
             Key::Address(_) | Key::Id(_) => false,
         }
     }
 
-    /// Lets a handshake in, and says where it is made; nowhere if there is no room for strangers now.
-    pub(crate) fn admit(&self, address: IpAddr) -> Option<Room> {
-        if self.knows(address) {
-            let is_welcome = self.welcomed.fetch_add(1, Ordering::Relaxed) < WELCOME;
-            return Some(if is_welcome { Room::Home } else { Room::Lobby });
+    /// Whether a known client went on over what it may ask, lately.
+    pub(crate) fn is_excessive(&self, peer: &Key) -> bool {
+        self.excessive.get(peer).is_some_and(|last| last.elapsed() < PROBATION)
+    }
+
+    /// Lets a handshake in; false if there is no room for strangers now.
+    pub(crate) fn admit(&self, address: IpAddr) -> bool {
+        self.arrivals.take() || self.knows(address)
+    }
+
+    /// Where a handshake is made: of known addresses where it is answered, within bounds.
+    pub(crate) fn greets(&self, address: IpAddr) -> Room {
+        let address = subscriber(address);
+        if !self.knows(address) || self.welcomed.load(Ordering::Relaxed) >= WELCOME {
+            return Room::Lobby;
         }
-        self.arrivals.take().then_some(Room::Lobby)
+        let mut from = self.welcomed_from.entry(address).or_default();
+        *from = from.saturating_add(1);
+        if *from > WELCOME_EACH || self.welcomed.fetch_add(1, Ordering::Relaxed) >= WELCOME {
+            return Room::Lobby;
+        }
+        Room::Home
+    }
+
+    /// Whether whoever comes from an address is greeted where it is answered, as far as is known.
+    pub(crate) fn expects(&self, address: IpAddr) -> bool {
+        self.knows(address) && self.welcomed.load(Ordering::Relaxed) < WELCOME
     }
 
     /// Whether a client that we know came from an address lately.
-    pub(crate) fn knows(&self, address: IpAddr) -> bool {
-        self.known.contains_key(&subscriber(address))
-    }
-
-    /// Forgets that a client that we know came from an address.
-    pub(crate) fn estrange(&self, address: IpAddr) {
-        self.known.remove(&subscriber(address));
+    fn knows(&self, address: IpAddr) -> bool {
+        self.known.get(&subscriber(address)).is_some_and(|last| last.elapsed() < KNOWN_FOR)
     }
 
     /// Notes that a client that we know came from an address.
     pub(crate) fn meet(&self, address: IpAddr) {
         let address = subscriber(address);
-        if self.known.contains_key(&address) {
-            return;
+        if self.known.len() >= MOST_KNOWN && !self.known.contains_key(&address) {
+            self.known.retain(|_, last| last.elapsed() < KNOWN_FOR);
+            if self.known.len() >= MOST_KNOWN {
+                self.known.clear();
+            }
         }
-        if self.known.len() >= MOST_KNOWN {
-            self.known.clear();
-        }
-        self.known.insert(address, ());
+        self.known.insert(address, Instant::now());
     }
 
     /// Requests that are worked on.
@@ -266,8 +297,10 @@ impl Overload {
         let most = self.round.iter().map(|entry| *entry.value()).max().unwrap_or(0);
         self.round.clear();
         self.refused.clear();
+        self.excessive.retain(|_, last| last.elapsed() < PROBATION);
         self.pace.sweep(Instant::now());
         self.welcomed.store(0, Ordering::Relaxed);
+        self.welcomed_from.clear();
         let was_open = self.strangers.most() == OPEN;
         // Known clients are sent away only once there is nobody else to send away.
         let alone = self.strangers.most() <= FLOOR;
@@ -392,7 +425,7 @@ mod tests {
         let overload = overload(1_000);
         let [known, other] = [[192, 0, 2, 1], [192, 0, 2, 2]].map(IpAddr::from);
         overload.meet(known);
-        let admitted = |address, times: u32| (0..times).filter_map(|_| overload.admit(address)).count();
+        let admitted = |address, times: u32| (0..times).filter(|_| overload.admit(address)).count();
         assert_eq!((admitted(other, 100), admitted(known, 1)), (100, 1));
         // They may wait longer than requests.
         overload.judge_handshakes(LATE);
@@ -406,15 +439,15 @@ mod tests {
     #[test]
     fn known_addresses_are_greeted_where_they_are_answered_within_reason() {
         let overload = overload(1_000);
-        let address = IpAddr::from([192, 0, 2, 1]);
-        assert_eq!(overload.admit(address), Some(Room::Lobby));
-        overload.meet(address);
-        let welcomed = (0..100).filter(|_| overload.admit(address) == Some(Room::Home)).count();
-        assert_eq!(welcomed, usize::try_from(WELCOME).unwrap());
+        let [one, two, three] = [1, 2, 3].map(|number| IpAddr::from([192, 0, 2, number]));
+        assert_eq!((overload.greets(one), overload.expects(one)), (Room::Lobby, false));
+        [one, two, three].into_iter().for_each(|address| overload.meet(address));
+        let welcomed = |address| (0..100).filter(|_| overload.greets(address) == Room::Home).count();
+        assert!(overload.expects(three));
+        assert_eq!([one, two, three].map(welcomed), [10, 10, 0], "of one, and of all");
+        assert!(!overload.expects(three));
         overload.judge(Duration::ZERO);
-        assert_eq!(overload.admit(address), Some(Room::Home));
-        overload.estrange(address);
-        assert_eq!(overload.admit(address), Some(Room::Lobby));
+        assert_eq!(welcomed(three), 10);
     }
 
     #[test]
@@ -422,6 +455,7 @@ mod tests {
         let overload = overload(1_000);
         let exceeds = |key: &Key| (0..100).filter(|_| overload.exceeds(key)).count();
         assert_eq!((exceeds(&client(1)), exceeds(&stranger(1))), (90, 0));
+        assert!(overload.is_excessive(&client(1)) && !overload.is_excessive(&client(2)));
         overload.judge(Duration::ZERO);
         assert_eq!((exceeds(&client(1)), exceeds(&client(2))), (90, 90));
     }

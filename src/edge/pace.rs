@@ -25,7 +25,13 @@ impl Pace {
         let each = SPREAD.checked_div(quota).unwrap_or(SPREAD);
         let mut begun = self.0.entry(client.clone()).or_insert(now);
         *begun = (*begun).max(now).checked_add(each).unwrap_or(now);
-        begun.saturating_duration_since(now).saturating_sub(each.saturating_mul(AT_ONCE))
+        let wait = begun.saturating_duration_since(now).saturating_sub(each.saturating_mul(AT_ONCE));
+        if wait > SPREAD {
+            // Somebody else bounds what comes, if anybody does.
+            *begun = now.checked_add(SPREAD).unwrap_or(now);
+            return SPREAD;
+        }
+        wait
     }
 
     /// Forgets clients of whom everything is begun.
@@ -51,6 +57,13 @@ mod tests {
         assert_eq!(waits[at_once], Duration::from_micros(500));
         assert_eq!(waits[999], Duration::from_micros(500) * (1_000 - AT_ONCE));
         assert_eq!(pace.wait(&client(2), 1_000, now), Duration::ZERO, "the others do not wait");
+    }
+
+    #[test]
+    fn nobody_waits_longer_whatever_comes() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        assert!((0..100_000).all(|_| pace.wait(&client(1), 1_000, now) <= SPREAD));
+        assert!(pace.wait(&client(1), 1_000, now) > SPREAD / 2);
     }
 
     #[test]

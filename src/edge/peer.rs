@@ -81,7 +81,7 @@ impl PeerIdentity {
 /// The peer of a connection, judged anew when what we trust has changed and
 /// when time has passed.
 pub(crate) struct Peer {
-    pub(crate) address: SocketAddr,
+    address: SocketAddr,
     tls: ServerTls,
     shown: Option<Shown>,
     judged: Mutex<Option<Judged>>,

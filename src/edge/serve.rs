@@ -260,8 +260,8 @@ impl Shared {
     fn room_of(&self, address: SocketAddr) -> Room {
         let ip = address.ip().to_canonical();
         let speaks_for_others = self.config.proxies.iter().any(|network| network.contains(&ip));
-        let knows = self.config.overload.as_ref().is_some_and(|overload| overload.knows(ip));
-        if knows && !speaks_for_others { Room::Home } else { Room::Lobby }
+        let expects = self.config.overload.as_ref().is_some_and(|overload| overload.expects(ip));
+        if expects && !speaks_for_others { Room::Home } else { Room::Lobby }
     }
 }
 

@@ -167,9 +167,7 @@ impl GatewayFilter {
         let seen = Seen::of(request, body);
         let mut judged = self.model.judge(&seen.asked());
         let mut objections = objections(&mut judged);
-        // How deep it goes needs nobody's own words.
-        let is_too_deep = objections.iter().any(|objection| objection.reason == Reason::TooDeep.code());
-        let mut refused = !objections.is_empty() && (!judged.answers_itself || is_too_deep);
+        let mut refused = !objections.is_empty() && !judged.answers_itself;
         // What is refused already need not be looked into.
         let asks = !(refused && mode == FilterMode::Block);
         let inspected = asks.then(|| seen.inspected(&judged.typed, &in_force, route));

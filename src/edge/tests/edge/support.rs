@@ -97,7 +97,7 @@ impl Plan {
             deadline: Duration::from_secs(5),
             body_timeout: SHORT,
             counters: Arc::clone(&counters),
-            overload: Overload::new(Arc::clone(&limiter)),
+            overload: config.overload.clone().unwrap_or_else(|| Overload::new(Arc::clone(&limiter))),
             limiter,
             side: consentry_edge::Side::Api,
             region_of: |_| None,
