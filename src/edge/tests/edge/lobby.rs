@@ -101,12 +101,13 @@ async fn strangers_are_looked_at_in_the_lobby_and_answered_where_everybody_is() 
 async fn a_client_gives_way_while_it_goes_on_over_its_quota() {
     let threads = Arc::new(Threads::default());
     let mut plan = Plan { filter: Some(threads.clone()), ..Plan::new() };
-    plan.config.limiter =
-        Some(limiter("[[policy]]\nname = \"peer\"\npartition = \"peer\"\nquota = 20\nwindow = 1\n"));
+    let limiter = limiter("[[policy]]\nname = \"peer\"\npartition = \"peer\"\nquota = 20\nwindow = 1\n");
+    plan.config.overload = Some(Overload::new(Arc::clone(&limiter)));
+    plan.config.limiter = Some(limiter);
     let client = plan.ca.issue_client_plain("hasty").unwrap();
     let gate = plan.start().await;
-    let mut stream =
-        TestClient::shows(gate.ca.certificate_pem(), &client).connect(gate.address).await.unwrap();
+    let hasty = TestClient::shows(gate.ca.certificate_pem(), &client);
+    let mut stream = hasty.connect(gate.address).await.unwrap();
     let mut refused = 0;
     let mut asked = async |patience: &mut u32| {
         let answer = ask_on(&mut stream, GET).await;
@@ -119,6 +120,13 @@ async fn a_client_gives_way_while_it_goes_on_over_its_quota() {
         assert!(times < 10_000, "it is served at home for ever");
     }
     assert!(refused > 10, "{refused} are pardoned");
+    // Nor does another connection begin where everybody's do.
+    let mut again = hasty.connect(gate.address).await.unwrap();
+    while !ask_on(&mut again, GET).await.starts_with("HTTP/1.1 200") {
+        assert_eq!(threads.taken(), Vec::<String>::new(), "what is refused is not looked into");
+    }
+    assert_eq!(threads.taken(), ["lobby"]);
+    drop(again);
     let mut beat = interval(Duration::from_millis(200));
     let kept_to = async {
         while !threads.taken().contains(&HOME.to_owned()) {
