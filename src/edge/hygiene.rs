@@ -239,7 +239,10 @@ async fn count(State(edge): State<Arc<EdgeConfig>>, request: Request, next: Next
     // What is over a quota is no load that everybody has to share.
     let counted = edge.limiter.count(Partition::Peer, &key, told).map_err(Refusal::TooMany);
     if counted.is_ok() {
-        let wait = edge.limiter.at_once(Partition::Peer).map_or(Duration::ZERO, |quota| edge.overload.wait(&key, quota));
+        let wait = edge
+            .limiter
+            .at_once(Partition::Peer)
+            .map_or(Duration::ZERO, |quota| edge.overload.wait(&key, quota));
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
