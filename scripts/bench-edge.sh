@@ -102,11 +102,10 @@ start_nginx answers
 nginx_conf nginx $((base + 32)) ""
 start_nginx nginx
 modsecurity=
-if [ -z "${CRS:-}" ]; then say "SKIPPED: the filter beside ModSecurity, as CRS names no release of the Core Rule Set"; fi
-if [ -n "${CRS:-}" ] && [ ! -e "$modules/ngx_http_modsecurity_module.so" ]; then
-  die "missing: libnginx-mod-http-modsecurity"
-fi
-if [ -n "${CRS:-}" ]; then
+if [ -z "${CRS:-}" ]; then
+  say "SKIPPED: the filter beside ModSecurity, as CRS names no release of the Core Rule Set"
+else
+  [ -e "$modules/ngx_http_modsecurity_module.so" ] || die "missing: libnginx-mod-http-modsecurity"
   modsecurity=1
   {
     printf 'SecRuleEngine On\nSecRequestBodyAccess On\nSecRequestBodyLimit 1000000\nSecRequestBodyNoFilesLimit 1000000\n'

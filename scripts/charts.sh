@@ -99,13 +99,19 @@ releases=(
   "staging consentry region staging"
 )
 
+# Sets `values`: the arguments of a release's files.
+values_of() { # files
+  local value
+  values=()
+  for value in "$@"; do values+=(--values "$chart/values/$value.yaml"); done
+}
+
 render() { # helm, folder
-  local helm=$1 folder=$2 entry file release files value values
+  local helm=$1 folder=$2 entry file release files values
   mkdir -p "$folder"
   for entry in "${releases[@]}"; do
     read -r file release files <<<"$entry"
-    values=()
-    for value in $files; do values+=(--values "$chart/values/$value.yaml"); done
+    values_of $files
     "$helm" template "$release" "$chart" --namespace consentry "${values[@]}" >"$folder/$file.yaml" || { wrong "$file cannot be rendered"; return 1; }
   done
 }
@@ -118,8 +124,7 @@ else
   render "$helm" "$work/rendered"
   for entry in "${releases[@]}"; do
     read -r file release files <<<"$entry"
-    values=()
-    for value in $files; do values+=(--values "$chart/values/$value.yaml"); done
+    values_of $files
     for each in "${helms[@]}"; do
       "$each" lint --strict --quiet "$chart" "${values[@]}" >"$work/lint" 2>&1 || { cat "$work/lint" >&2; wrong "helm lint: $file"; }
     done
@@ -136,8 +141,7 @@ else
     case $("$each" version --template '{{.Version}}') in v3*) continue ;; esac
     for entry in "${releases[@]}"; do
       read -r file release files <<<"$entry"
-      values=()
-      for value in $files; do values+=(--values "$chart/values/$value.yaml"); done
+      values_of $files
       "$each" install "$release" "$chart" --namespace consentry --dry-run=client --no-hooks "${values[@]}" 2>"$work/notes" |
         sed '1,/^NOTES:/d' >"$work/rendered/$file.notes.txt" || { cat "$work/notes" >&2; wrong "$file has no notes"; }
     done

@@ -20,7 +20,7 @@ use crate::lobby::Room;
 const UNSERVED: usize = 4 * 1024 * 1024;
 
 /// How long a client has to keep to what it may ask before it need not give way any more.
-const PROBATION: Duration = Duration::from_secs(2);
+pub(crate) const PROBATION: Duration = Duration::from_secs(2);
 
 /// Requests that a client may break off before it matters how many it lets end.
 const OF_CLIENT: u32 = 100;

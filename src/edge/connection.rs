@@ -172,8 +172,9 @@ impl Answering {
         // Which of the two it is ALPN has said. Finding out from the first
         // bytes would wait for them without end.
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2".as_slice());
-        let settles = at != self.first_room();
-        let shared = Arc::clone(&self.shared);
+        // A client that went on over what it may ask elsewhere does not begin anew here.
+        let room = if self.conduct.is_excessive() { self.room.other() } else { self.room };
+        let settles = at != room;
         let (this, answering) = (Arc::clone(&self), Arc::clone(&self));
         // Each on the heap for as long as there is something in it: a connection that waits
         // would otherwise hold room for the largest of what it may ever do.
@@ -187,19 +188,14 @@ impl Answering {
                 let io = this.wire(stream, settles, true).await?;
                 Ok(Box::pin(this.shared.http2.serve_connection(io, service)))
             };
-            shared.live(self, here, begin, true).await
+            self.live(here, room, begin, true).await
         } else {
             let begin = async move {
                 let io = this.wire(stream, settles, false).await?;
                 Ok(Box::pin(this.shared.http1.serve_connection(io, service)))
             };
-            shared.live(self, here, begin, false).await
+            self.live(here, room, begin, false).await
         }
-    }
-
-    /// Where it is served first.
-    fn first_room(&self) -> Room {
-        if self.conduct.is_excessive() { self.room.other() } else { self.room }
     }
 
     /// What HTTP is read from and written to, once the socket has settled where this runs.
@@ -315,20 +311,21 @@ impl Shared {
             Some(_) | None => Some(future.await),
         }
     }
+}
 
+impl Answering {
     /// Begins a connection where it is to be served, and lets it go on there and elsewhere until it ends.
     async fn live<C>(
-        &self,
-        answering: Arc<Answering>,
+        self: Arc<Self>,
         here: Room,
+        mut room: Room,
         begin: impl Future<Output = Result<Pin<Box<C>>, Option<Closed>>> + Send + 'static,
         is_http2: bool,
     ) -> Result<(), Closed>
     where
         C: GracefulConnection<Error = hyper::Error> + Send + 'static,
     {
-        let mut room = answering.first_room();
-        let this = Arc::clone(&answering);
+        let this = Arc::clone(&self);
         // On the heap, as it is handed on more than once, and what is handed on holds room for it each time.
         let begun = Box::pin(async move {
             match Box::pin(begin).await {
@@ -339,7 +336,7 @@ impl Shared {
                 Err(reason) => Kept::Ended(reason.map_or(Ok(()), Err)),
             }
         });
-        let mut kept = self.within(here, room, begun).await;
+        let mut kept = self.shared.within(here, room, begun).await;
         loop {
             let life = match kept {
                 Some(Kept::Ended(ended)) => return ended,
@@ -347,8 +344,8 @@ impl Shared {
                 None => return Ok(()),
             };
             room = room.other();
-            let keeping = Box::pin(Arc::clone(&answering).keep(life, room));
-            kept = self.within(here, room, keeping).await;
+            let keeping = Box::pin(Arc::clone(&self).keep(life, room));
+            kept = self.shared.within(here, room, keeping).await;
         }
     }
 }

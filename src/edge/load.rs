@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Lobby;
+use crate::conduct::PROBATION;
 use crate::lobby::Room;
 use crate::pace::Pace;
 use crate::places::subscriber;
@@ -37,8 +38,6 @@ const WELCOME: u32 = 20;
 const WELCOME_EACH: u32 = 10;
 /// How long an address is known that no known client has come from again.
 const KNOWN_FOR: Duration = Duration::from_secs(60 * 60);
-/// How long a client that goes on over what it may ask gives way on connections that it makes.
-const PROBATION: Duration = Duration::from_secs(2);
 /// Handshakes and strangers may wait so many times as long as known clients.
 const PATIENCE: u32 = 5;
 /// Shares shrink to this part at the most in one round.

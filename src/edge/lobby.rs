@@ -106,11 +106,12 @@ impl Rooms {
         room: Room,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
-        let future: Pin<Box<dyn Future<Output = T> + Send>> = match room {
-            Room::Home => Box::pin(future),
-            Room::Lobby => Box::pin(Yielding::of(Box::pin(future))),
+        let threads = self.handle(room);
+        let task = match room {
+            Room::Home => threads.spawn(future),
+            Room::Lobby => threads.spawn(Yielding::of(Box::pin(future))),
         };
-        AbortOnDropHandle::new(self.handle(room).spawn(future)).await.ok()
+        AbortOnDropHandle::new(task).await.ok()
     }
 }
 
@@ -118,7 +119,7 @@ impl Rooms {
 ///
 /// A thread that gives way is still let go on for the rest of its slice, some milliseconds, when one that does
 /// not awakes; what it does at a time takes a tenth of that.
-pub(crate) struct Yielding<F: ?Sized> {
+pub(crate) struct Yielding<F> {
     inner: Pin<Box<F>>,
     let_go_first: fn(),
 }

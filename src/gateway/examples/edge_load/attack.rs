@@ -48,18 +48,7 @@ pub enum Attack {
 impl Attack {
     /// Whether it shows a certificate that the gateway trusts.
     pub fn is_of_client(self) -> bool {
-        match self {
-            Self::OverloadByClient | Self::DearBodiesByClient => true,
-            Self::SlowHeads
-            | Self::SlowBodies
-            | Self::Silence
-            | Self::Garbage
-            | Self::Handshakes
-            | Self::Renegotiation
-            | Self::Resets
-            | Self::Overload
-            | Self::DearBodies => false,
-        }
+        matches!(self, Self::OverloadByClient | Self::DearBodiesByClient)
     }
 
     /// Connections that it has at once, where a siege has so many in all.

@@ -65,7 +65,8 @@ impl Flood<'_> {
         let mut due = Instant::now() + BEAT * number / self.connections;
         while Instant::now() < until {
             let Ok(Ok(stream)) = timeout(PATIENCE, site.tls()).await else {
-                due = self.skipped(due, pause, told);
+                let lost = became_due(&mut due, pause);
+                add(told, |told| told.offered += lost);
                 sleep_until(Instant::now() + BEAT).await;
                 continue;
             };
@@ -73,11 +74,7 @@ impl Flood<'_> {
             let sending = async {
                 while Instant::now() < until {
                     sleep_until(Instant::now() + BEAT).await;
-                    let mut now_due = 0;
-                    while due <= Instant::now() {
-                        now_due += 1;
-                        due += pause;
-                    }
+                    let now_due = became_due(&mut due, pause);
                     add(told, |told| told.offered += now_due);
                     let many = request.repeat(usize::try_from(now_due).unwrap_or(0));
                     if !matches!(timeout(PATIENCE, writer.write_all(many.as_bytes())).await, Ok(Ok(()))) {
@@ -99,18 +96,6 @@ impl Flood<'_> {
         }
     }
 
-    /// Requests for which there was no connection; when the next one is due.
-    fn skipped(&self, due: Instant, pause: Duration, told: &Mutex<Flooded>) -> Instant {
-        let mut due = due;
-        let mut lost = 0;
-        while due <= Instant::now() {
-            lost += 1;
-            due += pause;
-        }
-        add(told, |told| told.offered += lost);
-        due
-    }
-
     /// Counts the status lines in so many bytes, and keeps what may be the beginning of another.
     fn counted(&self, buffer: &mut [u8], filled: usize, told: &Mutex<Flooded>) -> usize {
         let whole = STATUS.len() + 3;
@@ -128,6 +113,16 @@ impl Flood<'_> {
         buffer.copy_within(kept..filled, 0);
         filled - kept
     }
+}
+
+/// Requests that have become due since, where `due` is when the next one is.
+fn became_due(due: &mut Instant, pause: Duration) -> u64 {
+    let mut many = 0;
+    while *due <= Instant::now() {
+        many += 1;
+        *due += pause;
+    }
+    many
 }
 
 fn add(told: &Mutex<Flooded>, change: impl FnOnce(&mut Flooded)) {
