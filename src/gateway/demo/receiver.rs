@@ -1,5 +1,6 @@
 //! The demo fintech's own server: receives webhooks over TLS.
 
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -85,6 +86,14 @@ impl Receiver {
     #[must_use]
     pub fn arrived(&self) -> Vec<Delivery> {
         self.inbox.arrived.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Everything that has arrived, each event once: a webhook may come again when its
+    /// sender does not know that it came.
+    #[must_use]
+    pub fn told(&self) -> Vec<Delivery> {
+        let mut known = HashSet::new();
+        self.arrived().into_iter().filter(|delivery| known.insert(delivery.id.clone())).collect()
     }
 
     /// Waits for a webhook that `wanted` accepts.

@@ -69,7 +69,7 @@ async fn a_bank_that_never_answers_is_called_no_more_and_clients_are_told_once()
         event["type"] == "institution.recovered"
     };
     receiver.wait_for(recovered, PATIENCE).await.unwrap();
-    assert_eq!(receiver.arrived().len(), 2);
+    assert_eq!(receiver.told().len(), 2);
     gw.sandbox.stop().await;
 }
 

@@ -48,6 +48,6 @@ async fn what_a_bank_changes_in_its_metadata_is_told_once_and_a_foreign_host_is_
     let ended = gw.person().walk(&tpp.start_of(&pushed).unwrap(), RETURN).await;
     let code = ended.is_ok_and(|visit| !parameter(&visit, "code").is_empty());
     assert_eq!((code, journal.entries().len()), (false, before), "nothing was sent to the bank");
-    assert_eq!(receiver.arrived().len(), 2);
+    assert_eq!(receiver.told().len(), 2);
     gw.sandbox.stop().await;
 }

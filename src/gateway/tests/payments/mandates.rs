@@ -549,16 +549,13 @@ async fn clients_are_told_of_their_mandates() {
     assert_eq!(event(&last.unwrap())["resource"]["id"], world.mandate.as_str());
     let all = async {
         let mut beat = tokio::time::interval(Duration::from_millis(20));
-        while receiver.arrived().len() < told.len() {
+        while receiver.told().len() < told.len() {
             beat.tick().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(10), all).await.expect("each is told");
-    let mut kinds: Vec<_> = receiver
-        .arrived()
-        .iter()
-        .map(|delivery| event(delivery)["type"].as_str().unwrap().to_owned())
-        .collect();
+    let mut kinds: Vec<_> =
+        receiver.told().iter().map(|delivery| event(delivery)["type"].as_str().unwrap().to_owned()).collect();
     kinds.sort_unstable();
     assert_eq!(kinds, told);
     world.gw.sandbox.stop().await;

@@ -112,8 +112,7 @@ pub fn steps(consent: &Value) -> Vec<String> {
 
 /// The types of the events about a consent that have arrived.
 pub fn events(receiver: &Receiver, consent: &str) -> Vec<String> {
-    let bodies =
-        receiver.arrived().into_iter().map(|one| serde_json::from_slice::<Value>(&one.body).unwrap());
+    let bodies = receiver.told().into_iter().map(|one| serde_json::from_slice::<Value>(&one.body).unwrap());
     let about = bodies.filter(|event| event["resource"]["id"] == consent);
     let mut about: Vec<_> = about.map(|event| (event["sequence"].as_i64(), event["type"].clone())).collect();
     about.sort_by_key(|(sequence, _)| *sequence);
