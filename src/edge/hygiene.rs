@@ -51,8 +51,10 @@ pub enum Refusal {
     BodyEndedEarly,
     /// The filter has something against it.
     Filtered(Judgement),
-    /// There is not exactly one Host.
+    /// There is not exactly one Host, of a name and a port at most.
     Host,
+    /// A header of proxies says more than addresses.
+    Forwarded,
     /// Nobody is let in from the peer's address for a while.
     Blocked,
     /// The method is not one we answer.
@@ -152,10 +154,23 @@ const IDENTITY_HEADERS: &[&str] = &[
     "ssl-client-cert",
 ];
 
-/// Takes away what only our own TLS layer may say.
+/// Those of them that say addresses, and nothing that others would log or run.
+const ADDRESS_HEADERS: &[&str] = &["forwarded", "x-forwarded-for", "x-real-ip"];
+
+/// What addresses, and parameters of RFC 7239, are made of.
+fn says_addresses(value: &HeaderValue) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" \t.:,;=[]\"_%-".contains(byte);
+    value.as_bytes().iter().all(plain)
+}
+
+/// Takes away what only our own TLS layer may say. What says no addresses where only they belong stays:
+/// [`fault`] refuses it.
 pub fn without_identity(headers: &mut HeaderMap) {
     for name in IDENTITY_HEADERS {
-        headers.remove(*name);
+        let odd = ADDRESS_HEADERS.contains(name) && !headers.get_all(*name).iter().all(says_addresses);
+        if !odd {
+            headers.remove(*name);
+        }
     }
 }
 
@@ -329,8 +344,8 @@ pub(crate) fn asked_of(request: &Request) -> Asked {
     request.extensions().get::<Asked>().copied().unwrap_or_default()
 }
 
-/// What is wrong with the head of a request: its method, the spelling of its path, its `Host`,
-/// an encoded body, a body that is said to be too large.
+/// What is wrong with the head of a request: its method, the spelling of its path, its `Host`, what proxies
+/// say of it (once [`without_identity`] has looked), an encoded body, a body that is said to be too large.
 #[must_use]
 pub fn fault(request: &Parts, max_body: usize) -> Option<Refusal> {
     let method = &request.method;
@@ -355,6 +370,14 @@ pub fn fault(request: &Parts, max_body: usize) -> Option<Refusal> {
     let host = headers.get(HOST).map(HeaderValue::as_bytes);
     if said.zip(host).is_some_and(|(said, host)| !said.as_bytes().eq_ignore_ascii_case(host)) {
         return Some(Refusal::Host);
+    }
+    // RFC 9110 §7.2: a name and a port, and nobody at it.
+    let is_host = |text: &[u8]| Authority::try_from(text).is_ok_and(|it| !it.as_str().contains('@'));
+    if !host.or(said.map(str::as_bytes)).is_some_and(is_host) {
+        return Some(Refusal::Host);
+    }
+    if ADDRESS_HEADERS.iter().any(|name| headers.contains_key(*name)) {
+        return Some(Refusal::Forwarded);
     }
     if headers.contains_key(CONTENT_ENCODING) {
         return Some(Refusal::Encoded);

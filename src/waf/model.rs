@@ -359,6 +359,7 @@ impl Model {
                 if !names.open {
                     judged.note(Reason::UnknownName, part, "");
                 }
+                judged.typed.add_unknown(&name);
                 continue;
             };
             let place = Place::named(part, &name);
@@ -471,6 +472,9 @@ impl Model {
             // What is of another form has none that it could be trusted for.
             note(&error, place, judged);
             judged.take_for(ValueClass::Deviating, place.part, || place.at(""));
+            if let Named::Flat(name) = place.named {
+                judged.typed.add_unknown(name);
+            }
             return false;
         }
         let mut all_typed = true;

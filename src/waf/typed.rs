@@ -15,6 +15,8 @@ pub struct Typed {
 /// How much of an argument is typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Extent {
+    /// Nothing: a value of this name is of no form, whatever others of it are.
+    Nothing,
     /// Its name, which is none of the sender's.
     Name,
     /// Its value, too.
@@ -30,7 +32,14 @@ impl Typed {
 
     /// Adds an argument that another layer knows by its name, while its value may be anything.
     pub fn add_name(&mut self, name: String) {
-        self.arguments.insert(name, Extent::Name);
+        let extent = self.arguments.entry(name).or_insert(Extent::Name);
+        *extent = Extent::Name.min(*extent);
+    }
+
+    /// Says that a value of this name is of no form that is known, and that rules are to look at
+    /// all that are called so: they cannot tell one from the other.
+    pub fn add_unknown(&mut self, name: &str) {
+        self.arguments.insert(name.to_owned(), Extent::Nothing);
     }
 
     /// Adds a header whose value is of a form that another layer has checked.
@@ -63,7 +72,8 @@ impl Typed {
         if self.arguments.is_empty() {
             return None;
         }
-        std::str::from_utf8(name).ok().and_then(|name| self.arguments.get(name)).copied()
+        let known = std::str::from_utf8(name).ok().and_then(|name| self.arguments.get(name)).copied();
+        known.filter(|extent| *extent > Extent::Nothing)
     }
 
     pub(crate) fn header(&self, name: &str) -> bool {

@@ -49,7 +49,10 @@ pub(crate) fn problem(refusal: Refusal) -> Problem {
         Refusal::Path => Problem::new(ProblemCode::Path),
         Refusal::Blocked => Problem::new(ProblemCode::Suspicious),
         Refusal::Encoded => Problem::new(ProblemCode::MediaType).detail("A request body is not compressed."),
-        Refusal::Host => Problem::new(ProblemCode::Header).detail("There must be exactly one Host."),
+        Refusal::Host => {
+            Problem::new(ProblemCode::Header).detail("There must be exactly one Host, of a name and a port.")
+        }
+        Refusal::Forwarded => Problem::new(ProblemCode::Header).detail("What proxies say must be addresses."),
         Refusal::Method => Problem::new(ProblemCode::MethodUnknown),
         Refusal::BodyEndedEarly => Problem::new(ProblemCode::MalformedJson).detail("The body ended early."),
         Refusal::Filtered(judgement) => filtered(&judgement),

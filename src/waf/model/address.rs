@@ -12,7 +12,9 @@ pub(super) fn judge(text: &str, loopback: bool) -> bool {
     let Some(host) = url.host() else { return false };
     let here = loopback && is_loopback(&host);
     let by = url.scheme() == "https" || (here && url.scheme() == "http");
-    let plain = url.username().is_empty() && url.password().is_none() && !holds_lines(text);
+    // A browser takes a backslash for a slash, and other readers do not.
+    let plain =
+        url.username().is_empty() && url.password().is_none() && !holds_lines(text) && !text.contains('\\');
     by && plain && (here || is_public(&host))
 }
 
@@ -48,7 +50,7 @@ fn is_public(host: &Host<&str>) -> bool {
                 "private",
             ];
             // Whatever address stands before it is what these lead to.
-            let by_name = ["nip.io", "sslip.io", "xip.io", "localtest.me", "lvh.me"];
+            let by_name = ["nip.io", "sslip.io", "xip.io", "1u.ms", "rbndr.us", "localtest.me", "lvh.me"];
             let ends =
                 |end: &str| name == end || name.strip_suffix(end).is_some_and(|rest| rest.ends_with('.'));
             name.contains('.') && !private.iter().chain(&by_name).any(|end| ends(end))
@@ -76,6 +78,8 @@ mod tests {
             "https://intranet/",
             "https://db.internal/",
             "https://127.0.0.1.nip.io/",
+            "https://7f000001.a9fea9fe.rbndr.us/events",
+            "https://fintech.example\\@elsewhere.example/cb",
             "https://kubernetes.default.svc/api",
             "https://fintech.example/cb?x=%0D%0ALocation:%20https://elsewhere.example",
             "https://10.0.0.1/",

@@ -198,6 +198,26 @@ fn what_has_a_form_is_named_as_rules_name_it() {
     assert_eq!(found.typed.arguments(), ["kind", "limit"]);
 }
 
+/// Rules ask for arguments by their names: of two with one name, of which one has no form, they look at both.
+#[test]
+fn what_shares_its_name_with_something_of_no_form_is_not_typed() {
+    let mut document = interface();
+    let content = &mut document["paths"]["/v1/things"]["post"]["requestBody"]["content"];
+    content["application/x-www-form-urlencoded"]["schema"]["additionalProperties"] = json!(true);
+    document["paths"]["/v1/things"]["post"]["x-open-query"] = json!(true);
+    let model = Model::of(&[document]).unwrap();
+    let headers = [("content-type", b"application/x-www-form-urlencoded".as_slice())];
+    let typed = |query: Option<&str>, body: &str| {
+        let body = body.as_bytes();
+        let form = Asked { method: "POST", path: "/v1/things", query, headers: &headers, body };
+        model.judge(&form).typed.arguments().join(" ")
+    };
+    assert_eq!(typed(None, "name=A&token=abc&count=3"), "count token");
+    assert_eq!(typed(None, "name=A&token=abc&token=%3Cscript%3E&count=3"), "count");
+    assert_eq!(typed(None, "name=A&token=%3Cscript%3E&token=abc&count=3"), "count");
+    assert_eq!(typed(Some("token=%3Cscript%3E"), "name=A&token=abc&count=3"), "count");
+}
+
 /// Names that the description states are none of the sender's, whatever stands behind them.
 #[test]
 fn stated_names_are_known_where_values_are_free() {

