@@ -17,6 +17,8 @@ die() { printf 'make bench: %s\n' "$*" >&2; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
 # shellcheck source=scripts/packages.sh
 . scripts/packages.sh
+# shellcheck source=scripts/postgres.sh
+. scripts/postgres.sh
 
 [ "$(nproc)" -ge 2 ] || die "two cores are needed"
 has taskset || die "missing: taskset (util-linux)"
@@ -24,9 +26,12 @@ missing=()
 has nginx || missing+=(nginx-light)
 has haproxy || missing+=(haproxy)
 has caddy || missing+=(caddy)
+[ -n "$(postgres_bin)" ] || missing+=(postgresql-15)
 install_packages ${missing[@]+"${missing[@]}"}
 ulimit -n 20000 2>/dev/null || die "20,000 open files are needed (ulimit -n)"
 
+# How busy the machine is with something else, for five minutes.
+busy=$(awk '{ print $2 }' /proc/loadavg)
 say "Building"
 # In one go: apart they would be built with other features each.
 cargo build --release --locked --quiet -p consentry --bins --examples
@@ -60,7 +65,7 @@ All servers have one core, TLS 1.3 with client certificates (P-256), and the sam
 behind them over mutual TLS: an nginx that keeps what a model bank answered. Whoever asks has the other core and 32
 connections, each with a grant of its own. Servers are measured in turns; figures are medians, ratios are medians within
 a round with their quartiles. CPU is user and system time of the server by request. Compare ratios, not figures: they
-are of a small virtual machine. Goals, and how far each is reached, are in [goals.md](goals.md).
+are of a small virtual machine, whose load average was $busy before anything of ours ran. Goals, and how far each is reached, are in [goals.md](goals.md).
 
 HEAD
   cat "$tables/path.md"

@@ -11,7 +11,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export LC_ALL=C
 
+say() { printf '==> %s\n' "$*"; }
 die() { printf 'make bench: %s\n' "$*" >&2; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+# shellcheck source=scripts/postgres.sh
+. scripts/postgres.sh
 [ -n "${1:-}" ] || die "say where the table is to be written"
 report=$1
 for tool in cargo curl awk; do command -v "$tool" >/dev/null || die "missing: $tool"; done
@@ -23,6 +27,7 @@ work=$(mktemp -d)
 pid=
 finish() {
   if [ -n "$pid" ]; then kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null || true; fi
+  if [ -n "$postgres_data" ]; then stop_postgres; fi
   rm -rf "$work"
 }
 trap finish EXIT
@@ -143,6 +148,33 @@ webhook() { sed -E "s/.*\"$1\":([0-9]+).*/\1/" "$work/webhook"; }
 row "Webhooks a second, from the commit of 2,000 events to their delivery, signed and noted (SQLite)" "$(webhook delivered)"
 row "Beside it: a client that posts the same over connections that it keeps, too, and notes nothing" \
   "$(webhook bare); ours is $(awk -v a="$(webhook delivered)" -v b="$(webhook bare)" 'BEGIN { printf "%.2f×", a / b }')"
+
+# --- Keys, columns, entries and rows -----------------------------------------
+
+cargo build --release --locked --quiet -p consentry-crypto --example sign_speed
+cargo build --release --locked --quiet -p consentry-store --example consents_speed --example sealing_speed
+# A figure of a program that reports in JSON, a member a line, at a path such as es256.ours_us.
+told() { node -e 'const [file, path] = process.argv.slice(1);
+  console.log(path.split(".").reduce((at, name) => at[name], JSON.parse(fs.readFileSync(file))))' "$work/$1" "$2"; }
+us() { awk -v ns="$(told "$1" "$2")" 'BEGIN { printf "%.1f µs", ns / 1000 }'; }
+"$release/examples/sign_speed" >"$work/sign"
+for algorithm in es256 ps256; do
+  row "A request of 1 KB signed for a bank, ${algorithm^^}, CPU" "$(told sign "$algorithm.ours_us") µs; jsonwebtoken: $(told sign "$algorithm.jsonwebtoken_us") µs"
+done
+"$release/examples/sealing_speed" >"$work/sealing"
+row "A column sealed and opened, CPU" "$(us sealing seal_ns), $(us sealing open_ns)"
+row "An entry of the audit log among 32, with its commit, CPU" "$(us sealing audit_entry_among_32_ns); another row that is committed the same way: $(us sealing claim_among_32_ns)"
+row "The same alone" "$(us sealing audit_entry_alone_ns); $(us sealing claim_alone_ns)"
+"$release/examples/remembered_size" "$work/remembered" >"$work/size"
+row "What is remembered of a token, and of a consent" "$(told size token_bytes) bytes, $(told size consent_bytes) bytes"
+start_postgres "$work" >/dev/null
+PATH="$PATH:$(postgres_bin)" CONSENTRY_TEST_POSTGRES="postgres://consentry@127.0.0.1:$postgres_port/postgres" \
+  "$release/examples/consents_speed" >"$work/consents"
+for at_once in 16 64; do
+  consents() { told consents "at_once_$at_once.$1"; }
+  row "Consents a second on the disk of PostgreSQL, $at_once at once" \
+    "$(consents lodged_a_second); pgbench, the same row: $(consents pgbench_a_second), ours is $(awk -v of="$(consents ours_to_it)" 'BEGIN { printf "%.2f×", of }')"
+done
 
 # --- The report ------------------------------------------------------------
 
