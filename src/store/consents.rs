@@ -384,7 +384,7 @@ impl Tx {
     /// [`StoreError`] if the database fails.
     pub async fn lodge_consent(&mut self, consent: &ConsentRow) -> Result<(), StoreError> {
         let id = consent.id.to_string();
-        let key = self.key_of(&id).await?;
+        let key = self.key_of_new(&id).await?;
         sqlx::query(
             "insert into consents (consent_id, client_id, institution_id, status, terms, bank, \
              expires_at, created_at, updated_at, life, next_step_at, kind) \
@@ -469,26 +469,19 @@ impl Tx {
         at: Timestamp,
     ) -> Result<i64, StoreError> {
         let row = sqlx::query(
-            "select coalesce(max(sequence), 0) + 1 as next_sequence from changes where subject_id = $1",
-        )
-        .bind(subject_id)
-        .fetch_one(&mut self.0)
-        .await?;
-        let sequence: i64 = sqlx::Row::try_get(&row, "next_sequence")?;
-        sqlx::query(
             "insert into changes (subject_id, sequence, at, from_status, to_status, actor, reason) \
-             values ($1, $2, $3, $4, $5, $6, $7)",
+             values ($1, (select coalesce(max(sequence), 0) + 1 from changes where subject_id = $1), \
+             $2, $3, $4, $5, $6) returning sequence",
         )
         .bind(subject_id)
-        .bind(sequence)
         .bind(micros(at))
         .bind(from)
         .bind(to)
         .bind(actor)
         .bind(reason)
-        .execute(&mut self.0)
+        .fetch_one(&mut self.0)
         .await?;
-        Ok(sequence)
+        Ok(sqlx::Row::try_get(&row, "sequence")?)
     }
 }
 

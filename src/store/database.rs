@@ -204,6 +204,8 @@ pub struct Database {
     alone: Option<AnyPool>,
     /// What single reads are made over.
     kept: Kept,
+    /// What transactions are made over, where a connection is of another machine.
+    transactions: Option<Kept>,
     engine: Engine,
     /// Connections that were made before this are not used any more.
     renewed: Arc<Mutex<Option<Instant>>>,
@@ -243,7 +245,7 @@ impl Database {
                     Ok(true)
                 })
             })
-            .max_connections(if engine == Engine::Sqlite { 4 } else { 6 })
+            .max_connections(if engine == Engine::Sqlite { 4 } else { 2 })
             // What is a file does not go away.
             .test_before_acquire(engine == Engine::Postgres)
             .acquire_timeout(PATIENCE)
@@ -271,13 +273,15 @@ impl Database {
         }
         hosts.follow(pool.clone());
         let kept = Kept::at_most(reads, PATIENCE);
+        let transactions = (engine == Engine::Postgres).then(|| Kept::at_most(8, PATIENCE));
         let writers = (engine == Engine::Sqlite).then(|| Writers::new(PATIENCE));
         if let Some(writers) = &writers
             && schema != KEYS
         {
             writers.follow(pool.clone());
         }
-        let database = Self { pool, alone, kept, engine, renewed, hosts, behind_pooler, writers };
+        let database =
+            Self { pool, alone, kept, transactions, engine, renewed, hosts, behind_pooler, writers };
         if !up_to_date {
             database.is_not_behind(schema).await?;
         }
@@ -370,14 +374,21 @@ impl Database {
         Statements(self)
     }
 
-    /// A connection for a single read, which [`Database::keep`] takes back when that went well.
+    /// A connection for a single read, to be given back when that went well.
     pub(crate) async fn lend(&self) -> Result<Lent, sqlx::Error> {
-        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        self.kept.lend(&self.pool, renewed).await
+        self.kept.lend(&self.pool, self.renewed()).await
     }
 
-    pub(crate) fn keep(&self, lent: Lent) {
-        self.kept.keep(lent);
+    /// A connection for a transaction, where such are kept.
+    pub(crate) async fn lend_to_write(&self) -> Result<Option<Lent>, sqlx::Error> {
+        match &self.transactions {
+            Some(kept) => kept.lend(&self.pool, self.renewed()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn renewed(&self) -> Option<Instant> {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connections.
@@ -407,6 +418,9 @@ impl Database {
             alone.close().await;
         }
         self.kept.end();
+        if let Some(transactions) = &self.transactions {
+            transactions.end();
+        }
     }
 }
 

@@ -1,8 +1,8 @@
-//! Connections that single reads are made over.
+//! Connections that single reads and transactions are made over.
 //!
 //! The pool asks a connection whether it lives whenever it gives it out, and again when it gets it back:
-//! as much as the read itself, on either database. A read that fails because its connection is gone is
-//! made again anyway, so it needs none of that.
+//! as much as a read itself, on either database. A read that fails because its connection is gone is
+//! made again anyway, and so is the beginning of a transaction, so they need none of that.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,12 +14,12 @@ use tokio::time::timeout;
 /// How long one is kept.
 const FOR: Duration = Duration::from_secs(600);
 
-/// Connections for reads, so many at most, beside those of the pool.
+/// Connections for one purpose, so many at most, beside those of the pool.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     idle: Arc<Mutex<Vec<Connection>>>,
     places: Arc<Semaphore>,
-    /// How long a read waits for one.
+    /// How long one waits for one.
     patience: Duration,
 }
 
@@ -35,6 +35,7 @@ struct Connection {
 #[derive(Debug)]
 pub(crate) struct Lent {
     connection: Connection,
+    of: Kept,
     _place: OwnedSemaphorePermit,
 }
 
@@ -56,14 +57,7 @@ impl Kept {
             Some(kept) => kept,
             None => Connection { connection: pool.acquire().await?.detach(), since: Instant::now() },
         };
-        Ok(Lent { connection, _place: place })
-    }
-
-    /// Takes one back.
-    pub(crate) fn keep(&self, lent: Lent) {
-        if !self.places.is_closed() {
-            self.idle().push(lent.connection);
-        }
+        Ok(Lent { connection, of: self.clone(), _place: place })
     }
 
     /// Ends all of them, and gives no more.
@@ -80,6 +74,13 @@ impl Kept {
 impl Lent {
     pub(crate) fn connection(&mut self) -> &mut AnyConnection {
         &mut self.connection.connection
+    }
+
+    /// Gives it back.
+    pub(crate) fn keep(self) {
+        if !self.of.places.is_closed() {
+            self.of.idle().push(self.connection);
+        }
     }
 }
 
@@ -106,10 +107,10 @@ mod tests {
         let (pool, kept) = (pool().await, Kept::at_most(2, Duration::from_secs(5)));
         let mut lent = kept.lend(&pool, None).await.unwrap();
         lent.connection().execute("create temp table mark (it text)").await.unwrap();
-        kept.keep(lent);
+        lent.keep();
         let mut same = kept.lend(&pool, None).await.unwrap();
         assert!(marked(&mut same).await);
-        kept.keep(same);
+        same.keep();
         let mut other = kept.lend(&pool, Some(Instant::now())).await.unwrap();
         assert!(!marked(&mut other).await);
         // What is not used any more is gone, and takes no place of the pool's.
@@ -122,10 +123,10 @@ mod tests {
         let (pool, kept) = (pool().await, Kept::at_most(1, Duration::ZERO));
         let only = kept.lend(&pool, None).await.unwrap();
         assert!(matches!(kept.lend(&pool, None).await, Err(Error::PoolTimedOut)));
-        kept.keep(only);
+        only.keep();
         let only = kept.lend(&pool, None).await.unwrap();
         kept.end();
-        kept.keep(only);
+        only.keep();
         assert!(kept.idle().is_empty());
         assert!(matches!(kept.lend(&pool, None).await, Err(Error::PoolClosed)));
     }

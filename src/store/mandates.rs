@@ -194,7 +194,7 @@ impl Tx {
     /// [`StoreError`] if the database fails.
     pub async fn record_mandate(&mut self, mandate: &MandateRow) -> Result<(), StoreError> {
         let id = mandate.id.to_string();
-        let key = self.key_of(&id).await?;
+        let key = self.key_of_new(&id).await?;
         sqlx::query(
             "insert into mandates (mandate_id, client_id, institution_id, status, terms, bank, created_at, \
              updated_at, next_step_at) values ($1, $2, $3, $4, $5, $6, $7, $7, $8)",

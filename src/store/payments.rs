@@ -368,7 +368,7 @@ impl Tx {
     /// [`StoreError`] if the database fails.
     pub async fn record_payment(&mut self, payment: &PaymentRow) -> Result<(), StoreError> {
         let id = payment.id.to_string();
-        let key = self.key_of(&id).await?;
+        let key = self.key_of_new(&id).await?;
         sqlx::query(
             "insert into payments (payment_id, client_id, institution_id, state, terms, bank, created_at, \
              updated_at, next_poll_at, mandate_id, refund_of) \

@@ -11,10 +11,15 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use sqlx::any::{AnyArguments, AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo};
 use sqlx::query::Query;
-use sqlx::{Any, AssertSqlSafe, Either, Error, Execute, Executor, SqlSafeStr, SqlStr, Transaction};
+use sqlx::{
+    Any, AnyConnection, AssertSqlSafe, Either, Error, Execute, Executor, SqlSafeStr, SqlStr, Transaction,
+};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use crate::database::Database;
-use crate::transactions::{Pace, code_of, lost, passing, refusal};
+use crate::kept::Lent;
+use crate::transactions::{Pace, ROLLBACK, code_of, lost, passing, refusal};
 use crate::wal::Turn;
 
 /// What a statement gives, in the order in which it comes.
@@ -56,7 +61,7 @@ impl Statements<'_> {
         if statement.named && reads {
             let mut lent = self.0.lend().await?;
             let given = lent.connection().fetch_many(statement).try_collect().await?;
-            self.0.keep(lent);
+            lent.keep();
             return Ok(given);
         }
         if statement.named {
@@ -104,7 +109,7 @@ impl Execute<'_, Any> for Statement {
 /// A transaction that has begun, and what runs statements in it.
 #[derive(Debug)]
 pub(crate) struct Begun {
-    transaction: Transaction<'static, Any>,
+    over: Over,
     /// Ends with the transaction.
     _turn: Option<Turn>,
     named: bool,
@@ -112,22 +117,76 @@ pub(crate) struct Begun {
     at_once: bool,
 }
 
+/// What a transaction is made over.
+#[derive(Debug)]
+enum Over {
+    /// A connection of the pool, which takes it back.
+    Pool(Transaction<'static, Any>),
+    /// One that is kept for transactions.
+    Kept(Open),
+}
+
+/// A connection that a transaction is open on.
+#[derive(Debug)]
+struct Open(Option<Lent>);
+
 impl Database {
     /// Begins a transaction on any connection.
     pub(crate) async fn begin(&self) -> Result<Begun, Error> {
         let turn = self.turn().await?;
-        let transaction = self.connections().begin_with(self.beginning()).await?;
-        Ok(Begun { transaction, _turn: turn, named: !self.behind_pooler(), at_once: self.is_sqlite() })
+        let over = match self.lend_to_write().await? {
+            Some(mut lent) => {
+                lent.connection().execute(self.beginning()).await?;
+                Over::Kept(Open(Some(lent)))
+            }
+            None => Over::Pool(self.connections().begin_with(self.beginning()).await?),
+        };
+        Ok(Begun { over, _turn: turn, named: !self.behind_pooler(), at_once: self.is_sqlite() })
+    }
+}
+
+impl Open {
+    fn connection(&mut self) -> Result<&mut AnyConnection, Error> {
+        self.0.as_mut().map(Lent::connection).ok_or(Error::PoolClosed)
+    }
+
+    /// Ends the transaction with a statement. A connection that cannot tell that it has ends, and its transaction with it.
+    async fn end(mut self, how: &'static str) -> Result<(), Error> {
+        let Some(mut lent) = self.0.take() else { return Ok(()) };
+        lent.connection().execute(how).await?;
+        lent.keep();
+        Ok(())
+    }
+}
+
+impl Drop for Open {
+    /// What nobody ends, because they went away, is undone behind them.
+    fn drop(&mut self) {
+        let (Some(lent), Ok(runtime)) = (self.0.take(), Handle::try_current()) else { return };
+        runtime.spawn(timeout(ROLLBACK, Self(Some(lent)).end("ROLLBACK")));
     }
 }
 
 impl Begun {
     pub(crate) async fn commit(self) -> Result<(), Error> {
-        self.transaction.commit().await
+        match self.over {
+            Over::Pool(transaction) => transaction.commit().await,
+            Over::Kept(open) => open.end("COMMIT").await,
+        }
     }
 
     pub(crate) async fn rollback(self) -> Result<(), Error> {
-        self.transaction.rollback().await
+        match self.over {
+            Over::Pool(transaction) => transaction.rollback().await,
+            Over::Kept(open) => open.end("ROLLBACK").await,
+        }
+    }
+
+    fn connection(&mut self) -> Result<&mut AnyConnection, Error> {
+        match &mut self.over {
+            Over::Pool(transaction) => Ok(&mut **transaction),
+            Over::Kept(open) => open.connection(),
+        }
     }
 
     /// Runs statements one after the other; the rows of each. SQLite is handed all of them at once: the way
@@ -188,7 +247,7 @@ impl Begun {
         }
         let sql = AssertSqlSafe(sql).into_sql_str();
         let together = Statement { sql, arguments: Some(arguments), named: self.named };
-        let given: Given = self.transaction.fetch_many(together).try_collect().await?;
+        let given: Given = self.connection()?.fetch_many(together).try_collect().await?;
         let mut rows = Vec::new();
         for one in given {
             match one {
@@ -217,8 +276,9 @@ impl<'t> Executor<'t> for &'t mut Begun {
         't: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        match self.statement(query) {
-            Ok(statement) => self.transaction.fetch_many(statement),
+        let statement = self.statement(query);
+        match self.connection().and_then(|connection| Ok((connection, statement?))) {
+            Ok((connection, statement)) => connection.fetch_many(statement),
             Err(error) => stream::once(std::future::ready(Err(error))).boxed(),
         }
     }
@@ -228,8 +288,9 @@ impl<'t> Executor<'t> for &'t mut Begun {
         't: 'e,
         E: 'q + Execute<'q, Any>,
     {
-        match self.statement(query) {
-            Ok(statement) => self.transaction.fetch_optional(statement),
+        let statement = self.statement(query);
+        match self.connection().and_then(|connection| Ok((connection, statement?))) {
+            Ok((connection, statement)) => connection.fetch_optional(statement),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }
@@ -242,7 +303,10 @@ impl<'t> Executor<'t> for &'t mut Begun {
     where
         't: 'e,
     {
-        self.transaction.prepare_with(sql, parameters)
+        match self.connection() {
+            Ok(connection) => connection.prepare_with(sql, parameters),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
     }
 }
 

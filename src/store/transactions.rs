@@ -27,7 +27,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause between two runs.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// For how long a rollback is waited for.
-const ROLLBACK: Duration = Duration::from_secs(1);
+pub(crate) const ROLLBACK: Duration = Duration::from_secs(1);
 
 /// Runs a block in a transaction: `transaction!(store, tx => { …; Ok(value) })`.
 ///

@@ -356,21 +356,21 @@ impl Tx {
             .bind(subject)
             .fetch_optional(&mut self.0)
             .await?;
-        let key = match row {
-            Some(row) => {
-                let id = Columns::new(&row, "subject_keys", "subject_id")?.parsed("key_id")?;
-                vault.key(id, subject).await?
-            }
-            None => {
-                let key = vault.fresh().await?;
-                sqlx::query("insert into subject_keys (subject_id, key_id) values ($1, $2)")
-                    .bind(subject)
-                    .bind(key.id().to_string())
-                    .execute(&mut self.0)
-                    .await?;
-                key
-            }
-        };
+        let Some(row) = row else { return self.key_of_new(subject).await };
+        let id = Columns::new(&row, "subject_keys", "subject_id")?.parsed("key_id")?;
+        let key = vault.key(id, subject).await?;
+        Ok(SubjectKey { vault, key })
+    }
+
+    /// A fresh key for what is written for the first time; if it has one already, that.
+    pub(crate) async fn key_of_new(&mut self, subject: &str) -> Result<SubjectKey, StoreError> {
+        let vault = self.vault()?.clone();
+        let key = vault.fresh().await?;
+        let insert = "insert into subject_keys (subject_id, key_id) values ($1, $2) on conflict (subject_id) do nothing";
+        let done = sqlx::query(insert).bind(subject).bind(key.id().to_string()).execute(&mut self.0).await?;
+        if done.rows_affected() == 0 {
+            return Box::pin(self.key_of(subject)).await;
+        }
         Ok(SubjectKey { vault, key })
     }
 }

@@ -218,6 +218,35 @@ async fn a_database_that_stays_away_is_given_up() {
     world.global.close().await;
 }
 
+/// Whoever goes away in the middle of a transaction leaves nothing of it, and no connection that nobody gets.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_nobody_ends_is_undone() {
+    let Some(world) = postgres().await else { return };
+    for round in 0..20 {
+        let (written, seen) = tokio::sync::oneshot::channel();
+        let id = format!("tpp {round}");
+        let left = async {
+            let mut written = Some(written);
+            let put: Result<(), StoreError> = transaction!(world.global, tx => {
+                tx.put_client(&id, &serde_json::json!({}), world.now()).await?;
+                written.take().unwrap().send(()).unwrap();
+                std::future::pending().await
+            });
+            put
+        };
+        tokio::select! {
+            put = left => panic!("{put:?}"),
+            seen = seen => seen.unwrap(),
+        }
+    }
+    let put = transaction!(world.global, tx => {
+        tx.put_client("tpp", &serde_json::json!({}), world.now()).await
+    });
+    put.unwrap();
+    assert!(world.global.client("tpp").await.unwrap().is_some());
+    assert!(world.global.client("tpp 0").await.unwrap().is_none());
+}
+
 /// A payment like another one, of its own id.
 fn like(world: &World, payment: &PaymentRow) -> PaymentRow {
     PaymentRow { id: PaymentId::new(uk(), &*world.clock, &SystemEntropy), ..payment.clone() }
