@@ -1,6 +1,7 @@
 //! What every request goes through before anybody reads it, in request order.
 
 use std::future::poll_fn;
+use std::net::Ipv6Addr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -157,10 +158,10 @@ const IDENTITY_HEADERS: &[&str] = &[
 /// Those of them that say addresses, and nothing that others would log or run.
 const ADDRESS_HEADERS: &[&str] = &["forwarded", "x-forwarded-for", "x-real-ip"];
 
-/// What addresses, and parameters of RFC 7239, are made of.
+/// What addresses, and parameters of RFC 7239, are made of. Some proxies say that they know none: `(null)`.
 fn says_addresses(value: &HeaderValue) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" \t.:,;=[]\"_%-".contains(byte);
-    value.as_bytes().iter().all(plain)
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b" \t.:,;=[]\"_%-/+".contains(byte);
+    value.as_bytes().iter().all(plain) || value.as_bytes() == b"(null)"
 }
 
 /// Takes away what only our own TLS layer may say. What says no addresses where only they belong stays:
@@ -344,6 +345,20 @@ pub(crate) fn asked_of(request: &Request) -> Asked {
     request.extensions().get::<Asked>().copied().unwrap_or_default()
 }
 
+/// Whether this is a name or an address, and a port at most (RFC 9110 §7.2).
+fn is_host(text: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(text) else { return false };
+    let (name, rest) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        Some((address, rest)) if address.parse::<Ipv6Addr>().is_ok() => ("v6", rest),
+        Some(_) => return false,
+        None => text.split_at(text.find(':').unwrap_or(text.len())),
+    };
+    let named =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+    let port = rest.strip_prefix(':');
+    named && (rest.is_empty() || port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0)))
+}
+
 /// What is wrong with the head of a request: its method, the spelling of its path, its `Host`, what proxies
 /// say of it (once [`without_identity`] has looked), an encoded body, a body that is said to be too large.
 #[must_use]
@@ -371,8 +386,6 @@ pub fn fault(request: &Parts, max_body: usize) -> Option<Refusal> {
     if said.zip(host).is_some_and(|(said, host)| !said.as_bytes().eq_ignore_ascii_case(host)) {
         return Some(Refusal::Host);
     }
-    // RFC 9110 §7.2: a name and a port, and nobody at it.
-    let is_host = |text: &[u8]| Authority::try_from(text).is_ok_and(|it| !it.as_str().contains('@'));
     if !host.or(said.map(str::as_bytes)).is_some_and(is_host) {
         return Some(Refusal::Host);
     }

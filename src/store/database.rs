@@ -245,7 +245,7 @@ impl Database {
                     Ok(true)
                 })
             })
-            .max_connections(if engine == Engine::Sqlite { 4 } else { 2 })
+            .max_connections(4)
             // What is a file does not go away.
             .test_before_acquire(engine == Engine::Postgres)
             .acquire_timeout(PATIENCE)
@@ -272,8 +272,8 @@ impl Database {
             upgrade::migrations(schema).run(&pool).await?;
         }
         hosts.follow(pool.clone());
-        let kept = Kept::at_most(reads, PATIENCE);
-        let transactions = (engine == Engine::Postgres).then(|| Kept::at_most(8, PATIENCE));
+        let kept = Kept::at_most(reads, PATIENCE, engine == Engine::Postgres);
+        let transactions = (engine == Engine::Postgres).then(|| Kept::at_most(8, PATIENCE, true));
         let writers = (engine == Engine::Sqlite).then(|| Writers::new(PATIENCE));
         if let Some(writers) = &writers
             && schema != KEYS
@@ -374,17 +374,19 @@ impl Database {
         Statements(self)
     }
 
-    /// A connection for a single read, to be given back when that went well.
-    pub(crate) async fn lend(&self) -> Result<Lent, sqlx::Error> {
-        self.kept.lend(&self.pool, self.renewed()).await
+    /// What single reads are made over.
+    pub(crate) fn for_reads(&self) -> &Kept {
+        &self.kept
     }
 
-    /// A connection for a transaction, where such are kept.
-    pub(crate) async fn lend_to_write(&self) -> Result<Option<Lent>, sqlx::Error> {
-        match &self.transactions {
-            Some(kept) => kept.lend(&self.pool, self.renewed()).await.map(Some),
-            None => Ok(None),
-        }
+    /// What transactions are made over, where connections are kept for them.
+    pub(crate) fn for_transactions(&self) -> Option<&Kept> {
+        self.transactions.as_ref()
+    }
+
+    /// A connection, to be given back when it did what it was to do.
+    pub(crate) async fn lend_of(&self, kept: &Kept) -> Result<Lent, sqlx::Error> {
+        kept.lend(&self.pool, self.renewed()).await
     }
 
     fn renewed(&self) -> Option<Instant> {
@@ -413,13 +415,14 @@ impl Database {
     }
 
     pub(crate) async fn close(&self) {
+        // What is under way is done first.
+        if let Some(transactions) = &self.transactions {
+            transactions.end().await;
+        }
+        self.kept.end().await;
         self.pool.close().await;
         if let Some(alone) = &self.alone {
             alone.close().await;
-        }
-        self.kept.end();
-        if let Some(transactions) = &self.transactions {
-            transactions.end();
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::{AnyConnection, AnyPool, Error};
+use sqlx::{AnyConnection, AnyPool, Connection as _, Error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -19,8 +19,11 @@ const FOR: Duration = Duration::from_secs(600);
 pub(crate) struct Kept {
     idle: Arc<Mutex<Vec<Connection>>>,
     places: Arc<Semaphore>,
+    most: u32,
     /// How long one waits for one.
     patience: Duration,
+    /// Whether connections are made beside the pool, where nobody waits for whoever uses those of it.
+    beside: bool,
 }
 
 /// A connection, and since when it is ours.
@@ -36,15 +39,17 @@ struct Connection {
 pub(crate) struct Lent {
     connection: Connection,
     of: Kept,
+    new: bool,
     _place: OwnedSemaphorePermit,
 }
 
 impl Kept {
-    pub(crate) fn at_most(most: usize, patience: Duration) -> Self {
-        Self { idle: Arc::default(), places: Arc::new(Semaphore::new(most)), patience }
+    pub(crate) fn at_most(most: u32, patience: Duration, beside: bool) -> Self {
+        let places = Arc::new(Semaphore::new(most.try_into().unwrap_or(Semaphore::MAX_PERMITS)));
+        Self { idle: Arc::default(), places, most, patience, beside }
     }
 
-    /// One that is ours, and has been only after `renewed`, or one of the pool's from now on.
+    /// One that is ours, and has been only after `renewed`, or a new one.
     pub(crate) async fn lend(&self, pool: &AnyPool, renewed: Option<Instant>) -> Result<Lent, Error> {
         let place = timeout(self.patience, Arc::clone(&self.places).acquire_owned()).await;
         let place = place.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)?;
@@ -53,17 +58,32 @@ impl Kept {
             idle.retain(|one| one.since.elapsed() < FOR && renewed.is_none_or(|renewed| one.since > renewed));
             idle.pop()
         };
+        let new = kept.is_none();
         let connection = match kept {
             Some(kept) => kept,
-            None => Connection { connection: pool.acquire().await?.detach(), since: Instant::now() },
+            None => self.made(pool).await?,
         };
-        Ok(Lent { connection, of: self.clone(), _place: place })
+        Ok(Lent { connection, of: self.clone(), new, _place: place })
     }
 
-    /// Ends all of them, and gives no more.
-    pub(crate) fn end(&self) {
+    async fn made(&self, pool: &AnyPool) -> Result<Connection, Error> {
+        let since = Instant::now();
+        let connection = if self.beside {
+            let options = pool.connect_options();
+            let made = timeout(self.patience, AnyConnection::connect_with(&options)).await;
+            made.map_err(|_| Error::PoolTimedOut)??
+        } else {
+            pool.acquire().await?.detach()
+        };
+        Ok(Connection { connection, since })
+    }
+
+    /// Gives no more, and ends all of them, once whoever uses one is done with it or has had time for that.
+    pub(crate) async fn end(&self) {
+        let all = timeout(self.patience, self.places.acquire_many(self.most)).await;
         self.places.close();
         self.idle().clear();
+        drop(all);
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
@@ -74,6 +94,11 @@ impl Kept {
 impl Lent {
     pub(crate) fn connection(&mut self) -> &mut AnyConnection {
         &mut self.connection.connection
+    }
+
+    /// Whether it was made for this use.
+    pub(crate) fn is_new(&self) -> bool {
+        self.new
     }
 
     /// Gives it back.
@@ -104,7 +129,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_is_kept_until_the_database_has_moved() {
-        let (pool, kept) = (pool().await, Kept::at_most(2, Duration::from_secs(5)));
+        let (pool, kept) = (pool().await, Kept::at_most(2, Duration::from_secs(5), false));
         let mut lent = kept.lend(&pool, None).await.unwrap();
         lent.connection().execute("create temp table mark (it text)").await.unwrap();
         lent.keep();
@@ -120,12 +145,12 @@ mod tests {
 
     #[tokio::test]
     async fn there_are_only_so_many_and_none_after_the_end() {
-        let (pool, kept) = (pool().await, Kept::at_most(1, Duration::ZERO));
+        let (pool, kept) = (pool().await, Kept::at_most(1, Duration::ZERO, false));
         let only = kept.lend(&pool, None).await.unwrap();
         assert!(matches!(kept.lend(&pool, None).await, Err(Error::PoolTimedOut)));
         only.keep();
         let only = kept.lend(&pool, None).await.unwrap();
-        kept.end();
+        kept.end().await;
         only.keep();
         assert!(kept.idle().is_empty());
         assert!(matches!(kept.lend(&pool, None).await, Err(Error::PoolClosed)));

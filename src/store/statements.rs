@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::database::Database;
-use crate::kept::Lent;
+use crate::kept::{Kept, Lent};
 use crate::transactions::{Pace, ROLLBACK, code_of, lost, passing, refusal};
 use crate::wal::Turn;
 
@@ -59,7 +59,7 @@ impl Statements<'_> {
     /// executes it, to another server, unless a transaction holds them together.
     async fn once(self, statement: Statement, reads: bool) -> Result<Given, Error> {
         if statement.named && reads {
-            let mut lent = self.0.lend().await?;
+            let mut lent = self.0.lend_of(self.0.for_reads()).await?;
             let given = lent.connection().fetch_many(statement).try_collect().await?;
             lent.keep();
             return Ok(given);
@@ -68,7 +68,7 @@ impl Statements<'_> {
             let _turn = self.0.turn().await?;
             return self.0.connections().fetch_many(statement).try_collect().await;
         }
-        let mut begun = self.0.begin().await?;
+        let mut begun = self.0.begin_single().await?;
         let given = begun.fetch_many(statement).try_collect().await?;
         begun.commit().await?;
         Ok(given)
@@ -131,18 +131,41 @@ enum Over {
 struct Open(Option<Lent>);
 
 impl Database {
-    /// Begins a transaction on any connection.
+    /// Begins a transaction.
     pub(crate) async fn begin(&self) -> Result<Begun, Error> {
         let turn = self.turn().await?;
-        let over = match self.lend_to_write().await? {
-            Some(mut lent) => {
-                lent.connection().execute(self.beginning()).await?;
-                Over::Kept(Open(Some(lent)))
-            }
+        let over = match self.for_transactions() {
+            Some(kept) => Over::Kept(self.open_on(kept).await?),
             None => Over::Pool(self.connections().begin_with(self.beginning()).await?),
         };
         Ok(Begun { over, _turn: turn, named: !self.behind_pooler(), at_once: self.is_sqlite() })
     }
+
+    /// Begins a transaction of one statement: who holds a transaction, and makes a read beside it, waits for no other transaction.
+    async fn begin_single(&self) -> Result<Begun, Error> {
+        let over = Over::Kept(self.open_on(self.for_reads()).await?);
+        Ok(Begun { over, _turn: self.turn().await?, named: !self.behind_pooler(), at_once: self.is_sqlite() })
+    }
+
+    /// Opens a transaction. A connection that waited may have ended meanwhile, and nothing was done then: the next one may live.
+    async fn open_on(&self, kept: &Kept) -> Result<Open, Error> {
+        loop {
+            let mut lent = self.lend_of(kept).await?;
+            let opening = async { lent.connection().execute(self.beginning()).await };
+            match self.unless_moved(opening).await {
+                Ok(_) => return Ok(Open(Some(lent))),
+                Err(error) if lent.is_new() => return Err(error),
+                Err(error) => tracing::debug!(%error, "A connection that waited is of no use any more"),
+            }
+        }
+    }
+}
+
+/// Ends a transaction with a statement. A connection that cannot tell that it has ends, and its transaction with it.
+async fn ended(mut lent: Lent, how: &'static str) -> Result<(), Error> {
+    lent.connection().execute(how).await?;
+    lent.keep();
+    Ok(())
 }
 
 impl Open {
@@ -150,20 +173,21 @@ impl Open {
         self.0.as_mut().map(Lent::connection).ok_or(Error::PoolClosed)
     }
 
-    /// Ends the transaction with a statement. A connection that cannot tell that it has ends, and its transaction with it.
     async fn end(mut self, how: &'static str) -> Result<(), Error> {
-        let Some(mut lent) = self.0.take() else { return Ok(()) };
-        lent.connection().execute(how).await?;
-        lent.keep();
-        Ok(())
+        match self.0.take() {
+            Some(lent) => ended(lent, how).await,
+            None => Ok(()),
+        }
     }
 }
 
 impl Drop for Open {
     /// What nobody ends, because they went away, is undone behind them.
     fn drop(&mut self) {
-        let (Some(lent), Ok(runtime)) = (self.0.take(), Handle::try_current()) else { return };
-        runtime.spawn(timeout(ROLLBACK, Self(Some(lent)).end("ROLLBACK")));
+        if let (Some(lent), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            // Of a runtime that ends this is dropped at once, and the connection with it.
+            runtime.spawn(timeout(ROLLBACK, ended(lent, "ROLLBACK")));
+        }
     }
 }
 

@@ -141,10 +141,11 @@ pub(crate) fn passing(error: &sqlx::Error) -> bool {
 
 /// Whether the connection, and perhaps others like it, is of no use any more.
 pub(crate) fn lost(error: &sqlx::Error) -> bool {
-    // The server goes down or comes up, or it is not the one that may be written to any more: it
+    // The server goes down or comes up, ends who was idle, or it is not the one that may be written to any more: it
     // says so and does not end the connection. Or a table has another column since a statement was
     // prepared there (0A000: the cached plan must not change the result's type).
-    let told = |code: String| matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "25006" | "0A000");
+    let told =
+        |code: String| matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "57P05" | "25006" | "0A000");
     let broken = matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed);
     broken || code_of(error).is_some_and(|code| (code.len() == 5 && code.starts_with("08")) || told(code))
 }

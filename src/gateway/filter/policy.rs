@@ -73,14 +73,31 @@ struct RouteEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ExclusionEntry {
-    rules: String,
+    rules: OneOrMany<String>,
     #[serde(default)]
     target: Option<String>,
     #[serde(default)]
-    route: Option<RouteName>,
+    route: Option<OneOrMany<RouteName>>,
     owner: String,
     reason: String,
     expires: Day,
+}
+
+/// A value, or a list of such.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "there is to be one, or a list of such, with nothing beside")]
+enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T> OneOrMany<T> {
+    fn each(&self) -> &[T] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
 }
 
 /// A date, with quotes or without.
@@ -151,8 +168,12 @@ impl FilterPolicy {
             bail!("budget: 0 would refuse everything");
         }
         for (entry, exclusion) in policy.exclusions.iter().enumerate() {
-            let at = || format!("exclusion {} ({})", entry.saturating_add(1), exclusion.rules);
-            exclusion.read().and_then(|read| Ok(read.check()?)).with_context(at)?;
+            let at = || exclusion.named(entry);
+            let read = exclusion.read().with_context(at)?;
+            if read.is_empty() || exclusion.route.as_ref().is_some_and(|routes| routes.each().is_empty()) {
+                bail!("{}: a list is empty", at());
+            }
+            read.iter().try_for_each(RuleExclusion::check).with_context(at)?;
         }
         Ok(policy)
     }
@@ -172,7 +193,7 @@ impl FilterPolicy {
     /// The same, with what is left out of every request.
     pub(super) fn settings(&self, today: Date) -> anyhow::Result<Settings> {
         let everywhere = self.exclusions.iter().filter(|exclusion| exclusion.route.is_none());
-        let exclusions = everywhere.map(ExclusionEntry::read).collect::<Result<_, _>>()?;
+        let exclusions = everywhere.map(ExclusionEntry::read).collect::<Result<Vec<_>, _>>()?.concat();
         Ok(Settings { exclusions, ..self.bare_settings(today) })
     }
 
@@ -192,17 +213,17 @@ impl FilterPolicy {
             }
         }
         for (entry, exclusion) in self.exclusions.iter().enumerate() {
-            let Some(RouteName { method, path }) = &exclusion.route else { continue };
-            let at = || format!("exclusion {} ({})", entry.saturating_add(1), exclusion.rules);
-            let operation = described(model, method, path).with_context(at)?;
-            operations.entry(operation).or_default().exclusions.push(exclusion.read()?);
+            for RouteName { method, path } in exclusion.route.iter().flat_map(OneOrMany::each) {
+                let operation = described(model, method, path).with_context(|| exclusion.named(entry))?;
+                operations.entry(operation).or_default().exclusions.extend(exclusion.read()?);
+            }
         }
         Ok(operations)
     }
 
     /// A sentence for each exclusion that does not hold any more.
     pub(crate) fn expired(&self, today: Date) -> impl Iterator<Item = String> {
-        let exclusions = self.exclusions.iter().filter_map(|exclusion| exclusion.read().ok());
+        let exclusions = self.exclusions.iter().filter_map(|exclusion| exclusion.read().ok()).flatten();
         exclusions.filter(move |exclusion| !exclusion.holds_on(today)).map(|exclusion| expired(&exclusion))
     }
 
@@ -229,14 +250,22 @@ fn described(model: &Model, method: &str, path: &str) -> anyhow::Result<String> 
 }
 
 impl ExclusionEntry {
-    fn read(&self) -> anyhow::Result<RuleExclusion> {
-        Ok(RuleExclusion {
-            rules: self.rules.clone(),
+    /// One for each of its rules.
+    fn read(&self) -> anyhow::Result<Vec<RuleExclusion>> {
+        let expires = self.expires.read()?;
+        let of = |rules: &String| RuleExclusion {
+            rules: rules.clone(),
             target: self.target.clone(),
             owner: self.owner.clone(),
             reason: self.reason.clone(),
-            expires: self.expires.read()?,
-        })
+            expires,
+        };
+        Ok(self.rules.each().iter().map(of).collect())
+    }
+
+    /// How messages name it.
+    fn named(&self, entry: usize) -> String {
+        format!("exclusion {} ({})", entry.saturating_add(1), self.rules.each().join(", "))
     }
 }
 
@@ -292,6 +321,13 @@ mod tests {
             ("\"r\"", "\"\"", "it has no reason"),
             ("2026-12-31", "\"soon\"", "exclusion 1 (942100): expires: soon is no date"),
             ("\"942100\"", "\"sql\"", "exclusion 1 (sql): exclusion:1: \"sql\" names no rules"),
+            (
+                "\"942100\"",
+                "[\"942100\", \"sql\"]",
+                "exclusion 1 (942100, sql): exclusion:1: \"sql\" names no rules",
+            ),
+            ("\"942100\"", "[]", "exclusion 1 (): a list is empty"),
+            ("owner", "route = []\nowner", "exclusion 1 (942100): a list is empty"),
             ("owner", "target = \"ARG:x\"\nowner", "unsupported variable \"ARG:x\""),
             ("owner", "target = \"TX:x\"\nowner", "TX is what rules themselves keep"),
         ] {

@@ -247,6 +247,28 @@ async fn what_nobody_ends_is_undone() {
     assert!(world.global.client("tpp 0").await.unwrap().is_none());
 }
 
+/// A process that ends in the middle of a transaction ends all the same.
+#[test]
+fn a_runtime_that_ends_undoes_what_is_open() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let Some(world) = postgres().await else { return };
+        let (written, seen) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            let mut written = Some(written);
+            let put: Result<(), StoreError> = transaction!(world.global, tx => {
+                tx.put_client("tpp", &serde_json::json!({}), world.now()).await?;
+                written.take().unwrap().send(()).unwrap();
+                std::future::pending().await
+            });
+            put
+        });
+        seen.await.unwrap();
+    });
+    // It would not come back from here.
+    drop(runtime);
+}
+
 /// A payment like another one, of its own id.
 fn like(world: &World, payment: &PaymentRow) -> PaymentRow {
     PaymentRow { id: PaymentId::new(uk(), &*world.clock, &SystemEntropy), ..payment.clone() }

@@ -16,7 +16,8 @@ use crate::read_or_piped;
 pub(super) async fn run(file: &Path, filter: &GatewayFilter, as_json: bool) -> anyhow::Result<ExitCode> {
     let sent: Sent = serde_json::from_str(&read_or_piped(file)?)
         .with_context(|| format!("{} is no request", file.display()))?;
-    let (parts, body) = sent.received().context("no listener takes such a request")?;
+    let (mut parts, body) = sent.received().context("no listener takes such a request")?;
+    edge::without_identity(&mut parts.headers);
     let explanation = filter.explain(&parts, &body).await?;
     let mut out = std::io::stdout();
     if as_json {

@@ -127,9 +127,17 @@ async fn ambiguous_messages_are_refused() {
     assert_said(&said(&gw, &misled).await, 400, "request.header");
     let no_host = format!("GET {path} HTTP/1.1\r\nconnection: close\r\n\r\n");
     assert_said(&said(&gw, &no_host).await, 400, "request.header");
-    for host in ["localhost@evil.example", "localhost/x", "", "a b"] {
+    for host in
+        ["localhost@evil.example", "localhost/x", "", "a b", "a;b", "a:", "a:99999", ":80", "[::1", "[x]"]
+    {
         let odd = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         assert_said(&said(&gw, &odd).await, 400, "request.header");
+    }
+    for host in ["[::1]:8441", "a_b.example.:443"] {
+        let other = format!(
+            "GET /nothing HTTP/1.1\r\nhost: {host}\r\nx-forwarded-for: (null)\r\nconnection: close\r\n\r\n"
+        );
+        assert_said(&said(&gw, &other).await, 404, "request.path_unknown");
     }
     let logged = "x-forwarded-for: ${jndi:ldap://x.example/a}";
     let logged = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{logged}\r\nconnection: close\r\n\r\n");
