@@ -135,7 +135,7 @@ impl Database {
     pub(crate) async fn begin(&self) -> Result<Begun, Error> {
         let turn = self.turn().await?;
         let over = match self.for_transactions() {
-            Some(kept) => Over::Kept(self.open_on(kept).await?),
+            Some(kept) => Over::Kept(self.unless_moved(self.open_on(kept)).await?),
             None => Over::Pool(self.connections().begin_with(self.beginning()).await?),
         };
         Ok(Begun { over, _turn: turn, named: !self.behind_pooler(), at_once: self.is_sqlite() })
@@ -151,8 +151,7 @@ impl Database {
     async fn open_on(&self, kept: &Kept) -> Result<Open, Error> {
         loop {
             let mut lent = self.lend_of(kept).await?;
-            let opening = async { lent.connection().execute(self.beginning()).await };
-            match self.unless_moved(opening).await {
+            match lent.connection().execute(self.beginning()).await {
                 Ok(_) => return Ok(Open(Some(lent))),
                 Err(error) if lent.is_new() => return Err(error),
                 Err(error) => tracing::debug!(%error, "A connection that waited is of no use any more"),
