@@ -7,13 +7,13 @@ use domain::{Clock, SystemClock};
 use serde_json::json;
 
 use crate::Place;
-use crate::wire::{Site, token, told};
+use crate::wire::{Site, told};
 
 /// Its name among certificates.
 const NAME: &str = "insider";
 
-/// A certificate that the gateway trusts, whose key lies in `folder`, of a client that is registered with it; and a
-/// token of its own.
+/// A certificate that the gateway trusts, whose key lies in `folder`, of a client that is registered with it; and the
+/// client's id.
 pub async fn insider(place: &Place, folder: &Path) -> anyhow::Result<(Place, String)> {
     let pki = place.root.with_file_name("root.key");
     let root = std::fs::read_to_string(&place.root)?;
@@ -33,6 +33,5 @@ pub async fn insider(place: &Place, folder: &Path) -> anyhow::Result<(Place, Str
         "scope": "accounts payments",
     });
     let id = told(&site, "/oauth/register", "application/json", metadata.to_string(), "client_id").await?;
-    let token = token(&site, &id).await?;
-    Ok((place, token))
+    Ok((place, id))
 }

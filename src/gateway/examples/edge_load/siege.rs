@@ -56,8 +56,8 @@ impl Siege {
         eprintln!("{}", json!({ "requests_per_second_at_most": capacity }));
         let (mut gateway, place) = self.start(true)?;
         let site = ready(&place, &mut gateway).await?;
-        let what = What::get("/v1/consents", Some(&token(&site, DEMO).await?), false);
-        let known = insider(&place, &self.folder).await?;
+        let mut what = What::get("/v1/consents", Some(&token(&site, DEMO).await?), false);
+        let (within, insider) = insider(&place, &self.folder).await?;
         let process = gateway.id().context("the gateway has ended")?;
         let mut lines = Vec::new();
         // The first seconds warm it up.
@@ -65,11 +65,16 @@ impl Siege {
         let all = Attack::value_variants().iter().filter(|it| self.only.is_empty() || self.only.contains(it));
         let mut calm = Vec::new();
         for attack in all {
+            // A siege takes longer than a token lives.
+            what = What::get("/v1/consents", Some(&token(&site, DEMO).await?), false);
             // In between, too: what is measured in peace is no more the same each time than the rest.
             calm.push(self.phase(None, &site, &what, process).await?);
-            let (place, token) =
-                if attack.is_of_client() { (&known.0, known.1.as_str()) } else { (&place, "nobody") };
-            let attacker = self.attacker(*attack, place, token, capacity.saturating_mul(TIMES))?;
+            let (place, token) = if attack.is_of_client() {
+                (&within, token(&Site::of(&within, true, false)?, &insider).await?)
+            } else {
+                (&place, "nobody".to_owned())
+            };
+            let attacker = self.attacker(*attack, place, &token, capacity.saturating_mul(TIMES))?;
             lines.push(self.phase(Some((*attack, attacker)), &site, &what, process).await?);
             if gateway.try_wait()?.is_some() {
                 bail!("the gateway has ended under {attack:?}");
