@@ -48,6 +48,11 @@ pub struct Siege {
     pub debug: bool,
 }
 
+/// What the client that behaves asks, with a token that was made for it just now.
+async fn reading(site: &Site) -> anyhow::Result<What> {
+    Ok(What::get("/v1/consents", Some(&token(site, DEMO).await?), false))
+}
+
 impl Siege {
     /// A gateway of its own, each attack in turn; prints a line for each, and fails if the
     /// gateway does, or its clients do.
@@ -56,7 +61,7 @@ impl Siege {
         eprintln!("{}", json!({ "requests_per_second_at_most": capacity }));
         let (mut gateway, place) = self.start(true)?;
         let site = ready(&place, &mut gateway).await?;
-        let mut what = What::get("/v1/consents", Some(&token(&site, DEMO).await?), false);
+        let mut what = reading(&site).await?;
         let (within, insider) = insider(&place, &self.folder).await?;
         let process = gateway.id().context("the gateway has ended")?;
         let mut lines = Vec::new();
@@ -66,7 +71,7 @@ impl Siege {
         let mut calm = Vec::new();
         for attack in all {
             // A siege takes longer than a token lives.
-            what = What::get("/v1/consents", Some(&token(&site, DEMO).await?), false);
+            what = reading(&site).await?;
             // In between, too: what is measured in peace is no more the same each time than the rest.
             calm.push(self.phase(None, &site, &what, process).await?);
             let (place, token) = if attack.is_of_client() {
